@@ -1,0 +1,3 @@
+alter table pending_interactions
+    drop column answer,
+    drop column delivery_key;

@@ -1,0 +1,77 @@
+"""A chat bot's pending questions, kept in Postgres.
+
+The public names of the library. They are imported at first use, so that the command line does not pay for the
+driver when it only prints its help.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .bridge import Answer, AskOutcome, InteractionBridge, Reply, ReplyKind
+    from .database import open_pool
+    from .errors import PendingctlError
+    from .model import (
+        Claim,
+        Click,
+        PutOutcome,
+        Question,
+        Refusal,
+        RefusalReason,
+        Scope,
+        State,
+        Stored,
+    )
+    from .platforms import Card, ChatPlatform, NotPosted
+    from .store import Filters, PendingStore
+
+_HOMES = {
+    "bridge": ("Answer", "AskOutcome", "InteractionBridge", "Reply", "ReplyKind"),
+    "database": ("open_pool",),
+    "errors": ("PendingctlError",),
+    "model": (
+        "Claim",
+        "Click",
+        "PutOutcome",
+        "Question",
+        "Refusal",
+        "RefusalReason",
+        "Scope",
+        "State",
+        "Stored",
+    ),
+    "platforms": ("Card", "ChatPlatform", "NotPosted"),
+    "store": ("Filters", "PendingStore"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Answer",
+    "AskOutcome",
+    "Card",
+    "ChatPlatform",
+    "Claim",
+    "Click",
+    "Filters",
+    "InteractionBridge",
+    "NotPosted",
+    "PendingStore",
+    "PendingctlError",
+    "PutOutcome",
+    "Question",
+    "Refusal",
+    "RefusalReason",
+    "Reply",
+    "ReplyKind",
+    "Scope",
+    "State",
+    "Stored",
+    "open_pool",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME_OF[name]}", __name__), name)

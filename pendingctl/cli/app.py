@@ -1,0 +1,96 @@
+"""The commands together, and what each ending means as an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ..errors import PendingctlError
+from . import claim, delete, enqueue, migrate, show, stats, sweep
+from . import list as list_command
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+INTERNAL_ERROR = 70
+
+
+class _Commands(TyperGroup):
+    """Turns every ending into its exit code, under the test runner as on the command line."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's vendored Context is not public
+        try:
+            return super().invoke(ctx)
+        except PendingctlError as error:
+            if ctx.params.get("debug"):
+                raise
+            _complain(str(error))
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            raise typer.Exit(128 + signal.SIGINT) from None
+        except BrokenPipeError:
+            # Nobody reads any more. The interpreter's own flush at exit must not complain either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except (typer.Exit, typer.Abort, SystemExit):
+            raise
+        except Exception as error:
+            # What the parser raises knows how to show itself, and exits 2; its classes are typer's own click's.
+            if ctx.params.get("debug") or hasattr(error, "show"):
+                raise
+            _complain(f"internal error: {type(error).__name__}: {error} (pendingctl --debug shows where)")
+            raise typer.Exit(INTERNAL_ERROR) from error
+
+
+def _complain(message: str) -> None:
+    """Say one line on stderr. What a database or a file says in it cannot steer the terminal."""
+    line = " ".join(message.split("\n"))
+    sys.stderr.write("error: " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) + "\n")
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's signature)
+    raise SystemExit(128 + signum)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Pending chat questions in Postgres: one click wins, only the right person can click, no answer is lost.",
+    epilog="Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich help takes three times as long
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Pending chat questions in Postgres: one click wins, only the right person can click, no answer is lost."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if version:
+        from .. import __version__
+
+        typer.echo(f"pendingctl {__version__}")
+        raise typer.Exit
+
+
+for name, command in (
+    ("migrate", migrate.migrate),
+    ("enqueue", enqueue.enqueue),
+    ("claim", claim.claim),
+    ("delete", delete.delete),
+    ("list", list_command.list_rows),
+    ("show", show.show),
+    ("stats", stats.stats),
+    ("sweep", sweep.sweep),
+):
+    app.command(name)(command)

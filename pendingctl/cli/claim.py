@@ -1,0 +1,71 @@
+"""pendingctl claim"""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from ..model import Claim, Click, Refusal, RefusalReason
+from .options import ConnectionOption, DsnOption, OrganizationOption, Output, OutputOption, QuestionArgument, UserOption
+from .wiring import run, store_of
+
+
+def claim(
+    id: QuestionArgument,
+    organization: OrganizationOption,
+    connection: ConnectionOption,
+    user: UserOption,
+    value: Annotated[str | None, typer.Option("--value", show_default=False, help="The answer.")] = None,
+    delivery_key: Annotated[
+        str | None,
+        typer.Option(
+            "--delivery-key", metavar="KEY", show_default=False, help="The same key is the same click. Else a new one."
+        ),
+    ] = None,
+    dsn: DsnOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Claim a question by hand, as one click of this user would.
+
+    Example: pendingctl claim deploy-42 --org acme --connection slack --user U1 --value yes
+    """
+    from . import render
+
+    click = Click(id, organization, connection, user, delivery_key or f"cli-{uuid4()}", value)
+
+    async def claimed() -> Claim | Refusal:
+        async with store_of(dsn, "claim") as store:
+            return await store.claim(click)
+
+    result = run(claimed())
+    if isinstance(result, Claim):
+        document = {
+            "claimed": True,
+            "id": id,
+            "payload": result.payload,
+            "ask_number": result.ask_number,
+            "claimed_at": result.claimed_at,
+            "repeated": result.repeated,
+        }
+        again = " (this delivery key had won before)" if result.repeated else ""
+        render.show_document(output, document, f"claimed {id}{again}")
+        return
+    document = {"claimed": False, "id": id, "reason": result.reason}
+    if result.reason is RefusalReason.ALREADY_ANSWERED:
+        document |= {"answered_by": result.answered_by, "answer": result.answer, "claimed_at": result.claimed_at}
+    render.show_document(output, document, f"refused: {_in_words(result)}")
+    raise typer.Exit(1)
+
+
+def _in_words(refusal: Refusal) -> str:
+    match refusal.reason:
+        case RefusalReason.ALREADY_ANSWERED:
+            answer = "" if refusal.answer is None else f" with {refusal.answer!r}"
+            when = "" if refusal.claimed_at is None else f" at {refusal.claimed_at.isoformat(timespec='seconds')}"
+            return f"already answered{answer}{when}"
+        case RefusalReason.NOT_YOURS:
+            return "this question is for somebody else"
+        case RefusalReason.UNKNOWN_OR_EXPIRED:
+            return "unknown or expired"

@@ -1,0 +1,132 @@
+"""pendingctl enqueue"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, BinaryIO
+from uuid import uuid4
+
+import typer
+
+from ..errors import InvalidInput
+from ..model import JsonObject, JsonValue, PutOutcome, Scope, question_payload
+from .options import DsnOption, Output, OutputOption
+from .wiring import run, store_of
+
+
+class IfAnswered(StrEnum):
+    """What to do with an id that is stored and answered already."""
+
+    REOPEN = "reopen"
+    KEEP = "keep"
+
+
+def enqueue(
+    organization: Annotated[
+        str | None, typer.Option("--org", metavar="ID", show_default=False, help="Organization (tenant).")
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option("--connection", metavar="ID", show_default=False, help="Connection.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="ID", show_default=False, help="The user who may click.")
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", metavar="TEXT", show_default=False, help="What is asked.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="TEXT", show_default=False, help="One button; repeat it for more."),
+    ] = None,
+    id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", show_default=False, help="The question's id; else one is made up."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--count", metavar="N", min=1, help="Store so many; with --id as ID-1, ID-2, …")
+    ] = 1,
+    file: Annotated[
+        str | None,
+        typer.Option("--file", metavar="FILE", show_default=False, help="One JSON object a line; - is stdin."),
+    ] = None,
+    create_org: Annotated[bool, typer.Option("--create-org", help="Create organizations that do not exist.")] = False,
+    if_answered: Annotated[
+        IfAnswered, typer.Option("--if-answered", help="What to do with an id that is answered already.")
+    ] = IfAnswered.REOPEN,
+    dsn: DsnOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Store questions: one, many alike, or those of a file; all of them or none.
+
+    Example: pendingctl enqueue --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
+    """
+    from . import render
+
+    ids: list[str] = []
+
+    def noting_ids(questions: Iterable[tuple[str, Scope, JsonObject]]) -> Iterator[tuple[str, Scope, JsonObject]]:
+        for each in questions:
+            ids.append(each[0])
+            yield each
+
+    async def stored(questions: Iterable[tuple[str, Scope, JsonObject]], total: int | None) -> dict[PutOutcome, int]:
+        async with store_of(dsn, "enqueue") as store:
+            with render.progress("storing", total) as advance:
+                return await store.put_many(
+                    noting_ids(questions),
+                    if_answered=if_answered.value,
+                    create_organizations=create_org,
+                    on_stored=advance,
+                )
+
+    if file is not None:
+        given = {"--org": organization, "--connection": connection, "--user": user, "--question": question, "--id": id}
+        alone = [name for name, value in given.items() if value is not None] + ["--option"] * bool(option)
+        if alone or count != 1:
+            raise InvalidInput(f"--file brings everything with it; leave out {', '.join(alone) or '--count'}")
+        from ..questions_file import read_questions
+
+        with _opened(file) as lines:
+            outcomes = run(stored(read_questions(lines, "stdin" if file == "-" else file), None))
+    else:
+        if organization is None or connection is None or user is None or question is None:
+            raise InvalidInput("--org, --connection, --user and --question are needed, or --file")
+        scope = Scope(organization, connection, user)
+        payload = question_payload(question, option or [])
+        outcomes = run(stored(((each, scope, payload) for each in _ids(id, count)), count))
+
+    counted: dict[str, JsonValue] = {outcome.value: outcomes.get(outcome, 0) for outcome in PutOutcome}
+    if output in (Output.JSONL, Output.CSV):
+        render.show_rows(output, [{"id": each} for each in ids], {}, render.plain_table)
+        return
+    render.show_document(output, {"ids": ids, **counted}, _in_words(ids, counted))
+
+
+def _ids(id: str | None, count: int) -> Iterator[str]:
+    if id is not None and count == 1:
+        yield id
+        return
+    for number in range(1, count + 1):
+        yield str(uuid4()) if id is None else f"{id}-{number}"
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as opened:
+            yield opened
+    except OSError as error:
+        raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
+
+
+def _in_words(ids: list[str], counted: dict[str, JsonValue]) -> str:
+    outcomes = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counted.items() if number)
+    shown = ids if len(ids) <= 10 else [*ids[:5], "…", *ids[-2:]]
+    return "\n".join([*shown, f"questions: {outcomes or 'none'}"])

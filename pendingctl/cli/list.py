@@ -1,0 +1,53 @@
+"""pendingctl list"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from ..model import PendingSummary, State
+from .options import DsnOption, MaxAgeOption, Output, OutputOption, duration
+from .wiring import run, store_of
+
+
+def list_rows(
+    dsn: DsnOption = None,
+    organization: Annotated[
+        str | None, typer.Option("--org", metavar="ID", show_default=False, help="Only this organization.")
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option("--connection", metavar="ID", show_default=False, help="Only this connection.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="ID", show_default=False, help="Only this user's.")
+    ] = None,
+    state: Annotated[State | None, typer.Option("--state", show_default=False, help="Only this state.")] = None,
+    older_than: Annotated[
+        timedelta | None,
+        typer.Option("--older-than", metavar="AGE", parser=duration, show_default=False, help="Only older rows."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many rows.")] = 100,
+    max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List questions, the oldest first.
+
+    Example: pendingctl list --org acme --state pending --older-than 1h
+    """
+    from . import render
+
+    async def found() -> list[PendingSummary]:
+        from ..store import Filters
+
+        filters = Filters(organization, connection, user, state, older_than)
+        async with store_of(dsn, "list") as store:
+            return await store.find(filters, limit=limit + 1, max_age=max_age)
+
+    rows = run(found())
+    truncated = len(rows) > limit
+    del rows[limit:]
+    render.show_rows(output, [render.summary(row) for row in rows], {"truncated": truncated}, render.summaries_table)
+    if truncated and output is not Output.JSON:
+        render.note(f"only the oldest {limit} are shown; narrow the filters or raise --limit")

@@ -1,0 +1,58 @@
+"""Options that several commands share, and the types that they are read into."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=36_500)
+
+
+class Output(StrEnum):
+    """How a command prints its result."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def duration(text: str | timedelta) -> timedelta:
+    """Read `90s`, `30m`, `24h` or `7d`."""
+    if isinstance(text, timedelta):
+        return text
+    match = re.fullmatch(r"(\d{1,12})([smhd])", text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a duration; write 90s, 30m, 24h or 7d")
+    length = timedelta(**{_UNITS[match[2]]: int(match[1])}) if int(match[1]) < 10**10 else timedelta.max
+    if not timedelta(0) < length <= _LONGEST:
+        raise typer.BadParameter(f"{text!r} is out of range; it must be above zero and at most 36500d")
+    return length
+
+
+DsnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dsn",
+        metavar="DSN",
+        show_default=False,
+        help="Database: any libpq URI or key=value string, or 'embedded'. "
+        "Else PENDINGCTL_DSN, DATABASE_URL, or libpq's PG variables.",
+    ),
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
+OrganizationOption = Annotated[str, typer.Option("--org", metavar="ID", help="Organization (tenant).")]
+ConnectionOption = Annotated[str, typer.Option("--connection", metavar="ID", help="Connection (installed bot).")]
+UserOption = Annotated[str, typer.Option("--user", metavar="ID", help="The user who may click.")]
+QuestionArgument = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The question's id.")]
+MaxAgeOption = Annotated[
+    timedelta,
+    typer.Option("--max-age", metavar="AGE", parser=duration, help="Age from which an unanswered question is stale."),
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]

@@ -1,0 +1,254 @@
+"""What a command prints: tables for people, JSON, JSON lines or CSV for programs. The only importer of rich.
+
+Machine formats print nothing but data on stdout; notes and progress go to stderr. Text from the database is data:
+it is never read as markup, and control characters in it are shown, not obeyed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..model import Counts, PendingInteraction, PendingSummary
+from .options import Output
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+Row: TypeAlias = Mapping[str, object]
+
+# Wider than any row: a table in a pipe is as wide as its content and never cut.
+PIPE_WIDTH = 100_000
+
+
+def show_document(output: Output, document: Row, text: RenderableType) -> None:
+    """Print one result; `text` is what a person reads, a plain string for most."""
+    match output:
+        case Output.TABLE:
+            _print(text)
+        case Output.JSON:
+            _write(json.dumps(document, default=_plain, ensure_ascii=False, indent=2))
+        case Output.JSONL:
+            _write(json.dumps(document, default=_plain, ensure_ascii=False))
+        case Output.CSV:
+            _write_csv([document])
+
+
+def show_rows(
+    output: Output, rows: Sequence[Row], further: Row, table: Callable[[Sequence[Row]], RenderableType]
+) -> None:
+    """Print a list; the JSON document holds it as `rows`, with the `further` fields beside it."""
+    match output:
+        case Output.TABLE:
+            _print(table(rows))
+        case Output.JSON:
+            show_document(output, {"rows": rows, **further}, "")
+        case Output.JSONL:
+            for row in rows:
+                _write(json.dumps(row, default=_plain, ensure_ascii=False))
+        case Output.CSV:
+            _write_csv(rows)
+
+
+def note(text: str) -> None:
+    """Say something beside the result, on stderr."""
+    sys.stderr.write(f"note: {printable(text)}\n")
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr while a terminal watches; yields what to call with each number of things done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def printable(value: object) -> str:
+    """Show control characters and invisible ones as escapes, so that no stored text can steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(value))
+
+
+def one_line(value: object) -> str:
+    """The same on one line."""
+    return printable(value).replace("\n", " ")
+
+
+def age(length: timedelta | float) -> str:
+    """Say a length of time as people do: 45 s, 3 min, 5 h 20 min, 2 d 4 h."""
+    seconds = int(length.total_seconds() if isinstance(length, timedelta) else length)
+    for unit, smaller, size in (("d", "h", 86_400), ("h", "min", 3_600), ("min", "s", 60)):
+        if seconds >= size:
+            parts = {"h": 3_600, "min": 60, "s": 1}[smaller]
+            rest = seconds % size // parts
+            return f"{seconds // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{max(seconds, 0)} s"
+
+
+def summary(row: PendingSummary) -> dict[str, object]:
+    """A row as list prints it in JSON."""
+    return {
+        "id": row.id,
+        "organization_id": row.organization_id,
+        "connection_id": row.connection_id,
+        "expected_user_id": row.expected_user_id,
+        "state": row.state.value,
+        "created_at": row.created_at,
+        "claimed_at": row.claimed_at,
+        "age_seconds": round(row.age_seconds, 3),
+        "question": row.question,
+        "ask_number": row.ask_number,
+    }
+
+
+def interaction(row: PendingInteraction) -> dict[str, object]:
+    """A row as show prints it in JSON."""
+    return {**summary(row), "answer": row.answer, "delivery_key": row.delivery_key, "payload": row.payload}
+
+
+def summaries_table(rows: Sequence[Row]) -> RenderableType:
+    """The rows of list: ids whole whatever the width, the question cut where a terminal is too narrow."""
+    from rich.text import Text
+
+    if not rows:
+        return "no questions"
+    table = _table()
+    for heading in ("id", "organization", "connection", "user"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("state", no_wrap=True)
+    table.add_column("age", no_wrap=True, justify="right")
+    table.add_column("question", overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        ids = ("id", "organization_id", "connection_id", "expected_user_id")
+        table.add_row(
+            *(Text(one_line(row[name])) for name in ids),
+            Text(str(row["state"]), style=_STATE_STYLES[str(row["state"])]),
+            Text(age(float(str(row["age_seconds"])))),
+            Text(one_line(row["question"] or "")),
+        )
+    return table
+
+
+def fields_table(fields: Row) -> RenderableType:
+    """One row, a line each field."""
+    from rich.text import Text
+
+    table = _table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        match value:
+            case None:
+                shown = "—"
+            case float() if name == "age_seconds":
+                shown = age(value)
+            case datetime() | str() | int() | float():
+                shown = str(_plain(value))
+            case _:
+                shown = json.dumps(value, default=_plain, ensure_ascii=False, indent=2)
+        table.add_row(Text(name.removesuffix("_seconds")), Text(printable(shown)))
+    return table
+
+
+def stats_table(counts: Counts) -> RenderableType:
+    """The totals, then a line each organization."""
+    from rich.text import Text
+
+    table = _table(show_footer=True)
+    oldest = (
+        "" if counts.oldest_pending_seconds is None else f", the oldest waits for {age(counts.oldest_pending_seconds)}"
+    )
+    table.caption = f"{counts.claimed:,} claimed{oldest}"
+    table.caption_justify = "left"
+    table.add_column("organization", footer="all", overflow="fold")
+    table.add_column("pending", footer=f"{counts.pending:,}", justify="right")
+    table.add_column("stale", footer=f"{counts.stale:,}", justify="right")
+    for each in counts.organizations:
+        table.add_row(Text(one_line(each.organization_id)), f"{each.pending:,}", f"{each.stale:,}")
+    return table
+
+
+def plain_table(rows: Sequence[Row]) -> RenderableType:
+    """Rows of one shape, a column each field."""
+    from rich.text import Text
+
+    table = _table()
+    for name in rows[0] if rows else ():
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(one_line("" if value is None else _plain(value))) for value in row.values()))
+    return table
+
+
+_STATE_STYLES = {"pending": "yellow", "claimed": "green", "stale": "red"}
+
+
+def _table(*, show_header: bool = True, show_footer: bool = False) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        box=box.SIMPLE_HEAD if show_header else None,
+        show_header=show_header,
+        show_footer=show_footer,
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+    )
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def _print(text: RenderableType) -> None:
+    if isinstance(text, str):
+        _write(printable(text))
+        return
+    _console().print(text)
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _write_csv(rows: Sequence[Row]) -> None:
+    if not rows:
+        return
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow(_cell(value) for value in row.values())
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, (list, tuple, dict)):
+        return json.dumps(value, default=_plain, ensure_ascii=False)
+    return _plain(value)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case PendingSummary():
+            return asdict(value)
+        case _:
+            return value if value is None or isinstance(value, (bool, int, float)) else str(value)

@@ -1,0 +1,31 @@
+"""pendingctl show"""
+
+from __future__ import annotations
+
+from ..errors import NotFound
+from ..model import PendingInteraction
+from .options import DsnOption, MaxAgeOption, Output, OutputOption, QuestionArgument
+from .wiring import run, store_of
+
+
+def show(
+    id: QuestionArgument,
+    dsn: DsnOption = None,
+    max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show one question with everything that is stored of it.
+
+    Example: pendingctl show deploy-42 -o json
+    """
+    from . import render
+
+    async def found() -> PendingInteraction | None:
+        async with store_of(dsn, "show") as store:
+            return await store.get(id, max_age=max_age)
+
+    row = run(found())
+    if row is None:
+        raise NotFound(f"there is no question {id!r}; it is unknown, deleted or swept")
+    document = render.interaction(row)
+    render.show_document(output, document, render.fields_table(document))

@@ -1,0 +1,171 @@
+"""Connections to Postgres and what its errors mean. The only module that translates the driver's errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import psycopg
+from psycopg import IsolationLevel, conninfo, errors
+from psycopg.rows import TupleRow
+
+from .errors import DatabaseFailed, DatabaseUnreachable, InvalidInput, NotFound, NotMigrated
+
+if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool
+
+Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
+Pool: TypeAlias = "AsyncConnectionPool[Connection]"
+
+# libpq's own default is to wait as long as the kernel does, about two minutes.
+CONNECT_TIMEOUT_SECONDS = 10
+
+
+class ConnectionSource(Protocol):
+    """Where the store takes connections from: a psycopg pool, or one connection."""
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection; on return it is committed, or rolled back after an error."""
+        ...
+
+
+def check_dsn(dsn: str) -> dict[str, str]:
+    """Return the parts of a connection string as libpq reads it.
+
+    Raises InvalidInput, without quoting the string: a malformed one often has its password in the wrong place.
+    """
+    try:
+        parts = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise InvalidInput(
+            "malformed connection string; libpq takes postgresql://user@host:port/dbname or 'host=… dbname=…'"
+        ) from None
+    if "@" in str(parts.get("host") or "") and not str(parts["host"]).startswith(("/", "@")):
+        raise InvalidInput("malformed connection string: write an @ inside the password as %40")
+    return {name: str(value) for name, value in parts.items() if value is not None}
+
+
+def describe(dsn: str) -> str:
+    """Return where a connection string leads, as one line for people, without its password."""
+    try:
+        parts = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return "a malformed connection string"
+    places = ("host", "hostaddr", "port", "dbname", "user", "service")
+    return " ".join(f"{name}={parts[name]}" for name in places if parts.get(name)) or "libpq's defaults"
+
+
+def connect_parameters(dsn: str, application: str) -> dict[str, str | int]:
+    """Return what is added to the user's string on every connection, without overriding any of it."""
+    parts = check_dsn(dsn)
+    added: dict[str, str | int] = {"fallback_application_name": application}
+    if "connect_timeout" not in parts and "PGCONNECT_TIMEOUT" not in os.environ:
+        added["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+    return added
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise the driver's errors as pendingctl's own, with the remedy in the message."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+def translate(error: psycopg.Error) -> DatabaseFailed | NotFound | InvalidInput:
+    """Return what an error of the driver means to the caller."""
+    said = str(error.diag.message_primary or error).strip().splitlines()
+    first = said[0] if said else type(error).__name__
+    match error:
+        case errors.UndefinedTable() | errors.UndefinedColumn() | errors.InvalidSchemaName():
+            return NotMigrated(f"{first}; run: pendingctl migrate")
+        case errors.ForeignKeyViolation() if error.diag.table_name == "pending_interactions":
+            return NotFound(
+                f"the organization does not exist; create it first, as enqueue --create-org does "
+                f"({error.diag.message_detail or first})"
+            )
+        case errors.ReadOnlySqlTransaction():
+            return DatabaseFailed(f"{first}; this server or role is read-only, connect to the primary")
+        case errors.InsufficientPrivilege():
+            return DatabaseFailed(f"{first}; grant it, or connect as another role")
+        case errors.QueryCanceled():
+            return DatabaseFailed(f"{first}; try again, or raise the statement timeout")
+        case errors.LockNotAvailable():
+            return DatabaseFailed(f"{first}; a long transaction holds the table, try again when it has ended")
+        case psycopg.OperationalError():
+            return DatabaseUnreachable(f"the database cannot be reached: {_joined(said)}")
+        case _:
+            return DatabaseFailed(f"the database refused: {first}")
+
+
+def _joined(lines: list[str]) -> str:
+    return " ".join(line.strip() for line in lines if line.strip()) or "no reason given"
+
+
+async def connect(dsn: str, *, application: str) -> Connection:
+    """Open one connection that keeps the store's promises: see `prepare_connection`.
+
+    Raises InvalidInput for a malformed string and DatabaseUnreachable when no server answers.
+    """
+    added = connect_parameters(dsn, application)
+    with translated_errors():
+        connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, **added)  # type: ignore[arg-type]
+        await prepare_connection(connection)
+    return connection
+
+
+async def prepare_connection(connection: Connection) -> None:
+    """Make a connection fit for the store: each statement commits by itself, under read committed.
+
+    Under repeatable read the loser of a race gets error 40001 instead of an answer (PostgreSQL manual, section
+    13.2). Where a role or a database has another default, each statement gets a transaction of its own that
+    names the level, which also holds behind a pooler in transaction mode, where a session setting would not.
+    """
+    await connection.set_autocommit(True)
+    row = await (await connection.execute("show transaction_isolation")).fetchone()
+    if row != ("read committed",):
+        await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+        await connection.set_autocommit(False)
+
+
+def open_pool(
+    dsn: str, *, application: str = "pendingctl", min_size: int = 1, max_size: int = 10, timeout: float = 5.0
+) -> Pool:
+    """Return a pool of connections fit for the store, to be entered with `async with`.
+
+    `timeout` is how many seconds a caller waits for a free connection. Raises InvalidInput for a malformed
+    string; a server that does not answer shows itself at the first use, as DatabaseUnreachable.
+    """
+    from psycopg_pool import AsyncConnectionPool
+
+    return AsyncConnectionPool(
+        dsn,
+        kwargs={"autocommit": True, **connect_parameters(dsn, application)},
+        min_size=min_size,
+        max_size=max_size,
+        timeout=timeout,
+        configure=prepare_connection,
+        open=False,
+        name=application,
+    )
+
+
+class SingleConnection:
+    """One connection lent again and again: what a command needs, without a pool's background tasks."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend the connection; on return it is committed, or rolled back after an error."""
+        try:
+            yield self._connection
+        except BaseException:
+            if not self._connection.closed:
+                await self._connection.rollback()
+            raise
+        await self._connection.commit()

@@ -1,0 +1,58 @@
+"""What can go wrong, each error named by its fact.
+
+The message of every error is one line that says what happened and what to do. `exit_code` is what the
+command line ends with; README.md explains the numbers.
+"""
+
+from __future__ import annotations
+
+
+class PendingctlError(Exception):
+    """Base of every failure that a caller can expect."""
+
+    exit_code = 70
+
+
+class InvalidInput(PendingctlError):
+    """An argument, an option or a file cannot be used as it is."""
+
+    exit_code = 2
+
+
+class ExtraMissing(InvalidInput):
+    """The command needs an optional part that is not installed."""
+
+    def __init__(self, command: str, extra: str) -> None:
+        super().__init__(f"{command} needs an optional part; install it with: pip install 'pendingctl[{extra}]'")
+
+
+class Refused(PendingctlError):
+    """The request is well formed and the answer is no."""
+
+    exit_code = 1
+
+
+class NotFound(Refused):
+    """Nothing of that name exists."""
+
+
+class ScopeMismatch(Refused):
+    """The id belongs to another scope; nothing was changed."""
+
+
+class DatabaseFailed(PendingctlError):
+    """The database answered with an error that is not the caller's mistake."""
+
+    exit_code = 3
+
+
+class DatabaseUnreachable(DatabaseFailed):
+    """No connection could be made, or it was lost."""
+
+
+class NotMigrated(DatabaseFailed):
+    """A table or a column that pendingctl needs does not exist yet."""
+
+
+class MigrationFailed(DatabaseFailed):
+    """A migration could not be applied or rolled back; it left no trace."""

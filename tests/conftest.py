@@ -1,0 +1,99 @@
+"""A real Postgres for every test: a database of its own, copied from a migrated template.
+
+The server is a throw-away one, or the one of PENDINGCTL_TEST_DSN, whose role must be able to create databases.
+PENDINGCTL_TEST_MAJOR chooses the throw-away server's major version.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from pendingctl import PendingStore, migrations, open_pool
+from pendingctl.database import Pool
+from pendingctl.embedded import throwaway_server
+
+
+@pytest.fixture(autouse=True)
+def no_database_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer's shell points to is never touched."""
+    for name in [name for name in os.environ if name.startswith("PG")] + ["PENDINGCTL_DSN", "DATABASE_URL"]:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def server_dsn() -> Iterator[str]:
+    """A database of the test server in which others can be created."""
+    given = os.environ.get("PENDINGCTL_TEST_DSN")
+    if given:
+        yield given
+        return
+    major = os.environ.get("PENDINGCTL_TEST_MAJOR")
+    with throwaway_server(major=int(major) if major else None) as server:
+        yield server.dsn
+
+
+@pytest.fixture(scope="session")
+def template(server_dsn: str) -> Iterator[str]:
+    """The name of a migrated database with the organizations acme and globex."""
+    name = _create_database(server_dsn)
+    dsn = make_conninfo(server_dsn, dbname=name)
+    migrations.apply(dsn)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("insert into organization (id) values ('acme'), ('globex')")
+    yield name
+    _drop_database(server_dsn, name)
+
+
+@pytest.fixture
+def dsn(server_dsn: str, template: str) -> Iterator[str]:
+    """A fresh migrated database."""
+    name = _create_database(server_dsn, template)
+    yield make_conninfo(server_dsn, dbname=name)
+    _drop_database(server_dsn, name)
+
+
+@pytest.fixture
+def empty_dsn(server_dsn: str) -> Iterator[str]:
+    """A fresh database that nobody has migrated."""
+    name = _create_database(server_dsn)
+    yield make_conninfo(server_dsn, dbname=name)
+    _drop_database(server_dsn, name)
+
+
+@pytest.fixture
+async def pool(dsn: str) -> AsyncIterator[Pool]:
+    async with open_pool(dsn, max_size=20) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(pool: Pool) -> PendingStore:
+    return PendingStore(pool)
+
+
+@pytest.fixture
+def connection(dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection beside the store's, for arranging rows and for looking at what was left."""
+    with psycopg.connect(dsn, autocommit=True) as opened:
+        yield opened
+
+
+def _create_database(server_dsn: str, template: str = "template0") -> str:
+    name = f"pendingctl_test_{secrets.token_hex(6)}"
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+    return name
+
+
+def _drop_database(server_dsn: str, name: str) -> None:
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
