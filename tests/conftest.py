@@ -17,7 +17,6 @@ from psycopg.conninfo import make_conninfo
 
 from pendingctl import PendingStore, migrations, open_pool
 from pendingctl.database import Pool
-from pendingctl.embedded import throwaway_server
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +33,8 @@ def server_dsn() -> Iterator[str]:
     if given:
         yield given
         return
+    from pendingctl.embedded import throwaway_server
+
     major = os.environ.get("PENDINGCTL_TEST_MAJOR")
     with throwaway_server(major=int(major) if major else None) as server:
         yield server.dsn
