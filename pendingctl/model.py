@@ -49,7 +49,7 @@ class Question:
 
 def question_payload(text: str, options: Sequence[str], details: JsonObject | None = None) -> JsonObject:
     """Return the payload `{"question": {…}}` as the store, the bridge and the command line all write it."""
-    return {"question": {"text": text, "options": list(options), **(details or {})}}
+    return {"question": {**(details or {}), "text": text, "options": list(options)}}
 
 
 def question_text(payload: JsonObject) -> str | None:

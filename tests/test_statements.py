@@ -1,0 +1,118 @@
+"""Every statement is good SQL on the migrated tables, and those of the claim path touch one row by its index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, cast
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from pendingctl import statements
+
+PARAMETERS: dict[str, object] = {
+    "id": "q42",
+    "organization_id": "acme",
+    "connection_id": "slack",
+    "expected_user_id": "U1",
+    "payload": "{}",
+    "answer": "yes",
+    "delivery_key": "key",
+    "ask_number": 1,
+    "row_version": "1",
+    "max_age": timedelta(hours=24),
+    "batch_size": 100,
+    "cap": 100,
+    "limit": 100,
+    "state": None,
+    "older_than": None,
+    "ids": ["new"],
+    "organization_ids": ["acme"],
+    "connection_ids": ["slack"],
+    "expected_user_ids": ["U1"],
+    "payloads": ["{}"],
+}
+STATEMENTS = {name: cast("str", getattr(statements, name)) for name in vars(statements) if name.isupper() and name[0] != "_"}
+CLAIM_PATH = ["CLAIM", "LOOK", "REFRESH", "REOPEN", "DELETE", "DELETE_UNTOUCHED", "GET"]
+
+
+@pytest.fixture
+def filled(dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection to a table of 20,000 rows, half of them stale, with statistics."""
+    with psycopg.connect(make_conninfo(dsn), autocommit=True) as connection:
+        connection.execute(
+            """
+            insert into pending_interactions
+                (id, organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at)
+            select 'q' || n, case n % 2 when 0 then 'acme' else 'globex' end, 'slack', 'U1', '{}',
+                   now() - n * interval '8.64 seconds', case n % 3 when 0 then now() end
+            from generate_series(1, 20000) as n
+            """
+        )
+        connection.execute("vacuum analyze pending_interactions")
+        yield connection
+
+
+def plan_nodes(connection: psycopg.Connection, statement: str, **changed: object) -> list[dict[str, Any]]:
+    """The nodes of a statement's plan, from the top."""
+    row = connection.execute(f"explain (format json) {statement}", {**PARAMETERS, **changed}).fetchone()
+    assert row is not None
+    waiting = [row[0][0]["Plan"]]
+    nodes = []
+    while waiting:
+        node = waiting.pop(0)
+        nodes.append(node)
+        waiting += node.get("Plans", [])
+    return nodes
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_every_statement_runs_on_the_migrated_tables(connection: psycopg.Connection, name: str) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute(STATEMENTS[name], PARAMETERS)
+
+
+@pytest.mark.parametrize("name", CLAIM_PATH)
+def test_the_claim_path_finds_its_row_by_an_index(filled: psycopg.Connection, name: str) -> None:
+    scans = [node for node in plan_nodes(filled, STATEMENTS[name]) if "Scan" in node["Node Type"]]
+
+    assert [node["Node Type"] for node in scans] == ["Index Scan"]
+    assert scans[0]["Index Name"] in ("pending_interactions_pkey", "idx_pending_interactions_unclaimed")
+    assert "id = 'q42'" in scans[0]["Index Cond"]
+
+
+def test_the_claim_carries_its_whole_scope(filled: psycopg.Connection) -> None:
+    (scan,) = [node for node in plan_nodes(filled, statements.CLAIM) if node["Node Type"] == "Index Scan"]
+    conditions = scan["Index Cond"] + scan.get("Filter", "")
+
+    for column in ("organization_id", "connection_id", "expected_user_id"):
+        assert f"{column} = " in conditions
+
+
+@pytest.mark.parametrize("name", ["SWEEP", "COUNT_STALE"])
+def test_the_sweep_reads_the_oldest_rows_by_their_age(filled: psycopg.Connection, name: str) -> None:
+    nodes = plan_nodes(filled, STATEMENTS[name])
+
+    assert "idx_pending_interactions_created_at" in [node.get("Index Name") for node in nodes]
+    assert "Seq Scan" not in [node["Node Type"] for node in nodes]
+    assert "Sort" not in [node["Node Type"] for node in nodes]
+
+
+def test_a_list_of_one_organization_reads_its_index(filled: psycopg.Connection) -> None:
+    filled.execute("update pending_interactions set organization_id = 'globex' where id <> 'q42'")
+    filled.execute("vacuum analyze pending_interactions")
+
+    nodes = plan_nodes(filled, statements.FIND, connection_id=None, expected_user_id=None)
+
+    assert "idx_pending_interactions_organization" in [node.get("Index Name") for node in nodes]
+
+
+def test_deleting_an_organization_does_not_scan_the_table(filled: psycopg.Connection) -> None:
+    """The cascade runs this statement for each organization that goes."""
+    filled.execute("insert into organization (id) values ('initech')")
+
+    nodes = plan_nodes(filled, "delete from pending_interactions where organization_id = 'initech'")
+
+    assert "Seq Scan" not in [node["Node Type"] for node in nodes]
