@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -42,8 +43,10 @@ def check_dsn(dsn: str) -> dict[str, str]:
         raise InvalidInput(
             "malformed connection string; libpq takes postgresql://user@host:port/dbname or 'host=… dbname=…'"
         ) from None
-    if "@" in str(parts.get("host") or "") and not str(parts["host"]).startswith(("/", "@")):
-        raise InvalidInput("malformed connection string: write an @ inside the password as %40")
+    # A password that is not escaped ends up in the host or the port, which libpq would quote when it fails.
+    host, port = str(parts.get("host") or ""), str(parts.get("port") or "")
+    if ("@" in host and not host.startswith(("/", "@"))) or not re.fullmatch(r"[\d,\s]*", port):
+        raise InvalidInput("malformed connection string: write an @, : or / inside the password as %40, %3A or %2F")
     return {name: str(value) for name, value in parts.items() if value is not None}
 
 

@@ -142,6 +142,11 @@ def test_a_killed_run_leaves_no_lock_and_no_trace(empty_dsn: str, empty: psycopg
     run.send_signal(signal.SIGKILL)
     run.wait()
 
+    _until(
+        empty,
+        "select not exists (select from pg_locks join pg_database on oid = database "
+        "where locktype = 'advisory' and datname = current_database())",
+    )
     assert migrations.apply(empty_dsn) == OURS
     assert "t" not in tables(empty)
 
@@ -268,6 +273,8 @@ def test_an_index_built_concurrently_can_be_repeated(empty_dsn: str, empty: psyc
 def test_ddl_waits_for_a_lock_only_so_long(dsn: str, connection: psycopg.Connection) -> None:
     migrations.rollback(dsn, 1)
     with psycopg.connect(dsn) as busy:
+        # The end of the long transaction, should the migration wait for it.
+        busy.execute("set idle_in_transaction_session_timeout = '10s'")
         busy.execute("select count(*) from pending_interactions")
         started = time.monotonic()
 

@@ -34,7 +34,9 @@ PARAMETERS: dict[str, object] = {
     "expected_user_ids": ["U1"],
     "payloads": ["{}"],
 }
-STATEMENTS = {name: cast("str", getattr(statements, name)) for name in vars(statements) if name.isupper() and name[0] != "_"}
+STATEMENTS = {
+    name: cast("str", getattr(statements, name)) for name in vars(statements) if name.isupper() and name[0] != "_"
+}
 CLAIM_PATH = ["CLAIM", "LOOK", "REFRESH", "REOPEN", "DELETE", "DELETE_UNTOUCHED", "GET"]
 
 

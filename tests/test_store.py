@@ -616,8 +616,7 @@ async def _until_waiting_for_a_lock(dsn: str) -> None:
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as watching:
         for _ in range(500):
             cursor = await watching.execute(
-                "select count(*) from pg_stat_activity "
-                "where wait_event_type = 'Lock' and datname = current_database()"
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
             )
             if await cursor.fetchone() != (0,):
                 return

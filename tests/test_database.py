@@ -1,0 +1,154 @@
+"""What an error of the database means, and that no password is ever said."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from pendingctl import PendingStore, Scope, open_pool
+from pendingctl.database import SingleConnection, check_dsn, connect, connect_parameters, describe
+from pendingctl.errors import DatabaseFailed, DatabaseUnreachable, InvalidInput, NotMigrated
+
+SCOPE = Scope("acme", "slack", "U1")
+
+MALFORMED = [
+    "postgresql://u:s3cret@host/db?nosuch=1",
+    "postgresql://u:s3cret@host:port/db",
+    "host=h password=s3cret dbname",
+    "host=h password='s3cret",
+    "postgresql://u:%zzs3cret@host/db",
+    "postgresql://u:pass@s3cret@host/db",
+    "postgresql://u:s3cret/more@host/db",
+    "s3cret",
+]
+
+
+@pytest.mark.parametrize("dsn", MALFORMED)
+def test_a_malformed_string_is_refused_without_its_password(dsn: str) -> None:
+    with pytest.raises(InvalidInput, match="malformed") as raised:
+        check_dsn(dsn)
+
+    assert "s3cret" not in f"{raised.value!r} {raised.value.__cause__!r}"
+
+
+def test_a_description_has_no_password() -> None:
+    assert describe("postgresql://u:s3cret@db1,db2:5433/bot?passfile=/x") == "host=db1,db2 port=,5433 dbname=bot user=u"
+    assert describe("") == "libpq's defaults"
+    assert "s3cret" not in describe("host=h password='s3cret")
+
+
+def test_what_the_user_gave_is_not_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connect_parameters("host=h", "pendingctl list") == {
+        "fallback_application_name": "pendingctl list",
+        "connect_timeout": 10,
+    }
+    assert "connect_timeout" not in connect_parameters("host=h connect_timeout=3", "pendingctl")
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "3")
+    assert "connect_timeout" not in connect_parameters("host=h", "pendingctl")
+
+
+async def test_the_server_is_told_who_connects(dsn: str) -> None:
+    for given, name in ((dsn, "pendingctl list"), (make_conninfo(dsn, application_name="mine"), "mine")):
+        connection = await connect(given, application="pendingctl list")
+        async with connection:
+            assert connection.info.parameter_status("application_name") == name
+
+
+@pytest.fixture
+def nobody_listens() -> Iterator[int]:
+    """A port that is taken, on which nobody accepts."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+async def test_a_server_that_is_down_is_unreachable(nobody_listens: int) -> None:
+    with pytest.raises(DatabaseUnreachable, match="cannot be reached") as raised:
+        await connect(f"host=127.0.0.1 port={nobody_listens} password=s3cret", application="test")
+
+    assert "s3cret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+async def test_a_pool_says_so_too(nobody_listens: int) -> None:
+    async with open_pool(f"host=127.0.0.1 port={nobody_listens}", timeout=0.5) as pool:
+        with pytest.raises(DatabaseUnreachable):
+            await PendingStore(pool).get("q")
+
+
+async def test_missing_tables_say_run_migrate(empty_dsn: str) -> None:
+    connection = await connect(empty_dsn, application="test")
+    async with connection:
+        store = PendingStore(SingleConnection(connection))
+        with pytest.raises(NotMigrated, match="run: pendingctl migrate"):
+            await store.find()
+        with pytest.raises(NotMigrated):
+            await store.put("q", SCOPE, {})
+
+
+async def test_tables_of_the_version_before_say_run_migrate(dsn: str, connection: psycopg.Connection) -> None:
+    connection.execute("alter table pending_interactions drop column answer")
+    opened = await connect(dsn, application="test")
+    async with opened:
+        with pytest.raises(NotMigrated, match=r"answer.*run: pendingctl migrate"):
+            await PendingStore(SingleConnection(opened)).get("q")
+
+
+async def test_a_connection_lost_in_the_middle_is_unreachable_and_the_pool_recovers(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    async with open_pool(dsn, max_size=1) as pool:
+        store = PendingStore(pool)
+        await store.put("q", SCOPE, {})
+        with psycopg.connect(dsn) as blocking:
+            blocking.execute("select from pending_interactions for update")
+            waiting = asyncio.create_task(store.put("q", SCOPE, {}))
+            while connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where wait_event_type = 'Lock' and datname = current_database()"
+            ).fetchone() != (True,):
+                await asyncio.sleep(0.01)
+
+            with pytest.raises(DatabaseUnreachable):
+                await waiting
+
+        assert await store.get("q") is not None
+
+
+async def test_a_statement_that_takes_too_long_says_what_to_do(dsn: str, connection: psycopg.Connection) -> None:
+    connection.execute(f"alter database {connection.info.dbname} set statement_timeout = '100ms'")
+    async with open_pool(dsn) as pool:
+        store = PendingStore(pool)
+        await store.put("q", SCOPE, {})
+        with psycopg.connect(dsn) as blocking:
+            blocking.execute("select from pending_interactions for update")
+            with pytest.raises(DatabaseFailed, match="statement timeout"):
+                await store.put("q", SCOPE, {})
+
+
+async def test_a_missing_right_is_named(dsn: str, connection: psycopg.Connection) -> None:
+    role = f"nobody_{connection.info.dbname}"
+    connection.execute(f"create role {role} login")
+    try:
+        opened = await connect(make_conninfo(dsn, user=role), application="test")
+        async with opened:
+            with pytest.raises(DatabaseFailed, match="permission denied for table pending_interactions; grant it"):
+                await PendingStore(SingleConnection(opened)).find()
+    finally:
+        connection.execute(f"drop role {role}")
+
+
+async def test_an_error_in_a_lent_connection_rolls_it_back(dsn: str) -> None:
+    opened = await connect(dsn, application="test")
+    async with opened:
+        store = PendingStore(SingleConnection(opened))
+        with pytest.raises(InvalidInput):
+            await store.put_many([("a", SCOPE, {}), ("", SCOPE, {})])
+
+        assert opened.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        assert await store.get("a") is None
