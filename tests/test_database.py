@@ -108,11 +108,7 @@ async def test_a_connection_lost_in_the_middle_is_unreachable_and_the_pool_recov
         with psycopg.connect(dsn) as blocking:
             blocking.execute("select from pending_interactions for update")
             waiting = asyncio.create_task(store.put("q", SCOPE, {}))
-            while connection.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity "
-                "where wait_event_type = 'Lock' and datname = current_database()"
-            ).fetchone() != (True,):
-                await asyncio.sleep(0.01)
+            await _terminate_the_waiting_one(connection)
 
             with pytest.raises(DatabaseUnreachable):
                 await waiting
@@ -152,3 +148,15 @@ async def test_an_error_in_a_lent_connection_rolls_it_back(dsn: str) -> None:
 
         assert opened.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         assert await store.get("a") is None
+
+
+async def _terminate_the_waiting_one(connection: psycopg.Connection) -> None:
+    for _ in range(1_000):
+        terminated = connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where wait_event_type = 'Lock' and datname = current_database()"
+        )
+        if terminated.fetchone() == (True,):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody waits for a lock")

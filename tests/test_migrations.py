@@ -104,7 +104,7 @@ def test_of_many_runs_at_once_one_applies(empty_dsn: str, empty: psycopg.Connect
     assert empty.execute("select count(*) from pendingctl_migration").fetchone() == (3,)
 
 
-def test_a_run_waits_while_another_builds_an_index(empty_dsn: str, empty: psycopg.Connection, tmp_path: Path) -> None:
+def test_a_run_waits_while_another_builds_an_index(empty_dsn: str, tmp_path: Path) -> None:
     """A session that waited inside the server would hold a snapshot, which the index build would wait for."""
     files = folder(
         tmp_path,

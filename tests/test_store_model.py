@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -169,8 +168,8 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(dsn: str) -> Iterator[type[StoreMachine]]:
-    yield type("Machine", (StoreMachine,), {"dsn": dsn})
+def machine(dsn: str) -> type[StoreMachine]:
+    return type("Machine", (StoreMachine,), {"dsn": dsn})
 
 
 def test_the_store_behaves_as_its_model(machine: type[StoreMachine], connection: psycopg.Connection) -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import PendingctlError
-from . import claim, delete, enqueue, migrate, show, stats, sweep
+from . import claim, delete, diff_schema, enqueue, migrate, show, simulate_race, stats, sweep
 from . import list as list_command
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a
 
 
 app = typer.Typer(
+    name="pendingctl",
     cls=_Commands,
     help="Pending chat questions in Postgres: one click wins, only the right person can click, no answer is lost.",
     epilog="Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8",
@@ -92,5 +93,7 @@ for name, command in (
     ("show", show.show),
     ("stats", stats.stats),
     ("sweep", sweep.sweep),
+    ("simulate-race", simulate_race.simulate_race),
+    ("diff-schema", diff_schema.diff_schema),
 ):
     app.command(name)(command)
