@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,31 +31,32 @@ PIPE_WIDTH = 100_000
 
 def show_document(output: Output, document: Row, text: RenderableType) -> None:
     """Print one result; `text` is what a person reads, a plain string for most."""
-    match output:
-        case Output.TABLE:
-            _print(text)
-        case Output.JSON:
-            _write(json.dumps(document, default=_plain, ensure_ascii=False, indent=2))
-        case Output.JSONL:
-            _write(json.dumps(document, default=_plain, ensure_ascii=False))
-        case Output.CSV:
-            _write_csv([document])
+    with _closed_pipe_is_quiet():
+        match output:
+            case Output.TABLE:
+                sys.stdout.write(_rendered(text))
+            case Output.JSON:
+                sys.stdout.write(_json(document, indent=2))
+            case Output.JSONL:
+                sys.stdout.write(_json(document))
+            case Output.CSV:
+                _write_csv([document])
 
 
 def show_rows(
     output: Output, rows: Sequence[Row], further: Row, table: Callable[[Sequence[Row]], RenderableType]
 ) -> None:
     """Print a list; the JSON document holds it as `rows`, with the `further` fields beside it."""
-    match output:
-        case Output.TABLE:
-            _print(table(rows))
-        case Output.JSON:
-            show_document(output, {"rows": rows, **further}, "")
-        case Output.JSONL:
-            for row in rows:
-                _write(json.dumps(row, default=_plain, ensure_ascii=False))
-        case Output.CSV:
-            _write_csv(rows)
+    with _closed_pipe_is_quiet():
+        match output:
+            case Output.TABLE:
+                sys.stdout.write(_rendered(table(rows)))
+            case Output.JSON:
+                sys.stdout.write(_json({"rows": rows, **further}, indent=2))
+            case Output.JSONL:
+                sys.stdout.writelines(map(_json, rows))
+            case Output.CSV:
+                _write_csv(rows)
 
 
 def note(text: str) -> None:
@@ -218,15 +220,27 @@ def _console() -> Console:
     return console
 
 
-def _print(text: RenderableType) -> None:
+def _rendered(text: RenderableType) -> str:
     if isinstance(text, str):
-        _write(printable(text))
-        return
-    _console().print(text)
+        return printable(text) + "\n"
+    console = _console()
+    with console.capture() as captured:
+        console.print(text)
+    return captured.get()
 
 
-def _write(line: str) -> None:
-    sys.stdout.write(line + "\n")
+@contextmanager
+def _closed_pipe_is_quiet() -> Iterator[None]:
+    """When nobody reads any more, the command goes on to its own exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _json(document: Row, indent: int | None = None) -> str:
+    return json.dumps(document, default=_plain, ensure_ascii=False, indent=indent) + "\n"
 
 
 def _write_csv(rows: Sequence[Row]) -> None:

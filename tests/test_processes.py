@@ -1,0 +1,135 @@
+"""The command line as a process: signals, closed pipes, terminals, and what it costs to start."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import psycopg
+import pytest
+
+COMMAND = [sys.executable, "-m", "pendingctl"]
+ENQUEUE = [*COMMAND, "enqueue", "--org", "acme", "--connection", "slack", "--user", "U1", "--question", "Deploy?"]
+
+
+@pytest.fixture
+def environment(dsn: str) -> dict[str, str]:
+    return {**os.environ, "PENDINGCTL_DSN": dsn}
+
+
+def until_waiting_for_a_lock(connection: psycopg.Connection) -> None:
+    for _ in range(2_000):
+        row = connection.execute(
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        ).fetchone()
+        if row != (0,):
+            return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits for a lock")
+
+
+@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_command_and_leaves_nothing_half_done(
+    dsn: str, environment: dict[str, str], connection: psycopg.Connection, sent: signal.Signals, exit_code: int
+) -> None:
+    connection.execute(
+        "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload)"
+        " values ('q-2000', 'acme', 'slack', 'U1', '{}')"
+    )
+    with psycopg.connect(dsn) as blocking:
+        blocking.execute("select from pending_interactions for update")
+        command = subprocess.Popen(
+            [*ENQUEUE, "--id", "q", "--count", "3000"], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        until_waiting_for_a_lock(connection)
+
+        command.send_signal(sent)
+        _, said = command.communicate(timeout=20)
+
+    assert command.returncode == exit_code
+    assert said == ""
+    assert connection.execute("select count(*) from pending_interactions").fetchone() == (1,)
+    assert connection.execute(
+        "select count(*) from pg_stat_activity where application_name like 'pendingctl%' "
+        "and datname = current_database() and state <> 'idle'"
+    ).fetchone() == (0,)
+
+
+def test_a_closed_pipe_ends_quietly_with_the_commands_own_code(environment: dict[str, str]) -> None:
+    subprocess.run([*ENQUEUE, "--count", "2000"], env=environment, stdout=subprocess.DEVNULL, check=True)
+    for arguments, exit_code in ((["list", "--limit", "5000"], 0), (["show", "nowhere"], 1)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as closed:
+            ended = subprocess.run(
+                [*COMMAND, *arguments], env=environment, stdout=closed, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert ended.returncode == exit_code
+        assert "Traceback" not in ended.stderr
+        assert "BrokenPipe" not in ended.stderr
+
+
+@pytest.mark.parametrize(("answer", "exit_code", "left"), [("y\n", 0, 0), ("n\n", 2, 1), ("\n", 2, 1), ("\x04", 2, 1)])
+def test_on_a_terminal_a_destructive_command_asks(
+    environment: dict[str, str], connection: psycopg.Connection, answer: str, exit_code: int, left: int
+) -> None:
+    subprocess.run([*ENQUEUE, "--id", "q"], env=environment, stdout=subprocess.DEVNULL, check=True)
+    ours, theirs = pty.openpty()
+    command = subprocess.Popen(
+        [*COMMAND, "delete", "q", "--org", "acme", "--connection", "slack", "--user", "U1"],
+        env=environment,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        close_fds=True,
+    )
+    os.close(theirs)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(ours, 1_000)
+    os.write(ours, answer.encode())
+    command.communicate(timeout=20)
+    os.close(ours)
+
+    assert b"Delete question q of organization acme on host=" in said
+    assert command.returncode == exit_code
+    assert connection.execute("select count(*) from pending_interactions").fetchone() == (left,)
+
+
+def test_off_a_terminal_a_sweep_runs(environment: dict[str, str], connection: psycopg.Connection) -> None:
+    subprocess.run([*ENQUEUE, "--count", "3"], env=environment, stdout=subprocess.DEVNULL, check=True)
+    connection.execute("update pending_interactions set created_at = now() - interval '2 days'")
+
+    swept = subprocess.run(
+        [*COMMAND, "sweep"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+
+    assert (swept.stdout, swept.stderr) == ("deleted 3 rows in 1 batches; 0 remain\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "forbidden"),
+    [
+        (["--version"], {"typer", "rich", "psycopg", "yoyo", "asyncio", "pglast"}),
+        (["--help"], {"rich", "psycopg", "yoyo", "asyncio", "pglast"}),
+        (["list", "-o", "json"], {"rich", "psycopg_pool", "yoyo", "pglast"}),
+    ],
+)
+def test_a_start_imports_only_what_it_uses(
+    environment: dict[str, str], arguments: list[str], forbidden: set[str]
+) -> None:
+    program = (
+        "import sys\n"
+        "from pendingctl.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n    assert not ended.code, ended.code\n"
+        f"print(*({forbidden} & set(sys.modules)), file=sys.stderr)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert ended.stderr.split() == []
