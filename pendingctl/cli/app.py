@@ -43,9 +43,9 @@ class _Commands(TyperGroup):
 
 
 def _complain(message: str) -> None:
-    """Say one line on stderr. What a database or a file says in it cannot steer the terminal."""
-    line = " ".join(message.split("\n"))
-    sys.stderr.write("error: " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) + "\n")
+    """Say on stderr what went wrong; what a database or a file says in it cannot steer the terminal."""
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
+    sys.stderr.write(f"error: {shown}\n")
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's signature)

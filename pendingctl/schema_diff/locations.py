@@ -1,0 +1,254 @@
+"""Says which line of schema.sql is about an object, from the places that pglast gives.
+
+The names are followed through renames, schemas and `search_path`, as far as they stand in the file itself; what a
+DO block or a LIKE makes has no line of its own and gets its table's, or none.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from .model import CatalogObject, Name
+from .parse import Script
+
+# Kind, name, and the attribute that the place is about: None for the object itself.
+_Place: TypeAlias = tuple[str, Name, str | None]
+# Kind, table, what the object is, and its columns: how one without a name is found.
+_Nameless: TypeAlias = tuple[str, Name, str, tuple[str | None, ...]]
+
+_CONSTRAINTS = {
+    "CONSTR_PRIMARY": "primary key",
+    "CONSTR_UNIQUE": "unique",
+    "CONSTR_CHECK": "check",
+    "CONSTR_FOREIGN": "foreign key",
+    "CONSTR_EXCLUSION": "exclusion",
+}
+_COLUMN_PARTS = {
+    "CONSTR_NOTNULL": "nullability",
+    "CONSTR_NULL": "nullability",
+    "CONSTR_DEFAULT": "default",
+    "CONSTR_IDENTITY": "identity",
+    "CONSTR_GENERATED": "generated",
+}
+_COLUMN_COMMANDS = {
+    "AT_ColumnDefault": "default",
+    "AT_CookedColumnDefault": "default",
+    "AT_SetNotNull": "nullability",
+    "AT_DropNotNull": "nullability",
+    "AT_AlterColumnType": "type",
+    "AT_SetStatistics": "statistics_target",
+    "AT_SetStorage": "storage",
+    "AT_SetCompression": "compression",
+    "AT_SetOptions": "options",
+    "AT_AddIdentity": "identity",
+    "AT_SetIdentity": "identity",
+    "AT_SetExpression": "generated",
+}
+_TABLE_COMMANDS = {
+    "AT_ReplicaIdentity": "replica_identity",
+    "AT_EnableRowSecurity": "row_security",
+    "AT_DisableRowSecurity": "row_security",
+    "AT_ForceRowSecurity": "forced_row_security",
+    "AT_NoForceRowSecurity": "forced_row_security",
+    "AT_SetRelOptions": "storage_parameters",
+    "AT_ResetRelOptions": "storage_parameters",
+    "AT_SetLogged": "persistence",
+    "AT_SetUnLogged": "persistence",
+    "AT_AddInherit": "inherits",
+}
+
+
+class Locations:
+    """The places of a script's objects; built once, then asked."""
+
+    def __init__(self, script: Script) -> None:
+        self._source = script.source
+        self._places: dict[_Place, int] = {}
+        self._nameless: dict[_Nameless, int] = {}
+        self._table_of_index: dict[Name, Name] = {}
+        self._schema = "public"
+        for statement in script.statements:
+            self._read(statement.tree, statement.offset)
+
+    def line(self, item: CatalogObject, in_schema: bool, attribute: str) -> int | None:
+        """Return the line about an attribute, else about its object, else about its table, else None."""
+        offset: int | None = None
+        if in_schema:
+            places = (self._places.get((item.kind, item.name, about)) for about in (attribute, None))
+            offset = next((place for place in places if place is not None), None)
+            if offset is None:
+                offset = self._nameless_offset(item)
+        if offset is None:
+            offset = self._places.get(("table", item.table, None))
+        return None if offset is None else self._source.line(offset)
+
+    def move_table(self, old: Name, new: Name) -> None:
+        """Follow a table that was renamed or put into another schema, with all that belongs to it."""
+        for (kind, name, about), offset in list(self._places.items()):
+            if kind == "index" and self._table_of_index.get(name) == old:
+                del self._places[kind, name, about]
+                self._table_of_index[new[0], name[1]] = new
+                self._places[kind, (new[0], name[1]), about] = offset
+            elif kind != "index" and name[:2] == old:
+                del self._places[kind, name, about]
+                self._places[kind, new + name[2:], about] = offset
+        self._nameless = {
+            (kind, new if table == old else table, what, columns): offset
+            for (kind, table, what, columns), offset in self._nameless.items()
+        }
+
+    def _nameless_offset(self, item: CatalogObject) -> int | None:
+        what = item.attributes.get("type") or ""
+        # In the order written, then as a check's columns are kept here, then where there can be only one.
+        for columns in (item.columns, tuple(sorted({name for name in item.columns if name})), ()):
+            offset = self._nameless.get((item.kind, item.table, what, columns))
+            if offset is not None:
+                return offset
+        return None
+
+    # A tree is what its class's name says; the fields are those of the server's own nodes.
+    def _read(self, tree: Any, offset: int) -> None:  # noqa: PLR0912  # one branch a statement
+        match type(tree).__name__:
+            case "VariableSetStmt" if tree.name == "search_path":
+                first = tree.args[0] if tree.args else None
+                self._schema = first.val.sval if first is not None and hasattr(first, "val") else "public"
+            case "CreateSchemaStmt":
+                outer, self._schema = self._schema, tree.schemaname or self._schema
+                for element in tree.schemaElts or ():
+                    self._read(element, offset)
+                self._schema = outer
+            case "CreateStmt":
+                self._create_table(tree)
+            case "AlterTableStmt" if tree.objtype.name == "OBJECT_TABLE":
+                table = self._name(tree.relation)
+                for command in tree.cmds:
+                    self._alter_table(table, command, offset)
+            case "AlterTableStmt" if tree.objtype.name == "OBJECT_INDEX":
+                for command in tree.cmds:
+                    if command.subtype.name == "AT_AttachPartition":
+                        self._places["index", self._name(command.def_.name), "attached_to"] = offset
+                    else:
+                        self._places["index", self._name(tree.relation), "storage_parameters"] = offset
+            case "IndexStmt":
+                self._create_index(tree, offset)
+            case "RenameStmt" if tree.relation is not None:
+                self._rename(tree)
+            case "AlterObjectSchemaStmt" if tree.objectType.name == "OBJECT_TABLE":
+                old = self._name(tree.relation)
+                self.move_table(old, (tree.newschema, old[1]))
+
+    def _name(self, relation: Any) -> Name:
+        return (relation.schemaname or self._schema, relation.relname)
+
+    def _create_table(self, tree: Any) -> None:
+        table = self._name(tree.relation)
+        # IF NOT EXISTS: the first one counts.
+        if ("table", table, None) in self._places:
+            return
+        self._places["table", table, None] = tree.relation.location
+        if tree.partbound is not None:
+            self._places["table", table, "partition_bound"] = tree.partbound.location
+        for element in tree.tableElts or ():
+            if type(element).__name__ == "ColumnDef":
+                self._column(table, element)
+            elif type(element).__name__ == "Constraint":
+                self._constraint(table, element, None)
+
+    def _column(self, table: Name, definition: Any) -> None:
+        column = (*table, definition.colname)
+        self._places["column", column, None] = definition.location
+        if definition.typeName is not None:
+            self._places["column", column, "type"] = definition.typeName.location
+        if definition.collClause is not None:
+            self._places["column", column, "collation"] = definition.collClause.location
+        for constraint in definition.constraints or ():
+            part = _COLUMN_PARTS.get(constraint.contype.name)
+            if part is not None:
+                self._places["column", column, part] = constraint.location
+            else:
+                self._constraint(table, constraint, definition.colname)
+
+    def _constraint(self, table: Name, tree: Any, column: str | None) -> None:
+        kind = _CONSTRAINTS.get(tree.contype.name)
+        if kind is None:
+            return
+        if tree.conname is not None:
+            self._places["constraint", (*table, tree.conname), None] = tree.location
+            return
+        names: tuple[str | None, ...] = ()
+        match kind:
+            case "unique":
+                names = tuple(key.sval for key in tree.keys or ())
+            case "foreign key":
+                names = tuple(key.sval for key in tree.fk_attrs or ())
+            case "check":
+                names = tuple(sorted(_columns_in(tree.raw_expr)))
+            case "exclusion":
+                names = tuple(element.name for element, _ in tree.exclusions)
+        if column is not None and kind in ("unique", "foreign key"):
+            names = (column,)
+        self._nameless.setdefault(("constraint", table, kind, names), tree.location)
+
+    def _alter_table(self, table: Name, command: Any, offset: int) -> None:
+        subtype = command.subtype.name
+        if subtype == "AT_AddColumn":
+            self._column(table, command.def_)
+        elif subtype == "AT_AddConstraint":
+            self._constraint(table, command.def_, None)
+        elif subtype in ("AT_ValidateConstraint", "AT_AlterConstraint"):
+            about = "validity" if subtype == "AT_ValidateConstraint" else "deferrable"
+            self._places["constraint", (*table, command.name or command.def_.conname), about] = offset
+        elif subtype == "AT_AttachPartition":
+            child = self._name(command.def_.name)
+            self._places["table", child, "partition_of"] = offset
+            self._places["table", child, "partition_bound"] = offset
+        elif subtype in _COLUMN_COMMANDS and command.name is not None:
+            self._places["column", (*table, command.name), _COLUMN_COMMANDS[subtype]] = offset
+        elif subtype in _TABLE_COMMANDS:
+            self._places["table", table, _TABLE_COMMANDS[subtype]] = offset
+
+    def _create_index(self, tree: Any, offset: int) -> None:
+        table = self._name(tree.relation)
+        if tree.idxname is None:
+            columns = tuple(element.name for element in tree.indexParams)
+            self._nameless.setdefault(("index", table, "", columns), offset)
+            return
+        # An index lives in its table's schema, whatever the search_path.
+        index = (table[0], tree.idxname)
+        self._table_of_index.setdefault(index, table)
+        self._places.setdefault(("index", index, None), offset)
+
+    def _rename(self, tree: Any) -> None:
+        old = self._name(tree.relation)
+        match tree.renameType.name:
+            case "OBJECT_TABLE":
+                self.move_table(old, (old[0], tree.newname))
+            case "OBJECT_COLUMN":
+                self._rename_place("column", (*old, tree.subname), tree.newname)
+            case "OBJECT_TABCONSTRAINT":
+                self._rename_place("constraint", (*old, tree.subname), tree.newname)
+            case "OBJECT_INDEX":
+                table = self._table_of_index.pop(old, None)
+                if table is not None:
+                    self._table_of_index[old[0], tree.newname] = table
+                self._rename_place("index", old, tree.newname)
+
+    def _rename_place(self, kind: str, old: Name, new: str) -> None:
+        for (placed, name, about), offset in list(self._places.items()):
+            if placed == kind and name == old:
+                del self._places[placed, name, about]
+                self._places[placed, (*old[:-1], new), about] = offset
+
+
+def _columns_in(expression: Any) -> set[str]:
+    from pglast.visitors import Visitor
+
+    names: set[str] = set()
+
+    class Columns(Visitor):
+        def visit_ColumnRef(self, _ancestors: object, node: Any) -> None:  # noqa: N802
+            if type(node.fields[-1]).__name__ == "String":
+                names.add(node.fields[-1].sval)
+
+    Columns()(expression)
+    return names

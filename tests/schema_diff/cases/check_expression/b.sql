@@ -1,0 +1,2 @@
+create table t (id int primary key, a int, b text, c text);
+alter table t add constraint k check (a >= 0);

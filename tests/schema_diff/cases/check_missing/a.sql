@@ -1,0 +1,4 @@
+create table u (
+    x int,
+    y int check (y > 0)
+);

@@ -1,0 +1,1 @@
+create table u (x timestamptz default current_timestamp);

@@ -1,0 +1,1 @@
+create table u (x int, y int generated always as (x * 2) stored);

@@ -1,0 +1,1 @@
+create table u (x int, y int generated always as (1) stored);

@@ -1,0 +1,1 @@
+create table "Sel""ect" ("A b" int);

@@ -1,0 +1,4 @@
+create table u (
+    x varchar(20),
+    y numeric(10, 2)
+);

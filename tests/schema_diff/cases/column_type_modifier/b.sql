@@ -1,0 +1,1 @@
+create table u (x varchar(21), y numeric(10,3));

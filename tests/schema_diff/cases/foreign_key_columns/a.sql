@@ -1,0 +1,4 @@
+create table t (id int primary key, a int, b text, c text);
+create table u (id int primary key, x int, unique (id, x));
+alter table t add column d int;
+alter table t add constraint k foreign key (a) references u;

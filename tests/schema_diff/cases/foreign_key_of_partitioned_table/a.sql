@@ -1,0 +1,4 @@
+create table p (k int not null, v text) partition by list (k);
+create table u (id int primary key, x int, unique (id, x));
+create table p1 partition of p for values in (1);
+alter table p add foreign key (k) references u;

@@ -1,0 +1,2 @@
+create table t (id int primary key, a int, b text, c text);
+create index i on t (a);

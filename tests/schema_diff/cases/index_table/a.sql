@@ -1,0 +1,3 @@
+create table t (id int primary key, a int, b text, c text);
+create table u (a int);
+create index i on u (a);

@@ -1,0 +1,1 @@
+create table u (x int, y int, primary key (x) include (y));

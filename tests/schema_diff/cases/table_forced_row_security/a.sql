@@ -1,0 +1,3 @@
+create table t (id int primary key, a int, b text, c text);
+alter table t enable row level security;
+alter table t force row level security;

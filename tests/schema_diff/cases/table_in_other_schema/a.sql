@@ -1,0 +1,2 @@
+create schema app;
+create table app.u (x int);

@@ -1,0 +1,3 @@
+create table t (id int primary key, a int, b text, c text);
+create table u (x int unique);
+create index on u (x);

@@ -1,0 +1,2 @@
+create type ct as (x int);
+create table u (x int);

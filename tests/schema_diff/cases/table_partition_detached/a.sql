@@ -1,0 +1,3 @@
+create table p (k int not null, v text) partition by list (k);
+create table p1 (k int not null, v text);
+alter table p attach partition p1 for values in (1);

@@ -1,0 +1,1 @@
+create table u (x text) with (toast.autovacuum_enabled = off);

@@ -1,0 +1,2 @@
+create table t (id int primary key, a int, b text, c text);
+create unique index k on t (a);

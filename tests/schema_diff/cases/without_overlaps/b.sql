@@ -1,0 +1,1 @@
+create table u (x int4range, d daterange, constraint k unique (x, d));

@@ -1,0 +1,1 @@
+create table t (a int check (a between 1 and 5));

@@ -1,0 +1,1 @@
+create table t (a boolean default 't', b boolean default false);

@@ -1,0 +1,1 @@
+create table t (a char, b bit, c varchar);

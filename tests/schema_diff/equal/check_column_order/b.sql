@@ -1,0 +1,1 @@
+create table t (b int, a int, constraint k check (a < b));

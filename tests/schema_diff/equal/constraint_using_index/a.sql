@@ -1,0 +1,1 @@
+create table t (a int not null, constraint k primary key (a));

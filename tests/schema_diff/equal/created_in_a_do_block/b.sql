@@ -1,0 +1,1 @@
+do $$ begin create table t (a int); end $$;

@@ -1,0 +1,2 @@
+create table t (a int);
+create table if not exists t (a text);

@@ -1,0 +1,1 @@
+create table t (a int constraint must_be_there not null);

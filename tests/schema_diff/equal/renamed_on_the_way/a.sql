@@ -1,0 +1,2 @@
+create table t (a int, constraint k check (a > 0));
+create index i on t (a);

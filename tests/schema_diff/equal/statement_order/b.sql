@@ -1,0 +1,3 @@
+create table b (y int);
+create index b_y on b (y);
+create table a (x int primary key);

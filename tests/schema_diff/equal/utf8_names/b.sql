@@ -1,0 +1,1 @@
+create table größe (é int default 1);

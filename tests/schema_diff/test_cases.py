@@ -1,0 +1,51 @@
+"""Each folder of cases/ is one difference, each of equal/ one pair that is spelled differently and means the same.
+
+`a.sql` is the schema file, `b.sql` what the database was made with, `expected.json` what is told. A new case is a
+new folder.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pglast
+import psycopg
+import pytest
+
+from pendingctl.schema_diff import Difference, diff_schema
+
+HERE = Path(__file__).parent
+CASES = sorted((HERE / "cases").iterdir())
+EQUAL = sorted((HERE / "equal").iterdir())
+
+
+def make(dsn: str, script: Path) -> int:
+    """Run a script as psql would, a statement at a time, and return the server's major version."""
+    text = script.read_text(encoding="utf-8")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement in pglast.split(text, only_slices=True):
+            connection.execute(text[statement].encode())
+        return connection.info.server_version // 10000
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_difference_is_told_with_its_line(case: Path, empty_database: str) -> None:
+    wanted = json.loads((case / "expected.json").read_text(encoding="utf-8"))
+    with psycopg.connect(empty_database) as connection:
+        if connection.info.server_version // 10000 < wanted.get("oldest_major", 0):
+            pytest.skip(f"PostgreSQL {wanted['oldest_major']} brought this")
+    make(empty_database, case / "b.sql")
+
+    found = diff_schema(empty_database, case / "a.sql", scratch="database")
+
+    assert list(found.differences) == [Difference(**each) for each in wanted["differences"]]
+
+
+@pytest.mark.parametrize("pair", EQUAL, ids=lambda pair: pair.name)
+def test_same_thing_spelled_otherwise_is_silent(pair: Path, empty_database: str) -> None:
+    make(empty_database, pair / "b.sql")
+
+    found = diff_schema(empty_database, pair / "a.sql", scratch="database")
+
+    assert found.differences == ()

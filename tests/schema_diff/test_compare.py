@@ -1,0 +1,83 @@
+"""The pure comparison, on catalogs that Hypothesis makes up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pendingctl.schema_diff.compare import compare, notes, written
+from pendingctl.schema_diff.model import Catalog, CatalogObject
+
+NAMES = st.sampled_from(["a", "b", "c", "Mixed", "with space"])
+VALUES = st.none() | st.sampled_from(["x", "y", "z"])
+
+
+@st.composite
+def catalogs(draw: st.DrawFn) -> Catalog:
+    objects = []
+    for table in draw(st.lists(NAMES, unique=True, min_size=1)):
+        objects.append(_object("table", ("public", table), ("public", table), draw(VALUES)))
+        for kind in ("column", "constraint"):
+            for name in draw(st.lists(NAMES, unique=True)):
+                objects.append(_object(kind, ("public", table, name), ("public", table), draw(VALUES)))
+    return Catalog(tuple(objects))
+
+
+def _object(kind: str, name: tuple[str, ...], table: tuple[str, ...], value: str | None) -> CatalogObject:
+    return CatalogObject(kind, name, table, kind, {"first": value, "second": "same"})
+
+
+def no_line(_item: CatalogObject, _in_schema: bool, _attribute: str) -> int | None:
+    return None
+
+
+@given(catalogs())
+def test_catalog_against_itself_is_silent(catalog: Catalog) -> None:
+    assert compare(catalog, catalog, no_line) == ()
+    assert list(notes(catalog, catalog)) == []
+
+
+@given(catalogs(), st.data())
+def test_one_changed_attribute_is_told_and_nothing_else(catalog: Catalog, data: st.DataObject) -> None:
+    changed = data.draw(st.sampled_from(catalog.objects))
+    other = replace(changed, attributes={**changed.attributes, "second": "other"})
+    actual = Catalog(tuple(other if item is changed else item for item in catalog.objects))
+
+    (difference,) = compare(catalog, actual, no_line)
+
+    assert (difference.kind, difference.object) == (changed.kind, written(changed.name))
+    assert (difference.attribute, difference.expected, difference.actual) == ("second", "same", "other")
+
+
+@given(catalogs(), st.data())
+def test_one_missing_object_is_told_without_what_belongs_to_it(catalog: Catalog, data: st.DataObject) -> None:
+    gone = data.draw(st.sampled_from(catalog.objects))
+    is_table = gone.kind == "table"
+    actual = Catalog(
+        tuple(item for item in catalog.objects if item is not gone and not (is_table and item.table == gone.name))
+    )
+
+    (difference,) = compare(catalog, actual, no_line)
+    (mirrored,) = compare(actual, catalog, no_line)
+
+    assert (difference.object, difference.attribute) == (written(gone.name), "presence")
+    assert (difference.expected, difference.actual) == (mirrored.actual, mirrored.expected) == (gone.definition, None)
+
+
+def test_definition_is_told_only_where_no_attribute_differs() -> None:
+    one = _object("index", ("public", "i"), ("public", "t"), "x")
+    hidden = Catalog((replace(one, definition="other"),))
+    named = Catalog((replace(one, definition="other", attributes={"first": "y", "second": "same"}),))
+
+    assert [each.attribute for each in compare(Catalog((one,)), hidden, no_line)] == ["definition"]
+    assert [each.attribute for each in compare(Catalog((one,)), named, no_line)] == ["first"]
+
+
+def test_order_of_columns_is_a_note() -> None:
+    columns = [_object("column", ("public", "t", name), ("public", "t"), None) for name in "abc"]
+
+    (note,) = notes(Catalog(tuple(columns)), Catalog((columns[2], columns[0])))
+
+    assert note == "public.t: its columns stand in another order, which is not compared"

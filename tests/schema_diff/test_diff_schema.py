@@ -1,0 +1,312 @@
+"""diff_schema as a whole: which tables, which scratch database, what a bad file leads to, and what stays behind."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from pendingctl import migrations
+from pendingctl.errors import DatabaseUnreachable, ExtraMissing, InvalidInput
+from pendingctl.schema_diff import ScratchKind, diff_schema
+
+
+def run(dsn: str, *statements: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def databases(dsn: str) -> set[str]:
+    with psycopg.connect(dsn) as connection:
+        return {name for (name,) in connection.execute("select datname from pg_database").fetchall()}
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    return tmp_path / "schema.sql"
+
+
+@pytest.fixture
+def migrated(empty_database: str) -> str:
+    migrations.apply(empty_database)
+    return empty_database
+
+
+@pytest.fixture
+def role(empty_database: str) -> Iterator[str]:
+    """A role without any grant."""
+    name = f"pendingctl_reader_{secrets.token_hex(4)}"
+    run(empty_database, f"create role {name} login")
+    yield name
+    run(empty_database, f"drop owned by {name}", f"drop role {name}")
+
+
+# pendingctl's own tables
+
+
+@pytest.mark.parametrize("scratch", ["auto", "database", "embedded"])
+def test_migrated_database_is_silent(migrated: str, scratch: ScratchKind) -> None:
+    assert diff_schema(migrated, scratch=scratch).differences == ()
+
+
+def test_other_tables_are_nobodys_business(migrated: str) -> None:
+    run(migrated, "create table other (x int)", "create view v as select 1")
+
+    found = diff_schema(migrated, scratch="database")
+
+    assert found.identical
+    assert found.notes == ()
+
+
+def test_drift_of_the_own_tables_is_told(migrated: str) -> None:
+    run(
+        migrated,
+        "alter table pending_interactions alter claimed_at set default now()",
+        "drop index idx_pending_interactions_created_at",
+        "create index extra on organization (created_at)",
+    )
+
+    found = diff_schema(migrated, scratch="database")
+
+    assert {(each.object, each.attribute, each.expected is None) for each in found.differences} == {
+        ("public.extra", "presence", True),
+        ("public.idx_pending_interactions_created_at", "presence", False),
+        ("public.pending_interactions.claimed_at", "default", True),
+    }
+    assert all(each.line for each in found.differences)
+
+
+def test_database_without_migrations_lacks_both_tables(empty_database: str) -> None:
+    found = diff_schema(empty_database, scratch="database")
+
+    assert [(each.object, each.actual) for each in found.differences] == [
+        ("public.organization", None),
+        ("public.pending_interactions", None),
+    ]
+
+
+@pytest.mark.parametrize("name", ["app", "Two words"])
+def test_tables_are_found_through_the_search_path(empty_database: str, name: str) -> None:
+    escaped = name.replace(" ", "\\ ")
+    dsn = make_conninfo(empty_database, options=f'-c search_path="{escaped}"')
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
+    migrations.apply(dsn)
+    assert diff_schema(dsn, scratch="database").differences == ()
+
+    run(dsn, "alter table pending_interactions drop column answer")
+
+    (found,) = diff_schema(dsn, scratch="database").differences
+    assert found.object.endswith(".pending_interactions.answer")
+    assert found.line is not None
+
+
+def test_organization_in_another_schema_of_the_path_is_silent(empty_database: str) -> None:
+    run(empty_database, "create schema app", "create schema shared")
+    migrations.apply(make_conninfo(empty_database, options="-c search_path=shared"), to="0001_organization")
+    run(empty_database, "drop table shared.pendingctl_migration")
+    dsn = make_conninfo(empty_database, options="-c search_path=app,shared")
+    migrations.apply(dsn)
+
+    assert diff_schema(dsn, scratch="database").differences == ()
+
+
+def test_organization_of_the_application_is_left_out(empty_database: str) -> None:
+    run(empty_database, "create table organization (id text primary key, plan text not null)")
+    migrations.apply(empty_database)
+
+    found = diff_schema(empty_database, scratch="database")
+
+    assert found.identical
+    assert found.notes == ("table public.organization is the application's own and was left out",)
+
+
+# a schema file of one's own
+
+
+def test_bookkeeping_is_left_out(migrated: str) -> None:
+    assert diff_schema(migrated, migrations.schema_file(), scratch="database").differences == ()
+
+
+def test_kinds_that_are_not_compared_are_told(empty_database: str, schema: Path) -> None:
+    schema.write_text("create table t (id serial);\n")
+    run(empty_database, "create table t (id serial)", "create view v as select 1", "create type e as enum ('a')")
+
+    found = diff_schema(empty_database, schema, scratch="database")
+
+    assert found.identical
+    assert found.notes == (
+        "enums are not compared (schema.sql has 0, the database 1)",
+        "sequences are not compared (schema.sql has 1, the database 1)",
+        "views are not compared (schema.sql has 0, the database 1)",
+    )
+
+
+def test_order_of_columns_is_a_note(empty_database: str, schema: Path) -> None:
+    schema.write_text("create table t (a int, b int);\n")
+    run(empty_database, "create table t (b int, a int)")
+
+    found = diff_schema(empty_database, schema, scratch="database")
+
+    assert found.identical
+    assert found.notes == ("public.t: its columns stand in another order, which is not compared",)
+
+
+def test_literal_means_what_it_means_in_the_live_database(empty_database: str, schema: Path) -> None:
+    schema.write_text("create table t (a timestamptz default '2026-01-01');\n")
+    dsn = make_conninfo(empty_database, options="-c timezone=Asia/Tokyo")
+    run(dsn, "create table t (a timestamptz default '2026-01-01')")
+
+    assert diff_schema(dsn, schema, scratch="database").identical
+    assert not diff_schema(empty_database, schema, scratch="database").identical
+
+
+def test_what_a_dump_brings_along_is_passed_over_with_notes(empty_database: str, schema: Path) -> None:
+    schema.write_text(
+        "\\restrict k3y\nset statement_timeout = 0;\nselect pg_catalog.set_config('search_path', '', false);\n"
+        "begin;\ncreate table public.t (a text);\ncommit;\n"
+        "COPY public.t (a) FROM stdin;\nit's\n\\N\n\\.\n\n\\unrestrict k3y\n"
+        "create table public.u (a int);\n"
+    )
+    run(empty_database, "create table t (a text)", "create table u (a bigint)")
+
+    found = diff_schema(empty_database, schema, scratch="database")
+
+    assert [(each.object, each.line) for each in found.differences] == [("public.u.a", 13)]
+    assert found.notes == (
+        "line 1: \\restrict is psql's and was passed over",
+        "line 12: \\unrestrict is psql's and was passed over",
+        "line 7: COPY public.t (a) FROM stdin and its rows were passed over",
+        "line 4: begin was passed over",
+        "line 6: commit was passed over",
+    )
+
+
+def test_roles_that_a_file_names_need_not_exist(empty_database: str, schema: Path) -> None:
+    schema.write_text(
+        "create table t (a int);\nalter table t owner to nobody_here;\ngrant select on t to nobody_here;\n"
+    )
+    run(empty_database, "create table t (a int)")
+
+    assert diff_schema(empty_database, schema, scratch="auto").identical
+    assert diff_schema(empty_database, schema, scratch="database").identical
+
+
+# bad files
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "select 1;\n-- ü\n\tcreate tabel t;\n",
+            ':3:9: syntax error at or near "tabel"\n  \tcreate tabel t;\n  \t       ^',
+        ),
+        (
+            "create table t (a int",
+            ":1:22: syntax error at end of input\n  create table t (a int\n                       ^",
+        ),
+        ("select 1;\nselect 'x", ":2:8: unterminated quoted string"),
+        ("select 1;\n\\connect other\n", ":2:1: \\connect is a command of psql and cannot be run here"),
+        ("select 1;\ncreate table t (\n  a nosuch);\n", ':3:5: does not load: type "nosuch" does not exist'),
+        ("create table t (a int);\ncreate index on t (b);\n", ':2:1: does not load: column "b" does not exist'),
+        ("select 1;\ndrop database postgres;\n", ":2:1: DROP DATABASE reaches outside the scratch database"),
+        ("alter system set work_mem = 1;\n", ":1:1: ALTER SYSTEM reaches outside"),
+        ("copy (select 1) to program 'true';\n", ":1:1: COPY reaches outside"),
+        ("do language plperlu 'x';\n", ":1:1: DO in this language reaches outside"),
+        ("create role somebody;\n", ":1:1: CREATE ROLE would change the roles of the live server"),
+        ("select 1;\nselect '\0';\n", ":2: a NUL character"),
+    ],
+)
+def test_bad_file_is_refused_with_its_line(empty_database: str, schema: Path, text: str, complaint: str) -> None:
+    schema.write_text(text)
+    before = databases(empty_database)
+
+    with pytest.raises(InvalidInput) as refused:
+        diff_schema(empty_database, schema, scratch="database")
+
+    assert str(refused.value).startswith(str(schema) + complaint)
+    assert databases(empty_database) == before
+
+
+def test_latin_1_is_refused_with_its_line(empty_database: str, schema: Path) -> None:
+    schema.write_bytes(b"select 1;\n-- \xe9\n")
+
+    with pytest.raises(InvalidInput, match=r"schema\.sql:2: not UTF-8"):
+        diff_schema(empty_database, schema, scratch="database")
+
+
+def test_missing_file_is_refused(empty_database: str, schema: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read: No such file"):
+        diff_schema(empty_database, schema)
+
+
+def test_missing_pglast_names_the_extra(empty_database: str, schema: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema.write_text("")
+    monkeypatch.setitem(sys.modules, "pglast", None)
+
+    with pytest.raises(ExtraMissing, match=r"pip install 'pendingctl\[schema\]'"):
+        diff_schema(empty_database, schema)
+
+
+def test_database_that_is_down_is_unreachable(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnreachable):
+        diff_schema(f"host={tmp_path} dbname=x")
+
+
+# the live side
+
+
+def test_role_without_grants_sees_everything(migrated: str, role: str) -> None:
+    run(migrated, "revoke all on schema public from public")
+    dsn = make_conninfo(migrated, user=role, options="-c default_transaction_read_only=on")
+    assert diff_schema(dsn, migrations.schema_file(), scratch="local").identical
+
+    run(migrated, "alter table pending_interactions drop column answer")
+
+    (found,) = diff_schema(dsn, migrations.schema_file(), scratch="local").differences
+    assert found.object == "public.pending_interactions.answer"
+
+
+def test_role_that_may_create_databases_needs_no_more(migrated: str, role: str) -> None:
+    run(migrated, f"alter role {role} createdb")
+    before = databases(migrated)
+
+    found = diff_schema(make_conninfo(migrated, user=role), scratch="database")
+
+    assert found.identical
+    assert databases(migrated) == before
+
+
+def test_orphans_older_than_an_hour_are_swept(migrated: str) -> None:
+    old = f"pendingctl_scratch_{int(time.time()) - 7200}_0a"
+    young = f"pendingctl_scratch_{int(time.time()) - 60}_0b"
+    run(migrated, f"create database {old}", f"create database {young}")
+    try:
+        diff_schema(migrated, scratch="database")
+
+        assert old not in databases(migrated)
+        assert young in databases(migrated)
+    finally:
+        run(migrated, f"drop database if exists {old}", f"drop database if exists {young}")
+
+
+def test_functions_of_a_user_are_never_called(empty_database: str, schema: Path) -> None:
+    schema.write_text("create table t (a int);\n")
+    run(
+        empty_database,
+        "create table t (a int)",
+        "create function quote_ident(name) returns text language plpgsql as $$ begin raise 'called'; end $$",
+        "create function format_type(oid, int) returns text language plpgsql as $$ begin raise 'called'; end $$",
+    )
+    dsn = make_conninfo(empty_database, options="-c search_path=public,pg_catalog")
+
+    assert diff_schema(dsn, schema, scratch="database").identical
