@@ -1,0 +1,67 @@
+"""Who the server runs as, and what that user can reach. Postgres refuses to run as root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DatabaseFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of this machine; `switch` says whether a process must become that user first."""
+
+    uid: int
+    gid: int
+    name: str
+    switch: bool
+
+    def run(self, command: Sequence[str | Path]) -> None:
+        """Run a command as this user. Raises DatabaseFailed with the last line that it said."""
+        identity = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
+        try:
+            # A folder that this user may not enter must not be its current one.
+            ended = subprocess.run(
+                command, cwd="/", env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, capture_output=True, text=True,
+                check=False, timeout=120, **identity,  # type: ignore[arg-type]
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError) as error:
+            raise DatabaseFailed(f"{Path(command[0]).name} could not be run as user {self.name}: {error}") from error
+        if ended.returncode != 0:
+            said = (ended.stderr or ended.stdout).strip().splitlines() or [f"exit code {ended.returncode}"]
+            raise DatabaseFailed(f"{Path(command[0]).name} failed: {said[-1]}")
+
+    def can_reach(self, path: Path) -> bool:
+        """Whether this user can enter the folder and read what is in it."""
+        if not self.switch:
+            return os.access(path, os.R_OK | os.X_OK)
+        for folder in (path, *path.parents):
+            status = folder.stat()
+            shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
+            if not status.st_mode >> shift & 0o1:
+                return False
+        return True
+
+    def own(self, path: Path) -> Path:
+        """Give a folder that was just made to this user."""
+        if self.switch:
+            os.chown(path, self.uid, self.gid)
+        return path
+
+
+def server_account() -> Account:
+    """Return the present user, or in root's place `postgres`, else `nobody`."""
+    if os.geteuid() != 0:
+        return Account(os.geteuid(), os.getegid(), str(os.geteuid()), switch=False)
+    for name in ("postgres", "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(user.pw_uid, user.pw_gid, name, switch=True)
+    raise DatabaseFailed("Postgres does not run as root, and there is neither a user postgres nor nobody")

