@@ -23,10 +23,15 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
+    from ..race.report import Latency, RaceResult
+
 Row: TypeAlias = Mapping[str, object]
 
 # Wider than any row: a table in a pipe is as wide as its content and never cut.
 PIPE_WIDTH = 100_000
+
+# A broken implementation breaks the same law hundreds of times.
+MOST_VIOLATIONS = 10
 
 
 def show_document(output: Output, document: Row, text: RenderableType) -> None:
@@ -180,6 +185,49 @@ def stats_table(counts: Counts) -> RenderableType:
     for each in counts.organizations:
         table.add_row(Text(one_line(each.organization_id)), f"{each.pending:,}", f"{each.stale:,}")
     return table
+
+
+def race_report(result: RaceResult) -> RenderableType:
+    """A race's tables, what broke or why it proves nothing, and the verdict as the last line."""
+    from rich.console import Group
+    from rich.text import Text
+
+    pods = _table()
+    for heading in ("pod", "clicks", "wins"):
+        pods.add_column(heading, justify="left" if heading == "pod" else "right")
+    for pod in result.pods:
+        pods.add_row(pod.name, f"{pod.clicks:,}", f"{pod.wins:,}")
+    outcomes = _table()
+    outcomes.add_column("outcome")
+    outcomes.add_column("clicks", justify="right")
+    for name, number in result.outcomes.items():
+        outcomes.add_row(name.replace("_", " "), f"{number:,}")
+    took = result.latency_ms
+    shown = result.violations[:MOST_VIOLATIONS]
+    more = len(result.violations) - len(shown)
+    lines = [
+        f"claim latency ms: {_percentiles(took)}",
+        f"{result.attempts_per_second:,.0f} attempts/s, {result.wins_per_second:,.0f} wins/s",
+        f"questions: {result.winners:,} of {result.questions:,} won, {result.contended:,} fought for",
+        f"seed {result.seed} replays the plan of the clicks, not how they interleave",
+        *(f"violation: {each.law} {each.question_id or ''}: {each.detail}" for each in shown),
+        *([f"violation: and {more:,} more, see -o json"] if more > 0 else []),
+        *(f"inconclusive: {reason}" for reason in result.reasons),
+    ]
+    colour = {"pass": "green", "fail": "red"}.get(result.verdict, "yellow")
+    return Group(
+        pods,
+        Text(""),
+        outcomes,
+        Text(""),
+        *(Text(printable(line)) for line in lines),
+        Text.assemble("verdict: ", (result.verdict, f"bold {colour}")),
+    )
+
+
+def _percentiles(took: Latency) -> str:
+    named = {"p50": took.p50, "p95": took.p95, "p99": took.p99, "max": took.max}
+    return ", ".join(f"{name} {'—' if value is None else f'{value:.1f}'}" for name, value in named.items())
 
 
 def plain_table(rows: Sequence[Row]) -> RenderableType:

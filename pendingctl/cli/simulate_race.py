@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InvalidInput
 from .options import Output, OutputOption
 from .wiring import database_of, run, target_of
 
 if TYPE_CHECKING:
-    from ..race import RaceResult, RaceSettings
+    from ..race.plan import RaceSettings
+    from ..race.report import RaceResult
 
 
 def simulate_race(
@@ -47,24 +47,21 @@ def simulate_race(
 
     Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8 --seed 7
     """
-    from ..race import IMPLEMENTATIONS, RaceSettings
+    from ..race.plan import RaceSettings
     from . import render
 
-    if implementation not in IMPLEMENTATIONS:
-        raise InvalidInput(f"there is no implementation {implementation!r}; there are: {', '.join(IMPLEMENTATIONS)}")
     chosen = secrets.randbelow(2**31) if seed is None else seed
     settings = RaceSettings(pods, questions, clicks, chosen, implementation, organization)
     with _migrated(dsn) as database:
         result = run(_raced(database, settings))
 
-    document = result.to_json()
-    render.show_document(output, document, render.race_report(document))
+    render.show_document(output, result.to_json(), render.race_report(result))
     if result.verdict != "pass":
         raise typer.Exit(1)
 
 
 async def _raced(database: str, settings: RaceSettings) -> RaceResult:
-    from ..race import simulate_race as race
+    from ..race.run import simulate_race as race
     from . import render
 
     with render.progress("racing", settings.questions) as advance:

@@ -23,13 +23,19 @@ class Account:
 
     def run(self, command: Sequence[str | Path]) -> None:
         """Run a command as this user. Raises DatabaseFailed with the last line that it said."""
-        identity = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
         try:
-            # A folder that this user may not enter must not be its current one.
             ended = subprocess.run(
-                command, cwd="/", env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, capture_output=True, text=True,
-                check=False, timeout=120, **identity,  # type: ignore[arg-type]
-            )  # fmt: skip
+                command,
+                cwd="/",  # this user may not be allowed into the present folder
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+                user=self.uid if self.switch else None,
+                group=self.gid if self.switch else None,
+                extra_groups=[] if self.switch else None,
+            )
         except (OSError, subprocess.SubprocessError) as error:
             raise DatabaseFailed(f"{Path(command[0]).name} could not be run as user {self.name}: {error}") from error
         if ended.returncode != 0:

