@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -146,12 +147,16 @@ class InteractionBridge:
 
     async def close(self) -> None:
         """Wait for the work in the background, half a minute at most, and forget everything."""
-        if self._background:
-            _, late = await asyncio.wait(self._background, timeout=CLOSE_WITHIN_SECONDS)
-            for task in late:
-                _log.error("%s was not done within %g s and is given up", task.get_name(), CLOSE_WITHIN_SECONDS)
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_WITHIN_SECONDS):
+                # Again and again: a claim that wins only now starts to hand its answer over.
+                while self._background:
+                    await asyncio.wait(self._background)
+        late = list(self._background)
+        for task in late:
+            _log.error("%s was not done within %g s and is given up", task.get_name(), CLOSE_WITHIN_SECONDS)
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         self._served.clear()
         self._events.forget(lambda _: True)
         self._handles.forget(lambda _: True)

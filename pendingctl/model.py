@@ -223,8 +223,10 @@ def check_text(value: str, name: str) -> None:
     """Refuse text that Postgres cannot hold: NUL characters and lone surrogates. Raises InvalidInput."""
     if "\0" in value:
         raise InvalidInput(f"{name} holds a NUL character, which Postgres cannot store")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidInput(f"{name} holds a lone surrogate or broken UTF-8, which Postgres cannot store")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{name} holds a lone surrogate or broken UTF-8, which Postgres cannot store") from None
 
 
 def encode_payload(payload: JsonObject, max_bytes: int = MAX_PAYLOAD_BYTES) -> str:

@@ -391,8 +391,9 @@ def test_sweep_is_bounded_and_says_what_remains(cli: Cli, connection: psycopg.Co
 
 def test_sweep_caps_what_it_counts(cli: Cli, connection: psycopg.Connection) -> None:
     connection.execute(
-        "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload, created_at)"
-        " select n::text, 'acme', 'c', 'u', '{}', now() - interval '2 days' from generate_series(1, 10005) as n"
+        "insert into pending_interactions "
+        "(id, organization_id, connection_id, expected_user_id, entry_payload, created_at) "
+        "select n::text, 'acme', 'c', 'u', '{}', now() - interval '2 days' from generate_series(1, 10005) as n"
     )
 
     capped = document(cli("sweep", "--limit", "1", "-o", "json"))

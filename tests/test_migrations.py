@@ -373,7 +373,7 @@ class TestAnyDsnThatLibpqTakes:
         return {"port": "5432", "host": "localhost", **given}
 
     def test_key_and_value(self, parts: dict[str, str]) -> None:
-        assert migrations.apply(make_conninfo(**parts)) == OURS  # type: ignore[arg-type]
+        assert migrations.apply(make_conninfo(**parts)) == OURS
 
     def test_uri(self, parts: dict[str, str]) -> None:
         user = parts.get("user", "")
@@ -389,7 +389,7 @@ class TestAnyDsnThatLibpqTakes:
 
     def test_several_hosts(self, parts: dict[str, str], tmp_path: Path) -> None:
         hosts = f"{tmp_path},{parts['host']}"
-        dsn = make_conninfo(**{**parts, "host": hosts, "port": f"5432,{parts['port']}"})  # type: ignore[arg-type]
+        dsn = make_conninfo(**{**parts, "host": hosts, "port": f"5432,{parts['port']}"})
         assert migrations.apply(f"{dsn} target_session_attrs=read-write") == OURS
 
     def test_service(self, parts: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,7 +406,7 @@ class TestAnyDsnThatLibpqTakes:
 
     def test_an_option_of_the_string_is_kept(self, parts: dict[str, str], empty: psycopg.Connection) -> None:
         empty.execute('create schema "Bot Tables"')
-        dsn = make_conninfo(**parts, options='-c search_path="Bot\\ Tables"')  # type: ignore[arg-type]
+        dsn = make_conninfo(**parts, options='-c search_path="Bot\\ Tables"')
         assert migrations.apply(dsn) == OURS
         assert tables(empty) == set()
         assert migrations.status(dsn).pending == ()

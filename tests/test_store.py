@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -44,8 +45,8 @@ def age(connection: psycopg.Connection, hours: float, id: str | None = None) -> 
     )
 
 
-async def swept(store: PendingStore, **options: int) -> list[str]:
-    return [id async for batch in store.sweep(**options) for id in batch]
+async def swept(store: PendingStore, limit: int | None = 1_000, batch_size: int = 1_000) -> list[str]:
+    return [id async for batch in store.sweep(limit=limit, batch_size=batch_size) for id in batch]
 
 
 # Law 1: one winner.
@@ -106,7 +107,7 @@ async def test_the_same_press_delivered_again_is_told_that_it_won(store: Pending
 
 
 @pytest.mark.parametrize("changed", [{"delivery_key": "other"}, {"value": "no"}])
-async def test_only_the_key_and_value_that_won_are_the_same_press(store: PendingStore, changed: dict[str, str]) -> None:
+async def test_only_the_key_and_value_that_won_are_the_same_press(store: PendingStore, changed: dict[str, Any]) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.claim(click())
 
@@ -121,7 +122,7 @@ async def test_only_the_key_and_value_that_won_are_the_same_press(store: Pending
 
 @pytest.mark.parametrize(("foreign", "reason"), FOREIGN_CLICKS)
 async def test_a_wrong_click_is_refused_and_costs_nothing(
-    store: PendingStore, foreign: dict[str, str], reason: RefusalReason
+    store: PendingStore, foreign: dict[str, Any], reason: RefusalReason
 ) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     before = await store.get("q")
@@ -138,7 +139,7 @@ async def test_a_wrong_click_is_refused_and_costs_nothing(
 
 @pytest.mark.parametrize(("foreign", "reason"), FOREIGN_CLICKS)
 async def test_a_wrong_click_learns_nothing_of_an_answered_question(
-    store: PendingStore, foreign: dict[str, str], reason: RefusalReason
+    store: PendingStore, foreign: dict[str, Any], reason: RefusalReason
 ) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.claim(click())
@@ -571,7 +572,7 @@ async def test_an_impossible_id_is_refused(store: PendingStore, id: str) -> None
 
 async def test_the_longest_id_and_any_unicode_are_kept(store: PendingStore) -> None:
     id = "é" * 255
-    payload = {"question": {"text": "\u202e¿Desplegar? 🚀 \\u0000 \x1b[31m"}, "n": [1, 2.5, None, True, {}]}
+    payload: JsonObject = {"question": {"text": "\u202e¿Desplegar? 🚀 \\u0000 \x1b[31m"}, "n": [1, 2.5, None, True, {}]}
 
     await store.put(id, SCOPE, payload)
 

@@ -46,7 +46,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.runner.run(self.execute("truncate pending_interactions"))
 
     async def execute(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
-        cursor = await self.connection.execute(statement, parameters)  # type: ignore[arg-type]
+        cursor = await self.connection.execute(statement, parameters)
         return [] if cursor.description is None else await cursor.fetchall()
 
     def teardown(self) -> None:

@@ -1,0 +1,452 @@
+"""What the bridge does between a platform and a real store. The fake is the platform alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import psycopg
+import pytest
+
+from pendingctl import (
+    Answer,
+    AskOutcome,
+    Card,
+    Click,
+    InteractionBridge,
+    NotPosted,
+    PendingStore,
+    Question,
+    ReplyKind,
+    Scope,
+    State,
+    open_pool,
+)
+from pendingctl.errors import DatabaseUnreachable, NotFound, ScopeMismatch
+from pendingctl.model import Claim, Refusal
+from pendingctl.platforms import MessageHandle
+
+SCOPE = Scope("acme", "slack", "U1")
+QUESTION = Question("q", SCOPE, "Deploy?", ("yes", "no"), "C1")
+
+Interference: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class RecordingPlatform:
+    """Writes down what is shown, and does first what a test wants to happen."""
+
+    def __init__(self) -> None:
+        self.cards: list[Card] = []
+        self.texts: list[tuple[str, str]] = []
+        self.edits: list[tuple[str, MessageHandle, str]] = []
+        self.before_card: Interference = nothing
+        self.before_text: Interference = nothing
+        self.before_edit: Interference = nothing
+
+    async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
+        await self.before_card()
+        self.cards.append(card)
+        return f"{connection_id}-{len(self.cards)}"
+
+    async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
+        await self.before_text()
+        self.texts.append((conversation_id, text))
+        return f"{connection_id}-text"
+
+    async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
+        await self.before_edit()
+        self.edits.append((connection_id, handle, text))
+
+
+async def nothing() -> None:
+    """Interfere with nothing."""
+
+
+def failing(error: BaseException) -> Interference:
+    async def fail() -> None:
+        raise error
+
+    return fail
+
+
+class Pod:
+    """A bridge with everything around it."""
+
+    def __init__(self, store: PendingStore, *, reply_within: float = 2.5) -> None:
+        self.now = 0.0
+        self.platform = RecordingPlatform()
+        self.answers: list[Answer] = []
+        self.before_answer: Interference = nothing
+        self.bridge = InteractionBridge(
+            store, self.platform, self.handle, clock=lambda: self.now, reply_within=reply_within
+        )
+        self.bridge.register("acme", "slack")
+
+    async def handle(self, answer: Answer) -> None:
+        await self.before_answer()
+        self.answers.append(answer)
+
+    async def click(self, key: str = "key", value: str = "yes", user: str = "U1", ask_number: int = 1) -> ReplyKind:
+        return (await self.bridge.click(Click("q", "acme", "slack", user, key, value, ask_number))).kind
+
+
+@pytest.fixture
+def pod(store: PendingStore) -> Pod:
+    return Pod(store)
+
+
+# Asking.
+
+
+async def test_the_row_is_there_before_the_card(pod: Pod, store: PendingStore) -> None:
+    seen: list[State] = []
+
+    async def look() -> None:
+        row = await store.get("q")
+        assert row is not None
+        seen.append(row.state)
+
+    pod.platform.before_card = look
+
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
+    assert seen == [State.PENDING]
+    assert pod.platform.cards == [Card("q", 1, "C1", "Deploy?", ("yes", "no"))]
+
+
+async def test_a_card_that_surely_was_not_posted_leaves_no_row(pod: Pod, store: PendingStore) -> None:
+    pod.platform.before_card = failing(NotPosted("channel_not_found"))
+
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED_AS_TEXT
+    assert await store.get("q") is None
+    ((conversation, text),) = pod.platform.texts
+    assert conversation == "C1"
+    assert "Deploy?" in text
+
+
+@pytest.mark.parametrize("error", [NotPosted("no"), TimeoutError(), RuntimeError("?")])
+async def test_nor_does_one_whose_text_failed_too(pod: Pod, store: PendingStore, error: Exception) -> None:
+    pod.platform.before_card = failing(NotPosted("no"))
+    pod.platform.before_text = failing(error)
+
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
+    assert await store.get("q") is None
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionError(), RuntimeError("?")])
+async def test_a_card_that_may_be_there_keeps_its_row(pod: Pod, error: Exception) -> None:
+    pod.platform.before_card = failing(error)
+
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
+    assert pod.platform.texts == []
+    assert await pod.click() is ReplyKind.ANSWERED
+
+
+async def test_a_question_that_was_answered_meanwhile_is_not_deleted(pod: Pod, store: PendingStore) -> None:
+    async def answered_elsewhere() -> None:
+        await store.claim(Click("q", "acme", "slack", "U1", "elsewhere", "no"))
+        raise NotPosted
+
+    pod.platform.before_card = answered_elsewhere
+
+    await pod.bridge.ask(QUESTION, event_id="e")
+
+    row = await store.get("q")
+    assert row is not None
+    assert row.answer == "no"
+
+
+async def test_another_pods_row_is_not_deleted(pod: Pod, store: PendingStore) -> None:
+    await Pod(store).bridge.ask(QUESTION, event_id="e")
+    pod.platform.before_card = failing(NotPosted("no"))
+
+    await pod.bridge.ask(QUESTION, event_id="e")
+
+    assert await pod.click() is ReplyKind.ANSWERED
+
+
+async def test_a_row_that_another_pod_posted_meanwhile_is_not_deleted(pod: Pod, store: PendingStore) -> None:
+    async def asked_elsewhere() -> None:
+        await Pod(store).bridge.ask(QUESTION, event_id="e")
+        raise NotPosted
+
+    pod.platform.before_card = asked_elsewhere
+
+    await pod.bridge.ask(QUESTION, event_id="e")
+
+    assert await pod.click() is ReplyKind.ANSWERED
+
+
+async def test_an_answered_question_is_not_asked_again(pod: Pod) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e1")
+    await pod.click(value="no")
+
+    assert await pod.bridge.ask(QUESTION, event_id="e2") is AskOutcome.ALREADY_ANSWERED
+    assert len(pod.platform.cards) == 1
+    assert await pod.click("late", value="yes") is ReplyKind.ALREADY_ANSWERED
+
+
+async def test_a_cancelled_ask_keeps_its_row_and_is_forgotten(pod: Pod, store: PendingStore) -> None:
+    posting = asyncio.Event()
+
+    async def hang() -> None:
+        posting.set()
+        await asyncio.Event().wait()
+
+    pod.platform.before_card = hang
+    asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
+    await posting.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+    assert await store.get("q") is not None
+    pod.platform.before_card = nothing
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
+
+
+@pytest.mark.parametrize("scope", [Scope("globex", "slack", "U1"), Scope("acme", "teams", "U1")])
+async def test_a_question_that_this_pod_cannot_serve_is_not_asked(pod: Pod, store: PendingStore, scope: Scope) -> None:
+    assert await pod.bridge.ask(Question("q", scope, "?"), event_id="e") is AskOutcome.CANNOT_SERVE
+    assert (await store.find(), pod.platform.cards) == ([], [])
+
+
+async def test_another_scopes_id_is_an_error_and_posts_nothing(pod: Pod, store: PendingStore) -> None:
+    await store.put("q", Scope("globex", "slack", "U1"), {})
+
+    with pytest.raises(ScopeMismatch):
+        await pod.bridge.ask(QUESTION, event_id="e")
+    assert pod.platform.cards == []
+
+
+# Events that the platform delivers again.
+
+
+async def test_a_repeated_event_is_dropped(pod: Pod) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
+    assert len(pod.platform.cards) == 1
+
+
+async def test_two_deliveries_at_the_same_moment_post_once(pod: Pod) -> None:
+    outcomes = await asyncio.gather(*(pod.bridge.ask(QUESTION, event_id="e") for _ in range(5)))
+
+    assert sorted(outcomes) == [AskOutcome.POSTED] + [AskOutcome.REPEATED_EVENT] * 4
+    assert len(pod.platform.cards) == 1
+
+
+async def test_an_event_that_failed_is_tried_again(pod: Pod, store: PendingStore) -> None:
+    unknown = Question("q", Scope("initech", "slack", "U1"), "?")
+    pod.bridge.register("initech", "slack")
+    with pytest.raises(NotFound):
+        await pod.bridge.ask(unknown, event_id="e")
+    await store.create_organization("initech")
+
+    assert await pod.bridge.ask(unknown, event_id="e") is AskOutcome.POSTED
+
+
+async def test_an_event_is_remembered_for_five_minutes(pod: Pod) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+    pod.now = 299.0
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
+    pod.now = 301.0
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
+
+
+async def test_the_same_event_of_another_connection_is_another_event(pod: Pod) -> None:
+    pod.bridge.register("acme", "teams")
+    await pod.bridge.ask(QUESTION, event_id="e")
+
+    assert await pod.bridge.ask(Question("q2", Scope("acme", "teams", "U1"), "?"), event_id="e") is AskOutcome.POSTED
+
+
+# Clicking.
+
+
+async def test_the_winning_click_is_answered_handed_over_and_shown(pod: Pod) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+
+    reply = await pod.bridge.click(Click("q", "acme", "slack", "U1", "key", "yes", 1))
+    await pod.bridge.close()
+
+    assert (reply.kind, reply.text) == (ReplyKind.ANSWERED, "You answered: yes")
+    (answer,) = pod.answers
+    assert (answer.value, answer.user_id, answer.conversation_id) == ("yes", "U1", "C1")
+    assert (answer.question_id, answer.ask_number, answer.payload) == ("q", 1, QUESTION.payload())
+    ((connection_id, handle, text),) = pod.platform.edits
+    assert (connection_id, handle) == ("slack", "slack-1")
+    assert text.startswith("Deploy?\nAnswered by U1: yes (20")
+
+
+async def test_any_pod_takes_the_click(pod: Pod, store: PendingStore) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+    other = Pod(store)
+
+    assert await other.click() is ReplyKind.ANSWERED
+    await other.bridge.close()
+
+    assert [answer.conversation_id for answer in other.answers] == ["C1"]
+    assert other.platform.edits == []
+
+
+async def test_every_loser_is_told_why(pod: Pod) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+    assert await pod.click(user="U2") is ReplyKind.NOT_YOURS
+    await pod.click("first", value="no")
+
+    reply = await pod.bridge.click(Click("q", "acme", "slack", "U1", "second", "yes"))
+    unknown = await pod.bridge.click(Click("nowhere", "acme", "slack", "U1", "k", "yes"))
+
+    assert reply.kind is ReplyKind.ALREADY_ANSWERED
+    assert reply.text.startswith("Already answered by U1: no (20")
+    assert unknown.kind is ReplyKind.UNKNOWN_OR_EXPIRED
+    assert await pod.click(user="U2") is ReplyKind.NOT_YOURS
+
+
+async def test_of_many_clicks_on_many_pods_one_is_handed_over(store: PendingStore) -> None:
+    pods = [Pod(store) for _ in range(5)]
+    await pods[0].bridge.ask(QUESTION, event_id="e")
+
+    replies = await asyncio.gather(*(pod.click(f"key-{number}") for number, pod in enumerate(pods)))
+    await asyncio.gather(*(pod.bridge.close() for pod in pods))
+
+    assert sorted(replies) == [ReplyKind.ALREADY_ANSWERED] * 4 + [ReplyKind.ANSWERED]
+    assert len([answer for pod in pods for answer in pod.answers]) == 1
+
+
+async def test_the_same_press_again_is_answered_and_not_handed_over_again(pod: Pod) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+
+    assert [await pod.click("press"), await pod.click("press")] == [ReplyKind.ANSWERED] * 2
+    await pod.bridge.close()
+
+    assert len(pod.answers) == 1
+
+
+async def test_a_pod_looks_before_it_claims(pod: Pod, store: PendingStore) -> None:
+    await store.put("q", SCOPE, QUESTION.payload())
+    pod.bridge.unregister("acme", "slack")
+
+    assert await pod.click() is ReplyKind.CANNOT_SERVE
+
+    row = await store.get("q")
+    assert row is not None
+    assert row.state is State.PENDING
+    assert await Pod(store).click() is ReplyKind.ANSWERED
+
+
+async def test_a_late_click_of_an_older_card_is_told_so(pod: Pod, store: PendingStore) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+    await pod.click("first")
+    await store.put("q", SCOPE, QUESTION.payload())
+
+    late = await pod.bridge.click(Click("q", "acme", "slack", "U1", "late", "yes", 1))
+
+    assert (late.kind, late.text) == (ReplyKind.ALREADY_ANSWERED, "Already answered")
+
+
+async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    pod = Pod(store, reply_within=0.05)
+    await pod.bridge.ask(QUESTION, event_id="e")
+    with psycopg.connect(dsn) as blocking:
+        blocking.execute("select from pending_interactions where id = 'q' for update")
+        assert await pod.click("press") is ReplyKind.CANNOT_SERVE
+        assert pod.answers == []
+    await pod.bridge.close()
+
+    assert [answer.value for answer in pod.answers] == ["yes"]
+    assert connection.execute("select answer from pending_interactions").fetchone() == ("yes",)
+    assert await Pod(store).click("press") is ReplyKind.ANSWERED
+
+
+async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Gone(PendingStore):
+        async def claim(self, click: Click) -> Claim | Refusal:
+            raise DatabaseUnreachable(f"no server for {click.question_id}")
+
+    async with open_pool("host=/nowhere", min_size=0) as pool:
+        assert await Pod(Gone(pool)).click() is ReplyKind.CANNOT_SERVE
+    assert "no server for q" in caplog.text
+
+
+# The application's and the platform's errors.
+
+
+async def test_a_handler_that_fails_is_logged_and_the_card_is_still_edited(
+    pod: Pod, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+    pod.before_answer = failing(RuntimeError("worker is down"))
+
+    assert await pod.click() is ReplyKind.ANSWERED
+    await pod.bridge.close()
+
+    assert len(pod.platform.edits) == 1
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "worker is down" in caplog.text
+
+
+async def test_a_card_that_cannot_be_edited_keeps_nothing_up(pod: Pod, caplog: pytest.LogCaptureFixture) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+    pod.platform.before_edit = failing(TimeoutError())
+
+    assert await pod.click() is ReplyKind.ANSWERED
+    await pod.bridge.close()
+
+    assert len(pod.answers) == 1
+    assert "still has its buttons" in caplog.text
+
+
+async def test_the_reply_does_not_wait_for_the_handler(pod: Pod) -> None:
+    release = asyncio.Event()
+
+    async def wait() -> None:
+        await release.wait()
+
+    await pod.bridge.ask(QUESTION, event_id="e")
+    pod.before_answer = wait
+
+    assert await pod.click() is ReplyKind.ANSWERED
+    assert pod.answers == []
+    release.set()
+    await pod.bridge.close()
+    assert len(pod.answers) == 1
+
+
+# What a pod remembers is bounded, and forgotten.
+
+
+async def test_handles_are_forgotten_after_a_day(pod: Pod) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+    pod.now = 24 * 3600 + 1.0
+
+    assert await pod.click() is ReplyKind.ANSWERED
+    await pod.bridge.close()
+
+    assert pod.platform.edits == []
+
+
+async def test_unregistering_forgets_the_connections_own(pod: Pod) -> None:
+    pod.bridge.register("acme", "teams")
+    teams = Question("q2", Scope("acme", "teams", "U1"), "?", ("yes",))
+    await pod.bridge.ask(QUESTION, event_id="e")
+    await pod.bridge.ask(teams, event_id="e")
+    pod.bridge.unregister("acme", "slack")
+    pod.bridge.register("acme", "slack")
+
+    await pod.click()
+    await pod.bridge.click(Click("q2", "acme", "teams", "U1", "key", "yes"))
+    await pod.bridge.close()
+
+    assert [handle for _, handle, _ in pod.platform.edits] == ["teams-2"]
+
+
+async def test_a_closed_bridge_serves_nothing(pod: Pod) -> None:
+    async with pod.bridge:
+        await pod.bridge.ask(QUESTION, event_id="e")
+
+    assert await pod.click() is ReplyKind.CANNOT_SERVE
