@@ -356,7 +356,9 @@ async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
         blocking.execute("select from pending_interactions where id = 'q' for update")
         assert await pod.click("press") is ReplyKind.CANNOT_SERVE
         assert pod.answers == []
-    await pod.bridge.close()
+        closing = asyncio.create_task(pod.bridge.close())
+        await asyncio.sleep(0)
+    await closing
 
     assert [answer.value for answer in pod.answers] == ["yes"]
     assert connection.execute("select answer from pending_interactions").fetchone() == ("yes",)
