@@ -1,0 +1,173 @@
+"""Claims, and put + claim pairs, a second: the store against the same statements without it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from itertools import count
+from pathlib import Path
+from statistics import median
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from pendingctl import Click, PendingStore, open_pool, statements
+from pendingctl.database import Connection
+from pendingctl.model import encode_payload
+
+from .figures import Figure, Round, doing, in_turns, rate, ratio
+from .stage import ASKED, FIRST_ID, PAYLOAD, SCOPE, YOUNG, Stage
+
+_MOST_A_ROUND = 2_000
+_CONNECTIONS = (1, 8)
+
+
+def measure_claims(stage: Stage, *, rows: int, rounds: int) -> Iterator[Figure]:
+    """One after the other on one connection, then eight at a time on eight.
+
+    Every contender has as many rows of its own as the others, the warm-up's included. Raises RuntimeError when a
+    row was not claimed exactly as often as it was to be: what was measured would be something else.
+    """
+    contenders = 2 if stage.pgbench is None else 3
+    turns = len(_CONNECTIONS) * contenders * (rounds + 1)
+    size = max(8, min(_MOST_A_ROUND, rows // turns) // 8 * 8)
+    stage.fill(max(rows, turns * size), YOUNG)
+    slices = (range(first, first + size) for first in count(FIRST_ID, size))
+    for connections in _CONNECTIONS:
+        doing(f"claims, {connections} at a time")
+        yield from asyncio.run(_claims_on(connections, stage, slices, size, rounds))
+    claimed = stage.count("claimed_at is not null")
+    if claimed != turns * size:
+        raise RuntimeError(f"{claimed:,} rows were claimed rather than {turns * size:,}")
+
+
+async def _claims_on(
+    connections: int, stage: Stage, slices: Iterator[range], size: int, rounds: int
+) -> tuple[Figure, Figure]:
+    async with AsyncExitStack() as opened:
+        pool = open_pool(stage.dsn, min_size=connections, max_size=connections)
+        store = PendingStore(await opened.enter_async_context(pool))
+        bare = [await opened.enter_async_context(stage.bare()) for _ in range(connections)]
+
+        async def click(ids: Iterator[int]) -> None:
+            for id in ids:
+                await store.claim(_click_on(id))
+
+        async def execute(connection: Connection, ids: Iterator[int]) -> None:
+            for id in ids:
+                await (await connection.execute(statements.CLAIM, _claim_of(id))).fetchone()
+
+        async def by_store() -> float:
+            ids = iter(next(slices))
+            return await rate(size, [click(ids) for _ in range(connections)])
+
+        async def by_psycopg() -> float:
+            ids = iter(next(slices))
+            return await rate(size, [execute(connection, ids) for connection in bare])
+
+        contenders: dict[str, Round] = {"store": by_store, "psycopg": by_psycopg}
+        if stage.pgbench is not None:
+            run = _pgbench(stage.pgbench, stage.dsn, connections, size)
+            contenders["pgbench"] = lambda: asyncio.to_thread(run, next(slices).start)
+        measured = await in_turns(contenders, rounds)
+
+    name, unit, ours = f"claim, {connections} at a time", "claims/s", measured["store"]
+    return (
+        ratio(name, unit, "bare async psycopg", ours, measured["psycopg"], at_least=0.85),
+        ratio(name, unit, "pgbench -M prepared", ours, measured["pgbench"])
+        if "pgbench" in measured
+        else Figure(name, unit, median(ours), "pgbench (missing on this machine)", None, "ratio", None),
+    )
+
+
+def measure_pairs(stage: Stage, *, rows: int, rounds: int, pairs: int) -> Figure:
+    """A question put and then claimed, one after the other on one connection, beside the rows that are there."""
+    doing("put + claim")
+    stage.fill(rows, YOUNG)
+    return asyncio.run(_pairs(stage, FIRST_ID + rows, rounds, pairs))
+
+
+async def _pairs(stage: Stage, first: int, rounds: int, pairs: int) -> Figure:
+    slices = (range(start, start + pairs) for start in count(first, pairs))
+    async with open_pool(stage.dsn, max_size=1) as pool, stage.bare() as bare:
+        store = PendingStore(pool)
+
+        async def with_store() -> None:
+            for id in next(slices):
+                await store.put(str(id), SCOPE, PAYLOAD)
+                await store.claim(_click_on(id))
+
+        async def with_psycopg() -> None:
+            for id in next(slices):
+                row = {**ASKED, "id": str(id), "payload": encode_payload(PAYLOAD)}
+                await (await bare.execute(statements.INSERT, row)).fetchone()
+                await (await bare.execute(statements.CLAIM, _claim_of(id))).fetchone()
+
+        contenders: dict[str, Round] = {
+            "store": lambda: rate(pairs, [with_store()]),
+            "psycopg": lambda: rate(pairs, [with_psycopg()]),
+        }
+        measured = await in_turns(contenders, rounds)
+    return ratio(
+        "put + claim, one after the other", "pairs/s", "bare async psycopg", measured["store"], measured["psycopg"]
+    )
+
+
+def _click_on(id: int) -> Click:
+    return Click(
+        str(id),
+        SCOPE.organization_id,
+        SCOPE.connection_id,
+        SCOPE.expected_user_id,
+        delivery_key=f"press-{id}",
+        value="yes",
+    )
+
+
+def _claim_of(id: int) -> dict[str, str | None]:
+    return {**ASKED, "id": str(id), "ask_number": None, "answer": "yes", "delivery_key": f"press-{id}"}
+
+
+def _pgbench(pgbench: Path, dsn: str, connections: int, size: int) -> Callable[[int], float]:
+    """What claims the rows from an id on with pgbench, each once, and returns its rate."""
+    # pgbench has no null to send.
+    statement = re.sub(r"%\((\w+)\)s", r":\1", statements.CLAIM.replace("%(ask_number)s", "null"))
+    script = f"""
+        \\set turn :turn + 1
+        \\set id :first + :turn * :clients + :client_id
+        {statement.strip()};
+    """
+    variables = {**ASKED, "answer": "yes", "delivery_key": "press", "turn": -1, "clients": connections}
+    command = [
+        *(str(pgbench), "--no-vacuum", "--protocol=prepared", "--file=-", f"--transactions={size // connections}"),
+        *(f"--client={connections}", f"--jobs={min(connections, os.cpu_count() or 1)}"),
+        *(f"--define={name}={value}" for name, value in variables.items()),
+    ]
+    environment = {**os.environ, **_libpq_variables(dsn)}
+
+    def run(first: int) -> float:
+        said = subprocess.run(
+            [*command, f"--define=first={first}"],
+            input=script,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found = re.search(r"^tps = ([\d.]+)", said.stdout, re.MULTILINE)
+        if said.returncode or found is None:
+            raise RuntimeError(f"pgbench failed: {said.stderr.strip()}")
+        return float(found[1])
+
+    return run
+
+
+def _libpq_variables(dsn: str) -> dict[str, str]:
+    """The connection string as libpq's variables: a command line is for everybody to read, passwords too."""
+    variables = {each.keyword.decode(): each.envvar for each in psycopg.pq.Conninfo.get_defaults()}
+    given = ((variables.get(keyword), value) for keyword, value in conninfo_to_dict(dsn).items())
+    return {variable.decode(): str(value) for variable, value in given if variable is not None}

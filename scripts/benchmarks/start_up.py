@@ -1,0 +1,67 @@
+"""How long the command line takes to start, above what does as little without it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from time import perf_counter
+
+from pendingctl import statements
+
+from .figures import Figure, Round, difference, doing, in_turns
+from .stage import YOUNG, Stage
+
+_ROWS = 10_000
+_LISTED = 100
+
+# What `list` asks the database, asked by a program that does nothing else.
+_BARE_LIST = f"""
+import datetime, os, psycopg
+asked = dict.fromkeys(("organization_id", "connection_id", "expected_user_id", "state", "older_than"))
+asked |= {{"limit": {_LISTED + 1}, "max_age": {timedelta(hours=24)!r}}}
+with psycopg.connect(os.environ["PENDINGCTL_DSN"], autocommit=True) as connection:
+    print(len(connection.execute({statements.FIND!r}, asked).fetchall()))
+"""
+
+
+def measure_start_ups(stage: Stage, *, starts: int) -> list[Figure]:
+    """Each is started so many times, in turns."""
+    doing("starting up")
+    stage.fill(_ROWS, YOUNG)
+    contenders = {
+        "python": _start(stage, "-c", "pass"),
+        "--version": _start(stage, "-m", "pendingctl", "--version"),
+        "--help": _start(stage, "-m", "pendingctl", "--help"),
+        "psycopg": _start(stage, "-c", _BARE_LIST),
+        "list": _start(stage, "-m", "pendingctl", "list", "--limit", str(_LISTED)),
+    }
+    measured = asyncio.run(in_turns(contenders, starts))
+    return [
+        difference(
+            "start-up, --version", "ms", "python -c pass", measured["--version"], measured["python"], at_most=100
+        ),
+        difference("start-up, --help", "ms", "python -c pass", measured["--help"], measured["python"], at_most=250),
+        difference(
+            "start-up, list", "ms", "bare psycopg, same query", measured["list"], measured["psycopg"], at_most=250
+        ),
+    ]
+
+
+def _start(stage: Stage, *arguments: str) -> Round:
+    environment = {**os.environ, "PENDINGCTL_DSN": stage.dsn}
+
+    async def started() -> float:
+        began = perf_counter()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        _, said = await process.communicate()
+        took = (perf_counter() - began) * 1_000
+        if process.returncode:
+            raise RuntimeError(f"{arguments[-1]} exits {process.returncode}: {said.decode(errors='replace')}")
+        return took
+
+    return started

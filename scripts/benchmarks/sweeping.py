@@ -1,0 +1,107 @@
+"""The sweep: rows a second against a plain statement, and whether its memory grows with the rows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+
+from pendingctl import PendingStore, open_pool
+
+from .figures import Figure, Round, doing, in_turns, rate, ratio
+from .stage import STALE, Stage
+
+_MAX_AGE = timedelta(hours=24)
+_BATCH = 1_000
+
+_WITH_ID_IN = """
+    delete from pending_interactions
+    where id in (
+        select id
+        from pending_interactions
+        where created_at < now() - %(max_age)s::interval
+        limit %(batch_size)s
+    )
+    returning id
+"""
+
+# A process starts out with the peak of the one that it was forked from (Linux, setmax_mm_hiwater_rss), so a small
+# one starts what is measured.
+_PEAK_MEMORY = """
+import os, sys
+silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent)
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def measure_sweep(stage: Stage, *, rows: int, rounds: int) -> Figure:
+    """Both take the same rows in batches of 1,000, ids returned. Raises RuntimeError when one leaves a row."""
+    doing(f"sweeping {rows:,} rows")
+    return asyncio.run(_sweep(stage, rows, rounds))
+
+
+async def _sweep(stage: Stage, rows: int, rounds: int) -> Figure:
+    async with open_pool(stage.dsn, max_size=1) as pool, stage.bare() as bare:
+        store = PendingStore(pool)
+
+        async def with_store() -> None:
+            async for _ in store.sweep(max_age=_MAX_AGE, limit=None, batch_size=_BATCH):
+                pass
+
+        async def with_id_in() -> None:
+            asked = {"max_age": _MAX_AGE, "batch_size": _BATCH}
+            while len(await (await bare.execute(_WITH_ID_IN, asked)).fetchall()) == _BATCH:
+                pass
+
+        async def refilled(sweep: Callable[[], Coroutine[object, object, None]]) -> float:
+            await asyncio.to_thread(stage.fill, rows, STALE)
+            swept = await rate(rows, [sweep()])
+            if left := await asyncio.to_thread(stage.count, "true"):
+                raise RuntimeError(f"{left:,} stale rows were left")
+            return swept
+
+        contenders: dict[str, Round] = {
+            "store": lambda: refilled(with_store),
+            "id in": lambda: refilled(with_id_in),
+        }
+        measured = await in_turns(contenders, rounds, warm_up=False)
+    return ratio(
+        f"sweep, batches of {_BATCH:,}",
+        "rows/s",
+        "id in (select … limit n)",
+        measured["store"],
+        measured["id in"],
+        at_least=3.0,
+    )
+
+
+def measure_memory(stage: Stage, *, few: int, many: int) -> Figure:
+    """The highest memory of `pendingctl sweep --all`; flat is a tenth more at most, which pages and allocators take."""
+    little, much = _peak(stage, few), _peak(stage, many)
+    name = f"memory, sweep of {many:,} rows"
+    return Figure(
+        name, "MiB", much, f"sweep of {few:,} rows", little, "ratio", much / little, reach=1.1, wanted="at most"
+    )
+
+
+def _peak(stage: Stage, rows: int) -> float:
+    doing(f"memory of a sweep of {rows:,} rows")
+    stage.fill(rows, STALE)
+    sweep = [sys.executable, "-m", "pendingctl", "sweep", "--all", "--yes"]
+    said = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _PEAK_MEMORY, *sweep],
+        env={**os.environ, "PENDINGCTL_DSN": stage.dsn},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    if left := stage.count("true"):
+        raise RuntimeError(f"{left:,} stale rows were left")
+    # Bytes on macOS, kilobytes elsewhere (getrusage(2)).
+    return int(said.stdout) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
