@@ -203,7 +203,7 @@ def test_a_kept_server_keeps_its_data_and_runs_while_it_is_used(open_folder: Pat
     folder = open_folder / "kept"
     with kept_server(folder) as server, psycopg.connect(server.dsn) as connection:
         connection.execute("create table t as select 42 as n")
-    until(lambda: processes_of(folder) == [])
+    assert processes_of(folder) == []
 
     with kept_server(folder) as server:
         assert query(server.dsn, "select n from t") == 42

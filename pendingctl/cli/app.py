@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .. import __version__
 from ..errors import PendingctlError
 from . import claim, delete, diff_schema, enqueue, migrate, show, simulate_race, stats, sweep
 from . import list as list_command
@@ -52,6 +53,12 @@ def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a
     raise SystemExit(128 + signum)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pendingctl {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="pendingctl",
     cls=_Commands,
@@ -68,15 +75,12 @@ app = typer.Typer(
 @app.callback()
 def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Pending chat questions in Postgres: one click wins, only the right person can click, no answer is lost."""
     signal.signal(signal.SIGTERM, _terminate)
-    if version:
-        from .. import __version__
-
-        typer.echo(f"pendingctl {__version__}")
-        raise typer.Exit
 
 
 for name, command in (

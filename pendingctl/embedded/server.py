@@ -77,7 +77,8 @@ def throwaway_server(*, major: int | None = None, settings: Mapping[str, str] | 
 def kept_server(directory: Path | None = None) -> Iterator[Server]:
     """The local server whose data stays; by default below ~/.local/share (root: /var/lib/pendingctl).
 
-    Several processes may use it at once: the first starts it, and it stops when the last is gone.
+    Several processes may use it at once: the first starts it, and it stops when the last is gone, however that
+    ends; after the block of the last it has stopped.
 
     Raises InvalidInput when the folder cannot be used or there is no Postgres for it, and DatabaseUnreachable when
     it does not start.
@@ -100,6 +101,7 @@ def kept_server(directory: Path | None = None) -> Iterator[Server]:
             elif not _is_locked(folder / "watcher.lock"):
                 running.adopt()
         yield running.server()
+    _wait_for(lambda: _is_stopped_or_used(folder), f"{folder / 'watcher.lock'} stays locked")
 
 
 class _Running:
@@ -259,6 +261,14 @@ def _lock(path: Path, kind: int) -> Iterator[None]:
     with path.open("a") as file:
         _wait_for(lambda: _try_lock(file, kind), f"{path} stays locked")
         yield
+
+
+def _is_stopped_or_used(folder: Path) -> bool:
+    if not _is_locked(folder / "watcher.lock"):
+        return True
+    # The watcher has the lock exclusively while it stops the server, other users have a share of it.
+    with (folder / "users.lock").open("a") as file:
+        return _try_lock(file, fcntl.LOCK_SH) and not _try_lock(file, fcntl.LOCK_EX)
 
 
 def _wait_for(happened: Callable[[], bool], otherwise: str) -> None:
