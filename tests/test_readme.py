@@ -1,0 +1,68 @@
+"""What README.md shows is true: its commands exist, its examples run, its fields are printed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from pendingctl.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(command.name or "" for command in app.registered_commands)
+EXAMPLES = re.findall(r"\| `([a-z-]+)` \|[^\n]*\| `(pendingctl [^`]+)` \|", README)
+
+
+def test_every_command_is_shown_with_an_example() -> None:
+    assert sorted(name for name, _ in EXAMPLES) == COMMANDS
+
+
+@pytest.mark.parametrize("example", [example for name, example in EXAMPLES if name not in ("migrate", "diff-schema")])
+def test_every_example_runs(example: str, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENDINGCTL_DSN", dsn)
+    scope = ["--org", "acme", "--connection", "slack", "--user", "U1"]
+    runner = CliRunner()
+    runner.invoke(app, ["enqueue", *scope, "--question", "Deploy?", "--id", "deploy-42"], catch_exceptions=False)
+
+    result = runner.invoke(app, shlex.split(example)[1:])
+
+    assert result.exit_code == 0, result.output
+
+
+def test_the_library_example_is_short_and_runs(dsn: str, connection: psycopg.Connection) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert example.count("\n") <= 30
+
+    ended = subprocess.run(
+        [sys.executable, "-c", example],
+        env={"PENDINGCTL_DSN": dsn, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "U1 said yes to deploy-42, in C7" in ended.stdout
+    assert "U2: This question is for somebody else." in ended.stdout
+    assert connection.execute("select answer from pending_interactions").fetchone() == ("yes",)
+
+
+def test_the_line_of_a_file_can_be_stored(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENDINGCTL_DSN", dsn)
+    (line,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+
+    assert CliRunner().invoke(app, ["enqueue", "--file", "-"], input=line).exit_code == 0
+
+
+def test_the_two_commands_and_the_files_of_the_map_exist() -> None:
+    for name in re.findall(r"`(scripts/[a-z]+)`|^\$ (scripts/[a-z]+)", README, re.MULTILINE):
+        assert (ROOT / "".join(name)).is_file()
+    for cell in re.findall(r"^\| (`[^|]+`) \|", README.split("## Map")[1], re.MULTILINE):
+        for path in re.findall(r"`([^`]+)`", cell):
+            assert (ROOT / path).exists(), path
