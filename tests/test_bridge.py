@@ -350,11 +350,17 @@ async def test_a_late_click_of_an_older_card_is_told_so(pod: Pod, store: Pending
 async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
+    async def take_a_while() -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
     pod = Pod(store, reply_within=0.05)
+    pod.before_answer = take_a_while
     await pod.bridge.ask(QUESTION, event_id="e")
     with psycopg.connect(dsn) as blocking:
         blocking.execute("select from pending_interactions where id = 'q' for update")
-        assert await pod.click("press") is ReplyKind.CANNOT_SERVE
+        async with asyncio.timeout(10):
+            assert await pod.click("press") is ReplyKind.CANNOT_SERVE
         assert pod.answers == []
         closing = asyncio.create_task(pod.bridge.close())
         await asyncio.sleep(0)

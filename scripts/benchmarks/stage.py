@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 from pendingctl import Question, Scope, migrations, statements
 from pendingctl.database import Connection, check_dsn
 from pendingctl.embedded import throwaway_server
-from pendingctl.model import encode_payload
+from pendingctl.model import JsonObject, encode_payload
 
 SCOPE = Scope("bench", "slack", "U1")
 ASKED = {
@@ -52,11 +52,11 @@ class Stage:
     dsn: str
     pgbench: Path | None
 
-    def fill(self, rows: int, age: timedelta) -> None:
+    def fill(self, rows: int, age: timedelta, payload: JsonObject = PAYLOAD) -> None:
         """Make the table hold exactly so many unclaimed rows, the oldest of this age, and nothing dead."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute("truncate pending_interactions")
-            asked = {**ASKED, "first": FIRST_ID, "payload": encode_payload(PAYLOAD), "age": age, "rows": rows}
+            asked = {**ASKED, "first": FIRST_ID, "payload": encode_payload(payload), "age": age, "rows": rows}
             connection.execute(_FILL, asked)
             connection.execute("vacuum analyze pending_interactions")
 

@@ -6,16 +6,18 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 
 from pendingctl import PendingStore, open_pool
+from pendingctl.model import JsonObject
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
-from .stage import STALE, Stage
+from .stage import PAYLOAD, STALE, Stage
 
 _MAX_AGE = timedelta(hours=24)
 _BATCH = 1_000
+_EMPTY: JsonObject = {}
 
 _WITH_ID_IN = """
     delete from pending_interactions
@@ -40,13 +42,19 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def measure_sweep(stage: Stage, *, rows: int, rounds: int) -> Figure:
-    """Both take the same rows in batches of 1,000, ids returned. Raises RuntimeError when one leaves a row."""
-    doing(f"sweeping {rows:,} rows")
-    return asyncio.run(_sweep(stage, rows, rounds))
+def measure_sweep(stage: Stage, *, rows: int, rounds: int) -> Iterator[Figure]:
+    """Both take the same rows in batches of 1,000, ids returned. Raises RuntimeError when one leaves a row.
+
+    On rows as the command line stores them, and on ones that hold nothing: how wide a row is decides which plan
+    Postgres makes for the plain statement (looking up each id, or reading the table anew for each batch), and so
+    does the figure.
+    """
+    for kind, payload in (("questions", PAYLOAD), ("empty payloads", _EMPTY)):
+        doing(f"sweeping {rows:,} rows, {kind}")
+        yield asyncio.run(_sweep(stage, kind, payload, rows, rounds))
 
 
-async def _sweep(stage: Stage, rows: int, rounds: int) -> Figure:
+async def _sweep(stage: Stage, kind: str, payload: JsonObject, rows: int, rounds: int) -> Figure:
     async with open_pool(stage.dsn, max_size=1) as pool, stage.bare() as bare:
         store = PendingStore(pool)
 
@@ -60,7 +68,7 @@ async def _sweep(stage: Stage, rows: int, rounds: int) -> Figure:
                 pass
 
         async def refilled(sweep: Callable[[], Coroutine[object, object, None]]) -> float:
-            await asyncio.to_thread(stage.fill, rows, STALE)
+            await asyncio.to_thread(stage.fill, rows, STALE, payload)
             swept = await rate(rows, [sweep()])
             if left := await asyncio.to_thread(stage.count, "true"):
                 raise RuntimeError(f"{left:,} stale rows were left")
@@ -71,14 +79,8 @@ async def _sweep(stage: Stage, rows: int, rounds: int) -> Figure:
             "id in": lambda: refilled(with_id_in),
         }
         measured = await in_turns(contenders, rounds, warm_up=False)
-    return ratio(
-        f"sweep, batches of {_BATCH:,}",
-        "rows/s",
-        "id in (select … limit n)",
-        measured["store"],
-        measured["id in"],
-        at_least=3.0,
-    )
+    name, against = f"sweep, batches of {_BATCH:,}, {kind}", "id in (select … limit n)"
+    return ratio(name, "rows/s", against, measured["store"], measured["id in"], at_least=3.0)
 
 
 def measure_memory(stage: Stage, *, few: int, many: int) -> Figure:
