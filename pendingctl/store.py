@@ -32,6 +32,7 @@ from .model import (
     State,
     Stored,
     check_id,
+    check_text,
     encode_payload,
 )
 
@@ -286,6 +287,8 @@ class PendingStore:
     ) -> list[PendingSummary]:
         """Return at most `limit` rows that pass the filters, the oldest first."""
         _check_positive(limit, "limit")
+        for text in (filters.organization_id, filters.connection_id, filters.expected_user_id):
+            check_text(text or "", "a filter")
         parameters = {
             "organization_id": filters.organization_id,
             "connection_id": filters.connection_id,

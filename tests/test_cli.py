@@ -7,6 +7,7 @@ import io
 import json
 import re
 import socket
+import sys
 import tomllib
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -489,6 +490,18 @@ def test_inspection_needs_no_right_to_write(cli: Cli, command: str, connection: 
     finally:
         connection.execute(f"drop owned by {role}")
         connection.execute(f"drop role {role}")
+
+
+# Optional parts.
+
+
+def test_a_missing_part_is_named_with_the_line_that_installs_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pglast", None)
+    assert "pip install 'pendingctl[schema]'" in complaint(cli("diff-schema"), 2)
+
+    monkeypatch.setattr("pendingctl.embedded.binaries._candidates", lambda: iter(()))
+    for arguments in (("simulate-race",), ("list", "--dsn", "embedded")):
+        assert "pip install 'pendingctl[embedded]'" in complaint(cli(*arguments), 2)
 
 
 # The whole.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -159,8 +161,10 @@ def test_settings_can_be_given() -> None:
         assert query(server.dsn, "show listen_addresses") == ""
 
 
-def test_a_server_that_does_not_start_says_why_and_leaves_nothing() -> None:
-    before = set(Path("/tmp").glob("pendingctl-*"))
+def test_a_server_that_does_not_start_says_why_and_leaves_nothing(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(open_folder))
 
     with (
         pytest.raises(DatabaseUnreachable, match=r"did not start: .*max_connections"),
@@ -168,7 +172,7 @@ def test_a_server_that_does_not_start_says_why_and_leaves_nothing() -> None:
     ):
         pass
 
-    assert set(Path("/tmp").glob("pendingctl-*")) <= before
+    assert list(open_folder.iterdir()) == []
 
 
 def test_a_given_major_version_is_found_or_named() -> None:
@@ -265,7 +269,10 @@ def test_a_kept_server_that_crashed_comes_back(open_folder: Path) -> None:
 def test_any_folder_name_will_do(open_folder: Path, name: str) -> None:
     with kept_server(open_folder / name / "kept") as server:
         assert query(server.dsn, "select 1") == 1
-    until(lambda: processes_of(open_folder / name / "kept") == [])
+        (sockets,) = re.findall("host='(.*)' port", server.dsn)
+    assert processes_of(open_folder / name / "kept") == []
+    assert list(Path(sockets).glob(".s.*")) == []
+    assert Path(sockets) == open_folder / name / "kept" or not Path(sockets).exists()
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(open_folder: Path) -> None:

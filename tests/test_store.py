@@ -536,6 +536,8 @@ async def test_find_is_bounded(store: PendingStore) -> None:
     assert len(await store.find(limit=3)) == 3
     with pytest.raises(InvalidInput):
         await store.find(limit=0)
+    with pytest.raises(InvalidInput, match="filter"):
+        await store.find(Filters(organization_id="\udcff"))
 
 
 async def test_counts_say_how_many_wait_and_where(store: PendingStore, connection: psycopg.Connection) -> None:

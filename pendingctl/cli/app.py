@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,6 +82,9 @@ def root(
 ) -> None:
     """Pending chat questions in Postgres: one click wins, only the right person can click, no answer is lost."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A stored text that the terminal's encoding lacks is no reason to stop.
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 for name, command in (

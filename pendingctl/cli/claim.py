@@ -27,7 +27,7 @@ def claim(
     dsn: DsnOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Claim a question by hand, as one click of this user would.
+    """Claim a question by hand, as one click would.
 
     Example: pendingctl claim deploy-42 --org acme --connection slack --user U1 --value yes
     """

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import ExtraMissing
 from .options import DsnOption, Output, OutputOption
 from .wiring import database_of
 
@@ -26,14 +25,13 @@ def diff_schema(
     dsn: DsnOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Tell whether a hand-written schema.sql is what the database has. Only reads the database.
+    """Compare a hand-written schema.sql with the database.
+
+    The database is only read.
 
     Example: pendingctl diff-schema --schema schema.sql --dsn postgresql://localhost/bot
     """
-    try:
-        from .. import schema_diff
-    except ImportError as error:
-        raise ExtraMissing("diff-schema", "schema") from error
+    from .. import schema_diff
     from . import render
 
     with database_of(dsn) as database:

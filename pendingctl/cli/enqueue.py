@@ -14,7 +14,7 @@ import typer
 
 from ..errors import InvalidInput
 from ..model import JsonObject, JsonValue, PutOutcome, Scope, question_payload
-from .options import DsnOption, Output, OutputOption
+from .options import DsnOption, OptionalConnection, OptionalOrganization, OptionalUser, Output, OutputOption
 from .wiring import run, store_of
 
 
@@ -26,15 +26,9 @@ class IfAnswered(StrEnum):
 
 
 def enqueue(
-    organization: Annotated[
-        str | None, typer.Option("--org", metavar="ID", show_default=False, help="Organization (tenant).")
-    ] = None,
-    connection: Annotated[
-        str | None, typer.Option("--connection", metavar="ID", show_default=False, help="Connection.")
-    ] = None,
-    user: Annotated[
-        str | None, typer.Option("--user", metavar="ID", show_default=False, help="The user who may click.")
-    ] = None,
+    organization: OptionalOrganization = None,
+    connection: OptionalConnection = None,
+    user: OptionalUser = None,
     question: Annotated[
         str | None, typer.Option("--question", metavar="TEXT", show_default=False, help="What is asked.")
     ] = None,
@@ -60,7 +54,9 @@ def enqueue(
     dsn: DsnOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Store questions: one, many alike, or those of a file; all of them or none.
+    """Store questions: one, many alike, or those of a file.
+
+    All of them are stored, or none.
 
     Example: pendingctl enqueue --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
     """

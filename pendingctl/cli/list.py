@@ -8,21 +8,24 @@ from typing import Annotated
 import typer
 
 from ..model import PendingSummary, State
-from .options import DsnOption, MaxAgeOption, Output, OutputOption, duration
+from .options import (
+    DsnOption,
+    MaxAgeOption,
+    OptionalConnection,
+    OptionalOrganization,
+    OptionalUser,
+    Output,
+    OutputOption,
+    duration,
+)
 from .wiring import run, store_of
 
 
 def list_rows(
     dsn: DsnOption = None,
-    organization: Annotated[
-        str | None, typer.Option("--org", metavar="ID", show_default=False, help="Only this organization.")
-    ] = None,
-    connection: Annotated[
-        str | None, typer.Option("--connection", metavar="ID", show_default=False, help="Only this connection.")
-    ] = None,
-    user: Annotated[
-        str | None, typer.Option("--user", metavar="ID", show_default=False, help="Only this user's.")
-    ] = None,
+    organization: OptionalOrganization = None,
+    connection: OptionalConnection = None,
+    user: OptionalUser = None,
     state: Annotated[State | None, typer.Option("--state", show_default=False, help="Only this state.")] = None,
     older_than: Annotated[
         timedelta | None,

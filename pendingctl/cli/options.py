@@ -49,6 +49,15 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to pri
 OrganizationOption = Annotated[str, typer.Option("--org", metavar="ID", help="Organization (tenant).")]
 ConnectionOption = Annotated[str, typer.Option("--connection", metavar="ID", help="Connection (installed bot).")]
 UserOption = Annotated[str, typer.Option("--user", metavar="ID", help="The user who may click.")]
+OptionalOrganization = Annotated[
+    str | None, typer.Option("--org", metavar="ID", show_default=False, help="Organization (tenant).")
+]
+OptionalConnection = Annotated[
+    str | None, typer.Option("--connection", metavar="ID", show_default=False, help="Connection (installed bot).")
+]
+OptionalUser = Annotated[
+    str | None, typer.Option("--user", metavar="ID", show_default=False, help="The user who may click.")
+]
 QuestionArgument = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The question's id.")]
 MaxAgeOption = Annotated[
     timedelta,

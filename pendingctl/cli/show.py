@@ -14,7 +14,7 @@ def show(
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show one question with everything that is stored of it.
+    """Show one question with all that is stored of it.
 
     Example: pendingctl show deploy-42 -o json
     """

@@ -40,7 +40,7 @@ def simulate_race(
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Let pods race for questions and check that the laws hold.
+    """Let pods race for questions and check the laws.
 
     Each pod is a process of its own. Without --dsn they race on a throw-away server, whatever the environment says.
     A seed replays the plan of the clicks, not how they interleave.

@@ -12,7 +12,7 @@ def stats(
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Count the questions in each state, in all and for each organization.
+    """Count the questions that wait, and where.
 
     Example: pendingctl stats -o json
     """

@@ -32,7 +32,9 @@ def sweep(
     yes: YesOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Delete stale questions, answered or not, the oldest first, in short batches.
+    """Delete stale questions in short batches, oldest first.
+
+    Answered ones as well. Rows that somebody has locked are left for the next sweep.
 
     Example: pendingctl sweep --limit 10000 --max-age 24h
     """

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,11 +63,11 @@ def throwaway_server(*, major: int | None = None, settings: Mapping[str, str] | 
     account = server_account()
     binaries = readable_binaries(find_binaries(major), account)
     folder = account.own(Path(tempfile.mkdtemp(prefix="pendingctl-", dir=_temporary_directory(account))))
-    running = _Running(folder, binaries, account)
+    running = _Running(folder, binaries, account, throwaway=True)
     try:
         with _lock(folder / "users.lock", fcntl.LOCK_SH):
             copy_template(binaries, account, running.data)
-            running.start({**_THROWAWAY_SETTINGS, **(settings or {})}, remove=[folder, running.sockets])
+            running.start({**_THROWAWAY_SETTINGS, **(settings or {})})
             yield running.server()
     finally:
         running.wait_for_the_end()
@@ -89,7 +89,7 @@ def kept_server(directory: Path | None = None) -> Iterator[Server]:
         with _lock(folder / "start.lock", fcntl.LOCK_EX):
             data = folder / "data"
             major = int((data / "PG_VERSION").read_text()) if (data / "PG_VERSION").is_file() else None
-            running = _Running(folder, readable_binaries(find_binaries(major), account), account)
+            running = _Running(folder, readable_binaries(find_binaries(major), account), account, throwaway=False)
             if not data.is_dir():
                 making = folder / "making"
                 account.run(["rm", "-rf", making])
@@ -107,8 +107,9 @@ def kept_server(directory: Path | None = None) -> Iterator[Server]:
 class _Running:
     """One server's folder and what goes on in it."""
 
-    def __init__(self, folder: Path, binaries: Binaries, account: Account) -> None:
+    def __init__(self, folder: Path, binaries: Binaries, account: Account, *, throwaway: bool) -> None:
         self.folder = folder
+        self.throwaway = throwaway
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.binaries = binaries
@@ -119,7 +120,7 @@ class _Running:
         dsn = f"host='{self.sockets}' port=5432 dbname=postgres user=postgres"
         return Server(dsn, self.binaries, self.data)
 
-    def start(self, settings: Mapping[str, str], remove: list[Path] | None = None) -> None:
+    def start(self, settings: Mapping[str, str]) -> None:
         """Start it and return when it takes connections."""
         ended = self.folder / "ended"
         ended.unlink(missing_ok=True)
@@ -130,7 +131,6 @@ class _Running:
                 *("-D", str(self.data)),
                 *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
             ],
-            remove=[str(each) for each in remove or []],
         )
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self.is_ready():
@@ -142,12 +142,14 @@ class _Running:
         """Watch a server whose watcher was killed."""
         self._watch(adopt=int(self._postmaster_pid()[0]))
 
-    def _watch(self, *, command: list[str] | None = None, adopt: int | None = None, remove: Sequence[str] = ()) -> None:
+    def _watch(self, *, command: list[str] | None = None, adopt: int | None = None) -> None:
+        removed = {self.folder, self.sockets} if self.throwaway else {self.sockets} - {self.folder}
         task = {
             "folder": str(self.folder),
             "command": command,
             "adopt": adopt,
-            "remove": list(remove),
+            "throwaway": self.throwaway,
+            "remove": [str(each) for each in removed],
             "log": str(self.log),
             "identity": {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
             if self.account.switch

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TextIO
 
 # Postgres's fast shutdown, its immediate one, and the end (PostgreSQL manual, section 18.5).
 _STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
@@ -37,16 +38,21 @@ def main() -> None:
         signal.signal(ignored, signal.SIG_IGN)
     server = _Server(task)
     signal.signal(signal.SIGTERM, lambda *_: server.ask_to_stop())
-    threading.Thread(target=_stop_when_unused, args=(users, server), daemon=True).start()
+    unused = threading.Event()
+    waiting = threading.Thread(target=_stop_when_unused, args=(users, server, unused), daemon=True)
+    waiting.start()
     (folder / "ended").write_text(server.wait())
-    if task["remove"]:
-        fcntl.flock(users, fcntl.LOCK_EX)
+    # A kept server that ended by itself is started again by the next user, who waits for this process to end.
+    if task["throwaway"]:
+        waiting.join()
+    if unused.is_set():
         for each in task["remove"]:
             shutil.rmtree(each, ignore_errors=True)
 
 
-def _stop_when_unused(users: object, server: _Server) -> None:
-    fcntl.flock(users, fcntl.LOCK_EX)  # type: ignore[arg-type]  # any file
+def _stop_when_unused(users: TextIO, server: _Server, unused: threading.Event) -> None:
+    fcntl.flock(users, fcntl.LOCK_EX)
+    unused.set()
     server.stop()
 
 
