@@ -89,8 +89,9 @@ DELETE_UNTOUCHED = """
     returning id
 """
 
-# The array makes Postgres find the rows once and then delete by primary key; `id in (select … limit n)` is three
-# to four times slower. Rows that a claim has locked are left for the next sweep. The lock looks at each row again.
+# The array makes Postgres find the rows once and then delete them by primary key; how much that gains over
+# `id in (select … limit n)` depends on the rows (scripts/bench). Rows that a claim has locked are left for the next
+# sweep, and the lock looks at each row again.
 SWEEP = """
     delete from pending_interactions
     where id = any (array(

@@ -171,20 +171,19 @@ def fields_table(fields: Row) -> RenderableType:
 
 def stats_table(counts: Counts) -> RenderableType:
     """The totals, then a line each organization."""
+    from rich.console import Group
     from rich.text import Text
 
     table = _table(show_footer=True)
     oldest = (
         "" if counts.oldest_pending_seconds is None else f", the oldest waits for {age(counts.oldest_pending_seconds)}"
     )
-    table.caption = f"{counts.claimed:,} claimed{oldest}"
-    table.caption_justify = "left"
     table.add_column("organization", footer="all", overflow="fold")
     table.add_column("pending", footer=f"{counts.pending:,}", justify="right")
     table.add_column("stale", footer=f"{counts.stale:,}", justify="right")
     for each in counts.organizations:
         table.add_row(Text(one_line(each.organization_id)), f"{each.pending:,}", f"{each.stale:,}")
-    return table
+    return Group(table, Text(f"{counts.claimed:,} claimed{oldest}"))
 
 
 def race_report(result: RaceResult) -> RenderableType:
