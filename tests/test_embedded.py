@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -21,6 +20,7 @@ import pytest
 from pendingctl import embedded
 from pendingctl.embedded import cache, find_binaries, kept_server, throwaway_server
 from pendingctl.errors import DatabaseUnreachable, InvalidInput
+from tests.processes import processes
 
 ROOT = os.geteuid() == 0
 
@@ -44,7 +44,7 @@ def open_folder() -> Iterator[Path]:
     folder = Path("/tmp", f"pendingctl-test-{os.getpid()}-{time.monotonic_ns()}")
     folder.mkdir(mode=0o755)
     yield folder
-    until(lambda: not any(f"-D {folder}" in command for _, _, command in _processes()))
+    until(lambda: not any(f"-D {folder}" in each.command for each in processes()))
     shutil.rmtree(folder)
 
 
@@ -76,25 +76,8 @@ def until(came_true: Callable[[], bool]) -> None:
 
 def processes_of(folder: Path) -> list[int]:
     """The server whose data are in this folder, without the processes that it has made itself."""
-    found = {pid: parent for pid, parent, command in _processes() if f"-D {folder}/data" in command}
+    found = {each.pid: each.parent for each in processes() if f"-D {folder}/data" in each.command}
     return [pid for pid, parent in found.items() if parent not in found]
-
-
-def _processes() -> list[tuple[int, int, str]]:
-    """Number, parent and command line of every process."""
-    if not Path("/proc/self").exists():
-        listed = subprocess.run(
-            ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        )
-        rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
-        return [(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3]
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            found.append((int(folder.name), int(parent), command))
-    return found
 
 
 def query(dsn: str, statement: str) -> object:
@@ -353,6 +336,6 @@ def test_an_ordinary_user_has_a_server_too(open_folder: Path) -> None:
 
 def _kill_watcher(server: int) -> None:
     """The server's parent is its watcher."""
-    (watcher,) = [parent for pid, parent, _ in _processes() if pid == server]
+    (watcher,) = [each.parent for each in processes() if each.pid == server]
     os.kill(watcher, signal.SIGKILL)
-    until(lambda: all(pid != watcher for pid, _, _ in _processes()))
+    until(lambda: all(each.pid != watcher for each in processes()))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from pendingctl.errors import InvalidInput, NotFound
 from pendingctl.race import run
 from pendingctl.race.plan import RaceSettings
 from pendingctl.race.run import simulate_race
+from tests.processes import processes
 
 COORDINATOR = """
 import asyncio, sys
@@ -40,14 +42,11 @@ def left_behind(connection: psycopg.Connection) -> list[str]:
 
 
 def pods_of(coordinator: int) -> list[int]:
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    columns = [line.split(None, 2) for line in listed.splitlines()]
-    return [int(pid) for pid, parent, *args in columns if int(parent) == coordinator and "race.pod" in "".join(args)]
+    return [each.pid for each in processes() if each.parent == coordinator and "race.pod" in each.command]
 
 
 def is_running(pid: int) -> bool:
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
+    return any(each.pid == pid for each in processes())
 
 
 def wait_until_gone(pids: list[int]) -> None:
@@ -210,13 +209,9 @@ def test_a_pod_shows_the_connection_string_to_nobody(dsn: str) -> None:
     database = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
     with coordinator(dsn) as process:
         pods = going_pods(process)
-        shown = subprocess.run(
-            # The environment too, where ps can show it.
-            ["ps", "eww", "-o", "args=", "-p", ",".join(map(str, pods))],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        shown = " ".join(each.command for each in processes() if each.pid in pods)
+        if Path("/proc/self").exists():
+            shown += " ".join(Path("/proc", str(pid), "environ").read_text(errors="replace") for pid in pods)
         process.send_signal(signal.SIGINT)
         process.wait(30)
 

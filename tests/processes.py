@@ -1,0 +1,33 @@
+"""The processes of this machine, as tests look for those that must be there or must be gone."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    parent: int
+    command: str
+
+
+def processes() -> list[Process]:
+    """Every process that runs; zombies, which nobody has waited for yet, do not."""
+    if not Path("/proc/self").exists():
+        listed = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+        )
+        rows = [line.split(maxsplit=3) for line in listed.stdout.splitlines()]
+        return [Process(int(row[0]), int(row[1]), row[3]) for row in rows if len(row) == 4 and row[2][0] != "Z"]
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found.append(Process(int(folder.name), int(parent), command))
+    return found
