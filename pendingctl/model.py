@@ -58,6 +58,12 @@ def question_text(payload: JsonObject) -> str | None:
     return text if isinstance(text, str) else None
 
 
+def question_options(payload: JsonObject) -> tuple[str, ...]:
+    """Return the question's options, none for a payload of another shape."""
+    options = _question_field(payload, "options")
+    return tuple(map(str, options)) if isinstance(options, list) else ()
+
+
 def conversation_of(payload: JsonObject) -> str:
     """Return the conversation that the question belongs to, empty when the payload names none."""
     conversation = _question_field(payload, "conversation_id")

@@ -161,7 +161,8 @@ class PendingStore:
                         known.add(organization)
                 new = await self._insert(writing, batch)
                 outcomes[PutOutcome.CREATED] += len(new)
-                for id in batch.keys() - new:
+                # In one order, so that two runs over the same ids do not wait for each other.
+                for id in sorted(batch.keys() - new):
                     stored = await self.put(id, *batch[id], if_answered=if_answered, connection=writing)
                     outcomes[stored.outcome] += 1
                 if on_stored is not None:

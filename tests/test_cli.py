@@ -352,6 +352,7 @@ def test_show_has_the_payload(cli: Cli) -> None:
 
     assert shown["payload"] == {"question": {"text": "Deploy?", "options": ["yes", "no"]}}
     assert (shown["state"], shown["answer"]) == ("claimed", "yes")
+    assert "[ yes ]  [ no ]" in cli("show", "q").stdout
     assert "nowhere" in complaint(cli("show", "nowhere"), 1)
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from typer.testing import CliRunner
 
 from pendingctl import PendingStore, Scope, open_pool
+from pendingctl.cli.app import app
 from pendingctl.database import SingleConnection, check_dsn, connect, connect_parameters, describe
+from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseFailed, DatabaseUnreachable, InvalidInput, NotMigrated
 
 SCOPE = Scope("acme", "slack", "U1")
@@ -137,6 +141,36 @@ async def test_a_missing_right_is_named(dsn: str, connection: psycopg.Connection
                 await PendingStore(SingleConnection(opened)).find()
     finally:
         connection.execute(f"drop role {role}")
+
+
+def _is_let_in(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_a_wrong_password_is_said_in_one_line_without_it() -> None:
+    with throwaway_server() as server:
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            connection.execute("create role bot login password 'right'")
+        (server.data_directory / "pg_hba.conf").write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            connection.execute("select pg_reload_conf()")
+            # The postmaster reads the file in its own time.
+            for _ in range(500):
+                if not _is_let_in(make_conninfo(server.dsn, user="bot", password="wrong")):
+                    break
+                time.sleep(0.01)
+        dsn = make_conninfo(server.dsn, user="bot", password="s3cret")
+
+        result = CliRunner().invoke(app, ["list", "--dsn", dsn])
+
+    assert result.exit_code == 3
+    assert 'password authentication failed for user "bot"' in result.stderr
+    assert "s3cret" not in result.output
+    assert result.stderr.count("\n") == 1
 
 
 async def test_an_error_in_a_lent_connection_rolls_it_back(dsn: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import re
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -135,6 +137,24 @@ def test_it_is_gone_at_the_end_though_its_watcher_was_killed() -> None:
 
     assert processes_of(folder) == []
     assert not folder.exists()
+
+
+def test_libpqs_own_variables_do_not_lead_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.2")
+    monkeypatch.setenv("PGPORT", "1")
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=nowhere")
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    with throwaway_server() as server:
+        assert query(server.dsn, "show search_path") == '"$user", public'
+        assert asyncio.run(async_query(server.dsn, "show search_path")) == '"$user", public'
+
+
+async def async_query(dsn: str, statement: LiteralString) -> object:
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        row = await (await connection.execute(statement)).fetchone()
+    assert row is not None
+    return row[0]
 
 
 def test_settings_can_be_given() -> None:

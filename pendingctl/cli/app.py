@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import PendingctlError
+from ..printable import printable
 from . import claim, delete, diff_schema, enqueue, migrate, show, simulate_race, stats, sweep
 from . import list as list_command
 
@@ -46,8 +47,7 @@ class _Commands(TyperGroup):
 
 def _complain(message: str) -> None:
     """Say on stderr what went wrong; what a database or a file says in it cannot steer the terminal."""
-    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
-    sys.stderr.write(f"error: {shown}\n")
+    sys.stderr.write(f"error: {printable(message)}\n")
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's signature)

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..model import Counts, PendingInteraction, PendingSummary
+from ..printable import printable
 from .options import Output
 
 if TYPE_CHECKING:
@@ -64,6 +65,16 @@ def show_rows(
                 _write_csv(rows)
 
 
+@contextmanager
+def console() -> Iterator[Console]:
+    """A console on stdout for what prints by itself."""
+    printing = _console()
+    with _closed_pipe_is_quiet():
+        with printing.capture() as captured:
+            yield printing
+        sys.stdout.write(captured.get())
+
+
 def note(text: str) -> None:
     """Say something beside the result, on stderr."""
     sys.stderr.write(f"note: {printable(text)}\n")
@@ -83,13 +94,8 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.advance(task, done)
 
 
-def printable(value: object) -> str:
-    """Show control characters and invisible ones as escapes, so that no stored text can steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(value))
-
-
 def one_line(value: object) -> str:
-    """The same on one line."""
+    """Make a text fit for one line of a table."""
     return printable(value).replace("\n", " ")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..errors import NotFound
-from ..model import PendingInteraction
+from ..model import PendingInteraction, conversation_of, question_options
+from ..platforms import Card
 from .options import DsnOption, MaxAgeOption, Output, OutputOption, QuestionArgument
 from .wiring import run, store_of
 
@@ -27,5 +28,18 @@ def show(
     row = run(found())
     if row is None:
         raise NotFound(f"there is no question {id!r}; it is unknown, deleted or swept")
+    if output is Output.TABLE and row.question is not None:
+        run(_as_a_card(row))
     document = render.interaction(row)
     render.show_document(output, document, render.fields_table(document))
+
+
+async def _as_a_card(row: PendingInteraction) -> None:
+    """Print the question as the person is asked it."""
+    from ..platforms.console import ConsolePlatform
+    from . import render
+
+    conversation = conversation_of(row.payload)
+    card = Card(row.id, row.ask_number, conversation, row.question or "", question_options(row.payload))
+    with render.console() as console:
+        await ConsolePlatform(console).post_card(row.connection_id, card)

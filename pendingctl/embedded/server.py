@@ -117,7 +117,11 @@ class _Running:
         self.sockets = _socket_folder(folder, account)
 
     def server(self) -> Server:
-        dsn = f"host='{self.sockets}' port=5432 dbname=postgres user=postgres"
+        # The last three keep libpq's own variables from leading elsewhere.
+        dsn = (
+            f"host='{self.sockets}' port=5432 dbname=postgres user=postgres "
+            "hostaddr='' options='' target_session_attrs=any"
+        )
         return Server(dsn, self.binaries, self.data)
 
     def start(self, settings: Mapping[str, str]) -> None:

@@ -71,6 +71,7 @@ class _Server:
             self._child = subprocess.Popen(
                 task["command"],  # type: ignore[call-overload]  # a list of strings, from JSON
                 cwd="/",
+                env={"PATH": os.defpath, "LC_ALL": "C"},  # nothing of its user's environment, passwords among it
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from ..printable import printable
 from . import Card, MessageHandle
 
 
 class ConsolePlatform:
-    """Prints cards, and a card's new text when it is edited. What stands in them is never read as markup."""
+    """Prints cards, and a card's new text when it is edited; what they say is neither read as markup nor obeyed."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console()
@@ -20,19 +21,19 @@ class ConsolePlatform:
 
     async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
         """Print the question with its buttons; the handle is the message's number."""
-        text = Text(card.text)
+        text = Text(printable(card.text))
         if card.options:
             text.append("\n\n")
-            text.append("  ".join(f"[ {option} ]" for option in card.options), style="bold")
+            text.append("  ".join(f"[ {printable(option)} ]" for option in card.options), style="bold")
         return self._show(connection_id, card.conversation_id, text)
 
     async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
         """Print plain text."""
-        return self._show(connection_id, conversation_id, Text(text))
+        return self._show(connection_id, conversation_id, Text(printable(text)))
 
     async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
         """Print the message's new text under its number."""
-        self._print(f"message {handle} on {connection_id}, edited", Text(text))
+        self._print(f"message {handle} on {connection_id}, edited", Text(printable(text)))
 
     def _show(self, connection_id: str, conversation_id: str, text: Text) -> int:
         number = next(self._numbers)
@@ -41,4 +42,4 @@ class ConsolePlatform:
         return number
 
     def _print(self, title: str, text: Text) -> None:
-        self._console.print(Panel(text, title=Text(title), title_align="left", expand=False, padding=(0, 1)))
+        self._console.print(Panel(text, title=Text(printable(title)), title_align="left", expand=False, padding=(0, 1)))
