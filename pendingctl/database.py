@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
 Pool: TypeAlias = "AsyncConnectionPool[Connection]"
 
+# A pooler tells its clients a process number of its own making, for cancel requests that it forwards.
+SESSION = "select current_setting('transaction_isolation'), pg_backend_pid()"
+
 # libpq's own default is to wait as long as the kernel does, about two minutes.
 CONNECT_TIMEOUT_SECONDS = 10
 
@@ -126,10 +129,17 @@ async def prepare_connection(connection: Connection) -> None:
     Under repeatable read the loser of a race gets error 40001 instead of an answer (PostgreSQL manual, section
     13.2). Where a role or a database has another default, each statement gets a transaction of its own that
     names the level, which also holds behind a pooler in transaction mode, where a session setting would not.
+
+    Behind a pooler nothing is prepared: in transaction mode the next statement may run in another session
+    (pgbouncer.org, "Features").
     """
     await connection.set_autocommit(True)
-    row = await (await connection.execute("show transaction_isolation")).fetchone()
-    if row != ("read committed",):
+    row = await (await connection.execute(SESSION)).fetchone()
+    assert row is not None
+    isolation, backend_pid = row
+    if backend_pid != connection.info.backend_pid:
+        connection.prepare_threshold = None
+    if isolation != "read committed":
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
         await connection.set_autocommit(False)
 

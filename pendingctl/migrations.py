@@ -118,7 +118,7 @@ def apply(
     everybody else behind one long transaction.
 
     Raises MigrationFailed, the migrations before it applied and nothing of the failed one left, unless it is a
-    non-transactional one, which can be run again; otherwise as `status` does.
+    non-transactional one, which can be run again; InvalidInput through a pooler; otherwise as `status` does.
     """
     files = _Files(directory or migrations_directory())
     with _turn(dsn, lock_timeout, on_wait) as backend:
@@ -279,6 +279,11 @@ def _turn(dsn: str, lock_timeout: timedelta, on_wait: Callable[[], None] | None)
     # What a migration selects is of no interest to anybody, and yoyo prints it.
     with translated_errors(), redirect_stdout(io.StringIO()), _Backend(dsn, "") as backend:
         connection = backend.connection
+        row = connection.execute("select pg_backend_pid()").fetchone()
+        if row != (connection.info.backend_pid,):
+            raise InvalidInput(
+                "this connection goes through a pooler, which cannot hold a lock for the session; migrate directly"
+            )
         _wait_for_turn(connection, on_wait)
         # Only now: lock_timeout would also limit the wait for the advisory lock.
         connection.execute(

@@ -1,0 +1,120 @@
+"""Through PgBouncer in transaction mode everything works but migrations, which say why not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from typer.testing import CliRunner
+
+from pendingctl import Claim, Click, PendingStore, Scope, migrations, open_pool
+from pendingctl.cli.app import app
+from pendingctl.errors import InvalidInput
+from pendingctl.race.plan import RaceSettings
+from pendingctl.race.run import simulate_race
+
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed on this machine")
+
+
+@pytest.fixture
+def pooled(dsn: str) -> Iterator[str]:
+    """The migrated database, through a pooler that hands its few sessions on after each transaction."""
+    server = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = Path("/tmp", f"pendingctl-test-pooler-{os.getpid()}-{port}")
+    folder.mkdir(mode=0o755)
+    backend = " ".join(f"{name}={server[name]}" for name in ("host", "port", "user", "password") if name in server)
+    account = "postgres" if "postgres" in (user.pw_name for user in pwd.getpwall()) else "nobody"
+    (folder / "pgbouncer.ini").write_text(
+        f"""
+        [databases]
+        * = {backend}
+        [pgbouncer]
+        listen_addr = 127.0.0.1
+        listen_port = {port}
+        unix_socket_dir =
+        auth_type = any
+        pool_mode = transaction
+        default_pool_size = 5
+        {f"user = {account}" if os.geteuid() == 0 else ""}
+        """
+    )
+    assert PGBOUNCER is not None
+    running = subprocess.Popen(
+        [PGBOUNCER, "-q", str(folder / "pgbouncer.ini")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    through = make_conninfo(host="127.0.0.1", port=port, user=server.get("user"), dbname=server["dbname"])
+    _until_it_answers(through, running)
+    yield through
+    running.kill()
+    running.wait()
+    shutil.rmtree(folder)
+
+
+def _until_it_answers(dsn: str, running: subprocess.Popen[bytes]) -> None:
+    for _ in range(500):
+        assert running.poll() is None, "PgBouncer did not start"
+        try:
+            psycopg.connect(dsn).close()
+        except psycopg.OperationalError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError("PgBouncer does not answer")
+
+
+async def test_many_clients_claim_through_few_sessions(pooled: str) -> None:
+    async with open_pool(pooled, min_size=20, max_size=20) as pool:
+        store = PendingStore(pool)
+        for round in range(30):
+            await store.put(f"q{round}", Scope("acme", "slack", "U1"), {})
+            clicks = [Click(f"q{round}", "acme", "slack", "U1", f"key-{number}") for number in range(20)]
+            results = await asyncio.gather(*(store.claim(click) for click in clicks))
+            assert [type(result) for result in results].count(Claim) == 1
+        assert len(await store.find(limit=100)) == 30
+
+
+async def test_a_race_through_a_pooler_passes(pooled: str) -> None:
+    result = await simulate_race(pooled, RaceSettings(pods=3, questions=20, clicks=8, seed=1))
+
+    assert (result.verdict, result.reasons, result.violations) == ("pass", (), ())
+
+
+def test_every_command_works_through_a_pooler(pooled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENDINGCTL_DSN", pooled)
+    scope = ("--org", "acme", "--connection", "slack", "--user", "U1")
+    for arguments in (
+        ("enqueue", *scope, "--question", "Deploy?", "--id", "q", "--count", "1500"),
+        ("claim", "q-1", *scope, "--value", "yes"),
+        ("list", "--state", "claimed"),
+        ("show", "q-1"),
+        ("stats",),
+        ("delete", "q-2", *scope, "--yes"),
+        ("sweep", "--all", "--max-age", "1s"),
+        ("migrate", "--check"),
+        ("migrate", "--dry-run"),
+        ("diff-schema",),
+    ):
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, (arguments, result.output)
+
+
+def test_migrations_through_a_pooler_are_refused_with_the_reason(pooled: str) -> None:
+    with pytest.raises(InvalidInput, match="goes through a pooler"):
+        migrations.apply(pooled)
+    with pytest.raises(InvalidInput, match="goes through a pooler"):
+        migrations.rollback(pooled, 1)
