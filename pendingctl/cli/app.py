@@ -38,9 +38,14 @@ class _Commands(TyperGroup):
         except (typer.Exit, typer.Abort, SystemExit):
             raise
         except Exception as error:
-            # What the parser raises knows how to show itself, and exits 2; its classes are typer's own click's.
-            if ctx.params.get("debug") or hasattr(error, "show"):
+            if ctx.params.get("debug"):
                 raise
+            # What the parser raises has this method; typer exports no name for the base of these classes.
+            say = getattr(error, "format_message", None)
+            if say is not None:
+                where = getattr(error, "ctx", None) or ctx
+                _complain(f"{say()} (see: {where.command_path} --help)")
+                raise typer.Exit(2) from None
             _complain(f"internal error: {type(error).__name__}: {error} (pendingctl --debug shows where)")
             raise typer.Exit(INTERNAL_ERROR) from error
 
