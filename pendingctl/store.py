@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
@@ -27,7 +27,6 @@ from .model import (
     PendingSummary,
     PutOutcome,
     Refusal,
-    RefusalReason,
     Scope,
     State,
     Stored,
@@ -35,6 +34,7 @@ from .model import (
     check_text,
     encode_payload,
 )
+from .refusal import FoundRow, judge
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
 
@@ -56,26 +56,6 @@ class Filters:
     expected_user_id: str | None = None
     state: State | None = None
     older_than: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row as the claim path looks at it after a statement that did not match."""
-
-    organization_id: str
-    connection_id: str
-    expected_user_id: str
-    entry_payload: JsonObject
-    created_at: datetime
-    claimed_at: datetime | None
-    ask_number: int
-    answer: str | None
-    delivery_key: str | None
-    row_version: str
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.organization_id, self.connection_id, self.expected_user_id)
 
 
 class PendingStore:
@@ -206,7 +186,7 @@ class PendingStore:
                 return Claim(click.question_id, *won)
             async with self._writing(None) as looking:
                 found = await _look(looking, click.question_id)
-            judged = _judge(click, found)
+            judged = judge(click, found)
             if judged is not None:
                 return judged
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
@@ -365,32 +345,9 @@ class PendingStore:
                 yield reading
 
 
-async def _look(connection: Connection, id: str) -> _Row | None:
-    cursor = connection.cursor(row_factory=class_row(_Row))
+async def _look(connection: Connection, id: str) -> FoundRow | None:
+    cursor = connection.cursor(row_factory=class_row(FoundRow))
     return await (await cursor.execute(statements.LOOK, {"id": id})).fetchone()
-
-
-def _judge(click: Click, found: _Row | None) -> Claim | Refusal | None:
-    """Why the claim's update matched no row, in the precedence of law 7; None when it would match by now."""
-    id = click.question_id
-    if found is None or (found.organization_id, found.connection_id) != (
-        click.organization_id,
-        click.connection_id,
-    ):
-        return Refusal(id, RefusalReason.UNKNOWN_OR_EXPIRED)
-    if found.expected_user_id != click.user_id:
-        return Refusal(id, RefusalReason.NOT_YOURS)
-    if click.ask_number is not None and click.ask_number != found.ask_number:
-        # The earlier asking was answered, or there would be no later one; of a later asking this row knows nothing.
-        earlier = click.ask_number < found.ask_number
-        return Refusal(id, RefusalReason.ALREADY_ANSWERED if earlier else RefusalReason.UNKNOWN_OR_EXPIRED)
-    if found.claimed_at is None:
-        return None
-    if (found.delivery_key, found.answer) == (click.delivery_key, click.value):
-        return Claim(id, found.ask_number, found.entry_payload, found.claimed_at, repeated=True)
-    return Refusal(
-        id, RefusalReason.ALREADY_ANSWERED, found.expected_user_id, found.answer, claimed_at=found.claimed_at
-    )
 
 
 def _scope_parameters(scope: Scope) -> dict[str, str]:

@@ -1,0 +1,56 @@
+"""Why a click did not win. Pure: it judges a row that the store has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from .model import Claim, Click, JsonObject, Refusal, RefusalReason, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRow:
+    """A row as it is looked at after a statement that did not match it."""
+
+    organization_id: str
+    connection_id: str
+    expected_user_id: str
+    entry_payload: JsonObject
+    created_at: datetime
+    claimed_at: datetime | None
+    ask_number: int
+    answer: str | None
+    delivery_key: str | None
+    row_version: str
+
+    @property
+    def scope(self) -> Scope:
+        """Who may claim it."""
+        return Scope(self.organization_id, self.connection_id, self.expected_user_id)
+
+
+def judge(click: Click, found: FoundRow | None) -> Claim | Refusal | None:
+    """Return what a click whose claim matched no row is told; None when it would match by now.
+
+    Organization and connection come first, so that a stranger cannot tell a foreign question from an unknown one;
+    then the user, whatever the state; then the state. A press that had won is told so again.
+    """
+    id = click.question_id
+    if found is None or (found.organization_id, found.connection_id) != (
+        click.organization_id,
+        click.connection_id,
+    ):
+        return Refusal(id, RefusalReason.UNKNOWN_OR_EXPIRED)
+    if found.expected_user_id != click.user_id:
+        return Refusal(id, RefusalReason.NOT_YOURS)
+    if click.ask_number is not None and click.ask_number != found.ask_number:
+        # The earlier asking was answered, or there would be no later one; of a later asking this row knows nothing.
+        earlier = click.ask_number < found.ask_number
+        return Refusal(id, RefusalReason.ALREADY_ANSWERED if earlier else RefusalReason.UNKNOWN_OR_EXPIRED)
+    if found.claimed_at is None:
+        return None
+    if (found.delivery_key, found.answer) == (click.delivery_key, click.value):
+        return Claim(id, found.ask_number, found.entry_payload, found.claimed_at, repeated=True)
+    return Refusal(
+        id, RefusalReason.ALREADY_ANSWERED, found.expected_user_id, found.answer, claimed_at=found.claimed_at
+    )
