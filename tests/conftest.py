@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from pendingctl import PendingStore, migrations, open_pool
 from pendingctl.database import Pool
+from tests.commands import Cli, run
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +99,10 @@ def _create_database(server_dsn: str, template: str = "template0") -> str:
 def _drop_database(server_dsn: str, name: str) -> None:
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def cli(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs a command on the migrated database."""
+    monkeypatch.setenv("PENDINGCTL_DSN", dsn)
+    return run

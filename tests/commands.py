@@ -1,0 +1,50 @@
+"""Commands as tests run them: in this process, with what they print and their exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import psycopg
+from typer.testing import CliRunner, Result
+
+from pendingctl.cli.app import app
+
+Cli: TypeAlias = Callable[..., Result]
+
+SCOPE = ("--org", "acme", "--connection", "slack", "--user", "U1")
+QUESTION = (*SCOPE, "--question", "Deploy?", "--option", "yes", "--option", "no")
+
+
+def run(*arguments: str, input: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(app, arguments, input=input)
+
+
+def document(result: Result) -> dict[str, Any]:
+    """The one JSON document on stdout, with nothing beside it."""
+    assert result.stderr == "", result.stderr
+    parsed = json.loads(result.stdout)
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def complaint(result: Result, exit_code: int) -> str:
+    """The one line on stderr, with nothing on stdout."""
+    assert result.exit_code == exit_code, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def make_older(connection: psycopg.Connection, hours: int) -> None:
+    connection.execute("update pending_interactions set created_at = created_at - %s", (timedelta(hours=hours),))
+
+
+def count(connection: psycopg.Connection) -> int:
+    row = connection.execute("select count(*) from pending_interactions").fetchone()
+    assert row is not None
+    return int(row[0])
