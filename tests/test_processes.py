@@ -108,7 +108,7 @@ def test_off_a_terminal_a_sweep_runs(environment: dict[str, str], connection: ps
         [*COMMAND, "sweep"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
     )
 
-    assert (swept.stdout, swept.stderr) == ("deleted 3 rows in 1 batches; 0 remain\n", "")
+    assert (swept.stdout, swept.stderr) == ("deleted 3 rows in 1 batch; 0 remain\n", "")
 
 
 @pytest.mark.parametrize(

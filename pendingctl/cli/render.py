@@ -72,7 +72,7 @@ def console() -> Iterator[Console]:
     with _closed_pipe_is_quiet():
         with printing.capture() as captured:
             yield printing
-        sys.stdout.write(captured.get())
+        sys.stdout.write(_trimmed(captured.get()))
 
 
 def note(text: str) -> None:
@@ -108,6 +108,11 @@ def age(length: timedelta | float) -> str:
             rest = seconds % size // parts
             return f"{seconds // size} {unit}" + (f" {rest} {smaller}" if rest else "")
     return f"{max(seconds, 0)} s"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Say how many there are: 1 row, 2 rows."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def summary(row: PendingSummary) -> dict[str, object]:
@@ -279,7 +284,12 @@ def _rendered(text: RenderableType) -> str:
     console = _console()
     with console.capture() as captured:
         console.print(text)
-    return captured.get()
+    return _trimmed(captured.get())
+
+
+def _trimmed(text: str) -> str:
+    """Without the spaces that fill a table's lines up: they are in the way of whoever copies or compares it."""
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
 @contextmanager

@@ -94,7 +94,11 @@ async def _would_sweep(dsn: str | None, limit: int | None, max_age: timedelta) -
 
 
 def _in_words(result: dict[str, JsonValue]) -> str:
+    from . import render
+
+    deleted, batches, remaining = (int(str(result[name])) for name in ("deleted", "batches", "remaining"))
     more = "more than " if result["remaining_capped"] else ""
-    text = f"deleted {result['deleted']:,} rows in {result['batches']:,} batches; {more}{result['remaining']:,} remain"
+    rows, turns = render.counted(deleted, "row", "rows"), render.counted(batches, "batch", "batches")
+    text = f"deleted {rows} in {turns}; {more}{remaining:,} remain"
     ids = result.get("ids")
     return text if not isinstance(ids, list) else "\n".join([*map(str, ids), text])
