@@ -60,9 +60,10 @@ def copy_template(binaries: Binaries, account: Account, target: Path) -> None:
         account.own(folder)
         account.run([binaries.directory / "initdb", *_INITDB, "-D", folder / "data"])
 
-    template = _made_once(
-        f"template-{binaries.version}-{account.uid}", initialize, proof=Path("data/global/pg_control")
-    )
+    # Two builds of one version may lay their files out differently.
+    build = hashlib.sha256(os.fsencode(binaries.directory)).hexdigest()[:8]
+    name = f"template-{binaries.version}-{build}-{account.uid}"
+    template = _made_once(name, initialize, proof=Path("data/global/pg_control"))
     account.run(["cp", "-Rp", template / "data", target])
 
 
