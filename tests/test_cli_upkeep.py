@@ -27,7 +27,11 @@ def test_migrate_applies_reports_and_goes_back(empty_dsn: str, monkeypatch: pyte
     assert "--yes" in complaint(run("migrate", "--rollback", "1"), 2)
     would = document(run("migrate", "--rollback", "2", "--dry-run", "-o", "json"))
     assert would["would_roll_back"] == ids[:0:-1]
-    assert document(run("migrate", "--rollback", "2", "--yes", "-o", "json"))["rolled_back"] == ids[:0:-1]
+    assert document(run("migrate", "--rollback", "2", "--yes", "-o", "json")) == {
+        "applied": [],
+        "rolled_back": ids[:0:-1],
+        "pending": ids[1:],
+    }
     assert run("migrate", "--check").exit_code == 1
 
 

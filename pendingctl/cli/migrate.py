@@ -38,51 +38,66 @@ def migrate(
 
     Example: pendingctl migrate --dsn postgresql://localhost/bot
     """
-    from .. import migrations
-    from . import render
-
     if rollback is not None and (check or to is not None):
         raise InvalidInput("--rollback goes with neither --check nor --to")
     if check and dry_run:
         raise InvalidInput("--check and --dry-run exclude each other")
 
-    def say_waiting() -> None:
-        render.note("another run is migrating this database; waiting for it")
-
     with database_of(dsn) as database:
         if rollback is not None:
-            candidates = migrations.rollback_candidates(database, rollback)
-            if dry_run:
-                document = {"rolled_back": [], "would_roll_back": candidates}
-                render.show_document(output, document, _lines("would roll back", candidates, "nothing to roll back"))
-                return
-            names = ", ".join(candidates)
-            confirm(f"Roll back {names} on {target_of(dsn)}? Their tables and rows are lost.", yes=yes or not names)
-            rolled_back = migrations.rollback(database, rollback, lock_timeout=lock_timeout, on_wait=say_waiting)
-            render.show_document(
-                output, {"rolled_back": rolled_back}, _lines("rolled back", rolled_back, "nothing to roll back")
-            )
-            return
+            where = target_of(dsn)
+            _roll_back(database, rollback, where, output, lock_timeout=lock_timeout, dry_run=dry_run, yes=yes)
+        elif dry_run:
+            _show_sql(database, to, output)
+        else:
+            _apply(database, to, output, lock_timeout=lock_timeout, check=check)
 
-        if dry_run:
-            steps = migrations.pending_steps(database, to=to)
-            document = {"applied": [], "pending": [step.id for step in steps], "sql": [step.sql for step in steps]}
-            text = "\n".join(f"-- {step.id}\n{step.sql}" for step in steps) or "-- nothing is pending"
-            render.show_document(output, document, text.rstrip())
-            return
 
-        applied = [] if check else migrations.apply(database, to=to, lock_timeout=lock_timeout, on_wait=say_waiting)
-        status = migrations.status(database)
+def _apply(database: str, to: str | None, output: Output, *, lock_timeout: timedelta, check: bool) -> None:
+    from .. import migrations
+    from . import render
+
+    applied = [] if check else migrations.apply(database, to=to, lock_timeout=lock_timeout, on_wait=_say_waiting)
+    status = migrations.status(database)
     if status.unknown:
         render.note(f"a newer pendingctl applied {', '.join(status.unknown)} as well")
-    document = {"applied": applied, "pending": list(status.pending)}
-    text = _lines("pending", list(status.pending), "nothing is pending")
-    if applied:
-        text = _lines("applied", applied, "") + ("\n" + text if status.pending else "")
-    render.show_document(output, document, text)
+    lines = [f"applied {id}" for id in applied] + [f"pending {id}" for id in status.pending]
+    document = {"applied": applied, "pending": status.pending}
+    render.show_document(output, document, "\n".join(lines) or "nothing is pending")
     if check and status.pending:
         raise typer.Exit(1)
 
 
-def _lines(verb: str, ids: list[str], nothing: str) -> str:
-    return "\n".join(f"{verb} {id}" for id in ids) or nothing
+def _show_sql(database: str, to: str | None, output: Output) -> None:
+    from .. import migrations
+    from . import render
+
+    steps = migrations.pending_steps(database, to=to)
+    document = {"applied": [], "pending": [step.id for step in steps], "sql": [step.sql for step in steps]}
+    text = "\n".join(f"-- {step.id}\n{step.sql}" for step in steps).rstrip()
+    render.show_document(output, document, text or "-- nothing is pending")
+
+
+def _roll_back(
+    database: str, count: int, where: str, output: Output, *, lock_timeout: timedelta, dry_run: bool, yes: bool
+) -> None:
+    from .. import migrations
+    from . import render
+
+    chosen = migrations.rollback_candidates(database, count)
+    document: dict[str, object] = {"applied": [], "rolled_back": []}
+    if dry_run:
+        document["would_roll_back"] = chosen
+    elif chosen:
+        confirm(f"Roll back {', '.join(chosen)} on {where}? What they made is lost, rows included.", yes=yes)
+        chosen = migrations.rollback(database, count, lock_timeout=lock_timeout, on_wait=_say_waiting)
+        document["rolled_back"] = chosen
+    document["pending"] = migrations.status(database).pending
+    verb = "would roll back" if dry_run else "rolled back"
+    render.show_document(output, document, "\n".join(f"{verb} {id}" for id in chosen) or "nothing to roll back")
+
+
+def _say_waiting() -> None:
+    from . import render
+
+    render.note("another run is migrating this database; waiting for it")
