@@ -14,7 +14,7 @@ import io
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +28,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.migrations import MigrationStep, topological_sort
 
 from .database import connect_parameters, translate, translated_errors
-from .errors import DatabaseFailed, InvalidInput, MigrationFailed
+from .errors import DatabaseFailed, InvalidInput, MigrationFailed, Refused
 
 if TYPE_CHECKING:
     from yoyo.migrations import Migration
@@ -138,16 +138,22 @@ def rollback(
     count: int,
     directory: Path | None = None,
     *,
+    confirmed: Sequence[str] | None = None,
     lock_timeout: timedelta = LOCK_TIMEOUT,
     on_wait: Callable[[], None] | None = None,
 ) -> list[str]:
     """Roll back the `count` migrations applied last and return their ids, the latest first.
 
-    Raises InvalidInput when one of them has no rollback, before anything is changed; otherwise as `apply` does.
+    `confirmed` are the ids that somebody agreed to: when they are no longer the last ones, nothing is done.
+
+    Raises Refused in that case, InvalidInput when one of them has no rollback, before anything is changed, and
+    otherwise as `apply` does.
     """
     files = _Files(directory or migrations_directory())
     with _turn(dsn, lock_timeout, on_wait) as backend:
         chosen = files.latest(files.status(_applied(backend.connection)), count)
+        if confirmed is not None and chosen != list(confirmed):
+            raise Refused("another run has migrated this database since that was confirmed; nothing was rolled back")
         for id in chosen:
             with _told(id, "rollback", lock_timeout), _one_migration(backend, files.by_id[id]):
                 files.by_id[id].process_steps(backend, "rollback")

@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pendingctl import migrations
-from pendingctl.errors import DatabaseFailed, InvalidInput, MigrationFailed
+from pendingctl.errors import DatabaseFailed, InvalidInput, MigrationFailed, Refused
 
 OURS = ["0001_organization", "0002_pending_interactions", "0003_answer"]
 
@@ -327,6 +327,16 @@ def test_a_migration_without_rollback_is_said_before_anything_is_undone(
         migrations.rollback(empty_dsn, 2, files)
 
     assert tables(empty) >= {"a", "b"}
+
+
+def test_only_what_was_confirmed_is_rolled_back(dsn: str, connection: psycopg.Connection) -> None:
+    confirmed = migrations.rollback_candidates(dsn, 1)
+    migrations.rollback(dsn, 1)
+
+    with pytest.raises(Refused, match="nothing was rolled back"):
+        migrations.rollback(dsn, 1, confirmed=confirmed)
+
+    assert "pending_interactions" in tables(connection)
 
 
 def test_a_database_of_a_newer_version_is_left_alone(dsn: str, connection: psycopg.Connection) -> None:

@@ -90,7 +90,7 @@ def _roll_back(
         document["would_roll_back"] = chosen
     elif chosen:
         confirm(f"Roll back {', '.join(chosen)} on {where}? What they made is lost, rows included.", yes=yes)
-        chosen = migrations.rollback(database, count, lock_timeout=lock_timeout, on_wait=_say_waiting)
+        chosen = migrations.rollback(database, count, confirmed=chosen, lock_timeout=lock_timeout, on_wait=_say_waiting)
         document["rolled_back"] = chosen
     document["pending"] = migrations.status(database).pending
     verb = "would roll back" if dry_run else "rolled back"
