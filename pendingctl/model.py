@@ -99,6 +99,8 @@ class Click:
         check_id(self.delivery_key, "delivery_key")
         if self.value is not None:
             check_text(self.value, "value")
+            if len(self.value.encode()) > MAX_PAYLOAD_BYTES:
+                raise InvalidInput(f"the value has over {MAX_PAYLOAD_BYTES:,} bytes")
 
 
 @dataclass(frozen=True, slots=True)

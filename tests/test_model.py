@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pendingctl.errors import InvalidInput
 from pendingctl.model import (
+    Click,
     JsonObject,
     JsonValue,
     Question,
@@ -97,6 +98,12 @@ def test_an_id_may_be_anything_short_that_postgres_can_hold() -> None:
     for id in ("", "x" * 256, "a\0", "\udc80"):
         with pytest.raises(InvalidInput, match=r"^id "):
             check_id(id, "id")
+
+
+@pytest.mark.parametrize("value", ["x" * 262_145, "é" * 131_073, "a\0", "\ud800"])
+def test_an_answer_is_bounded_as_a_payload_is(value: str) -> None:
+    with pytest.raises(InvalidInput, match="value"):
+        Click("q", "acme", "slack", "U1", "key", value)
 
 
 def test_a_question_and_its_payload_say_the_same() -> None:
