@@ -33,6 +33,7 @@ with throwaway_server() as server:
     print(server.data_directory.parent, flush=True)
     sys.stdin.read()
 """
+IN_FOLDER = "import sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
 KEPT = (
     THROWAWAY.replace("throwaway_server()", "kept_server(Path(sys.argv[1]))")
     .replace("from pendingctl", "from pathlib import Path\nfrom pendingctl", 1)
@@ -63,7 +64,7 @@ def start(program: str, *arguments: str) -> tuple[subprocess.Popen[str], Path]:
     return process, Path(process.stdout.readline().strip())
 
 
-def end(process: subprocess.Popen[str], sent: signal.Signals) -> None:
+def end(process: subprocess.Popen[str] | subprocess.Popen[bytes], sent: signal.Signals) -> None:
     process.send_signal(sent)
     process.communicate(timeout=30)
 
@@ -127,6 +128,44 @@ def test_it_is_gone_when_its_user_is_ended(sent: signal.Signals) -> None:
 
     until(lambda: not folder.exists())
     until(lambda: processes_of(folder) == [])
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_it_is_gone_when_its_user_is_ended_while_it_starts(open_folder: Path, sent: signal.Signals) -> None:
+    with throwaway_server():
+        pass  # the template is there now: what the next one does is copy it and start
+    process = subprocess.Popen([sys.executable, "-c", IN_FOLDER + THROWAWAY, str(open_folder)], stdin=subprocess.PIPE)
+    until(lambda: any(open_folder.glob("*/data")))
+
+    end(process, sent)
+
+    until(lambda: not any(open_folder.iterdir()))
+    until(lambda: not any(f"-D {open_folder}" in each.command for each in processes()))
+
+
+def test_the_next_start_removes_what_a_killed_user_and_a_killed_watcher_left(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, folder = start(IN_FOLDER + THROWAWAY, str(open_folder))
+    living, used = start(IN_FOLDER + THROWAWAY, str(open_folder))
+    _kill_watcher(processes_of(folder)[0])
+    end(process, signal.SIGKILL)
+    assert len(processes_of(folder)) == 1
+    # A kept server's folder may have such a name too; its data stay.
+    with kept_server(open_folder / "pendingctl-kept") as server:
+        query(server.dsn, "select 1")
+    for each in open_folder.iterdir():
+        os.utime(each, (0, 0))
+    monkeypatch.setattr(tempfile, "tempdir", str(open_folder))
+
+    with throwaway_server():
+        pass
+
+    assert {path.name for path in open_folder.iterdir()} == {used.name, "pendingctl-kept"}
+    assert processes_of(folder) == []
+    assert len(processes_of(used)) == 1
+    end(living, signal.SIGKILL)
+    until(lambda: not used.exists())
 
 
 def test_it_is_gone_at_the_end_though_its_watcher_was_killed() -> None:
@@ -199,8 +238,10 @@ def test_many_first_starts_at_once_make_one_good_template(open_folder: Path, mon
 
     (template,) = open_folder.iterdir()
     (template / "data" / "global" / "pg_control").unlink()
+    (open_folder / f".{template.name}-killed").mkdir()
     with throwaway_server() as server:
         assert query(server.dsn, "select 1") == 1
+    assert list(open_folder.iterdir()) == [template]
 
 
 # The kept server.
@@ -285,6 +326,14 @@ def test_a_folder_with_something_else_in_it_is_left_alone(open_folder: Path) -> 
         pass
 
     assert [path.name for path in open_folder.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_in_the_folders_place_is_named(open_folder: Path, name: str) -> None:
+    (open_folder / "file").write_text("years of work")
+
+    with pytest.raises(InvalidInput, match="cannot be used"), kept_server(open_folder / name):
+        pass
 
 
 # Whose machine it is.

@@ -1,5 +1,12 @@
 """A local Postgres's life cycle: a throw-away server, or one whose data is kept. Linux and macOS."""
 
+import os
+
+from ..errors import InvalidInput
+
+if os.name == "nt":  # before the imports below, which fail there with less to say
+    raise InvalidInput("the embedded server is not supported on Windows; name a database with --dsn")
+
 from .binaries import Binaries, find_binaries
 from .server import Server, kept_server, throwaway_server
 

@@ -7,29 +7,32 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..errors import DatabaseUnreachable, InvalidInput
+from ..errors import DatabaseFailed, DatabaseUnreachable, InvalidInput
 from . import watcher
 from .account import Account, server_account
 from .binaries import Binaries, find_binaries
-from .cache import copy_template, readable_binaries
+from .cache import readable_binaries, template
 
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 60.0
+_LEFTOVER_SECONDS = 60.0
 
 # sun_path has 104 bytes on macOS and 108 on Linux; "/.s.PGSQL.5432.lock" is 19 of them.
 _LONGEST_SOCKET_FOLDER = 80
+
+# In a throw-away server's folder: what has it may be removed when nobody holds its locks.
+_THROWAWAY_MARK = "throwaway"
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -55,22 +58,40 @@ class Server:
 def throwaway_server(*, major: int | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A fresh server that is gone, with its files, when the block or this process ends, in whatever way.
 
-    `settings` are server settings beside the usual ones. What is not covered: if both this process and the watcher
-    are killed with SIGKILL, the server stays.
+    `settings` are server settings beside the usual ones. If the watcher is killed with SIGKILL too, or before it
+    runs, the next throw-away server of this user removes what was left.
 
     Raises InvalidInput when there is no Postgres on this machine, and DatabaseUnreachable when it does not start.
     """
     account = server_account()
     binaries = readable_binaries(find_binaries(major), account)
-    folder = account.own(Path(tempfile.mkdtemp(prefix="pendingctl-", dir=_temporary_directory(account))))
-    running = _Running(folder, binaries, account, throwaway=True)
+    temporary = _temporary_directory(account)
+    _remove_leftovers(temporary, binaries, account)
+    pristine = template(binaries, account)
+    folder = Path(tempfile.mkdtemp(prefix="pendingctl-", dir=temporary))
+    (folder / _THROWAWAY_MARK).touch()
+    running = _Running(account.own(folder), binaries, account, throwaway=True)
     try:
         with _lock(folder / "users.lock", fcntl.LOCK_SH):
-            copy_template(binaries, account, running.data)
-            running.start({**_THROWAWAY_SETTINGS, **(settings or {})})
+            running.start({**_THROWAWAY_SETTINGS, **(settings or {})}, copied_from=pristine)
             yield running.server()
     finally:
         running.wait_for_the_end()
+
+
+def _remove_leftovers(temporary: Path, binaries: Binaries, account: Account) -> None:
+    for mark in temporary.glob(f"pendingctl-*/{_THROWAWAY_MARK}"):
+        folder = mark.parent
+        try:
+            status = folder.lstat()
+            # A new one is not locked yet. Another user's, or a link that leads to it, is none of ours.
+            if status.st_uid != account.uid or time.time() - status.st_mtime < _LEFTOVER_SECONDS:
+                continue
+            with (folder / "users.lock").open("a") as users:
+                if _try_lock(users, fcntl.LOCK_EX) and not _is_locked(folder / "watcher.lock"):
+                    _Running(folder, binaries, account, throwaway=True).wait_for_the_end()
+        except OSError:
+            continue
 
 
 @contextmanager
@@ -93,7 +114,7 @@ def kept_server(directory: Path | None = None) -> Iterator[Server]:
             if not data.is_dir():
                 making = folder / "making"
                 account.run(["rm", "-rf", making])
-                copy_template(running.binaries, account, making)
+                account.run(["cp", "-Rp", template(running.binaries, account), making])
                 os.sync()  # the template was made without
                 making.rename(data)
             if not running.is_ready():
@@ -124,18 +145,19 @@ class _Running:
         )
         return Server(dsn, self.binaries, self.data)
 
-    def start(self, settings: Mapping[str, str]) -> None:
-        """Start it and return when it takes connections."""
+    def start(self, settings: Mapping[str, str], *, copied_from: Path | None = None) -> None:
+        """Start it, its data folder copied first if so told, and return when it takes connections."""
         ended = self.folder / "ended"
         ended.unlink(missing_ok=True)
         options = {**_SETTINGS, "unix_socket_directories": f'"{self.sockets}"', **settings}
-        self._watch(
-            command=[
-                str(self.binaries.directory / "postgres"),
-                *("-D", str(self.data)),
-                *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
-            ],
-        )
+        postgres = [
+            str(self.binaries.directory / "postgres"),
+            *("-D", str(self.data)),
+            *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
+        ]
+        # The watcher copies: a user that is killed in the middle of it would leave the half.
+        copy = [] if copied_from is None else [["cp", "-Rp", str(copied_from), str(self.data)]]
+        self._watch(commands=[*copy, postgres])
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self.is_ready():
             if ended.is_file() or time.monotonic() > deadline:
@@ -146,11 +168,11 @@ class _Running:
         """Watch a server whose watcher was killed."""
         self._watch(adopt=int(self._postmaster_pid()[0]))
 
-    def _watch(self, *, command: list[str] | None = None, adopt: int | None = None) -> None:
+    def _watch(self, *, commands: Sequence[list[str]] = (), adopt: int | None = None) -> None:
         removed = {self.folder, self.sockets} if self.throwaway else {self.sockets} - {self.folder}
         task = {
             "folder": str(self.folder),
-            "command": command,
+            "commands": commands,
             "adopt": adopt,
             "throwaway": self.throwaway,
             "remove": [str(each) for each in removed],
@@ -202,11 +224,12 @@ class _Running:
             if not _is_locked(self.folder / "watcher.lock"):
                 break
             time.sleep(0.002)
-        # Nobody watches: it never started, or somebody killed the watcher.
-        lines = self._postmaster_pid()
-        if lines:
-            with suppress(ProcessLookupError, ValueError):
-                os.kill(int(lines[0]), signal.SIGQUIT)
+        # Nobody watches: it never started, or somebody killed the watcher. A number found in a file may be another
+        # process's by now, so only a server that answers is told, and as its own user, who can reach no other's. One
+        # that does not answer yet ends by itself within a minute of its folder's removal.
+        if self.is_ready():
+            with suppress(DatabaseFailed):  # it has just ended
+                self.account.run(["kill", "-QUIT", self._postmaster_pid()[0]])
             while self.is_ready() and time.monotonic() < deadline:
                 time.sleep(0.01)
         for each in (self.folder, self.sockets):
@@ -228,6 +251,8 @@ def _kept_folder(directory: Path | None, account: Account) -> Path:
             (folder / "users.lock").touch(mode=0o600)
         names = {path.name for path in folder.iterdir()}
     except FileExistsError:
+        if not folder.is_dir():
+            raise InvalidInput(f"the local server's folder {folder} cannot be used: a file is in its way") from None
         return _kept_folder(folder, account)
     except OSError as error:
         raise InvalidInput(f"the local server's folder {folder} cannot be used: {error.strerror}") from error

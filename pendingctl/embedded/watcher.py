@@ -1,5 +1,7 @@
 """The process that owns a local server: it starts Postgres and stops it when its last user is gone.
 
+It also copies a throw-away server's data folder, so that whoever is killed in the middle of that leaves nothing.
+
 A user holds a shared lock on a file, which the kernel takes back however the user ends, SIGKILL included; the
 watcher waits for the exclusive lock. It runs by itself (`python -I -S watcher.py`, what to do as JSON on stdin), in
 a session of its own that Ctrl-C at a terminal does not reach, on the standard library alone.
@@ -34,7 +36,7 @@ def main() -> None:
     if os.fork():
         os._exit(0)
 
-    for ignored in (signal.SIGINT, signal.SIGHUP):
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     server = _Server(task)
     signal.signal(signal.SIGTERM, lambda *_: server.ask_to_stop())
@@ -67,16 +69,23 @@ class _Server:
             return
         identity = task["identity"]
         assert isinstance(identity, dict)
+        commands = task["commands"]
+        assert isinstance(commands, list)
         with open(str(task["log"]), "ab") as log:  # noqa: PTH123
-            self._child = subprocess.Popen(
-                task["command"],  # type: ignore[call-overload]  # a list of strings, from JSON
-                cwd="/",
-                env={"PATH": os.defpath, "LC_ALL": "C"},  # nothing of its user's environment, passwords among it
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                **identity,
-            )
+            # The last is the server. When one before it fails, that is how the server has ended.
+            for command in commands:
+                if self._child is not None and self._child.wait() != 0:
+                    break
+                self._child = subprocess.Popen(  # type: ignore[assignment]  # JSON does not say which overload
+                    command,
+                    cwd="/",
+                    env={"PATH": os.defpath, "LC_ALL": "C"},  # nothing of its user's environment, passwords among it
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    **identity,
+                )
+        assert self._child is not None
         self._pid = self._child.pid
 
     def wait(self) -> str:
@@ -92,11 +101,13 @@ class _Server:
 
     def stop(self) -> None:
         for sent, patience in _STOPPING:
-            if self._runs():
-                os.kill(self._pid, sent)
             deadline = time.monotonic() + patience
             while self._runs() and time.monotonic() < deadline:
-                time.sleep(0.002)
+                # Again and again: a server that has just begun still ignores SIGINT, as this process does.
+                os.kill(self._pid, sent)
+                again = min(deadline, time.monotonic() + 0.5)
+                while self._runs() and time.monotonic() < again:
+                    time.sleep(0.002)
 
     def _runs(self) -> bool:
         if self._child is not None:
