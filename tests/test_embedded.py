@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from pendingctl import embedded
-from pendingctl.embedded import cache, find_binaries, kept_server, throwaway_server
+from pendingctl.embedded import account, cache, find_binaries, kept_server, throwaway_server
 from pendingctl.errors import DatabaseUnreachable, InvalidInput
 from tests.processes import processes
 
@@ -228,7 +228,7 @@ def test_a_given_major_version_is_found_or_named() -> None:
 def test_many_first_starts_at_once_make_one_good_template(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_cache_directory", lambda: open_folder)
     program = (
-        "import sys; from pathlib import Path; from pendingctl.embedded import cache, throwaway_server\n"
+        "import sys; from pathlib import Path; from pendingctl.embedded import account, cache, throwaway_server\n"
         "cache._cache_directory = lambda: Path(sys.argv[1])\n"
         "with throwaway_server() as server:\n"
         "    import psycopg; psycopg.connect(server.dsn).close()"
@@ -316,7 +316,7 @@ def test_any_folder_name_will_do(open_folder: Path, name: str) -> None:
         (sockets,) = re.findall("host='(.*)' port", server.dsn)
     assert processes_of(open_folder / name / "kept") == []
     assert list(Path(sockets).glob(".s.*")) == []
-    assert Path(sockets) == open_folder / name / "kept" or not Path(sockets).exists()
+    assert Path(sockets) == open_folder / name / "kept" / "data" or not Path(sockets).exists()
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(open_folder: Path) -> None:
@@ -337,6 +337,39 @@ def test_a_file_in_the_folders_place_is_named(open_folder: Path, name: str) -> N
 
 
 # Whose machine it is.
+
+
+@pytest.mark.skipif(not ROOT, reason="only root's server runs as another user")
+def test_the_servers_user_can_lay_no_link_where_root_writes(open_folder: Path) -> None:
+    with throwaway_server() as throwaway, kept_server(open_folder / "kept") as kept:
+        for server in (throwaway, kept):
+            folder = server.data_directory.parent
+            assert (folder.owner(), server.data_directory.owner()) == ("root", account.server_account().name)
+            assert not folder.stat().st_mode & 0o022
+            with psycopg.connect(server.dsn) as connection, pytest.raises(psycopg.errors.ExternalRoutineException):
+                connection.execute(f"copy (select 1) to program 'ln -sf /etc/passwd {folder}/ended'")
+    until(lambda: not throwaway.data_directory.exists())
+
+
+@pytest.mark.skipif(not ROOT, reason="only root's server runs as another user")
+def test_a_forged_process_number_is_not_ended_by_root(open_folder: Path) -> None:
+    folder = open_folder / "kept"
+    first, _ = start(KEPT, str(folder))
+    (running,) = processes_of(folder)
+    _kill_watcher(running)
+    bystander = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    numbers = (folder / "data" / "postmaster.pid").read_text()
+    (folder / "data" / "postmaster.pid").write_text(numbers.replace(str(running), str(bystander.pid), 1))
+    end(first, signal.SIGKILL)
+
+    with kept_server(folder) as server:
+        assert query(server.dsn, "select 1") == 1
+        (folder / "data" / "postmaster.pid").write_text(numbers)
+
+    assert bystander.poll() is None
+    bystander.communicate()
+    os.kill(running, signal.SIGINT)
+    until(lambda: processes_of(folder) == [])
 
 
 @pytest.mark.skipif(not ROOT, reason="only root's server runs as another user")

@@ -53,11 +53,14 @@ class Account:
                 return False
         return True
 
-    def own(self, path: Path) -> Path:
+    def own(self, path: Path) -> None:
         """Give a folder that was just made to this user."""
         if self.switch:
             os.chown(path, self.uid, self.gid)
-        return path
+
+    def let_through(self, path: Path) -> None:
+        """Let this user pass through a folder that stays the present user's own."""
+        path.chmod(0o711 if self.switch else 0o700)
 
 
 def server_account() -> Account:

@@ -69,10 +69,13 @@ def throwaway_server(*, major: int | None = None, settings: Mapping[str, str] | 
     _remove_leftovers(temporary, binaries, account)
     pristine = template(binaries, account)
     folder = Path(tempfile.mkdtemp(prefix="pendingctl-", dir=temporary))
+    account.let_through(folder)
     (folder / _THROWAWAY_MARK).touch()
-    running = _Running(account.own(folder), binaries, account, throwaway=True)
+    running = _Running(folder, binaries, account, throwaway=True)
     try:
         with _lock(folder / "users.lock", fcntl.LOCK_SH):
+            running.data.mkdir(mode=0o700)
+            account.own(running.data)
             running.start({**_THROWAWAY_SETTINGS, **(settings or {})}, copied_from=pristine)
             yield running.server()
     finally:
@@ -85,7 +88,7 @@ def _remove_leftovers(temporary: Path, binaries: Binaries, account: Account) -> 
         try:
             status = folder.lstat()
             # A new one is not locked yet. Another user's, or a link that leads to it, is none of ours.
-            if status.st_uid != account.uid or time.time() - status.st_mtime < _LEFTOVER_SECONDS:
+            if status.st_uid != os.geteuid() or time.time() - status.st_mtime < _LEFTOVER_SECONDS:
                 continue
             with (folder / "users.lock").open("a") as users:
                 if _try_lock(users, fcntl.LOCK_EX) and not _is_locked(folder / "watcher.lock"):
@@ -113,8 +116,10 @@ def kept_server(directory: Path | None = None) -> Iterator[Server]:
             running = _Running(folder, readable_binaries(find_binaries(major), account), account, throwaway=False)
             if not data.is_dir():
                 making = folder / "making"
-                account.run(["rm", "-rf", making])
-                account.run(["cp", "-Rp", template(running.binaries, account), making])
+                shutil.rmtree(making, ignore_errors=True)
+                making.mkdir(mode=0o700)
+                account.own(making)
+                account.run(_copy(template(running.binaries, account), making))
                 os.sync()  # the template was made without
                 making.rename(data)
             if not running.is_ready():
@@ -125,8 +130,17 @@ def kept_server(directory: Path | None = None) -> Iterator[Server]:
     _wait_for(lambda: _is_stopped_or_used(folder), f"{folder / 'watcher.lock'} stays locked")
 
 
+def _copy(source: Path, target: Path) -> list[str]:
+    """The command that copies what is in one folder into another; what it makes is its user's."""
+    return ["cp", "-Rp", f"{source}/.", str(target)]
+
+
 class _Running:
-    """One server's folder and what goes on in it."""
+    """One server's folder and what goes on in it.
+
+    The folder with the locks and the log is the present user's, and only the data are the server's: root must not
+    write where a superuser of the database could have laid a link to another file.
+    """
 
     def __init__(self, folder: Path, binaries: Binaries, account: Account, *, throwaway: bool) -> None:
         self.folder = folder
@@ -135,7 +149,7 @@ class _Running:
         self.log = folder / "server.log"
         self.binaries = binaries
         self.account = account
-        self.sockets = _socket_folder(folder, account)
+        self.sockets = _socket_folder(self.data, account)
 
     def server(self) -> Server:
         # The last three keep libpq's own variables from leading elsewhere.
@@ -156,7 +170,7 @@ class _Running:
             *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
         ]
         # The watcher copies: a user that is killed in the middle of it would leave the half.
-        copy = [] if copied_from is None else [["cp", "-Rp", str(copied_from), str(self.data)]]
+        copy = [] if copied_from is None else [_copy(copied_from, self.data)]
         self._watch(commands=[*copy, postgres])
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self.is_ready():
@@ -169,7 +183,7 @@ class _Running:
         self._watch(adopt=int(self._postmaster_pid()[0]))
 
     def _watch(self, *, commands: Sequence[list[str]] = (), adopt: int | None = None) -> None:
-        removed = {self.folder, self.sockets} if self.throwaway else {self.sockets} - {self.folder}
+        removed = {self.folder, self.sockets} if self.throwaway else {self.sockets} - {self.data}
         task = {
             "folder": str(self.folder),
             "commands": commands,
@@ -247,7 +261,7 @@ def _kept_folder(directory: Path | None, account: Account) -> Path:
         if not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir(mode=0o700)
-            account.own(folder)
+            account.let_through(folder)
             (folder / "users.lock").touch(mode=0o600)
         names = {path.name for path in folder.iterdir()}
     except FileExistsError:
@@ -272,7 +286,7 @@ def _temporary_directory(account: Account) -> Path:
 
 
 def _socket_folder(folder: Path, account: Account) -> Path:
-    """The server's own folder, or a short one: the path of a socket is limited, and libpq splits it at commas."""
+    """The data folder, or a short one: the path of a socket is limited, and libpq splits it at commas."""
     if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER and not set(str(folder)) & set(",\"'\\"):
         return folder
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]

@@ -38,18 +38,29 @@ def main() -> None:
 
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
+    if task["adopt"] is not None and task["identity"]:
+        # The number of the server's process stood in a file of the server's user, who may have written another one.
+        _become(task["identity"])
     server = _Server(task)
     signal.signal(signal.SIGTERM, lambda *_: server.ask_to_stop())
     unused = threading.Event()
     waiting = threading.Thread(target=_stop_when_unused, args=(users, server, unused), daemon=True)
     waiting.start()
-    (folder / "ended").write_text(server.wait())
+    ending = server.wait()
+    if task["adopt"] is None:
+        (folder / "ended").write_text(ending)
     # A kept server that ended by itself is started again by the next user, who waits for this process to end.
     if task["throwaway"]:
         waiting.join()
     if unused.is_set():
         for each in task["remove"]:
             shutil.rmtree(each, ignore_errors=True)
+
+
+def _become(identity: dict[str, int]) -> None:
+    os.setgroups([])
+    os.setgid(identity["group"])
+    os.setuid(identity["user"])
 
 
 def _stop_when_unused(users: TextIO, server: _Server, unused: threading.Event) -> None:
