@@ -74,8 +74,6 @@ def throwaway_server(*, major: int | None = None, settings: Mapping[str, str] | 
     running = _Running(folder, binaries, account, throwaway=True)
     try:
         with _lock(folder / "users.lock", fcntl.LOCK_SH):
-            running.data.mkdir(mode=0o700)
-            account.own(running.data)
             running.start({**_THROWAWAY_SETTINGS, **(settings or {})}, copied_from=pristine)
             yield running.server()
     finally:
@@ -186,6 +184,7 @@ class _Running:
         removed = {self.folder, self.sockets} if self.throwaway else {self.sockets} - {self.data}
         task = {
             "folder": str(self.folder),
+            "make": str(self.data) if self.throwaway else None,
             "commands": commands,
             "adopt": adopt,
             "throwaway": self.throwaway,

@@ -82,6 +82,11 @@ class _Server:
         assert isinstance(identity, dict)
         commands = task["commands"]
         assert isinstance(commands, list)
+        if task["make"] is not None:
+            data = Path(str(task["make"]))
+            data.mkdir(mode=0o700)
+            if identity:
+                os.chown(data, identity["user"], identity["group"])
         with open(str(task["log"]), "ab") as log:  # noqa: PTH123
             # The last is the server. When one before it fails, that is how the server has ended.
             for command in commands:
