@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -145,14 +145,26 @@ async def prepare_connection(connection: Connection) -> None:
 
 
 def open_pool(
-    dsn: str, *, application: str = "pendingctl", min_size: int = 1, max_size: int = 10, timeout: float = 5.0
+    dsn: str,
+    *,
+    application: str = "pendingctl",
+    min_size: int = 1,
+    max_size: int = 10,
+    timeout: float = 5.0,
+    configure: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> Pool:
     """Return a pool of connections fit for the store, to be entered with `async with`.
 
-    `timeout` is how many seconds a caller waits for a free connection. Raises InvalidInput for a malformed
-    string; a server that does not answer shows itself at the first use, as DatabaseUnreachable.
+    `timeout` is how many seconds a caller waits for a free connection; `configure` is called with each new
+    connection. Raises InvalidInput for a malformed string; a server that does not answer shows itself at the first
+    use, as DatabaseUnreachable.
     """
     from psycopg_pool import AsyncConnectionPool
+
+    async def prepare(connection: Connection) -> None:
+        await prepare_connection(connection)
+        if configure is not None:
+            await configure(connection)
 
     return AsyncConnectionPool(
         dsn,
@@ -160,7 +172,7 @@ def open_pool(
         min_size=min_size,
         max_size=max_size,
         timeout=timeout,
-        configure=prepare_connection,
+        configure=prepare,
         open=False,
         name=application,
     )

@@ -182,10 +182,10 @@ class PendingStore:
         for _ in range(_TRIES):
             async with self._writing(None) as writing:
                 won = await (await writing.execute(statements.CLAIM, asked)).fetchone()
+                # A statement of its own, which sees what the winner has committed while this one waited for it.
+                found = None if won is not None else await _look(writing, click.question_id)
             if won is not None:
                 return Claim(click.question_id, *won)
-            async with self._writing(None) as looking:
-                found = await _look(looking, click.question_id)
             judged = judge(click, found)
             if judged is not None:
                 return judged

@@ -414,10 +414,14 @@ def test_an_ordinary_user_has_a_server_too(open_folder: Path) -> None:
     shutil.copytree(source / "pendingctl", open_folder / "pendingctl")
     program = (
         f"import sys; sys.path[:0] = {[str(open_folder), *(path for path in sys.path if 'site-packages' in path)]!r}\n"
-        "from pendingctl.embedded import throwaway_server, kept_server\n"
+        "from pendingctl.embedded import throwaway_pair, throwaway_server, kept_server\n"
         "for opened in throwaway_server(), kept_server():\n"
         "    with opened as server:\n"
         "        print(server.data_directory.owner())\n"
+        "with throwaway_pair() as pair:\n"
+        "    pair.primary.restart()\n"
+        "    pair.fail_over()\n"
+        "    print(pair.standby.data_directory.owner())\n"
     )
     ended = subprocess.run(
         ["/usr/bin/env", "python3", "-c", program],
@@ -433,7 +437,7 @@ def test_an_ordinary_user_has_a_server_too(open_folder: Path) -> None:
     if "ermission denied" in ended.stderr and "server" not in ended.stderr:
         pytest.skip(f"user nobody cannot run this Python: {ended.stderr.strip().splitlines()[-1]}")
 
-    assert (ended.stdout.split(), ended.stderr) == (["nobody", "nobody"], "")
+    assert (ended.stdout.split(), ended.stderr) == (["nobody"] * 3, "")
 
 
 def _kill_watcher(server: int) -> None:

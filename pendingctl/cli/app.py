@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from .. import __version__
 from ..errors import PendingctlError
 from ..printable import printable
-from . import claim, delete, diff_schema, enqueue, migrate, show, simulate_race, stats, sweep
+from . import check_history, claim, delete, diff_schema, enqueue, migrate, show, simulate_race, stats, sweep
 from . import list as list_command
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ for name, command in (
     ("stats", stats.stats),
     ("sweep", sweep.sweep),
     ("simulate-race", simulate_race.simulate_race),
+    ("check-history", check_history.check_history),
     ("diff-schema", diff_schema.diff_schema),
 ):
     app.command(name)(command)

@@ -1,4 +1,4 @@
-"""What a command prints: tables for people, JSON, JSON lines or CSV for programs. The only importer of rich.
+"""What a command prints: tables for people, JSON, JSON lines or CSV for programs. Imports rich, as race_report does.
 
 Machine formats print nothing but data on stdout; notes and progress go to stderr. Text from the database is data:
 it is never read as markup, and control characters in it are shown, not obeyed.
@@ -24,15 +24,10 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from ..race.report import Latency, RaceResult
-
 Row: TypeAlias = Mapping[str, object]
 
 # Wider than any row: a table in a pipe is as wide as its content and never cut.
 PIPE_WIDTH = 100_000
-
-# A broken implementation breaks the same law hundreds of times.
-MOST_VIOLATIONS = 10
 
 
 def show_document(output: Output, document: Row, text: RenderableType) -> None:
@@ -142,7 +137,7 @@ def summaries_table(rows: Sequence[Row]) -> RenderableType:
 
     if not rows:
         return "no questions"
-    table = _table()
+    table = new_table()
     for heading in ("id", "organization", "connection", "user"):
         table.add_column(heading, overflow="fold")
     table.add_column("state", no_wrap=True)
@@ -163,7 +158,7 @@ def fields_table(fields: Row) -> RenderableType:
     """One row, a line each field."""
     from rich.text import Text
 
-    table = _table(show_header=False)
+    table = new_table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields.items():
@@ -185,7 +180,7 @@ def stats_table(counts: Counts) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    table = _table(show_footer=True)
+    table = new_table(show_footer=True)
     oldest = (
         "" if counts.oldest_pending_seconds is None else f", the oldest waits for {age(counts.oldest_pending_seconds)}"
     )
@@ -197,54 +192,11 @@ def stats_table(counts: Counts) -> RenderableType:
     return Group(table, Text(f"{counts.claimed:,} claimed{oldest}"))
 
 
-def race_report(result: RaceResult) -> RenderableType:
-    """A race's tables, what broke or why it proves nothing, and the verdict as the last line."""
-    from rich.console import Group
-    from rich.text import Text
-
-    pods = _table()
-    for heading in ("pod", "clicks", "wins"):
-        pods.add_column(heading, justify="left" if heading == "pod" else "right")
-    for pod in result.pods:
-        pods.add_row(pod.name, f"{pod.clicks:,}", f"{pod.wins:,}")
-    outcomes = _table()
-    outcomes.add_column("outcome")
-    outcomes.add_column("clicks", justify="right")
-    for name, number in result.outcomes.items():
-        outcomes.add_row(name.replace("_", " "), f"{number:,}")
-    took = result.latency_ms
-    shown = result.violations[:MOST_VIOLATIONS]
-    more = len(result.violations) - len(shown)
-    lines = [
-        f"claim latency ms: {_percentiles(took)}",
-        f"{result.attempts_per_second:,.0f} attempts/s, {result.wins_per_second:,.0f} wins/s",
-        f"questions: {result.winners:,} of {result.questions:,} won, {result.contended:,} fought for",
-        f"seed {result.seed} replays the plan of the clicks, not how they interleave",
-        *(f"violation: {each.law} {each.question_id or ''}: {each.detail}" for each in shown),
-        *([f"violation: and {more:,} more, see -o json"] if more > 0 else []),
-        *(f"inconclusive: {reason}" for reason in result.reasons),
-    ]
-    colour = {"pass": "green", "fail": "red"}.get(result.verdict, "yellow")
-    return Group(
-        pods,
-        Text(""),
-        outcomes,
-        Text(""),
-        *(Text(printable(line)) for line in lines),
-        Text.assemble("verdict: ", (result.verdict, f"bold {colour}")),
-    )
-
-
-def _percentiles(took: Latency) -> str:
-    named = {"p50": took.p50, "p95": took.p95, "p99": took.p99, "max": took.max}
-    return ", ".join(f"{name} {'—' if value is None else f'{value:.1f}'}" for name, value in named.items())
-
-
 def plain_table(rows: Sequence[Row]) -> RenderableType:
     """Rows of one shape, a column each field."""
     from rich.text import Text
 
-    table = _table()
+    table = new_table()
     for name in rows[0] if rows else ():
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
@@ -255,7 +207,7 @@ def plain_table(rows: Sequence[Row]) -> RenderableType:
 _STATE_STYLES = {"pending": "yellow", "claimed": "green", "stale": "red"}
 
 
-def _table(*, show_header: bool = True, show_footer: bool = False) -> Table:
+def new_table(*, show_header: bool = True, show_footer: bool = False) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -283,7 +235,7 @@ def _rendered(text: RenderableType) -> str:
         return printable(text) + "\n"
     console = _console()
     with console.capture() as captured:
-        console.print(text)
+        console.print(text, crop=False)
     return _trimmed(captured.get())
 
 

@@ -3,35 +3,80 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Output, OutputOption
+from ..errors import InvalidInput
+from .options import Output, OutputOption, duration
 from .wiring import database_of, run, target_of
 
 if TYPE_CHECKING:
+    from ..race.faults import OwnServer
     from ..race.plan import RaceSettings
     from ..race.report import RaceResult
+    from ..race.schedule import FaultKind
+    from ..race.self_test import SelfTestResult
+
+QUESTIONS = 50
+QUESTIONS_OF_A_SELF_TEST = 20
+MOST_QUESTIONS = 1_000_000
+
+JunitOption = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", show_default=False, help="Write a JUnit report: a test case a check."),
+]
 
 
 def simulate_race(
     pods: Annotated[int, typer.Option("--pods", metavar="N", min=1, max=64, help="Processes that race.")] = 4,
-    questions: Annotated[int, typer.Option("--questions", metavar="K", min=1, help="Questions asked.")] = 50,
+    questions: Annotated[
+        int | None,
+        typer.Option("--questions", metavar="K", min=1, show_default="50", help="Questions asked."),
+    ] = None,
     clicks: Annotated[int, typer.Option("--clicks", metavar="C", min=1, help="Clicks on each question.")] = 8,
+    lasting: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--duration", metavar="TIME", parser=duration, show_default=False, help="Ask for so long instead: 30s, 5m."
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option("--seed", metavar="S", min=0, show_default=False, help="Replays a plan; else a new one."),
     ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            metavar="KIND",
+            show_default=False,
+            help="kill, pause, disconnect, terminate, restart, failover, skew or sweep; repeatable.",
+        ),
+    ] = None,
     implementation: Annotated[
-        str, typer.Option("--implementation", metavar="NAME", help="'select-then-update' is known to be broken.")
+        str, typer.Option("--implementation", metavar="NAME", help="Race a store that is known to be broken.")
     ] = "correct",
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Race the correct store and every broken one: is each caught?")
+    ] = False,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=1, max=1_000, help="With --self-test: races of each store.")
+    ] = 3,
     organization: Annotated[
         str | None,
         typer.Option("--org", metavar="ID", show_default=False, help="Race in this existing organization."),
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option("--history", metavar="DIR", show_default=False, help="Keep the history in this new folder."),
+    ] = None,
+    junit: JunitOption = None,
     dsn: Annotated[
         str | None,
         typer.Option(
@@ -43,52 +88,135 @@ def simulate_race(
     """Let pods race for questions and check the laws.
 
     Each pod is a process of its own. Without --dsn they race on a throw-away server, whatever the environment says.
-    A seed replays the plan of the clicks, not how they interleave.
+    A seed replays the plan (questions, clicks, faults and their order), not how the clicks interleave.
 
-    Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8 --seed 7
+    Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8 --fault kill --seed 7
     """
     from ..race.plan import RaceSettings
-    from . import render
+    from . import race_report, render
 
-    chosen = secrets.randbelow(2**31) if seed is None else seed
-    settings = RaceSettings(pods, questions, clicks, chosen, implementation, organization)
-    with _migrated(dsn) as database:
-        result = run(_raced(database, settings))
+    if questions is not None and lasting is not None:
+        raise InvalidInput("--questions and --duration exclude each other")
+    if self_test and (fault or implementation != "correct" or lasting or history or junit):
+        raise InvalidInput(
+            "--self-test chooses what is raced; leave out --fault, --implementation, --duration, --history and --junit"
+        )
+    asked = questions or (QUESTIONS_OF_A_SELF_TEST if self_test else QUESTIONS)
+    settings = RaceSettings(
+        pods,
+        MOST_QUESTIONS if lasting else asked,
+        clicks,
+        secrets.randbelow(2**31) if seed is None else seed,
+        implementation,
+        organization,
+        _faults(fault or []),
+        lasting.total_seconds() if lasting else None,
+    )
+    with _target(dsn, settings.faults) as target:
+        if not self_test:
+            result = run(_raced(target, settings, history))
+        else:
+            tested = run(_self_tested(target, settings, seeds))
+            render.show_document(output, tested.to_json(), race_report.self_test_report(tested))
+            if tested.verdict != "pass":
+                raise typer.Exit(1)
+            return
+    show_result(result, output, junit)
 
-    render.show_document(output, result.to_json(), render.race_report(result))
+
+def show_result(result: RaceResult, output: Output, junit: Path | None) -> None:
+    """Print a race's result, write it for a CI system, and set the exit code."""
+    from . import race_report, render
+
+    if junit is not None:
+        from ..race.junit import junit_report
+
+        try:
+            junit.write_bytes(junit_report(result))
+        except OSError as error:
+            raise InvalidInput(f"{junit} cannot be written: {error.strerror}") from error
+    render.show_document(output, result.to_json(), race_report.race_report(result))
     if result.verdict != "pass":
         raise typer.Exit(1)
 
 
-async def _raced(database: str, settings: RaceSettings) -> RaceResult:
+def _faults(named: Sequence[str]) -> tuple[FaultKind, ...]:
+    from ..race.schedule import FaultKind
+
+    known = {kind.value: kind for kind in FaultKind}
+    for name in named:
+        if name not in known:
+            raise InvalidInput(f"no fault {name!r}; there are: {', '.join(known)}")
+    return tuple(kind for kind in FaultKind if kind in named)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The database that is raced on, and the server below it if the race may stop that."""
+
+    dsn: str
+    server: OwnServer | None
+
+
+async def _raced(target: _Target, settings: RaceSettings, history: Path | None) -> RaceResult:
     from ..race.run import simulate_race as race
     from . import render
 
-    with render.progress("racing", settings.questions) as advance:
-        done = 0
+    total = settings.questions if settings.duration_seconds is None else None
+    with render.progress("racing", total) as advance:
+        return await race(target.dsn, settings, history=history, server=target.server, on_progress=_steps(advance))
 
-        def advanced(now: int, _: int) -> None:
-            nonlocal done
-            advance(now - done)
-            done = now
 
-        return await race(database, settings, on_progress=advanced)
+async def _self_tested(target: _Target, settings: RaceSettings, seeds: int) -> SelfTestResult:
+    from ..race.run import simulate_race as race
+    from ..race.self_test import races_of
+    from ..race.self_test import self_test as test
+    from . import render
+
+    async def race_once(each: RaceSettings) -> RaceResult:
+        return await race(target.dsn, each)
+
+    with render.progress("racing", len(races_of(settings, seeds))) as advance:
+        return await test(race_once, settings, seeds, on_progress=_steps(advance))
+
+
+def _steps(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """What is told how many are done, of what is told how many more."""
+    done = 0
+
+    def advanced(now: int) -> None:
+        nonlocal done
+        advance(now - done)
+        done = now
+
+    return advanced
 
 
 @contextmanager
-def _migrated(dsn: str | None) -> Iterator[str]:
+def _target(dsn: str | None, faults: Sequence[FaultKind]) -> Iterator[_Target]:
     """The database that the user named, as it is; else a throw-away one with the tables in it."""
     from . import render
 
     if dsn is not None:
         with database_of(dsn) as database:
             render.note(f"racing on {target_of(dsn)}")
-            yield database
+            yield _Target(database, None)
         return
     from .. import migrations
+    from ..race.faults import OwnServer
+    from ..race.schedule import FaultKind
+
+    if FaultKind.FAILOVER in faults:
+        from ..embedded import throwaway_pair
+
+        with throwaway_pair() as pair:
+            render.note(f"racing on a throw-away PostgreSQL {pair.primary.binaries.version} and its standby")
+            migrations.apply(pair.dsn)
+            yield _Target(pair.dsn, OwnServer(pair.restart, pair.fail_over))
+        return
     from ..embedded import throwaway_server
 
     with throwaway_server() as server:
         render.note(f"racing on a throw-away PostgreSQL {server.binaries.version}")
         migrations.apply(server.dsn)
-        yield server.dsn
+        yield _Target(server.dsn, OwnServer(server.restart))

@@ -8,6 +8,16 @@ if os.name == "nt":  # before the imports below, which fail there with less to s
     raise InvalidInput("the embedded server is not supported on Windows; name a database with --dsn")
 
 from .binaries import Binaries, find_binaries
-from .server import Server, kept_server, throwaway_server
+from .pair import Pair, throwaway_pair
+from .server import Server, ThrowawayServer, kept_server, throwaway_server
 
-__all__ = ["Binaries", "Server", "find_binaries", "kept_server", "throwaway_server"]
+__all__ = [
+    "Binaries",
+    "Pair",
+    "Server",
+    "ThrowawayServer",
+    "find_binaries",
+    "kept_server",
+    "throwaway_pair",
+    "throwaway_server",
+]

@@ -14,18 +14,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from ..errors import DatabaseFailed, DatabaseUnreachable, InvalidInput
 from . import watcher
 from .account import Account, server_account
 from .binaries import Binaries, find_binaries
 from .cache import readable_binaries, template
+from .locks import START_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS, hold_lock, is_locked, try_lock, wait_for
 
-START_TIMEOUT_SECONDS = 60.0
-STOP_TIMEOUT_SECONDS = 60.0
 _LEFTOVER_SECONDS = 60.0
 
 # sun_path has 104 bytes on macOS and 108 on Linux; "/.s.PGSQL.5432.lock" is 19 of them.
@@ -52,10 +50,35 @@ class Server:
     dsn: str
     binaries: Binaries
     data_directory: Path
+    socket_directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ThrowawayServer(Server):
+    """A server that can be broken. Both methods block, and are for one thread at a time."""
+
+    _running: _Running = field(repr=False)
+
+    def restart(self) -> None:
+        """Stop it in immediate mode, connections cut and no checkpoint made, and start it with the same settings.
+
+        Returns when it takes connections again; every commit that it has acknowledged is there. Raises
+        DatabaseUnreachable when it does not run, or does not come back.
+        """
+        self._running.restart()
+
+    def stop(self) -> None:
+        """Stop it in immediate mode, for good; its files stay until the end.
+
+        Raises DatabaseUnreachable when it does not stop, or does not answer before that.
+        """
+        self._running.stop()
 
 
 @contextmanager
-def throwaway_server(*, major: int | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+def throwaway_server(
+    *, major: int | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[ThrowawayServer]:
     """A fresh server that is gone, with its files, when the block or this process ends, in whatever way.
 
     `settings` are server settings beside the usual ones. If the watcher is killed with SIGKILL too, or before it
@@ -65,17 +88,29 @@ def throwaway_server(*, major: int | None = None, settings: Mapping[str, str] | 
     """
     account = server_account()
     binaries = readable_binaries(find_binaries(major), account)
+    pristine = template(binaries, account)
+    with throwaway(binaries, account, lambda data: [_copy(pristine, data)], settings or {}) as server:
+        yield server
+
+
+@contextmanager
+def throwaway(
+    binaries: Binaries, account: Account, making: Callable[[Path], list[list[str]]], settings: Mapping[str, str]
+) -> Iterator[ThrowawayServer]:
+    """A throw-away server on the data folder that `making` returns the commands for; they find it empty.
+
+    Raises DatabaseUnreachable when one of them fails, or the server does not start.
+    """
     temporary = _temporary_directory(account)
     _remove_leftovers(temporary, binaries, account)
-    pristine = template(binaries, account)
     folder = Path(tempfile.mkdtemp(prefix="pendingctl-", dir=temporary))
     account.let_through(folder)
     (folder / _THROWAWAY_MARK).touch()
     running = _Running(folder, binaries, account, throwaway=True)
     try:
-        with _lock(folder / "users.lock", fcntl.LOCK_SH):
-            running.start({**_THROWAWAY_SETTINGS, **(settings or {})}, copied_from=pristine)
-            yield running.server()
+        with hold_lock(folder / "users.lock", fcntl.LOCK_SH):
+            running.start({**_THROWAWAY_SETTINGS, **settings}, making=making(running.data))
+            yield ThrowawayServer(running.dsn, binaries, running.data, running.sockets, running)
     finally:
         running.wait_for_the_end()
 
@@ -89,7 +124,7 @@ def _remove_leftovers(temporary: Path, binaries: Binaries, account: Account) -> 
             if status.st_uid != os.geteuid() or time.time() - status.st_mtime < _LEFTOVER_SECONDS:
                 continue
             with (folder / "users.lock").open("a") as users:
-                if _try_lock(users, fcntl.LOCK_EX) and not _is_locked(folder / "watcher.lock"):
+                if try_lock(users, fcntl.LOCK_EX) and not is_locked(folder / "watcher.lock"):
                     _Running(folder, binaries, account, throwaway=True).wait_for_the_end()
         except OSError:
             continue
@@ -107,8 +142,8 @@ def kept_server(directory: Path | None = None) -> Iterator[Server]:
     """
     account = server_account()
     folder = _kept_folder(directory, account)
-    with _lock(folder / "users.lock", fcntl.LOCK_SH):
-        with _lock(folder / "start.lock", fcntl.LOCK_EX):
+    with hold_lock(folder / "users.lock", fcntl.LOCK_SH):
+        with hold_lock(folder / "start.lock", fcntl.LOCK_EX):
             data = folder / "data"
             major = int((data / "PG_VERSION").read_text()) if (data / "PG_VERSION").is_file() else None
             running = _Running(folder, readable_binaries(find_binaries(major), account), account, throwaway=False)
@@ -122,10 +157,19 @@ def kept_server(directory: Path | None = None) -> Iterator[Server]:
                 making.rename(data)
             if not running.is_ready():
                 running.start({})
-            elif not _is_locked(folder / "watcher.lock"):
+            elif not is_locked(folder / "watcher.lock"):
                 running.adopt()
-        yield running.server()
-    _wait_for(lambda: _is_stopped_or_used(folder), f"{folder / 'watcher.lock'} stays locked")
+        yield Server(running.dsn, running.binaries, running.data, running.sockets)
+    wait_for(lambda: _is_stopped_or_used(folder), f"{folder / 'watcher.lock'} stays locked")
+
+
+def connection_string(*sockets: Path, target: str = "any") -> str:
+    """What libpq takes: the servers to try in turn, until one is what `target` asks (its target_session_attrs)."""
+    # hostaddr, options and target_session_attrs keep libpq's own variables from leading elsewhere.
+    hosts = ",".join(str(each) for each in sockets)
+    return (
+        f"host='{hosts}' port=5432 dbname=postgres user=postgres hostaddr='' options='' target_session_attrs={target}"
+    )
 
 
 def _copy(source: Path, target: Path) -> list[str]:
@@ -148,31 +192,54 @@ class _Running:
         self.binaries = binaries
         self.account = account
         self.sockets = _socket_folder(self.data, account)
+        self.dsn = connection_string(self.sockets)
+        self.ended = folder / "ended"
 
-    def server(self) -> Server:
-        # The last three keep libpq's own variables from leading elsewhere.
-        dsn = (
-            f"host='{self.sockets}' port=5432 dbname=postgres user=postgres "
-            "hostaddr='' options='' target_session_attrs=any"
-        )
-        return Server(dsn, self.binaries, self.data)
-
-    def start(self, settings: Mapping[str, str], *, copied_from: Path | None = None) -> None:
-        """Start it, its data folder copied first if so told, and return when it takes connections."""
-        ended = self.folder / "ended"
-        ended.unlink(missing_ok=True)
+    def start(self, settings: Mapping[str, str], *, making: Sequence[list[str]] = ()) -> None:
+        """Start it, its data folder made first if so told, and return when it takes connections."""
+        self.ended.unlink(missing_ok=True)
         options = {**_SETTINGS, "unix_socket_directories": f'"{self.sockets}"', **settings}
         postgres = [
             str(self.binaries.directory / "postgres"),
             *("-D", str(self.data)),
             *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
         ]
-        # The watcher copies: a user that is killed in the middle of it would leave the half.
-        copy = [] if copied_from is None else [_copy(copied_from, self.data)]
-        self._watch(commands=[*copy, postgres])
+        # The watcher makes the folder: a user that is killed in the middle of it would leave the half.
+        self._watch(commands=[*making, postgres])
+        self._wait_until_ready()
+
+    def restart(self) -> None:
+        """End it at once, and return when the watcher has started it again."""
+        before = self._ready_instance()
+        self._expect(before)
+        # The watcher must know before the server ends.
+        (self.folder / "restart").touch()
+        self._end_at_once()
+        self._wait_until_ready(other_than=before)
+
+    def stop(self) -> None:
+        """End it at once; the watcher stays, for the files."""
+        (self.folder / "restart").unlink(missing_ok=True)
+        if not self.ended.is_file():
+            self._expect(self._ready_instance())
+            self._end_at_once()
+        wait_for(self.ended.is_file, f"it still runs in {self.folder}")
+
+    def _expect(self, instance: list[str]) -> None:
+        if not instance or not is_locked(self.folder / "watcher.lock"):
+            raise DatabaseUnreachable(f"the local PostgreSQL {self.binaries.version} does not run: {self._why()}")
+
+    def _end_at_once(self) -> None:
+        # A number found in a file may be another process's by now: it is told as the server's own user, who can reach
+        # no other's.
+        for number in self._postmaster_pid()[:1]:
+            with suppress(DatabaseFailed):  # it has just ended
+                self.account.run(["kill", "-QUIT", number])
+
+    def _wait_until_ready(self, *, other_than: Sequence[str] = ()) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not self.is_ready():
-            if ended.is_file() or time.monotonic() > deadline:
+        while (instance := self._ready_instance()) == other_than or not instance:
+            if self.ended.is_file() or time.monotonic() > deadline:
                 raise DatabaseUnreachable(f"the local PostgreSQL {self.binaries.version} did not start: {self._why()}")
             time.sleep(0.002)
 
@@ -206,15 +273,19 @@ class _Running:
         )
 
     def is_ready(self) -> bool:
+        return bool(self._ready_instance())
+
+    def _ready_instance(self) -> list[str]:
+        """What tells a server that takes connections from the next one here; empty when none does."""
         # The socket first: only a server that has it has also written its own postmaster.pid over a dead one's.
         with socket.socket(socket.AF_UNIX) as trying:
             try:
                 trying.connect(str(self.sockets / ".s.PGSQL.5432"))
             except OSError:
-                return False
-        # Line 8 is its state (src/include/utils/pidfile.h).
+                return []
+        # Line 8 is its state, and the first three have its process and when it began (src/include/utils/pidfile.h).
         lines = self._postmaster_pid()
-        return len(lines) >= 8 and lines[7].strip() == "ready"
+        return lines[:3] if len(lines) >= 8 and lines[7].strip() == "ready" else []
 
     def _postmaster_pid(self) -> list[str]:
         try:
@@ -234,15 +305,13 @@ class _Running:
         """Return when a throw-away server is gone, with its files; its last user is gone already."""
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while self.folder.is_dir() and time.monotonic() < deadline:
-            if not _is_locked(self.folder / "watcher.lock"):
+            if not is_locked(self.folder / "watcher.lock"):
                 break
             time.sleep(0.002)
-        # Nobody watches: it never started, or somebody killed the watcher. A number found in a file may be another
-        # process's by now, so only a server that answers is told, and as its own user, who can reach no other's. One
-        # that does not answer yet ends by itself within a minute of its folder's removal.
+        # Nobody watches: it never started, or somebody killed the watcher. Only a server that answers is told; one that
+        # does not answer yet ends by itself within a minute of its folder's removal.
         if self.is_ready():
-            with suppress(DatabaseFailed):  # it has just ended
-                self.account.run(["kill", "-QUIT", self._postmaster_pid()[0]])
+            self._end_at_once()
             while self.is_ready() and time.monotonic() < deadline:
                 time.sleep(0.01)
         for each in (self.folder, self.sockets):
@@ -299,41 +368,9 @@ def _socket_folder(folder: Path, account: Account) -> Path:
     return short
 
 
-@contextmanager
-def _lock(path: Path, kind: int) -> Iterator[None]:
-    """Hold a lock on a file; waits as long as a server may take to stop or to start."""
-    with path.open("a") as file:
-        _wait_for(lambda: _try_lock(file, kind), f"{path} stays locked")
-        yield
-
-
 def _is_stopped_or_used(folder: Path) -> bool:
-    if not _is_locked(folder / "watcher.lock"):
+    if not is_locked(folder / "watcher.lock"):
         return True
     # The watcher has the lock exclusively while it stops the server, other users have a share of it.
     with (folder / "users.lock").open("a") as file:
-        return _try_lock(file, fcntl.LOCK_SH) and not _try_lock(file, fcntl.LOCK_EX)
-
-
-def _wait_for(happened: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS + STOP_TIMEOUT_SECONDS
-    while not happened():
-        if time.monotonic() > deadline:
-            raise DatabaseUnreachable(f"the local server neither starts nor stops: {otherwise}")
-        time.sleep(0.002)
-
-
-def _try_lock(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open("a") as file:
-            return not _try_lock(file, fcntl.LOCK_SH)
-    except OSError:
-        return False
+        return try_lock(file, fcntl.LOCK_SH) and not try_lock(file, fcntl.LOCK_EX)

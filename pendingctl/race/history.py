@@ -1,72 +1,112 @@
-"""What happened in a race, as records that travel between processes as JSON."""
+"""What happened in a race. Pure: `history_files` brings it to disk and back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from ..model import Click, JsonObject, Scope
-from .plan import ClickKind
+from ..model import JsonObject, RefusalReason, Scope
+from .plan import OperationKind, PlannedOperation
+from .schedule import FaultKind, Moment
 
 
 class Outcome(StrEnum):
-    """How a click ended.
+    """How an operation ended.
 
-    `failed` was surely not applied. `unknown` may have been: the connection was lost, or the pod.
+    `repeated` is the same win told again to the same press. `failed` was surely not applied. `unknown` may have been:
+    the connection was lost, or the pod.
     """
 
-    WON = "won"
+    OK = "ok"
     REPEATED = "repeated"
-    ALREADY_ANSWERED = "already_answered"
-    NOT_YOURS = "not_yours"
-    UNKNOWN_OR_EXPIRED = "unknown_or_expired"
-    CANNOT_SERVE = "cannot_serve"
+    REFUSED = "refused"
     FAILED = "failed"
     UNKNOWN = "unknown"
 
 
-# The click was told a verdict; the others ended without one.
-DECIDED = frozenset(
-    {Outcome.WON, Outcome.REPEATED, Outcome.ALREADY_ANSWERED, Outcome.NOT_YOURS, Outcome.UNKNOWN_OR_EXPIRED}
-)
+# The store said what is so; after the others nobody knows, or nothing was done.
+DECIDED = frozenset({Outcome.OK, Outcome.REPEATED, Outcome.REFUSED})
+WON = frozenset({Outcome.OK, Outcome.REPEATED})
+
+
+class Reason(StrEnum):
+    """Why an operation was refused: a claim, a put, a delete."""
+
+    ALREADY_ANSWERED = RefusalReason.ALREADY_ANSWERED.value
+    NOT_YOURS = RefusalReason.NOT_YOURS.value
+    UNKNOWN_OR_EXPIRED = RefusalReason.UNKNOWN_OR_EXPIRED.value
+    OTHER_SCOPE = "other_scope"
+    NO_SUCH_ROW = "no_such_row"
+    NOT_SERVED = "not_served"
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the store told a click besides its outcome: of the answer that stands, and to a winner the payload."""
+    """What the store told besides the outcome.
 
+    To a loser the answer that stands; to a winner the payload. `at` is the server's time: when the answer was
+    claimed, when the row was created, or for a sweep a moment after it. `put` is what a put did, `ids` are the rows
+    that a sweep took.
+    """
+
+    reason: Reason | None = None
     answered_by: str | None = None
     answer: str | None = None
-    claimed_at: datetime | None = None
+    at: datetime | None = None
     payload: JsonObject | None = None
+    ask_number: int | None = None
+    put: str | None = None
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One click as a pod fired it.
+    """One operation as a pod carried it out; a press that is asked again is another operation of the same plan.
 
-    Times are nanoseconds of the monotonic clock, which all processes of a machine share, around the store's
-    claim; `ended_ns` is None for a click whose end nobody saw. `reply` is the kind of the bridge's reply, and
-    `detail` the message of the error, if one there was.
+    `number` counts the operations of one pod. Times are nanoseconds of the monotonic clock, which all processes of a
+    machine share; `ended_ns` is None for an operation whose end nobody saw. `reply` is the kind of the bridge's reply
+    to a click, and `detail` the message of the error, if one there was.
     """
 
     pod: str
     number: int
-    kind: ClickKind
-    click: Click
+    planned: PlannedOperation
     started_ns: int
-    ended_ns: int | None
-    outcome: Outcome
+    ended_ns: int | None = None
+    outcome: Outcome = Outcome.UNKNOWN
     told: Told = Told()
     reply: str | None = None
+    backend_pid: int | None = None
     detail: str = ""
 
     @property
+    def kind(self) -> OperationKind:
+        """Put, claim, delete or sweep."""
+        return self.planned.kind
+
+    @property
+    def press(self) -> tuple[str | None, str | None]:
+        """What makes two claims the same press: delivery key and value."""
+        return self.planned.delivery_key, self.planned.value
+
+    @property
     def took_ms(self) -> float | None:
-        """The claim's latency."""
+        """How long it took."""
         return None if self.ended_ns is None else (self.ended_ns - self.started_ns) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault as it struck. `landed` says whether it surely did what it was planned to do."""
+
+    number: int
+    kind: FaultKind
+    moment: Moment | None
+    started_ns: int
+    ended_ns: int | None = None
+    landed: bool = False
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +123,16 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as it was stored before the race."""
+    """A question of the race. Its row was there, unclaimed, before the first operation.
+
+    An extra question's was not: the pods store it, delete it and sweep it.
+    """
 
     id: str
     scope: Scope
     payload: JsonObject
     conversation_id: str
+    is_extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,69 +152,18 @@ class Row:
 class History:
     """Everything that the checker knows of a run.
 
-    `ended_pods` are the pods that ended in good order, so that all their hand-overs are known. `left_behind`
-    names what the clean-up did not remove.
+    `planned_kinds` are the kinds of operation that the plan held, `stale_after` the sweep's maximum age. `ended_pods`
+    are the pods that ended in good order, so that all their hand-overs are known. `left_behind` names what the
+    clean-up did not remove, and `reasons` say why the run itself proves nothing.
     """
 
     asked: tuple[Asked, ...]
     operations: tuple[Operation, ...]
     hand_overs: tuple[HandOver, ...]
     rows: tuple[Row, ...]
+    planned_kinds: frozenset[OperationKind] = frozenset({OperationKind.CLAIM})
+    stale_after: timedelta = timedelta()
+    faults: tuple[Fault, ...] = ()
     ended_pods: frozenset[str] = frozenset()
     left_behind: tuple[str, ...] = ()
-
-
-def encode_operation(operation: Operation) -> dict[str, Any]:
-    """Return an operation as an object that JSON can hold; `decode_operation` reads it."""
-    click, told = operation.click, operation.told
-    return {
-        "pod": operation.pod,
-        "number": operation.number,
-        "kind": operation.kind,
-        "question_id": click.question_id,
-        "ask_number": click.ask_number,
-        "organization_id": click.organization_id,
-        "connection_id": click.connection_id,
-        "user_id": click.user_id,
-        "delivery_key": click.delivery_key,
-        "value": click.value,
-        "started_ns": operation.started_ns,
-        "ended_ns": operation.ended_ns,
-        "outcome": operation.outcome,
-        "answered_by": told.answered_by,
-        "answer": told.answer,
-        "claimed_at": None if told.claimed_at is None else told.claimed_at.isoformat(),
-        "payload": told.payload,
-        "reply": operation.reply,
-        "detail": operation.detail,
-    }
-
-
-def decode_operation(record: dict[str, Any]) -> Operation:
-    """Return the operation that `encode_operation` wrote; raises KeyError or ValueError for anything else."""
-    claimed_at = record["claimed_at"]
-    return Operation(
-        pod=record["pod"],
-        number=record["number"],
-        kind=ClickKind(record["kind"]),
-        click=Click(
-            record["question_id"],
-            record["organization_id"],
-            record["connection_id"],
-            record["user_id"],
-            record["delivery_key"],
-            record["value"],
-            record["ask_number"],
-        ),
-        started_ns=record["started_ns"],
-        ended_ns=record["ended_ns"],
-        outcome=Outcome(record["outcome"]),
-        told=Told(
-            record["answered_by"],
-            record["answer"],
-            None if claimed_at is None else datetime.fromisoformat(claimed_at),
-            record["payload"],
-        ),
-        reply=record["reply"],
-        detail=record["detail"],
-    )
+    reasons: tuple[str, ...] = ()

@@ -1,34 +1,66 @@
-"""What a race will do, from its seed alone. Pure: the coordinator and every pod work out the same plan."""
+"""What a race will do, from its seed alone. Pure: the coordinator and every pod work out the same plan.
+
+A race fires at one question after the other, several of them at a time. A question's operations come in bursts: those
+of one burst are fired together across the pods, and the next burst follows when all of them have ended.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from random import Random
 
 from ..errors import InvalidInput
-from ..model import Click, Question, Scope, check_id
+from ..model import Question, Scope, check_id
+from .schedule import LASTING, FaultKind, schedule_faults
 
-# What can be put to the test; `broken.store_for` makes each of them.
-IMPLEMENTATIONS = ("correct", "select-then-update")
+# What can be put to the test; `controls.store_for` makes each of them. The first is the product's own.
+IMPLEMENTATIONS = (
+    "correct",
+    "select-then-update",
+    "no-organization",
+    "no-user",
+    "claim-then-authorize",
+    "retry-with-new-key",
+    "put-takes-over",
+    "sweep-select-then-delete",
+    "pod-clock",
+)
 
 MAX_PODS = 64
 MAX_CLICKS = 1_000
+MAX_QUESTIONS = 1_000_000
+MAX_DURATION_SECONDS = 24 * 3600.0
 OPTIONS = ("yes", "no", "später ⏳", 'a "third" \\ way')
 
 # Rows of another tenant that nobody clicks, for the same users over the same connections.
 MAX_BYSTANDERS = 20
+
+# After every so many questions comes an extra one that is also deleted, asked again and, with a sweeper, swept.
+EXTRA_EVERY = 10
+EXTRA_EVERY_WITH_SWEEPS = 2
+# A question is also stored again, by its own people or by foreign ones, while it is clicked, once in so many.
+PUT_EVERY = 8
+# Once in so many the wrong clicks come first, so that they would win if they could.
+WRONG_FIRST_EVERY = 4
+
+# The sweeper must not take anybody's rows but the run's: those that it may take are moved a thousand years into
+# the past, and are stale when they are a little older than that.
+PAST = timedelta(days=365_250)
+STALE_AFTER = timedelta(milliseconds=30)
+SWEEP_MAX_AGE = PAST + STALE_AFTER
 
 _STOLEN_KEYS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class RaceSettings:
-    """How large a race is, and what is put to the test. Raises InvalidInput for what cannot be raced.
+    """How large a race is, what is put to the test and what goes wrong. Raises InvalidInput for what cannot be raced.
 
-    `organization_id` names an existing organization to race in; None means one of the race's own.
+    `questions` is how many are asked; with `duration_seconds` it is how many at most. `organization_id` names an
+    existing organization to race in; None means one of the race's own.
     """
 
     pods: int
@@ -37,11 +69,13 @@ class RaceSettings:
     seed: int
     implementation: str = "correct"
     organization_id: str | None = None
+    faults: tuple[FaultKind, ...] = ()
+    duration_seconds: float | None = None
 
     def __post_init__(self) -> None:
         for number, name, most in (
             (self.pods, "number of pods", MAX_PODS),
-            (self.questions, "number of questions", 1_000_000),
+            (self.questions, "number of questions", MAX_QUESTIONS),
             (self.clicks, "number of clicks a question", MAX_CLICKS),
         ):
             if not 1 <= number <= most:
@@ -50,6 +84,16 @@ class RaceSettings:
             raise InvalidInput(f"no implementation {self.implementation!r}; there are: {', '.join(IMPLEMENTATIONS)}")
         if self.organization_id is not None:
             check_id(self.organization_id, "organization_id")
+        if self.duration_seconds is not None and not 0 < self.duration_seconds <= MAX_DURATION_SECONDS:
+            raise InvalidInput(f"the duration must be above zero and at most {MAX_DURATION_SECONDS:,.0f} seconds")
+        sudden = sum(fault.kind not in LASTING for fault in schedule_faults(self.faults, self.seed))
+        if sudden > self.questions:
+            raise InvalidInput(f"these faults strike {sudden} times, each at a question; race with so many at least")
+
+    @property
+    def extra_every(self) -> int:
+        """After how many questions an extra one comes."""
+        return EXTRA_EVERY_WITH_SWEEPS if FaultKind.SWEEP in self.faults else EXTRA_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,146 +110,218 @@ class Names:
         return f"{self.run}-a", f"{self.run}-b"
 
 
-class ClickKind(StrEnum):
-    """What is right or wrong about a click."""
+class OperationKind(StrEnum):
+    """What is done to a question; a sweep is done to all of them."""
 
-    RIGHTFUL = "rightful"
-    REPEAT = "repeat"
-    WRONG_USER = "wrong_user"
-    WRONG_CONNECTION = "wrong_connection"
-    WRONG_ORGANIZATION = "wrong_organization"
+    PUT = "put"
+    CLAIM = "claim"
+    DELETE = "delete"
+    SWEEP = "sweep"
+
+
+class Wrong(StrEnum):
+    """What is wrong about an operation: whose hands it comes from."""
+
+    USER = "wrong_user"
+    CONNECTION = "wrong_connection"
+    ORGANIZATION = "wrong_organization"
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedClick:
-    """One click of the plan. `number` is unique in the whole run, `pod` counts from 0."""
+class PlannedOperation:
+    """One operation of the plan.
 
-    number: int
+    `name` is unique in the run, `pod` counts from 0, `scope` is that of who acts. A claim is a click: it has a
+    delivery key, which a repetition of the same press shares. A put `reopens` a question that was answered, or leaves
+    it alone. A sweep has a limit, and its question is only where it stands in the plan.
+    """
+
+    name: str
     pod: int
-    kind: ClickKind
-    click: Click
+    kind: OperationKind
+    question_id: str
+    scope: Scope
+    wrong: Wrong | None = None
+    delivery_key: str | None = None
+    value: str | None = None
+    ask_number: int | None = None
+    reopens: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Operations that are fired together, so many milliseconds after the burst before."""
+
+    operations: tuple[PlannedOperation, ...]
+    after_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedQuestion:
-    """One question and the clicks that are fired at it together. A bystander gets none."""
+    """One question and all that is done to it. `label` is q12, or x3 for an extra one.
 
-    number: int
-    question: Question
-    clicks: tuple[PlannedClick, ...]
-
-
-def plan_questions(settings: RaceSettings, names: Names) -> list[PlannedQuestion]:
-    """Return the questions of a race in the order in which they are fired.
-
-    The same settings and names give the same plan. Each question has a rightful click; the first two rightful
-    ones go to two pods, a repeat to another pod than its original where there is another. From six clicks on
-    every question has every kind; below, the kinds take turns through the questions.
+    A counted question is stored before it is fired at, and only clicked and stored again. An extra one is stored by
+    the pods, deleted and swept.
     """
-    turns = [ClickKind.REPEAT, ClickKind.WRONG_USER, ClickKind.WRONG_CONNECTION, ClickKind.WRONG_ORGANIZATION]
+
+    label: str
+    question: Question
+    bursts: tuple[Burst, ...]
+
+    @property
+    def is_extra(self) -> bool:
+        """Whether it is not counted among the questions."""
+        return self.label.startswith("x")
+
+    @property
+    def operations(self) -> list[PlannedOperation]:
+        """All that is done to it, in the order of the plan."""
+        return [operation for burst in self.bursts for operation in burst.operations]
+
+    @property
+    def clicks(self) -> list[PlannedOperation]:
+        """Its claims."""
+        return [operation for operation in self.operations if operation.kind is OperationKind.CLAIM]
+
+
+def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQuestion:
+    """Return one question of a race by its label. The same settings, names and label give the same plan.
+
+    Each question has a rightful click; the first two rightful ones go to two pods, a repeat to another pod than its
+    original where there is another. From five clicks on every question has every kind; below, the kinds take turns
+    through the questions.
+    """
+    number = int(label[1:])
+    if label.startswith("x"):
+        return _plan_extra(settings, names, number)
+    turns: list[Wrong | None] = [None, *Wrong]
     Random(f"{settings.seed}/turns").shuffle(turns)
-    return [
-        _plan_question(settings, names, number, [ClickKind.RIGHTFUL, *turns]) for number in range(settings.questions)
-    ]
+    return _plan_counted(settings, names, number, turns)
 
 
 def plan_bystanders(settings: RaceSettings, names: Names) -> list[PlannedQuestion]:
     """Return questions of the foreign organization that nobody clicks: they must come out untouched."""
     return [
-        PlannedQuestion(number, _question(settings, names, number, foreign=True), ())
+        PlannedQuestion(f"f{number}", _question(settings, names, f"f{number}"), ())
         for number in range(min(settings.questions, MAX_BYSTANDERS))
     ]
 
 
-def most_clicks_at_once(questions: Sequence[PlannedQuestion]) -> int:
-    """Return the largest number of clicks that one pod fires at one question."""
-    return max(max(Counter(planned.pod for planned in question.clicks).values(), default=0) for question in questions)
-
-
-def _question(settings: RaceSettings, names: Names, number: int, *, foreign: bool = False) -> Question:
-    random = Random(f"{settings.seed}/{number}/question")
-    organization = names.foreign_organization_id if foreign else names.organization_id
+def _question(settings: RaceSettings, names: Names, label: str) -> Question:
+    random = Random(f"{settings.seed}/{label}/question")
+    organization = names.foreign_organization_id if label.startswith("f") else names.organization_id
     return Question(
-        id=f"{names.run}-{'f' if foreign else 'q'}{number}",
-        scope=Scope(organization, random.choice(names.connections), _user(number)),
-        text=f"Question {number}: deploy build {random.randrange(10_000)}? 🚀 [bold] \\ {{}}",
+        id=f"{names.run}-{label}",
+        scope=Scope(organization, random.choice(names.connections), _user(int(label[1:]))),
+        text=f"Question {label}: deploy build {random.randrange(10_000)}? 🚀 [bold] \\ {{}}",
         options=OPTIONS[: random.randint(2, len(OPTIONS))],
-        conversation_id=f"{names.run}-conversation-{number}",
+        conversation_id=f"{names.run}-conversation-{label}",
     )
 
 
-def _plan_question(settings: RaceSettings, names: Names, number: int, turns: Sequence[ClickKind]) -> PlannedQuestion:
-    random = Random(f"{settings.seed}/{number}")
-    question = _question(settings, names, number)
-    kinds = _kinds(settings.clicks, number, turns, random)
-    pods = _assign(kinds, settings.pods, random)
-    rightful: list[tuple[int, Click]] = []
-    planned: list[tuple[int, ClickKind, Click]] = []
-    for place, kind in enumerate(kinds):
-        key = f"{question.id}-{place}"
-        value = random.choice(question.options)
-        pod = pods[place]
-        if kind is ClickKind.RIGHTFUL:
-            click = _click(question, key, value)
-            rightful.append((pod, click))
-        elif kind is ClickKind.REPEAT:
+def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequence[Wrong | None]) -> PlannedQuestion:
+    label = f"q{number}"
+    random = Random(f"{settings.seed}/{label}")
+    question = _question(settings, names, label)
+    pods = random.sample(range(settings.pods), settings.pods)
+    rightful: list[PlannedOperation] = []
+    planned: list[PlannedOperation] = []
+    for place, kind in enumerate(_kinds(settings.clicks, number, turns, random)):
+        pod = pods[place % settings.pods]
+        key, value, scope, wrong = f"{question.id}-{place}", random.choice(question.options), question.scope, None
+        if kind == "repeat":
             # Preferably on another pod than the original: a platform retries through a load balancer.
-            elsewhere = [original for at, original in rightful if at != pod]
-            click = random.choice(elsewhere or [original for _, original in rightful])
-        else:
+            original = random.choice([each for each in rightful if each.pod != pod] or rightful)
+            key, value = original.delivery_key or key, original.value or value
+        elif isinstance(kind, Wrong):
+            scope, wrong = _wrong_scope(question.scope, kind, names, number), kind
             if random.random() < _STOLEN_KEYS:
-                stolen = random.choice(rightful)[1]
-                key, value = stolen.delivery_key, stolen.value or value
-            click = _wrong_click(question, key, value, kind, names, number)
-        planned.append((pod, kind, click))
+                stolen = random.choice(rightful)
+                key, value = stolen.delivery_key or key, stolen.value or value
+        click = PlannedOperation(
+            f"{label}.{place}", pod, OperationKind.CLAIM, question.id, scope, wrong, key, value, ask_number=1
+        )
+        if kind is None:
+            rightful.append(click)
+        planned.append(click)
+    if number % PUT_EVERY == 0:
+        # By turns a repetition of the asking, which finds the question pending or answered, and foreign ones.
+        wrong = ([None, *Wrong])[number // PUT_EVERY % 4]
+        scope = question.scope if wrong is None else _wrong_scope(question.scope, wrong, names, number)
+        pod = random.randrange(settings.pods)
+        planned.append(PlannedOperation(f"{label}.put", pod, OperationKind.PUT, question.id, scope, wrong))
     random.shuffle(planned)
-    first = number * settings.clicks
-    return PlannedQuestion(
-        number, question, tuple(PlannedClick(first + place, *each) for place, each in enumerate(planned))
-    )
+    wrong_clicks = [each for each in planned if each.kind is OperationKind.CLAIM and each.wrong is not None]
+    if number % WRONG_FIRST_EVERY == 1 and wrong_clicks:
+        others = [each for each in planned if each not in wrong_clicks]
+        return PlannedQuestion(label, question, (Burst(tuple(wrong_clicks)), Burst(tuple(others))))
+    return PlannedQuestion(label, question, (Burst(tuple(planned)),))
 
 
-def _kinds(clicks: int, number: int, turns: Sequence[ClickKind], random: Random) -> list[ClickKind]:
-    kinds = [ClickKind.RIGHTFUL]
-    due = min(clicks - 1, len(turns))
-    kinds += [turns[(number * due + place) % len(turns)] for place in range(due)]
-    kinds += random.choices(
-        turns, weights=[4 if kind is ClickKind.RIGHTFUL else 1 for kind in turns], k=clicks - due - 1
-    )
-    # Rightful clicks first, since the others may borrow from them; the order of firing is shuffled later.
-    return sorted(kinds, key=[ClickKind.RIGHTFUL, *(kind for kind in turns if kind is not ClickKind.RIGHTFUL)].index)
+def _kinds(clicks: int, number: int, turns: Sequence[Wrong | None], random: Random) -> list[Wrong | str | None]:
+    """Rightful is None. The rightful ones come first, since the others may borrow from them."""
+    others: list[Wrong | str | None] = ["repeat" if turn is None else turn for turn in turns]
+    due = min(clicks - 1, len(others))
+    kinds: list[Wrong | str | None] = [others[(number * due + place) % len(others)] for place in range(due)]
+    kinds += random.choices([None, *others], weights=[4, 1, 1, 1, 1], k=clicks - due - 1)
+    return sorted([None, *kinds], key=[None, "repeat", *Wrong].index)
 
 
-def _assign(kinds: Sequence[ClickKind], pods: int, random: Random) -> list[int]:
-    order = random.sample(range(pods), pods)
-    return [order[place % pods] for place in range(len(kinds))]
+def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQuestion:
+    label = f"x{number}"
+    random = Random(f"{settings.seed}/{label}")
+    question = _question(settings, names, label)
+    put, claim, delete, sweep = OperationKind
+    swept = FaultKind.SWEEP in settings.faults
+    # A row that is put is there, then fought for, put again in between, and gone at the end.
+    bursts: list[tuple[list[OperationKind], int]] = [([put, put], 0), ([claim, claim, put, delete], 0)]
+    if swept:
+        wait = STALE_AFTER // timedelta(milliseconds=1) + 10
+        bursts += [
+            ([put, put, sweep], 0),
+            ([sweep, claim, delete, put, sweep, put], wait),
+            ([put, sweep, claim], 0),
+            ([sweep, put, delete, put, sweep], wait),
+        ]
+    bursts += [([put], 0), ([claim, claim, delete], 0)]
+    if swept:
+        bursts += [([put], 0), ([sweep], wait)]
+    operations: list[Burst] = []
+    place = 0
+    for kinds, after_ms in bursts:
+        order = random.sample(range(settings.pods), settings.pods)
+        burst: list[PlannedOperation] = []
+        for kind in random.sample(kinds, len(kinds)):
+            burst.append(_on_extra(question, f"{label}.{place}", order[place % settings.pods], kind, random))
+            place += 1
+        operations.append(Burst(tuple(burst), after_ms))
+    return PlannedQuestion(label, question, tuple(operations))
 
 
-def _click(question: Question, delivery_key: str, value: str) -> Click:
-    scope = question.scope
-    return Click(
-        question.id,
-        scope.organization_id,
-        scope.connection_id,
-        scope.expected_user_id,
-        delivery_key,
-        value,
-        1,
-    )
+def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, random: Random) -> PlannedOperation:
+    if kind is OperationKind.CLAIM:
+        # The button of the first card, or whatever is open.
+        asked = random.choice([None, 1])
+        value = random.choice(question.options)
+        return PlannedOperation(
+            name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, asked
+        )
+    limit = random.choice([1, 5, 1_000]) if kind is OperationKind.SWEEP else None
+    reopens = kind is OperationKind.PUT
+    return PlannedOperation(name, pod, kind, question.id, question.scope, reopens=reopens, limit=limit)
 
 
-def _wrong_click(
-    question: Question, delivery_key: str, value: str, kind: ClickKind, names: Names, number: int
-) -> Click:
-    scope = question.scope
+def _wrong_scope(scope: Scope, wrong: Wrong, names: Names, number: int) -> Scope:
     organization, connection, user = scope.organization_id, scope.connection_id, scope.expected_user_id
-    if kind is ClickKind.WRONG_USER:
-        user = _user(number + 1)
-    elif kind is ClickKind.WRONG_CONNECTION:
-        connection = next(other for other in names.connections if other != connection)
-    else:
-        organization = names.foreign_organization_id
-    return Click(question.id, organization, connection, user, delivery_key, value, 1)
+    match wrong:
+        case Wrong.USER:
+            user = _user(number + 1)
+        case Wrong.CONNECTION:
+            connection = next(other for other in names.connections if other != connection)
+        case Wrong.ORGANIZATION:
+            organization = names.foreign_organization_id
+    return Scope(organization, connection, user)
 
 
 def _user(number: int) -> str:

@@ -1,35 +1,47 @@
-"""One pod of a race: a process with its own bridge and its own connections, `python -m pendingctl.race.pod`.
+"""One pod of a race: it has its own bridge and its own connections, and does what it is told on stdin (see `wire`).
 
-It does what it is told on stdin (see `wire`) and is gone soon after its stdin has ended.
+It is gone soon after its stdin has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from psycopg_pool import PoolTimeout
 
 from ..bridge import Answer, InteractionBridge
-from ..database import Pool, open_pool
+from ..database import Connection, Pool, open_pool, translated_errors
 from ..errors import DatabaseUnreachable, PendingctlError
+from ..model import Click, PutOutcome
 from ..platforms import Card, MessageHandle
+from ..store import IfAnswered
 from . import wire
-from .broken import store_for
-from .history import HandOver, Operation
-from .plan import PlannedClick, plan_questions
-from .recording import Note, RecordingStore, noting
-from .rows import APPLICATION
+from .controls import key_to_ask_again_with, store_for
+from .history import HandOver, Outcome, Reason, Told
+from .history_files import HistoryFile, hand_over_record
+from .plan import SWEEP_MAX_AGE, OperationKind, PlannedOperation, PlannedQuestion, plan_question
+from .recording import Note, Recorder, RecordingSource, RecordingStore, noting, outcome_of_error
+from .rows import APPLICATION, move_into_the_past, server_time
+from .schedule import FaultKind
 
 CONNECT_SECONDS = 20.0
+# How long a claim waits for a connection, while a server is away and comes back.
+WAIT_SECONDS = 5.0
 # How long a click's claim may outlast the bridge's reply before it counts as unknown.
 CLAIM_SECONDS = 20.0
+# An unknown outcome is asked for again, this often, until so long after the click.
+ASK_AGAIN_SECONDS = 0.1
+RESOLVE_SECONDS = 20.0
+# Small, so that a sweep takes several batches.
+SWEEP_BATCH_SIZE = 2
 # Whatever hangs, nothing of a pod is left this long after the coordinator has gone.
 LAST_BREATH_SECONDS = 8.0
 
@@ -49,41 +61,202 @@ class SilentPlatform:
         """Show nothing."""
 
 
+class Pod:
+    """What one pod does with the operations that it is told to fire."""
+
+    def __init__(
+        self, orders: wire.Orders, source: RecordingSource, recorder: Recorder, bridge: InteractionBridge
+    ) -> None:
+        self._orders = orders
+        self._implementation = orders.settings.implementation
+        self._source = source
+        self._recorder = recorder
+        self._bridge = bridge
+        self._store = store_for(self._implementation, source)
+        self._plan: dict[str, PlannedQuestion] = {}
+        self._go = asyncio.Event()
+        self._moves_into_the_past = FaultKind.SWEEP in orders.settings.faults
+
+    def plan_ahead(self) -> None:
+        """Work the plan out where it is known how long it is, so that no click waits for that."""
+        settings = self._orders.settings
+        if settings.duration_seconds is None:
+            for number in range(settings.questions):
+                self._planned(f"q{number}")
+
+    def go_on(self) -> None:
+        """Let the aimed operation be sent."""
+        self._go.set()
+
+    async def fire(self, fire: wire.Fire) -> None:
+        """Carry out what is to be fired, and say when all of it has ended."""
+        question = self._planned(fire.label)
+        if fire.again:
+            chosen = [each for each in question.operations if each.name == fire.only]
+        else:
+            chosen = [
+                each
+                for each in question.bursts[fire.burst].operations
+                if each.pod == self._orders.number and fire.only in (None, each.name) and fire.without != each.name
+            ]
+        if len(chosen) == 1:
+            await self._carry_out(question, chosen[0], fire)
+        else:
+            await asyncio.gather(*(self._carry_out(question, planned, fire) for planned in chosen))
+        say(wire.DONE, str(fire.order))
+
+    def _planned(self, label: str) -> PlannedQuestion:
+        if label not in self._plan:
+            self._plan[label] = plan_question(self._orders.settings, self._orders.names, label)
+        return self._plan[label]
+
+    async def _carry_out(self, question: PlannedQuestion, planned: PlannedOperation, fire: wire.Fire) -> None:
+        note = Note(planned)
+        if fire.aim:
+
+            async def aim(connection: Connection) -> None:
+                say(wire.AIMED, f"{fire.order} {_local_port(connection)}")
+                await self._go.wait()
+                self._go.clear()
+
+            note.aim = aim
+        noting.set(note)
+        if planned.kind is OperationKind.CLAIM:
+            await self._click_until_decided(note)
+            return
+        self._recorder.begin(note)
+        try:
+            match planned.kind:
+                case OperationKind.PUT:
+                    outcome, told = await self._put(question, planned)
+                case OperationKind.DELETE:
+                    outcome, told = await self._delete(planned)
+                case OperationKind.SWEEP:
+                    outcome, told = await self._sweep(planned)
+        except PendingctlError as error:
+            outcome, reason = outcome_of_error(error)
+            self._recorder.end(note, outcome, Told(reason), str(error))
+        else:
+            self._recorder.end(note, outcome, told)
+        self._recorder.write(note)
+
+    async def _click_until_decided(self, note: Note) -> None:
+        """Click, and while the outcome is unknown click again as the platform would: with the same delivery key."""
+        deadline = time.monotonic() + RESOLVE_SECONDS
+        while await self._click(note) is Outcome.UNKNOWN and time.monotonic() < deadline:
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            planned = note.planned
+            key = key_to_ask_again_with(self._implementation, planned.delivery_key or "")
+            note = Note(replace(planned, delivery_key=key))
+            noting.set(note)
+
+    async def _click(self, note: Note) -> Outcome:
+        planned = note.planned
+        scope = planned.scope
+        reply = await self._bridge.click(
+            Click(
+                planned.question_id,
+                scope.organization_id,
+                scope.connection_id,
+                scope.expected_user_id,
+                planned.delivery_key or "",
+                planned.value,
+                planned.ask_number,
+            )
+        )
+        if note.number is None:
+            raise RuntimeError(f"the bridge did not claim {planned.name}: {reply.text}")
+        if not note.ended.is_set():
+            try:
+                async with asyncio.timeout(CLAIM_SECONDS):
+                    await note.ended.wait()
+            except TimeoutError:
+                return Outcome.UNKNOWN
+        self._recorder.write(note, reply.kind.value)
+        return note.outcome
+
+    async def _put(self, question: PlannedQuestion, planned: PlannedOperation) -> tuple[Outcome, Told]:
+        if_answered: IfAnswered = "reopen" if planned.reopens else "keep"
+        put = partial(
+            self._store.put,
+            planned.question_id,
+            planned.scope,
+            question.question.payload(),
+            if_answered=if_answered,
+        )
+        if self._moves_into_the_past and question.is_extra:
+            with translated_errors():
+                async with self._source.connection() as connection, connection.transaction():
+                    stored = await put(connection=connection)
+                    if stored.outcome in _NEW_LIVES:
+                        await move_into_the_past(connection, stored.id)
+        else:
+            stored = await put()
+        if stored.outcome is PutOutcome.ALREADY_ANSWERED:
+            return Outcome.REFUSED, Told(Reason.ALREADY_ANSWERED)
+        # A refreshed row's time may have been moved into the past.
+        created = stored.created_at if stored.outcome in _NEW_LIVES else None
+        return Outcome.OK, Told(at=created, ask_number=stored.ask_number, put=stored.outcome)
+
+    async def _delete(self, planned: PlannedOperation) -> tuple[Outcome, Told]:
+        if await self._store.delete(planned.question_id, planned.scope):
+            return Outcome.OK, Told()
+        return Outcome.REFUSED, Told(Reason.NO_SUCH_ROW)
+
+    async def _sweep(self, planned: PlannedOperation) -> tuple[Outcome, Told]:
+        taken: list[str] = []
+        batches = self._store.sweep(max_age=SWEEP_MAX_AGE, limit=planned.limit, batch_size=SWEEP_BATCH_SIZE)
+        async for ids in batches:
+            taken += ids
+        return Outcome.OK, Told(at=await server_time(self._source), ids=tuple(taken))
+
+
+_NEW_LIVES = frozenset({PutOutcome.CREATED, PutOutcome.REOPENED})
+
+
 async def serve(orders: wire.Orders, coordinator: asyncio.StreamReader) -> None:
-    """Fire the clicks of each question that the coordinator names, until its lines end.
+    """Fire what the coordinator says, until its lines end.
 
     Raises DatabaseUnreachable when the connections cannot be had in time.
     """
-    share = _share(orders)
-    async with open_pool(
+    file = HistoryFile(Path(orders.history, f"{orders.name}.jsonl"))
+    recorder = Recorder(orders.name, file)
+    async with _connections(orders) as pool:
+        await _connected(pool, orders.connections)
+        source = RecordingSource(pool)
+        store = RecordingStore(store_for(orders.settings.implementation, source), recorder)
+        async with InteractionBridge(store, SilentPlatform(), partial(_record_answer, orders.name, file)) as bridge:
+            for organization in (orders.names.organization_id, orders.names.foreign_organization_id):
+                for connection in orders.names.connections:
+                    bridge.register(organization, connection)
+            pod = Pod(orders, source, recorder, bridge)
+            pod.plan_ahead()
+            say(wire.READY, f"{time.time():.3f}")
+            async with asyncio.TaskGroup() as firing:
+                while line := await coordinator.readline():
+                    if line == wire.GO:
+                        pod.go_on()
+                    else:
+                        firing.create_task(pod.fire(wire.decode_fire(line)))
+                _die_in(LAST_BREATH_SECONDS)
+    file.close()
+    say(wire.ENDED)
+
+
+def _connections(orders: wire.Orders) -> Pool:
+    async def limit_statements(connection: Connection) -> None:
+        # Behind a pooler, where nothing is prepared, the session is somebody else's a moment later.
+        if orders.statement_timeout_ms is not None and connection.prepare_threshold is not None:
+            await connection.execute(f"set statement_timeout = {orders.statement_timeout_ms:d}")
+
+    return open_pool(
         orders.dsn,
         application=APPLICATION,
         min_size=orders.connections,
         max_size=orders.connections,
-        timeout=CONNECT_SECONDS,
-    ) as pool:
-        await _connected(pool, orders.connections)
-        store = RecordingStore(store_for(orders.settings.implementation, pool))
-        async with InteractionBridge(store, SilentPlatform(), partial(_record_answer, orders.name)) as bridge:
-            for organization in (orders.names.organization_id, orders.names.foreign_organization_id):
-                for connection in orders.names.connections:
-                    bridge.register(organization, connection)
-            _say(wire.READY + b"\n")
-            async with asyncio.TaskGroup() as firing:
-                while line := await coordinator.readline():
-                    question = int(line)
-                    firing.create_task(_fire(bridge, orders.name, question, share[question]))
-                _die_in(LAST_BREATH_SECONDS)
-    _say(wire.ENDED + b"\n")
-
-
-def _share(orders: wire.Orders) -> Mapping[int, Sequence[PlannedClick]]:
-    mine: defaultdict[int, list[PlannedClick]] = defaultdict(list)
-    for question in plan_questions(orders.settings, orders.names):
-        for planned in question.clicks:
-            if planned.pod == orders.number:
-                mine[question.number].append(planned)
-    return mine
+        timeout=WAIT_SECONDS,
+        configure=limit_statements,
+    )
 
 
 async def _connected(pool: Pool, connections: int) -> None:
@@ -96,53 +269,20 @@ async def _connected(pool: Pool, connections: int) -> None:
         ) from error
 
 
-async def _fire(bridge: InteractionBridge, pod: str, question: int, clicks: Sequence[PlannedClick]) -> None:
-    operations = await asyncio.gather(*(_click(bridge, pod, planned) for planned in clicks))
-    _say(wire.encode_done(wire.QuestionDone(question, tuple(operations))))
+async def _record_answer(pod: str, file: HistoryFile, answer: Answer) -> None:
+    handed = HandOver(pod, answer.question_id, answer.ask_number, answer.value, answer.user_id, answer.conversation_id)
+    file.append(hand_over_record(handed))
 
 
-async def _click(bridge: InteractionBridge, pod: str, planned: PlannedClick) -> Operation:
-    note = Note()
-    noting.set(note)
-    fired_ns = time.monotonic_ns()
-    reply = await bridge.click(planned.click)
-    if note.started_ns is not None and not note.ended.is_set():
-        try:
-            async with asyncio.timeout(CLAIM_SECONDS):
-                await note.ended.wait()
-        except TimeoutError:
-            note.detail = f"the claim had not ended after {CLAIM_SECONDS:g} s"
-    return Operation(
-        pod=pod,
-        number=planned.number,
-        kind=planned.kind,
-        click=planned.click,
-        started_ns=note.started_ns or fired_ns,
-        ended_ns=note.ended_ns,
-        outcome=note.outcome,
-        told=note.told,
-        reply=reply.kind.value,
-        detail=note.detail,
-    )
+def _local_port(connection: Connection) -> int:
+    with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+        port: int = duplicate.getsockname()[1]
+    return port
 
 
-async def _record_answer(pod: str, answer: Answer) -> None:
-    _say(
-        wire.encode_hand_over(
-            HandOver(
-                pod,
-                answer.question_id,
-                answer.ask_number,
-                answer.value,
-                answer.user_id,
-                answer.conversation_id,
-            )
-        )
-    )
-
-
-def _say(line: bytes) -> None:
-    sys.stdout.buffer.write(line)
+def say(word: bytes, said: str = "") -> None:
+    """Tell the coordinator."""
+    sys.stdout.buffer.write(word + b" " + said.encode() + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -162,17 +302,13 @@ async def _run() -> None:
     try:
         await serve(wire.decode_orders(orders), coordinator)
     except PendingctlError as error:
-        _say(b"%s %s\n" % (wire.CANNOT, str(error).encode()))
+        say(wire.CANNOT, str(error))
 
 
-def main() -> None:
+def run_pod() -> None:
     """Run a pod until its stdin ends."""
     try:
         asyncio.run(_run())
     except* BrokenPipeError:
         # The coordinator is gone, and with it everybody who could be told anything.
         os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,15 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from . import wire
-from .history import HandOver
 from .interruption import undisturbed
-from .wire import Orders, QuestionDone
+from .wire import Fire, Orders
 
 END_SECONDS = 10.0
 EXIT_SECONDS = 2.0
@@ -23,8 +23,12 @@ EXIT_SECONDS = 2.0
 class Listener(Protocol):
     """Who wants to know at once what the pods do."""
 
-    def hear_done(self, pod: str) -> None:
-        """All of this pod's clicks at the question have ended."""
+    def hear_done(self, pod: str, order: int) -> None:
+        """All that this pod was told to fire by this order has ended."""
+        ...
+
+    def hear_aimed(self, pod: str, order: int, port: int) -> None:
+        """The aimed operation of this order is about to be sent, over the connection from this port."""
         ...
 
     def hear_changed(self) -> None:
@@ -33,19 +37,18 @@ class Listener(Protocol):
 
 
 class PodProcess:
-    """One running pod: it is told questions, and what it says is kept."""
+    """One running pod. `number` is its place in the plan, `clock_is_off_by` the seconds by which its clock is."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, listener: Listener) -> None:
-        self.name = name
+    def __init__(self, orders: Orders, process: asyncio.subprocess.Process, listener: Listener) -> None:
+        self.name = orders.name
+        self.number = orders.number
         self.ready = False
         self.ended = False
         self.gone = False
+        self.clock_is_off_by = 0.0
         self.refusal: str | None = None
         self._process = process
         self._listener = listener
-        # Decoding waits until the race is over: it would slow the race down.
-        self._done: list[bytes] = []
-        self._handed: list[bytes] = []
         self._last_words = b""
         self._listening = (
             asyncio.create_task(self._listen(_pipe(process.stdout))),
@@ -53,18 +56,31 @@ class PodProcess:
         )
 
     @property
-    def done(self) -> list[QuestionDone]:
-        """What it did, question by question."""
-        return [wire.decode_done(line) for line in self._done]
+    def was_killed(self) -> bool:
+        """Whether SIGKILL ended it."""
+        return self._process.returncode == -signal.SIGKILL
 
-    @property
-    def hand_overs(self) -> list[HandOver]:
-        """The answers that its bridge handed over."""
-        return [wire.decode_hand_over(line) for line in self._handed]
+    def fire(self, fire: Fire) -> None:
+        """Let it fire now. A pod that is gone fires nothing."""
+        self._write(wire.encode_fire(fire))
 
-    def release(self, question: int) -> None:
-        """Let it fire at a question now. A pod that is gone fires nothing."""
-        self._write(b"%d\n" % question)
+    def go_on(self) -> None:
+        """Let it send the aimed operation."""
+        self._write(wire.GO)
+
+    async def pause(self, seconds: float) -> asyncio.Task[int]:
+        """Stop it for so long: SIGSTOP, which was sent when this returns, and SIGCONT, when what is returned is done.
+
+        Another process does so: were the coordinator killed meanwhile, the pod would stay stopped for ever.
+        """
+        pausing = await asyncio.create_subprocess_exec(
+            *("/bin/sh", "-c", 'kill -STOP "$1" && echo stopped && sleep "$2"; kill -CONT "$1"'),
+            *("sh", str(self._process.pid), str(seconds)),
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        await _pipe(pausing.stdout).readline()
+        return asyncio.create_task(pausing.wait())
 
     async def end(self) -> None:
         """Let it finish and end; one that does not within 10 seconds is killed."""
@@ -120,11 +136,12 @@ class PodProcess:
         if not line.endswith(b"\n"):
             return  # cut off by the pod's death
         if word == wire.DONE:
-            self._done.append(said)
-            self._listener.hear_done(self.name)
-        elif word == wire.HANDED:
-            self._handed.append(said)
+            self._listener.hear_done(self.name, int(said))
+        elif word == wire.AIMED:
+            order, _, port = said.partition(b" ")
+            self._listener.hear_aimed(self.name, int(order), int(port))
         elif word == wire.READY:
+            self.clock_is_off_by = float(said) - time.time()
             self.ready = True
             self._listener.hear_changed()
         elif word == wire.CANNOT:
@@ -137,40 +154,51 @@ class PodProcess:
             self._last_words = (self._last_words + some)[-4096:]
 
 
+class PodProcesses:
+    """All pods of a race, those included that have ended."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.all: list[PodProcess] = []
+
+    async def start(self, orders: Orders, skew_hours: float | None = None) -> PodProcess:
+        """Start a pod, or the successor of one; it is ready a little later."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            # The pod must be the same code as the coordinator, whatever the current folder holds.
+            "-P",
+            *("-m", "pendingctl.race"),
+            *([] if skew_hours is None else [str(skew_hours)]),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": _search_path()},
+            limit=wire.MAX_LINE_BYTES,
+            # Ctrl-C is for the coordinator alone, which ends its pods in good order.
+            start_new_session=True,
+        )
+        pod = PodProcess(orders, process, self._listener)
+        self.all.append(pod)
+        pod._write(wire.encode_orders(orders))
+        return pod
+
+    async def end(self, late: Container[str]) -> None:
+        """Let all pods end, and kill those that are late."""
+        await asyncio.gather(*(pod.kill() if pod.name in late else pod.end() for pod in self.all))
+
+    async def kill(self) -> None:
+        """Make sure that none is left."""
+        await asyncio.gather(*(pod.kill() for pod in self.all))
+
+
 @asynccontextmanager
-async def running_pods(orders: Sequence[Orders], listener: Listener) -> AsyncIterator[list[PodProcess]]:
-    """Start all pods at once; on leaving, whatever happened, none is left."""
-    pods: list[PodProcess] = []
+async def running_pods(listener: Listener) -> AsyncIterator[PodProcesses]:
+    """Pods as they are started; on leaving, whatever happened, none is left."""
+    pods = PodProcesses(listener)
     try:
-        for each in orders:
-            pods.append(await _start(each, listener))
         yield pods
     finally:
-        await undisturbed(_kill(pods))
-
-
-async def _kill(pods: Sequence[PodProcess]) -> None:
-    await asyncio.gather(*(pod.kill() for pod in pods))
-
-
-async def _start(orders: Orders, listener: Listener) -> PodProcess:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        # The pod must be the same code as the coordinator, whatever the current folder holds.
-        "-P",
-        "-m",
-        "pendingctl.race.pod",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": _search_path()},
-        limit=wire.MAX_LINE_BYTES,
-        # Ctrl-C is for the coordinator alone, which ends its pods in good order.
-        start_new_session=True,
-    )
-    pod = PodProcess(orders.name, process, listener)
-    pod._write(wire.encode_orders(orders))
-    return pod
+        await undisturbed(pods.kill())
 
 
 def _search_path() -> str:

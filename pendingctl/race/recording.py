@@ -1,80 +1,150 @@
-"""A store that notes what became of each claim, while the bridge uses it as any other store."""
+"""What a pod notes of its operations, and where: around the store, while the bridge uses it as any other."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 
 from psycopg_pool import PoolTimeout
 
-from ..errors import DatabaseUnreachable, PendingctlError
-from ..model import Claim, Click, Refusal, RefusalReason
+from ..database import Connection, Pool
+from ..errors import DatabaseUnreachable, PendingctlError, ScopeMismatch
+from ..model import Claim, Click, Refusal
 from ..store import PendingStore
-from .history import Outcome, Told
+from .history import Operation, Outcome, Reason, Told
+from .history_files import HistoryFile, end_record, start_record
+from .plan import PlannedOperation
 
-_REFUSALS = {
-    RefusalReason.ALREADY_ANSWERED: Outcome.ALREADY_ANSWERED,
-    RefusalReason.NOT_YOURS: Outcome.NOT_YOURS,
-    RefusalReason.UNKNOWN_OR_EXPIRED: Outcome.UNKNOWN_OR_EXPIRED,
-}
+_NOTHING = Told()
 
 
 @dataclass(slots=True)
 class Note:
-    """What is known of one claim; `ended` is set with the last of it."""
+    """One operation in the making. `aim` is called once, with the connection, right before the statement is sent."""
 
-    started_ns: int | None = None
+    planned: PlannedOperation
+    aim: Callable[[Connection], Awaitable[None]] | None = None
+    number: int | None = None
+    started_ns: int = 0
     ended_ns: int | None = None
-    outcome: Outcome = Outcome.CANNOT_SERVE
-    told: Told = field(default_factory=Told)
+    outcome: Outcome = Outcome.UNKNOWN
+    told: Told = _NOTHING
+    backend_pid: int | None = None
     detail: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 # The bridge claims in a task of its own, which inherits the context of the click that caused it.
-noting: ContextVar[Note] = ContextVar("noting")
+noting: ContextVar[Note | None] = ContextVar("noting", default=None)
+
+
+class Recorder:
+    """Writes a pod's operations to its history file: each before it is sent and again when it has ended."""
+
+    def __init__(self, pod: str, file: HistoryFile) -> None:
+        self._pod = pod
+        self._file = file
+        self._numbers = count()
+
+    def begin(self, note: Note) -> None:
+        """Write that the operation begins now."""
+        note.number = next(self._numbers)
+        note.started_ns = time.monotonic_ns()
+        self._file.append(start_record(note.number, note.planned, note.started_ns))
+
+    def end(self, note: Note, outcome: Outcome, told: Told = _NOTHING, detail: str = "") -> None:
+        """Note how the operation ended; it is written by `write`, when the reply is known as well."""
+        note.ended_ns = time.monotonic_ns()
+        note.outcome, note.told, note.detail = outcome, told, detail
+        note.ended.set()
+
+    def write(self, note: Note, reply: str | None = None) -> None:
+        """Write how the operation ended."""
+        assert note.number is not None
+        operation = Operation(
+            self._pod,
+            note.number,
+            note.planned,
+            note.started_ns,
+            note.ended_ns,
+            note.outcome,
+            note.told,
+            reply,
+            note.backend_pid,
+            note.detail,
+        )
+        self._file.append(end_record(operation))
 
 
 class RecordingStore(PendingStore):
-    """Claims through another store and writes what happened into the note of the click's context."""
+    """Claims through another store and notes what happened in the click's context."""
 
-    def __init__(self, inner: PendingStore) -> None:
+    def __init__(self, inner: PendingStore, recorder: Recorder) -> None:
         super().__init__(inner._source)
         self._inner = inner
+        self._recorder = recorder
 
     async def claim(self, click: Click) -> Claim | Refusal:
         """Claim as the other store does, its errors included."""
         note = noting.get()
-        note.outcome = Outcome.UNKNOWN
-        note.started_ns = time.monotonic_ns()
+        assert note is not None
+        self._recorder.begin(note)
         try:
             result = await self._inner.claim(click)
         except PendingctlError as error:
-            note.outcome, note.detail = outcome_of_error(error), str(error)
+            self._recorder.end(note, outcome_of_error(error)[0], detail=str(error))
             raise
         except BaseException as error:
-            note.detail = type(error).__name__
+            self._recorder.end(note, Outcome.UNKNOWN, detail=type(error).__name__)
             raise
-        else:
-            note.outcome, note.told = outcome_of(result)
-            return result
-        finally:
-            note.ended_ns = time.monotonic_ns()
-            note.ended.set()
+        self._recorder.end(note, *outcome_of(result))
+        return result
+
+
+class RecordingSource:
+    """A pool that notes which backend serves an operation, and lets a fault be aimed at it."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection of the pool."""
+        async with self._pool.connection() as connection:
+            note = noting.get()
+            if note is not None:
+                note.backend_pid = connection.info.backend_pid
+            if note is None or note.aim is None:
+                yield connection
+                return
+            aim, note.aim = note.aim, None
+            # To prepare a statement is a round trip of its own, and would be what the fault strikes.
+            threshold, connection.prepare_threshold = connection.prepare_threshold, None
+            try:
+                await aim(connection)
+                yield connection
+            finally:
+                connection.prepare_threshold = threshold
 
 
 def outcome_of(result: Claim | Refusal) -> tuple[Outcome, Told]:
     """Return how a claim ended and what was told."""
     if isinstance(result, Claim):
-        outcome = Outcome.REPEATED if result.repeated else Outcome.WON
-        return outcome, Told(claimed_at=result.claimed_at, payload=result.payload)
-    return _REFUSALS[result.reason], Told(result.answered_by, result.answer, result.claimed_at)
+        outcome = Outcome.REPEATED if result.repeated else Outcome.OK
+        return outcome, Told(at=result.claimed_at, payload=result.payload, ask_number=result.ask_number)
+    reason = Reason(result.reason.value)
+    return Outcome.REFUSED, Told(reason, result.answered_by, result.answer, result.claimed_at)
 
 
-def outcome_of_error(error: PendingctlError) -> Outcome:
-    """Return whether a claim that raised was surely not applied: a connection that was lost may have committed."""
+def outcome_of_error(error: PendingctlError) -> tuple[Outcome, Reason | None]:
+    """Return whether an operation that raised was surely not applied: a connection that was lost may have committed."""
+    if isinstance(error, ScopeMismatch):
+        return Outcome.REFUSED, Reason.OTHER_SCOPE
     if isinstance(error, DatabaseUnreachable) and not isinstance(error.__cause__, PoolTimeout):
-        return Outcome.UNKNOWN
-    return Outcome.FAILED
+        return Outcome.UNKNOWN, None
+    return Outcome.FAILED, None

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from ..database import Connection, SingleConnection, translated_errors
+from ..database import Connection, ConnectionSource, SingleConnection, translated_errors
 from ..errors import InvalidInput
 from ..model import Scope
 from ..store import PendingStore
 from .history import Asked, Row
-from .plan import Names, PlannedQuestion, RaceSettings, plan_bystanders
+from .plan import PAST, Names, PlannedQuestion, RaceSettings, plan_bystanders
+from .schedule import FaultKind
 
 APPLICATION = "pendingctl simulate-race"
 
@@ -36,35 +38,44 @@ _LEFT = """
 """
 
 
-@dataclass(frozen=True, slots=True)
+_MOVE_INTO_THE_PAST = """
+    update pending_interactions
+    set created_at = created_at - %(past)s::interval
+    where id = %(id)s
+"""
+
+# Younger than what a sweeper takes, and older than any row that is not a race's.
+_ANOTHER_SWEEPER = """
+    select organization_id
+    from pending_interactions
+    where created_at < now() - %(past)s::interval and id <> all (%(own)s)
+    limit 1
+"""
+
+
+@dataclass(slots=True)
 class Arrangement:
-    """What a run stores, and what it must remove: its questions, and the organizations that are its own."""
+    """What a run has stored by now, and what it must remove: its rows, and the organizations that are its own."""
 
     names: Names
-    questions: tuple[PlannedQuestion, ...]
-    bystanders: tuple[PlannedQuestion, ...]
     own_organizations: tuple[str, ...]
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of all its rows."""
-        return [planned.question.id for planned in (*self.questions, *self.bystanders)]
+    ids: list[str]
 
 
-def arrange(settings: RaceSettings, names: Names, questions: Sequence[PlannedQuestion]) -> Arrangement:
-    """Return what a run of these questions is going to store."""
+def arrange(settings: RaceSettings, names: Names) -> Arrangement:
+    """Return the arrangement of a run that has stored nothing yet."""
     own = [names.foreign_organization_id]
     if settings.organization_id is None:
         own.append(names.organization_id)
-    return Arrangement(names, tuple(questions), tuple(plan_bystanders(settings, names)), tuple(own))
+    return Arrangement(names, tuple(own), [])
 
 
-async def store_questions(connection: Connection, arrangement: Arrangement) -> list[Asked]:
-    """Create the run's organizations and store its questions; return them as stored.
+async def store_organizations(connection: Connection, settings: RaceSettings, arrangement: Arrangement) -> list[Asked]:
+    """Create the run's organizations, and return the bystanders that were stored in the foreign one.
 
-    Raises InvalidInput when organizations cannot be created here, NotFound when the given one does not exist.
-    Where an application's own table keeps the foreign organization from being created, wrong clicks name one
-    that does not exist, and there are no bystanders.
+    Raises InvalidInput when organizations cannot be created here, or when another race sweeps this database. Where an
+    application's own table keeps the foreign organization from being created, wrong clicks name one that does not
+    exist, and there are no bystanders.
     """
     store = PendingStore(SingleConnection(connection))
     names = arrangement.names
@@ -73,20 +84,46 @@ async def store_questions(connection: Connection, arrangement: Arrangement) -> l
             await store.create_organization(names.organization_id)
         except InvalidInput as error:
             raise InvalidInput(f"{error}, and race in it with --org") from error
-    stored = await _store(store, arrangement.questions)
     try:
         await store.create_organization(names.foreign_organization_id)
     except InvalidInput:
-        return stored
-    return stored + await _store(store, arrangement.bystanders)
+        bystanders = []
+    else:
+        bystanders = await store_questions(connection, arrangement, plan_bystanders(settings, names))
+    if FaultKind.SWEEP in settings.faults:
+        await _be_the_only_sweeper(connection, bystanders)
+    return bystanders
 
 
-async def _store(store: PendingStore, questions: Sequence[PlannedQuestion]) -> list[Asked]:
+async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[Asked]) -> None:
+    """Two races that sweep would take each other's rows. A bystander that is half as old as they tells of this one."""
+    with translated_errors():
+        for bystander in bystanders[:1]:
+            await connection.execute(_MOVE_INTO_THE_PAST, {"id": bystander.id, "past": PAST * 0.75})
+        own = [bystander.id for bystander in bystanders]
+        found = await (await connection.execute(_ANOTHER_SWEEPER, {"past": PAST * 0.5, "own": own})).fetchone()
+    if found is not None:
+        raise InvalidInput(
+            f"another race sweeps this database, that of organization {found[0]!r}; wait until it has ended, "
+            "or delete that organization if it was killed"
+        )
+
+
+async def store_questions(
+    connection: Connection,
+    arrangement: Arrangement,
+    questions: Sequence[PlannedQuestion],
+    extra: Sequence[PlannedQuestion] = (),
+) -> list[Asked]:
+    """Store questions and return them with the extra ones, which the pods store. Raises as `put_many` does."""
+    store = PendingStore(SingleConnection(connection))
     asked = [
-        Asked(each.question.id, each.question.scope, each.question.payload(), each.question.conversation_id)
-        for each in questions
+        Asked(each.id, each.scope, each.payload(), each.conversation_id, planned.is_extra)
+        for planned in (*questions, *extra)
+        for each in (planned.question,)
     ]
-    await store.put_many((each.id, each.scope, each.payload) for each in asked)
+    arrangement.ids += [each.id for each in asked]
+    await store.put_many((each.id, each.scope, each.payload) for each in asked if not each.is_extra)
     return asked
 
 
@@ -116,3 +153,19 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
             _LEFT, {"ids": arrangement.ids, "organizations": list(arrangement.own_organizations)}
         )
         return [str(row[0]) for row in await cursor.fetchall()]
+
+
+async def move_into_the_past(connection: Connection, id: str) -> None:
+    """Make a row so old that a sweep with the race's maximum age may take it, and nobody else's rows."""
+    with translated_errors():
+        await connection.execute(_MOVE_INTO_THE_PAST, {"id": id, "past": PAST})
+
+
+async def server_time(source: ConnectionSource) -> datetime:
+    """Return what the server's clock says now."""
+    with translated_errors():
+        async with source.connection() as connection:
+            row = await (await connection.execute("select clock_timestamp()")).fetchone()
+    assert row is not None
+    now: datetime = row[0]
+    return now

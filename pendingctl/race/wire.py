@@ -1,7 +1,8 @@
 """What the coordinator and its pods say to each other, one line at a time, over the pods' stdin and stdout.
 
-The coordinator's first line is the orders, and each further one the number of a question to fire at now. The
-end of its lines ends the pod, however the coordinator ended. A pod's line is a word and, after a space, JSON.
+The coordinator's first line is the orders; each further one is something to fire, or the word that an aimed operation
+may go on. The end of its lines ends the pod, however the coordinator ended. A pod's line is a word and, after a space,
+what belongs to it. What the pod did is not said here: it stands in its history file.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from .history import HandOver, Operation, decode_operation, encode_operation
 from .plan import Names, RaceSettings
+from .schedule import FaultKind
 
-# The pod has its connections and waits for questions / could not start, and why.
+# The pod has its connections and waits, its wall clock follows / could not start, and why.
 READY = b"ready"
 CANNOT = b"cannot"
-# All clicks at one question have ended / an answer was handed over / everything has been told.
+# All that an order told to fire has ended / an operation is about to be sent from a port / the pod ends in good order.
 DONE = b"done"
-HANDED = b"handed"
+AIMED = b"aimed"
 ENDED = b"ended"
 
-# A line carries all clicks of one pod at one question.
-MAX_LINE_BYTES = 64 * 1024 * 1024
+# The coordinator's word that the aimed operation may be sent.
+GO = b"go\n"
+
+# A line of the orders; the others are short.
+MAX_LINE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Orders:
     """What a pod is told at its start. The plan follows from settings and names.
 
     They travel through the pipe because the DSN may hold a password, which an argument or the environment of a
-    process would show to others.
+    process would show to others. `number` is the plan's number of the pod, which a pod's successor takes over.
     """
 
     dsn: str
@@ -38,14 +42,25 @@ class Orders:
     connections: int
     settings: RaceSettings
     names: Names
+    history: str
+    statement_timeout_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionDone:
-    """What one pod did at one question."""
+class Fire:
+    """Fire the pod's operations of one burst of a question: all, `only` one, or all `without` one.
 
-    question: int
-    operations: tuple[Operation, ...]
+    With `aim` the operation waits, right before it is sent, until it is told to go on. With `again` it is fired
+    whoever's it is: its outcome is unknown, and it is asked again.
+    """
+
+    order: int
+    label: str
+    burst: int = 0
+    only: str | None = None
+    without: str | None = None
+    aim: bool = False
+    again: bool = False
 
 
 def encode_orders(orders: Orders) -> bytes:
@@ -56,27 +71,17 @@ def encode_orders(orders: Orders) -> bytes:
 def decode_orders(line: bytes) -> Orders:
     """Return the orders that `encode_orders` wrote."""
     fields = json.loads(line)
-    settings, names = RaceSettings(**fields.pop("settings")), Names(**fields.pop("names"))
-    return Orders(**fields, settings=settings, names=names)
+    settings = fields.pop("settings")
+    faults = tuple(map(FaultKind, settings.pop("faults")))
+    return Orders(**fields | {"settings": RaceSettings(**settings, faults=faults), "names": Names(**fields["names"])})
 
 
-def encode_done(done: QuestionDone) -> bytes:
-    """Return a pod's line about one question."""
-    operations = json.dumps([encode_operation(operation) for operation in done.operations])
-    return b"%s %d %s\n" % (DONE, done.question, operations.encode())
+def encode_fire(fire: Fire) -> bytes:
+    """Return what is to be fired as one line; what says nothing is left out."""
+    return json.dumps({name: value for name, value in asdict(fire).items() if value}).encode() + b"\n"
 
 
-def decode_done(said: bytes) -> QuestionDone:
-    """Return what `encode_done` wrote, its word taken off."""
-    number, _, operations = said.partition(b" ")
-    return QuestionDone(int(number), tuple(decode_operation(record) for record in json.loads(operations)))
-
-
-def encode_hand_over(handed: HandOver) -> bytes:
-    """Return a pod's line about an answer."""
-    return b"%s %s\n" % (HANDED, json.dumps(asdict(handed)).encode())
-
-
-def decode_hand_over(said: bytes) -> HandOver:
-    """Return what `encode_hand_over` wrote, its word taken off."""
-    return HandOver(**json.loads(said))
+def decode_fire(line: bytes) -> Fire:
+    """Return what `encode_fire` wrote."""
+    fields = json.loads(line)
+    return Fire(**{"order": 0, **fields})

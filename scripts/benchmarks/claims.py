@@ -71,7 +71,7 @@ async def _claims_on(
 
         contenders: dict[str, Round] = {"store": by_store, "psycopg": by_psycopg}
         if stage.pgbench is not None:
-            run = _pgbench(stage.pgbench, stage.dsn, connections, size)
+            run = pgbench(stage.pgbench, stage.dsn, connections, size)
             contenders["pgbench"] = lambda: asyncio.to_thread(run, next(slices).start)
         measured = await in_turns(contenders, rounds)
 
@@ -132,8 +132,8 @@ def _claim_of(id: int) -> dict[str, str | None]:
     return {**ASKED, "id": str(id), "ask_number": None, "answer": "yes", "delivery_key": f"press-{id}"}
 
 
-def _pgbench(pgbench: Path, dsn: str, connections: int, size: int) -> Callable[[int], float]:
-    """What claims the rows from an id on with pgbench, each once, and returns its rate."""
+def pgbench(program: Path, dsn: str, connections: int, size: int) -> Callable[[int], float]:
+    """Return what claims so many rows from an id on with pgbench, each once, and returns its rate."""
     # pgbench has no null to send.
     statement = re.sub(r"%\((\w+)\)s", r":\1", statements.CLAIM.replace("%(ask_number)s", "null"))
     script = f"""
@@ -143,7 +143,7 @@ def _pgbench(pgbench: Path, dsn: str, connections: int, size: int) -> Callable[[
     """
     variables = {**ASKED, "answer": "yes", "delivery_key": "press", "turn": -1, "clients": connections}
     command = [
-        *(str(pgbench), "--no-vacuum", "--protocol=prepared", "--file=-", f"--transactions={size // connections}"),
+        *(str(program), "--no-vacuum", "--protocol=prepared", "--file=-", f"--transactions={size // connections}"),
         *(f"--client={connections}", f"--jobs={min(connections, os.cpu_count() or 1)}"),
         *(f"--define={name}={value}" for name, value in variables.items()),
     ]

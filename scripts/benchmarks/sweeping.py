@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
@@ -13,6 +12,7 @@ from pendingctl import PendingStore, open_pool
 from pendingctl.model import JsonObject
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
+from .memory import peak_memory
 from .stage import PAYLOAD, STALE, Stage
 
 _MAX_AGE = timedelta(hours=24)
@@ -28,17 +28,6 @@ _WITH_ID_IN = """
         limit %(batch_size)s
     )
     returning id
-"""
-
-# A process starts out with the peak of the one that it was forked from (Linux, setmax_mm_hiwater_rss), so a small
-# one starts what is measured.
-_PEAK_MEMORY = """
-import os, sys
-silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent)
-_, status, usage = os.wait4(pid, 0)
-print(usage.ru_maxrss)
-sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
@@ -96,14 +85,7 @@ def _peak(stage: Stage, rows: int) -> float:
     doing(f"memory of a sweep of {rows:,} rows")
     stage.fill(rows, STALE)
     sweep = [sys.executable, "-m", "pendingctl", "sweep", "--all", "--yes"]
-    said = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _PEAK_MEMORY, *sweep],
-        env={**os.environ, "PENDINGCTL_DSN": stage.dsn},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
+    peak = peak_memory(sweep, {**os.environ, "PENDINGCTL_DSN": stage.dsn})
     if left := stage.count("true"):
         raise RuntimeError(f"{left:,} stale rows were left")
-    # Bytes on macOS, kilobytes elsewhere (getrusage(2)).
-    return int(said.stdout) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return peak

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from pendingctl.errors import InvalidInput, NotFound
-from pendingctl.race import run
+from pendingctl.race import firing
 from pendingctl.race.plan import RaceSettings
 from pendingctl.race.run import simulate_race
 from tests.processes import processes
@@ -27,7 +27,7 @@ from pendingctl.race.run import simulate_race
 
 async def main():
     settings = RaceSettings(pods=2, questions=3_000, clicks=4, seed=1)
-    await simulate_race(sys.stdin.readline().strip(), settings, on_progress=lambda *_: print("going", flush=True))
+    await simulate_race(sys.stdin.readline().strip(), settings, on_progress=lambda _: print("going", flush=True))
 
 asyncio.run(main())
 """
@@ -42,7 +42,7 @@ def left_behind(connection: psycopg.Connection) -> list[str]:
 
 
 def pods_of(coordinator: int) -> list[int]:
-    return [each.pid for each in processes() if each.parent == coordinator and "race.pod" in each.command]
+    return [each.pid for each in processes() if each.parent == coordinator and "pendingctl.race" in each.command]
 
 
 def is_running(pid: int) -> bool:
@@ -56,8 +56,8 @@ def wait_until_gone(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
-def at_question(number: int, act: Callable[[], None]) -> Callable[[int, int], None]:
-    def on_progress(done: int, _total: int) -> None:
+def at_question(number: int, act: Callable[[], None]) -> Callable[[int], None]:
+    def on_progress(done: int) -> None:
         if done == number:
             act()
 
@@ -65,19 +65,20 @@ def at_question(number: int, act: Callable[[], None]) -> Callable[[int, int], No
 
 
 async def test_a_race_on_the_correct_claim_passes_and_leaves_nothing(dsn: str, connection: psycopg.Connection) -> None:
-    progress: list[tuple[int, int]] = []
+    progress: list[int] = []
 
     result = await simulate_race(
-        dsn, RaceSettings(pods=3, questions=15, clicks=8, seed=1), on_progress=lambda *now: progress.append(now)
+        dsn, RaceSettings(pods=3, questions=15, clicks=8, seed=1), on_progress=progress.append
     )
 
     assert (result.verdict, result.violations, result.reasons) == ("pass", (), ())
     assert (result.questions, result.clicks, result.winners) == (15, 120, 15)
     assert sum(result.outcomes.values()) == 120
     assert sum(pod.wins for pod in result.pods) == result.outcomes["won"] == 15
+    assert {kind for kind, outcomes in result.operations.items() if "ok" in outcomes} == {"put", "claim", "delete"}
     assert {"already_answered", "not_yours", "unknown_or_expired", "repeated"} <= result.outcomes.keys()
     assert [pod.name for pod in result.pods] == ["pod-1", "pod-2", "pod-3"]
-    assert progress[-1] == (15, 15)
+    assert progress[-1] == 15
     assert left_behind(connection) == []
     assert pods_of(os.getpid()) == []
 
@@ -159,11 +160,11 @@ async def test_a_pod_that_hangs_is_ended_and_makes_the_race_inconclusive(
     def stop() -> None:
         os.kill(pods_of(os.getpid())[0], signal.SIGSTOP)
 
-    monkeypatch.setattr(run, "QUESTION_SECONDS", 0.5)
+    monkeypatch.setattr(firing, "QUESTION_SECONDS", 0.5)
     result = await simulate_race(dsn, RaceSettings(2, 500, 8, 1), on_progress=at_question(5, stop))
 
     assert (result.verdict, result.violations) == ("inconclusive", ())
-    assert any("did not report question" in reason for reason in result.reasons)
+    assert any("did not report within" in reason for reason in result.reasons)
     assert left_behind(connection) == []
     assert pods_of(os.getpid()) == []
 
@@ -215,7 +216,7 @@ def test_a_pod_shows_the_connection_string_to_nobody(dsn: str) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(30)
 
-    assert "race.pod" in shown
+    assert "pendingctl.race" in shown
     assert str(database) not in shown
 
 

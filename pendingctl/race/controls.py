@@ -1,0 +1,240 @@
+"""Stores that are known to be wrong, so that the checker can be seen to fail. Nothing but a race reaches them.
+
+Each breaks one law in the way in which such code is usually written, and names the check that must find it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from psycopg.rows import scalar_row
+
+from .. import statements
+from ..database import Connection, ConnectionSource, translated_errors
+from ..model import Claim, Click, JsonObject, PutOutcome, Refusal, RefusalReason, Scope, Stored, encode_payload
+from ..store import BATCH_SIZE, MAX_AGE, IfAnswered, PendingStore
+from .plan import IMPLEMENTATIONS
+
+# Slow code is broken more often: the time in which another pod can come in between.
+_BETWEEN_SECONDS = 0.02
+
+
+class _BrokenClaim(PendingStore):
+    """Claims by a statement of its own; who gets no row is refused by the correct claim, which matches none then."""
+
+    statement: str
+
+    async def claim(self, click: Click) -> Claim | Refusal:
+        """Claim as the broken statement has it."""
+        with translated_errors():
+            async with self._source.connection() as connection:
+                won = await (await connection.execute(self.statement, _parameters(click))).fetchone()
+        return await super().claim(click) if won is None else Claim(click.question_id, *won)
+
+
+class SelectThenUpdate(PendingStore):
+    """Selects the row first and then updates it: between the two, everybody else has selected it as well."""
+
+    async def claim(self, click: Click) -> Claim | Refusal:
+        """Claim in two statements."""
+        asked = _parameters(click)
+        with translated_errors():
+            async with self._source.connection() as connection:
+                seen = await (await connection.execute(_SELECT_UNCLAIMED, asked)).fetchone()
+                if seen is not None:
+                    won = await (await connection.execute(_UPDATE_WITHOUT_LOOKING_AGAIN, asked)).fetchone()
+                    if won is not None:
+                        return Claim(click.question_id, *won)
+        return await super().claim(click)
+
+
+class NoOrganization(_BrokenClaim):
+    """Forgets the tenant in the claim's condition."""
+
+    statement = statements.CLAIM.replace("and organization_id = %(organization_id)s", "")
+
+
+class NoUser(_BrokenClaim):
+    """Forgets the user in the claim's condition."""
+
+    statement = statements.CLAIM.replace("and expected_user_id = %(expected_user_id)s", "")
+
+
+class ClaimThenAuthorize(PendingStore):
+    """Claims the row and only then looks whether the user may: the question is used up by whoever comes first."""
+
+    async def claim(self, click: Click) -> Claim | Refusal:
+        """Claim for anybody, then refuse who is not the expected user."""
+        with translated_errors():
+            async with self._source.connection() as connection:
+                won = await (await connection.execute(_CLAIM_FOR_ANYBODY, _parameters(click))).fetchone()
+        if won is None:
+            return await super().claim(click)
+        expected, *claimed = won
+        if expected != click.user_id:
+            return Refusal(click.question_id, RefusalReason.NOT_YOURS)
+        return Claim(click.question_id, *claimed)
+
+
+class PutTakesOver(PendingStore):
+    """Stores an id again whoever asks: a guessed id moves a question to another tenant."""
+
+    async def put(
+        self,
+        id: str,
+        scope: Scope,
+        payload: JsonObject,
+        *,
+        if_answered: IfAnswered = "reopen",
+        connection: Connection | None = None,
+    ) -> Stored:
+        """Overwrite the row of another scope."""
+        row = {
+            "id": id,
+            "organization_id": scope.organization_id,
+            "connection_id": scope.connection_id,
+            "expected_user_id": scope.expected_user_id,
+            "payload": encode_payload(payload),
+        }
+        async with self._writing(connection) as writing:
+            taken = await (await writing.execute(_TAKE_OVER, row)).fetchone()
+            if taken is not None:
+                return Stored(id, PutOutcome.REFRESHED, *taken)
+            return await super().put(id, scope, payload, if_answered=if_answered, connection=writing)
+
+
+class SweepSelectThenDelete(PendingStore):
+    """Selects the stale rows, and a little later deletes whatever has these ids by then."""
+
+    async def sweep(
+        self, *, max_age: timedelta = MAX_AGE, limit: int | None = 1_000, batch_size: int = BATCH_SIZE
+    ) -> AsyncGenerator[list[str], None]:
+        """Delete the rows that were stale when they were selected."""
+        with translated_errors():
+            async with self._source.connection() as connection:
+                selecting = connection.cursor(row_factory=scalar_row)
+                await selecting.execute(
+                    _SELECT_STALE, {"max_age": max_age, "limit": min(limit or batch_size, batch_size)}
+                )
+                ids: list[str] = await selecting.fetchall()
+                await asyncio.sleep(_BETWEEN_SECONDS)
+                deleting = connection.cursor(row_factory=scalar_row)
+                await deleting.execute("delete from pending_interactions where id = any (%s) returning id", (ids,))
+                yield await deleting.fetchall()
+
+
+class PodClock(PendingStore):
+    """Judges by the pod's own clock which rows are stale."""
+
+    async def sweep(
+        self, *, max_age: timedelta = MAX_AGE, limit: int | None = 1_000, batch_size: int = BATCH_SIZE
+    ) -> AsyncGenerator[list[str], None]:
+        """Delete what is older than the pod believes."""
+        swept = {
+            "older_than": (datetime.now(UTC) - max_age).isoformat(),
+            "batch_size": min(limit or batch_size, batch_size),
+        }
+        with translated_errors():
+            async with self._source.connection() as connection:
+                cursor = connection.cursor(row_factory=scalar_row)
+                await cursor.execute(_SWEEP_BY_THE_PODS_CLOCK, swept)
+                yield await cursor.fetchall()
+
+
+_SELECT_UNCLAIMED = """
+    select 1
+    from pending_interactions
+    where id = %(id)s
+      and organization_id = %(organization_id)s
+      and connection_id = %(connection_id)s
+      and expected_user_id = %(expected_user_id)s
+      and claimed_at is null
+"""
+
+_UPDATE_WITHOUT_LOOKING_AGAIN = """
+    update pending_interactions
+    set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s
+    where id = %(id)s
+    returning ask_number, entry_payload, claimed_at
+"""
+
+_CLAIM_FOR_ANYBODY = """
+    update pending_interactions
+    set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s
+    where id = %(id)s
+      and organization_id = %(organization_id)s
+      and connection_id = %(connection_id)s
+      and claimed_at is null
+    returning expected_user_id, ask_number, entry_payload, claimed_at
+"""
+
+_TAKE_OVER = """
+    update pending_interactions
+    set organization_id = %(organization_id)s, connection_id = %(connection_id)s,
+        expected_user_id = %(expected_user_id)s, entry_payload = %(payload)s::jsonb
+    where id = %(id)s
+      and (organization_id, connection_id, expected_user_id)
+          is distinct from (%(organization_id)s, %(connection_id)s, %(expected_user_id)s)
+    returning ask_number, created_at, xmin::text
+"""
+
+_SELECT_STALE = """
+    select id
+    from pending_interactions
+    where created_at < now() - %(max_age)s::interval
+    order by created_at
+    limit %(limit)s
+"""
+
+_SWEEP_BY_THE_PODS_CLOCK = statements.SWEEP.replace("now() - %(max_age)s::interval", "%(older_than)s::timestamptz")
+
+# The check by which each control must be found.
+EXPECTED_CHECKS: Mapping[str, str] = {
+    "select-then-update": "single_winner",
+    "no-organization": "scope",
+    "no-user": "scope",
+    "claim-then-authorize": "wrong_clicks_cost_nothing",
+    "retry-with-new-key": "loser_was_told_the_truth",
+    "put-takes-over": "scope",
+    "sweep-select-then-delete": "sweep_took_only_stale_rows",
+    "pod-clock": "sweep_took_only_stale_rows",
+}
+
+_STORES: Mapping[str, type[PendingStore]] = {
+    "select-then-update": SelectThenUpdate,
+    "no-organization": NoOrganization,
+    "no-user": NoUser,
+    "claim-then-authorize": ClaimThenAuthorize,
+    "put-takes-over": PutTakesOver,
+    "sweep-select-then-delete": SweepSelectThenDelete,
+    "pod-clock": PodClock,
+}
+
+assert set(EXPECTED_CHECKS) == set(IMPLEMENTATIONS[1:])
+
+
+def store_for(implementation: str, source: ConnectionSource) -> PendingStore:
+    """Return the store of an implementation; `plan.IMPLEMENTATIONS` names them."""
+    return _STORES.get(implementation, PendingStore)(source)
+
+
+def key_to_ask_again_with(implementation: str, delivery_key: str) -> str:
+    """Return the delivery key with which a click is asked again whose outcome is unknown.
+
+    The same one; the control `retry-with-new-key` takes the unknown for a failure and presses anew.
+    """
+    return f"{delivery_key}-again" if implementation == "retry-with-new-key" else delivery_key
+
+
+def _parameters(click: Click) -> dict[str, str | int | None]:
+    return {
+        "id": click.question_id,
+        "organization_id": click.organization_id,
+        "connection_id": click.connection_id,
+        "expected_user_id": click.user_id,
+        "ask_number": click.ask_number,
+        "answer": click.value,
+        "delivery_key": click.delivery_key,
+    }

@@ -1,0 +1,292 @@
+"""The middle of a race: the pods are started, fired and ended, and the faults strike."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Self
+
+from ..database import connect
+from ..errors import DatabaseFailed
+from .faults import STATEMENT_TIMEOUT_MS, Battlefield, OwnServer, strike
+from .firing import Board, RaceBrokenOff, Window
+from .history import Fault, History, Operation, Outcome
+from .history_files import FAULTS, POD, HistoryFile, fault_record, read_pod, write_questions
+from .plan import OperationKind, PlannedQuestion, RaceSettings, plan_question
+from .processes import PodProcess, PodProcesses, running_pods
+from .proxy import Proxy, addresses_of, running_proxy, through_the_proxy
+from .rows import APPLICATION, Arrangement, store_organizations, store_questions
+from .schedule import (
+    LASTING,
+    NEED_AN_OWN_SERVER,
+    STRUCK_IN_THE_PROXY,
+    FaultKind,
+    PlannedFault,
+    schedule_faults,
+    skew_hours,
+)
+from .wire import Orders
+
+READY_SECONDS = 40.0
+# A pod that waits until the coordinator has heard of each question idles; with more at once they wait for each other.
+QUESTIONS_AT_ONCE = 8
+# How many questions are fired at while a server is away.
+WHILE_AWAY = 8
+# With a duration nobody knows how many questions are needed; so many are stored at a time.
+STORED_AT_ONCE = 500
+
+CONNECTIONS_OF_A_POD = 4
+# A stock server takes 100, and others want some too.
+MAX_CONNECTIONS = 64
+# A clock that is off by less might be a slow start.
+LEAST_SKEW_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What the coordinator knows of a race that was fired; what the pods did stands in their files."""
+
+    history: History
+    seconds: float
+
+
+async def race(
+    dsn: str,
+    settings: RaceSettings,
+    arrangement: Arrangement,
+    directory: Path,
+    server: OwnServer | None,
+    on_progress: Callable[[int], None] | None,
+) -> Fired:
+    """Store the questions, fire at all of them, and end the pods.
+
+    Raises as `run.simulate_race` does; what is stored by then is in the arrangement.
+    """
+    board = Board()
+    async with await connect(dsn, application=APPLICATION) as connection:
+        write_questions(directory, await store_organizations(connection, settings, arrangement))
+    async with _proxy(dsn, settings) as (proxy, pods_dsn), running_pods(board) as pods:
+
+        async def succeed(killed: PodProcess) -> PodProcess:
+            return await coordinator.succeed(killed)
+
+        field = Battlefield(dsn, board, succeed, proxy, server)
+        coordinator = _Coordinator(settings, arrangement, directory, pods, pods_dsn, field)
+        return await coordinator.race(on_progress)
+
+
+@asynccontextmanager
+async def _proxy(dsn: str, settings: RaceSettings) -> AsyncIterator[tuple[Proxy | None, str]]:
+    if STRUCK_IN_THE_PROXY.isdisjoint(settings.faults):
+        yield None, dsn
+        return
+    async with await connect(dsn, application=APPLICATION) as connection:
+        addresses = addresses_of(dsn, connection)
+        async with running_proxy(addresses) as proxy:
+            yield proxy, through_the_proxy(dsn, connection, addresses, proxy.ports)
+
+
+class _Coordinator:
+    """The race's state between its start and its end."""
+
+    def __init__(
+        self,
+        settings: RaceSettings,
+        arrangement: Arrangement,
+        directory: Path,
+        pods: PodProcesses,
+        pods_dsn: str,
+        field: Battlefield,
+    ) -> None:
+        self._settings = settings
+        self._arrangement = arrangement
+        self._directory = directory
+        self._pods = pods
+        self._pods_dsn = pods_dsn
+        self._field = field
+        self._board = field.board
+        self._names = (f"pod-{number}" for number in count(1))
+        self._kinds: set[OperationKind] = set()
+        self._plan: dict[str, PlannedQuestion] = {}
+        self._stored = 0
+
+    async def race(self, on_progress: Callable[[int], None] | None) -> Fired:
+        settings = self._settings
+        schedule = schedule_faults(settings.faults, settings.seed)
+        await self._store_more(0)
+        pods = [await self.start_pod(number) for number in range(settings.pods)]
+        reasons, late, seconds = await self._not_ready(pods), set[str](), 0.0
+        if not reasons and all(pod.ready for pod in pods):
+            began = time.monotonic()
+            with _HistoryOfFaults(self._directory) as faults:
+                lasting = [faults.begin(planned) for planned in schedule if planned.kind in LASTING]
+                try:
+                    sudden = [planned for planned in schedule if planned.kind not in LASTING]
+                    await self._fire_all(sudden, faults, began, on_progress)
+                except RaceBrokenOff as broken:
+                    reasons.append(str(broken))
+                    late.update(broken.late)
+                seconds = time.monotonic() - began
+                await self._pods.end(late)
+                for fault in lasting:
+                    faults.end(self._judge_lasting(fault))
+        await self._pods.end(late)
+        if refused := next((pod for pod in self._pods.all if pod.refusal is not None), None):
+            raise DatabaseFailed(f"{refused.name} could not start: {refused.refusal}")
+        present = self._board.pods.values()
+        reasons += [pod.last_words() for pod in present if not pod.ended and pod.name not in late]
+        ended = frozenset(pod.name for pod in self._pods.all if pod.ended)
+        history = History((), (), (), (), frozenset(self._kinds), ended_pods=ended, reasons=tuple(reasons))
+        return Fired(history, round(seconds, 3))
+
+    async def start_pod(self, number: int) -> PodProcess:
+        """Start a pod, or the successor of one that was killed: another identity in the same place of the plan."""
+        settings = self._settings
+        orders = Orders(
+            self._pods_dsn,
+            next(self._names),
+            number,
+            min(CONNECTIONS_OF_A_POD, max(1, MAX_CONNECTIONS // settings.pods)),
+            settings,
+            self._arrangement.names,
+            str(self._directory),
+            STATEMENT_TIMEOUT_MS if FaultKind.PAUSE in settings.faults else None,
+        )
+        hours = skew_hours(number, settings.seed) if FaultKind.SKEW in settings.faults else None
+        pod = self._board.pods[number] = await self._pods.start(orders, hours)
+        return pod
+
+    async def succeed(self, killed: PodProcess) -> PodProcess:
+        """Return the successor of a killed pod when it is ready. Raises RaceBrokenOff."""
+        successor = await self.start_pod(killed.number)
+        if reasons := await self._not_ready([successor]):
+            raise RaceBrokenOff("; ".join(reasons))
+        return successor
+
+    async def _not_ready(self, pods: list[PodProcess]) -> list[str]:
+        """Wait for pods, and return which were late; one that is gone says itself why."""
+        await self._board.until(lambda: all(pod.ready for pod in pods) or any(pod.gone for pod in pods), READY_SECONDS)
+        return [f"{pod.name} was not ready within {READY_SECONDS:g} s" for pod in pods if not (pod.ready or pod.gone)]
+
+    async def _fire_all(
+        self,
+        sudden: list[PlannedFault],
+        faults: _HistoryOfFaults,
+        began: float,
+        on_progress: Callable[[int], None] | None,
+    ) -> None:
+        """Fire at one question after the other, several at once, and let the faults strike. Raises RaceBrokenOff."""
+        settings = self._settings
+        numbers = count()
+        async with Window(self._board, QUESTIONS_AT_ONCE) as window:
+            for number in numbers:
+                elapsed = time.monotonic() - began
+                if not self._goes_on(number, elapsed, sudden):
+                    return
+                await self._store_more(number)
+                question = self._planned(f"q{number}")
+                if number % settings.extra_every == 0:
+                    await window.fire(self._planned(f"x{number // settings.extra_every}"))
+                if sudden and self._is_due(sudden, number, elapsed):
+                    planned = sudden.pop(0)
+                    await window.drain()
+                    # A server that goes away goes while much is under way, as far as the race still goes on.
+                    away = range(WHILE_AWAY if planned.kind in NEED_AN_OWN_SERVER else 0)
+                    more = [next(numbers) for _ in away if self._has_room(number + len(away) + len(sudden))]
+                    faults.begin(planned)
+                    await self._store_more(max([number, *more]))
+                    faults.end(
+                        await strike(self._field, planned, question, [self._planned(f"q{each}") for each in more])
+                    )
+                else:
+                    await window.fire(question)
+                if on_progress is not None:
+                    on_progress(number + 1)
+
+    def _goes_on(self, number: int, elapsed: float, sudden: list[PlannedFault]) -> bool:
+        duration = self._settings.duration_seconds
+        return self._has_room(number) and (duration is None or elapsed < duration or bool(sudden))
+
+    def _has_room(self, number: int) -> bool:
+        return number < self._settings.questions
+
+    def _is_due(self, sudden: list[PlannedFault], number: int, elapsed: float) -> bool:
+        """Whether the next fault's position is reached, or no question more than the faults need is left."""
+        settings = self._settings
+        if settings.duration_seconds is not None:
+            return elapsed >= sudden[0].position * settings.duration_seconds
+        return number >= sudden[0].position * settings.questions or settings.questions - number <= len(sudden)
+
+    async def _store_more(self, number: int) -> None:
+        """Store the questions up to this one and some more; the extra ones between them are stored by the pods."""
+        settings = self._settings
+        if number < self._stored:
+            return
+        every = settings.extra_every
+        stored_at_once = STORED_AT_ONCE if settings.duration_seconds is not None else settings.questions
+        numbers = range(self._stored, min(self._stored + stored_at_once, settings.questions))
+        self._stored = numbers.stop
+        counted = [self._planned(f"q{each}") for each in numbers]
+        extra = [self._planned(f"x{each // every}") for each in numbers if each % every == 0]
+        async with await connect(self._field.dsn, application=APPLICATION) as connection:
+            asked = await store_questions(connection, self._arrangement, counted, extra)
+        write_questions(self._directory, asked)
+
+    def _planned(self, label: str) -> PlannedQuestion:
+        """Plan a question when it is stored, and forget it when it is fired at."""
+        if (question := self._plan.pop(label, None)) is None:
+            question = self._plan[label] = plan_question(self._settings, self._arrangement.names, label)
+            self._kinds.update(operation.kind for operation in question.operations)
+        return question
+
+    def _judge_lasting(self, fault: Fault) -> Fault:
+        """Whether a fault that lasted from the first click to the last one was there."""
+        if fault.kind is FaultKind.SKEW:
+            right = [pod.name for pod in self._pods.all if abs(pod.clock_is_off_by) < LEAST_SKEW_SECONDS]
+            detail = f"the clock of {', '.join(right)} was right" if right else ""
+        else:
+            operations = [
+                each for path in self._directory.glob(POD) for each in read_pod(path)[0] if each.ended_ns is not None
+            ]
+            detail = "" if _raced_with_a_sweep(operations) else "no sweep took a row while something was done to it"
+        return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)
+
+
+class _HistoryOfFaults:
+    """Writes each fault when it begins and again when it has ended, so that one that was broken off is there."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = HistoryFile(directory / FAULTS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def begin(self, planned: PlannedFault) -> Fault:
+        fault = Fault(planned.number, planned.kind, planned.moment, time.monotonic_ns())
+        self._file.append(fault_record(fault))
+        return fault
+
+    def end(self, fault: Fault) -> None:
+        self._file.append(fault_record(fault))
+
+
+def _raced_with_a_sweep(operations: list[Operation]) -> bool:
+    by_question: defaultdict[str, list[Operation]] = defaultdict(list)
+    for operation in operations:
+        if operation.kind is not OperationKind.SWEEP:
+            by_question[operation.planned.question_id].append(operation)
+    return any(
+        other.started_ns < (sweep.ended_ns or 0) and sweep.started_ns < (other.ended_ns or 0)
+        for sweep in operations
+        if sweep.kind is OperationKind.SWEEP and sweep.outcome is Outcome.OK
+        for id in sweep.told.ids
+        for other in by_question[id]
+    )

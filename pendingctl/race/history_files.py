@@ -1,0 +1,273 @@
+"""A history on disk: a folder with a file for each process, JSON lines, written as things happen.
+
+A pod writes an operation before it is sent and again when it has ended, each with one append, so that what a pod that
+is killed had begun is known. `check-history` judges the folder alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ..errors import InvalidInput
+from ..model import Scope
+from .history import Asked, Fault, HandOver, History, Operation, Outcome, Reason, Row, Told
+from .plan import OperationKind, PlannedOperation, RaceSettings, Wrong
+from .schedule import FaultKind, Moment
+
+# Grows when the shape changes: a history of another version is refused rather than misread.
+VERSION = 1
+
+RACE, QUESTIONS, ROWS, FAULTS, END = "race.json", "questions.jsonl", "rows.jsonl", "faults.jsonl", "end.json"
+POD = "pod-*.jsonl"
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class HistoryFile:
+    """A file that one process appends to."""
+
+    def __init__(self, path: Path) -> None:
+        # One write a line and nothing buffered: the kernel has it, even when the process is killed right after.
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Write one record."""
+        os.write(self._file, _encode(record).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def make_directory(directory: Path) -> None:
+    """Make the folder for a history. Raises InvalidInput when it holds something already or cannot be made."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise InvalidInput(f"{directory} is not empty; name a new folder for the history")
+    except OSError as error:
+        raise InvalidInput(f"{directory} cannot be used for the history: {error.strerror}") from error
+
+
+def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dict[str, Any]:
+    """What is written before an operation is sent, the pod's own number of it first."""
+    return {
+        "event": "start",
+        "number": number,
+        "started_ns": started_ns,
+        "name": planned.name,
+        "pod": planned.pod,
+        "kind": planned.kind,
+        "question_id": planned.question_id,
+        "organization_id": planned.scope.organization_id,
+        "connection_id": planned.scope.connection_id,
+        "user_id": planned.scope.expected_user_id,
+        "wrong": planned.wrong,
+        "delivery_key": planned.delivery_key,
+        "value": planned.value,
+        "ask_number": planned.ask_number,
+        "reopens": planned.reopens,
+        "limit": planned.limit,
+    }
+
+
+def end_record(operation: Operation) -> dict[str, Any]:
+    """What is written when an operation has ended; what nobody was told is left out."""
+    told = operation.told
+    record = {
+        "event": "end",
+        "number": operation.number,
+        "ended_ns": operation.ended_ns,
+        "outcome": operation.outcome,
+        "reason": told.reason,
+        "answered_by": told.answered_by,
+        "answer": told.answer,
+        "at": None if told.at is None else told.at.isoformat(),
+        "payload": told.payload,
+        "told_ask_number": told.ask_number,
+        "put": told.put,
+        "ids": told.ids or None,
+        "reply": operation.reply,
+        "backend_pid": operation.backend_pid,
+        "detail": operation.detail or None,
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def hand_over_record(handed: HandOver) -> dict[str, Any]:
+    """What is written when an answer was handed over."""
+    return {"event": "handed over", **asdict(handed)}
+
+
+def fault_record(fault: Fault) -> dict[str, Any]:
+    """What is written when a fault begins, and again when it has ended."""
+    return asdict(fault)
+
+
+def write_race(directory: Path, settings: RaceSettings) -> None:
+    """Write what the race is, before it begins."""
+    _write(directory / RACE, {"version": VERSION, "settings": asdict(settings)})
+
+
+def write_questions(directory: Path, asked: list[Asked]) -> None:
+    """Write the questions that are asked, or more of them."""
+    with (directory / QUESTIONS).open("a", encoding="utf-8") as file:
+        for each in asked:
+            file.write(json.dumps(asdict(each), ensure_ascii=False) + "\n")
+
+
+def write_end(directory: Path, history: History, seconds: float) -> None:
+    """Write what the coordinator knows at the end; a history without it is one of a race that was broken off."""
+    with (directory / ROWS).open("w", encoding="utf-8") as file:
+        for row in history.rows:
+            record = asdict(row) | {"claimed_at": None if row.claimed_at is None else row.claimed_at.isoformat()}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    _write(
+        directory / END,
+        {
+            "planned_kinds": sorted(history.planned_kinds),
+            "stale_after_seconds": history.stale_after.total_seconds(),
+            "ended_pods": sorted(history.ended_pods),
+            "left_behind": history.left_behind,
+            "reasons": history.reasons,
+            "seconds": seconds,
+        },
+    )
+
+
+def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
+    """Return a race's settings, its history and for how many seconds it was fired.
+
+    A last line that was cut off by its writer's death is passed over. Raises InvalidInput for a folder that is not a
+    history, or one of another version.
+    """
+    try:
+        race = json.loads((directory / RACE).read_text())
+        if race["version"] != VERSION:
+            raise InvalidInput(
+                f"{directory} is a history of version {race['version']}, and this reads version {VERSION}; "
+                "check it with the pendingctl that wrote it"
+            )
+        fields = race["settings"]
+        faults = tuple(FaultKind(each) for each in fields.pop("faults"))
+        settings = RaceSettings(**fields, faults=faults)
+        return settings, *_read(directory)
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{directory} is not the history of a race: there is no {error.filename}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"the history in {directory} cannot be read: {error}") from error
+
+
+def read_pod(path: Path) -> tuple[list[Operation], list[HandOver]]:
+    """Return what one pod did; operations that never ended are unknown."""
+    begun: dict[int, Operation] = {}
+    handed: list[HandOver] = []
+    for record in _lines(path):
+        match record.pop("event"):
+            case "start":
+                begun[record["number"]] = _started(path.stem, record)
+            case "end":
+                begun[record["number"]] = _ended(begun[record["number"]], record)
+            case _:
+                handed.append(HandOver(**record))
+    return list(begun.values()), handed
+
+
+def _read(directory: Path) -> tuple[History, float]:
+    asked = tuple(Asked(**record | {"scope": Scope(**record["scope"])}) for record in _lines(directory / QUESTIONS))
+    pods = [read_pod(path) for path in sorted(directory.glob(POD))]
+    faults: dict[int, Fault] = {}
+    for record in _lines(directory / FAULTS):
+        moment = record["moment"]
+        faults[record["number"]] = Fault(
+            **record | {"kind": FaultKind(record["kind"]), "moment": None if moment is None else Moment(moment)}
+        )
+    history = History(
+        asked,
+        tuple(operation for operations, _ in pods for operation in operations),
+        tuple(handed for _, hand_overs in pods for handed in hand_overs),
+        (),
+        faults=tuple(faults.values()),
+    )
+    if not (directory / END).is_file():
+        raise InvalidInput(f"the race of {directory} was broken off: what was left at its end is not known")
+    end = json.loads((directory / END).read_text())
+    return (
+        replace(
+            history,
+            rows=tuple(_row(record) for record in _lines(directory / ROWS)),
+            planned_kinds=frozenset(map(OperationKind, end["planned_kinds"])),
+            stale_after=timedelta(seconds=end["stale_after_seconds"]),
+            ended_pods=frozenset(end["ended_pods"]),
+            left_behind=tuple(end["left_behind"]),
+            reasons=tuple(end["reasons"]),
+        ),
+        float(end["seconds"]),
+    )
+
+
+def _started(pod: str, record: dict[str, Any]) -> Operation:
+    planned = PlannedOperation(
+        record["name"],
+        record["pod"],
+        OperationKind(record["kind"]),
+        record["question_id"],
+        Scope(record["organization_id"], record["connection_id"], record["user_id"]),
+        None if record["wrong"] is None else Wrong(record["wrong"]),
+        record["delivery_key"],
+        record["value"],
+        record["ask_number"],
+        record["reopens"],
+        record["limit"],
+    )
+    return Operation(pod, record["number"], planned, record["started_ns"], detail="its end was never seen")
+
+
+def _ended(operation: Operation, record: dict[str, Any]) -> Operation:
+    reason = record.get("reason")
+    return replace(
+        operation,
+        ended_ns=record["ended_ns"],
+        outcome=Outcome(record["outcome"]),
+        told=Told(
+            None if reason is None else Reason(reason),
+            record.get("answered_by"),
+            record.get("answer"),
+            _time(record.get("at")),
+            record.get("payload"),
+            record.get("told_ask_number"),
+            record.get("put"),
+            tuple(record.get("ids", ())),
+        ),
+        reply=record.get("reply"),
+        backend_pid=record.get("backend_pid"),
+        detail=record.get("detail", ""),
+    )
+
+
+def _row(record: dict[str, Any]) -> Row:
+    return Row(**record | {"scope": Scope(**record["scope"]), "claimed_at": _time(record["claimed_at"])})
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,338 @@
+"""The laws of a race, one function each, named as the report names it; each yields what it found wrong, in words.
+
+Pure. Questions are independent of each other, so most laws look at the story of one question at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import combinations
+
+from .history import DECIDED, WON, Asked, HandOver, History, Operation, Outcome, Reason, Row
+from .linearization import linearize
+from .plan import OperationKind
+
+# What the person may be told for each outcome. A claim that outlasts the platform's patience goes on after the
+# person was asked to try again, which is true whatever comes of it.
+_TRY_AGAIN = "cannot_serve"
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that happened to one question, operations in the order of their start. `row` is None when it is gone.
+
+    `sweeps` are those that took its row, or whose outcome is unknown.
+    """
+
+    asked: Asked
+    operations: tuple[Operation, ...] = ()
+    sweeps: tuple[Operation, ...] = ()
+    hand_overs: tuple[HandOver, ...] = ()
+    row: Row | None = None
+    stale_after: timedelta = timedelta()
+    ended_pods: frozenset[str] = frozenset()
+
+    @cached_property
+    def claims(self) -> list[Operation]:
+        """The clicks."""
+        return [operation for operation in self.operations if operation.kind is OperationKind.CLAIM]
+
+    @cached_property
+    def rightful(self) -> list[Operation]:
+        """The clicks that may win."""
+        return [operation for operation in self.claims if self.is_rightful(operation)]
+
+    @cached_property
+    def winners(self) -> list[Operation]:
+        """The clicks that were told that they won, and not that they had won before."""
+        return [operation for operation in self.claims if operation.outcome is Outcome.OK]
+
+    def is_rightful(self, operation: Operation) -> bool:
+        """Whether the operation's own scope is the question's, whatever the plan called it."""
+        return operation.planned.scope == self.asked.scope
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the question is asked once and its row stays."""
+        return not self.asked.is_extra
+
+    @property
+    def everything(self) -> list[Operation]:
+        """Operations and sweeps in the order of their start."""
+        return sorted((*self.operations, *self.sweeps), key=lambda each: each.started_ns)
+
+
+def single_winner(story: Story) -> Iterator[str]:
+    """Of all clicks on a question that is asked once, one wins; only the very same press may be told so again."""
+    if not story.is_counted:
+        return
+    winners = story.winners
+    if len(winners) > 1:
+        yield f"{len(winners)} clicks were told that they won: {_names(winners)}"
+    presses = {operation.press for operation in story.claims if operation.outcome in WON}
+    if len(winners) <= 1 and len(presses) > 1:
+        keys = ", ".join(sorted(str(key) for key, _ in presses))
+        yield f"{len(presses)} different presses were told that they won: {keys}"
+
+
+def winner_is_real(story: Story) -> Iterator[str]:
+    """The stored winner is a click that was fired, and who was told that it won is stored."""
+    row = story.row
+    if row is not None and row.claimed_at is not None:
+        stored = (row.delivery_key, row.answer)
+        fired = {operation.press for operation in story.rightful}
+        may_have_won = {each.press for each in story.rightful if each.outcome in (*WON, Outcome.UNKNOWN)}
+        if stored not in may_have_won:
+            known = "was not told that it won" if stored in fired else "is no rightful click that was fired"
+            yield f"the stored winner {row.delivery_key!r} with answer {row.answer!r} {known}"
+    if row is None or not story.is_counted:
+        return
+    for operation in story.claims:
+        if operation.outcome not in WON:
+            continue
+        told = (*operation.press, operation.told.at)
+        if told != (row.delivery_key, row.answer, row.claimed_at):
+            yield (
+                f"{name_of(operation)} was told that it won with {operation.planned.value!r} "
+                f"at {_time(operation.told.at)}, but stored is {_stored(row)}"
+            )
+
+
+def scope(story: Story) -> Iterator[str]:
+    """No operation from another organization, connection or user gets through, and the row stays in its scope."""
+    for operation in story.operations:
+        if operation.outcome in WON and not story.is_rightful(operation):
+            yield f"{name_of(operation)} got through, and it is foreign"
+    if story.row is not None and story.row.scope != story.asked.scope:
+        yield f"the row moved from {story.asked.scope} to {story.row.scope}"
+
+
+def wrong_clicks_cost_nothing(story: Story) -> Iterator[str]:
+    """However many wrong clicks there are, a rightful one that got its verdict means that the question is won."""
+    decided = [operation for operation in story.rightful if operation.outcome in DECIDED]
+    in_doubt = any(operation.outcome is Outcome.UNKNOWN for operation in story.rightful)
+    if not story.is_counted or not decided:
+        return
+    if not in_doubt and not any(operation.outcome in WON for operation in decided):
+        yield f"no click won, although {len(decided)} rightful ones were served: {_names(decided)}"
+    if story.row is not None and story.row.claimed_at is None:
+        yield f"the row is unclaimed, although {len(decided)} rightful clicks were served: {_names(decided)}"
+
+
+def loser_was_told_the_truth(story: Story) -> Iterator[str]:
+    """Every click is told what is so: why it lost, and to which answer; and never that it lost when it had won."""
+    first_winner_ns = min(
+        (each.started_ns for each in story.rightful if each.outcome in (Outcome.OK, Outcome.UNKNOWN)), default=None
+    )
+    for operation in story.claims:
+        if operation.outcome not in DECIDED:
+            continue
+        if operation.reply not in (_due_reply(operation), _TRY_AGAIN, None):
+            yield f"{name_of(operation)} was {_said(operation)}, and the person was told {operation.reply!r}"
+        if operation.outcome is not Outcome.REFUSED:
+            continue
+        if (true_reason := _true_reason(story, operation)) is not None:
+            yield from _told_a_stranger(operation, true_reason)
+        elif operation.told.reason is Reason.ALREADY_ANSWERED:
+            yield from _false_defeat(story, operation, first_winner_ns)
+        elif story.is_counted or operation.told.reason is not Reason.UNKNOWN_OR_EXPIRED:
+            yield f"{name_of(operation)} is rightful, and was told {_said(operation)}"
+
+
+def linearizable(story: Story) -> Iterator[str]:
+    """All that was told about a question has one order in which it is true."""
+    search = linearize(story.asked, story.everything, story.row, None)
+    if search.found or search.undecided:
+        return
+    stuck = "the row at the end" if search.stuck is None else f"{name_of(search.stuck)}, told {_said(search.stuck)}"
+    yield f"no order of its {len(story.everything)} operations explains {stuck}"
+
+
+def payload_intact(story: Story) -> Iterator[str]:
+    """The row is there with the payload that was stored, and the winner was given the same."""
+    if story.row is None and story.is_counted:
+        yield "the row is gone"
+    elif story.row is not None and story.row.payload != story.asked.payload:
+        yield f"the payload was {story.asked.payload} and is {story.row.payload}"
+    for operation in story.claims:
+        if operation.outcome in WON and operation.told.payload != story.asked.payload:
+            yield f"{name_of(operation)} was given the payload {operation.told.payload}, not {story.asked.payload}"
+
+
+def terminal_stays_terminal(story: Story) -> Iterator[str]:
+    """After a delete or a sweep took the row no click wins, unless the question was put again since."""
+    removals = [each for each in story.everything if _took_the_row(each)]
+    # An unknown put may take effect at any time after its start.
+    puts = [each for each in story.operations if each.kind is OperationKind.PUT and each.outcome in _MAY_HAVE_PUT]
+    for claim in story.claims:
+        if claim.outcome not in WON:
+            continue
+        for removal in removals:
+            if removal.ended_ns is None or removal.ended_ns >= claim.started_ns:
+                continue
+            if not any(_might_follow(put, removal) and _might_precede(put, claim) for put in puts):
+                yield f"{name_of(claim)} won after {name_of(removal)} had taken the row"
+                break
+
+
+def sweep_took_only_stale_rows(story: Story) -> Iterator[str]:
+    """A sweep took only rows that were stale by the server's clock."""
+    if not any(sweep.outcome is Outcome.OK for sweep in story.sweeps):
+        return
+    for sweep in story.sweeps:
+        if sweep.outcome is Outcome.OK and story.is_counted:
+            yield f"{name_of(sweep)} took the row of a question that had just been asked"
+    if linearize(story.asked, story.everything, story.row, story.stale_after).found:
+        return
+    # If the sweeps' ages alone are in the way of an order, a sweep took a row that was too young.
+    if linearize(story.asked, story.everything, story.row, None).found:
+        took = [sweep for sweep in story.sweeps if sweep.outcome is Outcome.OK]
+        yield f"a row that was not stale yet was taken by one of {_names(took)}"
+
+
+def handed_over_once(story: Story) -> Iterator[str]:
+    """A winning answer is handed over once, for the question's own user and conversation."""
+    won = [operation for operation in story.winners if operation.pod in story.ended_pods]
+    if story.is_counted and len(story.hand_overs) > 1:
+        yield f"the answer was handed over {len(story.hand_overs)} times"
+    handed = Counter((each.pod, each.value) for each in story.hand_overs)
+    for operation in won:
+        if not handed[operation.pod, operation.planned.value]:
+            yield f"{name_of(operation)} won, and the answer was never handed over"
+    expected = (story.asked.scope.expected_user_id, story.asked.conversation_id)
+    for each in story.hand_overs:
+        if (each.user_id, each.conversation_id) != expected:
+            yield f"handed over to {(each.user_id, each.conversation_id)} instead of {expected}"
+        if (
+            story.is_counted
+            and story.row is not None
+            and (each.value, each.ask_number) != (story.row.answer, story.row.ask_number)
+        ):
+            yield f"handed over was {each.value!r} of asking {each.ask_number}, but stored is {_stored(story.row)}"
+
+
+def sweep_was_bounded(history: History) -> Iterator[str]:
+    """A sweep took no more rows than its limit, and none but the run's."""
+    own = {asked.id for asked in history.asked}
+    for operation in history.operations:
+        if operation.kind is not OperationKind.SWEEP:
+            continue
+        taken, limit = operation.told.ids, operation.planned.limit
+        if limit is not None and len(taken) > limit:
+            yield f"{name_of(operation)} took {len(taken)} rows, and its limit was {limit}"
+        if strange := [id for id in taken if id not in own]:
+            yield f"{name_of(operation)} took rows that are not the run's: {', '.join(strange[:5])}"
+
+
+def nothing_left_behind(history: History) -> Iterator[str]:
+    """After the clean-up no row and no organization of the run is there."""
+    if history.left_behind:
+        more = len(history.left_behind) - 5
+        yield "left behind: " + ", ".join(history.left_behind[:5]) + (f" and {more} more" if more > 0 else "")
+
+
+QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
+    single_winner,
+    winner_is_real,
+    scope,
+    wrong_clicks_cost_nothing,
+    loser_was_told_the_truth,
+    linearizable,
+    payload_intact,
+    terminal_stays_terminal,
+    sweep_took_only_stale_rows,
+    handed_over_once,
+)
+RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (sweep_was_bounded, nothing_left_behind)
+
+
+def was_contended(story: Story) -> bool:
+    """Whether two different rightful presses on two pods were in flight at the same time."""
+    return any(
+        one.pod != other.pod
+        and one.press != other.press
+        and one.ended_ns is not None
+        and other.ended_ns is not None
+        and one.started_ns < other.ended_ns
+        and other.started_ns < one.ended_ns
+        for one, other in combinations(story.rightful, 2)
+    )
+
+
+_MAY_HAVE_PUT = frozenset({Outcome.OK, Outcome.UNKNOWN})
+
+
+def _took_the_row(operation: Operation) -> bool:
+    return operation.outcome is Outcome.OK and operation.kind in (OperationKind.DELETE, OperationKind.SWEEP)
+
+
+def _might_follow(put: Operation, removal: Operation) -> bool:
+    return put.outcome is Outcome.UNKNOWN or put.ended_ns is None or put.ended_ns >= removal.started_ns
+
+
+def _might_precede(put: Operation, claim: Operation) -> bool:
+    return claim.ended_ns is None or put.started_ns <= claim.ended_ns
+
+
+def _true_reason(story: Story, operation: Operation) -> Reason | None:
+    """Why a foreign click is refused, in the precedence of law 7; None for a rightful one."""
+    acting, own = operation.planned.scope, story.asked.scope
+    if (acting.organization_id, acting.connection_id) != (own.organization_id, own.connection_id):
+        return Reason.UNKNOWN_OR_EXPIRED
+    return Reason.NOT_YOURS if acting.expected_user_id != own.expected_user_id else None
+
+
+def _told_a_stranger(operation: Operation, true_reason: Reason) -> Iterator[str]:
+    told = operation.told
+    if told.reason is not true_reason:
+        yield f"{name_of(operation)} was told {told.reason}, and the truth is {true_reason}"
+    if (told.answered_by, told.answer, told.at) != (None, None, None):
+        yield f"{name_of(operation)} is foreign, and was told of the answer {told.answer!r}"
+
+
+def _false_defeat(story: Story, operation: Operation, first_winner_ns: int | None) -> Iterator[str]:
+    told, row = operation.told, story.row
+    if first_winner_ns is None:
+        yield f"{name_of(operation)} was told already_answered, and no click won"
+    elif operation.ended_ns is not None and operation.ended_ns < first_winner_ns:
+        yield f"{name_of(operation)} was told already_answered before any winner began"
+    if row is None or not story.is_counted:
+        return
+    stands = (story.asked.scope.expected_user_id, row.answer, row.claimed_at)
+    if (told.answered_by, told.answer, told.at) != stands:
+        said = f"{told.answer!r} by {told.answered_by} at {_time(told.at)}"
+        yield f"{name_of(operation)} was told that the answer is {said}, but stored is {_stored(row)}"
+    won = {each.planned.name for each in story.rightful if each.press == (row.delivery_key, row.answer)}
+    if operation.planned.name in won:
+        yield f"{name_of(operation)} is the press that won, and was told that it lost"
+
+
+def _due_reply(operation: Operation) -> str | None:
+    return "answered" if operation.outcome in WON else operation.told.reason
+
+
+def _said(operation: Operation) -> str:
+    return str(operation.told.reason or operation.outcome)
+
+
+def name_of(operation: Operation) -> str:
+    wrong = f" ({operation.planned.wrong})" if operation.planned.wrong else ""
+    return f"{operation.kind} {operation.planned.name} of {operation.pod}{wrong}"
+
+
+def _names(operations: list[Operation]) -> str:
+    return ", ".join(name_of(operation) for operation in operations)
+
+
+def _stored(row: Row) -> str:
+    if row.claimed_at is None:
+        return "no winner"
+    return f"{row.answer!r} by {row.delivery_key} at {_time(row.claimed_at)}"
+
+
+def _time(time: datetime | None) -> str:
+    return "no time" if time is None else time.isoformat()

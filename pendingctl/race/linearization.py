@@ -1,0 +1,185 @@
+"""Whether the operations on one question have an order that explains all of them. Pure.
+
+The algorithm is Wing and Gong's search ("Testing and Verifying Concurrent Objects", 1993) with Lowe's memory of the
+configurations that were seen ("Testing for linearizability", 2017). Linearizability is local (Herlihy and Wing, 1990),
+so that each question is searched by itself, which keeps it cheap: an asking is a register that is written once, and
+most operations only read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import inf
+
+from ..model import PutOutcome, Scope
+from .history import Asked, Operation, Outcome, Reason, Row
+from .plan import OperationKind
+
+# A question of a race needs a few dozen; this bounds what a hostile history can cost.
+MOST_CONFIGURATIONS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A question's row as the laws see it; no row is None. `created_at` is None where nobody was told it."""
+
+    ask_number: int = 1
+    press: tuple[str | None, str | None] | None = None
+    created_at: datetime | None = None
+
+
+State = Held | None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search found. Without an order `stuck` is the operation that no order got past, None for the row."""
+
+    found: bool
+    undecided: bool = False
+    stuck: Operation | None = None
+
+
+def linearize(asked: Asked, operations: Sequence[Operation], row: Row | None, stale_after: timedelta | None) -> Search:
+    """Search an order of the operations that explains what each was told, and the row at the end.
+
+    An operation takes effect at one moment between its start and its end. One whose outcome is unknown takes effect
+    at any time after its start, or never. `operations` are those on this question, and the sweeps that took it or
+    whose outcome is unknown. With `stale_after` None a sweep may take a row however young.
+    """
+    considered = sorted(
+        (each for each in operations if each.outcome is not Outcome.FAILED), key=lambda each: each.started_ns
+    )
+    starts = [each.started_ns for each in considered]
+    ends = [_end(each) for each in considered]
+    required = sum(1 << place for place, each in enumerate(considered) if each.outcome is not Outcome.UNKNOWN)
+    first: State = None if asked.is_extra else Held()
+
+    seen: set[tuple[int, State]] = set()
+    waiting: list[tuple[int, State]] = [(0, first)]
+    furthest = (-1, 0)
+    while waiting:
+        configuration = waiting.pop()
+        if configuration in seen:
+            continue
+        if len(seen) >= MOST_CONFIGURATIONS:
+            return Search(found=False, undecided=True)
+        seen.add(configuration)
+        done, state = configuration
+        if done & required == required and _explains(state, row):
+            return Search(found=True)
+        furthest = max(furthest, ((done & required).bit_count(), done))
+        following: list[tuple[int, State]] = []
+        for place in _next(done, starts, ends):
+            operation = considered[place]
+            outcomes = list(_apply(operation, state, asked.scope, stale_after))
+            if outcomes == [state]:
+                # What changes nothing and fits here may as well come first: that leaves all others their choice.
+                following = [(done | 1 << place, state)]
+                break
+            following += [(done | 1 << place, after) for after in outcomes]
+        waiting += reversed(following)
+    return Search(found=False, stuck=_stuck(considered, required, furthest[1], starts, ends))
+
+
+def _end(operation: Operation) -> float:
+    unknown = operation.outcome is Outcome.UNKNOWN or operation.ended_ns is None
+    return inf if unknown else float(operation.ended_ns or 0)
+
+
+def _next(done: int, starts: Sequence[int], ends: Sequence[float]) -> Iterator[int]:
+    """The operations that may come next: none of the others had ended before they started."""
+    earliest_end = inf
+    place = (~done & (done + 1)).bit_length() - 1
+    while place < len(starts) and starts[place] <= earliest_end:
+        if not done >> place & 1:
+            yield place
+            earliest_end = min(earliest_end, ends[place])
+        place += 1
+
+
+def _stuck(
+    considered: Sequence[Operation], required: int, done: int, starts: Sequence[int], ends: Sequence[float]
+) -> Operation | None:
+    blocking = [place for place in _next(done, starts, ends) if required >> place & 1]
+    return considered[min(blocking, key=lambda place: ends[place])] if blocking else None
+
+
+def _explains(state: State, row: Row | None) -> bool:
+    if state is None or row is None:
+        return state is None and row is None
+    press = None if row.claimed_at is None else (row.delivery_key, row.answer)
+    return (state.ask_number, state.press) == (row.ask_number, press)
+
+
+def _apply(operation: Operation, state: State, scope: Scope, stale_after: timedelta | None) -> Iterator[State]:
+    """The states to which an operation leads that was told what it was told; none if it cannot have been."""
+    unknown = operation.outcome is Outcome.UNKNOWN
+    if operation.kind is OperationKind.SWEEP:
+        # It has no scope: it takes whatever is stale.
+        if state is not None and (unknown or _was_stale(state, operation, stale_after)):
+            yield None
+    elif operation.planned.scope != scope:
+        # A stranger is refused, whatever the state, and changes nothing.
+        if operation.outcome in (Outcome.REFUSED, Outcome.UNKNOWN):
+            yield state
+    elif operation.kind is OperationKind.PUT:
+        yield from _apply_put(operation, state)
+    elif operation.kind is OperationKind.CLAIM:
+        yield from _apply_claim(operation, state)
+    elif unknown or (state is not None) == (operation.outcome is Outcome.OK):
+        yield None
+
+
+def _apply_put(operation: Operation, state: State) -> Iterator[State]:
+    told, answered = operation.told, state is not None and state.press is not None
+    if operation.outcome is Outcome.REFUSED:
+        if answered and not operation.planned.reopens and told.reason is Reason.ALREADY_ANSWERED:
+            yield state
+        return
+    created = Held(1, None, told.at)
+    if state is None:
+        did, after = PutOutcome.CREATED, created
+    elif not answered:
+        did, after = PutOutcome.REFRESHED, state
+    elif operation.planned.reopens:
+        did, after = PutOutcome.REOPENED, replace(created, ask_number=state.ask_number + 1)
+    else:
+        return
+    if operation.outcome is Outcome.UNKNOWN or (told.put == did and told.ask_number in (None, after.ask_number)):
+        yield after
+
+
+def _apply_claim(operation: Operation, state: State) -> Iterator[State]:
+    told, asked = operation.told, operation.planned.ask_number
+    fits = state is not None and asked in (None, state.ask_number)
+    match operation.outcome:
+        case Outcome.OK | Outcome.UNKNOWN:
+            if state is not None and fits and state.press is None and told.ask_number in (None, state.ask_number):
+                yield replace(state, press=operation.press)
+        case Outcome.REPEATED:
+            if state is not None and fits and state.press == operation.press:
+                yield state
+        case _ if _is_true_refusal(operation, state, fits):
+            yield state
+
+
+def _is_true_refusal(operation: Operation, state: State, fits: bool) -> bool:
+    told, asked = operation.told, operation.planned.ask_number
+    match told.reason:
+        case Reason.ALREADY_ANSWERED if state is not None and fits:
+            return state.press is not None and state.press != operation.press and told.answer == state.press[1]
+        case Reason.ALREADY_ANSWERED:
+            return state is not None and asked is not None and asked < state.ask_number
+        case Reason.UNKNOWN_OR_EXPIRED:
+            return state is None or (asked is not None and asked > state.ask_number)
+        case _:
+            return False
+
+
+def _was_stale(state: Held, sweep: Operation, stale_after: timedelta | None) -> bool:
+    if stale_after is None or state.created_at is None or sweep.told.at is None:
+        return True
+    return state.created_at + stale_after < sweep.told.at

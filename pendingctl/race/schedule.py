@@ -1,0 +1,87 @@
+"""Which faults a race suffers, and when. Pure: a seed fixes their order, moments and places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+
+class FaultKind(StrEnum):
+    """What goes wrong."""
+
+    KILL = "kill"
+    PAUSE = "pause"
+    DISCONNECT = "disconnect"
+    TERMINATE = "terminate"
+    RESTART = "restart"
+    FAILOVER = "failover"
+    SKEW = "skew"
+    SWEEP = "sweep"
+
+
+class Moment(StrEnum):
+    """How far a claim has come when a fault strikes."""
+
+    BEFORE_SENDING = "before sending"
+    AFTER_SENDING = "after sending"
+    AFTER_COMMIT = "after the commit, before the reply"
+
+
+# These strike at a claim in the proxy between pod and server, and those at claims that wait for a locked row.
+STRUCK_IN_THE_PROXY = frozenset({FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT})
+STRUCK_AT_A_LOCK = frozenset({FaultKind.TERMINATE, FaultKind.RESTART, FaultKind.FAILOVER})
+# These last from the first click to the last one.
+LASTING = frozenset({FaultKind.SKEW, FaultKind.SWEEP})
+# These need a server that the race can stop.
+NEED_AN_OWN_SERVER = frozenset({FaultKind.RESTART, FaultKind.FAILOVER})
+
+_MOMENTS: dict[FaultKind, tuple[Moment | None, ...]] = {
+    FaultKind.KILL: tuple(Moment),
+    FaultKind.PAUSE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT),
+    FaultKind.DISCONNECT: tuple(Moment),
+    FaultKind.TERMINATE: (None, None),
+    FaultKind.RESTART: (None,),
+    FaultKind.FAILOVER: (None,),
+    FaultKind.SKEW: (None,),
+    FaultKind.SWEEP: (None,),
+}
+
+LEAST_SKEW_HOURS = 2
+MOST_SKEW_HOURS = 72
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """One fault; `position` is where in the race it strikes, from 0 to 1."""
+
+    number: int
+    kind: FaultKind
+    moment: Moment | None
+    position: float
+
+
+def schedule_faults(kinds: Sequence[FaultKind], seed: int) -> list[PlannedFault]:
+    """Return the faults of a race in the order in which they strike, one at each moment of each kind."""
+    random = Random(f"{seed}/faults")
+    struck = [(kind, moment) for kind in FaultKind if kind in kinds for moment in _MOMENTS[kind]]
+    random.shuffle(struck)
+    # The lasting ones first; the others evenly spread, each a little off its place.
+    struck.sort(key=lambda each: each[0] not in LASTING)
+    sudden = sum(kind not in LASTING for kind, _ in struck)
+    planned: list[PlannedFault] = []
+    place = 0
+    for number, (kind, moment) in enumerate(struck):
+        position = 0.0
+        if kind not in LASTING:
+            position = (place + random.uniform(0.1, 0.9)) / sudden
+            place += 1
+        planned.append(PlannedFault(number, kind, moment, position))
+    return planned
+
+
+def skew_hours(pod: int, seed: int) -> float:
+    """Return by how many hours a pod's clock is off: of two pods one is fast and the other slow."""
+    hours = Random(f"{seed}/skew/{pod}").uniform(LEAST_SKEW_HOURS, MOST_SKEW_HOURS)
+    return hours if pod % 2 == 0 else -hours

@@ -1,0 +1,106 @@
+"""The checker's own test: the correct implementation passes, and each negative control is caught by its check."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from ..model import JsonObject
+from .checker import Verdict
+from .controls import EXPECTED_CHECKS
+from .plan import RaceSettings
+from .report import RaceResult
+from .schedule import FaultKind
+
+# The faults without which a control breaks no law.
+_NEEDED: Mapping[str, tuple[FaultKind, ...]] = {
+    "retry-with-new-key": (FaultKind.DISCONNECT,),
+    "sweep-select-then-delete": (FaultKind.SWEEP,),
+    "pod-clock": (FaultKind.SWEEP, FaultKind.SKEW),
+}
+# The correct implementation is raced with all of them.
+FAULTS = (FaultKind.DISCONNECT, FaultKind.SKEW, FaultKind.SWEEP)
+
+RaceOnce = Callable[[RaceSettings], Awaitable[RaceResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlResult:
+    """How many of so many seeds caught a control by the check that was made for it; `caught_by` counts all checks."""
+
+    implementation: str
+    expected_check: str
+    seeds: int
+    caught: int
+    caught_by: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectResult:
+    """How many of so many seeds the correct implementation passed; `said` is what was said against it."""
+
+    seeds: int
+    passed: int
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTestResult:
+    """Whether the checker can be trusted."""
+
+    correct: CorrectResult
+    controls: tuple[ControlResult, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Pass when the correct implementation passed with every seed, and each control was caught by its check."""
+        trusted = self.correct.passed == self.correct.seeds and all(control.caught for control in self.controls)
+        return Verdict.PASS if trusted else Verdict.FAIL
+
+    def to_json(self) -> JsonObject:
+        """Return the result in the shape of `simulate-race --self-test -o json`."""
+        fields: JsonObject = {"verdict": self.verdict.value, **asdict(self)}
+        return fields
+
+
+def races_of(settings: RaceSettings, seeds: int) -> list[RaceSettings]:
+    """Return the races of a self-test: the correct implementation and each control, with the same seeds."""
+    raced = [replace(settings, implementation="correct", faults=FAULTS)]
+    raced += [replace(settings, implementation=name, faults=_NEEDED.get(name, ())) for name in EXPECTED_CHECKS]
+    return [replace(each, seed=settings.seed + number) for each in raced for number in range(seeds)]
+
+
+async def self_test(
+    race: RaceOnce, settings: RaceSettings, seeds: int, *, on_progress: Callable[[int], None] | None = None
+) -> SelfTestResult:
+    """Race everything with the seeds from the settings' one on, and judge the judgements.
+
+    `race` runs one race; `on_progress` is told how many of `races_of` are done. Raises what `race` raises.
+    """
+    results: list[RaceResult] = []
+    for each in races_of(settings, seeds):
+        results.append(await race(each))
+        if on_progress is not None:
+            on_progress(len(results))
+    correct = [result for result in results if result.implementation == "correct"]
+    return SelfTestResult(
+        CorrectResult(
+            seeds,
+            sum(result.verdict == Verdict.PASS for result in correct),
+            tuple(
+                f"seed {result.seed}: {said}"
+                for result in correct
+                for said in (*(f"{each.law}: {each.detail}" for each in result.violations), *result.reasons)
+            ),
+        ),
+        tuple(
+            _control(name, check, [result for result in results if result.implementation == name])
+            for name, check in EXPECTED_CHECKS.items()
+        ),
+    )
+
+
+def _control(name: str, expected_check: str, results: list[RaceResult]) -> ControlResult:
+    caught_by = Counter(check.name for result in results for check in result.checks if check.verdict is Verdict.FAIL)
+    return ControlResult(name, expected_check, len(results), caught_by[expected_check], dict(caught_by))

@@ -1,0 +1,60 @@
+"""The smallest story that shows a broken law: all that was done to one question, in order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .checker import Violation, stories
+from .history import WON, History, Operation, Outcome
+from .laws import Story
+from .plan import OperationKind
+
+# More than anybody reads.
+MOST_LINES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StoryLine:
+    """One operation: when, in milliseconds since the first of the question, on which pod, and what came of it."""
+
+    from_ms: float
+    to_ms: float | None
+    pod: str
+    what: str
+    outcome: str
+    is_winner: bool
+
+
+def smallest_story(history: History, violations: Sequence[Violation]) -> tuple[StoryLine, ...]:
+    """Return the story with the fewest operations of those on which a law was broken; none where all held."""
+    broken = {violation.question_id for violation in violations}
+    told = [story for story in stories(history) if story.asked.id in broken and story.everything] if broken else []
+    return _lines(min(told, key=lambda story: len(story.everything))) if told else ()
+
+
+def _lines(story: Story) -> tuple[StoryLine, ...]:
+    operations = story.everything
+    first = operations[0].started_ns
+    return tuple(_line(operation, first, story) for operation in operations[:MOST_LINES])
+
+
+def _line(operation: Operation, first_ns: int, story: Story) -> StoryLine:
+    planned, told, row = operation.planned, operation.told, story.row
+    what = f"{operation.kind} {planned.name.partition('.')[2]}"
+    if planned.wrong is not None:
+        what += f" by the {planned.wrong.replace('_', ' ')}"
+    if planned.value is not None:
+        what += f" {planned.value!r}"
+    outcome = str(told.reason or told.put or operation.outcome).replace("_", " ")
+    if operation.outcome is Outcome.REFUSED and told.answer is not None:
+        outcome += f" {told.answer!r}"
+    stored = row is not None and row.claimed_at is not None and operation.press == (row.delivery_key, row.answer)
+    return StoryLine(
+        round((operation.started_ns - first_ns) / 1e6, 2),
+        None if operation.ended_ns is None else round((operation.ended_ns - first_ns) / 1e6, 2),
+        operation.pod,
+        what,
+        outcome,
+        operation.kind is OperationKind.CLAIM and (stored or (row is None and operation.outcome in WON)),
+    )

@@ -1,0 +1,204 @@
+"""Faults really strike: each lands, leaves its trace in the history, and the correct store passes all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pendingctl.errors import InvalidInput
+from pendingctl.race import coordinator, faults
+from pendingctl.race.history import Fault, History, Operation, Outcome
+from pendingctl.race.history_files import read_history
+from pendingctl.race.plan import OperationKind, RaceSettings
+from pendingctl.race.report import RaceResult
+from pendingctl.race.run import simulate_race
+from pendingctl.race.schedule import FaultKind, Moment
+
+
+async def raced(
+    dsn: str, folder: Path, *kinds: FaultKind, questions: int = 10, seed: int = 1
+) -> tuple[RaceResult, History]:
+    settings = RaceSettings(pods=3, questions=questions, clicks=6, seed=seed, faults=kinds)
+    result = await simulate_race(dsn, settings, history=folder / "history")
+    return result, read_history(folder / "history")[1]
+
+
+def assert_it_landed_and_passed(result: RaceResult) -> None:
+    assert (result.verdict, result.reasons, result.violations) == ("pass", (), ())
+    assert result.faults
+    assert all(fault.planned == fault.landed > 0 for fault in result.faults)
+
+
+def unknown_claims(history: History) -> list[Operation]:
+    return [
+        each for each in history.operations if each.kind is OperationKind.CLAIM and each.outcome is Outcome.UNKNOWN
+    ]
+
+
+def asked_again(history: History, first: Operation) -> list[Operation]:
+    """The later operations of the same press."""
+    return [
+        each
+        for each in history.operations
+        if each.planned.name == first.planned.name and each.started_ns > first.started_ns
+    ]
+
+
+def during(history: History, fault: Fault) -> list[Operation]:
+    """The claims of unknown outcome that began while the fault struck."""
+    return [each for each in unknown_claims(history) if fault.started_ns < each.started_ns < (fault.ended_ns or 0)]
+
+
+def the_fault(history: History, moment: Moment) -> Fault:
+    return next(fault for fault in history.faults if fault.moment is moment)
+
+
+async def test_a_killed_pod_is_replaced_and_its_click_asked_again(dsn: str, tmp_path: Path) -> None:
+    result, history = await raced(dsn, tmp_path, FaultKind.KILL)
+
+    assert_it_landed_and_passed(result)
+    for moment in Moment:
+        (killed,) = during(history, the_fault(history, moment))
+        again = asked_again(history, killed)
+        assert killed.pod not in history.ended_pods
+        assert again
+        assert {each.pod for each in again}.isdisjoint({killed.pod})
+        assert {each.press for each in again} == {killed.press}
+    assert history.ended_pods == {"pod-1", "pod-2", "pod-3", "pod-4", "pod-5", "pod-6"} - {
+        each.pod for each in unknown_claims(history)
+    }
+
+
+@pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.DISCONNECT])
+async def test_a_win_whose_reply_was_lost_is_told_again(dsn: str, tmp_path: Path, kind: FaultKind) -> None:
+    result, history = await raced(dsn, tmp_path, kind)
+
+    assert_it_landed_and_passed(result)
+    (lost,) = during(history, the_fault(history, Moment.AFTER_COMMIT))
+    assert [each.outcome for each in asked_again(history, lost)] == [Outcome.REPEATED]
+
+
+async def test_a_pause_holds_a_claim_for_longer_than_a_statement_may_take(dsn: str, tmp_path: Path) -> None:
+    result, history = await raced(dsn, tmp_path, FaultKind.PAUSE)
+
+    assert_it_landed_and_passed(result)
+    paused = [each for each in history.operations if (each.took_ms or 0) >= faults.PAUSE_SECONDS * 1000]
+    assert len({each.planned.question_id for each in paused}) == 2
+    assert faults.PAUSE_SECONDS * 1000 > faults.STATEMENT_TIMEOUT_MS
+
+
+async def test_only_the_races_own_backends_are_terminated(
+    dsn: str, tmp_path: Path, connection: psycopg.Connection
+) -> None:
+    connection.execute("begin")
+
+    result, history = await raced(dsn, tmp_path, FaultKind.TERMINATE)
+
+    assert_it_landed_and_passed(result)
+    assert len(unknown_claims(history)) >= 2
+    assert all("terminating connection" in each.detail for each in unknown_claims(history))
+    assert connection.execute("select 1").fetchone() == (1,)
+
+
+async def test_clocks_that_are_hours_off_change_nothing(dsn: str, tmp_path: Path) -> None:
+    result, _ = await raced(dsn, tmp_path, FaultKind.SKEW, FaultKind.SWEEP)
+
+    assert_it_landed_and_passed(result)
+
+
+async def test_a_sweeper_races_with_everything_and_takes_only_the_races_rows(
+    dsn: str, tmp_path: Path, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "insert into pending_interactions"
+        " (id, organization_id, connection_id, expected_user_id, entry_payload, created_at)"
+        " values ('theirs', 'acme', 'slack', 'U1', '{}', now() - interval '90 years')"
+    )
+
+    result, history = await raced(dsn, tmp_path, FaultKind.SWEEP)
+
+    assert_it_landed_and_passed(result)
+    sweeps = [each for each in history.operations if each.kind is OperationKind.SWEEP]
+    assert any(each.told.ids for each in sweeps)
+    assert {check.name: check.verdict for check in result.checks}["sweep_took_only_stale_rows"] == "pass"
+    assert connection.execute("select id from pending_interactions").fetchall() == [("theirs",)]
+
+
+async def test_two_races_do_not_sweep_one_database(dsn: str, tmp_path: Path, connection: psycopg.Connection) -> None:
+    going = asyncio.Event()
+    settings = RaceSettings(2, 2_000, 4, 1, faults=(FaultKind.SWEEP,))
+    first = asyncio.create_task(simulate_race(dsn, settings, on_progress=lambda _: going.set()))
+    await going.wait()
+
+    with pytest.raises(InvalidInput, match="another race sweeps this database"):
+        await simulate_race(dsn, settings)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+    assert connection.execute("select count(*) from pending_interactions").fetchone() == (0,)
+
+
+async def test_all_faults_that_any_server_can_suffer_at_once(dsn: str, tmp_path: Path) -> None:
+    kinds = [kind for kind in FaultKind if kind not in (FaultKind.RESTART, FaultKind.FAILOVER)]
+
+    result, history = await raced(dsn, tmp_path, *kinds, questions=20, seed=7)
+
+    assert_it_landed_and_passed(result)
+    assert unknown_claims(history)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.RESTART, FaultKind.FAILOVER])
+async def test_a_server_that_is_not_the_races_own_is_never_stopped(dsn: str, kind: FaultKind) -> None:
+    with pytest.raises(InvalidInput, match="leave --dsn out"):
+        await simulate_race(dsn, RaceSettings(2, 5, 4, 1, faults=(kind,)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "instead"),
+    [
+        (FaultKind.KILL, "MOMENT_SECONDS", 0.0),
+        (FaultKind.DISCONNECT, "MOMENT_SECONDS", 0.0),
+        (FaultKind.PAUSE, "PAUSE_SECONDS", 0.0),
+        (FaultKind.TERMINATE, "_TERMINATE", "select false from unnest(%(pids)s::integer[])"),
+    ],
+)
+async def test_a_fault_that_does_not_strike_makes_the_race_inconclusive(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: FaultKind, what: str, instead: object
+) -> None:
+    monkeypatch.setattr(faults, what, instead)
+
+    result, _ = await raced(dsn, tmp_path, kind, questions=5)
+
+    assert (result.verdict, result.violations) == ("inconclusive", ())
+    assert any(f"the fault {kind}" in reason and "never landed" in reason for reason in result.reasons)
+
+
+async def test_a_skew_that_is_none_makes_the_race_inconclusive(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_skew(_number: int, _seed: int) -> float:
+        return 0.0
+
+    monkeypatch.setattr(coordinator, "skew_hours", no_skew)
+
+    result, _ = await raced(dsn, tmp_path, FaultKind.SKEW)
+
+    assert result.verdict == "inconclusive"
+    assert any("the clock of pod-1, pod-2, pod-3 was right" in reason for reason in result.reasons)
+
+
+async def test_the_order_of_the_faults_is_the_seeds(dsn: str, tmp_path: Path) -> None:
+    def struck(history: History) -> Sequence[tuple[FaultKind, Moment | None]]:
+        return [(each.kind, each.moment) for each in sorted(history.faults, key=lambda each: each.started_ns)]
+
+    kinds = (FaultKind.DISCONNECT, FaultKind.TERMINATE)
+    orders = []
+    for number, seed in enumerate((3, 3, 4)):
+        (tmp_path / str(number)).mkdir()
+        orders.append(struck((await raced(dsn, tmp_path / str(number), *kinds, seed=seed))[1]))
+
+    assert orders[0] == orders[1] != orders[2]

@@ -1,0 +1,60 @@
+"""The checker's own test, with a small budget: the correct store passes, and every broken one is caught."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from pendingctl.race import laws
+from pendingctl.race.controls import EXPECTED_CHECKS
+from pendingctl.race.plan import IMPLEMENTATIONS, RaceSettings
+from pendingctl.race.run import simulate_race
+from pendingctl.race.self_test import ControlResult, CorrectResult, SelfTestResult, races_of, self_test
+
+SMALL = RaceSettings(pods=3, questions=16, clicks=6, seed=1)
+
+
+async def test_every_control_is_caught_by_the_check_made_for_it(dsn: str) -> None:
+    done: list[int] = []
+
+    result = await self_test(partial(simulate_race, dsn), SMALL, 1, on_progress=done.append)
+
+    assert result.correct == CorrectResult(1, 1, ())
+    assert {(each.implementation, each.expected_check) for each in result.controls} == set(EXPECTED_CHECKS.items())
+    assert {each.implementation: each.caught for each in result.controls} == dict.fromkeys(EXPECTED_CHECKS, 1)
+    assert result.verdict == "pass"
+    assert done == list(range(1, len(IMPLEMENTATIONS) + 1))
+
+
+def test_each_check_that_a_control_is_made_for_exists() -> None:
+    assert set(EXPECTED_CHECKS.values()) <= {law.__name__ for law in laws.QUESTION_LAWS}
+
+
+def test_all_are_raced_with_the_same_seeds() -> None:
+    races = races_of(SMALL, 3)
+
+    for name in IMPLEMENTATIONS:
+        assert [each.seed for each in races if each.implementation == name] == [1, 2, 3]
+
+
+CAUGHT = ControlResult("no-user", "scope", 3, 1, {"scope": 1})
+
+
+@pytest.mark.parametrize(
+    ("result", "verdict"),
+    [
+        (SelfTestResult(CorrectResult(3, 3, ()), (CAUGHT,)), "pass"),
+        (SelfTestResult(CorrectResult(3, 2, ("seed 1: scope: …",)), (CAUGHT,)), "fail"),
+        (
+            SelfTestResult(
+                CorrectResult(3, 3, ()), (CAUGHT, ControlResult("pod-clock", "scope", 3, 0, {"linearizable": 3}))
+            ),
+            "fail",
+        ),
+    ],
+    ids=["all as it should be", "the correct one fails", "a control is caught by another check only"],
+)
+def test_the_verdict_of_a_self_test(result: SelfTestResult, verdict: str) -> None:
+    assert result.verdict == verdict
+    assert result.to_json()["verdict"] == verdict

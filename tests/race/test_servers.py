@@ -1,0 +1,69 @@
+"""Races whose server is taken away: it restarts, or its standby takes over, and no accepted answer is lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pendingctl import migrations
+from pendingctl.embedded import throwaway_pair, throwaway_server
+from pendingctl.race.faults import OwnServer
+from pendingctl.race.history import Outcome
+from pendingctl.race.history_files import read_history
+from pendingctl.race.plan import RaceSettings
+from pendingctl.race.run import simulate_race
+from pendingctl.race.schedule import FaultKind
+
+MAJOR = int(os.environ["PENDINGCTL_TEST_MAJOR"]) if os.environ.get("PENDINGCTL_TEST_MAJOR") else None
+
+
+@contextmanager
+def migrated_server(**settings: str) -> Iterator[tuple[str, OwnServer]]:
+    with throwaway_server(major=MAJOR, settings=settings) as server:
+        migrations.apply(server.dsn)
+        yield server.dsn, OwnServer(server.restart)
+
+
+@contextmanager
+def migrated_pair() -> Iterator[tuple[str, OwnServer]]:
+    with throwaway_pair(major=MAJOR) as pair:
+        migrations.apply(pair.dsn)
+        yield pair.dsn, OwnServer(pair.restart, pair.fail_over)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (FaultKind.RESTART,),
+        (FaultKind.FAILOVER,),
+        (FaultKind.FAILOVER, FaultKind.RESTART, FaultKind.DISCONNECT, FaultKind.KILL, FaultKind.SWEEP),
+    ],
+    ids=lambda kinds: "+".join(kinds),
+)
+async def test_no_answer_is_lost_with_the_server(tmp_path: Path, kinds: tuple[FaultKind, ...]) -> None:
+    settings = RaceSettings(pods=3, questions=25, clicks=6, seed=1, faults=kinds)
+    with migrated_pair() if FaultKind.FAILOVER in kinds else migrated_server() as (dsn, server):
+        result = await simulate_race(dsn, settings, server=server, history=tmp_path / "history")
+
+    assert (result.verdict, result.reasons, result.violations) == ("pass", (), ())
+    assert all(fault.planned == fault.landed > 0 for fault in result.faults)
+    _, history, _ = read_history(tmp_path / "history")
+    assert any(each.outcome is Outcome.UNKNOWN for each in history.operations)
+    assert any(each.outcome is Outcome.REPEATED for each in history.operations)
+
+
+async def test_a_server_that_forgets_what_it_committed_is_caught() -> None:
+    """What a restart must show on a server that replies before its log is on the disk."""
+    settings = RaceSettings(pods=3, questions=60, clicks=6, seed=1, faults=(FaultKind.RESTART,))
+    with migrated_server(wal_writer_delay="10s", wal_writer_flush_after="1GB") as (dsn, own):
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("alter database postgres set synchronous_commit = off")
+        result = await simulate_race(dsn, settings, server=own)
+
+    assert result.verdict == "fail"
+    assert {violation.law for violation in result.violations} & {"winner_is_real", "linearizable"}
