@@ -1,0 +1,273 @@
+"""A throw-away server can be broken, alone or with a standby, and is gone all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pendingctl.embedded import Pair, find_binaries, throwaway_pair, throwaway_server, watcher
+from pendingctl.errors import DatabaseUnreachable, InvalidInput
+from tests.processes import processes
+from tests.test_embedded import (
+    IN_FOLDER,
+    async_query,
+    end,
+    open_folder,
+    processes_of,
+    query,
+    start,
+    until,
+)
+
+__all__ = ["open_folder"]
+
+RESTARTED = """
+import sys
+from pendingctl.embedded import throwaway_server
+with throwaway_server(major=int(sys.argv[1])) as server:
+    print(server.data_directory.parent, flush=True)
+    while sys.stdin.readline():
+        server.restart()
+"""
+PAIR = """
+import sys
+from pathlib import Path
+from pendingctl.embedded import throwaway_pair
+with throwaway_pair(major=int(sys.argv[2])) as pair:
+    Path(sys.argv[1], "there").touch()
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(params=["newest", 15])
+def major(request: pytest.FixtureRequest) -> int:
+    """The version that is used without being asked for, and an older one."""
+    try:
+        return find_binaries(None if request.param == "newest" else request.param).major
+    except InvalidInput as error:
+        pytest.skip(str(error))
+
+
+def insert(dsn: str, number: int) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("create table if not exists t (n int)")
+        connection.execute("insert into t values (%s)", [number])
+
+
+def folders(pair: Pair) -> list[Path]:
+    return [server.data_directory.parent for server in (pair.primary, pair.standby)]
+
+
+# One server.
+
+
+def test_a_committed_row_survives_a_restart_that_cuts_connections(major: int) -> None:
+    with throwaway_server(major=major, settings={"work_mem": "7MB"}) as server:
+        insert(server.dsn, 1)
+        started = query(server.dsn, "select pg_postmaster_start_time()")
+        with psycopg.connect(server.dsn) as open_connection:
+            open_connection.execute("insert into t values (2)")
+
+            server.restart()
+
+            with pytest.raises(psycopg.OperationalError):
+                open_connection.execute("select 1")
+        assert query(server.dsn, "select pg_postmaster_start_time()") != started
+        assert query(server.dsn, "select array_agg(n) from t") == [1]
+        assert query(server.dsn, "show work_mem") == "7MB"
+        assert query(server.dsn, "show fsync") == "off"
+        assert len(processes_of(server.data_directory.parent)) == 1
+    assert not server.data_directory.parent.exists()
+
+
+def test_it_can_be_restarted_again_and_again() -> None:
+    with throwaway_server() as server:
+        for number in range(10):
+            insert(server.dsn, number)
+            server.restart()
+        assert query(server.dsn, "select count(*) from t") == 10
+
+
+def test_a_server_that_does_not_come_back_says_why_and_leaves_nothing() -> None:
+    with throwaway_server() as server:
+        (server.data_directory / "postgresql.conf").write_text("max_connections = nonsense")
+
+        with pytest.raises(DatabaseUnreachable, match=r"did not start: .*postgresql.conf"):
+            server.restart()
+
+        with pytest.raises(DatabaseUnreachable, match="does not run"):
+            server.restart()
+    assert not server.data_directory.parent.exists()
+
+
+def test_a_stopped_server_stays_down() -> None:
+    with throwaway_server() as server:
+        server.stop()
+
+        with pytest.raises(psycopg.OperationalError):
+            query(server.dsn, "select 1")
+        with pytest.raises(DatabaseUnreachable, match="does not run"):
+            server.restart()
+        server.stop()
+        assert processes_of(server.data_directory.parent) == []
+    assert not server.data_directory.parent.exists()
+
+
+def test_it_is_gone_when_its_user_is_killed_while_it_is_down(major: int) -> None:
+    process, folder = start(RESTARTED, str(major))
+    (server,) = processes_of(folder)
+    (watcher,) = [each.parent for each in processes() if each.pid == server]
+    os.kill(watcher, signal.SIGSTOP)  # now it cannot start it again
+    assert process.stdin is not None
+    process.stdin.write("restart\n")
+    process.stdin.flush()
+    until(lambda: processes_of(folder) == [])
+
+    end(process, signal.SIGKILL)
+    os.kill(watcher, signal.SIGCONT)
+
+    until(lambda: not folder.exists())
+    until(lambda: processes_of(folder) == [])
+
+
+def test_it_is_gone_when_its_user_is_killed_while_it_comes_back(major: int) -> None:
+    process, folder = start(RESTARTED, str(major))
+    before = processes_of(folder)
+    assert process.stdin is not None
+    process.stdin.write("restart\n")
+    process.stdin.flush()
+    until(lambda: processes_of(folder) not in ([], before))
+
+    end(process, signal.SIGKILL)
+
+    until(lambda: not folder.exists())
+    until(lambda: processes_of(folder) == [])
+
+
+def test_nothing_is_started_after_the_watcher_was_told_to_stop(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    task: dict[str, object] = {
+        "folder": str(tmp_path),
+        "make": None,
+        "commands": [["touch", str(started)]],
+        "adopt": None,
+        "log": str(tmp_path / "log"),
+        "identity": {},
+    }
+    server = watcher._Server(task)
+
+    server.stop()
+
+    assert server.run() == "stopped"
+    assert not started.exists()
+
+
+# A primary and its standby.
+
+
+def test_what_the_primary_committed_is_there_after_a_failover(major: int) -> None:
+    with throwaway_pair(major=major) as pair:
+        assert query(pair.primary.dsn, "select sync_state from pg_stat_replication") == "sync"
+        assert query(pair.primary.dsn, "show synchronous_commit") == "on"
+        assert query(pair.standby.dsn, "select pg_is_in_recovery()") is True
+        insert(pair.dsn, 1)
+
+        pair.fail_over()
+
+        assert query(pair.dsn, "show synchronous_standby_names") == ""
+        insert(pair.dsn, 2)
+        assert query(pair.dsn, "select array_agg(n order by n) from t") == [1, 2]
+        assert query(pair.standby.dsn, "select array_agg(n order by n) from t") == [1, 2]
+        with pytest.raises(psycopg.OperationalError):
+            query(pair.primary.dsn, "select 1")
+        assert [len(processes_of(folder)) for folder in folders(pair)] == [0, 1]
+
+    assert [folder.exists() for folder in folders(pair)] == [False, False]
+    assert [processes_of(folder) for folder in folders(pair)] == [[], []]
+
+
+def test_a_restarted_primary_has_its_standby_again(major: int) -> None:
+    with throwaway_pair(major=major) as pair:
+        insert(pair.dsn, 1)
+        pair.primary.restart()
+        insert(pair.dsn, 2)
+        pair.standby.restart()
+        insert(pair.dsn, 3)
+        pair.fail_over()
+        assert query(pair.dsn, "select array_agg(n order by n) from t") == [1, 2, 3]
+
+
+def test_a_failover_to_a_standby_that_is_down_says_so() -> None:
+    with throwaway_pair() as pair:
+        pair.standby.stop()
+
+        with pytest.raises(DatabaseUnreachable):
+            pair.fail_over()
+
+    assert [folder.exists() for folder in folders(pair)] == [False, False]
+
+
+def test_settings_of_a_pair_are_for_both() -> None:
+    with throwaway_pair(settings={"max_connections": "30"}) as pair:
+        assert query(pair.primary.dsn, "show max_connections") == "30"
+        assert query(pair.standby.dsn, "show max_connections") == "30"
+
+
+def test_a_standby_that_cannot_be_made_says_why_and_leaves_nothing(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(open_folder))
+
+    with pytest.raises(DatabaseUnreachable, match="max_wal_senders"), throwaway_pair(settings={"max_wal_senders": "0"}):
+        pass
+
+    assert list(open_folder.iterdir()) == []
+
+
+def test_libpqs_own_variables_do_not_lead_a_pairs_users_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.2")
+    monkeypatch.setenv("PGPORT", "1")
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=nowhere")
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    with throwaway_pair() as pair:
+        for _ in ("before the failover", "after it"):
+            assert query(pair.dsn, "show search_path") == '"$user", public'
+            assert asyncio.run(async_query(pair.dsn, "show transaction_read_only")) == "off"
+            if query(pair.standby.dsn, "select pg_is_in_recovery()"):
+                pair.fail_over()
+
+
+def test_a_pair_in_a_folder_with_a_long_name(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = open_folder / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+
+    with throwaway_pair() as pair:
+        sockets = [pair.primary.socket_directory, pair.standby.socket_directory]
+        pair.fail_over()
+        insert(pair.dsn, 1)
+
+    assert list(long.iterdir()) == []
+    assert [each.exists() for each in sockets] == [False, False]
+
+
+@pytest.mark.parametrize("moment", ["there", "*/data/standby.signal", "*/data/backup_label"])
+def test_a_pair_is_gone_when_its_user_is_killed(open_folder: Path, major: int, moment: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_FOLDER + PAIR, str(open_folder), str(major)], stdin=subprocess.PIPE
+    )
+    until(lambda: any(open_folder.glob(moment)) or process.poll() is not None)
+
+    end(process, signal.SIGKILL)
+
+    until(lambda: not any(str(open_folder) in each.command for each in processes()))
+    until(lambda: {each.name for each in open_folder.iterdir()} <= {"there"})
