@@ -28,6 +28,12 @@ class FoundRow:
         """Who may claim it."""
         return Scope(self.organization_id, self.connection_id, self.expected_user_id)
 
+    def claim(self, id: str, *, repeated: bool = False) -> Claim:
+        """Return the claim that the row holds. Raises ValueError for a row that is not claimed."""
+        if self.claimed_at is None:
+            raise ValueError(f"question {id!r} is not claimed")
+        return Claim(id, self.ask_number, self.entry_payload, self.claimed_at, repeated)
+
 
 def judge(click: Click, found: FoundRow | None) -> Claim | Refusal | None:
     """Return what a click whose claim matched no row is told; None when it would match by now.
@@ -50,7 +56,7 @@ def judge(click: Click, found: FoundRow | None) -> Claim | Refusal | None:
     if found.claimed_at is None:
         return None
     if (found.delivery_key, found.answer) == (click.delivery_key, click.value):
-        return Claim(id, found.ask_number, found.entry_payload, found.claimed_at, repeated=True)
+        return found.claim(id, repeated=True)
     return Refusal(
         id, RefusalReason.ALREADY_ANSWERED, found.expected_user_id, found.answer, claimed_at=found.claimed_at
     )

@@ -4,10 +4,16 @@ Each statement of the claim path carries the id, so that on an engine that shard
 shard. Nothing relies on a row's place (ctid), and every time is the database's.
 """
 
+# A row as `refusal.FoundRow` has it.
+_ROW = """
+    organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at, ask_number,
+    answer, delivery_key, xmin::text as row_version
+"""
+
 # The winning click is the one whose update finds the row unclaimed. Postgres locks the row, and a second update
 # that waited for the lock evaluates the condition again on the new version (manual, section 13.2.1), so of any
 # number of concurrent clicks exactly one gets a row back. Never select first.
-CLAIM = """
+CLAIM = f"""
     update pending_interactions
     set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s
     where id = %(id)s
@@ -16,14 +22,26 @@ CLAIM = """
       and expected_user_id = %(expected_user_id)s
       and claimed_at is null
       and (%(ask_number)s::integer is null or ask_number = %(ask_number)s)
-    returning ask_number, entry_payload, claimed_at
+    returning {_ROW}
 """
 
-LOOK = """
-    select organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at,
-           ask_number, answer, delivery_key, xmin::text as row_version
+LOOK = f"""
+    select {_ROW}
     from pending_interactions
     where id = %(id)s
+"""
+
+# A click that lost is told why in the same round trip; a look of its own would double what such clicks cost. It is
+# told of the row as it stood when the statement began: who waited for the winner sees it unclaimed, and claims
+# again.
+CLAIM_OR_LOOK = f"""
+    with claimed as ({CLAIM})
+    select true as won, claimed.*
+    from claimed
+    union all
+    select false as won, found.*
+    from ({LOOK}) as found
+    where not exists (select from claimed)
 """
 
 INSERT = """

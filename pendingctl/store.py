@@ -181,14 +181,11 @@ class PendingStore:
         }
         for _ in range(_TRIES):
             async with self._writing(None) as writing:
-                won = await (await writing.execute(statements.CLAIM, asked)).fetchone()
-                # A statement of its own, which sees what the winner has committed while this one waited for it.
-                found = None if won is not None else await _look(writing, click.question_id)
-            if won is not None:
-                return Claim(click.question_id, *won)
-            judged = judge(click, found)
-            if judged is not None:
-                return judged
+                row = await (await writing.execute(statements.CLAIM_OR_LOOK, asked)).fetchone()
+            won, found = (False, None) if row is None else (row[0], FoundRow(*row[1:]))
+            told = found.claim(click.question_id) if won and found is not None else judge(click, found)
+            if told is not None:
+                return told
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
 
     async def delete(self, id: str, scope: Scope, *, connection: Connection | None = None) -> bool:

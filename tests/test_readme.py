@@ -13,6 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pendingctl.cli.app import app
+from pendingctl.race.checker import CHECKS
+from pendingctl.race.controls import EXPECTED_CHECKS
+from pendingctl.race.schedule import FaultKind
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,11 +28,14 @@ def test_every_command_is_shown_with_an_example() -> None:
 
 
 @pytest.mark.parametrize("example", [example for name, example in EXAMPLES if name not in ("migrate", "diff-schema")])
-def test_every_example_runs(example: str, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_example_runs(example: str, dsn: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PENDINGCTL_DSN", dsn)
     scope = ["--org", "acme", "--connection", "slack", "--user", "U1"]
     runner = CliRunner()
     runner.invoke(app, ["enqueue", *scope, "--question", "Deploy?", "--id", "deploy-42"], catch_exceptions=False)
+    if "history/" in example:
+        monkeypatch.chdir(tmp_path)
+        runner.invoke(app, ["simulate-race", "--questions", "10", "--dsn", dsn, "--history", "history/"])
 
     result = runner.invoke(app, shlex.split(example)[1:])
 
@@ -51,6 +57,14 @@ def test_the_library_example_is_short_and_runs(dsn: str, connection: psycopg.Con
     assert "U1 said yes to deploy-42, in C7" in ended.stdout
     assert "U2: This question is for somebody else." in ended.stdout
     assert connection.execute("select answer from pending_interactions").fetchone() == ("yes",)
+
+
+def test_every_check_fault_and_control_of_a_race_is_explained() -> None:
+    explained = README.split("## What simulate-race proves")[1].split("\n## ")[0]
+    for name in (*CHECKS, *FaultKind):
+        assert f"| `{name}` |" in explained
+    for name in EXPECTED_CHECKS:
+        assert name in explained
 
 
 def test_the_line_of_a_file_can_be_stored(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ PARAMETERS: dict[str, object] = {
 STATEMENTS = {
     name: cast("str", getattr(statements, name)) for name in vars(statements) if name.isupper() and name[0] != "_"
 }
-CLAIM_PATH = ["CLAIM", "LOOK", "REFRESH", "REOPEN", "DELETE", "DELETE_UNTOUCHED", "GET"]
+CLAIM_PATH = ["CLAIM", "CLAIM_OR_LOOK", "LOOK", "REFRESH", "REOPEN", "DELETE", "DELETE_UNTOUCHED", "GET"]
 
 
 @pytest.fixture
@@ -80,9 +80,12 @@ def test_every_statement_runs_on_the_migrated_tables(connection: psycopg.Connect
 def test_the_claim_path_finds_its_row_by_an_index(filled: psycopg.Connection, name: str) -> None:
     scans = [node for node in plan_nodes(filled, STATEMENTS[name]) if "Scan" in node["Node Type"]]
 
-    assert [node["Node Type"] for node in scans] == ["Index Scan"]
-    assert scans[0]["Index Name"] in ("pending_interactions_pkey", "idx_pending_interactions_unclaimed")
-    assert "id = 'q42'" in scans[0]["Index Cond"]
+    of_rows = [node for node in scans if node["Node Type"] != "CTE Scan"]
+    assert of_rows
+    for scan in of_rows:
+        assert scan["Node Type"] == "Index Scan"
+        assert scan["Index Name"] in ("pending_interactions_pkey", "idx_pending_interactions_unclaimed")
+        assert "id = 'q42'" in scan["Index Cond"]
 
 
 def test_the_claim_carries_its_whole_scope(filled: psycopg.Connection) -> None:

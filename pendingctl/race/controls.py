@@ -14,6 +14,7 @@ from psycopg.rows import scalar_row
 from .. import statements
 from ..database import Connection, ConnectionSource, translated_errors
 from ..model import Claim, Click, JsonObject, PutOutcome, Refusal, RefusalReason, Scope, Stored, encode_payload
+from ..refusal import FoundRow
 from ..store import BATCH_SIZE, MAX_AGE, IfAnswered, PendingStore
 from .plan import IMPLEMENTATIONS
 
@@ -31,7 +32,7 @@ class _BrokenClaim(PendingStore):
         with translated_errors():
             async with self._source.connection() as connection:
                 won = await (await connection.execute(self.statement, _parameters(click))).fetchone()
-        return await super().claim(click) if won is None else Claim(click.question_id, *won)
+        return await super().claim(click) if won is None else FoundRow(*won).claim(click.question_id)
 
 
 class SelectThenUpdate(PendingStore):

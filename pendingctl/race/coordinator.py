@@ -34,13 +34,14 @@ from .wire import Orders
 
 READY_SECONDS = 40.0
 # A pod that waits until the coordinator has heard of each question idles; with more at once they wait for each other.
-QUESTIONS_AT_ONCE = 8
+ORDERS_AT_ONCE = 4
+QUESTIONS_TOGETHER = 4
 # How many questions are fired at while a server is away.
 WHILE_AWAY = 8
 # With a duration nobody knows how many questions are needed; so many are stored at a time.
 STORED_AT_ONCE = 500
 
-CONNECTIONS_OF_A_POD = 4
+CONNECTIONS_OF_A_POD = 2
 # A stock server takes 100, and others want some too.
 MAX_CONNECTIONS = 64
 # A clock that is off by less might be a slow start.
@@ -183,15 +184,15 @@ class _Coordinator:
         """Fire at one question after the other, several at once, and let the faults strike. Raises RaceBrokenOff."""
         settings = self._settings
         numbers = count()
-        async with Window(self._board, QUESTIONS_AT_ONCE) as window:
+        async with Window(self._board, ORDERS_AT_ONCE, QUESTIONS_TOGETHER) as window:
             for number in numbers:
                 elapsed = time.monotonic() - began
                 if not self._goes_on(number, elapsed, sudden):
                     return
                 await self._store_more(number)
                 question = self._planned(f"q{number}")
-                if number % settings.extra_every == 0:
-                    await window.fire(self._planned(f"x{number // settings.extra_every}"))
+                if settings.has_extra(number):
+                    await window.fire(self._planned(f"x{number}"))
                 if sudden and self._is_due(sudden, number, elapsed):
                     planned = sudden.pop(0)
                     await window.drain()
@@ -227,12 +228,11 @@ class _Coordinator:
         settings = self._settings
         if number < self._stored:
             return
-        every = settings.extra_every
         stored_at_once = STORED_AT_ONCE if settings.duration_seconds is not None else settings.questions
         numbers = range(self._stored, min(self._stored + stored_at_once, settings.questions))
         self._stored = numbers.stop
         counted = [self._planned(f"q{each}") for each in numbers]
-        extra = [self._planned(f"x{each // every}") for each in numbers if each % every == 0]
+        extra = [self._planned(f"x{each}") for each in numbers if settings.has_extra(each)]
         async with await connect(self._field.dsn, application=APPLICATION) as connection:
             asked = await store_questions(connection, self._arrangement, counted, extra)
         write_questions(self._directory, asked)

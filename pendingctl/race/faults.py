@@ -30,8 +30,9 @@ POLL_SECONDS = 0.01
 
 _LOCK = "select pg_backend_pid() from pending_interactions where id = %(id)s for update"
 
-# Whoever waits for the row that the race has locked is one of the race's own.
-_WAITING = "select pid from pg_stat_activity where %(locked_by)s = any (pg_blocking_pids(pid))"
+# Whoever waits for the row that the race has locked is one of the race's own. This view, other than
+# pg_stat_activity, is read anew by each statement of a transaction.
+_WAITING = "select distinct pid from pg_locks where not granted and %(locked_by)s = any (pg_blocking_pids(pid))"
 
 # Not in one statement with the condition: the server may evaluate the termination first, and for every backend.
 _TERMINATE = "select pg_terminate_backend(pid) from unnest(%(pids)s::integer[]) as pid"
@@ -79,7 +80,7 @@ async def strike(
     # The rightful clicks are in the last burst; what comes before them is not struck.
     last = len(question.bursts) - 1
     for burst in range(last):
-        await field.board.carried_out(field.board.give(field.board.pods_at(question, burst), question, burst))
+        await field.board.carried_out(field.board.give(field.board.pods_at([question], burst), [question], burst))
     if planned.moment is not None:
         detail = await _strike_in_the_proxy(field, planned.kind, planned.moment, question, last)
     else:
@@ -94,11 +95,11 @@ async def _strike_in_the_proxy(
     assert field.proxy is not None
     board, target = field.board, _target(question)
     pod = board.pods[target.pod]
-    others = [each for each in board.pods_at(question, burst) if each is not pod]
-    aimed = board.give([pod], question, burst, only=target.name, aim=True)
+    others = [each for each in board.pods_at([question], burst) if each is not pod]
+    aimed = board.give([pod], [question], burst, only=target.name, aim=True)
     if not await board.until(lambda: aimed in board.aimed or pod.gone, MOMENT_SECONDS):
         pod.go_on()
-        for order in (aimed, board.give(board.pods_at(question, burst), question, burst, without=target.name)):
+        for order in (aimed, board.give(board.pods_at([question], burst), [question], burst, without=target.name)):
             await board.carried_out(order)
         return f"{target.name} was not about to be sent within {MOMENT_SECONDS:g} s"
     if pod.gone:
@@ -109,9 +110,9 @@ async def _strike_in_the_proxy(
     if moment is Moment.AFTER_COMMIT:
         # It goes ahead of the others, so that it is a winner's reply that is lost.
         detail = await _committed(field, trap, target)
-        racing = board.give(others, question, burst, without=target.name)
+        racing = board.give(others, [question], burst, without=target.name)
     else:
-        racing = board.give(others, question, burst, without=target.name)
+        racing = board.give(others, [question], burst, without=target.name)
         detail = "" if await _sprung(trap) else "nothing was sent"
     match kind:
         case FaultKind.KILL:
@@ -119,21 +120,22 @@ async def _strike_in_the_proxy(
             field.proxy.cut_off(port)
             if not pod.was_killed:
                 detail = pod.last_words()
-            del board.waiting[aimed]
+            board.withdraw(aimed)
             pod = await field.succeed(pod)
-            aimed = board.give([pod], question, burst, only=target.name, again=True)
+            aimed = board.give([pod], [question], burst, only=target.name, again=True)
         case FaultKind.DISCONNECT:
             field.proxy.cut_off(port)
         case _:
             began = time.monotonic()
             pausing = await pod.pause(PAUSE_SECONDS)
             trap.opened.set()
-            if await board.until(lambda: pod.name not in board.waiting[aimed], PAUSE_SECONDS * 0.9):
+            await asyncio.sleep(PAUSE_SECONDS * 0.9)
+            if board.is_carried_out(aimed):
                 detail = detail or "it went on while it was paused"
             await pausing
             if (time.monotonic() - began) * 1000 <= STATEMENT_TIMEOUT_MS:
                 detail = "the pause was no longer than a statement may take"
-    for order in (aimed, racing, board.give([pod], question, burst, without=target.name)):
+    for order in (aimed, racing, board.give([pod], [question], burst, without=target.name)):
         await board.carried_out(order)
     return detail
 
@@ -162,10 +164,11 @@ async def _strike_at_a_lock(
     board = field.board
     async with _two_connections(field.dsn) as (locking, looking):
         with translated_errors():
-            started = await _value(looking, _STARTED)
-            async with _transaction(locking):
+            # Both in a transaction: behind a pooler the waiting clicks might take all other sessions.
+            async with _transaction(locking), _transaction(looking):
+                started = await _value(looking, _STARTED)
                 locked = {"locked_by": await _value(locking, _LOCK, {"id": question.question.id})}
-                racing = board.give(board.pods_at(question, burst), question, burst)
+                racing = board.give(board.pods_at([question], burst), [question], burst)
                 if not await _until_somebody_waits(looking, locked):
                     detail = f"nobody waited for the row within {MOMENT_SECONDS:g} s"
                 elif kind is FaultKind.TERMINATE:

@@ -10,7 +10,7 @@ from typing import Self
 
 from .plan import PlannedQuestion
 from .processes import PodProcess
-from .wire import Fire
+from .wire import Fire, encode_fire
 
 QUESTION_SECONDS = 60.0
 
@@ -27,18 +27,22 @@ class Board:
     """Which pods have yet to report which orders, as their news come in."""
 
     def __init__(self) -> None:
-        self.waiting: dict[int, set[str]] = {}
-        self.aimed: dict[int, int] = {}
         self.pods: dict[int, PodProcess] = {}
+        self.aimed: dict[int, int] = {}
+        self._waiting: dict[int, set[str]] = {}
+        # An event for each order, so that its news wake nobody who waits for another one.
+        self._carried_out: dict[int, asyncio.Event] = {}
         self._orders = count(1)
         self._news = asyncio.Event()
 
     def hear_done(self, pod: str, order: int) -> None:
         """A pod has carried out an order."""
-        self.waiting.get(order, set()).discard(pod)
-        self._news.set()
+        waiting = self._waiting.get(order, set())
+        waiting.discard(pod)
+        if not waiting and order in self._carried_out:
+            self._carried_out[order].set()
 
-    def hear_aimed(self, _pod: str, order: int, port: int) -> None:
+    def hear_aimed(self, order: int, port: int) -> None:
         """The aimed operation of an order is about to be sent."""
         self.aimed[order] = port
         self._news.set()
@@ -46,15 +50,20 @@ class Board:
     def hear_changed(self) -> None:
         """A pod has become ready, or is gone."""
         self._news.set()
+        present = {pod.name for pod in self.pods.values() if not pod.gone}
+        for order, waiting in self._waiting.items():
+            if not waiting <= present:
+                self._carried_out[order].set()
 
-    def pods_at(self, question: PlannedQuestion, burst: int = 0) -> list[PodProcess]:
-        """The present pods that have a part in a burst."""
-        return [self.pods[number] for number in sorted({each.pod for each in question.bursts[burst].operations})]
+    def pods_at(self, questions: Sequence[PlannedQuestion], burst: int = 0) -> list[PodProcess]:
+        """The present pods that have a part in this burst of the questions."""
+        taking_part = {each.pod for question in questions for each in question.bursts[burst].operations}
+        return [self.pods[number] for number in sorted(taking_part)]
 
     def give(
         self,
         pods: Sequence[PodProcess],
-        question: PlannedQuestion,
+        questions: Sequence[PlannedQuestion],
         burst: int = 0,
         *,
         only: str | None = None,
@@ -64,53 +73,67 @@ class Board:
     ) -> int:
         """Let the pods fire, and return the order's number."""
         order = next(self._orders)
-        self.waiting[order] = {pod.name for pod in pods}
-        fire = Fire(order, question.label, burst, only, without, aim, again)
+        self._waiting[order] = {pod.name for pod in pods}
+        self._carried_out[order] = asyncio.Event()
+        fire = encode_fire(Fire(order, [each.label for each in questions], burst, only, without, aim, again))
         for pod in pods:
             pod.fire(fire)
+        if not pods:
+            self._carried_out[order].set()
         return order
+
+    def is_carried_out(self, order: int) -> bool:
+        """Whether all pods have carried the order out."""
+        return not self._waiting[order]
+
+    def withdraw(self, order: int) -> None:
+        """Wait for an order no longer: its pod was killed."""
+        del self._waiting[order], self._carried_out[order]
 
     async def carried_out(self, order: int) -> None:
         """Return when the pods have carried an order out. Raises RaceBrokenOff when one is late or gone."""
-        waiting = self.waiting[order]
-        if not await self.until(lambda: not waiting or self._is_lost(waiting), QUESTION_SECONDS):
-            late = sorted(waiting)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(QUESTION_SECONDS):
+                await self._carried_out[order].wait()
+        if self._waiting[order]:
+            late = sorted(self._waiting[order])
+            if self._carried_out[order].is_set():
+                raise RaceBrokenOff(f"{', '.join(late)} was lost")
             raise RaceBrokenOff(f"{', '.join(late)} did not report within {QUESTION_SECONDS:g} s", late)
-        if waiting:
-            raise RaceBrokenOff(f"{', '.join(sorted(waiting))} was lost")
-        del self.waiting[order]
+        self.withdraw(order)
 
-    async def fire(self, question: PlannedQuestion) -> None:
-        """Let all that is planned for a question happen. Raises RaceBrokenOff."""
-        for number, burst in enumerate(question.bursts):
+    async def fire(self, *questions: PlannedQuestion) -> None:
+        """Let all that is planned for a question happen, or for several of one burst. Raises RaceBrokenOff."""
+        for number, burst in enumerate(questions[0].bursts):
             if burst.after_ms:
                 await asyncio.sleep(burst.after_ms / 1000)
-            await self.carried_out(self.give(self.pods_at(question, number), question, number))
+            await self.carried_out(self.give(self.pods_at(questions, number), questions, number))
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until the condition holds; return False when it did not in time."""
+        """Wait until the condition holds on what was heard of pods and aims; return False when it did not in time.
+
+        One waits at a time.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                # Whoever hears the news clears it for all, so each waiter looks again after every turn.
                 while not condition():
-                    news = self._news
-                    await news.wait()
-                    if news is self._news:
-                        self._news = asyncio.Event()
+                    self._news.clear()
+                    await self._news.wait()
                 return True
         return condition()
 
-    def _is_lost(self, names: set[str]) -> bool:
-        present = {pod.name: pod for pod in self.pods.values()}
-        return any(name not in present or present[name].gone for name in names)
-
 
 class Window:
-    """So many questions at a time, and no more; on leaving nothing of it goes on."""
+    """So many orders at a time, and no more; on leaving nothing of it goes on.
 
-    def __init__(self, board: Board, at_once: int) -> None:
+    Questions of one burst are fired some together: an order for each of them would cost the pods a tenth of their time.
+    """
+
+    def __init__(self, board: Board, at_once: int, together: int) -> None:
         self._board = board
         self._at_once = at_once
+        self._together = together
+        self._gathered: list[PlannedQuestion] = []
         self._firing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -126,13 +149,27 @@ class Window:
             await asyncio.gather(*self._firing, return_exceptions=True)
 
     async def fire(self, question: PlannedQuestion) -> None:
-        """Fire at a question, and return when there is room for another one. Raises RaceBrokenOff."""
-        self._firing.add(asyncio.create_task(self._board.fire(question)))
-        await self._until(self._at_once - 1)
+        """Fire at a question, now or soon, and return when there is room for another. Raises RaceBrokenOff."""
+        if len(question.bursts) > 1:
+            await self._start(question)
+            return
+        self._gathered.append(question)
+        if len(self._gathered) == self._together:
+            await self._fire_gathered()
 
     async def drain(self) -> None:
-        """Return when all that was fired has ended. Raises RaceBrokenOff."""
+        """Fire what was gathered, and return when all has ended. Raises RaceBrokenOff."""
+        if self._gathered:
+            await self._fire_gathered()
         await self._until(0)
+
+    async def _fire_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        await self._start(*gathered)
+
+    async def _start(self, *questions: PlannedQuestion) -> None:
+        self._firing.add(asyncio.create_task(self._board.fire(*questions)))
+        await self._until(self._at_once - 1)
 
     async def _until(self, at_most: int) -> None:
         while len(self._firing) > at_most:

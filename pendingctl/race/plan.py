@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from random import Random
+from typing import Literal, TypeAlias
 
 from ..errors import InvalidInput
 from ..model import Question, Scope, check_id
@@ -38,11 +39,13 @@ OPTIONS = ("yes", "no", "später ⏳", 'a "third" \\ way')
 # Rows of another tenant that nobody clicks, for the same users over the same connections.
 MAX_BYSTANDERS = 20
 
-# After every so many questions comes an extra one that is also deleted, asked again and, with a sweeper, swept.
-EXTRA_EVERY = 10
+# The first questions, and one of so many after them, come with an extra one that is also deleted, asked again and,
+# with a sweeper, swept. There are more where that is what the race is about.
+FIRST_WITH_MORE = 4
+EXTRA_EVERY = 50
 EXTRA_EVERY_WITH_SWEEPS = 2
-# A question is also stored again, by its own people or by foreign ones, while it is clicked, once in so many.
-PUT_EVERY = 8
+# The same of questions that are stored again, by their own people or by foreign ones, while they are clicked.
+PUT_EVERY = 16
 # Once in so many the wrong clicks come first, so that they would win if they could.
 WRONG_FIRST_EVERY = 4
 
@@ -53,6 +56,7 @@ STALE_AFTER = timedelta(milliseconds=30)
 SWEEP_MAX_AGE = PAST + STALE_AFTER
 
 _STOLEN_KEYS = 0.25
+_REPEAT: Literal["repeat"] = "repeat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,10 @@ class RaceSettings:
         if sudden > self.questions:
             raise InvalidInput(f"these faults strike {sudden} times, each at a question; race with so many at least")
 
-    @property
-    def extra_every(self) -> int:
-        """After how many questions an extra one comes."""
-        return EXTRA_EVERY_WITH_SWEEPS if FaultKind.SWEEP in self.faults else EXTRA_EVERY
+    def has_extra(self, number: int) -> bool:
+        """Whether an extra question is fired at beside the one of this number."""
+        every = EXTRA_EVERY_WITH_SWEEPS if FaultKind.SWEEP in self.faults else EXTRA_EVERY
+        return number < FIRST_WITH_MORE or number % every == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,10 @@ class Wrong(StrEnum):
     USER = "wrong_user"
     CONNECTION = "wrong_connection"
     ORGANIZATION = "wrong_organization"
+
+
+# What a click is: rightful, the same press once more, or wrong.
+_Kind: TypeAlias = Wrong | Literal["repeat"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +197,13 @@ def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQu
     """Return one question of a race by its label. The same settings, names and label give the same plan.
 
     Each question has a rightful click; the first two rightful ones go to two pods, a repeat to another pod than its
-    original where there is another. From five clicks on every question has every kind; below, the kinds take turns
+    original where there is another. From six clicks on every question has every kind; below, the kinds take turns
     through the questions.
     """
     number = int(label[1:])
     if label.startswith("x"):
         return _plan_extra(settings, names, number)
-    turns: list[Wrong | None] = [None, *Wrong]
+    turns: list[_Kind] = [None, _REPEAT, *Wrong]
     Random(f"{settings.seed}/turns").shuffle(turns)
     return _plan_counted(settings, names, number, turns)
 
@@ -220,7 +228,7 @@ def _question(settings: RaceSettings, names: Names, label: str) -> Question:
     )
 
 
-def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequence[Wrong | None]) -> PlannedQuestion:
+def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequence[_Kind]) -> PlannedQuestion:
     label = f"q{number}"
     random = Random(f"{settings.seed}/{label}")
     question = _question(settings, names, label)
@@ -230,7 +238,7 @@ def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequ
     for place, kind in enumerate(_kinds(settings.clicks, number, turns, random)):
         pod = pods[place % settings.pods]
         key, value, scope, wrong = f"{question.id}-{place}", random.choice(question.options), question.scope, None
-        if kind == "repeat":
+        if kind == _REPEAT:
             # Preferably on another pod than the original: a platform retries through a load balancer.
             original = random.choice([each for each in rightful if each.pod != pod] or rightful)
             key, value = original.delivery_key or key, original.value or value
@@ -245,9 +253,9 @@ def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequ
         if kind is None:
             rightful.append(click)
         planned.append(click)
-    if number % PUT_EVERY == 0:
+    if number < FIRST_WITH_MORE or number % PUT_EVERY == 0:
         # By turns a repetition of the asking, which finds the question pending or answered, and foreign ones.
-        wrong = ([None, *Wrong])[number // PUT_EVERY % 4]
+        wrong = ([None, *Wrong])[(number if number < FIRST_WITH_MORE else number // PUT_EVERY) % 4]
         scope = question.scope if wrong is None else _wrong_scope(question.scope, wrong, names, number)
         pod = random.randrange(settings.pods)
         planned.append(PlannedOperation(f"{label}.put", pod, OperationKind.PUT, question.id, scope, wrong))
@@ -259,13 +267,12 @@ def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequ
     return PlannedQuestion(label, question, (Burst(tuple(planned)),))
 
 
-def _kinds(clicks: int, number: int, turns: Sequence[Wrong | None], random: Random) -> list[Wrong | str | None]:
+def _kinds(clicks: int, number: int, turns: Sequence[_Kind], random: Random) -> list[_Kind]:
     """Rightful is None. The rightful ones come first, since the others may borrow from them."""
-    others: list[Wrong | str | None] = ["repeat" if turn is None else turn for turn in turns]
-    due = min(clicks - 1, len(others))
-    kinds: list[Wrong | str | None] = [others[(number * due + place) % len(others)] for place in range(due)]
-    kinds += random.choices([None, *others], weights=[4, 1, 1, 1, 1], k=clicks - due - 1)
-    return sorted([None, *kinds], key=[None, "repeat", *Wrong].index)
+    due = min(clicks - 1, len(turns))
+    kinds = [turns[(number * due + place) % len(turns)] for place in range(due)]
+    kinds += random.choices(turns, weights=[4 if kind is None else 1 for kind in turns], k=clicks - due - 1)
+    return sorted([None, *kinds], key=[None, _REPEAT, *Wrong].index)
 
 
 def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQuestion:

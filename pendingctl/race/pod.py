@@ -90,19 +90,18 @@ class Pod:
 
     async def fire(self, fire: wire.Fire) -> None:
         """Carry out what is to be fired, and say when all of it has ended."""
-        question = self._planned(fire.label)
-        if fire.again:
-            chosen = [each for each in question.operations if each.name == fire.only]
-        else:
-            chosen = [
-                each
-                for each in question.bursts[fire.burst].operations
-                if each.pod == self._orders.number and fire.only in (None, each.name) and fire.without != each.name
-            ]
+        questions = [self._planned(label) for label in fire.labels]
+        chosen = [
+            (question, each)
+            for question in questions
+            for each in (question.operations if fire.again else question.bursts[fire.burst].operations)
+            if fire.only in (None, each.name) and fire.without != each.name
+            if fire.again or each.pod == self._orders.number
+        ]
         if len(chosen) == 1:
-            await self._carry_out(question, chosen[0], fire)
+            await self._carry_out(*chosen[0], fire)
         else:
-            await asyncio.gather(*(self._carry_out(question, planned, fire) for planned in chosen))
+            await asyncio.gather(*(self._carry_out(question, planned, fire) for question, planned in chosen))
         say(wire.DONE, str(fire.order))
 
     def _planned(self, label: str) -> PlannedQuestion:
@@ -282,8 +281,7 @@ def _local_port(connection: Connection) -> int:
 
 def say(word: bytes, said: str = "") -> None:
     """Tell the coordinator."""
-    sys.stdout.buffer.write(word + b" " + said.encode() + b"\n")
-    sys.stdout.buffer.flush()
+    os.write(sys.stdout.fileno(), word + b" " + said.encode() + b"\n")
 
 
 def _die_in(seconds: float) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from . import wire
 from .interruption import undisturbed
-from .wire import Fire, Orders
+from .wire import Orders
 
 END_SECONDS = 10.0
 EXIT_SECONDS = 2.0
@@ -27,7 +27,7 @@ class Listener(Protocol):
         """All that this pod was told to fire by this order has ended."""
         ...
 
-    def hear_aimed(self, pod: str, order: int, port: int) -> None:
+    def hear_aimed(self, order: int, port: int) -> None:
         """The aimed operation of this order is about to be sent, over the connection from this port."""
         ...
 
@@ -60,9 +60,9 @@ class PodProcess:
         """Whether SIGKILL ended it."""
         return self._process.returncode == -signal.SIGKILL
 
-    def fire(self, fire: Fire) -> None:
-        """Let it fire now. A pod that is gone fires nothing."""
-        self._write(wire.encode_fire(fire))
+    def fire(self, fire: bytes) -> None:
+        """Let it fire what `wire.encode_fire` wrote, now. A pod that is gone fires nothing."""
+        self._write(fire)
 
     def go_on(self) -> None:
         """Let it send the aimed operation."""
@@ -139,7 +139,7 @@ class PodProcess:
             self._listener.hear_done(self.name, int(said))
         elif word == wire.AIMED:
             order, _, port = said.partition(b" ")
-            self._listener.hear_aimed(self.name, int(order), int(port))
+            self._listener.hear_aimed(int(order), int(port))
         elif word == wire.READY:
             self.clock_is_off_by = float(said) - time.time()
             self.ready = True

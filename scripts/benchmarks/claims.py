@@ -59,7 +59,7 @@ async def _claims_on(
 
         async def execute(connection: Connection, ids: Iterator[int]) -> None:
             for id in ids:
-                await (await connection.execute(statements.CLAIM, _claim_of(id))).fetchone()
+                await (await connection.execute(statements.CLAIM_OR_LOOK, _claim_of(id))).fetchone()
 
         async def by_store() -> float:
             ids = iter(next(slices))
@@ -105,7 +105,7 @@ async def _pairs(stage: Stage, first: int, rounds: int, pairs: int) -> Figure:
             for id in next(slices):
                 row = {**ASKED, "id": str(id), "payload": encode_payload(PAYLOAD)}
                 await (await bare.execute(statements.INSERT, row)).fetchone()
-                await (await bare.execute(statements.CLAIM, _claim_of(id))).fetchone()
+                await (await bare.execute(statements.CLAIM_OR_LOOK, _claim_of(id))).fetchone()
 
         contenders: dict[str, Round] = {
             "store": lambda: rate(pairs, [with_store()]),
@@ -135,7 +135,7 @@ def _claim_of(id: int) -> dict[str, str | None]:
 def pgbench(program: Path, dsn: str, connections: int, size: int) -> Callable[[int], float]:
     """Return what claims so many rows from an id on with pgbench, each once, and returns its rate."""
     # pgbench has no null to send.
-    statement = re.sub(r"%\((\w+)\)s", r":\1", statements.CLAIM.replace("%(ask_number)s", "null"))
+    statement = re.sub(r"%\((\w+)\)s", r":\1", statements.CLAIM_OR_LOOK.replace("%(ask_number)s", "null"))
     script = f"""
         \\set turn :turn + 1
         \\set id :first + :turn * :clients + :client_id

@@ -31,19 +31,10 @@ def made_up_history(*, questions: int, clicks: int) -> History:
             # Each begins a little after the one before, and all of them before the first has ended.
             started = number * _STEP_NS + len(operations) % clicks
             outcome, told = _ending(click, winner, Told(at=won_at, payload=payload, ask_number=1))
-            operations.append(
-                Operation(
-                    f"pod-{click.pod + 1}",
-                    len(operations),
-                    click,
-                    started,
-                    started + _STEP_NS,
-                    outcome,
-                    told,
-                    "answered" if told.reason is None else told.reason,
-                    1000 + click.pod,
-                )  # fmt: skip
-            )
+            ended = started + _STEP_NS
+            reply = "answered" if told.reason is None else told.reason
+            pod = f"pod-{click.pod + 1}"
+            operations.append(Operation(pod, len(operations), click, started, ended, outcome, told, reply, click.pod))
         pod = f"pod-{winner.pod + 1}"
         user = question.scope.expected_user_id
         hand_overs.append(HandOver(pod, question.id, 1, winner.value, user, question.conversation_id))
