@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -113,32 +113,35 @@ def fault_record(fault: Fault) -> dict[str, Any]:
 
 def write_race(directory: Path, settings: RaceSettings) -> None:
     """Write what the race is, before it begins."""
-    _write(directory / RACE, {"version": VERSION, "settings": asdict(settings)})
+    _write(directory / RACE, [{"version": VERSION, "settings": asdict(settings)}])
 
 
 def write_questions(directory: Path, asked: list[Asked]) -> None:
     """Write the questions that are asked, or more of them."""
-    with (directory / QUESTIONS).open("a", encoding="utf-8") as file:
-        for each in asked:
-            file.write(json.dumps(asdict(each), ensure_ascii=False) + "\n")
+    _write(directory / QUESTIONS, (asdict(each) for each in asked))
 
 
 def write_end(directory: Path, history: History, seconds: float) -> None:
     """Write what the coordinator knows at the end; a history without it is one of a race that was broken off."""
-    with (directory / ROWS).open("w", encoding="utf-8") as file:
-        for row in history.rows:
-            record = asdict(row) | {"claimed_at": None if row.claimed_at is None else row.claimed_at.isoformat()}
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    _write(
+        directory / ROWS,
+        (
+            asdict(row) | {"claimed_at": None if row.claimed_at is None else row.claimed_at.isoformat()}
+            for row in history.rows
+        ),
+    )
     _write(
         directory / END,
-        {
-            "planned_kinds": sorted(history.planned_kinds),
-            "stale_after_seconds": history.stale_after.total_seconds(),
-            "ended_pods": sorted(history.ended_pods),
-            "left_behind": history.left_behind,
-            "reasons": history.reasons,
-            "seconds": seconds,
-        },
+        [
+            {
+                "planned_kinds": sorted(history.planned_kinds),
+                "stale_after_seconds": history.stale_after.total_seconds(),
+                "ended_pods": sorted(history.ended_pods),
+                "left_behind": history.left_behind,
+                "reasons": history.reasons,
+                "seconds": seconds,
+            }
+        ],
     )
 
 
@@ -149,19 +152,25 @@ def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
     history, or one of another version.
     """
     try:
-        race = json.loads((directory / RACE).read_text())
+        race = _document(directory / RACE)
         if race["version"] != VERSION:
             raise InvalidInput(
-                f"{directory} is a history of version {race['version']}, and this reads version {VERSION}; "
+                f"it is of version {race['version']}, and this reads version {VERSION}; "
                 "check it with the pendingctl that wrote it"
             )
         fields = race["settings"]
         faults = tuple(FaultKind(each) for each in fields.pop("faults"))
-        settings = RaceSettings(**fields, faults=faults)
-        return settings, *_read(directory)
+        return RaceSettings(**fields, faults=faults), *_read(directory)
     except FileNotFoundError as error:
-        raise InvalidInput(f"{directory} is not the history of a race: there is no {error.filename}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        missing = Path(error.filename).name
+        if missing == END:
+            message = f"the race of {directory} was broken off: what was left at its end is not known"
+        elif missing == RACE:
+            message = f"{directory} is not the history of a race: there is no {missing}"
+        else:
+            message = f"the history in {directory} is not whole: there is no {missing}"
+        raise InvalidInput(message) from error
+    except (InvalidInput, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidInput(f"the history in {directory} cannot be read: {error}") from error
 
 
@@ -184,7 +193,8 @@ def _read(directory: Path) -> tuple[History, float]:
     asked = tuple(Asked(**record | {"scope": Scope(**record["scope"])}) for record in _lines(directory / QUESTIONS))
     pods = [read_pod(path) for path in sorted(directory.glob(POD))]
     faults: dict[int, Fault] = {}
-    for record in _lines(directory / FAULTS):
+    # A race whose pods could not start has no faults.
+    for record in _lines(directory / FAULTS) if (directory / FAULTS).is_file() else ():
         moment = record["moment"]
         faults[record["number"]] = Fault(
             **record | {"kind": FaultKind(record["kind"]), "moment": None if moment is None else Moment(moment)}
@@ -196,9 +206,7 @@ def _read(directory: Path) -> tuple[History, float]:
         (),
         faults=tuple(faults.values()),
     )
-    if not (directory / END).is_file():
-        raise InvalidInput(f"the race of {directory} was broken off: what was left at its end is not known")
-    end = json.loads((directory / END).read_text())
+    end = _document(directory / END)
     return (
         replace(
             history,
@@ -260,14 +268,20 @@ def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
+def _document(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_bytes())
+    return document
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        return
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield json.loads(line)
 
 
-def _write(path: Path, document: dict[str, Any]) -> None:
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+def _write(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """Append records, a line each, to a file that nobody else may read: what people are asked is theirs."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+        for record in records:
+            file.write(_encode(record).encode() + b"\n")

@@ -167,7 +167,7 @@ def terminal_stays_terminal(story: Story) -> Iterator[str]:
     """After a delete or a sweep took the row no click wins, unless the question was put again since."""
     removals = [each for each in story.everything if _took_the_row(each)]
     # An unknown put may take effect at any time after its start.
-    puts = [each for each in story.operations if each.kind is OperationKind.PUT and each.outcome in _MAY_HAVE_PUT]
+    puts = [each for each in story.operations if each.kind is OperationKind.PUT and each.outcome in _MAY_HAVE_DONE]
     for claim in story.claims:
         if claim.outcome not in WON:
             continue
@@ -186,7 +186,8 @@ def sweep_took_only_stale_rows(story: Story) -> Iterator[str]:
     for sweep in story.sweeps:
         if sweep.outcome is Outcome.OK and story.is_counted:
             yield f"{name_of(sweep)} took the row of a question that had just been asked"
-    if linearize(story.asked, story.everything, story.row, story.stale_after).found:
+    search = linearize(story.asked, story.everything, story.row, story.stale_after)
+    if search.found or search.undecided:
         return
     # If the sweeps' ages alone are in the way of an order, a sweep took a row that was too young.
     if linearize(story.asked, story.everything, story.row, None).found:
@@ -203,6 +204,11 @@ def handed_over_once(story: Story) -> Iterator[str]:
     for operation in won:
         if not handed[operation.pod, operation.planned.value]:
             yield f"{name_of(operation)} won, and the answer was never handed over"
+    # A pod that was killed may have handed over before it wrote that it had won.
+    may_have_won = Counter((each.pod, each.planned.value) for each in story.claims if each.outcome in _MAY_HAVE_DONE)
+    for (pod, value), times in handed.items():
+        if times > may_have_won[pod, value]:
+            yield f"{pod} handed {value!r} over {times} times, and won with it {may_have_won[pod, value]} times"
     expected = (story.asked.scope.expected_user_id, story.asked.conversation_id)
     for each in story.hand_overs:
         if (each.user_id, each.conversation_id) != expected:
@@ -263,7 +269,7 @@ def was_contended(story: Story) -> bool:
     )
 
 
-_MAY_HAVE_PUT = frozenset({Outcome.OK, Outcome.UNKNOWN})
+_MAY_HAVE_DONE = frozenset({Outcome.OK, Outcome.UNKNOWN})
 
 
 def _took_the_row(operation: Operation) -> bool:

@@ -75,11 +75,15 @@ def linearize(asked: Asked, operations: Sequence[Operation], row: Row | None, st
         for place in _next(done, starts, ends):
             operation = considered[place]
             outcomes = list(_apply(operation, state, asked.scope, stale_after))
-            if outcomes == [state]:
-                # What changes nothing and fits here may as well come first: that leaves all others their choice.
+            if operation.outcome is Outcome.UNKNOWN:
+                # It may still do something later; to do nothing is the same as never to happen.
+                following += [(done | 1 << place, after) for after in outcomes if after != state]
+            elif outcomes == [state]:
+                # What only reads and fits here may as well come first: that leaves all others their choice.
                 following = [(done | 1 << place, state)]
                 break
-            following += [(done | 1 << place, after) for after in outcomes]
+            else:
+                following += [(done | 1 << place, after) for after in outcomes]
         waiting += reversed(following)
     return Search(found=False, stuck=_stuck(considered, required, furthest[1], starts, ends))
 
@@ -160,7 +164,8 @@ def _apply_claim(operation: Operation, state: State) -> Iterator[State]:
             if state is not None and fits and state.press is None and told.ask_number in (None, state.ask_number):
                 yield replace(state, press=operation.press)
         case Outcome.REPEATED:
-            if state is not None and fits and state.press == operation.press:
+            is_the_winner = state is not None and fits and state.press == operation.press
+            if is_the_winner and told.ask_number in (None, state.ask_number if state else None):
                 yield state
         case _ if _is_true_refusal(operation, state, fits):
             yield state
@@ -172,7 +177,7 @@ def _is_true_refusal(operation: Operation, state: State, fits: bool) -> bool:
         case Reason.ALREADY_ANSWERED if state is not None and fits:
             return state.press is not None and state.press != operation.press and told.answer == state.press[1]
         case Reason.ALREADY_ANSWERED:
-            return state is not None and asked is not None and asked < state.ask_number
+            return state is not None and asked is not None and asked < state.ask_number and told.answer is None
         case Reason.UNKNOWN_OR_EXPIRED:
             return state is None or (asked is not None and asked > state.ask_number)
         case _:

@@ -49,12 +49,13 @@ def _line(operation: Operation, first_ns: int, story: Story) -> StoryLine:
     outcome = str(told.reason or told.put or operation.outcome).replace("_", " ")
     if operation.outcome is Outcome.REFUSED and told.answer is not None:
         outcome += f" {told.answer!r}"
-    stored = row is not None and row.claimed_at is not None and operation.press == (row.delivery_key, row.answer)
+    won = operation.kind is OperationKind.CLAIM and operation.outcome in (*WON, Outcome.UNKNOWN)
+    stands = row is None or operation.press == (row.delivery_key, row.answer)
     return StoryLine(
         round((operation.started_ns - first_ns) / 1e6, 2),
         None if operation.ended_ns is None else round((operation.ended_ns - first_ns) / 1e6, 2),
         operation.pod,
         what,
         outcome,
-        operation.kind is OperationKind.CLAIM and (stored or (row is None and operation.outcome in WON)),
+        won and stands,
     )

@@ -60,7 +60,7 @@ def test_a_history_is_checked_again_with_the_same_verdict(dsn: str, tmp_path: Pa
 def test_a_history_that_was_tampered_with_fails(dsn: str, tmp_path: Path) -> None:
     run(*RACE, "--dsn", dsn, "--history", str(tmp_path / "history"))
     rows = tmp_path / "history" / "rows.jsonl"
-    rows.write_text(rows.read_text().replace('"delivery_key": "pendingctl', '"delivery_key": "another', 1))
+    rows.write_text(rows.read_text().replace('"delivery_key":"pendingctl', '"delivery_key":"another', 1))
 
     checked = run("check-history", str(tmp_path / "history"))
 

@@ -3,158 +3,358 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from typing import Literal, TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pendingctl.errors import InvalidInput
-from pendingctl.race.broken import store_for
+from pendingctl.model import Scope
+from pendingctl.race.controls import store_for
 from pendingctl.race.plan import (
     IMPLEMENTATIONS,
-    ClickKind,
+    MAX_CLICKS,
+    MAX_DURATION_SECONDS,
+    MAX_PODS,
+    MAX_QUESTIONS,
+    SWEEP_MAX_AGE,
     Names,
-    PlannedClick,
+    OperationKind,
+    PlannedOperation,
     PlannedQuestion,
     RaceSettings,
-    most_clicks_at_once,
+    Wrong,
     plan_bystanders,
-    plan_questions,
+    plan_question,
 )
+from pendingctl.race.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
 
 NAMES = Names("run", "run", "run-foreign")
+PUT, CLAIM, DELETE, SWEEP = OperationKind
 
-SETTINGS = st.builds(
+SEEDS = st.integers(-(2**40), 2**70)
+NUMBERS = st.integers(0, 100_000)
+RACES = st.builds(
     RaceSettings,
     pods=st.integers(1, 6),
-    questions=st.integers(1, 8),
+    questions=st.just(100_000),
     clicks=st.integers(1, 20),
-    seed=st.integers(-(2**40), 2**70),
+    seed=SEEDS,
+    faults=st.sampled_from([(), (FaultKind.KILL,), (FaultKind.SWEEP,), tuple(FaultKind)]),
 )
+Kind: TypeAlias = Wrong | Literal["rightful", "repeat"]
+EVERY_KIND: set[Kind] = {"rightful", "repeat", *Wrong}
 
 
-def plan(pods: int = 3, questions: int = 6, clicks: int = 8, seed: int = 1) -> list[PlannedQuestion]:
-    return plan_questions(RaceSettings(pods, questions, clicks, seed), NAMES)
+def race(pods: int = 3, clicks: int = 8, seed: int = 1, faults: tuple[FaultKind, ...] = ()) -> RaceSettings:
+    return RaceSettings(pods, 1_000, clicks, seed, faults=faults)
 
 
-def rightful(question: PlannedQuestion) -> list[PlannedClick]:
-    return [planned for planned in question.clicks if planned.kind is ClickKind.RIGHTFUL]
+def plan(settings: RaceSettings, questions: int = 20) -> list[PlannedQuestion]:
+    """The first questions of a race, each with an extra one."""
+    return [plan_question(settings, NAMES, f"{kind}{number}") for number in range(questions) for kind in "qx"]
 
 
-def test_the_same_seed_gives_the_same_plan() -> None:
-    assert plan(seed=7) == plan(seed=7)
+def kind_of(click: PlannedOperation) -> Kind:
+    """What a click on a counted question is. A press of one's own has a key that ends with its place."""
+    if click.wrong is not None:
+        return click.wrong
+    place = click.name.partition(".")[2]
+    return "rightful" if click.delivery_key == f"{click.question_id}-{place}" else "repeat"
 
 
-def test_another_seed_gives_another_plan() -> None:
-    assert plan(seed=7) != plan(seed=8)
+def rightful(question: PlannedQuestion) -> list[PlannedOperation]:
+    """The rightful presses, in the order in which they were planned."""
+    own = [click for click in question.clicks if kind_of(click) == "rightful"]
+    return sorted(own, key=lambda click: int(click.name.partition(".")[2]))
 
 
-@given(SETTINGS)
-def test_each_question_gets_its_clicks_and_one_at_least_is_rightful(settings: RaceSettings) -> None:
-    questions = plan_questions(settings, NAMES)
-
-    assert len(questions) == settings.questions
-    for question in questions:
-        assert len(question.clicks) == settings.clicks
-        assert rightful(question)
-        assert {planned.click.question_id for planned in question.clicks} == {question.question.id}
-        assert all(0 <= planned.pod < settings.pods for planned in question.clicks)
-    numbers = [planned.number for question in questions for planned in question.clicks]
-    assert numbers == list(range(settings.questions * settings.clicks))
+def differing(one: Scope, other: Scope) -> set[str]:
+    parts = ("organization_id", "connection_id", "expected_user_id")
+    return {part for part in parts if getattr(one, part) != getattr(other, part)}
 
 
-@given(SETTINGS)
-def test_clicks_are_wrong_in_the_one_way_that_their_kind_says(settings: RaceSettings) -> None:
-    for question in plan_questions(settings, NAMES):
-        scope = question.question.scope
-        expected = (scope.organization_id, scope.connection_id, scope.expected_user_id)
-        for planned in question.clicks:
-            click = planned.click
-            same = [
-                one == other
-                for one, other in zip(
-                    expected, (click.organization_id, click.connection_id, click.user_id), strict=True
-                )
-            ]
-            match planned.kind:
-                case ClickKind.WRONG_ORGANIZATION:
-                    assert same == [False, True, True]
-                case ClickKind.WRONG_CONNECTION:
-                    assert same == [True, False, True]
-                case ClickKind.WRONG_USER:
-                    assert same == [True, True, False]
-                case _:
-                    assert same == [True, True, True]
+FOREIGN_PART = {
+    None: set[str](),
+    Wrong.USER: {"expected_user_id"},
+    Wrong.CONNECTION: {"connection_id"},
+    Wrong.ORGANIZATION: {"organization_id"},
+}
 
 
-@given(SETTINGS)
-def test_rightful_clicks_come_from_two_pods_and_a_repeat_is_the_same_press(settings: RaceSettings) -> None:
-    for question in plan_questions(settings, NAMES):
-        originals = rightful(question)
-        keys = [planned.click.delivery_key for planned in originals]
-        assert len(set(keys)) == len(keys)
-        if len(originals) > 1 and settings.pods > 1:
-            assert len({planned.pod for planned in originals}) > 1
-        for planned in question.clicks:
-            if planned.kind is ClickKind.REPEAT:
-                same = [original for original in originals if original.click == planned.click]
-                assert len(same) == 1
-                if settings.pods > 1 and len({original.pod for original in originals} - {planned.pod}) > 0:
-                    assert same[0].pod != planned.pod
+@given(RACES, NUMBERS, st.sampled_from("qx"))
+def test_the_same_settings_give_the_same_question(settings: RaceSettings, number: int, kind: str) -> None:
+    label = f"{kind}{number}"
+
+    assert plan_question(settings, NAMES, label) == plan_question(replace(settings), NAMES, label)
 
 
-@pytest.mark.parametrize(("questions", "clicks"), [(5, 2), (3, 3), (2, 4), (1, 6), (1, 20)])
-@pytest.mark.parametrize("seed", range(5))
-def test_every_kind_occurs_where_there_is_room(questions: int, clicks: int, seed: int) -> None:
-    kinds = {
-        planned.kind for question in plan(questions=questions, clicks=clicks, seed=seed) for planned in question.clicks
-    }
-
-    assert kinds == set(ClickKind)
+@given(st.integers(0, 2**31), st.integers(0, 2**31))
+def test_another_seed_gives_another_plan(seed: int, other: int) -> None:
+    assert (plan(race(seed=seed), 4) == plan(race(seed=other), 4)) is (seed == other)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_from_six_clicks_on_every_question_has_every_kind(seed: int) -> None:
-    for question in plan(clicks=6, seed=seed):
-        assert {planned.kind for planned in question.clicks} == set(ClickKind)
-        assert len(rightful(question)) == 2
+def test_a_question_is_planned_alike_however_long_the_race_is() -> None:
+    short, long = RaceSettings(3, 1, 8, 1), RaceSettings(3, MAX_QUESTIONS, 8, 1, duration_seconds=60)
+
+    assert plan_question(short, NAMES, "q0") == plan_question(long, NAMES, "q0")
 
 
-def test_a_single_click_is_rightful() -> None:
-    assert [planned.kind for question in plan(clicks=1) for planned in question.clicks] == [ClickKind.RIGHTFUL] * 6
+def test_the_sweeper_changes_extra_questions_alone() -> None:
+    without, swept = race(), race(faults=(FaultKind.SWEEP,))
+
+    assert plan_question(without, NAMES, "q5") == plan_question(swept, NAMES, "q5")
+    assert plan_question(without, NAMES, "x5") != plan_question(swept, NAMES, "x5")
 
 
-def test_clicks_are_spread_evenly_over_the_pods() -> None:
-    for question in plan(pods=3, clicks=8):
-        assert max(Counter(planned.pod for planned in question.clicks).values()) == 3
-    assert most_clicks_at_once(plan(pods=3, clicks=8)) == 3
+@given(RACES, NUMBERS)
+def test_each_question_gets_its_clicks_and_one_at_least_is_rightful(settings: RaceSettings, number: int) -> None:
+    question = plan_question(settings, NAMES, f"q{number}")
+
+    assert len(question.clicks) == settings.clicks
+    assert rightful(question)
+    assert {click.ask_number for click in question.clicks} == {1}
+    assert {click.value for click in question.clicks} <= set(question.question.options)
+    assert {operation.kind for operation in question.operations} <= {PUT, CLAIM}
+    assert not question.is_extra
 
 
-def test_bystanders_belong_to_the_foreign_organization_and_are_not_clicked() -> None:
-    bystanders = plan_bystanders(RaceSettings(2, 100, 8, 1), NAMES)
+@given(RACES, NUMBERS, st.sampled_from("qx"))
+def test_every_operation_is_on_its_question_and_by_a_pod_of_the_race(
+    settings: RaceSettings, number: int, kind: str
+) -> None:
+    question = plan_question(settings, NAMES, f"{kind}{number}")
+
+    assert question.question.id.startswith(NAMES.run)
+    assert {operation.question_id for operation in question.operations} == {question.question.id}
+    assert all(0 <= operation.pod < settings.pods for operation in question.operations)
+    assert all(burst.operations and burst.after_ms >= 0 for burst in question.bursts)
+
+
+@given(RACES, NUMBERS, st.sampled_from("qx"))
+def test_the_names_of_a_question_s_operations_are_unique_and_begin_with_its_label(
+    settings: RaceSettings, number: int, kind: str
+) -> None:
+    question = plan_question(settings, NAMES, f"{kind}{number}")
+    names = [operation.name for operation in question.operations]
+
+    assert len(set(names)) == len(names)
+    assert {name.partition(".")[0] for name in names} == {question.label} == {f"{kind}{number}"}
+
+
+@given(RACES, NUMBERS, st.sampled_from("qx"))
+def test_what_is_wrong_is_foreign_in_the_one_part_that_its_kind_says(
+    settings: RaceSettings, number: int, kind: str
+) -> None:
+    question = plan_question(settings, NAMES, f"{kind}{number}")
+
+    for operation in question.operations:
+        assert differing(operation.scope, question.question.scope) == FOREIGN_PART[operation.wrong]
+
+
+@given(RACES, NUMBERS)
+def test_the_first_two_rightful_clicks_come_from_two_pods_under_keys_of_their_own(
+    settings: RaceSettings, number: int
+) -> None:
+    originals = rightful(plan_question(settings, NAMES, f"q{number}"))
+
+    keys = [click.delivery_key for click in originals]
+    assert len(set(keys)) == len(keys)
+    if len(originals) > 1 and settings.pods > 1:
+        assert originals[0].pod != originals[1].pod
+
+
+@given(RACES, NUMBERS)
+def test_a_repeat_is_the_same_press_on_another_pod_where_there_is_one(settings: RaceSettings, number: int) -> None:
+    question = plan_question(settings, NAMES, f"q{number}")
+    originals = rightful(question)
+
+    for click in question.clicks:
+        if kind_of(click) == "repeat":
+            (original,) = [each for each in originals if each.delivery_key == click.delivery_key]
+            assert original.value == click.value
+            if {each.pod for each in originals} != {click.pod}:
+                assert original.pod != click.pod
+
+
+@given(RACES, NUMBERS)
+def test_strangers_press_under_keys_of_their_own_or_under_stolen_ones(settings: RaceSettings, number: int) -> None:
+    question = plan_question(settings, NAMES, f"q{number}")
+    presses = {(click.delivery_key, click.value) for click in rightful(question)}
+
+    for click in question.clicks:
+        own = click.delivery_key == f"{click.question_id}-{click.name.partition('.')[2]}"
+        assert own or (click.delivery_key, click.value) in presses
+
+
+@pytest.mark.parametrize("kind", Wrong)
+def test_some_strangers_press_under_a_stolen_key(kind: Wrong) -> None:
+    stolen = Counter(
+        any(click.delivery_key == each.delivery_key for each in rightful(question))
+        for question in plan(race(), 50)
+        if not question.is_extra
+        for click in question.clicks
+        if click.wrong is kind
+    )
+
+    assert 0 < stolen[True] < stolen[False]
+
+
+@given(st.integers(6, 20), SEEDS, NUMBERS)
+def test_from_six_clicks_on_every_question_has_every_kind(clicks: int, seed: int, number: int) -> None:
+    question = plan_question(race(clicks=clicks, seed=seed), NAMES, f"q{number}")
+
+    assert {kind_of(click) for click in question.clicks} == EVERY_KIND
+    assert len(rightful(question)) >= 2
+
+
+@pytest.mark.parametrize(("clicks", "questions"), [(2, 5), (3, 3), (4, 2), (5, 2)])
+@given(seed=SEEDS, first=NUMBERS)
+def test_below_that_the_kinds_take_turns_through_the_questions(
+    clicks: int, questions: int, seed: int, first: int
+) -> None:
+    settings = race(clicks=clicks, seed=seed)
+    planned = [plan_question(settings, NAMES, f"q{number}") for number in range(first, first + questions)]
+
+    assert {kind_of(click) for question in planned for click in question.clicks} == EVERY_KIND
+    assert any(len(rightful(question)) >= 2 for question in planned)
+
+
+@given(SEEDS, NUMBERS)
+def test_a_single_click_is_rightful(seed: int, number: int) -> None:
+    (click,) = plan_question(race(clicks=1, seed=seed), NAMES, f"q{number}").clicks
+
+    assert kind_of(click) == "rightful"
+
+
+@given(RACES, NUMBERS)
+def test_clicks_are_spread_evenly_over_the_pods(settings: RaceSettings, number: int) -> None:
+    fired = Counter(click.pod for click in plan_question(settings, NAMES, f"q{number}").clicks)
+
+    assert max(fired.values()) == -(-settings.clicks // settings.pods)
+
+
+def test_the_wrong_clicks_sometimes_come_before_all_others() -> None:
+    bursts = [question.bursts for question in plan(race()) if not question.is_extra]
+    in_two = [burst for burst in bursts if len(burst) > 1]
+
+    assert 0 < len(in_two) < len(bursts)
+    for first, second in in_two:
+        assert all(operation.kind is CLAIM and operation.wrong for operation in first.operations)
+        assert not any(operation.kind is CLAIM and operation.wrong for operation in second.operations)
+
+
+def test_counted_questions_are_stored_again_by_their_own_people_and_by_every_kind_of_stranger() -> None:
+    puts = [
+        operation
+        for question in plan(race(), 200)
+        if not question.is_extra
+        for operation in question.operations
+        if operation.kind is PUT
+    ]
+
+    assert {put.wrong for put in puts} == {None, *Wrong}
+    assert not any(put.reopens for put in puts)
+
+
+@given(RACES, NUMBERS)
+def test_an_extra_question_is_put_claimed_deleted_and_with_the_sweeper_swept(
+    settings: RaceSettings, number: int
+) -> None:
+    question = plan_question(settings, NAMES, f"x{number}")
+    due = {PUT, CLAIM, DELETE} | ({SWEEP} if FaultKind.SWEEP in settings.faults else set())
+
+    assert question.is_extra
+    assert {operation.kind for operation in question.operations} == due
+    assert {operation.kind for operation in question.bursts[0].operations} == {PUT}
+    assert {operation.wrong for operation in question.operations} == {None}
+    presses = [click.delivery_key for click in question.clicks]
+    assert len(set(presses)) == len(presses)
+
+
+@given(RACES, NUMBERS, st.sampled_from("qx"))
+def test_a_put_reopens_on_extra_questions_alone(settings: RaceSettings, number: int, kind: str) -> None:
+    question = plan_question(settings, NAMES, f"{kind}{number}")
+
+    for operation in question.operations:
+        assert operation.reopens is (question.is_extra and operation.kind is PUT)
+
+
+@given(RACES, NUMBERS)
+def test_a_sweep_has_a_limit_and_only_a_claim_has_a_key(settings: RaceSettings, number: int) -> None:
+    for operation in plan_question(settings, NAMES, f"x{number}").operations:
+        assert (operation.limit is not None) is (operation.kind is SWEEP)
+        assert (operation.delivery_key is not None) is (operation.value is not None) is (operation.kind is CLAIM)
+
+
+def test_extra_questions_come_early_and_more_of_them_with_the_sweeper() -> None:
+    extra = [sum(map(race(faults=faults).has_extra, range(1_000))) for faults in ((), (FaultKind.SWEEP,))]
+
+    assert race().has_extra(0)
+    assert 0 < extra[0] < extra[1] < 1_000
+
+
+def test_the_sweeper_takes_nothing_that_is_not_the_run_s() -> None:
+    # Whatever else is in the database, none of it is nine hundred years old.
+    assert SWEEP_MAX_AGE.days > 365 * 900
+
+
+def test_bystanders_belong_to_the_foreign_organization_and_nothing_is_done_to_them() -> None:
+    bystanders = plan_bystanders(race(), NAMES)
+    others = plan(race())
 
     assert 1 <= len(bystanders) <= 20
     assert {each.question.scope.organization_id for each in bystanders} == {"run-foreign"}
-    assert not any(each.clicks for each in bystanders)
-    assert not {each.question.id for each in bystanders} & {each.question.id for each in plan()}
+    assert not any(each.operations for each in bystanders)
+    assert {each.question.id for each in bystanders}.isdisjoint(each.question.id for each in others)
+    assert {each.question.scope.expected_user_id for each in bystanders} <= {
+        each.question.scope.expected_user_id for each in others
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"pods": 0}, "the number of pods is 0"),
+        ({"pods": MAX_PODS + 1}, "between 1 and 64"),
+        ({"questions": 0}, "the number of questions is 0"),
+        ({"questions": MAX_QUESTIONS + 1}, "between 1 and 1,000,000"),
+        ({"clicks": -1}, "the number of clicks a question is -1"),
+        ({"clicks": MAX_CLICKS + 1}, "between 1 and 1,000"),
+        ({"implementation": "wishful"}, "no implementation 'wishful'; there are: correct, select-then-update,"),
+        ({"organization_id": ""}, "organization_id is empty"),
+        ({"duration_seconds": 0.0}, "the duration must be above zero"),
+        ({"duration_seconds": -1.0}, "the duration must be above zero"),
+        ({"duration_seconds": MAX_DURATION_SECONDS + 1}, "at most 86,400 seconds"),
+        ({"duration_seconds": float("nan")}, "the duration must be above zero"),
+        ({"duration_seconds": float("inf")}, "the duration must be above zero"),
+        ({"faults": (FaultKind.KILL,)}, "these faults strike 3 times"),
+        ({"questions": 7, "faults": (FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT)}, "strike 8 times"),
+    ],
+)
+def test_what_cannot_be_raced_is_refused(settings: dict[str, object], words: str) -> None:
+    usable: dict[str, object] = {"pods": 2, "questions": 2, "clicks": 2, "seed": 1}
+
+    with pytest.raises(InvalidInput, match=words):
+        RaceSettings(**{**usable, **settings})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"pods": 0},
-        {"questions": 0},
-        {"clicks": -1},
-        {"pods": 1_000},
-        {"implementation": "wishful"},
-        {"organization_id": ""},
+        {"pods": MAX_PODS, "questions": MAX_QUESTIONS, "clicks": MAX_CLICKS},
+        {"pods": 1, "questions": 1, "clicks": 1, "seed": -1},
+        {"duration_seconds": MAX_DURATION_SECONDS},
+        {"questions": 3, "faults": (FaultKind.KILL, *LASTING)},
+        {"questions": 1, "faults": tuple(LASTING)},
     ],
 )
-def test_what_cannot_be_raced_is_refused(settings: dict[str, int | str]) -> None:
-    usable: dict[str, int | str] = {"pods": 2, "questions": 2, "clicks": 2, "seed": 1}
+def test_what_is_just_possible_is_raced(settings: dict[str, object]) -> None:
+    usable: dict[str, object] = {"pods": 2, "questions": 2, "clicks": 2, "seed": 1}
 
-    with pytest.raises(InvalidInput):
-        RaceSettings(**{**usable, **settings})  # type: ignore[arg-type]
+    assert RaceSettings(**{**usable, **settings})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -164,3 +364,63 @@ def test_every_implementation_that_has_a_name_has_a_store(implementation: str) -
             raise AssertionError("not used")
 
     assert store_for(implementation, NoConnections())  # type: ignore[arg-type]
+
+
+FAULTS = st.lists(st.sampled_from(FaultKind), unique=True)
+MOMENTS: dict[FaultKind, list[Moment | None]] = {
+    FaultKind.KILL: [Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT],
+    FaultKind.PAUSE: [Moment.AFTER_SENDING, Moment.AFTER_COMMIT],
+    FaultKind.DISCONNECT: [Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT],
+    FaultKind.TERMINATE: [None, None],
+    FaultKind.RESTART: [None],
+    FaultKind.FAILOVER: [None],
+    FaultKind.SKEW: [None],
+    FaultKind.SWEEP: [None],
+}
+
+
+@given(FAULTS, SEEDS)
+def test_every_moment_of_every_kind_is_struck_once(kinds: list[FaultKind], seed: int) -> None:
+    struck = Counter((fault.kind, fault.moment) for fault in schedule_faults(kinds, seed))
+
+    assert struck == Counter((kind, moment) for kind in kinds for moment in MOMENTS[kind])
+
+
+@given(FAULTS, SEEDS)
+def test_faults_strike_in_order_within_the_race_and_the_lasting_ones_from_its_start(
+    kinds: list[FaultKind], seed: int
+) -> None:
+    faults = schedule_faults(kinds, seed)
+    positions = [fault.position for fault in faults]
+    lasting = [fault.kind in LASTING for fault in faults]
+
+    assert [fault.number for fault in faults] == list(range(len(faults)))
+    assert positions == sorted(positions)
+    assert lasting == sorted(lasting, reverse=True)
+    for fault in faults:
+        assert fault.position == 0 if fault.kind in LASTING else 0 < fault.position < 1
+
+
+@given(FAULTS, SEEDS)
+def test_a_schedule_depends_on_which_faults_there_are_and_not_on_who_is_named_first(
+    kinds: list[FaultKind], seed: int
+) -> None:
+    assert schedule_faults(kinds, seed) == schedule_faults([*reversed(kinds), *kinds], seed)
+
+
+def test_the_order_of_the_faults_depends_on_the_seed() -> None:
+    orders = {
+        tuple((fault.kind, fault.moment) for fault in schedule_faults(tuple(FaultKind), seed)) for seed in range(9)
+    }
+
+    assert len(orders) == 9
+
+
+@given(st.integers(0, MAX_PODS), SEEDS)
+def test_of_two_pods_one_is_hours_fast_and_the_other_hours_slow(pod: int, seed: int) -> None:
+    one, other = skew_hours(pod, seed), skew_hours(pod + 1, seed)
+
+    assert 2 <= abs(one) <= 72
+    assert 2 <= abs(other) <= 72
+    assert one * other < 0
+    assert skew_hours(pod, seed) == one
