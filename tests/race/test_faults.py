@@ -34,9 +34,7 @@ def assert_it_landed_and_passed(result: RaceResult) -> None:
 
 
 def unknown_claims(history: History) -> list[Operation]:
-    return [
-        each for each in history.operations if each.kind is OperationKind.CLAIM and each.outcome is Outcome.UNKNOWN
-    ]
+    return [each for each in history.operations if each.kind is OperationKind.CLAIM and each.outcome is Outcome.UNKNOWN]
 
 
 def asked_again(history: History, first: Operation) -> list[Operation]:
@@ -128,7 +126,7 @@ async def test_a_sweeper_races_with_everything_and_takes_only_the_races_rows(
     assert connection.execute("select id from pending_interactions").fetchall() == [("theirs",)]
 
 
-async def test_two_races_do_not_sweep_one_database(dsn: str, tmp_path: Path, connection: psycopg.Connection) -> None:
+async def test_two_races_do_not_sweep_one_database(dsn: str, connection: psycopg.Connection) -> None:
     going = asyncio.Event()
     settings = RaceSettings(2, 2_000, 4, 1, faults=(FaultKind.SWEEP,))
     first = asyncio.create_task(simulate_race(dsn, settings, on_progress=lambda _: going.set()))

@@ -394,6 +394,15 @@ def test_a_crowd_of_clicks_is_searched_quickly() -> None:
     assert not linearize(COUNTED, (*crowd, *doubtful, again(0, 1_000, "z")), row("a"), STALE_AFTER).found
 
 
+def test_what_was_tried_before_in_another_order_is_not_tried_again() -> None:
+    # Half a million orders, and a few thousand configurations.
+    doubtful = [unknown(kind, 0) for kind in (PUT, DELETE) for _ in range(6)]
+
+    search = linearize(EXTRA, (*doubtful, again(0, 10)), None, STALE_AFTER)
+
+    assert (search.found, search.undecided) == (False, False)
+
+
 # The slow search: every subset of the unknown operations, in every order that the clock allows, on a table of rows.
 
 

@@ -67,9 +67,7 @@ def at_question(number: int, act: Callable[[], None]) -> Callable[[int], None]:
 async def test_a_race_on_the_correct_claim_passes_and_leaves_nothing(dsn: str, connection: psycopg.Connection) -> None:
     progress: list[int] = []
 
-    result = await simulate_race(
-        dsn, RaceSettings(pods=3, questions=15, clicks=8, seed=1), on_progress=progress.append
-    )
+    result = await simulate_race(dsn, RaceSettings(pods=3, questions=15, clicks=8, seed=1), on_progress=progress.append)
 
     assert (result.verdict, result.violations, result.reasons) == ("pass", (), ())
     assert (result.questions, result.clicks, result.winners) == (15, 120, 15)

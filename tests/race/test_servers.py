@@ -43,7 +43,7 @@ def migrated_pair() -> Iterator[tuple[str, OwnServer]]:
         (FaultKind.FAILOVER,),
         (FaultKind.FAILOVER, FaultKind.RESTART, FaultKind.DISCONNECT, FaultKind.KILL, FaultKind.SWEEP),
     ],
-    ids=lambda kinds: "+".join(kinds),
+    ids="+".join,
 )
 async def test_no_answer_is_lost_with_the_server(tmp_path: Path, kinds: tuple[FaultKind, ...]) -> None:
     settings = RaceSettings(pods=3, questions=25, clicks=6, seed=1, faults=kinds)
