@@ -38,7 +38,6 @@ class Reason(StrEnum):
     UNKNOWN_OR_EXPIRED = RefusalReason.UNKNOWN_OR_EXPIRED.value
     OTHER_SCOPE = "other_scope"
     NO_SUCH_ROW = "no_such_row"
-    NOT_SERVED = "not_served"
 
 
 @dataclass(frozen=True, slots=True)

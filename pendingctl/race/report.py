@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -197,6 +198,8 @@ def _again(settings: RaceSettings) -> str:
     parts += [f"--fault {kind}" for kind in settings.faults]
     if settings.implementation != "correct":
         parts.append(f"--implementation {settings.implementation}")
+    if settings.organization_id is not None:
+        parts.append(f"--org {shlex.quote(settings.organization_id)}")
     return " ".join(parts)
 
 

@@ -395,8 +395,8 @@ def test_a_crowd_of_clicks_is_searched_quickly() -> None:
 
 
 def test_what_was_tried_before_in_another_order_is_not_tried_again() -> None:
-    # Half a million orders, and a few thousand configurations.
-    doubtful = [unknown(kind, 0) for kind in (PUT, DELETE) for _ in range(6)]
+    # 25 million orders, and a few thousand configurations.
+    doubtful = [unknown(kind, 0) for kind in (PUT, DELETE) for _ in range(7)]
 
     search = linearize(EXTRA, (*doubtful, again(0, 10)), None, STALE_AFTER)
 
