@@ -47,7 +47,8 @@ def linearize(asked: Asked, operations: Sequence[Operation], row: Row | None, st
 
     An operation takes effect at one moment between its start and its end. One whose outcome is unknown takes effect
     at any time after its start, or never. `operations` are those on this question, and the sweeps that took it or
-    whose outcome is unknown. With `stale_after` None a sweep may take a row however young.
+    whose outcome is unknown: a sweep counts as one delete of each question that it took. With `stale_after` None a
+    sweep may take a row however young.
     """
     considered = sorted(
         (each for each in operations if each.outcome is not Outcome.FAILED), key=lambda each: each.started_ns
