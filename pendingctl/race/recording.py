@@ -111,11 +111,13 @@ class RecordingSource:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        # Who waits in the pool's own queue gets a task and a timer for that; here a future.
+        self._free = asyncio.Semaphore(pool.max_size)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection of the pool."""
-        async with self._pool.connection() as connection:
+        async with self._free, self._pool.connection() as connection:
             note = noting.get()
             if note is not None:
                 note.backend_pid = connection.info.backend_pid

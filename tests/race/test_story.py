@@ -127,8 +127,9 @@ def test_a_winner_that_nobody_saw_win_is_marked() -> None:
 def test_without_a_row_the_winners_are_who_was_told_so() -> None:
     lost = claim("q0.1", 0, Outcome.REFUSED, DEFEAT, key="key-b")
     deleted = other(DELETE, "q0.3", 5)
+    doubtful = claim("q0.4", 6, Outcome.UNKNOWN, key="key-d", took_ms=None)
 
-    assert winners(claim("q0.0", 0), lost, claim("q0.2", 0, key="key-c"), deleted) == ["0", "2"]
+    assert winners(claim("q0.0", 0), lost, claim("q0.2", 0, key="key-c"), deleted, doubtful) == ["0", "2"]
 
 
 def test_nobody_is_marked_on_an_unclaimed_row() -> None:
