@@ -117,8 +117,11 @@ class RecordingSource:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection of the pool."""
+        note = noting.get()
+        if note is not None and note.aim is not None:
+            # What an earlier fault broke would not even be sent.
+            await self._pool.check()
         async with self._free, self._pool.connection() as connection:
-            note = noting.get()
             if note is not None:
                 note.backend_pid = connection.info.backend_pid
             if note is None or note.aim is None:

@@ -416,6 +416,13 @@ LAWLESS = {
         replace(having(sweeping(ids=("x", "q"))), rows=()),
     ),
     "the answer is handed over twice": ("handed_over_once", handing(HANDED, HANDED, X_HANDED)),
+    "two pods hand the same answer over, each for a win of its own": (
+        "handed_over_once",
+        replace(
+            having(won(replace(LOSER, planned=replace(LOSER.planned, value="yes")))),
+            hand_overs=(HANDED, replace(HANDED, pod="pod-2"), X_HANDED),
+        ),
+    ),
     "the answer is never handed over": ("handed_over_once", handing(X_HANDED)),
     "the answer is handed over by another pod": ("handed_over_once", handing(replace(HANDED, pod="pod-2"), X_HANDED)),
     "the answer goes to another user": ("handed_over_once", handing(replace(HANDED, user_id="U2"), X_HANDED)),
