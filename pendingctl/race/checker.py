@@ -120,10 +120,11 @@ def stories(history: History) -> list[Story]:
         if operation.kind is not OperationKind.SWEEP:
             operations[operation.planned.question_id].append(operation)
             continue
-        for id in operation.told.ids:
-            sweeps[id].append(operation)
         if operation.outcome is Outcome.UNKNOWN:
             unknown_sweeps.append(operation)
+            continue
+        for id in operation.told.ids:
+            sweeps[id].append(operation)
     hand_overs: defaultdict[str, list[HandOver]] = defaultdict(list)
     for handed in history.hand_overs:
         hand_overs[handed.question_id].append(handed)
@@ -167,7 +168,9 @@ def _proves_nothing(history: History, told: list[Story], contended: int) -> Iter
     failed = [each for each in history.operations if each.outcome is Outcome.FAILED]
     if failed and not history.faults:
         yield f"{len(failed)} operations failed, the first {_first_detail(failed)}"
-    if undecided := sum(linearize(s.asked, s.everything, s.row, None).undecided for s in told if s.asked.is_extra):
+    ages = (None, history.stale_after)
+    searched = [story for story in told if story.asked.is_extra]
+    if undecided := sum(any(linearize(s.asked, s.everything, s.row, age).undecided for age in ages) for s in searched):
         yield f"the orders of {undecided} questions are too many to search"
 
 

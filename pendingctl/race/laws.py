@@ -261,6 +261,7 @@ def was_contended(story: Story) -> bool:
     return any(
         one.pod != other.pod
         and one.press != other.press
+        and Outcome.FAILED not in (one.outcome, other.outcome)
         and one.ended_ns is not None
         and other.ended_ns is not None
         and one.started_ns < other.ended_ns
@@ -306,7 +307,10 @@ def _false_defeat(story: Story, operation: Operation, first_winner_ns: int | Non
         yield f"{name_of(operation)} was told already_answered, and no click won"
     elif operation.ended_ns is not None and operation.ended_ns < first_winner_ns:
         yield f"{name_of(operation)} was told already_answered before any winner began"
-    if row is None or not story.is_counted:
+    if not story.is_counted:
+        yield from _false_defeat_of_an_extra(story, operation)
+        return
+    if row is None:
         return
     stands = (story.asked.scope.expected_user_id, row.answer, row.claimed_at)
     if (told.answered_by, told.answer, told.at) != stands:
@@ -315,6 +319,20 @@ def _false_defeat(story: Story, operation: Operation, first_winner_ns: int | Non
     won = {each.planned.name for each in story.rightful if each.press == (row.delivery_key, row.answer)}
     if operation.planned.name in won:
         yield f"{name_of(operation)} is the press that won, and was told that it lost"
+
+
+def _false_defeat_of_an_extra(story: Story, operation: Operation) -> Iterator[str]:
+    """The row may have gone and come since, so that the winner is looked for among the clicks."""
+    told = operation.told
+    if (told.answered_by, told.answer, told.at) == (None, None, None):
+        return
+    winners = [each for each in story.rightful if each.outcome is Outcome.OK and each.planned.value == told.answer]
+    in_doubt = any(each.outcome is Outcome.UNKNOWN and each.planned.value == told.answer for each in story.rightful)
+    if told.answered_by != story.asked.scope.expected_user_id or (
+        told.at not in {each.told.at for each in winners} and not in_doubt
+    ):
+        said = f"{told.answer!r} by {told.answered_by} at {_time(told.at)}"
+        yield f"{name_of(operation)} was told that the answer is {said}, and no click gave that"
 
 
 def _due_reply(operation: Operation) -> str | None:

@@ -205,9 +205,16 @@ class Pod:
     async def _sweep(self, planned: PlannedOperation) -> tuple[Outcome, Told]:
         taken: list[str] = []
         batches = self._store.sweep(max_age=SWEEP_MAX_AGE, limit=planned.limit, batch_size=SWEEP_BATCH_SIZE)
-        async for ids in batches:
-            taken += ids
-        return Outcome.OK, Told(at=await server_time(self._source), ids=tuple(taken))
+        try:
+            async for ids in batches:
+                taken += ids
+            now = await server_time(self._source)
+        except PendingctlError:
+            if not taken:
+                raise
+            # Some batches are gone for good; which of the others, nobody knows.
+            return Outcome.UNKNOWN, Told(ids=tuple(taken))
+        return Outcome.OK, Told(at=now, ids=tuple(taken))
 
 
 _NEW_LIVES = frozenset({PutOutcome.CREATED, PutOutcome.REOPENED})

@@ -49,13 +49,16 @@ def _line(operation: Operation, first_ns: int, story: Story) -> StoryLine:
     outcome = str(told.reason or told.put or operation.outcome).replace("_", " ")
     if operation.outcome is Outcome.REFUSED and told.answer is not None:
         outcome += f" {told.answer!r}"
-    won = operation.kind is OperationKind.CLAIM and operation.outcome in (*WON, Outcome.UNKNOWN)
-    stands = row is None or operation.press == (row.delivery_key, row.answer)
+    won = operation.outcome in WON
+    if row is not None:
+        # Nobody may have been told of the win that stands.
+        may_have_won = won or operation.outcome is Outcome.UNKNOWN
+        won = may_have_won and operation.press == (row.delivery_key, row.answer)
     return StoryLine(
         round((operation.started_ns - first_ns) / 1e6, 2),
         None if operation.ended_ns is None else round((operation.ended_ns - first_ns) / 1e6, 2),
         operation.pod,
         what,
         outcome,
-        won and stands,
+        operation.kind is OperationKind.CLAIM and won,
     )
