@@ -42,12 +42,12 @@ MAX_BYSTANDERS = 20
 # The first questions, and one of so many after them, come with an extra one that is also deleted, asked again and,
 # with a sweeper, swept. There are more where that is what the race is about.
 FIRST_WITH_MORE = 4
-EXTRA_EVERY = 50
+EXTRA_EVERY = 100
 EXTRA_EVERY_WITH_SWEEPS = 2
 # The same of questions that are stored again, by their own people or by foreign ones, while they are clicked.
-PUT_EVERY = 16
-# Once in so many the wrong clicks come first, so that they would win if they could.
-WRONG_FIRST_EVERY = 4
+PUT_EVERY = 32
+# And of those whose wrong clicks come first, so that they would win if they could.
+WRONG_FIRST_EVERY = 8
 
 # The sweeper must not take anybody's rows but the run's: those that it may take are moved a thousand years into
 # the past, and are stale when they are a little older than that.
@@ -261,7 +261,7 @@ def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequ
         planned.append(PlannedOperation(f"{label}.put", pod, OperationKind.PUT, question.id, scope, wrong))
     random.shuffle(planned)
     wrong_clicks = [each for each in planned if each.kind is OperationKind.CLAIM and each.wrong is not None]
-    if number % WRONG_FIRST_EVERY == 1 and wrong_clicks:
+    if wrong_clicks and (0 < number < FIRST_WITH_MORE or number % WRONG_FIRST_EVERY == 1):
         others = [each for each in planned if each not in wrong_clicks]
         return PlannedQuestion(label, question, (Burst(tuple(wrong_clicks)), Burst(tuple(others))))
     return PlannedQuestion(label, question, (Burst(tuple(planned)),))

@@ -91,7 +91,7 @@ def test_a_race_may_last_for_a_time_instead(dsn: str) -> None:
 
 
 def test_a_self_test_says_how_many_seeds_caught_each_control(dsn: str) -> None:
-    sizes = ("--pods", "3", "--questions", "14", "--clicks", "6", "--seed", "5", "--seeds", "1")
+    sizes = ("--pods", "3", "--questions", "14", "--clicks", "6", "--seed", "5", "--seeds", "2")
 
     result = run("simulate-race", "--self-test", *sizes, "--dsn", dsn, "-o", "json")
 
@@ -100,7 +100,8 @@ def test_a_self_test_says_how_many_seeds_caught_each_control(dsn: str) -> None:
     assert tested["verdict"] == "pass"
     assert len(tested["controls"]) == 8
     for control in tested["controls"]:
-        assert (control["seeds"], control["caught"]) == (1, 1)
+        assert control["seeds"] == 2
+        assert 1 <= control["caught"] <= 2
         assert control["expected_check"] in control["caught_by"]
 
 
