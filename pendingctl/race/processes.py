@@ -77,6 +77,7 @@ class PodProcess:
             *("/bin/sh", "-c", 'kill -STOP "$1" && echo stopped && sleep "$2"; kill -CONT "$1"'),
             *("sh", str(self._process.pid), str(seconds)),
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,  # a pod that is killed meanwhile cannot go on
             start_new_session=True,
         )
         await _pipe(pausing.stdout).readline()
