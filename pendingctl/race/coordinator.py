@@ -34,7 +34,7 @@ from .wire import Orders
 
 READY_SECONDS = 40.0
 # A pod that waits until the coordinator has heard of each question idles; with more at once they wait for each other.
-ORDERS_AT_ONCE = 4
+ORDERS_AT_ONCE = 6
 QUESTIONS_TOGETHER = 4
 # How many questions are fired at while a server is away.
 WHILE_AWAY = 8
