@@ -134,21 +134,23 @@ def read_script(path: Path) -> Script:
     return Script(source, tuple(statements), _roles(statements), tuple(notes))
 
 
-def without_ownership(script: Script) -> tuple[Statement, ...]:
-    """Return the statements to load on a server that others use, where owners and grants are not ours to set.
-
-    Raises InvalidInput for a statement that would change that server's roles.
-    """
+def refuse_role_statements(script: Script) -> None:
+    """Raise InvalidInput for a statement that would change the roles of a server that others use."""
     for statement in script.statements:
         if statement.kind in _ROLE_STATEMENTS:
             what = _ROLE_STATEMENTS[statement.kind]
             raise InvalidInput(
                 script.source.complaint(
                     statement.offset,
-                    f"{what} would change the roles of the live server, beside whose database this is loaded; "
-                    "install PostgreSQL of the same major version here, or take the statement out",
+                    f"{what} would change the roles of the live server, beside whose database this is loaded, "
+                    "or of the one of --scratch; install PostgreSQL of the same major version here, "
+                    "or take the statement out",
                 )
             )
+
+
+def without_ownership(script: Script) -> tuple[Statement, ...]:
+    """Return the statements to load where owners and grants are not ours to set."""
     return tuple(statement for statement in script.statements if not _is_ownership(statement))
 
 
@@ -218,6 +220,17 @@ def _refuse(source: Source, statement: Statement) -> None:
         raise InvalidInput(
             source.complaint(statement.offset, f"{what} reaches outside the scratch database; take it out")
         )
+
+
+def roles_in(sql: str) -> frozenset[str]:
+    """Return the roles that a text names without creating them; none where it does not parse."""
+    from pglast.parser import ParseError, parse_sql
+
+    try:
+        parsed = parse_sql(sql)
+    except ParseError:
+        return frozenset()
+    return _roles([Statement("", 0, raw.stmt, type(raw.stmt).__name__) for raw in parsed])
 
 
 def _roles(statements: list[Statement]) -> frozenset[str]:

@@ -80,4 +80,4 @@ def test_order_of_columns_is_a_note() -> None:
 
     (note,) = notes(Catalog(tuple(columns)), Catalog((columns[2], columns[0])))
 
-    assert note == "public.t: its columns stand in another order, which is not compared"
+    assert note == "public.t: its columns stand in another order, which is not compared (--column-order)"
