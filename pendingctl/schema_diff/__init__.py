@@ -145,8 +145,8 @@ def _script(schema_file: Path | None, asked: Asked) -> Script:
 
 def _migrate(database: Scratch, directory: Path) -> None:
     try:
-        for step in migrations.pending_steps(database.dsn, directory):
-            create_roles_of(database, roles_in(step.sql))
+        steps = migrations.pending_steps(database.dsn, directory)
+        create_roles_of(database, roles_in(step.sql for step in steps))
         migrations.apply(database.dsn, directory)
     except MigrationFailed as error:
         raise InvalidInput(f"{error} (on the empty scratch database, PostgreSQL {database.major})") from error

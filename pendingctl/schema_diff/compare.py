@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -29,17 +29,15 @@ def compare(
     """
     left, right = _by_key(expected), _by_key(actual)
     sides = (_side(left, left.keys() - right.keys()), _side(right, right.keys() - left.keys()))
-    folded: dict[Key, Counter[str]] = {}
-    told: list[Key] = []
     kinds = {kind: rank for rank, kind in enumerate(dict.fromkeys(kind for kind, _ in [*left, *right]))}
-    for key in sorted(left.keys() | right.keys(), key=lambda key: (kinds[key[0]], key[1])):
-        causes = [cause for side in sides if (cause := side.cause(key)) is not None]
-        for cause in causes:
-            folded.setdefault(cause, Counter())[key[0]] += 1
-        if not causes:
-            told.append(key)
-    ours, theirs = ({key: side.objects[key] for key in told if key in side.lonely} for side in sides)
+    ordered = sorted(left.keys() | right.keys(), key=lambda key: (kinds[key[0]], key[1]))
+    folded: dict[Key, Counter[str]] = {}
+    standing = _folded(ordered, folded, lambda key: (side.owner(key) for side in sides))
+    ours, theirs = ({key: side.objects[key] for key in standing if key in side.lonely} for side in sides)
     renames = likely_renames(ours, theirs, *(side.belonging() for side in sides))
+    # A column that has another name over there is not missing, and nothing follows from it.
+    there = renames.keys() | renames.values()
+    told = _folded(standing, folded, lambda key: (side.column(key, there) for side in sides))
     renamed = {**renames, **{new: old for old, new in renames.items()}}
     found: list[tuple[tuple[Name, int, Name], Difference]] = []
     for key in told:
@@ -91,18 +89,16 @@ class _Side:
     lonely: Set[Key]
     lonely_owners: Mapping[Name, Key]
 
-    def cause(self, key: Key) -> Key | None:
-        """Return what only this side has and without which the other side cannot have this object."""
+    def owner(self, key: Key) -> Key | None:
+        """Return the table, or the like, that only this side has and that this object belongs to."""
         item = self.objects.get(key)
-        if item is None:
-            return None
-        if item.name != item.table and item.table in self.lonely_owners:
-            return self.lonely_owners[item.table]
-        if key in self.lonely:
-            for column in item.columns:
-                if column is not None and ("column", (*item.table, column)) in self.lonely:
-                    return "column", (*item.table, column)
-        return None
+        return None if item is None or item.name == item.table else self.lonely_owners.get(item.table)
+
+    def column(self, key: Key, but: Set[Key]) -> Key | None:
+        """Return a column that only this side has, as it has this object, which is about the column."""
+        columns = self.objects[key].columns if key in self.lonely else ()
+        about = (("column", (*self.objects[key].table, column)) for column in columns if column is not None)
+        return next((each for each in about if each in self.lonely and each not in but), None)
 
     def belonging(self) -> Mapping[Name, list[CatalogObject]]:
         """Return what belongs to each table."""
@@ -111,6 +107,20 @@ class _Side:
             if item.name != item.table:
                 belonging.setdefault(item.table, []).append(item)
         return belonging
+
+
+def _folded(
+    keys: Iterable[Key], counts: dict[Key, Counter[str]], causes_of: Callable[[Key], Iterable[Key | None]]
+) -> list[Key]:
+    """Count each key at what it follows from, and return those that follow from nothing."""
+    left: list[Key] = []
+    for key in keys:
+        causes = [cause for cause in causes_of(key) if cause is not None]
+        for cause in causes:
+            counts.setdefault(cause, Counter())[key[0]] += 1
+        if not causes:
+            left.append(key)
+    return left
 
 
 def _side(objects: Mapping[Key, CatalogObject], lonely: Set[Key]) -> _Side:

@@ -43,6 +43,8 @@ _MADE = """
         and not exists (
             select from pg_depend dep
             where dep.classid = made.classid and dep.objid = made.objid and dep.deptype in ('i', 'e')
+                -- The columns of a partition key depend on their own table so.
+                and (dep.refclassid, dep.refobjid) <> (made.classid, made.objid)
         )
         and coalesce(found.schema, '') !~ '^pg_(temp|toast)'
     order by found.type <> 'event trigger', found.type <> 'publication', found.type <> 'extension',

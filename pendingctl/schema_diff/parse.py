@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,15 +224,15 @@ def _refuse(source: Source, statement: Statement) -> None:
         )
 
 
-def roles_in(sql: str) -> frozenset[str]:
-    """Return the roles that a text names without creating them; none where it does not parse."""
+def roles_in(texts: Iterable[str]) -> frozenset[str]:
+    """Return the roles that SQL texts name and none of them creates; one that does not parse names none."""
     from pglast.parser import ParseError, parse_sql
 
-    try:
-        parsed = parse_sql(sql)
-    except ParseError:
-        return frozenset()
-    return _roles([Statement("", 0, raw.stmt, type(raw.stmt).__name__) for raw in parsed])
+    statements: list[Statement] = []
+    for text in texts:
+        with suppress(ParseError):
+            statements += [Statement("", 0, raw.stmt, type(raw.stmt).__name__) for raw in parse_sql(text)]
+    return _roles(statements)
 
 
 def _roles(statements: list[Statement]) -> frozenset[str]:

@@ -28,11 +28,12 @@ class Line:
 
 def lines(compared: SchemaDiff) -> Iterator[Line]:
     """Yield a line for each difference, one for the two halves of a likely rename."""
+    paired = {(each.kind, each.renamed_to) for each in compared.differences if each.renamed_to is not None}
     for each in compared.differences:
         if each.renamed_to is not None:
             what, hint = f"{each.kind} {each.object} name", ", likely renamed"
             yield Line(each.line, what, each.object, each.renamed_to, hint)
-        elif each.renamed_from is None:
+        elif each.renamed_from is None or (each.kind, each.object) not in paired:
             what = f"{each.kind} {each.object} {each.attribute}"
             yield Line(each.line, what, _said(each.expected, each), _said(each.actual, each))
 
