@@ -17,8 +17,6 @@ from .options import DsnOption, Output, OutputOption
 from .wiring import database_of
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from ..schema_diff import Asked, SchemaDiff
 
 # Where schema.sql is at fault, as the errors of its parser and its load begin.
@@ -126,7 +124,7 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 def _show(compared: SchemaDiff, file: Path, output: Output, *, github: bool) -> None:
     from ..schema_diff import report
-    from . import render
+    from . import drift_report, render
 
     for sentence in (*compared.notes, *(each.sentence for each in compared.uncompared)):
         render.note(sentence)
@@ -143,40 +141,9 @@ def _show(compared: SchemaDiff, file: Path, output: Output, *, github: bool) -> 
         "uncompared": [asdict(each) for each in compared.uncompared],
         "notes": list(compared.notes),
     }
-    render.show_document(output, document, _text(compared, str(file), annotations))
-
-
-def _text(compared: SchemaDiff, file: str, annotations: list[str]) -> RenderableType:
-    from rich.text import Text
-
-    from ..schema_diff import report
-    from .render import one_line
-
-    lines = [Text(one_line(each)) for each in annotations]
-    told = list(report.lines(compared))
-    name = Path(file).name
-    for each in told if not annotations else ():
-        lines.append(
-            Text.assemble(
-                (one_line(report.place(file, each.line)), "cyan"),
-                (one_line(each.what), "bold"),
-                f": {one_line(name)} says ",
-                (one_line(each.expected), "green"),
-                " / database says ",
-                (one_line(each.actual), "red"),
-                each.hint,
-            )
-        )
-    if told:
-        verdict = f"differences: {len(told)}"
-    elif compared.uncompared:
-        verdict = "no difference in what was compared"
-    else:
-        verdict = "identical"
-    text = Text("\n").join([*lines, Text(verdict)])
-    # A line stays one, however narrow the terminal is.
-    text.no_wrap, text.overflow = True, "ignore"
-    return text
+    # Only people's own format needs rich.
+    text = drift_report.text(compared, str(file), annotations) if output is Output.TABLE else ""
+    render.show_document(output, document, text)
 
 
 @contextmanager
