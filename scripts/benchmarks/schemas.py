@@ -67,7 +67,7 @@ def measure_schema_diff(stage: Stage, *, tables: int, rounds: int) -> list[Figur
             against if dumped else f"{against} (missing)",
             median(dumped) if dumped else None,
             "ratio",
-            median(our / their for our, their in zip(ours, dumped, strict=True)) if dumped else None,
+            median(their / our for our, their in zip(ours, dumped, strict=True)) if dumped else None,
         ),
     ]
 

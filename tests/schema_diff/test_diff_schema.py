@@ -219,7 +219,7 @@ def test_roles_that_a_file_names_need_not_exist(empty_database: str, schema: Pat
             ":1:22: syntax error at end of input\n  create table t (a int\n                       ^",
         ),
         ("select 1;\nselect 'x", ":2:8: unterminated quoted string"),
-        ("select 1;\n\\connect other\n", ":2:1: \\connect is a command of psql and cannot be run here"),
+        ("select 1;\n\\connect one\n\\connect other\n", ":2:1: \\connect is a command of psql and cannot be run here"),
         ("select 1;\ncreate table t (\n  a nosuch);\n", ':3:5: does not load: type "nosuch" does not exist'),
         ("create table t (a int);\ncreate index on t (b);\n", ':2:1: does not load: column "b" does not exist'),
         ("select 1;\ndrop database postgres;\n", ":2:1: DROP DATABASE reaches outside the scratch database"),
