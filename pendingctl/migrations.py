@@ -234,7 +234,8 @@ class _Files:
 def _check_numbers(ids: list[str]) -> None:
     seen: dict[str, str] = {}
     for id in ids:
-        number = re.match(r"\d+", id)
+        # yoyo's own names, 20260101_01_a1b2C-what, have letters to tell two of the same day and number apart.
+        number = re.match(r"\d{8}_\d{2}_\w{5}(?=-)|\d+", id)
         if number is not None and seen.setdefault(number[0], id) != id:
             raise InvalidInput(f"migrations {seen[number[0]]} and {id} share the number {number[0]}; rename one")
 

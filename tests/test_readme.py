@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,7 @@ from pendingctl.cli.app import app
 from pendingctl.race.checker import CHECKS
 from pendingctl.race.controls import EXPECTED_CHECKS
 from pendingctl.race.schedule import FaultKind
+from pendingctl.schema_diff import SCRATCH_KINDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,6 +67,17 @@ def test_every_check_fault_and_control_of_a_race_is_explained() -> None:
         assert f"| `{name}` |" in explained
     for name in EXPECTED_CHECKS:
         assert name in explained
+
+
+def test_every_option_of_diff_schema_is_explained() -> None:
+    explained = README.split("## What diff-schema compares")[1].split("\n## ")[0]
+    (command,) = [each.callback for each in app.registered_commands if each.name == "diff-schema"]
+    assert command is not None
+    for name in signature(command).parameters:
+        if name != "output":
+            assert f"| `--{name.replace('_', '-')}" in explained
+    for kind in SCRATCH_KINDS:
+        assert f"| `{kind}` |" in explained
 
 
 def test_the_line_of_a_file_can_be_stored(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import DatabaseFailed, InvalidInput
 from .options import DsnOption, Output, OutputOption
 from .wiring import database_of
 
 if TYPE_CHECKING:
-    from ..schema_diff import Difference
+    from ..schema_diff import Asked, SchemaDiff
+
+# Where schema.sql is at fault, as the errors of its parser and its load begin.
+_FAULT = re.compile(r"(?P<file>[^\n]+?):(?P<line>\d+):(?:\d+:)? (?P<message>[^\n]*)")
 
 
 def diff_schema(
@@ -23,40 +31,132 @@ def diff_schema(
         ),
     ] = None,
     dsn: DsnOption = None,
+    migrations: Annotated[
+        Path | None,
+        typer.Option(
+            "--migrations",
+            metavar="DIR",
+            show_default=False,
+            help="Compare with what these yoyo migrations make of an empty database, instead of a live one.",
+        ),
+    ] = None,
+    schemas: Annotated[
+        str | None,
+        typer.Option(
+            "--schemas", metavar="NAMES", show_default=False, help="Only these schemas, as in public,app; else all."
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore",
+            metavar="PATTERN",
+            show_default=False,
+            help="Leave out what this matches, as in 'table public.old_*', 'public.t.a.default' or 'sequences'. "
+            "Repeatable.",
+        ),
+    ] = None,
+    scratch: Annotated[
+        str,
+        typer.Option(
+            "--scratch",
+            metavar="WHERE",
+            help="Where the file is loaded: auto, local, database, embedded, or the DSN of an empty database.",
+        ),
+    ] = "auto",
+    privileges: Annotated[bool, typer.Option("--privileges", help="Compare owners and grants too.")] = False,
+    extension_versions: Annotated[
+        bool, typer.Option("--extension-versions", help="Compare the versions of extensions too.")
+    ] = False,
+    column_order: Annotated[
+        bool, typer.Option("--column-order", help="Take another order of columns for a difference.")
+    ] = False,
+    github: Annotated[
+        bool, typer.Option("--github", help="Print annotations for a pull request (stderr with -o json).")
+    ] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Compare a hand-written schema.sql with the database.
 
-    The database is only read.
+    The database is only read. Exit code 1 is drift, 3 that something could not be compared.
 
-    Example: pendingctl diff-schema --schema schema.sql --dsn postgresql://localhost/bot
+    Example: pendingctl diff-schema --schema schema.sql --migrations migrations/
     """
     from .. import schema_diff
-    from . import render
 
+    asked = schema_diff.Asked(
+        schemas=_names(schemas),
+        ignore=tuple(ignore or ()),
+        column_order=column_order,
+        privileges=privileges,
+        extension_versions=extension_versions,
+    )
+    with _annotated(github):
+        compared = _compare(schema, dsn, migrations, scratch, asked)
+    _show(compared, schema or Path(compared.schema_file.name), output, github=github)
+    if compared.differences:
+        raise typer.Exit(1)
+    if compared.uncompared:
+        raise typer.Exit(DatabaseFailed.exit_code)
+
+
+def _compare(schema: Path | None, dsn: str | None, migrations: Path | None, scratch: str, asked: Asked) -> SchemaDiff:
+    from .. import schema_diff
+
+    if not scratch.strip():
+        raise InvalidInput("--scratch is empty; give auto, local, database, embedded or a connection string")
+    if migrations is not None:
+        if dsn is not None:
+            raise InvalidInput("--dsn and --migrations are two ways to name the other side; give one of them")
+        return schema_diff.diff_migrations(migrations, schema, scratch=scratch, asked=asked)
     with database_of(dsn) as database:
-        compared = schema_diff.diff_schema(database, schema)
+        return schema_diff.diff_schema(database, schema, scratch=scratch, asked=asked)
 
-    for each in compared.notes:
-        render.note(each)
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise InvalidInput("--schemas wants names with commas between them, as in public,app")
+    return names
+
+
+def _show(compared: SchemaDiff, file: Path, output: Output, *, github: bool) -> None:
+    from ..schema_diff import report
+    from . import drift_report, render
+
+    for sentence in (*compared.notes, *(each.sentence for each in compared.uncompared)):
+        render.note(sentence)
     rows = [asdict(difference) for difference in compared.differences]
+    annotations = list(report.github(compared, file)) if github else []
+    if output is not Output.TABLE:
+        sys.stderr.writelines(f"{render.one_line(each)}\n" for each in annotations)
     if output in (Output.JSONL, Output.CSV):
         render.show_rows(output, rows, {}, render.plain_table)
-    else:
-        lines = [_in_words(compared.schema_file.name, difference) for difference in compared.differences]
-        verdict = "identical" if compared.identical else f"differences: {len(rows)}"
-        document = {"identical": compared.identical, "differences": rows}
-        render.show_document(output, document, "\n".join([*lines, verdict]))
-    if not compared.identical:
-        raise typer.Exit(1)
+        return
+    document = {
+        "identical": compared.identical,
+        "differences": rows,
+        "uncompared": [asdict(each) for each in compared.uncompared],
+        "notes": list(compared.notes),
+    }
+    # Only people's own format needs rich.
+    text = drift_report.text(compared, str(file), annotations) if output is Output.TABLE else ""
+    render.show_document(output, document, text)
 
 
-def _in_words(file: str, difference: Difference) -> str:
-    place = "" if difference.line is None else f"{file}:{difference.line}: "
-    what = f"{place}{difference.kind} {difference.object}"
-    if difference.attribute == "presence":
-        if difference.actual is None:
-            return f"{what}: is missing from the database"
-        return f"{what}: is missing from {file}, the database has: {difference.actual}"
-    says, has = (value if value is not None else "nothing" for value in (difference.expected, difference.actual))
-    return f"{what} {difference.attribute}: {file} says {says}, the database says {has}"
+@contextmanager
+def _annotated(github: bool) -> Iterator[None]:
+    """Point a pull request to the line of schema.sql that keeps it from being loaded."""
+    try:
+        yield
+    except InvalidInput as error:
+        fault = _FAULT.match(str(error)) if github else None
+        if fault is not None:
+            from ..printable import printable
+            from ..schema_diff import report
+
+            said = report.annotation("error", fault["message"], Path(fault["file"]), int(fault["line"]))
+            sys.stderr.write(f"{printable(said)}\n")
+        raise

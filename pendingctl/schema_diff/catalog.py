@@ -113,7 +113,12 @@ def reading(dsn: str, application: str) -> Iterator[psycopg.Connection]:
 
 
 def read_catalog(
-    connection: psycopg.Connection, tables: Sequence[Name] | None, statement_timeout: timedelta
+    connection: psycopg.Connection,
+    tables: Sequence[Name] | None,
+    statement_timeout: timedelta,
+    *,
+    schemas: Sequence[str] | None = None,
+    options: frozenset[str] = frozenset(),  # noqa: ARG001
 ) -> Catalog:
     """Return what the database has: these tables and what belongs to them, or with None everything of its users.
 
@@ -123,7 +128,7 @@ def read_catalog(
     relations = [
         _Relation(oid, (schema, table))
         for oid, schema, table in connection.execute(_RELATIONS, {"bookkeeping": BOOKKEEPING_TABLE})
-        if tables is None or (schema, table) in tables
+        if (tables is None or (schema, table) in tables) and (schemas is None or schema in schemas)
     ]
     asked = {"relations": [relation.oid for relation in relations], "everything": tables is None}
     uncompared = {kind: count for kind, count in connection.execute(_UNCOMPARED, asked) if count}

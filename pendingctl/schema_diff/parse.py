@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +18,18 @@ from ..errors import ExtraMissing, InvalidInput
 if TYPE_CHECKING:
     from pglast.ast import RawStmt, RoleSpec
 
-# A dump's random key, which psql checks, and the rows of a dump. A line inside a function's body could look the
-# same, hence they count only where the parser stumbles over one.
+# A dump's random key, which psql checks, what only changes how psql prints and stops, and the rows of a dump. A line
+# inside a function's body could look the same, hence they count only where the parser stumbles over one.
 _PASSED_OVER = (
-    (re.compile(r"^(?P<what>\\(?:un)?restrict)\b[^\n]*", re.MULTILINE), " is psql's and was"),
+    (
+        re.compile(
+            r"^(?P<what>\\(?:(?:un)?restrict|connect|c|echo|qecho|warn|timing|pset"
+            r"|set[ \t]+(?:ON_ERROR_STOP|ON_ERROR_ROLLBACK|ECHO|QUIET|VERBOSITY|SHOW_CONTEXT)"
+            r"|encoding[ \t]+'?UTF-?8'?))(?![\w+])[^\n]*",
+            re.MULTILINE | re.IGNORECASE,
+        ),
+        " is psql's and was",
+    ),
     (
         re.compile(
             r"^(?P<what>[ \t]*copy\b[^;\n]*\bfrom\s+stdin)\b[^;\n]*;.*?^\\\.[ \t\r]*$",
@@ -29,6 +39,8 @@ _PASSED_OVER = (
     ),
 )
 _COMMAND = re.compile(r"\\[^\s;]*")
+# One leads to the database that the file is for; more of them make a file for several.
+_CONNECT = re.compile(r"^\\(?:connect|c)\b", re.MULTILINE | re.IGNORECASE)
 
 # What reaches outside the scratch database, by its node in the parse tree.
 _REFUSED = {
@@ -37,19 +49,38 @@ _REFUSED = {
     "AlterDatabaseStmt": "ALTER DATABASE",
     "AlterSubscriptionStmt": "ALTER SUBSCRIPTION",
     "AlterSystemStmt": "ALTER SYSTEM",
+    "AlterTableMoveAllStmt": "ALTER … ALL IN TABLESPACE",
+    "AlterTableSpaceOptionsStmt": "ALTER TABLESPACE",
     "CreateSubscriptionStmt": "CREATE SUBSCRIPTION",
     "CreateTableSpaceStmt": "CREATE TABLESPACE",
     "CreatedbStmt": "CREATE DATABASE",
     "DropTableSpaceStmt": "DROP TABLESPACE",
     "DropdbStmt": "DROP DATABASE",
+    "ImportForeignSchemaStmt": "IMPORT FOREIGN SCHEMA",
     "LoadStmt": "LOAD",
 }
 _ROLE_STATEMENTS = {
     "AlterRoleSetStmt": "ALTER ROLE",
     "AlterRoleStmt": "ALTER ROLE",
     "CreateRoleStmt": "CREATE ROLE",
+    "DropOwnedStmt": "DROP OWNED",
     "DropRoleStmt": "DROP ROLE",
     "GrantRoleStmt": "GRANT of a role",
+    "ReassignOwnedStmt": "REASSIGN OWNED",
+}
+# What every database of a server sees, and in which field a node says that it is about such a thing.
+_SHARED_OBJECTS = {
+    "OBJECT_DATABASE": "DATABASE",
+    "OBJECT_PARAMETER_ACL": "PARAMETER",
+    "OBJECT_ROLE": "ROLE",
+    "OBJECT_TABLESPACE": "TABLESPACE",
+}
+_ABOUT = {
+    "AlterOwnerStmt": "objectType",
+    "CommentStmt": "objtype",
+    "GrantStmt": "objtype",
+    "RenameStmt": "renameType",
+    "SecLabelStmt": "objtype",
 }
 _OWNERSHIP = {"AlterDefaultPrivilegesStmt", "AlterOwnerStmt", "GrantStmt"}
 _NAMING_ROLES = _OWNERSHIP | {
@@ -129,26 +160,32 @@ def read_script(path: Path) -> Script:
         if statement.kind == "TransactionStmt":
             notes.append(f"line {source.line(begin)}: {text.strip()} was passed over")
             continue
+        shared = _shared_object(statement)
+        if shared is not None and statement.kind in ("CommentStmt", "GrantStmt", "SecLabelStmt"):
+            notes.append(f"line {source.line(begin)}: a statement on a {shared.lower()} was passed over")
+            continue
         _refuse(source, statement)
         statements.append(statement)
     return Script(source, tuple(statements), _roles(statements), tuple(notes))
 
 
-def without_ownership(script: Script) -> tuple[Statement, ...]:
-    """Return the statements to load on a server that others use, where owners and grants are not ours to set.
-
-    Raises InvalidInput for a statement that would change that server's roles.
-    """
+def refuse_role_statements(script: Script) -> None:
+    """Raise InvalidInput for a statement that would change the roles of a server that others use."""
     for statement in script.statements:
         if statement.kind in _ROLE_STATEMENTS:
             what = _ROLE_STATEMENTS[statement.kind]
             raise InvalidInput(
                 script.source.complaint(
                     statement.offset,
-                    f"{what} would change the roles of the live server, beside whose database this is loaded; "
-                    "install PostgreSQL of the same major version here, or take the statement out",
+                    f"{what} would change the roles of the live server, beside whose database this is loaded, "
+                    "or of the one of --scratch; install PostgreSQL of the same major version here, "
+                    "or take the statement out",
                 )
             )
+
+
+def without_ownership(script: Script) -> tuple[Statement, ...]:
+    """Return the statements to load where owners and grants are not ours to set."""
     return tuple(statement for statement in script.statements if not _is_ownership(statement))
 
 
@@ -185,7 +222,8 @@ def _parse(source: Source) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
         except ParseError as error:
             message, offset = error.args[0], _offset(source, error)
             cleaned = source.text
-            for pattern, told in _PASSED_OVER:
+            several = _CONNECT.match(source.text, offset) and len(_CONNECT.findall(source.text)) > 1
+            for pattern, told in () if several else _PASSED_OVER:
                 if any(found.start() <= offset <= found.end() for found in pattern.finditer(source.text)):
                     notes += [
                         f"line {source.line(found.start('what'))}: {found['what'].strip()}{told} passed over"
@@ -209,6 +247,9 @@ def _offset(source: Source, error: Exception) -> int:
 def _refuse(source: Source, statement: Statement) -> None:
     what = _REFUSED.get(statement.kind)
     tree = statement.tree
+    shared = _shared_object(statement)
+    if shared is not None:
+        what = f"ALTER {shared}"
     if statement.kind == "CopyStmt":
         what = "COPY" if tree.filename or tree.is_program or tree.is_from else None
     elif statement.kind == "DoStmt":
@@ -218,6 +259,23 @@ def _refuse(source: Source, statement: Statement) -> None:
         raise InvalidInput(
             source.complaint(statement.offset, f"{what} reaches outside the scratch database; take it out")
         )
+
+
+def roles_in(texts: Iterable[str]) -> frozenset[str]:
+    """Return the roles that SQL texts name and none of them creates; one that does not parse names none."""
+    from pglast.parser import ParseError, parse_sql
+
+    statements: list[Statement] = []
+    for text in texts:
+        with suppress(ParseError):
+            statements += [Statement("", 0, raw.stmt, type(raw.stmt).__name__) for raw in parse_sql(text)]
+    return _roles(statements)
+
+
+def _shared_object(statement: Statement) -> str | None:
+    """Return what of the whole server's this statement is about, if it is."""
+    about = _ABOUT.get(statement.kind)
+    return None if about is None else _SHARED_OBJECTS.get(getattr(statement.tree, about).name)
 
 
 def _roles(statements: list[Statement]) -> frozenset[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import psycopg
@@ -17,14 +18,16 @@ from psycopg.conninfo import make_conninfo
 from ..database import connect_parameters, translate, translated_errors
 from ..embedded import find_binaries, throwaway_server
 from ..errors import InvalidInput
-from .parse import Script, Statement, without_ownership
+from .emptying import empty, refuse_unless_empty
+from .parse import Script, Statement, refuse_role_statements, without_ownership
 
 # auto: a throw-away server of the live one's major version, else a database beside the live one, else a
-# throw-away server of another version.
+# throw-away server of another version. Any other string is the DSN of an empty database.
 ScratchKind: TypeAlias = Literal["auto", "local", "database", "embedded"]
+SCRATCH_KINDS: tuple[ScratchKind, ...] = ("auto", "local", "database", "embedded")
 
 APPLICATION = "pendingctl diff-schema"
-LOAD_STATEMENT_SECONDS = 60
+LOAD_SECONDS = 120.0
 ORPHAN_AGE_SECONDS = 3600
 _SCRATCH_NAME = re.compile(r"pendingctl_scratch_(\d+)_[0-9a-f]+")
 
@@ -49,7 +52,7 @@ _MEANING = "select name, setting from pg_settings where name in ('TimeZone', 'Da
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """An empty database. `shared`: it stands on the live server, whose roles are not ours to change."""
+    """An empty database. `shared`: it stands on a server that others use, whose roles are not ours to change."""
 
     dsn: str
     major: int
@@ -57,11 +60,32 @@ class Scratch:
 
 
 @contextmanager
-def scratch_database(live: psycopg.Connection, live_dsn: str, kind: ScratchKind) -> Iterator[Scratch]:
+def scratch_server(kind: ScratchKind | str) -> Iterator[Scratch]:
+    """Provide an empty database where no live server says which version it should be of.
+
+    Raises InvalidInput as scratch_database does.
+    """
+    if kind == "database":
+        raise InvalidInput("--scratch database needs a live server beside whose database it could be; give --dsn")
+    if kind not in SCRATCH_KINDS:
+        with _given(kind) as scratch:
+            yield scratch
+        return
+    with throwaway_server() as server:
+        yield Scratch(server.dsn, server.binaries.major, shared=False)
+
+
+@contextmanager
+def scratch_database(live: psycopg.Connection, live_dsn: str, kind: ScratchKind | str) -> Iterator[Scratch]:
     """Provide an empty database, of the live server's major version where that can be had.
 
-    Raises InvalidInput when this kind cannot be had here, saying what would help.
+    Raises InvalidInput when this kind cannot be had here, saying what would help, and when a database that the
+    caller gave is not empty.
     """
+    if kind not in SCRATCH_KINDS:
+        with _given(kind) as scratch:
+            yield scratch
+        return
     major = live.info.server_version // 10000
     if kind in ("auto", "local") and (kind == "local" or _has_binaries(major)):
         with throwaway_server(major=major) as server:
@@ -85,13 +109,31 @@ def meaning_settings(live: psycopg.Connection) -> Mapping[str, str]:
     return dict(live.execute(_MEANING).fetchall())
 
 
-def load(scratch: Scratch, script: Script, settings: Mapping[str, str]) -> None:
+def create_roles_of(scratch: Scratch, names: Iterable[str]) -> None:
+    """Create the roles that a script names, where the server is ours; nobody can log in as one."""
+    if not scratch.shared:
+        with _connected(scratch.dsn) as connection:
+            _create_roles(connection, names)
+
+
+def load(
+    scratch: Scratch,
+    script: Script,
+    settings: Mapping[str, str],
+    *,
+    ownership: bool = False,
+    seconds: float = LOAD_SECONDS,
+) -> None:
     """Run a script, a statement at a time; the first that fails raises InvalidInput with its place.
 
     Each statement commits by itself: CREATE INDEX CONCURRENTLY and the use of an added enum value do not fit
-    into a common transaction, and what a failure leaves is thrown away.
+    into a common transaction, and what a failure leaves is thrown away. Owners and grants are set on a server
+    that others use only where `ownership` asks for it; its roles must exist then. The load as a whole takes at
+    most so many seconds.
     """
-    statements = without_ownership(script) if scratch.shared else script.statements
+    if scratch.shared:
+        refuse_role_statements(script)
+    statements = without_ownership(script) if scratch.shared and not ownership else script.statements
     with _connected(scratch.dsn) as connection:
         if not scratch.shared:
             _create_roles(connection, script.roles)
@@ -100,13 +142,41 @@ def load(scratch: Scratch, script: Script, settings: Mapping[str, str]) -> None:
             # Beside the live database these come from its DSN and its roles otherwise.
             "search_path": "public",
             "default_transaction_read_only": "off",
-            "statement_timeout": f"{LOAD_STATEMENT_SECONDS}s",
+            "statement_timeout": "0",
+            "lock_timeout": "0",
             "synchronous_commit": "off",
             "client_min_messages": "error",
         }.items():
             connection.execute("select set_config(%s, %s, false)", (name, value))
-        for statement in statements:
-            _run(connection, script, statement)
+        with _deadline(connection, seconds) as late:
+            for statement in statements:
+                _run(connection, script, statement, late)
+
+
+@contextmanager
+def _deadline(connection: psycopg.Connection, seconds: float) -> Iterator[threading.Event]:
+    """Cancel whatever runs on a connection after so long; the event says so.
+
+    The server's own statement_timeout would not do: every dump begins with setting it to 0.
+    """
+    late, done = threading.Event(), threading.Event()
+
+    def cancel() -> None:
+        if done.wait(seconds):
+            return
+        late.set()
+        # Again and again: a function may catch it, and between two statements there is nothing to cancel.
+        while not done.wait(0.2):
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=1)
+
+    watching = threading.Thread(target=cancel, daemon=True)
+    watching.start()
+    try:
+        yield late
+    finally:
+        done.set()
+        watching.join()
 
 
 def move_tables(scratch: Scratch, moves: Mapping[str, str]) -> None:
@@ -119,13 +189,18 @@ def move_tables(scratch: Scratch, moves: Mapping[str, str]) -> None:
             )
 
 
-def _run(connection: psycopg.Connection, script: Script, statement: Statement) -> None:
+def _run(connection: psycopg.Connection, script: Script, statement: Statement, late: threading.Event) -> None:
     try:
+        if late.is_set():
+            raise psycopg.errors.QueryCanceled
         # As bytes: the driver's type asks for literals in place, and this is the user's own file.
         connection.execute(statement.text.encode())
     except psycopg.OperationalError as error:
         if connection.closed:
             raise translate(error) from error
+        if late.is_set():
+            complaint = script.source.complaint(statement.offset, "does not load within the time limit")
+            raise InvalidInput(complaint) from None
         raise InvalidInput(_complaint(script, statement, error)) from None
     except psycopg.Error as error:
         raise InvalidInput(_complaint(script, statement, error)) from None
@@ -140,9 +215,49 @@ def _complaint(script: Script, statement: Statement, error: psycopg.Error) -> st
 
 
 def _create_roles(connection: psycopg.Connection, names: Iterable[str]) -> None:
-    there = {name for (name,) in connection.execute("select rolname from pg_roles").fetchall()}
-    for name in sorted(set(names) - there):
+    for name in sorted(set(names) - _role_names(connection)):
         connection.execute(sql.SQL("create role {}").format(sql.Identifier(name)))
+
+
+def _role_names(connection: psycopg.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("select rolname from pg_roles").fetchall()}
+
+
+@contextmanager
+def _given(dsn: str) -> Iterator[Scratch]:
+    """The caller's own empty database, empty again afterwards."""
+    with translated_errors():
+        with _connected(dsn) as connection:
+            refuse_unless_empty(connection)
+            major = connection.info.server_version // 10000
+        try:
+            yield Scratch(dsn, major, shared=True)
+        finally:
+            with _connected(dsn) as connection:
+                empty(connection)
+
+
+@contextmanager
+def another(scratch: Scratch) -> Iterator[Scratch]:
+    """A second empty database on the server of the first, or the same one, emptied afterwards, where it was given.
+
+    Roles that were made meanwhile are gone afterwards too.
+    """
+    with _connected(scratch.dsn) as connection, translated_errors():
+        if scratch.shared:
+            try:
+                yield scratch
+            finally:
+                empty(connection)
+            return
+        before = _role_names(connection)
+        connection.execute("create database another template template0")
+        try:
+            yield replace(scratch, dsn=make_conninfo(scratch.dsn, dbname="another"))
+        finally:
+            connection.execute("drop database another with (force)")
+            for name in _role_names(connection) - before:
+                connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
 @contextmanager

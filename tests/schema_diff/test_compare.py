@@ -80,4 +80,76 @@ def test_order_of_columns_is_a_note() -> None:
 
     (note,) = notes(Catalog(tuple(columns)), Catalog((columns[2], columns[0])))
 
-    assert note == "public.t: its columns stand in another order, which is not compared"
+    assert note == "public.t: its columns stand in another order, which is not compared (--column-order)"
+
+
+def folding(*changes: CatalogObject, without: tuple[str, ...] = ()) -> Catalog:
+    """A table with two columns of different types, an index on one, and a partner; with changes."""
+    table = ("public", "t")
+    objects = [
+        _object("table", table, table, None),
+        _object("column", (*table, "a"), table, "text"),
+        _object("column", (*table, "b"), table, "integer"),
+        replace(_object("index", ("public", "i"), table, "on b"), columns=("b", None)),
+    ]
+    return Catalog((*(item for item in objects if item.name[-1] not in without), *changes))
+
+
+def test_index_of_a_missing_column_is_counted_there() -> None:
+    (difference,) = compare(folding(), folding(without=("b", "i")), no_line)
+
+    assert (difference.object, difference.folded) == ("public.t.b", {"index": 1})
+
+
+def test_renamed_column_is_told_so_and_nothing_follows_from_it() -> None:
+    renamed = _object("column", ("public", "t", "c"), ("public", "t"), "integer")
+
+    found = compare(folding(), folding(renamed, without=("b", "i")), no_line)
+
+    assert [(each.object, each.renamed_to, each.renamed_from, dict(each.folded)) for each in found] == [
+        ("public.t.b", "public.t.c", None, {}),
+        ("public.t.c", None, "public.t.b", {}),
+        ("public.i", None, None, {}),
+    ]
+
+
+def test_column_of_another_type_is_no_rename() -> None:
+    other = _object("column", ("public", "t", "c"), ("public", "t"), "bigint")
+
+    found = compare(folding(), folding(other, without=("b", "i")), no_line)
+
+    assert [each.renamed_to or each.renamed_from for each in found] == [None, None]
+
+
+def test_where_two_could_be_meant_no_rename_is_told() -> None:
+    others = [_object("column", ("public", "t", name), ("public", "t"), "integer") for name in "cd"]
+
+    found = compare(folding(), folding(*others, without=("b", "i")), no_line)
+
+    assert [each.renamed_to or each.renamed_from for each in found] == [None, None, None]
+
+
+def test_renamed_table_is_known_by_what_belongs_to_it() -> None:
+    table = ("public", "u")
+    moved = [
+        _object("table", table, table, None),
+        _object("column", (*table, "a"), table, "text"),
+        _object("column", (*table, "b"), table, "integer"),
+        replace(_object("index", ("public", "u_b"), table, "on b"), columns=("b", None)),
+    ]
+
+    old, new = compare(folding(), Catalog(tuple(moved)), no_line)
+    assert (old.object, old.renamed_to, old.folded) == ("public.t", "public.u", {"column": 2, "index": 1})
+    assert (new.object, new.renamed_from, new.folded) == ("public.u", "public.t", {"column": 2, "index": 1})
+
+    assert {each.renamed_to for each in compare(folding(), Catalog(tuple(moved[:2])), no_line)} == {None}
+
+
+def test_what_belongs_to_a_table_that_became_a_view_is_folded_under_both() -> None:
+    name = ("public", "t")
+    view = Catalog((_object("view", name, name, None), _object("column", (*name, "a"), name, "text")))
+
+    table_gone, view_new = compare(folding(), view, no_line)
+
+    assert (table_gone.kind, table_gone.actual, table_gone.folded) == ("table", None, {"column": 2, "index": 1})
+    assert (view_new.kind, view_new.expected, view_new.folded) == ("view", None, {"column": 1})

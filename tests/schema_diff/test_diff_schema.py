@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from pendingctl import migrations
 from pendingctl.errors import DatabaseUnreachable, ExtraMissing, InvalidInput
-from pendingctl.schema_diff import ScratchKind, diff_schema
+from pendingctl.schema_diff import Asked, ScratchKind, diff_schema
 
 
 def run(dsn: str, *statements: str) -> None:
@@ -142,8 +142,8 @@ def test_kinds_that_are_not_compared_are_told(empty_database: str, schema: Path)
 
     found = diff_schema(empty_database, schema, scratch="database")
 
-    assert found.identical
-    assert found.notes == (
+    assert (found.differences, found.notes, found.identical) == ((), (), False)
+    assert tuple(each.sentence for each in found.uncompared) == (
         "enums are not compared (schema.sql has 0, the database 1)",
         "sequences are not compared (schema.sql has 1, the database 1)",
         "views are not compared (schema.sql has 0, the database 1)",
@@ -157,7 +157,11 @@ def test_order_of_columns_is_a_note(empty_database: str, schema: Path) -> None:
     found = diff_schema(empty_database, schema, scratch="database")
 
     assert found.identical
-    assert found.notes == ("public.t: its columns stand in another order, which is not compared",)
+    assert found.notes == ("public.t: its columns stand in another order, which is not compared (--column-order)",)
+
+    (difference,) = diff_schema(empty_database, schema, scratch="database", asked=Asked(column_order=True)).differences
+    assert (difference.kind, difference.object, difference.attribute) == ("table", "public.t", "column_order")
+    assert (difference.expected, difference.actual, difference.line) == ("a, b", "b, a", 1)
 
 
 def test_literal_means_what_it_means_in_the_live_database(empty_database: str, schema: Path) -> None:
@@ -215,7 +219,7 @@ def test_roles_that_a_file_names_need_not_exist(empty_database: str, schema: Pat
             ":1:22: syntax error at end of input\n  create table t (a int\n                       ^",
         ),
         ("select 1;\nselect 'x", ":2:8: unterminated quoted string"),
-        ("select 1;\n\\connect other\n", ":2:1: \\connect is a command of psql and cannot be run here"),
+        ("select 1;\n\\connect one\n\\connect other\n", ":2:1: \\connect is a command of psql and cannot be run here"),
         ("select 1;\ncreate table t (\n  a nosuch);\n", ':3:5: does not load: type "nosuch" does not exist'),
         ("create table t (a int);\ncreate index on t (b);\n", ':2:1: does not load: column "b" does not exist'),
         ("select 1;\ndrop database postgres;\n", ":2:1: DROP DATABASE reaches outside the scratch database"),
@@ -309,4 +313,5 @@ def test_functions_of_a_user_are_never_called(empty_database: str, schema: Path)
     )
     dsn = make_conninfo(empty_database, options="-c search_path=public,pg_catalog")
 
-    assert diff_schema(dsn, schema, scratch="database").identical
+    found = diff_schema(dsn, schema, scratch="database")
+    assert {each.kind for each in found.differences} <= {"function"}

@@ -1,0 +1,85 @@
+"""How a verdict is said: a line each difference, and annotations for GitHub. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .model import Difference, SchemaDiff
+
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is said of one difference, in the parts that a terminal colours. `line` is as in Difference."""
+
+    line: int | None
+    what: str
+    expected: str
+    actual: str
+    hint: str = ""
+
+    def text(self, file: str) -> str:
+        """Return it in words; `file` is what schema.sql is called."""
+        return f"{self.what}: {file} says {self.expected} / database says {self.actual}{self.hint}"
+
+
+def lines(compared: SchemaDiff) -> Iterator[Line]:
+    """Yield a line for each difference, one for the two halves of a likely rename."""
+    paired = {(each.kind, each.renamed_to) for each in compared.differences if each.renamed_to is not None}
+    for each in compared.differences:
+        if each.renamed_to is not None:
+            what, hint = f"{each.kind} {each.object} name", ", likely renamed"
+            yield Line(each.line, what, each.object, each.renamed_to, hint)
+        elif each.renamed_from is None or (each.kind, each.object) not in paired:
+            what = f"{each.kind} {each.object} {each.attribute}"
+            yield Line(each.line, what, _said(each.expected, each), _said(each.actual, each))
+
+
+def place(file: str, line: int | None) -> str:
+    """Return where in schema.sql it is, for the beginning of a line: just the file where nobody can say."""
+    return f"{file}: " if line is None else f"{file}:{line}: "
+
+
+def github(compared: SchemaDiff, file: Path) -> Iterator[str]:
+    """Yield GitHub's workflow commands: an error each difference, a warning for what was not compared."""
+    for each in lines(compared):
+        yield annotation("error", each.text(file.name), file, each.line)
+    for left in compared.uncompared:
+        yield annotation("warning", left.sentence, file, None)
+
+
+def annotation(level: str, message: str, file: Path, line: int | None) -> str:
+    """Return one workflow command. GitHub looks the file up from the root of the checkout, hence relative paths."""
+    shown = file.relative_to(Path.cwd()) if file.is_absolute() and file.is_relative_to(Path.cwd()) else file
+    where = f"file={_property(shown.as_posix())}" + ("" if line is None else f",line={line}")
+    return f"::{level} {where}::{_data(message)}"
+
+
+def _said(value: str | None, difference: Difference) -> str:
+    if value is None:
+        return NOTHING
+    if difference.attribute == "presence" and difference.folded:
+        return f"{value} with {_counted(difference.folded)}"
+    return value
+
+
+def _counted(folded: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {kind if number == 1 else _plural(kind)}" for kind, number in folded.items())
+
+
+def _plural(kind: str) -> str:
+    if kind.endswith("y"):
+        return kind[:-1] + "ies"
+    return kind + ("es" if kind.endswith(("x", "s")) else "s")
+
+
+# The runner's own escapes (actions/toolkit, packages/core/src/command.ts).
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,82 @@
+"""What a pattern of --ignore silences, and what it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from pendingctl.schema_diff.compare import compare, uncompared
+from pendingctl.schema_diff.ignore import told, unignored, without_ignored
+from pendingctl.schema_diff.model import Catalog, CatalogObject, Name, Uncompared
+
+
+def thing(kind: str, name: Name, table: Name, value: str) -> CatalogObject:
+    return CatalogObject(kind, name, table, f"{kind} {value}", {"first": value, "second": "same"})
+
+
+def catalog(value: str) -> Catalog:
+    table, quoted = ("public", "orders"), ("app", "Odd [name]")
+    return Catalog(
+        (
+            thing("table", table, table, value),
+            thing("column", (*table, "id"), table, value),
+            thing("index", ("public", "by_id"), table, value),
+            thing("table", quoted, quoted, value),
+            thing("function", ("public", "f(integer[])"), (), value),
+        ),
+        {"sequences": 2 if value == "x" else 3},
+    )
+
+
+ALL = {
+    "table public.orders first",
+    "column public.orders.id first",
+    "index public.by_id first",
+    'table app."Odd [name]" first',
+    'function public."f(integer[])" first',
+    "sequences",
+}
+
+
+def left(*patterns: str) -> set[str]:
+    one, other = without_ignored(catalog("x"), patterns), without_ignored(catalog("y"), patterns)
+    differences = told(compare(one, other, lambda *_: None), patterns)
+    kinds = unignored(uncompared(one, other), patterns)
+    return {f"{each.kind} {each.object} {each.attribute}" for each in differences} | {each.what for each in kinds}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "silenced"),
+    [
+        ("public.orders", {"table public.orders", "column public.orders.id", "index public.by_id"}),
+        ("table public.orders", {"table public.orders", "column public.orders.id", "index public.by_id"}),
+        ("index public.orders", set()),
+        ("public.by_*", {"index public.by_id"}),
+        ("index *", {"index public.by_id"}),
+        ("public.orders.id", {"column public.orders.id"}),
+        ("public.orders.first", {"table public.orders"}),
+        ("public.orders.id.first", {"column public.orders.id"}),
+        ("public.orders.id.second", set()),
+        ("column public.orders.id first", {"column public.orders.id"}),
+        ("*.first", ALL - {"sequences"}),
+        ('app."Odd [name]"', {'table app."Odd [name]"'}),
+        ('function public."f(integer[])"', {'function public."f(integer[])"'}),
+        ("app.*", {'table app."Odd [name]"'}),
+        ("PUBLIC.*", set()),
+        ("sequences", {"sequences"}),
+        ("seq*", {"sequences"}),
+        ("*", ALL),
+    ],
+)
+def test_pattern_silences(pattern: str, silenced: set[str]) -> None:
+    assert left() == ALL
+    assert left(pattern) == ALL - {name if name in ALL else f"{name} first" for name in silenced}
+
+
+def test_several_patterns_add_up() -> None:
+    assert left("index *", "sequences") == ALL - {"index public.by_id first", "sequences"}
+
+
+def test_what_cannot_be_compared_is_silenced_by_what_it_is() -> None:
+    view = Uncompared("view public.v definition", "…")
+    assert unignored([view], ["view * definition"]) == ()
+    assert unignored([view], ["index *"]) == (view,)

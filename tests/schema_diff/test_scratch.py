@@ -1,0 +1,246 @@
+"""Where schema.sql is loaded, what that place is like, and that nothing stays there."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from pendingctl.embedded import find_binaries, throwaway_server
+from pendingctl.errors import InvalidInput
+from pendingctl.schema_diff import Difference, diff_schema
+from pendingctl.schema_diff.emptying import refuse_unless_empty
+from pendingctl.schema_diff.parse import read_script
+from pendingctl.schema_diff.scratch import Scratch, load
+from pendingctl.schema_diff.versions import across
+
+EVERYTHING = """
+    create schema app;
+    create type app.mood as enum ('a', 'b');
+    create domain app.positive as int check (value > 0);
+    create type app.pair as (a int, b app.mood);
+    create type app.span as range (subtype = int);
+    create table app.t (id int generated always as identity primary key, m app.mood, p app.positive);
+    create table public.u (like app.t) partition by range (id);
+    create table public.u1 partition of public.u for values from (1) to (2);
+    create index on public.u (id);
+    create statistics public.s (ndistinct) on id, m from app.t;
+    create view public.v as select * from app.t;
+    create materialized view public.mv as select * from public.v;
+    create rule r as on insert to public.v do instead nothing;
+    create sequence public.seq;
+    create function public.f(integer[]) returns integer language sql as 'select 1';
+    create procedure public.p() language sql as 'select 1';
+    create aggregate public.total (integer) (sfunc = int4pl, stype = integer);
+    create function public.eq(app.pair, app.pair) returns boolean language sql as 'select true';
+    create operator public.=== (leftarg = app.pair, rightarg = app.pair, function = public.eq);
+    create operator class public.oc for type anyenum using btree
+        as operator 1 <, function 1 enum_cmp(anyenum, anyenum);
+    create function public.as_text(app.pair) returns text language sql as $$ select 'x' $$;
+    create cast (app.pair as text) with function public.as_text(app.pair);
+    create collation public.c (locale = 'C');
+    create text search configuration public.words (copy = pg_catalog.simple);
+    create foreign data wrapper fdw;
+    create server srv foreign data wrapper fdw;
+    create foreign table public.ft (a int) server srv;
+    create access method am type table handler heap_tableam_handler;
+    create publication pub for table app.t;
+    create function public.et() returns event_trigger language plpgsql as 'begin end';
+    create event trigger evt on ddl_command_start execute function public.et();
+    create trigger tr before update on app.t for each row execute function suppress_redundant_updates_trigger();
+    alter table app.t enable row level security;
+    create policy po on app.t using (true);
+"""
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    return tmp_path / "schema.sql"
+
+
+@pytest.fixture
+def given(server_dsn: str) -> Iterator[str]:
+    """A second database, empty."""
+    name = f"pendingctl_test_{secrets.token_hex(6)}"
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+    yield make_conninfo(server_dsn, dbname=name)
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def make(dsn: str, *statements: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def is_empty(dsn: str) -> bool:
+    with psycopg.connect(dsn) as connection:
+        refuse_unless_empty(connection)
+        counted = "select count(*) from pg_depend where objid >= 16384 or refobjid >= 16384"
+        return connection.execute(counted).fetchone() == (0,)
+
+
+# a database that the caller gives
+
+
+def test_given_database_is_used_and_left_empty(empty_database: str, given: str, schema: Path) -> None:
+    schema.write_text(EVERYTHING)
+
+    found = diff_schema(empty_database, schema, scratch=given)
+
+    assert {"app.t", "public.u"} <= {each.object for each in found.differences}
+    assert is_empty(given)
+
+
+def test_given_database_is_left_empty_after_a_failure(empty_database: str, given: str, schema: Path) -> None:
+    schema.write_text("create table t (a int);\nselect 1 / 0;\n")
+
+    with pytest.raises(InvalidInput, match="division by zero"):
+        diff_schema(empty_database, schema, scratch=given)
+
+    assert is_empty(given)
+
+
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ("create table kept (a int)", "table public.kept"),
+        ("create schema kept", "schema kept"),
+        ("create type kept as enum ('a')", "type public.kept"),
+        ("create function kept() returns int language sql as 'select 1'", r"function public.kept\(\)"),
+    ],
+)
+def test_given_database_that_is_not_empty_is_refused_and_left_alone(
+    empty_database: str, given: str, schema: Path, made: str, named: str
+) -> None:
+    schema.write_text("create table t (a int);\n")
+    make(given, made)
+
+    with pytest.raises(InvalidInput, match=f"not empty: it has {named}"):
+        diff_schema(empty_database, schema, scratch=given)
+
+    with pytest.raises(InvalidInput, match="kept"), psycopg.connect(given) as connection:
+        refuse_unless_empty(connection)
+
+
+# what the place is like
+
+
+def test_encoding_and_locale_are_those_of_the_live_database(server_dsn: str, schema: Path) -> None:
+    name = f"pendingctl_test_{secrets.token_hex(6)}"
+    make(server_dsn, f"create database {name} template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'")
+    schema.write_text("""
+        do $$ begin
+            assert (
+                select (pg_encoding_to_char(encoding), datcollate, datctype) = ('LATIN1', 'C', 'C')
+                from pg_database where datname = current_database()
+            );
+        end $$;
+    """)
+    try:
+        assert diff_schema(make_conninfo(server_dsn, dbname=name), schema, scratch="database").identical
+    finally:
+        make(server_dsn, f"drop database {name} with (force)")
+
+
+def test_roles_of_a_throwaway_server_cannot_log_in(empty_database: str, schema: Path) -> None:
+    schema.write_text("""
+        create schema if not exists public authorization somebody;
+        grant usage on schema public to "Some Body";
+        do $$ begin
+            assert (select count(*) from pg_roles where rolname in ('somebody', 'Some Body') and not rolcanlogin) = 2;
+        end $$;
+    """)
+
+    assert diff_schema(empty_database, schema, scratch="local").identical
+
+
+def test_load_ends_in_time_whatever_the_file_sets(given: str, schema: Path) -> None:
+    schema.write_text(
+        "set statement_timeout = 0;\n"
+        "do $$ begin perform pg_sleep(60); exception when query_canceled then perform pg_sleep(60); end $$;\n"
+        "create table t (a int);\n"
+    )
+    began = time.monotonic()
+
+    with pytest.raises(InvalidInput, match=r"schema\.sql:2:1: does not load within the time limit"):
+        load(Scratch(given, 0, shared=True), read_script(schema), {}, seconds=0.3)
+
+    assert time.monotonic() - began < 10
+
+
+# another major version
+
+
+@pytest.fixture(scope="module")
+def other_server() -> Iterator[str]:
+    """A server of another major version than the newest that the machine has."""
+    newest = find_binaries().major
+    for major in range(newest - 1, 13, -1):
+        try:
+            find_binaries(major)
+        except InvalidInput:
+            continue
+        with throwaway_server(major=major) as server:
+            yield server.dsn
+        return
+    pytest.skip("the machine has one major version only")
+
+
+def test_view_is_the_same_on_both_versions_or_not_comparable(other_server: str, server_dsn: str) -> None:
+    def deparsed(dsn: str, query: str) -> tuple[int, str]:
+        with psycopg.connect(dsn) as connection:
+            connection.execute("set client_min_messages = error")
+            connection.execute(f"create temp view v as {query}".encode())
+            (text,) = connection.execute("select pg_get_viewdef('v'::regclass)").fetchone() or ("",)
+            connection.rollback()
+            return connection.info.server_version // 10000, text
+
+    def compared(ours: str, theirs: str) -> tuple[int, int]:
+        (one_major, one), (other_major, other) = deparsed(server_dsn, ours), deparsed(other_server, theirs)
+        found = Difference("view", "public.v", "definition", one, other, None)
+        kept, unsure = across([found] if one != other else [], one_major, other_major)
+        return len(kept), len(unsure)
+
+    simple = "select oid, relname as n from pg_class where relname > 'a'"
+    assert compared(simple, simple) == (0, 0)
+    assert compared(simple, simple.replace("'a'", "'b'")) == (0, 1)
+    assert compared(simple, simple.replace("as n", "as m")) == (0, 1)
+
+
+def test_qualifier_that_may_lead_elsewhere_is_never_dropped() -> None:
+    def unsure(one: str, other: str) -> int:
+        return len(across([Difference("view", "v", "definition", one, other, None)], 18, 15)[1])
+
+    assert unsure("SELECT a FROM t;", "SELECT t.a FROM t;") == 0
+    assert unsure("SELECT a FROM t x;", "SELECT x.a FROM t x;") == 0
+    assert unsure("SELECT a FROM t, u;", "SELECT t.a FROM t, u;") == 1
+    assert unsure("SELECT b AS a FROM t ORDER BY a;", "SELECT t.b AS a FROM t ORDER BY t.a;") == 1
+    assert (
+        unsure(
+            "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE a)",
+            "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE t.a)",
+        )
+        == 1
+    )
+    assert unsure("not sql", "SELECT 1") == 1
+
+
+def test_another_version_is_told(other_server: str, schema: Path) -> None:
+    schema.write_text("create table t (id int primary key, a text not null default 'x' check (a <> ''));\n")
+    make(other_server, schema.read_text())
+    try:
+        found = diff_schema(other_server, schema, scratch="embedded")
+    finally:
+        make(other_server, "drop table t")
+
+    assert found.identical
+    assert "was loaded on PostgreSQL" in found.notes[-1]
