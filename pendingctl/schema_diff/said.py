@@ -32,7 +32,8 @@ _PRIVILEGES = """
         from pg_class where oid = any(%(relations)s::oid[] || %(views)s::oid[] || %(sequences)s::oid[])
         union all select 'pg_class', att.attrelid, att.attnum, rel.relowner, att.attacl, att.attname
         from pg_attribute att join pg_class rel on rel.oid = att.attrelid
-        where att.attrelid = any(%(relations)s::oid[] || %(views)s::oid[]) and att.attacl is not null and not att.attisdropped
+        where att.attrelid = any(%(relations)s::oid[] || %(views)s::oid[])
+            and att.attacl is not null and not att.attisdropped
         union all select 'pg_proc', oid, 0, proowner, coalesce(proacl, acldefault('f', proowner)), null
         from pg_proc where oid = any(%(functions)s)
         union all select 'pg_type', oid, 0, typowner, coalesce(typacl, acldefault('T', typowner)), null
