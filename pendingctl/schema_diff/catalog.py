@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from ..database import connect_parameters, translated_errors
 from ..errors import DatabaseFailed
-from .kinds import KINDS
+from .kinds import KINDS, Kind
 from .model import Catalog, CatalogObject, Name
+from .said import Texts, read_comments, read_database_owner, read_privileges
+from .scope import read_scope
 
 # 14 is the oldest that the queries were written for; 13 has not been supported since November 2025.
 OLDEST_MAJOR = 14
-BOOKKEEPING_TABLE = "pendingctl_migration"
 
 # What a session prints a constant with, and the path on which it prints names.
 _READING = """
@@ -31,64 +32,6 @@ _READING = """
         set_config('bytea_output', 'hex', true),
         set_config('quote_all_identifiers', 'off', true)
 """
-
-_RELATIONS = """
-    select rel.oid, nsp.nspname, rel.relname
-    from pg_class rel join pg_namespace nsp on nsp.oid = rel.relnamespace
-    where rel.relkind in ('r', 'p') and rel.relpersistence <> 't'
-        and nsp.nspname !~ '^pg_' and nsp.nspname <> 'information_schema'
-        and rel.relname <> %(bookkeeping)s
-        and not exists (
-            select from pg_depend dep
-            where dep.classid = 'pg_class'::regclass and dep.objid = rel.oid and dep.deptype = 'e'
-        )
-"""
-
-# Kinds that are met and not compared. Triggers, rules and policies belong to a table; the others stand for
-# themselves and matter only where whole schemas are compared. What an extension brought is the extension's.
-_UNCOMPARED = """
-    with outside as (
-        select oid from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
-    ), brought as (
-        select classid, objid from pg_depend where deptype = 'e'
-    )
-    select 'triggers' as kind, count(*) from pg_trigger
-        where tgrelid = any(%(relations)s) and not tgisinternal
-    union all select 'policies', count(*) from pg_policy where polrelid = any(%(relations)s)
-    union all select 'rules', count(*) from pg_rewrite where ev_class = any(%(relations)s)
-    union all select case relkind
-            when 'v' then 'views' when 'm' then 'materialized views' when 'f' then 'foreign tables'
-            when 'c' then 'composite types' else 'sequences'
-        end, count(*)
-        from pg_class
-        where %(everything)s and relkind in ('v', 'm', 'f', 'c', 'S') and relpersistence <> 't'
-            and relnamespace in (select oid from outside)
-            and ('pg_class'::regclass, oid) not in (select classid, objid from brought)
-            and not exists (
-                select from pg_depend dep where dep.classid = 'pg_class'::regclass and dep.objid = pg_class.oid
-                    and dep.deptype = 'i' and relkind = 'S'
-            )
-        group by 1
-    union all select case prokind when 'a' then 'aggregates' when 'p' then 'procedures' else 'functions' end, count(*)
-        from pg_proc
-        where %(everything)s and pronamespace in (select oid from outside)
-            and ('pg_proc'::regclass, oid) not in (select classid, objid from brought)
-        group by 1
-    union all select case typtype when 'e' then 'enums' when 'd' then 'domains' else 'range types' end, count(*)
-        from pg_type
-        where %(everything)s and typtype in ('e', 'd', 'r') and typnamespace in (select oid from outside)
-            and ('pg_type'::regclass, oid) not in (select classid, objid from brought)
-        group by 1
-    union all select 'extensions', count(*) from pg_extension where %(everything)s and extname <> 'plpgsql'
-    union all select 'event triggers', count(*) from pg_event_trigger where %(everything)s
-    union all select 'publications', count(*) from pg_publication where %(everything)s
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Relation:
-    oid: int
-    name: Name
 
 
 @contextmanager
@@ -118,37 +61,54 @@ def read_catalog(
     statement_timeout: timedelta,
     *,
     schemas: Sequence[str] | None = None,
-    options: frozenset[str] = frozenset(),  # noqa: ARG001
+    options: frozenset[str] = frozenset(),
+    database_owner: str | None = None,
 ) -> Catalog:
     """Return what the database has: these tables and what belongs to them, or with None everything of its users.
+
+    `schemas` limits everything to these. `options` are the names under which attributes wait to be asked for:
+    "extension_versions", and "privileges" for owners and grants. Where schema.sql was loaded, `database_owner` is
+    the live side's Catalog.database_owner, whom the loading role stands for.
 
     A constant number of queries, whatever the number of objects.
     """
     connection.execute(_READING, {"statement_timeout": f"{statement_timeout.total_seconds() * 1000:.0f}ms"})
-    relations = [
-        _Relation(oid, (schema, table))
-        for oid, schema, table in connection.execute(_RELATIONS, {"bookkeeping": BOOKKEEPING_TABLE})
-        if (tables is None or (schema, table) in tables) and (schemas is None or schema in schemas)
-    ]
-    asked = {"relations": [relation.oid for relation in relations], "everything": tables is None}
-    uncompared = {kind: count for kind, count in connection.execute(_UNCOMPARED, asked) if count}
+    major = connection.info.server_version // 10000
+    scope = read_scope(connection, tables, schemas)
+    said = dict(read_comments(connection))
+    if "privileges" in options:
+        said |= read_privileges(connection, scope.oids, database_owner)
     objects: list[CatalogObject] = []
+    uncompared = dict(scope.uncompared)
     with connection.cursor(row_factory=dict_row) as cursor:
         for kind in KINDS:
+            if major < kind.oldest_major:
+                uncompared[f"{kind.name}s"] = scope.counts[f"{kind.name}s"]
+                continue
             # The queries are constants of this package; the driver's type asks for literals in place.
-            cursor.execute(kind.query.encode(), asked)
-            objects += [_object(kind.name, row) for row in cursor]
-    return Catalog(tuple(objects), uncompared)
+            cursor.execute(kind.query.encode(), scope.oids)
+            dropped = {name for name, option in kind.optional.items() if option not in options}
+            objects += [_object(kind, row, said, dropped) for row in cursor]
+    counted = {kind: count for kind, count in uncompared.items() if count}
+    return Catalog(tuple(objects), counted, read_database_owner(connection))
 
 
-def _object(kind: str, row: Mapping[str, object]) -> CatalogObject:
-    attributes = dict(row)
-    name, table, columns = (attributes.pop(key, None) for key in ("name", "of_table", "columns"))
+def _object(kind: Kind, row: Mapping[str, Any], said: Mapping[str, Texts], dropped: Set[str]) -> CatalogObject:
+    attributes = {name: value for name, value in row.items() if name not in dropped}
+    name, table, columns, other = (attributes.pop(key, None) for key in ("name", "of_table", "columns", "kind"))
+    oid, definition = attributes.pop("oid"), attributes.pop("definition")
+    subid, relation = attributes.pop("subid", 0), attributes.pop("relation", oid)
+    if kind.with_definition:
+        attributes["definition"] = definition
+    for about, texts in said.items():
+        attributes[about] = texts.of_object.get((kind.catalog, oid, subid))
+        if kind.with_columns:
+            attributes[f"column_{about}"] = texts.columns(relation)
     return CatalogObject(
-        kind=kind,
+        kind=str(other or kind.name),
         name=_texts(name),
         table=_texts(table),
-        definition=str(attributes.pop("definition")),
+        definition=str(definition),
         attributes={key: None if value is None else str(value) for key, value in attributes.items()},
         columns=tuple(columns) if isinstance(columns, list) else (),
     )

@@ -6,8 +6,10 @@ DO block or a LIKE makes has no line of its own and gets its table's, or none.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
+from . import made
 from .model import CatalogObject, Name
 from .parse import Script
 
@@ -56,6 +58,10 @@ _TABLE_COMMANDS = {
     "AT_SetUnLogged": "persistence",
     "AT_AddInherit": "inherits",
 }
+_TRIGGER_COMMANDS = ("AT_EnableTrig", "AT_DisableTrig", "AT_EnableReplicaTrig", "AT_EnableAlwaysTrig")
+# What other objects stand in, and what is renamed with a table.
+_OWNERS = ("table", "foreign table", "view", "materialized view", "domain")
+_OF_TABLE = frozenset({"table", "foreign table", "column", "constraint", "trigger", "rule", "policy"})
 
 
 class Locations:
@@ -74,13 +80,20 @@ class Locations:
         """Return the line about an attribute, else about its object, else about its table, else None."""
         offset: int | None = None
         if in_schema:
-            places = (self._places.get((item.kind, item.name, about)) for about in (attribute, None))
-            offset = next((place for place in places if place is not None), None)
+            name = made.key(item.kind, item.name)
+            bare = tuple(part for part in name if not part.startswith("("))
+            asked = ((name, attribute), (name, None), (bare, attribute), (bare, None))
+            offset = self._first((item.kind, *each) for each in asked)
             if offset is None:
                 offset = self._nameless_offset(item)
+            if offset is None and item.kind == "sequence":
+                offset = self._first(("column", (*item.table, name), None) for name in item.columns if name)
         if offset is None:
-            offset = self._places.get(("table", item.table, None))
+            offset = self._first((kind, item.table, None) for kind in _OWNERS)
         return None if offset is None else self._source.line(offset)
+
+    def _first(self, places: Iterable[_Place]) -> int | None:
+        return next((self._places[place] for place in places if place in self._places), None)
 
     def move_table(self, old: Name, new: Name) -> None:
         """Follow a table that was renamed or put into another schema, with all that belongs to it."""
@@ -89,7 +102,7 @@ class Locations:
                 del self._places[kind, name, about]
                 self._table_of_index[new[0], name[1]] = new
                 self._places[kind, (new[0], name[1]), about] = offset
-            elif kind != "index" and name[:2] == old:
+            elif kind in _OF_TABLE and name[:2] == old:
                 del self._places[kind, name, about]
                 self._places[kind, new + name[2:], about] = offset
         self._nameless = {
@@ -108,6 +121,11 @@ class Locations:
 
     # A tree is what its class's name says; the fields are those of the server's own nodes.
     def _read(self, tree: Any, offset: int) -> None:  # noqa: PLR0912  # one branch a statement
+        for place in made.places(tree, self._schema):
+            if place[2] is not None or getattr(tree, "replace", False):
+                self._places[place] = offset
+            else:
+                self._places.setdefault(place, offset)
         match type(tree).__name__:
             case "VariableSetStmt" if tree.name == "search_path":
                 first = tree.args[0] if tree.args else None
@@ -119,6 +137,15 @@ class Locations:
                 self._schema = outer
             case "CreateStmt":
                 self._create_table(tree)
+            case "CreateForeignTableStmt":
+                self._create_table(tree.base)
+                self._places["foreign table", self._name(tree.base.relation), None] = tree.base.relation.location
+            case "CreateDomainStmt":
+                name = tuple(each.sval for each in tree.domainname)
+                name = name if len(name) > 1 else (self._schema, *name)
+                for constraint in tree.constraints or ():
+                    if constraint.conname is not None:
+                        self._places["domain constraint", (*name, constraint.conname), None] = constraint.location
             case "AlterTableStmt" if tree.objtype.name == "OBJECT_TABLE":
                 table = self._name(tree.relation)
                 for command in tree.cmds:
@@ -204,6 +231,8 @@ class Locations:
             self._places["table", child, "partition_bound"] = offset
         elif subtype in _COLUMN_COMMANDS and command.name is not None:
             self._places["column", (*table, command.name), _COLUMN_COMMANDS[subtype]] = offset
+        elif subtype in _TRIGGER_COMMANDS:
+            self._places["trigger", (*table, command.name), "enabled"] = offset
         elif subtype in _TABLE_COMMANDS:
             self._places["table", table, _TABLE_COMMANDS[subtype]] = offset
 

@@ -34,6 +34,7 @@ class Catalog:
 
     objects: tuple[CatalogObject, ...]
     uncompared: Mapping[str, int] = field(default_factory=dict)
+    database_owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,118 +1,8 @@
-"""The kinds of objects that are compared, each a query on pg_catalog. A new kind is a new entry here.
-
-Every query gives `name`, `of_table` and `definition`, may give `columns` (see model.CatalogObject), and each
-further column is an attribute under that name, null where the object has none of it. All run under
-`search_path = pg_catalog`, so that the deparsers and `::regclass` print every other name with its schema, and on
-PostgreSQL 14 and later: a catalog column that one of these lacks is read through to_jsonb, where it is null.
-"""
+"""Constraints and indexes of tables."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of object; `%(relations)s` in its query are the oids of the tables that are compared."""
-
-    name: str
-    query: str
-
-
-_TABLES = """
-    select
-        array[nsp.nspname, rel.relname]::text[] as name,
-        array[nsp.nspname, rel.relname]::text[] as of_table,
-        case rel.relkind when 'p' then 'partitioned table' else 'table' end as definition,
-        case rel.relpersistence when 'u' then 'unlogged' else 'permanent' end as persistence,
-        pg_get_partkeydef(rel.oid) as partition_key,
-        case when rel.relispartition then parents.names end as partition_of,
-        pg_get_expr(rel.relpartbound, rel.oid) as partition_bound,
-        case when not rel.relispartition then parents.names end as inherits,
-        case when rel.reloftype <> 0 then format_type(rel.reloftype, null) end as of_type,
-        am.amname::text as access_method,
-        (
-            select string_agg(option, ', ' order by option)
-            from (
-                select unnest(rel.reloptions)
-                union all
-                select 'toast.' || unnest(toast.reloptions) from pg_class toast where toast.oid = rel.reltoastrelid
-            ) as options (option)
-        ) as storage_parameters,
-        case rel.relreplident
-            when 'd' then 'default'
-            when 'n' then 'nothing'
-            when 'f' then 'full'
-            else 'index ' || coalesce((
-                select quote_ident(identity.relname)
-                from pg_index ind join pg_class identity on identity.oid = ind.indexrelid
-                where ind.indrelid = rel.oid and ind.indisreplident
-            ), '(dropped)')
-        end as replica_identity,
-        case when rel.relrowsecurity then 'on' else 'off' end as row_security,
-        case when rel.relforcerowsecurity then 'on' else 'off' end as forced_row_security
-    from pg_class rel
-    join pg_namespace nsp on nsp.oid = rel.relnamespace
-    left join pg_am am on am.oid = rel.relam
-    left join lateral (
-        select string_agg(
-            inh.inhparent::regclass::text || case when inh.inhdetachpending then ' (detach pending)' else '' end,
-            ', ' order by inh.inhseqno
-        ) as names
-        from pg_inherits inh where inh.inhrelid = rel.oid
-    ) parents on true
-    where rel.oid = any(%(relations)s)
-"""
-
-# A column of a partition is never declared by the partition itself, however that was made.
-_COLUMNS = """
-    select
-        array[nsp.nspname, rel.relname, att.attname]::text[] as name,
-        array[nsp.nspname, rel.relname]::text[] as of_table,
-        concat_ws(
-            ' ',
-            format_type(att.atttypid, att.atttypmod),
-            case when att.attnotnull then 'not null' end,
-            case when att.attgenerated = '' then 'default ' || value.expression end
-        ) as definition,
-        format_type(att.atttypid, att.atttypmod) as type,
-        case when not att.attnotnull then 'null' else concat_ws(
-            ' ',
-            'not null',
-            case when not_null.convalidated is false then 'not valid' end,
-            case when not_null.connoinherit then 'no inherit' end
-        ) end as nullability,
-        case when att.attgenerated = '' then value.expression end as default,
-        case att.attidentity when 'a' then 'always' when 'd' then 'by default' end as identity,
-        case att.attgenerated
-            when 's' then value.expression || ' stored'
-            when 'v' then value.expression || ' virtual'
-        end as generated,
-        case when att.attcollation <> typ.typcollation then att.attcollation::regcollation::text end as collation,
-        case att.attcompression when 'p' then 'pglz' when 'l' then 'lz4' end as compression,
-        case when att.attstorage <> typ.typstorage then case att.attstorage
-            when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended'
-        end end as storage,
-        nullif(att.attstattarget::integer, -1)::text as statistics_target,
-        (select string_agg(option, ', ' order by option) from unnest(att.attoptions) option) as options,
-        case
-            when att.attinhcount = 0 then 'here'
-            when att.attislocal then 'here and by a parent'
-            else 'by a parent'
-        end as declared
-    from pg_attribute att
-    join pg_class rel on rel.oid = att.attrelid
-    join pg_namespace nsp on nsp.oid = rel.relnamespace
-    join pg_type typ on typ.oid = att.atttypid
-    left join lateral (
-        select pg_get_expr(def.adbin, def.adrelid) as expression
-        from pg_attrdef def where def.adrelid = att.attrelid and def.adnum = att.attnum
-    ) value on true
-    left join pg_constraint not_null
-        on not_null.conrelid = att.attrelid and not_null.contype = 'n' and not_null.conkey = array[att.attnum]
-    where att.attrelid = any(%(relations)s) and att.attnum > 0 and not att.attisdropped
-    order by att.attrelid, att.attnum
-"""
+from .kind import Kind
 
 # Left out are NOT NULL, which 18 lists here and a column's nullability tells on every version, and the rows with
 # which the server keeps track of a foreign key that touches partitions: they follow from the foreign key itself,
@@ -121,6 +11,7 @@ _CONSTRAINTS = """
     select
         array[nsp.nspname, rel.relname, con.conname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
+        con.oid,
         pg_get_constraintdef(con.oid) as definition,
         keys.names as columns,
         case con.contype
@@ -170,7 +61,21 @@ _CONSTRAINTS = """
         pg_get_expr(ind.indpred, ind.indrelid) as predicate,
         (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
             as storage_parameters,
-        (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to
+        (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
+        -- What ALTER TABLE … DISABLE TRIGGER ALL does to a foreign key, on either table.
+        (
+            select string_agg(distinct
+                case tg.tgenabled when 'D' then 'disabled' when 'R' then 'replica' else 'always' end
+                    || ' on ' || tg.tgrelid::regclass::text,
+                ', '
+            )
+            from pg_trigger tg where tg.tgconstraint = con.oid and tg.tgisinternal and tg.tgenabled <> 'O'
+        ) as triggers,
+        case when ind.indisclustered then 'yes' end as clustered,
+        (
+            select com.description from pg_description com
+            where com.classoid = 'pg_class'::regclass and com.objoid = index.oid and com.objsubid = 0
+        ) as index_comment
     from pg_constraint con
     join pg_class rel on rel.oid = con.conrelid
     join pg_namespace nsp on nsp.oid = rel.relnamespace
@@ -203,6 +108,7 @@ _INDEXES = """
     select
         array[nsp.nspname, index.relname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
+        ind.indexrelid as oid,
         pg_get_indexdef(ind.indexrelid) as definition,
         keys.names as columns,
         rel.oid::regclass::text as table,
@@ -223,7 +129,8 @@ _INDEXES = """
         (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
             as storage_parameters,
         (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
-        keys.statistics_targets as statistics_targets
+        keys.statistics_targets as statistics_targets,
+        case when ind.indisclustered then 'yes' end as clustered
     from pg_index ind
     join pg_class index on index.oid = ind.indexrelid
     join pg_class rel on rel.oid = ind.indrelid
@@ -261,9 +168,4 @@ _INDEXES = """
         )
 """
 
-KINDS = (
-    Kind("table", _TABLES),
-    Kind("column", _COLUMNS),
-    Kind("constraint", _CONSTRAINTS),
-    Kind("index", _INDEXES),
-)
+KINDS = (Kind("constraint", "pg_constraint", _CONSTRAINTS), Kind("index", "pg_class", _INDEXES))

@@ -1,0 +1,92 @@
+"""What stands in the database itself: schemas, extensions, publications, foreign servers and their wrappers."""
+
+from __future__ import annotations
+
+from .kind import Kind
+
+_SCHEMAS = """
+    select array[nsp.nspname]::text[] as name, nsp.oid, 'schema' as definition
+    from pg_namespace nsp
+    where nsp.oid = any(%(schemas)s)
+"""
+
+_EXTENSIONS = """
+    select
+        array[ext.extname]::text[] as name,
+        ext.oid,
+        'extension' as definition,
+        ext.extnamespace::regnamespace::text as schema,
+        ext.extversion as version
+    from pg_extension ext
+    where ext.oid = any(%(extensions)s)
+"""
+
+# Of a publication only what lies in the schemas that are compared.
+_PUBLICATIONS = """
+    select
+        array[pub.pubname]::text[] as name,
+        pub.oid,
+        'publication' as definition,
+        case when pub.puballtables then 'yes' else 'no' end as all_tables,
+        concat_ws(
+            ', ',
+            case when pub.pubinsert then 'insert' end,
+            case when pub.pubupdate then 'update' end,
+            case when pub.pubdelete then 'delete' end,
+            case when pub.pubtruncate then 'truncate' end
+        ) as operations,
+        case when pub.pubviaroot then 'yes' else 'no' end as via_partition_root,
+        case to_jsonb(pub) ->> 'pubgencols' when 's' then 'stored' else 'none' end as generated_columns,
+        (
+            select string_agg(
+                rel.prrelid::regclass::text
+                    || coalesce(' (' || (
+                        select string_agg(quote_ident(att.attname), ', ' order by att.attname)
+                        from unnest(rel.prattrs::smallint[]) key (attnum)
+                        join pg_attribute att on att.attrelid = rel.prrelid and att.attnum = key.attnum
+                    ) || ')', '')
+                    || coalesce(' where ' || pg_get_expr(rel.prqual, rel.prrelid), ''),
+                ', ' order by rel.prrelid::regclass::text
+            )
+            from pg_publication_rel rel where rel.prpubid = pub.oid and rel.prrelid = any(%(relations)s)
+        ) as tables,
+        (
+            select string_agg(part.pnnspid::regnamespace::text, ', ' order by part.pnnspid::regnamespace::text)
+            from pg_publication_namespace part where part.pnpubid = pub.oid and part.pnnspid = any(%(schemas)s)
+        ) as schemas
+    from pg_publication pub
+    where pub.oid = any(%(publications)s)
+"""
+
+_WRAPPERS = """
+    select
+        array[fdw.fdwname]::text[] as name,
+        fdw.oid,
+        'foreign-data wrapper' as definition,
+        nullif(fdw.fdwhandler, 0)::regprocedure::text as handler,
+        nullif(fdw.fdwvalidator, 0)::regprocedure::text as validator,
+        (select string_agg(option, ', ' order by option) from unnest(fdw.fdwoptions) option) as options
+    from pg_foreign_data_wrapper fdw
+    where fdw.oid = any(%(foreign_data_wrappers)s)
+"""
+
+_SERVERS = """
+    select
+        array[srv.srvname]::text[] as name,
+        srv.oid,
+        'server' as definition,
+        quote_ident(fdw.fdwname) as wrapper,
+        srv.srvtype as type,
+        srv.srvversion as version,
+        (select string_agg(option, ', ' order by option) from unnest(srv.srvoptions) option) as options
+    from pg_foreign_server srv join pg_foreign_data_wrapper fdw on fdw.oid = srv.srvfdw
+    where srv.oid = any(%(foreign_servers)s)
+"""
+
+KINDS = (
+    Kind("schema", "pg_namespace", _SCHEMAS),
+    Kind("extension", "pg_extension", _EXTENSIONS, optional={"version": "extension_versions"}),
+    Kind("foreign-data wrapper", "pg_foreign_data_wrapper", _WRAPPERS),
+    Kind("foreign server", "pg_foreign_server", _SERVERS),
+    Kind("publication", "pg_publication", _PUBLICATIONS, oldest_major=15),
+)

@@ -1,0 +1,25 @@
+"""What a kind of object is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of object: its name, the catalog whose oids its query gives, and the query.
+
+    `optional` names the attributes that are read only where an option asks for them, and that option.
+    `with_columns`: what is said about columns that are no objects of their own (a view's) stands at the object.
+    `with_definition`: the definition is more than its attributes and compared beside them. On a server older than
+    `oldest_major` the query does not run, and the objects are told as not compared.
+    """
+
+    name: str
+    catalog: str
+    query: str
+    optional: Mapping[str, str] = field(default_factory=dict)
+    with_columns: bool = False
+    with_definition: bool = False
+    oldest_major: int = 14

@@ -1,0 +1,111 @@
+"""Tables, foreign tables and their columns."""
+
+from __future__ import annotations
+
+from .kind import Kind
+
+_TABLES = """
+    select
+        array[nsp.nspname, rel.relname]::text[] as name,
+        array[nsp.nspname, rel.relname]::text[] as of_table,
+        rel.oid,
+        case rel.relkind when 'f' then 'foreign table' end as kind,
+        case rel.relkind when 'p' then 'partitioned table' when 'f' then 'foreign table' else 'table' end as definition,
+        case rel.relpersistence when 'u' then 'unlogged' else 'permanent' end as persistence,
+        pg_get_partkeydef(rel.oid) as partition_key,
+        case when rel.relispartition then parents.names end as partition_of,
+        pg_get_expr(rel.relpartbound, rel.oid) as partition_bound,
+        case when not rel.relispartition then parents.names end as inherits,
+        case when rel.reloftype <> 0 then format_type(rel.reloftype, null) end as of_type,
+        am.amname::text as access_method,
+        (
+            select string_agg(option, ', ' order by option)
+            from (
+                select unnest(rel.reloptions)
+                union all
+                select 'toast.' || unnest(toast.reloptions) from pg_class toast where toast.oid = rel.reltoastrelid
+            ) as options (option)
+        ) as storage_parameters,
+        case rel.relreplident
+            when 'd' then 'default'
+            when 'n' then 'nothing'
+            when 'f' then 'full'
+            else 'index ' || coalesce((
+                select quote_ident(identity.relname)
+                from pg_index ind join pg_class identity on identity.oid = ind.indexrelid
+                where ind.indrelid = rel.oid and ind.indisreplident
+            ), '(dropped)')
+        end as replica_identity,
+        case when rel.relrowsecurity then 'on' else 'off' end as row_security,
+        case when rel.relforcerowsecurity then 'on' else 'off' end as forced_row_security,
+        quote_ident(server.srvname) as server,
+        (select string_agg(option, ', ' order by option) from unnest(foreign_table.ftoptions) option) as server_options
+    from pg_class rel
+    join pg_namespace nsp on nsp.oid = rel.relnamespace
+    left join pg_am am on am.oid = rel.relam
+    left join pg_foreign_table foreign_table on foreign_table.ftrelid = rel.oid
+    left join pg_foreign_server server on server.oid = foreign_table.ftserver
+    left join lateral (
+        select string_agg(
+            inh.inhparent::regclass::text || case when inh.inhdetachpending then ' (detach pending)' else '' end,
+            ', ' order by inh.inhseqno
+        ) as names
+        from pg_inherits inh where inh.inhrelid = rel.oid
+    ) parents on true
+    where rel.oid = any(%(relations)s)
+"""
+
+# A column of a partition is never declared by the partition itself, however that was made.
+_COLUMNS = """
+    select
+        array[nsp.nspname, rel.relname, att.attname]::text[] as name,
+        array[nsp.nspname, rel.relname]::text[] as of_table,
+        att.attrelid as oid,
+        att.attnum as subid,
+        concat_ws(
+            ' ',
+            format_type(att.atttypid, att.atttypmod),
+            case when att.attnotnull then 'not null' end,
+            case when att.attgenerated = '' then 'default ' || value.expression end
+        ) as definition,
+        format_type(att.atttypid, att.atttypmod) as type,
+        case when not att.attnotnull then 'null' else concat_ws(
+            ' ',
+            'not null',
+            case when not_null.convalidated is false then 'not valid' end,
+            case when not_null.connoinherit then 'no inherit' end
+        ) end as nullability,
+        case when att.attgenerated = '' then value.expression end as default,
+        case att.attidentity when 'a' then 'always' when 'd' then 'by default' end as identity,
+        case att.attgenerated
+            when 's' then value.expression || ' stored'
+            when 'v' then value.expression || ' virtual'
+        end as generated,
+        case when att.attcollation <> typ.typcollation then att.attcollation::regcollation::text end as collation,
+        case att.attcompression when 'p' then 'pglz' when 'l' then 'lz4' end as compression,
+        case when att.attstorage <> typ.typstorage then case att.attstorage
+            when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended'
+        end end as storage,
+        nullif(att.attstattarget::integer, -1)::text as statistics_target,
+        (select string_agg(option, ', ' order by option) from unnest(att.attoptions) option) as options,
+        (select string_agg(option, ', ' order by option) from unnest(att.attfdwoptions) option) as server_options,
+        case
+            when att.attinhcount = 0 then 'here'
+            when att.attislocal then 'here and by a parent'
+            else 'by a parent'
+        end as declared
+    from pg_attribute att
+    join pg_class rel on rel.oid = att.attrelid
+    join pg_namespace nsp on nsp.oid = rel.relnamespace
+    join pg_type typ on typ.oid = att.atttypid
+    left join lateral (
+        select pg_get_expr(def.adbin, def.adrelid) as expression
+        from pg_attrdef def where def.adrelid = att.attrelid and def.adnum = att.attnum
+    ) value on true
+    left join pg_constraint not_null
+        on not_null.conrelid = att.attrelid and not_null.contype = 'n' and not_null.conkey = array[att.attnum]
+    where att.attrelid = any(%(relations)s) and att.attnum > 0 and not att.attisdropped
+    order by att.attrelid, att.attnum
+"""
+
+KINDS = (Kind("table", "pg_class", _TABLES), Kind("column", "pg_class", _COLUMNS))

@@ -1,0 +1,141 @@
+"""Triggers, rules, policies and event triggers."""
+
+from __future__ import annotations
+
+from .kind import Kind
+
+# A partition's copy follows from its parent's trigger and is told only where it was switched by itself. The
+# bits of tgtype are those of the server's catalog/pg_trigger.h; pg_get_expr cannot write WHEN, as it is about two
+# rows, so that is taken from the whole.
+_TRIGGERS = """
+    select
+        array[nsp.nspname, rel.relname, tg.tgname]::text[] as name,
+        array[nsp.nspname, rel.relname]::text[] as of_table,
+        tg.oid,
+        pg_get_triggerdef(tg.oid) as definition,
+        case when tg.tgtype & 2 <> 0 then 'before' when tg.tgtype & 64 <> 0 then 'instead of' else 'after' end
+            as timing,
+        concat_ws(
+            ' or ',
+            case when tg.tgtype & 4 <> 0 then 'insert' end,
+            case when tg.tgtype & 8 <> 0 then 'delete' end,
+            case when tg.tgtype & 16 <> 0 then 'update' end,
+            case when tg.tgtype & 32 <> 0 then 'truncate' end
+        ) as events,
+        (
+            select string_agg(quote_ident(att.attname), ', ' order by att.attname)
+            from unnest(tg.tgattr::smallint[]) key (attnum)
+            join pg_attribute att on att.attrelid = tg.tgrelid and att.attnum = key.attnum
+        ) as update_columns,
+        case when tg.tgtype & 1 <> 0 then 'row' else 'statement' end as level,
+        case when tg.tgqual is not null
+            then substring(pg_get_triggerdef(tg.oid) from ' WHEN \\((.*)\\) EXECUTE (?:FUNCTION|PROCEDURE) ')
+        end as when,
+        tg.tgfoid::regproc::text as function,
+        nullif(encode(tg.tgargs, 'escape'), '') as arguments,
+        case when tg.tgconstraint <> 0 then 'constraint trigger' end as constraint,
+        case when tg.tgconstraint <> 0 then
+            case when tg.tginitdeferred then 'initially deferred' when tg.tgdeferrable then 'deferrable' else 'no' end
+        end as deferrable,
+        nullif(tg.tgconstrrelid, 0)::regclass::text as from_table,
+        case tg.tgenabled when 'O' then 'enabled' when 'D' then 'disabled' when 'R' then 'replica' else 'always' end
+            as enabled,
+        tg.tgoldtable::text as old_table,
+        tg.tgnewtable::text as new_table
+    from pg_trigger tg
+    join pg_class rel on rel.oid = tg.tgrelid
+    join pg_namespace nsp on nsp.oid = rel.relnamespace
+    left join pg_trigger parent on parent.oid = tg.tgparentid
+    where tg.tgrelid = any(%(relations)s::oid[] || %(views)s::oid[])
+        and not tg.tgisinternal
+        and (parent.oid is null or parent.tgenabled <> tg.tgenabled)
+"""
+
+# A rule's condition and action can only be had from the whole: what follows its head.
+_RULES = """
+    select
+        array[nsp.nspname, rel.relname, rul.rulename]::text[] as name,
+        array[nsp.nspname, rel.relname]::text[] as of_table,
+        rul.oid,
+        pg_get_ruledef(rul.oid) as definition,
+        event.name as event,
+        case when rul.is_instead then 'instead' else 'also' end as instead,
+        parts.found[1] as condition,
+        parts.found[2] as action,
+        case rul.ev_enabled when 'O' then 'enabled' when 'D' then 'disabled' when 'R' then 'replica' else 'always' end
+            as enabled
+    from pg_rewrite rul
+    join pg_class rel on rel.oid = rul.ev_class
+    join pg_namespace nsp on nsp.oid = rel.relnamespace
+    join lateral (
+        select case rul.ev_type when '1' then 'select' when '2' then 'update' when '3' then 'insert' else 'delete' end
+            as name
+    ) event on true
+    left join lateral (
+        select regexp_match(
+            substr(
+                pg_get_ruledef(rul.oid),
+                length(concat(
+                    'CREATE RULE ', quote_ident(rul.rulename), ' AS     ON ', event.name, ' TO ', rel.oid::regclass
+                )) + 1
+            ),
+            '^\\s*(?:WHERE (.*?))? DO (?:INSTEAD )?\\s*(.*)$'
+        ) as found
+    ) parts on true
+    where rul.ev_class = any(%(relations)s::oid[] || %(views)s::oid[]) and rul.rulename <> '_RETURN'
+"""
+
+_POLICIES = """
+    select
+        array[nsp.nspname, rel.relname, pol.polname]::text[] as name,
+        array[nsp.nspname, rel.relname]::text[] as of_table,
+        pol.oid,
+        concat_ws(
+            ' ',
+            'policy for', command.name, 'to', roles.names,
+            'using (' || pg_get_expr(pol.polqual, pol.polrelid) || ')',
+            'with check (' || pg_get_expr(pol.polwithcheck, pol.polrelid) || ')'
+        ) as definition,
+        command.name as command,
+        case when pol.polpermissive then 'permissive' else 'restrictive' end as permissive,
+        roles.names as roles,
+        pg_get_expr(pol.polqual, pol.polrelid) as using,
+        pg_get_expr(pol.polwithcheck, pol.polrelid) as with_check
+    from pg_policy pol
+    join pg_class rel on rel.oid = pol.polrelid
+    join pg_namespace nsp on nsp.oid = rel.relnamespace
+    join lateral (
+        select case pol.polcmd
+            when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all'
+        end as name
+    ) command on true
+    join lateral (
+        select string_agg(
+            case role when 0 then 'public' else quote_ident(pg_get_userbyid(role)) end, ', '
+            order by pg_get_userbyid(role)
+        ) as names
+        from unnest(pol.polroles) role
+    ) roles on true
+    where pol.polrelid = any(%(relations)s)
+"""
+
+_EVENT_TRIGGERS = """
+    select
+        array[evt.evtname]::text[] as name,
+        evt.oid,
+        'event trigger on ' || evt.evtevent as definition,
+        evt.evtevent::text as event,
+        (select string_agg(tag, ', ' order by tag) from unnest(evt.evttags) tag) as tags,
+        evt.evtfoid::regproc::text as function,
+        case evt.evtenabled when 'O' then 'enabled' when 'D' then 'disabled' when 'R' then 'replica' else 'always' end
+            as enabled
+    from pg_event_trigger evt
+    where evt.oid = any(%(event_triggers)s)
+"""
+
+KINDS = (
+    Kind("trigger", "pg_trigger", _TRIGGERS),
+    Kind("rule", "pg_rewrite", _RULES),
+    Kind("policy", "pg_policy", _POLICIES),
+    Kind("event trigger", "pg_event_trigger", _EVENT_TRIGGERS),
+)

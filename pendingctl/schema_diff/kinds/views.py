@@ -1,0 +1,123 @@
+"""Views, materialized views, sequences and statistics objects."""
+
+from __future__ import annotations
+
+from .kind import Kind
+
+# What REFRESH put into a materialized view is data, and whether it was run is, too.
+_VIEWS = """
+    select
+        array[nsp.nspname, rel.relname]::text[] as name,
+        array[nsp.nspname, rel.relname]::text[] as of_table,
+        case rel.relkind when 'm' then 'materialized view' end as kind,
+        rel.oid,
+        pg_get_viewdef(rel.oid) as definition,
+        (select string_agg(option, ', ' order by option) from unnest(rel.reloptions) option) as options,
+        (
+            select string_agg(
+                quote_ident(att.attname) || ' ' || format_type(att.atttypid, att.atttypmod)
+                    || case when att.attcollation <> typ.typcollation
+                        then ' collate ' || att.attcollation::regcollation::text else ''
+                    end,
+                ', ' order by att.attnum
+            )
+            from pg_attribute att join pg_type typ on typ.oid = att.atttypid
+            where att.attrelid = rel.oid and att.attnum > 0 and not att.attisdropped
+        ) as columns_and_types,
+        (
+            select string_agg(
+                quote_ident(att.attname) || ': ' || pg_get_expr(def.adbin, def.adrelid), ', ' order by att.attnum
+            )
+            from pg_attrdef def
+            join pg_attribute att on att.attrelid = def.adrelid and att.attnum = def.adnum
+            where def.adrelid = rel.oid
+        ) as column_defaults,
+        (
+            select string_agg(
+                quote_ident(att.attname) || ': ' || concat_ws(
+                    ', ',
+                    'statistics ' || nullif(att.attstattarget::integer, -1),
+                    case when att.attstorage <> typ.typstorage then 'storage ' || att.attstorage::text end,
+                    'compression ' || nullif(att.attcompression::text, ''),
+                    array_to_string(att.attoptions, ', ')
+                ),
+                '; ' order by att.attnum
+            )
+            from pg_attribute att join pg_type typ on typ.oid = att.atttypid
+            where att.attrelid = rel.oid and att.attnum > 0 and not att.attisdropped
+                and (
+                    nullif(att.attstattarget::integer, -1) is not null or att.attstorage <> typ.typstorage
+                    or att.attcompression <> '' or att.attoptions is not null
+                )
+        ) as column_settings,
+        am.amname::text as access_method,
+        case when rel.relreplident <> 'd' and rel.relkind = 'm' then rel.relreplident::text end as replica_identity
+    from pg_class rel
+    join pg_namespace nsp on nsp.oid = rel.relnamespace
+    left join pg_am am on am.oid = rel.relam
+    where rel.oid = any(%(views)s)
+"""
+
+# One of a column belongs to the column: with that it comes and goes.
+_SEQUENCES = """
+    select
+        array[nsp.nspname, rel.relname]::text[] as name,
+        case when owner.column is not null then array[owner.schema, owner.table]::text[] end as of_table,
+        case when owner.column is not null then array[owner.column]::text[] end as columns,
+        rel.oid,
+        'sequence' as definition,
+        case rel.relpersistence when 'u' then 'unlogged' else 'permanent' end as persistence,
+        format_type(seq.seqtypid, null) as type,
+        seq.seqstart::text as start,
+        seq.seqincrement::text as increment,
+        seq.seqmin::text as minimum,
+        seq.seqmax::text as maximum,
+        seq.seqcache::text as cache,
+        case when seq.seqcycle then 'cycle' else 'no cycle' end as cycle,
+        case owner.deptype when 'i' then 'identity of ' else '' end
+            || owner.relation || '.' || quote_ident(owner.column) as owned_by
+    from pg_sequence seq
+    join pg_class rel on rel.oid = seq.seqrelid
+    join pg_namespace nsp on nsp.oid = rel.relnamespace
+    left join lateral (
+        select tab_nsp.nspname as schema, tab.relname as table, att.attname as column, dep.deptype,
+            tab.oid::regclass::text as relation
+        from pg_depend dep
+        join pg_class tab on tab.oid = dep.refobjid
+        join pg_namespace tab_nsp on tab_nsp.oid = tab.relnamespace
+        join pg_attribute att on att.attrelid = tab.oid and att.attnum = dep.refobjsubid
+        where dep.classid = 'pg_class'::regclass and dep.objid = rel.oid and dep.objsubid = 0
+            and dep.refclassid = 'pg_class'::regclass and dep.refobjsubid > 0 and dep.deptype in ('a', 'i')
+    ) owner on true
+    where rel.oid = any(%(sequences)s)
+"""
+
+_STATISTICS = """
+    select
+        array[nsp.nspname, stx.stxname]::text[] as name,
+        array[tab_nsp.nspname, tab.relname]::text[] as of_table,
+        stx.oid,
+        pg_get_statisticsobjdef(stx.oid) as definition,
+        stx.stxrelid::regclass::text as table,
+        (
+            select string_agg(
+                case kind when 'd' then 'ndistinct' when 'f' then 'dependencies' when 'm' then 'mcv'
+                    else 'expressions' end,
+                ', ' order by kind
+            )
+            from unnest(stx.stxkind) kind
+        ) as statistics,
+        pg_get_statisticsobjdef_columns(stx.oid) as keys,
+        nullif(stx.stxstattarget::integer, -1)::text as target
+    from pg_statistic_ext stx
+    join pg_namespace nsp on nsp.oid = stx.stxnamespace
+    join pg_class tab on tab.oid = stx.stxrelid
+    join pg_namespace tab_nsp on tab_nsp.oid = tab.relnamespace
+    where stx.stxrelid = any(%(relations)s::oid[] || %(views)s::oid[])
+"""
+
+KINDS = (
+    Kind("sequence", "pg_class", _SEQUENCES),
+    Kind("view", "pg_class", _VIEWS, with_columns=True, with_definition=True),
+    Kind("statistics object", "pg_statistic_ext", _STATISTICS),
+)

@@ -1,0 +1,161 @@
+"""What can be said of an object of any kind: its comment, and where asked for its owner and its grants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import psycopg
+
+# The catalog that an object stands in, its oid there, and the number of a column, otherwise 0.
+Identity: TypeAlias = tuple[str, int, int]
+
+# The server's own comments are thousands. `public` has one, which goes when it is made anew.
+_COMMENTS = """
+    select com.classoid::regclass::text, com.objoid, com.objsubid, com.description, att.attname
+    from pg_description com
+    left join pg_attribute att
+        on com.classoid = 'pg_class'::regclass and att.attrelid = com.objoid and att.attnum = com.objsubid
+        and com.objsubid > 0
+    where (com.objoid >= 16384 or com.classoid in ('pg_namespace'::regclass, 'pg_extension'::regclass))
+        and com.description <> 'standard public schema'
+    order by com.objoid, com.objsubid
+"""
+
+# Null stands for the default privileges, which acldefault knows. Who granted does not matter, and an owner may
+# grant whatever it has.
+_PRIVILEGES = """
+    with owned (class, oid, subid, owner, acl, attname) as (
+        select 'pg_class', oid, 0, relowner,
+            coalesce(relacl, acldefault(case relkind when 'S' then 's' else 'r' end::"char", relowner)), null::name
+        from pg_class where oid = any(%(relations)s::oid[] || %(views)s::oid[] || %(sequences)s::oid[])
+        union all select 'pg_class', att.attrelid, att.attnum, rel.relowner, att.attacl, att.attname
+        from pg_attribute att join pg_class rel on rel.oid = att.attrelid
+        where att.attrelid = any(%(relations)s::oid[] || %(views)s::oid[])
+            and att.attacl is not null and not att.attisdropped
+        union all select 'pg_proc', oid, 0, proowner, coalesce(proacl, acldefault('f', proowner)), null
+        from pg_proc where oid = any(%(functions)s)
+        union all select 'pg_type', oid, 0, typowner, coalesce(typacl, acldefault('T', typowner)), null
+        from pg_type where oid = any(%(types)s)
+        union all select 'pg_namespace', oid, 0, nspowner, coalesce(nspacl, acldefault('n', nspowner)), null
+        from pg_namespace where oid = any(%(schemas)s)
+        union all select 'pg_language', oid, 0, lanowner, coalesce(lanacl, acldefault('l', lanowner)), null
+        from pg_language where oid = any(%(languages)s)
+        union all select 'pg_foreign_data_wrapper', oid, 0, fdwowner, coalesce(fdwacl, acldefault('F', fdwowner)), null
+        from pg_foreign_data_wrapper where oid = any(%(foreign_data_wrappers)s)
+        union all select 'pg_foreign_server', oid, 0, srvowner, coalesce(srvacl, acldefault('S', srvowner)), null
+        from pg_foreign_server where oid = any(%(foreign_servers)s)
+        union all select 'pg_operator', oid, 0, oprowner, null, null from pg_operator where oid = any(%(operators)s)
+        union all select 'pg_opclass', oid, 0, opcowner, null, null
+        from pg_opclass where oid = any(%(operator_classes)s)
+        union all select 'pg_opfamily', oid, 0, opfowner, null, null
+        from pg_opfamily where oid = any(%(operator_families)s)
+        union all select 'pg_collation', oid, 0, collowner, null, null
+        from pg_collation where oid = any(%(collations)s)
+        union all select 'pg_conversion', oid, 0, conowner, null, null
+        from pg_conversion where oid = any(%(conversions)s)
+        union all select 'pg_statistic_ext', oid, 0, stxowner, null, null
+        from pg_statistic_ext where oid = any(%(statistics)s)
+        union all select 'pg_ts_dict', oid, 0, dictowner, null, null
+        from pg_ts_dict where oid = any(%(text_search_dictionaries)s)
+        union all select 'pg_ts_config', oid, 0, cfgowner, null, null
+        from pg_ts_config where oid = any(%(text_search_configurations)s)
+        union all select 'pg_event_trigger', oid, 0, evtowner, null, null
+        from pg_event_trigger where oid = any(%(event_triggers)s)
+        union all select 'pg_publication', oid, 0, pubowner, null, null
+        from pg_publication where oid = any(%(publications)s)
+    ), standing as (
+        select oid from pg_roles
+        where rolname = 'pg_database_owner' or rolname = %(database_owner)s
+            or (%(database_owner)s::text is not null and rolname = current_user)
+            or (
+                %(database_owner)s::text is null
+                and oid = (select datdba from pg_database where datname = current_database())
+            )
+    )
+    select owned.class, owned.oid, owned.subid, owned.attname,
+        case when owned.owner in (select oid from standing) then '(database owner)'
+            else quote_ident(pg_get_userbyid(owned.owner))
+        end,
+        (
+            select string_agg(one.grantee || ': ' || one.privileges, '; ' order by one.grantee)
+            from (
+                select named.grantee, string_agg(
+                    lower(named.privilege_type) || case when named.grantable then '*' else '' end,
+                    ', ' order by named.privilege_type
+                ) as privileges
+                from (
+                    select
+                        case
+                            when acl.grantee = 0 then 'public'
+                            when acl.grantee = owned.owner then '(owner)'
+                            when acl.grantee in (select oid from standing) then '(database owner)'
+                            else quote_ident(pg_get_userbyid(acl.grantee))
+                        end as grantee,
+                        acl.privilege_type,
+                        bool_or(acl.is_grantable and acl.grantee <> owned.owner) as grantable
+                    from aclexplode(owned.acl) acl
+                    group by 1, 2
+                ) named
+                group by named.grantee
+            ) one
+        )
+    from owned
+    order by owned.oid, owned.subid
+"""
+
+_OWNER = "select pg_get_userbyid(datdba) from pg_database where datname = current_database()"
+
+
+@dataclass(slots=True)
+class Texts:
+    """One thing that is said of many objects, such as their comments."""
+
+    of_object: dict[Identity, str] = field(default_factory=dict)
+    # By relation, since a view's columns are no objects of their own.
+    of_columns: dict[int, list[str]] = field(default_factory=dict)
+
+    def add(self, identity: Identity, column: str | None, text: str) -> None:
+        """Keep what is said of an object, or of a column."""
+        self.of_object[identity] = text
+        if column is not None:
+            self.of_columns.setdefault(identity[1], []).append(f"{column}: {text}")
+
+    def columns(self, relation: int) -> str | None:
+        """Return what is said of a relation's columns."""
+        return "; ".join(self.of_columns.get(relation, ())) or None
+
+
+def read_comments(connection: psycopg.Connection) -> Mapping[str, Texts]:
+    """Return every comment that a user made, under the name of its attribute."""
+    comments = Texts()
+    for catalog, oid, subid, text, column in connection.execute(_COMMENTS):
+        comments.add((catalog, oid, subid), column, text)
+    return {"comment": comments}
+
+
+def read_privileges(
+    connection: psycopg.Connection, oids: Mapping[str, str], database_owner: str | None
+) -> Mapping[str, Texts]:
+    """Return owners and grants, in which the database's owner has no name of its own.
+
+    With None that is the owner of this database. Where schema.sql was loaded it is the role that reads, which
+    loaded it, and `database_owner`, the live database's owner, whom schema.sql may name.
+    """
+    owners, grants = Texts(), Texts()
+    found: Iterable[tuple[str, int, int, str | None, str, str | None]]
+    found = connection.execute(_PRIVILEGES, {**oids, "database_owner": database_owner})
+    for catalog, oid, subid, column, owner, granted in found:
+        if column is None:
+            owners.add((catalog, oid, subid), None, owner)
+        if granted is not None:
+            grants.add((catalog, oid, subid), column, granted)
+    return {"owner": owners, "grants": grants}
+
+
+def read_database_owner(connection: psycopg.Connection) -> str:
+    """Return the name of the role that owns the database."""
+    row = connection.execute(_OWNER).fetchone()
+    assert row is not None
+    return str(row[0])

@@ -1,0 +1,177 @@
+"""Which objects of a database are read: those of its users, in the schemas that were asked for.
+
+What an extension brought is the extension's, and what the server itself made (a range type's constructors, a
+table's row type) follows from what it was made for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from .model import Name
+
+BOOKKEEPING_TABLE = "pendingctl_migration"
+
+_RELATIONS = """
+    select rel.oid, nsp.nspname, rel.relname
+    from pg_class rel join pg_namespace nsp on nsp.oid = rel.relnamespace
+    where rel.relkind in ('r', 'p', 'f') and rel.relpersistence <> 't'
+        and nsp.nspname !~ '^pg_' and nsp.nspname <> 'information_schema'
+        and rel.relname <> %(bookkeeping)s
+        and not exists (
+            select from pg_depend dep
+            where dep.classid = 'pg_class'::regclass and dep.objid = rel.oid and dep.deptype = 'e'
+        )
+"""
+
+# Each catalog of objects that users make, by the name of its parameter in the queries of kinds; a name with a
+# space is a kind that no query reads. Objects without a schema of their own go with the schemas that they are
+# about, or, where they are about none, only with the whole database. The initial ones have oids below 16384.
+# pg_subscription may be read but for its passwords, of pg_user_mapping only the view.
+_SCOPE = """
+    with inside as (
+        select oid from pg_namespace
+        where nspname !~ '^pg_' and nspname <> 'information_schema'
+            and (%(named)s::text[] is null or nspname = any(%(named)s))
+    ), whole as (
+        select where %(named)s::text[] is null
+    ), types as (
+        select oid from pg_type where typnamespace in (select oid from inside)
+    ), functions as (
+        select oid from pg_proc where pronamespace in (select oid from inside)
+    ), found (what, class, oid) as (
+        select 'schemas', 'pg_namespace'::regclass, oid from inside
+        union all
+        select case relkind when 'S' then 'sequences' else 'views' end, 'pg_class', oid from pg_class
+        where relkind in ('v', 'm', 'S') and relpersistence <> 't' and relnamespace in (select oid from inside)
+        union all
+        select 'types', 'pg_type', oid from pg_type
+        where oid in (select oid from types)
+            and (
+                typtype in ('e', 'd', 'r', 'b', 'p')
+                or exists (select from pg_class where pg_class.oid = typrelid and relkind = 'c')
+            )
+            and not exists (select from pg_type element where element.typarray = pg_type.oid)
+        union all select 'functions', 'pg_proc', oid from functions
+        union all select 'operators', 'pg_operator', oid from pg_operator where oprnamespace in (select oid from inside)
+        union all select 'operator_classes', 'pg_opclass', oid from pg_opclass
+        where opcnamespace in (select oid from inside)
+        union all select 'operator_families', 'pg_opfamily', oid from pg_opfamily
+        where opfnamespace in (select oid from inside)
+        union all select 'collations', 'pg_collation', oid from pg_collation
+        where collnamespace in (select oid from inside)
+        union all select 'conversions', 'pg_conversion', oid from pg_conversion
+        where connamespace in (select oid from inside)
+        union all select 'statistics', 'pg_statistic_ext', oid from pg_statistic_ext
+        where stxnamespace in (select oid from inside)
+        union all select 'text_search_parsers', 'pg_ts_parser', oid from pg_ts_parser
+        where prsnamespace in (select oid from inside)
+        union all select 'text_search_templates', 'pg_ts_template', oid from pg_ts_template
+        where tmplnamespace in (select oid from inside)
+        union all select 'text_search_dictionaries', 'pg_ts_dict', oid from pg_ts_dict
+        where dictnamespace in (select oid from inside)
+        union all select 'text_search_configurations', 'pg_ts_config', oid from pg_ts_config
+        where cfgnamespace in (select oid from inside)
+        union all select 'extensions', 'pg_extension', oid from pg_extension
+        where extnamespace in (select oid from inside) or exists (select from whole)
+        union all select 'casts', 'pg_cast', oid from pg_cast
+        where oid >= 16384 and (
+            exists (select from whole) or castsource in (select oid from types)
+            or casttarget in (select oid from types) or castfunc in (select oid from functions)
+        )
+        union all select 'transforms', 'pg_transform', oid from pg_transform
+        where exists (select from whole) or trftype in (select oid from types)
+        union all select 'event_triggers', 'pg_event_trigger', oid from pg_event_trigger
+        where exists (select from whole) or evtfoid in (select oid from functions)
+        union all select 'publications', 'pg_publication', oid from pg_publication
+        where exists (select from whole) or puballtables or exists (
+            select from pg_publication_rel part join pg_class rel on rel.oid = part.prrelid
+            where part.prpubid = pg_publication.oid and rel.relnamespace in (select oid from inside)
+        ) or exists (
+            select from pg_depend dep
+            where dep.classid = 'pg_publication_namespace'::regclass and dep.refclassid = 'pg_publication'::regclass
+                and dep.refobjid = pg_publication.oid
+        )
+        union all select 'languages', 'pg_language', oid from pg_language
+        where oid >= 16384 and exists (select from whole)
+        union all select 'access_methods', 'pg_am', oid from pg_am where oid >= 16384 and exists (select from whole)
+        union all select 'foreign_data_wrappers', 'pg_foreign_data_wrapper', oid from pg_foreign_data_wrapper
+        where exists (select from whole)
+        union all select 'foreign_servers', 'pg_foreign_server', oid from pg_foreign_server
+        where exists (select from whole)
+        union all select 'user mappings (they hold passwords)', 'pg_user_mapping', umid from pg_user_mappings
+        where exists (select from whole)
+        union all select 'subscriptions (they hold passwords)', 'pg_subscription', oid from pg_subscription
+        where exists (select from whole)
+            and subdbid = (select oid from pg_database where datname = current_database())
+        union all select 'security labels', classoid, objoid from pg_seclabel where exists (select from whole)
+    )
+    select what, array_agg(oid)
+    from found
+    where not exists (
+        select from pg_depend dep
+        where dep.classid = found.class and dep.objid = found.oid
+            and (dep.deptype = 'e' or (dep.deptype = 'i' and found.class = 'pg_proc'::regclass))
+    )
+    group by what
+"""
+
+# What the queries of kinds name; a name that was not found is empty.
+_NAMES = (
+    "access_methods",
+    "casts",
+    "collations",
+    "conversions",
+    "event_triggers",
+    "extensions",
+    "foreign_data_wrappers",
+    "foreign_servers",
+    "functions",
+    "languages",
+    "operator_classes",
+    "operator_families",
+    "operators",
+    "publications",
+    "schemas",
+    "sequences",
+    "statistics",
+    "text_search_configurations",
+    "text_search_dictionaries",
+    "text_search_parsers",
+    "text_search_templates",
+    "transforms",
+    "types",
+    "views",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The parameters that the queries of kinds are run with, and how many objects no query reads."""
+
+    oids: Mapping[str, str]
+    counts: Mapping[str, int]
+    uncompared: Mapping[str, int]
+
+
+def read_scope(connection: psycopg.Connection, tables: Sequence[Name] | None, schemas: Sequence[str] | None) -> Scope:
+    """Find the objects: of these tables alone, or with None all of these schemas, or with None of every schema."""
+    relations = [
+        oid
+        for oid, schema, table in connection.execute(_RELATIONS, {"bookkeeping": BOOKKEEPING_TABLE})
+        if (tables is None or (schema, table) in tables) and (schemas is None or schema in schemas)
+    ]
+    found: dict[str, list[int]] = {}
+    if tables is None:
+        asked = {"named": None if schemas is None else list(schemas)}
+        found = {what: list(oids) for what, oids in connection.execute(_SCOPE, asked)}
+    known = {"relations": relations, **{name: found.get(name, []) for name in _NAMES}}
+    return Scope(
+        # As text the server takes them for oids; the driver would send numbers, for which it has no index.
+        {name: "{" + ",".join(map(str, oids)) + "}" for name, oids in known.items()},
+        {name: len(oids) for name, oids in known.items()},
+        {what: len(oids) for what, oids in found.items() if what not in known},
+    )
