@@ -30,7 +30,11 @@ def compare(
     left, right = _by_key(expected), _by_key(actual)
     sides = (_side(left, left.keys() - right.keys()), _side(right, right.keys() - left.keys()))
     kinds = {kind: rank for rank, kind in enumerate(dict.fromkeys(kind for kind, _ in [*left, *right]))}
-    ordered = sorted(left.keys() | right.keys(), key=lambda key: (kinds[key[0]], key[1]))
+    compared = {
+        *(key for key in left if not _told_by_its_column(left[key], right)),
+        *(key for key in right if not _told_by_its_column(right[key], left)),
+    }
+    ordered = sorted(compared, key=lambda key: (kinds[key[0]], key[1]))
     folded: dict[Key, Counter[str]] = {}
     standing = _folded(ordered, folded, lambda key: (side.owner(key) for side in sides))
     ours, theirs = ({key: side.objects[key] for key in standing if key in side.lonely} for side in sides)
@@ -121,6 +125,14 @@ def _folded(
         if not causes:
             left.append(key)
     return left
+
+
+def _told_by_its_column(item: CatalogObject, other: Mapping[Key, CatalogObject]) -> bool:
+    """Whether it is the sequence of an identity column that over there is a column without identity."""
+    if item.kind != "sequence" or not (item.attributes["owned_by"] or "").startswith("identity of "):
+        return False
+    column = other.get(("column", (*item.table, str(item.columns[0]))))
+    return column is not None and column.attributes["identity"] is None
 
 
 def _side(objects: Mapping[Key, CatalogObject], lonely: Set[Key]) -> _Side:

@@ -20,6 +20,15 @@ _EMPTY = """
             where nspname !~ '^pg_' and nspname <> 'information_schema'
             union all
             select format('drop access method %I cascade', amname) from pg_am where oid >= 16384
+            union all
+            select format('drop event trigger %I', evtname) from pg_event_trigger
+            union all
+            select format('drop publication %I', pubname) from pg_publication
+            union all
+            select format('drop foreign data wrapper %I cascade', fdwname) from pg_foreign_data_wrapper
+            union all
+            select format('drop cast (%s as %s)', castsource::regtype, casttarget::regtype) from pg_cast
+            where oid >= 16384
         loop
             execute each;
         end loop;

@@ -8,8 +8,6 @@ from typing import TypeAlias
 
 from hypothesis import strategies as st
 
-from pendingctl.schema_diff.kinds import KINDS
-
 SCHEMA = "app"
 
 # Kind, object, attribute.
@@ -24,7 +22,6 @@ _TYPES = {
     "boolean": ("true", "false"),
     "integer[]": ("'{}'", "'{1}'"),
 }
-_COMPARED = {kind.name for kind in KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +174,7 @@ def _changes(schema: Schema) -> Iterator[tuple[Schema, set[Told]]]:
         ("view", "numbers", "definition", replace(schema, viewed=schema.viewed + 1)),
     )
     for kind, name, attribute, after in others:
-        if kind in _COMPARED:
-            yield after, {(kind, f"{SCHEMA}.{name}", attribute)}
+        yield after, {(kind, f"{SCHEMA}.{name}", attribute)}
 
 
 def _table_changes(table: Table, *, is_parent: bool) -> Iterator[tuple[tuple[Table, ...], set[Told]]]:
