@@ -1,9 +1,9 @@
 """Whether a hand-written schema.sql is what a database really has.
 
 schema.sql is parsed, loaded into a scratch database on a real server, and both sides are read from the system
-catalogs with the server's own deparsers; what is compared are structures, never text of files. kinds.py says what
-is compared, scratch.py where schema.sql is loaded, locations.py how a difference finds its line, versions.py what
-two versions of the server write differently, and ignore.py what the caller leaves out.
+catalogs with the server's own deparsers; what is compared are structures, never text of files. kinds/ says what
+is compared, scratch.py where schema.sql is loaded, locations.py how a difference finds its line, spellings.py what
+the server writes differently for the same thing, and ignore.py what the caller leaves out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .scratch import (
     scratch_database,
     scratch_server,
 )
-from .versions import across
+from .spellings import told_apart
 
 __all__ = [
     "SCRATCH_KINDS",
@@ -152,13 +152,20 @@ def _migrate(database: Scratch, directory: Path) -> None:
         raise InvalidInput(f"{error} (on the empty scratch database, PostgreSQL {database.major})") from error
 
 
-def _read(connection: psycopg.Connection, own: _Own | None, asked: Asked, statement_timeout: timedelta) -> _Read:
+def _read(
+    connection: psycopg.Connection,
+    own: _Own | None,
+    asked: Asked,
+    statement_timeout: timedelta,
+    database_owner: str | None = None,
+) -> _Read:
     catalog = read_catalog(
         connection,
         None if own is None else own.compared,
         statement_timeout,
         schemas=asked.schemas,
         options=asked.options,
+        database_owner=database_owner,
     )
     there = connection.execute(_SCHEMAS, {"schemas": list(asked.schemas or ())}).fetchall()
     return _Read(
@@ -185,11 +192,11 @@ def _compared(
         for table, schema in own.schemas.items():
             locations.move_table(("public", table), (schema, table))
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():
-        expected = _read(loaded, own, asked, statement_timeout)
+        expected = _read(loaded, own, asked, statement_timeout, actual.catalog.database_owner)
     _refuse_unknown_schemas(asked.schemas or (), expected.schemas | actual.schemas)
     sides = (expected.catalog, actual.catalog)
     found = compare(*sides, locations.line, column_order=asked.column_order)
-    differences, unsure = across(told(found, asked.ignore), expected.major, actual.major)
+    differences, unsure = told_apart(told(found, asked.ignore), expected.major, actual.major)
     said = [*script.notes, *(own.notes if own else ())]
     if not asked.column_order:
         said += notes(*sides)

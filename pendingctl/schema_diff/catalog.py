@@ -85,8 +85,10 @@ def read_catalog(
             if major < kind.oldest_major:
                 uncompared[f"{kind.name}s"] = scope.counts[f"{kind.name}s"]
                 continue
+            if kind.option is not None and kind.option not in options:
+                continue
             # The queries are constants of this package; the driver's type asks for literals in place.
-            cursor.execute(kind.query.encode(), scope.oids)
+            cursor.execute(kind.query.encode(), {**scope.oids, "database_owner": database_owner})
             dropped = {name for name, option in kind.optional.items() if option not in options}
             objects += [_object(kind, row, said, dropped) for row in cursor]
     counted = {kind: count for kind, count in uncompared.items() if count}

@@ -16,7 +16,7 @@ LineOf: TypeAlias = Callable[[CatalogObject, bool, str], int | None]
 
 # What other objects belong to and cannot be without.
 _OWNERS = frozenset({"table", "foreign table", "view", "materialized view", "domain", "composite type"})
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*|[-+*/<>=~!@#%^&|`?]+")
 
 
 def compare(
@@ -81,8 +81,15 @@ def uncompared(expected: Catalog, actual: Catalog) -> Iterator[Uncompared]:
 
 
 def written(name: Name) -> str:
-    """Return a name as people write it: quoted only where it needs to be."""
-    return ".".join(part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"' for part in name)
+    """Return a name as people write it: quoted only where it needs to be, argument types after it in parentheses."""
+    text = ""
+    for part in name:
+        if part.startswith("(") and part.endswith(")"):
+            text += part
+        else:
+            quoted = part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"'
+            text += ("." if text else "") + quoted
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,12 @@ def _commented(tree: Any, schema: str) -> Iterator[tuple[str, Name]]:
     elif about in ("OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_AGGREGATE"):
         name = _qualified(target.objname, schema)
         yield _COMMENTED[about], (*name, signature([_type(each) for each in target.objargs or ()]))
+    elif about == "OBJECT_OPERATOR":
+        yield "operator", _qualified(target.objname, schema)
+    elif about == "OBJECT_CAST":
+        yield "cast", (signature([_type(each) for each in target]),)
+    elif about == "OBJECT_DOMCONSTRAINT":
+        yield "domain constraint", (*_qualified(target[0].names, schema), target[1].sval)
     elif isinstance(target, tuple) and about in _COMMENTED:
         kind = _COMMENTED[about]
         parts = tuple(each.sval for each in target if hasattr(each, "sval"))

@@ -23,47 +23,47 @@ _COMMENTS = """
     order by com.objoid, com.objsubid
 """
 
-# Null stands for the default privileges, which acldefault knows. Who granted does not matter, and an owner may
-# grant whatever it has.
+# Null stands for the default privileges, which acldefault knows for each type of object. Who granted does not
+# matter, and an owner may grant whatever it has. All rights that there are is one word, since 17 added one.
 _PRIVILEGES = """
-    with owned (class, oid, subid, owner, acl, attname) as (
-        select 'pg_class', oid, 0, relowner,
-            coalesce(relacl, acldefault(case relkind when 'S' then 's' else 'r' end::"char", relowner)), null::name
+    with owned (class, oid, subid, attname, owner, acl, type) as (
+        select 'pg_class', oid, 0, null::name, relowner, relacl, case relkind when 'S' then 's' else 'r' end
         from pg_class where oid = any(%(relations)s::oid[] || %(views)s::oid[] || %(sequences)s::oid[])
-        union all select 'pg_class', att.attrelid, att.attnum, rel.relowner, att.attacl, att.attname
+        union all select 'pg_class', att.attrelid, att.attnum, att.attname, rel.relowner, att.attacl, null
         from pg_attribute att join pg_class rel on rel.oid = att.attrelid
         where att.attrelid = any(%(relations)s::oid[] || %(views)s::oid[])
             and att.attacl is not null and not att.attisdropped
-        union all select 'pg_proc', oid, 0, proowner, coalesce(proacl, acldefault('f', proowner)), null
-        from pg_proc where oid = any(%(functions)s)
-        union all select 'pg_type', oid, 0, typowner, coalesce(typacl, acldefault('T', typowner)), null
-        from pg_type where oid = any(%(types)s)
-        union all select 'pg_namespace', oid, 0, nspowner, coalesce(nspacl, acldefault('n', nspowner)), null
+        union all select 'pg_proc', oid, 0, null, proowner, proacl, 'f' from pg_proc where oid = any(%(functions)s)
+        union all select 'pg_type', oid, 0, null, typowner, typacl, 'T' from pg_type where oid = any(%(types)s)
+        union all select 'pg_namespace', oid, 0, null, nspowner, nspacl, 'n'
         from pg_namespace where oid = any(%(schemas)s)
-        union all select 'pg_language', oid, 0, lanowner, coalesce(lanacl, acldefault('l', lanowner)), null
+        union all select 'pg_language', oid, 0, null, lanowner, lanacl, 'l'
         from pg_language where oid = any(%(languages)s)
-        union all select 'pg_foreign_data_wrapper', oid, 0, fdwowner, coalesce(fdwacl, acldefault('F', fdwowner)), null
+        union all select 'pg_foreign_data_wrapper', oid, 0, null, fdwowner, fdwacl, 'F'
         from pg_foreign_data_wrapper where oid = any(%(foreign_data_wrappers)s)
-        union all select 'pg_foreign_server', oid, 0, srvowner, coalesce(srvacl, acldefault('S', srvowner)), null
+        union all select 'pg_foreign_server', oid, 0, null, srvowner, srvacl, 'S'
         from pg_foreign_server where oid = any(%(foreign_servers)s)
-        union all select 'pg_operator', oid, 0, oprowner, null, null from pg_operator where oid = any(%(operators)s)
-        union all select 'pg_opclass', oid, 0, opcowner, null, null
+        union all select 'pg_default_acl', oid, 0, null, defaclrole, defaclacl, null
+        from pg_default_acl where oid = any(%(default_privileges)s)
+        union all select 'pg_operator', oid, 0, null, oprowner, null, null
+        from pg_operator where oid = any(%(operators)s)
+        union all select 'pg_opclass', oid, 0, null, opcowner, null, null
         from pg_opclass where oid = any(%(operator_classes)s)
-        union all select 'pg_opfamily', oid, 0, opfowner, null, null
+        union all select 'pg_opfamily', oid, 0, null, opfowner, null, null
         from pg_opfamily where oid = any(%(operator_families)s)
-        union all select 'pg_collation', oid, 0, collowner, null, null
+        union all select 'pg_collation', oid, 0, null, collowner, null, null
         from pg_collation where oid = any(%(collations)s)
-        union all select 'pg_conversion', oid, 0, conowner, null, null
+        union all select 'pg_conversion', oid, 0, null, conowner, null, null
         from pg_conversion where oid = any(%(conversions)s)
-        union all select 'pg_statistic_ext', oid, 0, stxowner, null, null
+        union all select 'pg_statistic_ext', oid, 0, null, stxowner, null, null
         from pg_statistic_ext where oid = any(%(statistics)s)
-        union all select 'pg_ts_dict', oid, 0, dictowner, null, null
+        union all select 'pg_ts_dict', oid, 0, null, dictowner, null, null
         from pg_ts_dict where oid = any(%(text_search_dictionaries)s)
-        union all select 'pg_ts_config', oid, 0, cfgowner, null, null
+        union all select 'pg_ts_config', oid, 0, null, cfgowner, null, null
         from pg_ts_config where oid = any(%(text_search_configurations)s)
-        union all select 'pg_event_trigger', oid, 0, evtowner, null, null
+        union all select 'pg_event_trigger', oid, 0, null, evtowner, null, null
         from pg_event_trigger where oid = any(%(event_triggers)s)
-        union all select 'pg_publication', oid, 0, pubowner, null, null
+        union all select 'pg_publication', oid, 0, null, pubowner, null, null
         from pg_publication where oid = any(%(publications)s)
     ), standing as (
         select oid from pg_roles
@@ -73,33 +73,42 @@ _PRIVILEGES = """
                 %(database_owner)s::text is null
                 and oid = (select datdba from pg_database where datname = current_database())
             )
+    ), granted as (
+        select
+            owned.class, owned.oid, owned.subid,
+            case
+                when acl.grantee = 0 then 'public'
+                when acl.grantee = owned.owner then '(owner)'
+                when acl.grantee in (select oid from standing) then '(database owner)'
+                else quote_ident(pg_get_userbyid(acl.grantee))
+            end as grantee,
+            lower(acl.privilege_type) as privilege,
+            bool_or(acl.is_grantable and acl.grantee <> owned.owner) as grantable,
+            (
+                select count(*) from aclexplode(acldefault(owned.type::"char", owned.owner)) every
+                where every.grantee = owned.owner
+            ) as every
+        from owned, lateral aclexplode(coalesce(owned.acl, acldefault(owned.type::"char", owned.owner))) acl
+        group by owned.class, owned.oid, owned.subid, owned.owner, owned.type, 4, 5
+    ), listed as (
+        select
+            class, oid, subid,
+            grantee || ': ' || case
+                when count(*) = every and bool_and(grantable) = bool_or(grantable)
+                then 'all' || case when bool_and(grantable) then '*' else '' end
+                else string_agg(privilege || case when grantable then '*' else '' end, ', ' order by privilege)
+            end as text
+        from granted
+        group by class, oid, subid, grantee, every
     )
     select owned.class, owned.oid, owned.subid, owned.attname,
         case when owned.owner in (select oid from standing) then '(database owner)'
             else quote_ident(pg_get_userbyid(owned.owner))
         end,
         (
-            select string_agg(one.grantee || ': ' || one.privileges, '; ' order by one.grantee)
-            from (
-                select named.grantee, string_agg(
-                    lower(named.privilege_type) || case when named.grantable then '*' else '' end,
-                    ', ' order by named.privilege_type
-                ) as privileges
-                from (
-                    select
-                        case
-                            when acl.grantee = 0 then 'public'
-                            when acl.grantee = owned.owner then '(owner)'
-                            when acl.grantee in (select oid from standing) then '(database owner)'
-                            else quote_ident(pg_get_userbyid(acl.grantee))
-                        end as grantee,
-                        acl.privilege_type,
-                        bool_or(acl.is_grantable and acl.grantee <> owned.owner) as grantable
-                    from aclexplode(owned.acl) acl
-                    group by 1, 2
-                ) named
-                group by named.grantee
-            ) one
+            select string_agg(listed.text, '; ' order by listed.text)
+            from listed
+            where (listed.class, listed.oid, listed.subid) = (owned.class, owned.oid, owned.subid)
         )
     from owned
     order by owned.oid, owned.subid

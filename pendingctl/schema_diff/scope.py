@@ -1,7 +1,7 @@
 """Which objects of a database are read: those of its users, in the schemas that were asked for.
 
-What an extension brought is the extension's, and what the server itself made (a range type's constructors, a
-table's row type) follows from what it was made for.
+What an extension brought is the extension's, and what the server itself made (a range type's constructors and
+casts, a table's row type) follows from what it was made for.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ _SCOPE = """
         where exists (select from whole)
         union all select 'foreign_servers', 'pg_foreign_server', oid from pg_foreign_server
         where exists (select from whole)
+        union all select 'default_privileges', 'pg_default_acl', oid from pg_default_acl
+        where defaclnamespace in (select oid from inside) or exists (select from whole)
         union all select 'user mappings (they hold passwords)', 'pg_user_mapping', umid from pg_user_mappings
         where exists (select from whole)
         union all select 'subscriptions (they hold passwords)', 'pg_subscription', oid from pg_subscription
@@ -114,7 +116,7 @@ _SCOPE = """
     where not exists (
         select from pg_depend dep
         where dep.classid = found.class and dep.objid = found.oid
-            and (dep.deptype = 'e' or (dep.deptype = 'i' and found.class = 'pg_proc'::regclass))
+            and (dep.deptype = 'e' or (dep.deptype = 'i' and found.class in ('pg_proc'::regclass, 'pg_cast'::regclass)))
     )
     group by what
 """
@@ -125,6 +127,7 @@ _NAMES = (
     "casts",
     "collations",
     "conversions",
+    "default_privileges",
     "event_triggers",
     "extensions",
     "foreign_data_wrappers",

@@ -16,22 +16,31 @@ _EMPTY = """
         each text;
     begin
         for each in
-            select format('drop schema %I cascade', nspname) from pg_namespace
+            select format('drop event trigger if exists %I', evtname) from pg_event_trigger
+            union all
+            select format('drop transform if exists for %s language %I', trftype::regtype, lanname)
+            from pg_transform join pg_language on pg_language.oid = trflang
+            union all
+            select format('drop cast if exists (%s as %s)', castsource::regtype, casttarget::regtype) from pg_cast
+            where oid >= 16384 and not exists (
+                select from pg_depend dep
+                where dep.classid = 'pg_cast'::regclass and dep.objid = pg_cast.oid and dep.deptype = 'i'
+            )
+            union all
+            select format('drop schema if exists %I cascade', nspname) from pg_namespace
             where nspname !~ '^pg_' and nspname <> 'information_schema'
             union all
-            select format('drop access method %I cascade', amname) from pg_am where oid >= 16384
+            select format('drop access method if exists %I cascade', amname) from pg_am where oid >= 16384
             union all
-            select format('drop event trigger %I', evtname) from pg_event_trigger
+            select format('drop publication if exists %I', pubname) from pg_publication
             union all
-            select format('drop publication %I', pubname) from pg_publication
+            select format('drop foreign data wrapper if exists %I cascade', fdwname) from pg_foreign_data_wrapper
             union all
-            select format('drop foreign data wrapper %I cascade', fdwname) from pg_foreign_data_wrapper
-            union all
-            select format('drop cast (%s as %s)', castsource::regtype, casttarget::regtype) from pg_cast
-            where oid >= 16384
+            select format('drop extension if exists %I cascade', extname) from pg_extension where extname <> 'plpgsql'
         loop
             execute each;
         end loop;
+        alter default privileges grant execute on functions to public;
         create schema public;
         grant usage on schema public to public;
     end

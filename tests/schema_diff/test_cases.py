@@ -1,7 +1,7 @@
 """Each folder of cases/ is one difference, each of equal/ one pair that is spelled differently and means the same.
 
-`a.sql` is the schema file, `b.sql` what the database was made with, `expected.json` what is told. A new case is a
-new folder.
+`a.sql` is the schema file, `b.sql` what the database was made with, `expected.json` what is told,
+with which options it was asked for, and which server it takes. A new case is a new folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pglast
 import psycopg
 import pytest
 
-from pendingctl.schema_diff import Difference, diff_schema
+from pendingctl.schema_diff import Asked, Difference, diff_schema
 
 HERE = Path(__file__).parent
 CASES = sorted((HERE / "cases").iterdir())
@@ -35,9 +35,13 @@ def test_difference_is_told_with_its_line(case: Path, empty_database: str) -> No
     with psycopg.connect(empty_database) as connection:
         if connection.info.server_version // 10000 < wanted.get("oldest_major", 0):
             pytest.skip(f"PostgreSQL {wanted['oldest_major']} brought this")
+        icu = connection.execute("select from pg_collation where collprovider = 'i' limit 1").fetchone()
+        if wanted.get("needs_icu", False) and icu is None:
+            pytest.skip("this server was built without ICU")
     make(empty_database, case / "b.sql")
 
-    found = diff_schema(empty_database, case / "a.sql", scratch="database")
+    asked = Asked(**wanted.get("asked", {}))
+    found = diff_schema(empty_database, case / "a.sql", scratch="database", asked=asked)
 
     assert list(found.differences) == [Difference(**each) for each in wanted["differences"]]
 

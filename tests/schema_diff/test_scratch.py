@@ -18,7 +18,7 @@ from pendingctl.schema_diff import Difference, diff_schema
 from pendingctl.schema_diff.emptying import refuse_unless_empty
 from pendingctl.schema_diff.parse import read_script
 from pendingctl.schema_diff.scratch import Scratch, load
-from pendingctl.schema_diff.versions import across
+from pendingctl.schema_diff.spellings import told_apart
 
 EVERYTHING = """
     create schema app;
@@ -207,7 +207,7 @@ def test_view_is_the_same_on_both_versions_or_not_comparable(other_server: str, 
     def compared(ours: str, theirs: str) -> tuple[int, int]:
         (one_major, one), (other_major, other) = deparsed(server_dsn, ours), deparsed(other_server, theirs)
         found = Difference("view", "public.v", "definition", one, other, None)
-        kept, unsure = across([found] if one != other else [], one_major, other_major)
+        kept, unsure = told_apart([found] if one != other else [], one_major, other_major)
         return len(kept), len(unsure)
 
     simple = "select oid, relname as n from pg_class where relname > 'a'"
@@ -218,7 +218,7 @@ def test_view_is_the_same_on_both_versions_or_not_comparable(other_server: str, 
 
 def test_qualifier_that_may_lead_elsewhere_is_never_dropped() -> None:
     def unsure(one: str, other: str) -> int:
-        return len(across([Difference("view", "v", "definition", one, other, None)], 18, 15)[1])
+        return len(told_apart([Difference("view", "v", "definition", one, other, None)], 18, 15)[1])
 
     assert unsure("SELECT a FROM t;", "SELECT t.a FROM t;") == 0
     assert unsure("SELECT a FROM t x;", "SELECT x.a FROM t x;") == 0

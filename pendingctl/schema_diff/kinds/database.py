@@ -83,10 +83,33 @@ _SERVERS = """
     where srv.oid = any(%(foreign_servers)s)
 """
 
+# The rights that objects yet to be made will have. What they are is read with all other grants.
+_DEFAULT_PRIVILEGES = """
+    select
+        array_remove(array[
+            case
+                when pg_get_userbyid(acl.defaclrole) in ('pg_database_owner', %(database_owner)s)
+                    or acl.defaclrole = (select datdba from pg_database where datname = current_database())
+                then '(database owner)'
+                else pg_get_userbyid(acl.defaclrole)::text
+            end,
+            nsp.nspname::text,
+            case acl.defaclobjtype
+                when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types'
+                when 'n' then 'schemas' else 'large objects'
+            end
+        ], null) as name,
+        acl.oid,
+        'default privileges' as definition
+    from pg_default_acl acl left join pg_namespace nsp on nsp.oid = acl.defaclnamespace
+    where acl.oid = any(%(default_privileges)s)
+"""
+
 KINDS = (
     Kind("schema", "pg_namespace", _SCHEMAS),
     Kind("extension", "pg_extension", _EXTENSIONS, optional={"version": "extension_versions"}),
     Kind("foreign-data wrapper", "pg_foreign_data_wrapper", _WRAPPERS),
     Kind("foreign server", "pg_foreign_server", _SERVERS),
     Kind("publication", "pg_publication", _PUBLICATIONS, oldest_major=15),
+    Kind("default privileges", "pg_default_acl", _DEFAULT_PRIVILEGES, option="privileges"),
 )

@@ -162,7 +162,7 @@ _INDEXES = """
         left join pg_opclass opc on opc.oid = ind.indclass[position - 1]
         left join pg_namespace opc_nsp on opc_nsp.oid = opc.opcnamespace
     ) keys on true
-    where ind.indrelid = any(%(relations)s)
+    where ind.indrelid = any(%(relations)s::oid[] || %(views)s::oid[])
         and not exists (
             select from pg_constraint con where con.conindid = ind.indexrelid and con.contype in ('p', 'u', 'x')
         )

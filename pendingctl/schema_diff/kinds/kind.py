@@ -13,7 +13,8 @@ class Kind:
     `optional` names the attributes that are read only where an option asks for them, and that option.
     `with_columns`: what is said about columns that are no objects of their own (a view's) stands at the object.
     `with_definition`: the definition is more than its attributes and compared beside them. On a server older than
-    `oldest_major` the query does not run, and the objects are told as not compared.
+    `oldest_major` the query does not run, and the objects are told as not compared. With `option` it runs only where
+    that option asks for it.
     """
 
     name: str
@@ -23,3 +24,4 @@ class Kind:
     with_columns: bool = False
     with_definition: bool = False
     oldest_major: int = 14
+    option: str | None = None

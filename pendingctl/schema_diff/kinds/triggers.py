@@ -32,7 +32,12 @@ _TRIGGERS = """
             then substring(pg_get_triggerdef(tg.oid) from ' WHEN \\((.*)\\) EXECUTE (?:FUNCTION|PROCEDURE) ')
         end as when,
         tg.tgfoid::regproc::text as function,
-        nullif(encode(tg.tgargs, 'escape'), '') as arguments,
+        (
+            select string_agg(quote_literal(argument), ', ' order by position)
+            from unnest(string_to_array(encode(tg.tgargs, 'escape'), '\\000'))
+                with ordinality given (argument, position)
+            where position <= tg.tgnargs
+        ) as arguments,
         case when tg.tgconstraint <> 0 then 'constraint trigger' end as constraint,
         case when tg.tgconstraint <> 0 then
             case when tg.tginitdeferred then 'initially deferred' when tg.tgdeferrable then 'deferrable' else 'no' end

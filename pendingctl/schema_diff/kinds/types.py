@@ -126,7 +126,7 @@ _BASE_TYPES = """
 """
 
 # Where the locale stands depends on the provider and, since 15 and again since 17, on the version. The provider's
-# version of its data is the machine's business.
+# version of its data is the machine's business, and the encoding nobody can choose.
 _COLLATIONS = """
     select
         array[nsp.nspname, coll.collname]::text[] as name,
@@ -138,8 +138,7 @@ _COLLATIONS = """
         coalesce(to_jsonb(coll) ->> 'colllocale', to_jsonb(coll) ->> 'colliculocale', coll.collcollate) as locale,
         coalesce(to_jsonb(coll) ->> 'colllocale', to_jsonb(coll) ->> 'colliculocale', coll.collctype) as character_type,
         to_jsonb(coll) ->> 'collicurules' as rules,
-        case when coll.collisdeterministic then 'yes' else 'no' end as deterministic,
-        case when coll.collencoding >= 0 then pg_encoding_to_char(coll.collencoding)::text end as encoding
+        case when coll.collisdeterministic then 'yes' else 'no' end as deterministic
     from pg_collation coll join pg_namespace nsp on nsp.oid = coll.collnamespace
     where coll.oid = any(%(collations)s)
 """

@@ -1,0 +1,148 @@
+"""What the server writes differently for the same thing, and the rules that undo it.
+
+The queries on the catalogs read facts. What is left is text that a server's deparser wrote: an expression, a query, a
+statement. Two such texts may differ and mean the same, since the deparser of another major version wrote one of them,
+or since the server read one of them from its own words. Each rule takes the syntax tree of such a text to a form that
+is the same for both, and only where it cannot change what the text means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from .model import Difference, Uncompared
+
+Rule: TypeAlias = Callable[[Any], None]
+
+# The attributes that hold the deparser's text of a whole query or statement, which is what differs by version.
+_QUERIES = frozenset({"action", "body", "definition"})
+
+
+def told_apart(
+    differences: Iterable[Difference], expected_major: int, actual_major: int
+) -> tuple[tuple[Difference, ...], tuple[Uncompared, ...]]:
+    """Return the differences that are surely ones, and what cannot be compared.
+
+    Between two versions a query that still differs may be drift or may be the version, and is the latter.
+    """
+    kept: list[Difference] = []
+    uncompared: list[Uncompared] = []
+    same_version = expected_major == actual_major
+    for each in differences:
+        if each.expected is None or each.actual is None or each.attribute == "presence":
+            kept.append(each)
+        elif _is_query(each) and not same_version:
+            if not _same(each.expected, each.actual, (*EVERYWHERE, *ACROSS_VERSIONS)):
+                uncompared.append(_between_versions(each, expected_major, actual_major))
+        elif not _same(each.expected, each.actual, EVERYWHERE):
+            kept.append(each)
+    return tuple(kept), tuple(uncompared)
+
+
+def cast_of_an_array_is_one_of_its_elements(tree: Any) -> None:
+    """Write `(ARRAY[a, b])::text[]` as `ARRAY[a::text, b::text]`.
+
+    The server stores `x IN ('a', 'b')` on a varchar column as the first, and reads the first as the second: to an
+    ARRAY[] that is cast it hands the type down (transformTypeCast in its parse_expr.c). So a dump that was loaded
+    would differ from what was dumped for ever.
+    """
+    from pglast.ast import A_ArrayExpr, TypeCast, TypeName
+    from pglast.visitors import Visitor
+
+    class Casts(Visitor):
+        def visit_TypeCast(self, _ancestors: object, node: Any) -> Any:  # noqa: N802
+            array, whole = node.arg, node.typeName
+            if not isinstance(array, A_ArrayExpr) or not whole.arrayBounds:
+                return None
+            element = TypeName(**{**{slot: getattr(whole, slot) for slot in whole}, "arrayBounds": None})
+            return A_ArrayExpr(
+                elements=tuple(
+                    # An array of arrays has the type of its elements at every depth.
+                    TypeCast(arg=each, typeName=whole if isinstance(each, A_ArrayExpr) else element)
+                    for each in array.elements or ()
+                )
+            )
+
+    Casts()(tree)
+
+
+def one_relation_needs_no_qualifier(tree: Any) -> None:
+    """Since 16 a query of one relation is written `SELECT a FROM t`, before `SELECT t.a FROM t`.
+
+    Only where no other query stands inside or around it, where the qualifier could lead outwards, and where
+    ORDER BY and GROUP BY have no output name that the bare column could mean instead.
+    """
+    queries = [node for node in _nodes(tree) if type(node).__name__ == "SelectStmt"]
+    if len(queries) != 1 or len(queries[0].fromClause or ()) != 1:
+        return
+    if (queries[0].sortClause or queries[0].groupClause) and any(each.name for each in queries[0].targetList or ()):
+        return
+    relation = queries[0].fromClause[0]
+    if type(relation).__name__ != "RangeVar":
+        return
+    name = relation.alias.aliasname if relation.alias is not None else relation.relname
+    for node in _nodes(queries[0]):
+        if type(node).__name__ == "ColumnRef" and len(node.fields) == 2:
+            first = node.fields[0]
+            if type(first).__name__ == "String" and first.sval == name:
+                node.fields = node.fields[1:]
+
+
+EVERYWHERE: tuple[Rule, ...] = (cast_of_an_array_is_one_of_its_elements,)
+ACROSS_VERSIONS: tuple[Rule, ...] = (one_relation_needs_no_qualifier,)
+
+
+def _is_query(difference: Difference) -> bool:
+    """Whether the text is the deparser's; a function's body is a string of the user's own but in one form."""
+    if difference.attribute not in _QUERIES:
+        return False
+    texts = (difference.expected or "", difference.actual or "")
+    return difference.attribute != "body" or any(text.startswith(("BEGIN ATOMIC", "RETURN ")) for text in texts)
+
+
+def _between_versions(difference: Difference, expected_major: int, actual_major: int) -> Uncompared:
+    what = f"{difference.kind} {difference.object} {difference.attribute}"
+    return Uncompared(
+        what,
+        f"{what} cannot be compared: schema.sql was loaded on PostgreSQL {expected_major}, the database "
+        f"is on {actual_major}, and each writes it in its own way",
+    )
+
+
+def _same(one: str, other: str, rules: Sequence[Rule]) -> bool:
+    # What the rules are about; most of what differs need not be parsed.
+    if "ARRAY[" not in one and rules == EVERYWHERE:
+        return False
+    trees = [_parsed(text) for text in (one, other)]
+    if None in trees:
+        return False
+    for tree in trees:
+        for rule in rules:
+            rule(tree)
+    return bool(trees[0] == trees[1])
+
+
+def _parsed(text: str) -> Any:
+    """Return the tree of a query or statement, or of expressions as those of a query, or None where it is neither."""
+    from pglast.parser import ParseError, parse_sql
+
+    for script in (text, f"select {text}"):
+        try:
+            return parse_sql(script)
+        except ParseError:
+            continue
+    return None
+
+
+def _nodes(tree: object) -> Iterator[Any]:
+    """Yield each node of a syntax tree."""
+    from pglast.ast import Node
+
+    if isinstance(tree, Node):
+        yield tree
+        for slot in tree:
+            yield from _nodes(getattr(tree, slot))
+    elif isinstance(tree, (tuple, list)):
+        for each in tree:
+            yield from _nodes(each)

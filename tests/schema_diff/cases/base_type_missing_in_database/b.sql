@@ -1,0 +1,3 @@
+create type label;
+create function label_in(cstring) returns label language internal immutable strict as 'textin';
+create function label_out(label) returns cstring language internal immutable strict as 'textout';

@@ -1,0 +1,2 @@
+create type label;
+create type other;

@@ -1,0 +1,2 @@
+create collation plain (locale = 'C');
+comment on collation plain is 'old';

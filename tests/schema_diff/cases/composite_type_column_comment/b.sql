@@ -1,0 +1,2 @@
+create type pair as (a integer, b text);
+comment on column pair.a is 'one';

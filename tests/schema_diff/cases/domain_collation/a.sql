@@ -1,0 +1,1 @@
+create domain label as text collate "C";

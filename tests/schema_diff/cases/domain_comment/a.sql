@@ -1,0 +1,2 @@
+create domain amount as integer;
+comment on domain amount is 'cents';

@@ -1,0 +1,1 @@
+create domain amount as integer default 2;

@@ -1,0 +1,1 @@
+create type feeling as enum ('sad', 'ok');

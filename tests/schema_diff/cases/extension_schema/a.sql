@@ -1,0 +1,2 @@
+create schema app;
+create extension pg_trgm schema app;

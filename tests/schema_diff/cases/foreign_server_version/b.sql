@@ -1,0 +1,2 @@
+create foreign data wrapper fdw;
+create server s foreign data wrapper fdw;

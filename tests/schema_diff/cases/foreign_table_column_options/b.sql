@@ -1,0 +1,3 @@
+create foreign data wrapper fdw;
+create server s foreign data wrapper fdw;
+create foreign table f (a integer) server s;

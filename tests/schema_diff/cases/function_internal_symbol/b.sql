@@ -1,0 +1,1 @@
+create function f(integer) returns integer language internal as 'int4um';

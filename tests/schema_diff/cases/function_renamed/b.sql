@@ -1,0 +1,1 @@
+create function g() returns integer language sql as $$ select 77 $$;

@@ -1,0 +1,1 @@
+create function f() returns setof integer language sql rows 5 as $$ select 1 $$;

@@ -1,0 +1,1 @@
+create function f() returns bigint language internal window as 'window_row_number';

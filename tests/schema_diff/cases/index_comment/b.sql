@@ -1,0 +1,3 @@
+create table t (a integer constraint more check (a > 0), b text);
+create index t_b on t (b);
+comment on index t_b is 'old';

@@ -1,0 +1,3 @@
+create table t (a integer, b text);
+create materialized view m as select a from t;
+comment on materialized view m is 'old';

@@ -1,0 +1,3 @@
+create table t (a integer, b text);
+create materialized view m as select a from t;
+create index m_a on m (a);

@@ -1,0 +1,3 @@
+create table t (a integer primary key, b integer);
+create table u (a integer primary key);
+create publication pub for all tables;

@@ -1,0 +1,4 @@
+create table t (a integer primary key, b integer);
+create table u (a integer primary key);
+create publication pub for table t;
+comment on publication pub is 'new';

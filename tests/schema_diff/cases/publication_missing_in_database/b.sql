@@ -1,0 +1,2 @@
+create table t (a integer primary key, b integer);
+create table u (a integer primary key);

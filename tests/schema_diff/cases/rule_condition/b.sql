@@ -1,0 +1,3 @@
+create table t (a integer, b integer);
+create table log (a integer);
+create rule ru as on insert to t where new.a > 1 do instead nothing;

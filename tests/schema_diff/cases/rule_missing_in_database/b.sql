@@ -1,0 +1,2 @@
+create table t (a integer, b integer);
+create table log (a integer);

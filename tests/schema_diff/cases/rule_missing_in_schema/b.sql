@@ -1,0 +1,3 @@
+create table t (a integer, b integer);
+create table log (a integer);
+create rule ru as on insert to t do also insert into log values (new.a);

@@ -1,0 +1,2 @@
+create sequence counter;
+comment on sequence counter is 'one';

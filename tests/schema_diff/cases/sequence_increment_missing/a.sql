@@ -1,0 +1,1 @@
+create sequence counter increment 2;

@@ -1,0 +1,1 @@
+create sequence counter minvalue -5 start 1;

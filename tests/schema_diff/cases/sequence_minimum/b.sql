@@ -1,0 +1,1 @@
+create sequence counter minvalue 0 start 1;

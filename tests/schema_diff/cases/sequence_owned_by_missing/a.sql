@@ -1,0 +1,3 @@
+create table t (a integer, b integer);
+create sequence counter;
+alter sequence counter owned by t.a;

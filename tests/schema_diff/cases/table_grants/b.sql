@@ -1,0 +1,7 @@
+create table t (a integer, b text);
+create view v as select a from t;
+create sequence s;
+create function f() returns integer language sql as 'select 1';
+create type e as enum ('x');
+create schema app;
+grant select on table t to pg_read_all_stats;

@@ -1,0 +1,2 @@
+create table p (a integer) partition by list (a);
+create table p1 partition of p for values in (1);

@@ -1,0 +1,1 @@
+create table p (a integer) partition by list (a);

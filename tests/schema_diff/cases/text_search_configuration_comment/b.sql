@@ -1,0 +1,2 @@
+create text search configuration words (copy = simple);
+comment on text search configuration words is 'old';

@@ -1,0 +1,1 @@
+create text search dictionary stem (template = snowball, language = english);

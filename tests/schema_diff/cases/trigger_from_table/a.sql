@@ -1,0 +1,5 @@
+create table t (a integer, b integer);
+create function tf() returns trigger language plpgsql as 'begin return new; end';
+create function tg() returns trigger language plpgsql as 'begin return new; end';
+create table u (a integer);
+create constraint trigger tr after update on t from u for each row execute function tf();

@@ -1,0 +1,6 @@
+create table t (a integer, b integer);
+create function tf() returns trigger language plpgsql as 'begin return new; end';
+create function tg() returns trigger language plpgsql as 'begin return new; end';
+create constraint trigger tr after update on t deferrable initially deferred
+    for each row
+    execute function tf();

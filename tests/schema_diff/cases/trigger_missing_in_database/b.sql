@@ -1,0 +1,3 @@
+create table t (a integer, b integer);
+create function tf() returns trigger language plpgsql as 'begin return new; end';
+create function tg() returns trigger language plpgsql as 'begin return new; end';

@@ -1,0 +1,3 @@
+create table t (a integer, b text);
+create view v as select a from t;
+comment on view v is 'new';
