@@ -75,8 +75,8 @@ def measure_schema_diff(stage: Stage, *, tables: int, rounds: int) -> list[Figur
 def _timed_comparison(expected: str, actual: str) -> float:
     started = perf_counter()
     with reading(expected, "bench") as one, reading(actual, "bench") as other:
-        catalogs = [read_catalog(side, None, STATEMENT_TIMEOUT) for side in (one, other)]
-    found = compare(*catalogs, lambda *_: None)
+        ours, theirs = (read_catalog(side, None, STATEMENT_TIMEOUT) for side in (one, other))
+    found = compare(ours, theirs, lambda *_: None)
     taken = (perf_counter() - started) * 1_000
     if [each.attribute for each in found] != ["type"]:
         raise RuntimeError(f"diff-schema found {len(found)} differences where there is one")
@@ -87,8 +87,8 @@ def _timed_dumps(pg_dump: Path, expected: str, actual: str) -> float:
     started = perf_counter()
     dumps = [_dumped(pg_dump, dsn).splitlines() for dsn in (expected, actual)]
     # The random key of \restrict differs in every dump.
-    texts = [[line for line in dump if not line.startswith(("\\restrict", "\\unrestrict"))] for dump in dumps]
-    found = [line for line in difflib.unified_diff(*texts, n=0, lineterm="") if line.startswith(("+ ", "- "))]
+    ours, theirs = ([line for line in dump if not line.startswith(("\\restrict", "\\unrestrict"))] for dump in dumps)
+    found = [line for line in difflib.unified_diff(ours, theirs, n=0, lineterm="") if line.startswith(("+ ", "- "))]
     taken = (perf_counter() - started) * 1_000
     if len(found) != 2:
         raise RuntimeError(f"the dumps differ in {len(found)} lines where two ought to")
