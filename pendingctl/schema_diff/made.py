@@ -46,6 +46,7 @@ _COMMENTED = {
     "OBJECT_FUNCTION": "function",
     "OBJECT_PROCEDURE": "procedure",
     "OBJECT_COLUMN": "column",
+    "OBJECT_CONVERSION": "conversion",
     "OBJECT_FOREIGN_TABLE": "foreign table",
     "OBJECT_INDEX": "index",
     "OBJECT_MATVIEW": "materialized view",
@@ -117,6 +118,8 @@ def places(tree: Any, schema: str) -> Iterator[Place]:  # noqa: PLR0912  # one b
             yield "operator family", _qualified(tree.opfamilyname, schema), None
         case "CreateCastStmt":
             yield "cast", (signature([_type(tree.sourcetype), _type(tree.targettype)]),), None
+        case "CreateTransformStmt":
+            yield "transform", _for_language(tree.type_name, tree.lang), None
         case "CommentStmt":
             for kind, name in _commented(tree, schema):
                 yield kind, name, "comment"
@@ -125,6 +128,8 @@ def places(tree: Any, schema: str) -> Iterator[Place]:  # noqa: PLR0912  # one b
 def key(kind: str, name: Name) -> Name:
     """Return the name under which places knows an object of the catalogs: its argument types without schemas."""
     if not name or not name[-1].startswith("("):
+        return name
+    if kind == "transform":
         return name
     types = name[-1][1:-1].split(" as " if kind == "cast" else ", ")
     return (*name[:-1], signature([each.rsplit(".", 1)[-1].strip('"') for each in types if each]))
@@ -150,8 +155,12 @@ def _commented(tree: Any, schema: str) -> Iterator[tuple[str, Name]]:
     elif about in ("OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_AGGREGATE"):
         name = _qualified(target.objname, schema)
         yield _COMMENTED[about], (*name, signature([_type(each) for each in target.objargs or ()]))
+    elif about in ("OBJECT_OPCLASS", "OBJECT_OPFAMILY"):
+        yield "operator " + about.removeprefix("OBJECT_OP").lower(), _qualified(target[1:], schema)
     elif about == "OBJECT_OPERATOR":
         yield "operator", _qualified(target.objname, schema)
+    elif about == "OBJECT_TRANSFORM":
+        yield "transform", _for_language(target[0], target[1].sval)
     elif about == "OBJECT_CAST":
         yield "cast", (signature([_type(each) for each in target]),)
     elif about == "OBJECT_DOMCONSTRAINT":
@@ -164,6 +173,10 @@ def _commented(tree: Any, schema: str) -> Iterator[tuple[str, Name]]:
     elif hasattr(target, "sval"):
         kind = about.removeprefix("OBJECT_").lower().replace("_", " ")
         yield {"fdw": "foreign-data wrapper"}.get(kind, kind), (target.sval,)
+
+
+def _for_language(tree: Any, language: str) -> Name:
+    return (f"({_type(tree)} for {language})",)
 
 
 def _relation(relation: Any, schema: str) -> Name:

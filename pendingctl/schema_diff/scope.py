@@ -13,14 +13,15 @@ import psycopg
 
 from .model import Name
 
-BOOKKEEPING_TABLE = "pendingctl_migration"
+# What keeps account of migrations is made by none of them: ours, and those of yoyo as it comes.
+BOOKKEEPING_TABLES = ("pendingctl_migration", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock")
 
 _RELATIONS = """
     select rel.oid, nsp.nspname, rel.relname
     from pg_class rel join pg_namespace nsp on nsp.oid = rel.relnamespace
     where rel.relkind in ('r', 'p', 'f') and rel.relpersistence <> 't'
         and nsp.nspname !~ '^pg_' and nsp.nspname <> 'information_schema'
-        and rel.relname <> %(bookkeeping)s
+        and rel.relname <> all(%(bookkeeping)s)
         and not exists (
             select from pg_depend dep
             where dep.classid = 'pg_class'::regclass and dep.objid = rel.oid and dep.deptype = 'e'
@@ -164,7 +165,7 @@ def read_scope(connection: psycopg.Connection, tables: Sequence[Name] | None, sc
     """Find the objects: of these tables alone, or with None all of these schemas, or with None of every schema."""
     relations = [
         oid
-        for oid, schema, table in connection.execute(_RELATIONS, {"bookkeeping": BOOKKEEPING_TABLE})
+        for oid, schema, table in connection.execute(_RELATIONS, {"bookkeeping": list(BOOKKEEPING_TABLES)})
         if (tables is None or (schema, table) in tables) and (schemas is None or schema in schemas)
     ]
     found: dict[str, list[int]] = {}

@@ -18,7 +18,7 @@ _EMPTY = """
         for each in
             select format('drop event trigger if exists %I', evtname) from pg_event_trigger
             union all
-            select format('drop transform if exists for %s language %I', trftype::regtype, lanname)
+            select format('drop transform if exists for %s language %I cascade', trftype::regtype, lanname)
             from pg_transform join pg_language on pg_language.oid = trflang
             union all
             select format('drop cast if exists (%s as %s)', castsource::regtype, casttarget::regtype) from pg_cast
@@ -35,6 +35,8 @@ _EMPTY = """
             select format('drop publication if exists %I', pubname) from pg_publication
             union all
             select format('drop foreign data wrapper if exists %I cascade', fdwname) from pg_foreign_data_wrapper
+            union all
+            select format('drop language if exists %I cascade', lanname) from pg_language where oid >= 16384
             union all
             select format('drop extension if exists %I cascade', extname) from pg_extension where extname <> 'plpgsql'
         loop

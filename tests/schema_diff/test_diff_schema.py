@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yoyo
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -134,6 +135,23 @@ def test_organization_of_the_application_is_left_out(empty_database: str) -> Non
 
 def test_bookkeeping_is_left_out(migrated: str) -> None:
     assert diff_schema(migrated, migrations.schema_file(), scratch="database").differences == ()
+
+
+def test_bookkeeping_of_yoyo_itself_is_left_out(empty_database: str, schema: Path, tmp_path: Path) -> None:
+    schema.write_text("create table t (id int primary key);\n")
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "0001.t.sql").write_text(schema.read_text())
+    with psycopg.connect(empty_database) as connection:
+        yoyo_dsn = f"postgresql+psycopg://{connection.info.user}@/{connection.info.dbname}?host={connection.info.host}"
+    backend = yoyo.get_backend(yoyo_dsn)
+    try:
+        with backend.lock():
+            backend.apply_migrations(yoyo.read_migrations(str(folder)))
+    finally:
+        backend.connection.close()
+
+    assert diff_schema(empty_database, schema, scratch="database").identical
 
 
 def test_kinds_that_are_not_compared_are_told(empty_database: str, schema: Path) -> None:

@@ -63,11 +63,7 @@ _AGGREGATES = """
         agg.aggmtransspace::text as moving_state_size,
         agg.aggminitval as moving_initial_value,
         nullif(agg.aggsortop, 0)::regoperator::text as sort_operator,
-        case pro.proparallel when 's' then 'safe' when 'r' then 'restricted' else 'unsafe' end as parallel,
-        case pro.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end as volatility,
-        case when pro.proisstrict then 'strict' else 'called on null input' end as strictness,
-        case when pro.prosecdef then 'definer' else 'invoker' end as security,
-        (select string_agg(setting, ', ' order by setting) from unnest(pro.proconfig) setting) as settings
+        case pro.proparallel when 's' then 'safe' when 'r' then 'restricted' else 'unsafe' end as parallel
     from pg_proc pro
     join pg_namespace nsp on nsp.oid = pro.pronamespace
     join pg_aggregate agg on agg.aggfnoid = pro.oid

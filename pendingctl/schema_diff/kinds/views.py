@@ -51,7 +51,8 @@ _VIEWS = """
                 )
         ) as column_settings,
         am.amname::text as access_method,
-        case when rel.relreplident <> 'd' and rel.relkind = 'm' then rel.relreplident::text end as replica_identity
+        case rel.relreplident when 'f' then 'full' when 'n' then case rel.relkind when 'm' then 'nothing' end end
+            as replica_identity
     from pg_class rel
     join pg_namespace nsp on nsp.oid = rel.relnamespace
     left join pg_am am on am.oid = rel.relam

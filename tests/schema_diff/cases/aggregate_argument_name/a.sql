@@ -1,0 +1,1 @@
+create aggregate total(a integer) (sfunc = int4pl, stype = integer);

@@ -1,0 +1,1 @@
+create aggregate total(b integer) (sfunc = int4pl, stype = integer);

@@ -1,0 +1,2 @@
+create foreign data wrapper fdw;
+comment on foreign data wrapper fdw is 'new';

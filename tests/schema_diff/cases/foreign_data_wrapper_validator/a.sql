@@ -1,0 +1,1 @@
+create foreign data wrapper own validator postgresql_fdw_validator;

@@ -1,0 +1,3 @@
+create table u (a integer primary key);
+create table t (a integer constraint t_u references u);
+alter table t disable trigger all;

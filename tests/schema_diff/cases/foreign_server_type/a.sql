@@ -1,0 +1,2 @@
+create foreign data wrapper fdw;
+create server s type 'a' foreign data wrapper fdw;

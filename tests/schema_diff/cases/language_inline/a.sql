@@ -1,0 +1,1 @@
+create language own handler plpgsql_call_handler inline plpgsql_inline_handler;

@@ -1,0 +1,1 @@
+create trusted language own handler plpgsql_call_handler;

@@ -1,0 +1,2 @@
+create operator class c for type integer using btree as function 1 btint4cmp(integer, integer);
+comment on operator class c using btree is 'old';

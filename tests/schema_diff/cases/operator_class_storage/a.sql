@@ -1,0 +1,1 @@
+create operator class c for type point using gist as storage box;

@@ -1,0 +1,1 @@
+create operator class c for type point using gist as operator 1 << (point, point);

@@ -1,0 +1,1 @@
+create aggregate total (basetype = integer, sfunc = int4pl, stype = int4);

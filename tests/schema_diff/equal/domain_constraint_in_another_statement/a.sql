@@ -1,0 +1,1 @@
+create domain positive as integer constraint positive_check check (value > 0) not null;

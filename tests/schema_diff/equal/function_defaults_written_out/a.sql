@@ -1,0 +1,1 @@
+create function f(a integer) returns integer language sql as 'select a';

@@ -1,0 +1,1 @@
+create function f() returns integer language sql immutable as 'select 2';

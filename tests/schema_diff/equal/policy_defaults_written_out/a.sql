@@ -1,0 +1,2 @@
+create table t (a integer);
+create policy p on t using (a > 0);
