@@ -25,8 +25,36 @@ _OPERATORS = """
     where opr.oid = any(%(operators)s)
 """
 
+# What a family of operators holds.
+_MEMBERS = """
+    join lateral (
+        select
+            (
+                select string_agg(
+                    amo.amopstrategy || ' ' || amo.amopopr::regoperator::text || coalesce(' for order by ' || (
+                        select quote_ident(sort_nsp.nspname) || '.' || quote_ident(sort.opfname)
+                        from pg_opfamily sort join pg_namespace sort_nsp on sort_nsp.oid = sort.opfnamespace
+                        where sort.oid = amo.amopsortfamily
+                    ), ''),
+                    ', ' order by amo.amopstrategy, amo.amopopr::regoperator::text
+                )
+                from pg_amop amo where amo.amopfamily = opf.oid
+            ) as operators,
+            (
+                select string_agg(
+                    amp.amprocnum || ' ' || amp.amproc::regprocedure::text || ' for '
+                        || format_type(amp.amproclefttype, null) || ', ' || format_type(amp.amprocrighttype, null),
+                    '; ' order by amp.amprocnum, amp.amproc::regprocedure::text, amp.amproclefttype::regtype::text,
+                        amp.amprocrighttype::regtype::text
+                )
+                from pg_amproc amp where amp.amprocfamily = opf.oid
+            ) as functions
+    ) members on true
+"""
+
 # A class made without a family has made one of its own name, whose members are told at the class.
-_CLASSES = """
+_CLASSES = (
+    """
     select
         array[nsp.nspname, opc.opcname, '(' || am.amname || ')']::text[] as name,
         opc.oid,
@@ -44,60 +72,34 @@ _CLASSES = """
     join pg_am am on am.oid = opc.opcmethod
     join pg_opfamily opf on opf.oid = opc.opcfamily
     join pg_namespace opf_nsp on opf_nsp.oid = opf.opfnamespace
-    join lateral (
-        select
-            (
-                select string_agg(
-                    amo.amopstrategy || ' ' || amo.amopopr::regoperator::text
-                        || coalesce(' for order by ' || nullif(amo.amopsortfamily, 0), ''),
-                    ', ' order by amo.amopstrategy, amo.amopopr::regoperator::text
-                )
-                from pg_amop amo where amo.amopfamily = opf.oid
-            ) as operators,
-            (
-                select string_agg(
-                    amp.amprocnum || ' ' || amp.amproc::regprocedure::text || ' for '
-                        || format_type(amp.amproclefttype, null) || ', ' || format_type(amp.amprocrighttype, null),
-                    '; ' order by amp.amprocnum, amp.amproc::regprocedure::text, amp.amproclefttype::regtype::text,
-                        amp.amprocrighttype::regtype::text
-                )
-                from pg_amproc amp where amp.amprocfamily = opf.oid
-            ) as functions
-    ) members on true
+"""
+    + _MEMBERS
+    + """
     where opc.oid = any(%(operator_classes)s)
 """
+)
 
-_FAMILIES = """
+_FAMILIES = (
+    """
     select
         array[nsp.nspname, opf.opfname, '(' || am.amname || ')']::text[] as name,
         opf.oid,
         'operator family' as definition,
-        (
-            select string_agg(
-                amo.amopstrategy || ' ' || amo.amopopr::regoperator::text
-                    || coalesce(' for order by ' || nullif(amo.amopsortfamily, 0), ''),
-                ', ' order by amo.amopstrategy, amo.amopopr::regoperator::text
-            )
-            from pg_amop amo where amo.amopfamily = opf.oid
-        ) as operators,
-        (
-            select string_agg(
-                amp.amprocnum || ' ' || amp.amproc::regprocedure::text || ' for '
-                    || format_type(amp.amproclefttype, null) || ', ' || format_type(amp.amprocrighttype, null),
-                '; ' order by amp.amprocnum, amp.amproc::regprocedure::text, amp.amproclefttype::regtype::text,
-                    amp.amprocrighttype::regtype::text
-            )
-            from pg_amproc amp where amp.amprocfamily = opf.oid
-        ) as functions
+        members.operators,
+        members.functions
     from pg_opfamily opf
     join pg_namespace nsp on nsp.oid = opf.opfnamespace
     join pg_am am on am.oid = opf.opfmethod
+"""
+    + _MEMBERS
+    + """
     where opf.oid = any(%(operator_families)s)
         and not exists (
             select from pg_opclass opc
             where opc.opcfamily = opf.oid and opc.opcname = opf.opfname and opc.opcnamespace = opf.opfnamespace
         )
 """
+)
 
 _ACCESS_METHODS = """
     select

@@ -1,0 +1,4 @@
+create operator family gone using btree;
+drop operator family gone using btree;
+create operator family near using btree;
+create operator class c for type point using gist as operator 15 <-> (point, point) for order by near;
