@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from .model import Difference, SchemaDiff
@@ -34,8 +35,11 @@ def lines(compared: SchemaDiff) -> Iterator[Line]:
             what, hint = f"{each.kind} {each.object} name", ", likely renamed"
             yield Line(each.line, what, each.object, each.renamed_to, hint)
         elif each.renamed_from is None or (each.kind, each.object) not in paired:
-            what = f"{each.kind} {each.object} {each.attribute}"
-            yield Line(each.line, what, _said(each.expected, each), _said(each.actual, each))
+            what, expected, actual = f"{each.kind} {each.object} {each.attribute}", each.expected, each.actual
+            if expected is not None and actual is not None and "\n" in expected + actual:
+                number, expected, actual = _first_differing_line(expected, actual)
+                what += f" line {number}"
+            yield Line(each.line, what, _said(expected, each), _said(actual, each))
 
 
 def place(file: str, line: int | None) -> str:
@@ -56,6 +60,12 @@ def annotation(level: str, message: str, file: Path, line: int | None) -> str:
     shown = file.relative_to(Path.cwd()) if file.is_absolute() and file.is_relative_to(Path.cwd()) else file
     where = f"file={_property(shown.as_posix())}" + ("" if line is None else f",line={line}")
     return f"::{level} {where}::{_data(message)}"
+
+
+def _first_differing_line(expected: str, actual: str) -> tuple[int, str | None, str | None]:
+    """Return where two texts of several lines part; the whole of them JSON tells."""
+    pairs = zip_longest(expected.split("\n"), actual.split("\n"))
+    return next((number, ours, theirs) for number, (ours, theirs) in enumerate(pairs, start=1) if ours != theirs)
 
 
 def _said(value: str | None, difference: Difference) -> str:
