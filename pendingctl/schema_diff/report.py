@@ -36,7 +36,7 @@ def lines(compared: SchemaDiff) -> Iterator[Line]:
             yield Line(each.line, what, each.object, each.renamed_to, hint)
         elif each.renamed_from is None or (each.kind, each.object) not in paired:
             what, expected, actual = f"{each.kind} {each.object} {each.attribute}", each.expected, each.actual
-            if expected is not None and actual is not None and "\n" in expected + actual:
+            if expected is not None and actual is not None and "\n" in expected and "\n" in actual:
                 number, expected, actual = _first_differing_line(expected, actual)
                 what += f" line {number}"
             yield Line(each.line, what, _said(expected, each), _said(actual, each))

@@ -30,8 +30,8 @@ def test_first_line_on_which_two_texts_differ_is_told() -> None:
     assert said(Difference("function", "public.f()", "body", "begin\n  one;\nend", "begin\n  two;\nend", 2)) == [
         "s.sql:2: function public.f() body line 2: s.sql says   one; / database says   two;"
     ]
-    assert said(Difference("function", "public.f()", "body", "begin\nend", "begin", 2)) == [
-        "s.sql:2: function public.f() body line 2: s.sql says end / database says nothing"
+    assert said(Difference("function", "public.f()", "body", "begin\nend\n;", "begin\nend", 2)) == [
+        "s.sql:2: function public.f() body line 3: s.sql says ; / database says nothing"
     ]
     assert said(Difference("view", "public.v", "options", "a\nb", None, 2)) == [
         "s.sql:2: view public.v options: s.sql says a\nb / database says nothing"
