@@ -17,7 +17,8 @@ def test_standby_is_compared_like_its_primary(tmp_path: Path) -> None:
     schema = tmp_path / "schema.sql"
     schema.write_text("create table t (id integer primary key);\n")
     with throwaway_pair() as pair:
-        with psycopg.connect(pair.dsn, autocommit=True) as primary:
+        # Its commit returns once the standby shows it; `on` waits for the standby's disk alone.
+        with psycopg.connect(pair.dsn, autocommit=True, options="-c synchronous_commit=remote_apply") as primary:
             primary.execute("create table t (id integer primary key, a text)")
         found = diff_schema(pair.standby.dsn, schema, scratch="local")
 
