@@ -8,12 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .bridge import Answer, AskOutcome, InteractionBridge, Reply, ReplyKind
+    from .bridge import AskOutcome, InteractionBridge, Reply, ReplyKind
     from .database import open_pool
+    from .delivery import Delivery
     from .errors import PendingctlError
     from .model import (
+        Answer,
         Claim,
         Click,
+        LeasedAnswer,
         PutOutcome,
         Question,
         Refusal,
@@ -21,17 +24,24 @@ if TYPE_CHECKING:
         Scope,
         State,
         Stored,
+        Withdrawal,
     )
     from .platforms import Card, ChatPlatform, NotPosted
+    from .sinks import AnswerSink, DeliveryFailed
+    from .sinks.http import HttpSink
+    from .sinks.postgres import PostgresSink
     from .store import Filters, PendingStore
 
 _HOMES = {
-    "bridge": ("Answer", "AskOutcome", "InteractionBridge", "Reply", "ReplyKind"),
+    "bridge": ("AskOutcome", "InteractionBridge", "Reply", "ReplyKind"),
     "database": ("open_pool",),
+    "delivery": ("Delivery",),
     "errors": ("PendingctlError",),
     "model": (
+        "Answer",
         "Claim",
         "Click",
+        "LeasedAnswer",
         "PutOutcome",
         "Question",
         "Refusal",
@@ -39,8 +49,12 @@ _HOMES = {
         "Scope",
         "State",
         "Stored",
+        "Withdrawal",
     ),
     "platforms": ("Card", "ChatPlatform", "NotPosted"),
+    "sinks": ("AnswerSink", "DeliveryFailed"),
+    "sinks.http": ("HttpSink",),
+    "sinks.postgres": ("PostgresSink",),
     "store": ("Filters", "PendingStore"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -48,16 +62,22 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
+    "AnswerSink",
     "AskOutcome",
     "Card",
     "ChatPlatform",
     "Claim",
     "Click",
+    "Delivery",
+    "DeliveryFailed",
     "Filters",
+    "HttpSink",
     "InteractionBridge",
+    "LeasedAnswer",
     "NotPosted",
     "PendingStore",
     "PendingctlError",
+    "PostgresSink",
     "PutOutcome",
     "Question",
     "Refusal",
@@ -67,6 +87,7 @@ __all__ = [
     "Scope",
     "State",
     "Stored",
+    "Withdrawal",
     "open_pool",
 ]
 

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import Self, TypeVar, cast
 
 from .cache import ExpiringCache
-from .errors import PendingctlError
+from .cards import Cards, answered, card_text
+from .delivery import LEASE, MOST_ATTEMPTS, Delivery
+from .errors import InvalidInput, PendingctlError
 from .model import (
     Claim,
     Click,
-    JsonObject,
+    JsonValue,
+    LeasedAnswer,
     PutOutcome,
     Question,
     Refusal,
     RefusalReason,
-    conversation_of,
+    Stored,
     question_text,
 )
 from .platforms import Card, ChatPlatform, MessageHandle, NotPosted
-from .store import PendingStore
+from .sinks import AnswerHandler, AnswerSink
+from .store import MAX_AGE, PendingStore, answer_of
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
 # (api.slack.com, "Handling user interaction"); the rest is for the way there and back.
@@ -41,24 +46,6 @@ CLOSE_WITHIN_SECONDS = 30.0
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The winning click's value, routed by the question's own user and conversation, never the clicker's."""
-
-    question_id: str
-    ask_number: int
-    value: str | None
-    organization_id: str
-    connection_id: str
-    user_id: str
-    conversation_id: str
-    payload: JsonObject
-    claimed_at: datetime
-
-
-AnswerHandler: TypeAlias = Callable[[Answer], Awaitable[None]]
 
 
 class AskOutcome(StrEnum):
@@ -79,6 +66,8 @@ class ReplyKind(StrEnum):
     ANSWERED = "answered"
     ALREADY_ANSWERED = "already_answered"
     NOT_YOURS = "not_yours"
+    INVALID_ANSWER = "invalid_answer"
+    WITHDRAWN = "withdrawn"
     UNKNOWN_OR_EXPIRED = "unknown_or_expired"
     CANNOT_SERVE = "cannot_serve"
 
@@ -93,30 +82,42 @@ class Reply:
 
 _CANNOT_SERVE = Reply(ReplyKind.CANNOT_SERVE, "This cannot be served here right now, please try again.")
 _NOT_YOURS = Reply(ReplyKind.NOT_YOURS, "This question is for somebody else.")
+_INVALID_ANSWER = Reply(ReplyKind.INVALID_ANSWER, "That is not one of the options.")
+_WITHDRAWN = Reply(ReplyKind.WITHDRAWN, "This question was withdrawn.")
 _UNKNOWN_OR_EXPIRED = Reply(ReplyKind.UNKNOWN_OR_EXPIRED, "This question is unknown or has expired.")
 
 
 class InteractionBridge:
     """One pod's part: it asks questions on a platform, and answers the clicks that the platform delivers to it.
 
-    Serves the connections that are registered. `on_answer` is called in the background with each answer that a
-    click of this pod has won; an error in it is logged. Use it with `async with`, or call `close`.
+    Serves the connections that are registered. Answers are delivered to the `sink`, a callable or an `AnswerSink`, at
+    least once: those that clicks of this pod have won at once, and those of pods that died when their `lease` has run
+    out (see `delivery.Delivery`). Use it with `async with`, or `start` and `close`. `pod` is this pod's name for the
+    person on call, by default the host's name; `max_age` is the age at which a question is stale, and its card says so.
     """
 
     def __init__(
         self,
         store: PendingStore,
         platform: ChatPlatform,
-        on_answer: AnswerHandler,
+        sink: AnswerSink | AnswerHandler,
         *,
+        pod: str | None = None,
+        lease: timedelta = LEASE,
+        most_attempts: int = MOST_ATTEMPTS,
+        max_age: timedelta = MAX_AGE,
         clock: Callable[[], float] = time.monotonic,
         reply_within: float = REPLY_WITHIN_SECONDS,
     ) -> None:
         self._store = store
         self._platform = platform
-        self._on_answer = on_answer
+        self._pod = socket.gethostname() if pod is None else pod
+        self._lease = lease
+        self._max_age = max_age
         self._reply_within = reply_within
         self._served: set[tuple[str, str]] = set()
+        self._cards = Cards(store, platform, self._served)
+        self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts, cards=self._cards)
         self._background: set[asyncio.Task[object]] = set()
         # By organization, connection and event; by organization, connection, question and ask number.
         self._events = ExpiringCache[tuple[str, str, str], bool](
@@ -127,6 +128,7 @@ class InteractionBridge:
         )
 
     async def __aenter__(self) -> Self:
+        self.start()
         return self
 
     async def __aexit__(
@@ -134,12 +136,16 @@ class InteractionBridge:
     ) -> None:
         await self.close()
 
+    def start(self) -> None:
+        """Begin to deliver the answers, and to edit the cards, that other pods have left behind."""
+        self._delivery.start()
+
     def register(self, organization_id: str, connection_id: str) -> None:
         """Serve this connection of this organization from now on."""
         self._served.add((organization_id, connection_id))
 
     def unregister(self, organization_id: str, connection_id: str) -> None:
-        """Serve it no longer, and forget what is remembered of it. Claims under way are still handed over."""
+        """Serve it no longer, and forget what is remembered of it. Claims under way are still answered."""
         connection = (organization_id, connection_id)
         self._served.discard(connection)
         self._events.forget(lambda key: key[:2] == connection)
@@ -157,6 +163,7 @@ class InteractionBridge:
             _log.error("%s was not done within %g s and is given up", task.get_name(), CLOSE_WITHIN_SECONDS)
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+        await self._delivery.close()
         self._served.clear()
         self._events.forget(lambda _: True)
         self._handles.forget(lambda _: True)
@@ -206,7 +213,21 @@ class InteractionBridge:
             _log.exception("whether the card of question %s was posted is unknown; its row stays", question.id)
             return AskOutcome.POST_UNKNOWN
         self._handles.put((scope.organization_id, scope.connection_id, question.id, stored.ask_number), handle)
+        await self._note_posted(stored, handle)
         return AskOutcome.POSTED
+
+    async def _note_posted(self, stored: Stored, handle: MessageHandle) -> None:
+        """Store the card's reference; one that is no JSON stays in this pod's memory."""
+        try:
+            try:
+                await self._store.mark_posted(
+                    stored.id, stored.ask_number, cast("JsonValue", handle), max_age=self._max_age
+                )
+            except InvalidInput:
+                await self._store.mark_posted(stored.id, stored.ask_number, max_age=self._max_age)
+        except PendingctlError as error:
+            # The card is there and can be clicked; only other pods will not know where it is.
+            _log.warning("that the card of question %s was posted could not be noted: %s", stored.id, error)
 
     async def _post_text(self, question: Question) -> AskOutcome:
         text = f"{question.text}\n(The buttons could not be shown, so this cannot be answered here.)"
@@ -231,36 +252,29 @@ class InteractionBridge:
 
     async def _claim(self, click: Click) -> Reply:
         try:
-            result = await self._store.claim(click)
+            result = await self._store.claim(click, lease=self._lease, pod=self._pod)
         except PendingctlError as error:
             _log.warning("question %s could not be claimed: %s", click.question_id, error)
             return _CANNOT_SERVE
         if isinstance(result, Refusal):
             return _refusal_in_words(result)
-        # A repeated win was handed over when it was won.
+        # A repeated win is in the row since it was won, and delivered from there.
         if not result.repeated:
-            answer = _answer_of(click, result)
-            self._start(self._hand_over(answer), f"answer of {click.question_id}")
-            self._start(self._edit_card(answer), f"card of {click.question_id}")
+            if result.lease_token is not None:
+                leased = LeasedAnswer(answer_of(click, result), result.lease_token, 1, result.claimed_at)
+                self._delivery.submit(leased)
+            self._start(self._edit_card(click, result), f"card of {click.question_id}")
         return Reply(ReplyKind.ANSWERED, "You answered." if click.value is None else f"You answered: {click.value}")
 
-    async def _hand_over(self, answer: Answer) -> None:
-        try:
-            await self._on_answer(answer)
-        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("the answer of question %s could not be handed over; its row has it", answer.question_id)
-
-    async def _edit_card(self, answer: Answer) -> None:
-        handle = self._handles.get(
-            (answer.organization_id, answer.connection_id, answer.question_id, answer.ask_number)
-        )
+    async def _edit_card(self, click: Click, claim: Claim) -> None:
+        handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
+        if handle is None:
+            handle = claim.card
         if handle is None:
             return
-        text = f"{question_text(answer.payload) or ''}\n{_answered(answer.user_id, answer.value, answer.claimed_at)}"
-        try:
-            await self._platform.edit_card(answer.connection_id, handle, text.strip())
-        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("the card of question %s still has its buttons", answer.question_id)
+        text = card_text(question_text(claim.payload), answered(click.user_id, click.value, claim.claimed_at))
+        if await self._cards.edit(click.connection_id, claim.id, handle, text) and claim.card_due_at is not None:
+            await self._cards.mark(claim.id, claim.card_due_at)
 
     def _start(self, work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name=name)
@@ -270,32 +284,16 @@ class InteractionBridge:
         return task
 
 
-def _answer_of(click: Click, claim: Claim) -> Answer:
-    return Answer(
-        question_id=claim.id,
-        ask_number=claim.ask_number,
-        value=click.value,
-        organization_id=click.organization_id,
-        connection_id=click.connection_id,
-        # The claim matched the whole scope, so this is the question's user.
-        user_id=click.user_id,
-        conversation_id=conversation_of(claim.payload),
-        payload=claim.payload,
-        claimed_at=claim.claimed_at,
-    )
-
-
 def _refusal_in_words(refusal: Refusal) -> Reply:
     match refusal.reason:
         case RefusalReason.NOT_YOURS:
             return _NOT_YOURS
+        case RefusalReason.INVALID_ANSWER:
+            return _INVALID_ANSWER
+        case RefusalReason.WITHDRAWN:
+            return _WITHDRAWN
         case RefusalReason.UNKNOWN_OR_EXPIRED:
             return _UNKNOWN_OR_EXPIRED
         case RefusalReason.ALREADY_ANSWERED:
-            said = _answered(refusal.answered_by, refusal.answer, refusal.claimed_at)
+            said = answered(refusal.answered_by, refusal.answer, refusal.claimed_at)
             return Reply(ReplyKind.ALREADY_ANSWERED, f"Already {said[0].lower()}{said[1:]}")
-
-
-def _answered(by: str | None, value: str | None, at: datetime | None) -> str:
-    words = "Answered" + (f" by {by}" if by else "") + (f": {value}" if value is not None else "")
-    return words + (f" ({at.astimezone(UTC):%Y-%m-%d %H:%M} UTC)" if at else "")

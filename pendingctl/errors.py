@@ -40,6 +40,10 @@ class ScopeMismatch(Refused):
     """The id belongs to another scope; nothing was changed."""
 
 
+class Undelivered(Refused):
+    """An answer that was accepted is not delivered yet; nothing was done that would lose it."""
+
+
 class DatabaseFailed(PendingctlError):
     """The database answered with an error that is not the caller's mistake."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
+from urllib.parse import quote
+from uuid import UUID
 
 from .errors import InvalidInput
 
@@ -64,6 +66,12 @@ def question_options(payload: JsonObject) -> tuple[str, ...]:
     return tuple(map(str, options)) if isinstance(options, list) else ()
 
 
+def accepts(payload: JsonObject, value: str | None) -> bool:
+    """Whether the value is an answer to the question as the claim sees it: one of its options, or any without them."""
+    options = _question_field(payload, "options")
+    return not isinstance(options, list) or not options or value in options
+
+
 def conversation_of(payload: JsonObject) -> str:
     """Return the conversation that the question belongs to, empty when the payload names none."""
     conversation = _question_field(payload, "conversation_id")
@@ -105,13 +113,71 @@ class Click:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The click won. `repeated` says that this delivery key had won before, and is told so again."""
+    """The click won. `repeated` says that this delivery key had won before, and is told so again.
+
+    `lease_token` is given to who claimed with a lease and is to deliver the answer. `card` is the platform's reference
+    of the question's card, and `card_due_at` what `mark_card` takes when it was edited; None where there is none.
+    """
 
     id: str
     ask_number: int
     payload: JsonObject
     claimed_at: datetime
     repeated: bool = False
+    lease_token: UUID | None = None
+    card: JsonValue = None
+    card_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The winning click's value, routed by the question's own user and conversation, never the clicker's."""
+
+    question_id: str
+    ask_number: int
+    value: str | None
+    organization_id: str
+    connection_id: str
+    user_id: str
+    conversation_id: str
+    payload: JsonObject
+    claimed_at: datetime
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for each delivery of this answer, and for no other's: `ID/ASK_NUMBER`, percent-encoded ASCII."""
+        return f"{quote(self.question_id, safe='')}/{self.ask_number}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedAnswer:
+    """An answer that is this pod's to deliver until the lease runs out. `attempt` counts from 1.
+
+    `leased_at` is the database's time. `token` is what `mark_delivered` and `mark_failed` match.
+    """
+
+    answer: Answer
+    token: UUID
+    attempt: int
+    leased_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedCard:
+    """A card that shows less than its row, and is this pod's to edit until `due_at`.
+
+    `claimed_at` and `withdrawn_at` are None for a question that is stale.
+    """
+
+    question_id: str
+    connection_id: str
+    card: JsonValue
+    due_at: datetime
+    payload: JsonObject
+    answer: str | None
+    answered_by: str
+    claimed_at: datetime | None
+    withdrawn_at: datetime | None
 
 
 class RefusalReason(StrEnum):
@@ -119,6 +185,8 @@ class RefusalReason(StrEnum):
 
     ALREADY_ANSWERED = "already_answered"
     NOT_YOURS = "not_yours"
+    INVALID_ANSWER = "invalid_answer"
+    WITHDRAWN = "withdrawn"
     UNKNOWN_OR_EXPIRED = "unknown_or_expired"
 
 
@@ -135,6 +203,15 @@ class Refusal:
     answered_by: str | None = None
     answer: str | None = None
     claimed_at: datetime | None = None
+
+
+class Withdrawal(StrEnum):
+    """What became of a question that was to be withdrawn."""
+
+    WITHDRAWN = "withdrawn"
+    ALREADY_WITHDRAWN = "already_withdrawn"
+    ALREADY_ANSWERED = "already_answered"
+    UNKNOWN = "unknown"
 
 
 class PutOutcome(StrEnum):
@@ -158,11 +235,24 @@ class Stored:
 
 
 class State(StrEnum):
-    """Where a row stands; stale is unclaimed and older than the maximum age."""
+    """Where a row stands, the first of these that is so.
 
-    PENDING = "pending"
+    Stuck: the answer could not be delivered, and waits for a person. Stale: unclaimed and older than the maximum age.
+    """
+
+    STUCK = "stuck"
+    UNDELIVERED = "undelivered"
+    WITHDRAWN = "withdrawn"
     CLAIMED = "claimed"
     STALE = "stale"
+    PENDING = "pending"
+
+
+class CardState(StrEnum):
+    """What can be wrong with a question's card: it shows less than the row, or nobody knows that it was posted."""
+
+    BEHIND = "behind"
+    NEVER_POSTED = "never-posted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,15 +283,41 @@ class PendingInteraction(PendingSummary):
     payload: JsonObject
     answer: str | None
     delivery_key: str | None
+    answered_by: str | None
+    pod: str | None
+    delivery_attempts: int
+    delivery_error: str | None
+    delivered_at: datetime | None
+    withdrawn_at: datetime | None
+    posted_at: datetime | None
+    card: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Whether answers wait for their delivery, and cards of the served connections for an edit."""
+
+    answers: bool
+    cards: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTurn:
+    """Whether the cycle is the caller's, and in how many seconds the next one may begin."""
+
+    is_ours: bool
+    next_in_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class OrganizationCounts:
-    """How many questions of one organization wait."""
+    """How many questions of one organization wait for an answer, and how many answers for their delivery."""
 
     organization_id: str
     pending: int
     stale: int
+    undelivered: int
+    stuck: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +326,12 @@ class Counts:
 
     pending: int
     claimed: int
+    withdrawn: int
     stale: int
+    undelivered: int
+    stuck: int
     oldest_pending_seconds: float | None
+    oldest_undelivered_seconds: float | None
     organizations: tuple[OrganizationCounts, ...]
 
 
@@ -246,20 +366,25 @@ def encode_payload(payload: JsonObject, max_bytes: int = MAX_PAYLOAD_BYTES) -> s
     """
     if not isinstance(payload, Mapping):
         raise InvalidInput("the payload is not a JSON object")
+    return encode_json(payload, "the payload", max_bytes)
+
+
+def encode_json(value: JsonValue, name: str, max_bytes: int = MAX_PAYLOAD_BYTES) -> str:
+    """Return a value as JSON text that jsonb takes; `name` is what an error calls it. Raises as `encode_payload`."""
     try:
-        text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise InvalidInput("the payload holds a lone surrogate or broken UTF-8") from None
+        raise InvalidInput(f"{name} holds a lone surrogate or broken UTF-8") from None
     except RecursionError:
-        raise InvalidInput("the payload is nested too deeply") from None
+        raise InvalidInput(f"{name} is nested too deeply") from None
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"the payload cannot be written as JSON: {error}") from None
+        raise InvalidInput(f"{name} cannot be written as JSON: {error}") from None
     if size > max_bytes:
-        raise InvalidInput(f"the payload has {size:,} bytes; at most {max_bytes:,} are allowed")
+        raise InvalidInput(f"{name} has {size:,} bytes; at most {max_bytes:,} are allowed")
     # Only a text with the escape in it can hold the character; an escaped backslash before u0000 is harmless.
-    if "\\u0000" in text and _holds_nul(payload):
-        raise InvalidInput("the payload holds a NUL character, which Postgres cannot store")
+    if "\\u0000" in text and _holds_nul(value):
+        raise InvalidInput(f"{name} holds a NUL character, which Postgres cannot store")
     return text
 
 

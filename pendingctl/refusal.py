@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from .model import Claim, Click, JsonObject, Refusal, RefusalReason, Scope
+from .model import Claim, Click, JsonObject, JsonValue, Refusal, RefusalReason, Scope, accepts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,12 @@ class FoundRow:
     ask_number: int
     answer: str | None
     delivery_key: str | None
+    answered_by: str | None
+    withdrawn_at: datetime | None
+    lease_token: UUID | None
+    card: JsonValue
+    card_due_at: datetime | None
+    is_undelivered: bool
     row_version: str
 
     @property
@@ -28,11 +35,29 @@ class FoundRow:
         """Who may claim it."""
         return Scope(self.organization_id, self.connection_id, self.expected_user_id)
 
-    def claim(self, id: str, *, repeated: bool = False) -> Claim:
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether nobody needs the answer any more."""
+        return self.claimed_at is not None and self.withdrawn_at is not None
+
+    def claim(self, id: str) -> Claim:
         """Return the claim that the row holds. Raises ValueError for a row that is not claimed."""
         if self.claimed_at is None:
             raise ValueError(f"question {id!r} is not claimed")
-        return Claim(id, self.ask_number, self.entry_payload, self.claimed_at, repeated)
+        return Claim(
+            id,
+            self.ask_number,
+            self.entry_payload,
+            self.claimed_at,
+            lease_token=self.lease_token,
+            card=self.card,
+            card_due_at=self.card_due_at,
+        )
+
+    def repeated_claim(self, id: str) -> Claim:
+        """Return the same claim told again: who is told so again neither delivers nor edits the card."""
+        claim = self.claim(id)
+        return Claim(claim.id, claim.ask_number, claim.payload, claim.claimed_at, repeated=True)
 
 
 def judge(click: Click, found: FoundRow | None) -> Claim | Refusal | None:
@@ -54,9 +79,15 @@ def judge(click: Click, found: FoundRow | None) -> Claim | Refusal | None:
         earlier = click.ask_number < found.ask_number
         return Refusal(id, RefusalReason.ALREADY_ANSWERED if earlier else RefusalReason.UNKNOWN_OR_EXPIRED)
     if found.claimed_at is None:
-        return None
+        return None if accepts(found.entry_payload, click.value) else Refusal(id, RefusalReason.INVALID_ANSWER)
+    if found.is_withdrawn:
+        return Refusal(id, RefusalReason.WITHDRAWN)
     if (found.delivery_key, found.answer) == (click.delivery_key, click.value):
-        return found.claim(id, repeated=True)
+        return found.repeated_claim(id)
     return Refusal(
-        id, RefusalReason.ALREADY_ANSWERED, found.expected_user_id, found.answer, claimed_at=found.claimed_at
+        id,
+        RefusalReason.ALREADY_ANSWERED,
+        found.answered_by or found.expected_user_id,
+        found.answer,
+        claimed_at=found.claimed_at,
     )

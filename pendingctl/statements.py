@@ -7,21 +7,38 @@ shard. Nothing relies on a row's place (ctid), and every time is the database's.
 # A row as `refusal.FoundRow` has it.
 _ROW = """
     organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at, ask_number,
-    answer, delivery_key, xmin::text as row_version
+    answer, delivery_key, answered_by, withdrawn_at, lease_token, card, card_due_at,
+    delivery_due_at is not null as is_undelivered, xmin::text as row_version
 """
 
 # The winning click is the one whose update finds the row unclaimed. Postgres locks the row, and a second update
 # that waited for the lock evaluates the condition again on the new version (manual, section 13.2.1), so of any
 # number of concurrent clicks exactly one gets a row back. Never select first.
+#
+# From then on the row is the truth about the answer. With a lease it is undelivered until it is marked, and whoever
+# holds the token delivers it; without one the caller has it. While somebody waits to read it no pod delivers it.
 CLAIM = f"""
     update pending_interactions
-    set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s
+    set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s,
+        answered_by = %(expected_user_id)s, pod = %(pod)s,
+        delivery_due_at = case when %(lease)s::interval is not null
+                               then greatest(now() + %(lease)s::interval, awaited_until) end,
+        lease_token = case when awaited_until > now() then null else %(lease_token)s::uuid end,
+        delivery_attempts = case when awaited_until > now() or %(lease)s::interval is null then 0 else 1 end,
+        delivery_error = null,
+        delivered_at = case when %(lease)s::interval is null then now() end,
+        withdrawn_at = null,
+        card_due_at = case when card is not null then now() + coalesce(%(lease)s::interval, '0') end,
+        card_attempts = 0
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
       and expected_user_id = %(expected_user_id)s
       and claimed_at is null
       and (%(ask_number)s::integer is null or ask_number = %(ask_number)s)
+      and (jsonb_typeof(entry_payload #> '{{question,options}}') is distinct from 'array'
+           or entry_payload #> '{{question,options}}' = '[]'
+           or entry_payload #> '{{question,options}}' ? %(answer)s)
     returning {_ROW}
 """
 
@@ -45,8 +62,10 @@ CLAIM_OR_LOOK = f"""
 """
 
 INSERT = """
-    insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload)
-    values (%(id)s, %(organization_id)s, %(connection_id)s, %(expected_user_id)s, %(payload)s::jsonb)
+    insert into pending_interactions
+        (id, organization_id, connection_id, expected_user_id, entry_payload, awaited_until)
+    values (%(id)s, %(organization_id)s, %(connection_id)s, %(expected_user_id)s, %(payload)s::jsonb,
+            now() + %(awaited_for)s::interval)
     on conflict (id) do nothing
     returning ask_number, created_at, xmin::text as row_version
 """
@@ -54,7 +73,7 @@ INSERT = """
 # created_at stays: a retry must not extend the row's life.
 REFRESH = """
     update pending_interactions
-    set entry_payload = %(payload)s::jsonb
+    set entry_payload = %(payload)s::jsonb, awaited_until = now() + %(awaited_for)s::interval
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
@@ -63,18 +82,23 @@ REFRESH = """
     returning ask_number, created_at, xmin::text as row_version
 """
 
-# A reopened question is a new asking: its life starts now, or the sweep would take it at once.
+# A reopened question is a new asking: its life starts now, or the sweep would take it at once. Never while the
+# answer of the last asking is undelivered: it would be lost.
 REOPEN = """
     update pending_interactions
     set entry_payload = %(payload)s::jsonb,
         ask_number = ask_number + 1,
         created_at = now(),
-        claimed_at = null, answer = null, delivery_key = null
+        claimed_at = null, answer = null, delivery_key = null, answered_by = null, pod = null,
+        lease_token = null, delivery_attempts = 0, delivery_error = null, delivered_at = null,
+        awaited_until = now() + %(awaited_for)s::interval,
+        withdrawn_at = null, posted_at = null, card = null, card_due_at = null, card_attempts = 0
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
       and expected_user_id = %(expected_user_id)s
       and claimed_at is not null
+      and delivery_due_at is null
     returning ask_number, created_at, xmin::text as row_version
 """
 
@@ -90,12 +114,26 @@ INSERT_MANY = """
     returning id
 """
 
+# An undelivered answer is taken only by who says so.
 DELETE = """
     delete from pending_interactions
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
       and expected_user_id = %(expected_user_id)s
+      and (%(include_undelivered)s or delivery_due_at is null)
+    returning id
+"""
+
+# Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out.
+WITHDRAW = """
+    update pending_interactions
+    set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
+        card_due_at = case when card is not null then now() end
+    where id = %(id)s
+      and organization_id = %(organization_id)s
+      and connection_id = %(connection_id)s
+      and claimed_at is null
     returning id
 """
 
@@ -116,6 +154,7 @@ SWEEP = """
         select id
         from pending_interactions
         where created_at < now() - %(max_age)s::interval
+          and (%(include_undelivered)s or delivery_due_at is null)
         order by created_at
         limit %(batch_size)s
         for update skip locked
@@ -129,27 +168,168 @@ COUNT_STALE = """
         select 1
         from pending_interactions
         where created_at < now() - %(max_age)s::interval
+          and (%(include_undelivered)s or delivery_due_at is null)
         limit %(cap)s
     ) as stale
 """
 
-_SUMMARY_COLUMNS = """
-    id, organization_id, connection_id, expected_user_id, created_at, claimed_at, ask_number,
+COUNT_STALE_UNDELIVERED = """
+    select count(*)
+    from pending_interactions
+    where delivery_due_at is not null and created_at < now() - %(max_age)s::interval
+"""
+
+# Whoever finds the last cycle old enough begins the next one; the others wait for the row and then find it young.
+BEGIN_SWEEP = """
+    with begun as (
+        update sweep_cycle
+        set began_at = now(), pod = %(pod)s
+        where began_at <= now() - %(every)s::interval
+        returning began_at
+    )
+    select exists (select from begun) as is_ours,
+           extract(epoch from coalesce((select began_at from begun), greatest(began_at, now() - %(every)s::interval))
+                              + %(every)s::interval - now())::float8 as next_in_seconds
+    from sweep_cycle
+"""
+
+# What an idle pod asks: two looks at an index, nothing locked.
+DUE = """
+    select exists (select from pending_interactions where delivery_due_at <= now()) as answers,
+           exists (
+               select
+               from pending_interactions
+               where card_due_at <= now()
+                 and (organization_id, connection_id) in (
+                     select * from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
+                 )
+           ) as cards
+"""
+
+# The lease is taken by whoever locks the row first; another pod passes it over. An answer whose attempts are used
+# up, by pods that died over it too, is handed to a person instead: it is due at infinity.
+LEASE = """
+    update pending_interactions
+    set delivery_due_at = case when delivery_attempts < %(most_attempts)s
+                               then now() + %(lease)s::interval else 'infinity' end,
+        lease_token = case when delivery_attempts < %(most_attempts)s then gen_random_uuid() end,
+        delivery_attempts = least(delivery_attempts + 1, %(most_attempts)s)
+    where id = any (array(
+        select id
+        from pending_interactions
+        where delivery_due_at <= now()
+        order by delivery_due_at
+        limit %(limit)s
+        for update skip locked
+    ))
+    returning id, ask_number, answer, organization_id, connection_id, coalesce(answered_by, expected_user_id),
+              entry_payload, claimed_at, lease_token, delivery_attempts, now() as leased_at
+"""
+
+# Zero rows: the lease ran out and somebody else has it, or the question was asked again since.
+MARK_DELIVERED = """
+    update pending_interactions
+    set delivery_due_at = null, lease_token = null, delivery_error = null, delivered_at = now()
+    where id = %(id)s and ask_number = %(ask_number)s and lease_token = %(lease_token)s
+    returning id
+"""
+
+MARK_FAILED = """
+    update pending_interactions
+    set delivery_due_at = case when %(permanent)s or delivery_attempts >= %(most_attempts)s
+                               then 'infinity' else now() + %(retry_in)s::interval end,
+        lease_token = null,
+        delivery_error = %(error)s
+    where id = %(id)s and ask_number = %(ask_number)s and lease_token = %(lease_token)s
+    returning delivery_due_at = 'infinity' as is_stuck
+"""
+
+# Whoever asked and waited has read the answer, whoever holds a lease on it.
+MARK_READ = """
+    update pending_interactions
+    set delivery_due_at = null, lease_token = null, delivery_error = null, delivered_at = now()
+    where id = %(id)s and ask_number = %(ask_number)s and delivery_due_at is not null
+"""
+
+REDELIVER = """
+    update pending_interactions
+    set delivery_due_at = now(), lease_token = null, delivery_attempts = 0, delivered_at = null
+    where id = any (%(ids)s) and claimed_at is not null and withdrawn_at is null
+    returning id
+"""
+
+STUCK = """
+    select id
+    from pending_interactions
+    where delivery_due_at = 'infinity'
+    order by claimed_at, id
+"""
+
+# The card is due again when its question is stale, or at once if that was answered while the card was posted.
+MARK_POSTED = """
+    update pending_interactions
+    set posted_at = now(), card = %(card)s::jsonb, card_attempts = 0,
+        card_due_at = case when %(card)s::jsonb is null then null
+                           when claimed_at is null then created_at + %(max_age)s::interval
+                           else now() end
+    where id = %(id)s and ask_number = %(ask_number)s
+    returning id
+"""
+
+# A card that cannot be edited is tried again later and later, without anybody having to say that it failed.
+LEASE_CARDS = """
+    update pending_interactions
+    set card_due_at = now() + least(%(lease)s::interval * 2 ^ card_attempts, interval '1 hour'),
+        card_attempts = card_attempts + 1
+    where id = any (array(
+        select id
+        from pending_interactions
+        where card_due_at <= now()
+          and (organization_id, connection_id) in (
+              select * from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
+          )
+        order by card_due_at
+        limit %(limit)s
+        for update skip locked
+    ))
+    returning id, connection_id, card, card_due_at, entry_payload, answer,
+              coalesce(answered_by, expected_user_id), claimed_at, withdrawn_at
+"""
+
+# The time at which it would have been due again tells whether the row has moved on since the edit began.
+MARK_CARD = """
+    update pending_interactions
+    set card_due_at = null
+    where id = %(id)s and card_due_at = %(card_due_at)s
+    returning id
+"""
+
+_STATE = """
     case
+        when delivery_due_at = 'infinity' then 'stuck'
+        when delivery_due_at is not null then 'undelivered'
+        when claimed_at is not null and withdrawn_at is not null then 'withdrawn'
         when claimed_at is not null then 'claimed'
         when created_at < now() - %(max_age)s::interval then 'stale'
         else 'pending'
-    end as state,
+    end
+"""
+
+_SUMMARY_COLUMNS = f"""
+    id, organization_id, connection_id, expected_user_id, created_at, claimed_at, ask_number,
+    {_STATE} as state,
     extract(epoch from now() - created_at)::float8 as age_seconds,
-    entry_payload #>> '{question,text}' as question
+    entry_payload #>> '{{question,text}}' as question
 """
 
 GET = f"""
-    select {_SUMMARY_COLUMNS}, entry_payload as payload, answer, delivery_key
+    select {_SUMMARY_COLUMNS}, entry_payload as payload, answer, delivery_key, answered_by, pod,
+           delivery_attempts, delivery_error, delivered_at, withdrawn_at, posted_at, card
     from pending_interactions
     where id = %(id)s
 """
 
+# The states of few rows are named once more beside the expression, so that their index serves them.
 FIND = f"""
     select {_SUMMARY_COLUMNS}
     from pending_interactions
@@ -157,24 +337,27 @@ FIND = f"""
       and (%(connection_id)s::text is null or connection_id = %(connection_id)s)
       and (%(expected_user_id)s::text is null or expected_user_id = %(expected_user_id)s)
       and (%(older_than)s::interval is null or created_at < now() - %(older_than)s::interval)
-      and case %(state)s::text
-              when 'claimed' then claimed_at is not null
-              when 'pending' then claimed_at is null and created_at >= now() - %(max_age)s::interval
-              when 'stale' then claimed_at is null and created_at < now() - %(max_age)s::interval
-              else true
-          end
+      and (%(state)s::text is null or {_STATE} = %(state)s)
+      and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered') or delivery_due_at is not null)
+      and (%(card)s::text is distinct from 'behind' or card_due_at <= now())
+      and (%(card)s::text is distinct from 'never-posted' or posted_at is null)
     order by created_at, id
     limit %(limit)s
 """
 
 # The row without an organization is the total.
-COUNT = """
+COUNT = f"""
     select organization_id,
-           count(*) filter (where claimed_at is not null) as claimed,
-           count(*) filter (where claimed_at is null and created_at >= now() - %(max_age)s::interval) as pending,
-           count(*) filter (where claimed_at is null and created_at < now() - %(max_age)s::interval) as stale,
-           extract(epoch from now() - min(created_at) filter (where claimed_at is null))::float8 as oldest
-    from pending_interactions
+           count(*) filter (where state = 'claimed') as claimed,
+           count(*) filter (where state = 'withdrawn') as withdrawn,
+           count(*) filter (where state = 'undelivered') as undelivered,
+           count(*) filter (where state = 'stuck') as stuck,
+           count(*) filter (where state = 'pending') as pending,
+           count(*) filter (where state = 'stale') as stale,
+           extract(epoch from now() - min(created_at) filter (where claimed_at is null))::float8 as oldest_pending,
+           extract(epoch from now() - min(claimed_at) filter (where state in ('undelivered', 'stuck')))::float8
+               as oldest_undelivered
+    from (select organization_id, created_at, claimed_at, {_STATE} as state from pending_interactions) as rows
     group by grouping sets ((), (organization_id))
     order by organization_id nulls first
 """

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, TypeAlias
+from uuid import UUID, uuid4
 
 from psycopg.errors import NotNullViolation
 from psycopg.rows import class_row, dict_row, scalar_row
 
 from . import statements
 from .database import Connection, ConnectionSource, translated_errors
-from .errors import DatabaseFailed, InvalidInput, ScopeMismatch
+from .errors import DatabaseFailed, InvalidInput, ScopeMismatch, Undelivered
 from .model import (
     MAX_PAYLOAD_BYTES,
+    Answer,
+    CardState,
     Claim,
     Click,
     Counts,
+    Due,
     JsonObject,
+    JsonValue,
+    LeasedAnswer,
+    LeasedCard,
     OrganizationCounts,
     PendingInteraction,
     PendingSummary,
@@ -30,8 +37,12 @@ from .model import (
     Scope,
     State,
     Stored,
+    SweepTurn,
+    Withdrawal,
     check_id,
     check_text,
+    conversation_of,
+    encode_json,
     encode_payload,
 )
 from .refusal import FoundRow, judge
@@ -42,6 +53,8 @@ MAX_AGE = timedelta(hours=24)
 BATCH_SIZE = 1_000
 REMAINING_CAP = 10_000
 READ_TIMEOUT = timedelta(seconds=30)
+# What an error says is kept for the person on call, not as a log.
+MAX_ERROR_CHARACTERS = 1_000
 
 # A row can change hands between two statements of one call; each further try needs another such change.
 _TRIES = 5
@@ -56,6 +69,7 @@ class Filters:
     expected_user_id: str | None = None
     state: State | None = None
     older_than: timedelta | None = None
+    card: CardState | None = None
 
 
 class PendingStore:
@@ -80,12 +94,15 @@ class PendingStore:
         payload: JsonObject,
         *,
         if_answered: IfAnswered = "reopen",
+        awaited_for: timedelta | None = None,
         connection: Connection | None = None,
     ) -> Stored:
         """Store a question, or store it again.
 
         The same scope, unclaimed: the payload is refreshed and the row keeps its age. Claimed: asked again under
-        the next ask number, or with `keep` left alone and reported as already answered.
+        the next ask number, or left alone and reported as already answered: with `keep`, and while the answer is
+        undelivered. `awaited_for` is how long the caller itself waits to read the answer (see `read_answer`); only
+        after that do pods deliver it.
 
         Raises ScopeMismatch, changing nothing, when the id belongs to another scope, and NotFound when the
         organization does not exist.
@@ -95,6 +112,7 @@ class PendingStore:
             "id": id,
             **_scope_parameters(scope),
             "payload": encode_payload(payload, self._max_payload_bytes),
+            "awaited_for": awaited_for,
         }
         attempts = [(statements.INSERT, PutOutcome.CREATED), (statements.REFRESH, PutOutcome.REFRESHED)]
         if if_answered == "reopen":
@@ -110,7 +128,7 @@ class PendingStore:
                     continue
                 if found.scope != scope:
                     raise ScopeMismatch(f"question {id!r} belongs to another scope; nothing was changed")
-                if found.claimed_at is not None and if_answered == "keep":
+                if found.claimed_at is not None and (if_answered == "keep" or found.is_undelivered):
                     kept = PutOutcome.ALREADY_ANSWERED
                     return Stored(id, kept, found.ask_number, found.created_at, found.row_version)
         raise DatabaseFailed(f"question {id!r} changed {_TRIES} times while it was stored; try again")
@@ -163,22 +181,18 @@ class PendingStore:
         cursor = writing.cursor(row_factory=scalar_row)
         return set(await (await cursor.execute(statements.INSERT_MANY, columns)).fetchall())
 
-    async def claim(self, click: Click) -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
         """Make the click the winner, or say why it is not.
 
-        A claim is durable when this returns. The same press delivered again (the delivery key and value that won)
-        is told that it won, with `repeated` set, however often it asks: that is how to learn what became of a
-        claim whose reply was lost.
+        A claim is durable, with its answer, when this returns. Without a `lease` the caller has the answer, which
+        counts as delivered. With one the row stays undelivered until it is marked: the claim has the token for that,
+        unless somebody waits to read the answer, and once the lease has run out any pod may deliver it. `pod` names
+        the claiming pod for the person on call.
+
+        The same press delivered again (the delivery key and value that won) is told that it won, with `repeated`
+        set, however often it asks: that is how to learn what became of a claim whose reply was lost.
         """
-        asked = {
-            "id": click.question_id,
-            "organization_id": click.organization_id,
-            "connection_id": click.connection_id,
-            "expected_user_id": click.user_id,
-            "ask_number": click.ask_number,
-            "answer": click.value,
-            "delivery_key": click.delivery_key,
-        }
+        asked = claim_parameters(click, lease, pod)
         for _ in range(_TRIES):
             async with self._writing(None) as writing:
                 row = await (await writing.execute(statements.CLAIM_OR_LOOK, asked)).fetchone()
@@ -188,12 +202,176 @@ class PendingStore:
                 return told
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
 
-    async def delete(self, id: str, scope: Scope, *, connection: Connection | None = None) -> bool:
-        """Delete the row of exactly this id and scope, claimed or not; return whether there was one."""
-        check_id(id, "question id")
+    async def withdraw(
+        self, id: str, organization_id: str, connection_id: str, *, connection: Connection | None = None
+    ) -> Withdrawal:
+        """Take a question back that nobody needs answered any more; a click that comes later is refused.
+
+        It loses and wins against clicks as a click does. To another organization or connection the question is
+        unknown.
+        """
+        for value, name in (
+            (id, "question id"),
+            (organization_id, "organization_id"),
+            (connection_id, "connection_id"),
+        ):
+            check_id(value, name)
+        asked = {"id": id, "organization_id": organization_id, "connection_id": connection_id}
         async with self._writing(connection) as writing:
-            cursor = await writing.execute(statements.DELETE, {"id": id, **_scope_parameters(scope)})
+            for _ in range(_TRIES):
+                if await (await writing.execute(statements.WITHDRAW, asked)).fetchone() is not None:
+                    return Withdrawal.WITHDRAWN
+                found = await _look(writing, id)
+                if found is None or (found.organization_id, found.connection_id) != (organization_id, connection_id):
+                    return Withdrawal.UNKNOWN
+                if found.claimed_at is not None:
+                    return Withdrawal.ALREADY_WITHDRAWN if found.is_withdrawn else Withdrawal.ALREADY_ANSWERED
+        raise DatabaseFailed(f"question {id!r} was reopened {_TRIES} times while it was withdrawn; try again")
+
+    async def read_answer(self, id: str, scope: Scope, ask_number: int) -> Answer | Withdrawal | None:
+        """Return the answer to a question that the caller waits for, None while there is none.
+
+        What was read counts as delivered. WITHDRAWN when there will be no answer, UNKNOWN when the row or the asking
+        is gone.
+        """
+        async with self._writing(None) as writing:
+            found = await _look(writing, id)
+            if found is None or found.scope != scope or found.ask_number != ask_number:
+                return Withdrawal.UNKNOWN
+            if found.claimed_at is None:
+                return None
+            if found.is_withdrawn:
+                return Withdrawal.WITHDRAWN
+            await writing.execute(statements.MARK_READ, {"id": id, "ask_number": ask_number})
+        return _answer(
+            id,
+            ask_number,
+            found.answer,
+            scope.organization_id,
+            scope.connection_id,
+            scope.expected_user_id,
+            found.entry_payload,
+            found.claimed_at,
+        )
+
+    async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
+        """Return what waits: answers for their delivery, and cards of these (organization, connection) pairs."""
+        async with self._writing(None) as reading:
+            row = await (await reading.execute(statements.DUE, _connections(connections))).fetchone()
+        assert row is not None
+        return Due(*row)
+
+    async def lease(self, *, lease: timedelta, limit: int, most_attempts: int) -> list[LeasedAnswer]:
+        """Take over at most `limit` answers whose lease has run out or whose next attempt is due, oldest first.
+
+        Nobody else gets them until `lease` has passed. One that was attempted `most_attempts` times, and not marked,
+        becomes stuck instead.
+        """
+        asked = {"lease": lease, "limit": limit, "most_attempts": most_attempts}
+        async with self._writing(None) as writing:
+            rows = await (await writing.execute(statements.LEASE, asked)).fetchall()
+        return [
+            LeasedAnswer(_answer(*row), token, attempt, at) for *row, token, attempt, at in rows if token is not None
+        ]
+
+    async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
+        """Mark an answer as delivered; False when the lease was lost, and somebody else delivers it."""
+        async with self._writing(connection) as writing:
+            cursor = await writing.execute(statements.MARK_DELIVERED, _lease_parameters(leased))
             return await cursor.fetchone() is not None
+
+    async def mark_failed(
+        self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
+    ) -> State | None:
+        """Give a lease back after a failure, and return whether the answer is still UNDELIVERED or by now STUCK.
+
+        It is stuck, and waits for a person, when the failure is permanent or so many attempts were made; else it is
+        due again when `retry_in` has passed. None when the lease was lost.
+        """
+        failed = {
+            **_lease_parameters(leased),
+            # Whatever a worker says is kept as far as Postgres can hold it.
+            "error": error.replace("\0", "").encode(errors="replace").decode()[:MAX_ERROR_CHARACTERS],
+            "retry_in": retry_in,
+            "most_attempts": most_attempts,
+            "permanent": permanent,
+        }
+        async with self._writing(None) as writing:
+            row = await (await writing.execute(statements.MARK_FAILED, failed)).fetchone()
+        return None if row is None else State.STUCK if row[0] else State.UNDELIVERED
+
+    async def stuck(self) -> list[str]:
+        """Return the ids of the answers that wait for a person, the oldest first."""
+        async with self._reading(None) as reading:
+            cursor = reading.cursor(row_factory=scalar_row)
+            await cursor.execute(statements.STUCK)
+            return await cursor.fetchall()
+
+    async def redeliver(self, ids: Sequence[str]) -> list[str]:
+        """Have answers delivered, now and with all attempts before them, and return the ids of those that there were.
+
+        Stuck and undelivered ones, and also those that were delivered already; their idempotency key stays the same.
+        """
+        for id in ids:
+            check_id(id, "question id")
+        async with self._writing(None) as writing:
+            cursor = writing.cursor(row_factory=scalar_row)
+            await cursor.execute(statements.REDELIVER, {"ids": list(ids)})
+            return await cursor.fetchall()
+
+    async def mark_posted(
+        self, id: str, ask_number: int, card: JsonValue = None, *, max_age: timedelta = MAX_AGE
+    ) -> bool:
+        """Note that a question's card was posted, and its reference, with which any pod can edit it.
+
+        The card is to be edited when the question is answered or withdrawn, and at the age of `max_age`, when it is
+        stale. Returns whether the asking was still there.
+        """
+        posted = {
+            "id": id,
+            "ask_number": ask_number,
+            "card": None if card is None else encode_json(card, "the card's reference", self._max_payload_bytes),
+            "max_age": max_age,
+        }
+        async with self._writing(None) as writing:
+            return await (await writing.execute(statements.MARK_POSTED, posted)).fetchone() is not None
+
+    async def lease_cards(
+        self, connections: Collection[tuple[str, str]], *, lease: timedelta, limit: int
+    ) -> list[LeasedCard]:
+        """Take over at most `limit` cards that show less than their rows, of these (organization, connection) pairs.
+
+        One that is not marked is due again after `lease`, then after twice as long each time, an hour at most.
+        """
+        asked = {**_connections(connections), "lease": lease, "limit": limit}
+        async with self._writing(None) as writing:
+            return [LeasedCard(*row) for row in await (await writing.execute(statements.LEASE_CARDS, asked)).fetchall()]
+
+    async def mark_card(self, id: str, due_at: datetime) -> bool:
+        """Note that a card was edited; False when its row has changed since the edit began, and it is due again."""
+        async with self._writing(None) as writing:
+            cursor = await writing.execute(statements.MARK_CARD, {"id": id, "card_due_at": due_at})
+            return await cursor.fetchone() is not None
+
+    async def delete(
+        self, id: str, scope: Scope, *, include_undelivered: bool = False, connection: Connection | None = None
+    ) -> bool:
+        """Delete the row of exactly this id and scope, claimed or not; return whether there was one.
+
+        Raises Undelivered, deleting nothing, when its answer is not delivered yet, unless told to take it too.
+        """
+        check_id(id, "question id")
+        asked = {"id": id, **_scope_parameters(scope), "include_undelivered": include_undelivered}
+        async with self._writing(connection) as writing:
+            for _ in range(_TRIES):
+                if await (await writing.execute(statements.DELETE, asked)).fetchone() is not None:
+                    return True
+                found = await _look(writing, id)
+                if found is None or found.scope != scope:
+                    return False
+                if found.is_undelivered:
+                    raise Undelivered(f"the answer of question {id!r} is not delivered yet; nothing was deleted")
+        raise DatabaseFailed(f"question {id!r} changed {_TRIES} times while it was deleted; try again")
 
     async def delete_untouched(self, stored: Stored, *, connection: Connection | None = None) -> bool:
         """Delete the row that a `put` created, if nobody has claimed it or put it again since.
@@ -210,13 +388,18 @@ class PendingStore:
             return await cursor.fetchone() is not None
 
     async def sweep(
-        self, *, max_age: timedelta = MAX_AGE, limit: int | None = 1_000, batch_size: int = BATCH_SIZE
+        self,
+        *,
+        max_age: timedelta = MAX_AGE,
+        limit: int | None = 1_000,
+        batch_size: int = BATCH_SIZE,
+        include_undelivered: bool = False,
     ) -> AsyncGenerator[list[str], None]:
         """Delete stale rows, claimed or not, oldest first, yielding the ids of each batch as it is gone.
 
-        Never more than `limit` rows in all (None: until nothing stale is left), each batch a short transaction
-        of its own that leaves rows alone that somebody has locked. Raises InvalidInput for a limit or a batch
-        size below 1.
+        Undelivered and stuck answers stay, unless told to take them too. Never more than `limit` rows in all (None:
+        until nothing stale is left), each batch a short transaction of its own that leaves rows alone that somebody
+        has locked. Raises InvalidInput for a limit or a batch size below 1.
         """
         _check_positive(limit, "limit")
         _check_positive(batch_size, "batch size")
@@ -225,7 +408,8 @@ class PendingStore:
             size = batch_size if left is None else min(batch_size, left)
             async with self._writing(None) as writing:
                 cursor = writing.cursor(row_factory=scalar_row)
-                await cursor.execute(statements.SWEEP, {"max_age": max_age, "batch_size": size})
+                asked = {"max_age": max_age, "batch_size": size, "include_undelivered": include_undelivered}
+                await cursor.execute(statements.SWEEP, asked)
                 ids: list[str] = await cursor.fetchall()
             if ids:
                 yield ids
@@ -234,13 +418,34 @@ class PendingStore:
             if left is not None:
                 left -= len(ids)
 
+    async def begin_sweep(self, every: timedelta, *, pod: str = "") -> SweepTurn:
+        """Begin the cluster's next sweep cycle, if the last one began so long ago; of any number of pods one does."""
+        async with self._writing(None) as writing:
+            row = await (await writing.execute(statements.BEGIN_SWEEP, {"every": every, "pod": pod or None})).fetchone()
+        if row is None:
+            raise DatabaseFailed("the row of table sweep_cycle is gone; insert into sweep_cycle values (true, now())")
+        return SweepTurn(*row)
+
+    async def count_stale_undelivered(self, *, max_age: timedelta = MAX_AGE) -> int:
+        """Return how many undelivered and stuck answers a sweep leaves alone."""
+        async with self._reading(None) as reading:
+            cursor = reading.cursor(row_factory=scalar_row)
+            await cursor.execute(statements.COUNT_STALE_UNDELIVERED, {"max_age": max_age})
+            return int(await cursor.fetchone() or 0)
+
     async def count_stale(
-        self, *, max_age: timedelta = MAX_AGE, cap: int | None = REMAINING_CAP, connection: Connection | None = None
+        self,
+        *,
+        max_age: timedelta = MAX_AGE,
+        cap: int | None = REMAINING_CAP,
+        include_undelivered: bool = False,
+        connection: Connection | None = None,
     ) -> int:
         """Return how many rows a sweep would take, counted to `cap` at most, which keeps it quick (None: all)."""
         async with self._reading(connection) as reading:
             cursor = reading.cursor(row_factory=scalar_row)
-            await cursor.execute(statements.COUNT_STALE, {"max_age": max_age, "cap": cap})
+            asked = {"max_age": max_age, "cap": cap, "include_undelivered": include_undelivered}
+            await cursor.execute(statements.COUNT_STALE, asked)
             counted = await cursor.fetchone()
         return int(counted or 0)
 
@@ -273,6 +478,7 @@ class PendingStore:
             "expected_user_id": filters.expected_user_id,
             "state": filters.state,
             "older_than": filters.older_than,
+            "card": filters.card,
             "limit": limit,
             "max_age": max_age,
         }
@@ -290,10 +496,17 @@ class PendingStore:
         return Counts(
             pending=total["pending"],
             claimed=total["claimed"],
+            withdrawn=total["withdrawn"],
             stale=total["stale"],
-            oldest_pending_seconds=total["oldest"],
+            undelivered=total["undelivered"],
+            stuck=total["stuck"],
+            oldest_pending_seconds=total["oldest_pending"],
+            oldest_undelivered_seconds=total["oldest_undelivered"],
             organizations=tuple(
-                OrganizationCounts(row["organization_id"], row["pending"], row["stale"]) for row in organizations
+                OrganizationCounts(
+                    row["organization_id"], row["pending"], row["stale"], row["undelivered"], row["stuck"]
+                )
+                for row in organizations
             ),
         )
 
@@ -321,6 +534,12 @@ class PendingStore:
             return await cursor.fetchone() is not None
 
     @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction, for methods that take `connection` and an application's own statements."""
+        async with self._writing(None) as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
     async def _writing(self, connection: Connection | None) -> AsyncIterator[Connection]:
         with translated_errors():
             if connection is not None:
@@ -342,6 +561,59 @@ class PendingStore:
                 yield reading
 
 
+def claim_parameters(click: Click, lease: timedelta | None, pod: str) -> dict[str, object]:
+    """Return the parameters of `statements.CLAIM`; each call has a lease token of its own."""
+    return {
+        "id": click.question_id,
+        "organization_id": click.organization_id,
+        "connection_id": click.connection_id,
+        "expected_user_id": click.user_id,
+        "ask_number": click.ask_number,
+        "answer": click.value,
+        "delivery_key": click.delivery_key,
+        "lease": lease,
+        "lease_token": None if lease is None else uuid4(),
+        "pod": pod or None,
+    }
+
+
+def answer_of(click: Click, claim: Claim) -> Answer:
+    """Return the answer that a click has given by its claim, which matched the whole scope."""
+    return _answer(
+        claim.id,
+        claim.ask_number,
+        click.value,
+        click.organization_id,
+        click.connection_id,
+        click.user_id,
+        claim.payload,
+        claim.claimed_at,
+    )
+
+
+def _answer(
+    id: str,
+    ask_number: int,
+    value: str | None,
+    organization_id: str,
+    connection_id: str,
+    user_id: str,
+    payload: JsonObject,
+    claimed_at: datetime,
+) -> Answer:
+    return Answer(
+        id,
+        ask_number,
+        value,
+        organization_id,
+        connection_id,
+        user_id,
+        conversation_of(payload),
+        payload,
+        claimed_at,
+    )
+
+
 async def _look(connection: Connection, id: str) -> FoundRow | None:
     cursor = connection.cursor(row_factory=class_row(FoundRow))
     return await (await cursor.execute(statements.LOOK, {"id": id})).fetchone()
@@ -352,6 +624,21 @@ def _scope_parameters(scope: Scope) -> dict[str, str]:
         "organization_id": scope.organization_id,
         "connection_id": scope.connection_id,
         "expected_user_id": scope.expected_user_id,
+    }
+
+
+def _lease_parameters(leased: LeasedAnswer) -> dict[str, str | int | UUID]:
+    return {
+        "id": leased.answer.question_id,
+        "ask_number": leased.answer.ask_number,
+        "lease_token": leased.token,
+    }
+
+
+def _connections(connections: Collection[tuple[str, str]]) -> dict[str, list[str]]:
+    return {
+        "organization_ids": [organization for organization, _ in connections],
+        "connection_ids": [connection for _, connection in connections],
     }
 
 

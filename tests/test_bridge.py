@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeAlias
 
 import psycopg
@@ -41,6 +42,7 @@ class RecordingPlatform:
         self.cards: list[Card] = []
         self.texts: list[tuple[str, str]] = []
         self.edits: list[tuple[str, MessageHandle, str]] = []
+        self.handle: MessageHandle = None
         self.before_card: Interference = nothing
         self.before_text: Interference = nothing
         self.before_edit: Interference = nothing
@@ -48,7 +50,7 @@ class RecordingPlatform:
     async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
         await self.before_card()
         self.cards.append(card)
-        return f"{connection_id}-{len(self.cards)}"
+        return self.handle or f"{connection_id}-{len(self.cards)}"
 
     async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
         await self.before_text()
@@ -288,7 +290,9 @@ async def test_any_pod_takes_the_click(pod: Pod, store: PendingStore) -> None:
     await other.bridge.close()
 
     assert [answer.conversation_id for answer in other.answers] == ["C1"]
-    assert other.platform.edits == []
+    assert [(handle, text[:26]) for _, handle, text in other.platform.edits] == [
+        ("slack-1", "Deploy?\nAnswered by U1: yes")
+    ]
 
 
 async def test_every_loser_is_told_why(pod: Pod) -> None:
@@ -373,7 +377,7 @@ async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
 
 async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptureFixture) -> None:
     class Gone(PendingStore):
-        async def claim(self, click: Click) -> Claim | Refusal:
+        async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
             raise DatabaseUnreachable(f"no server for {click.question_id}")
 
     async with open_pool("host=/nowhere", min_size=0) as pool:
@@ -385,7 +389,7 @@ async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptu
 
 
 async def test_a_handler_that_fails_is_logged_and_the_card_is_still_edited(
-    pod: Pod, caplog: pytest.LogCaptureFixture
+    pod: Pod, store: PendingStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
     pod.before_answer = failing(RuntimeError("worker is down"))
@@ -394,8 +398,11 @@ async def test_a_handler_that_fails_is_logged_and_the_card_is_still_edited(
     await pod.bridge.close()
 
     assert len(pod.platform.edits) == 1
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "worker is down" in caplog.text
+    row = await store.get("q")
+    assert row is not None
+    assert (row.state, row.delivery_error) == (State.UNDELIVERED, "RuntimeError: worker is down")
 
 
 async def test_a_card_that_cannot_be_edited_keeps_nothing_up(pod: Pod, caplog: pytest.LogCaptureFixture) -> None:
@@ -428,17 +435,24 @@ async def test_the_reply_does_not_wait_for_the_handler(pod: Pod) -> None:
 # What a pod remembers is bounded, and forgotten.
 
 
-async def test_handles_are_forgotten_after_a_day(pod: Pod) -> None:
+async def test_a_reference_that_is_no_json_is_remembered_for_a_day(pod: Pod) -> None:
+    class Message:
+        """What a platform's own library might give back."""
+
+    pod.platform.handle = Message()
     await pod.bridge.ask(QUESTION, event_id="e")
-    pod.now = 24 * 3600 + 1.0
+    await pod.bridge.ask(Question("q2", SCOPE, "?", ("yes",)), event_id="e2")
 
     assert await pod.click() is ReplyKind.ANSWERED
+    pod.now = 24 * 3600 + 1.0
+    await pod.bridge.click(Click("q2", "acme", "slack", "U1", "key", "yes"))
     await pod.bridge.close()
 
-    assert pod.platform.edits == []
+    assert [handle for _, handle, _ in pod.platform.edits] == [pod.platform.handle]
 
 
 async def test_unregistering_forgets_the_connections_own(pod: Pod) -> None:
+    pod.platform.handle = object()
     pod.bridge.register("acme", "teams")
     teams = Question("q2", Scope("acme", "teams", "U1"), "?", ("yes",))
     await pod.bridge.ask(QUESTION, event_id="e")
@@ -450,7 +464,7 @@ async def test_unregistering_forgets_the_connections_own(pod: Pod) -> None:
     await pod.bridge.click(Click("q2", "acme", "teams", "U1", "key", "yes"))
     await pod.bridge.close()
 
-    assert [handle for _, handle, _ in pod.platform.edits] == ["teams-2"]
+    assert [connection for connection, _, _ in pod.platform.edits] == ["teams"]
 
 
 async def test_a_closed_bridge_serves_nothing(pod: Pod) -> None:

@@ -67,5 +67,9 @@ def _in_words(refusal: Refusal) -> str:
             return f"already answered{answer}{when}"
         case RefusalReason.NOT_YOURS:
             return "this question is for somebody else"
+        case RefusalReason.INVALID_ANSWER:
+            return "not one of the options"
+        case RefusalReason.WITHDRAWN:
+            return "the question was withdrawn"
         case RefusalReason.UNKNOWN_OR_EXPIRED:
             return "unknown or expired"

@@ -15,7 +15,7 @@ from .. import statements
 from ..database import Connection, ConnectionSource, translated_errors
 from ..model import Claim, Click, JsonObject, PutOutcome, Refusal, RefusalReason, Scope, Stored, encode_payload
 from ..refusal import FoundRow
-from ..store import BATCH_SIZE, MAX_AGE, IfAnswered, PendingStore
+from ..store import BATCH_SIZE, MAX_AGE, IfAnswered, PendingStore, claim_parameters
 from .plan import IMPLEMENTATIONS
 
 # Slow code is broken more often: the time in which another pod can come in between.
@@ -27,28 +27,23 @@ class _BrokenClaim(PendingStore):
 
     statement: str
 
-    async def claim(self, click: Click) -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
         """Claim as the broken statement has it."""
-        with translated_errors():
-            async with self._source.connection() as connection:
-                won = await (await connection.execute(self.statement, _parameters(click))).fetchone()
-        return await super().claim(click) if won is None else FoundRow(*won).claim(click.question_id)
+        won = await _claimed(self._source, self.statement, claim_parameters(click, lease, pod))
+        return await super().claim(click, lease=lease, pod=pod) if won is None else won.claim(click.question_id)
 
 
 class SelectThenUpdate(PendingStore):
     """Selects the row first and then updates it: between the two, everybody else has selected it as well."""
 
-    async def claim(self, click: Click) -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
         """Claim in two statements."""
-        asked = _parameters(click)
+        asked = claim_parameters(click, lease, pod)
         with translated_errors():
             async with self._source.connection() as connection:
                 seen = await (await connection.execute(_SELECT_UNCLAIMED, asked)).fetchone()
-                if seen is not None:
-                    won = await (await connection.execute(_UPDATE_WITHOUT_LOOKING_AGAIN, asked)).fetchone()
-                    if won is not None:
-                        return Claim(click.question_id, *won)
-        return await super().claim(click)
+        won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, asked)
+        return await super().claim(click, lease=lease, pod=pod) if won is None else won.claim(click.question_id)
 
 
 class NoOrganization(_BrokenClaim):
@@ -66,17 +61,14 @@ class NoUser(_BrokenClaim):
 class ClaimThenAuthorize(PendingStore):
     """Claims the row and only then looks whether the user may: the question is used up by whoever comes first."""
 
-    async def claim(self, click: Click) -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
         """Claim for anybody, then refuse who is not the expected user."""
-        with translated_errors():
-            async with self._source.connection() as connection:
-                won = await (await connection.execute(_CLAIM_FOR_ANYBODY, _parameters(click))).fetchone()
+        won = await _claimed(self._source, NoUser.statement, claim_parameters(click, lease, pod))
         if won is None:
-            return await super().claim(click)
-        expected, *claimed = won
-        if expected != click.user_id:
+            return await super().claim(click, lease=lease, pod=pod)
+        if won.expected_user_id != click.user_id:
             return Refusal(click.question_id, RefusalReason.NOT_YOURS)
-        return Claim(click.question_id, *claimed)
+        return won.claim(click.question_id)
 
 
 class PutTakesOver(PendingStore):
@@ -89,6 +81,7 @@ class PutTakesOver(PendingStore):
         payload: JsonObject,
         *,
         if_answered: IfAnswered = "reopen",
+        awaited_for: timedelta | None = None,
         connection: Connection | None = None,
     ) -> Stored:
         """Overwrite the row of another scope."""
@@ -103,22 +96,32 @@ class PutTakesOver(PendingStore):
             taken = await (await writing.execute(_TAKE_OVER, row)).fetchone()
             if taken is not None:
                 return Stored(id, PutOutcome.REFRESHED, *taken)
-            return await super().put(id, scope, payload, if_answered=if_answered, connection=writing)
+            return await super().put(
+                id, scope, payload, if_answered=if_answered, awaited_for=awaited_for, connection=writing
+            )
 
 
 class SweepSelectThenDelete(PendingStore):
     """Selects the stale rows, and a little later deletes whatever has these ids by then."""
 
     async def sweep(
-        self, *, max_age: timedelta = MAX_AGE, limit: int | None = 1_000, batch_size: int = BATCH_SIZE
+        self,
+        *,
+        max_age: timedelta = MAX_AGE,
+        limit: int | None = 1_000,
+        batch_size: int = BATCH_SIZE,
+        include_undelivered: bool = False,
     ) -> AsyncGenerator[list[str], None]:
         """Delete the rows that were stale when they were selected."""
         with translated_errors():
             async with self._source.connection() as connection:
                 selecting = connection.cursor(row_factory=scalar_row)
-                await selecting.execute(
-                    _SELECT_STALE, {"max_age": max_age, "limit": min(limit or batch_size, batch_size)}
-                )
+                asked = {
+                    "max_age": max_age,
+                    "limit": min(limit or batch_size, batch_size),
+                    "include_undelivered": include_undelivered,
+                }
+                await selecting.execute(_SELECT_STALE, asked)
                 ids: list[str] = await selecting.fetchall()
                 await asyncio.sleep(_BETWEEN_SECONDS)
                 deleting = connection.cursor(row_factory=scalar_row)
@@ -130,12 +133,18 @@ class PodClock(PendingStore):
     """Judges by the pod's own clock which rows are stale."""
 
     async def sweep(
-        self, *, max_age: timedelta = MAX_AGE, limit: int | None = 1_000, batch_size: int = BATCH_SIZE
+        self,
+        *,
+        max_age: timedelta = MAX_AGE,
+        limit: int | None = 1_000,
+        batch_size: int = BATCH_SIZE,
+        include_undelivered: bool = False,
     ) -> AsyncGenerator[list[str], None]:
         """Delete what is older than the pod believes."""
         swept = {
             "older_than": (datetime.now(UTC) - max_age).isoformat(),
             "batch_size": min(limit or batch_size, batch_size),
+            "include_undelivered": include_undelivered,
         }
         with translated_errors():
             async with self._source.connection() as connection:
@@ -154,22 +163,7 @@ _SELECT_UNCLAIMED = """
       and claimed_at is null
 """
 
-_UPDATE_WITHOUT_LOOKING_AGAIN = """
-    update pending_interactions
-    set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s
-    where id = %(id)s
-    returning ask_number, entry_payload, claimed_at
-"""
-
-_CLAIM_FOR_ANYBODY = """
-    update pending_interactions
-    set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s
-    where id = %(id)s
-      and organization_id = %(organization_id)s
-      and connection_id = %(connection_id)s
-      and claimed_at is null
-    returning expected_user_id, ask_number, entry_payload, claimed_at
-"""
+_UPDATE_WITHOUT_LOOKING_AGAIN = statements.CLAIM.replace("and claimed_at is null", "")
 
 _TAKE_OVER = """
     update pending_interactions
@@ -185,6 +179,7 @@ _SELECT_STALE = """
     select id
     from pending_interactions
     where created_at < now() - %(max_age)s::interval
+      and (%(include_undelivered)s or delivery_due_at is null)
     order by created_at
     limit %(limit)s
 """
@@ -229,13 +224,8 @@ def key_to_ask_again_with(implementation: str, delivery_key: str) -> str:
     return f"{delivery_key}-again" if implementation == "retry-with-new-key" else delivery_key
 
 
-def _parameters(click: Click) -> dict[str, str | int | None]:
-    return {
-        "id": click.question_id,
-        "organization_id": click.organization_id,
-        "connection_id": click.connection_id,
-        "expected_user_id": click.user_id,
-        "ask_number": click.ask_number,
-        "answer": click.value,
-        "delivery_key": click.delivery_key,
-    }
+async def _claimed(source: ConnectionSource, statement: str, asked: Mapping[str, object]) -> FoundRow | None:
+    with translated_errors():
+        async with source.connection() as connection:
+            row = await (await connection.execute(statement.encode(), asked)).fetchone()
+    return None if row is None else FoundRow(*row)

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from psycopg_pool import PoolTimeout
 
-from ..bridge import Answer, InteractionBridge
+from ..bridge import InteractionBridge
 from ..database import Connection, Pool, open_pool, translated_errors
 from ..errors import DatabaseUnreachable, PendingctlError
-from ..model import Click, PutOutcome
+from ..model import Answer, Click, PutOutcome
 from ..platforms import Card, MessageHandle
 from ..store import IfAnswered
 from . import wire

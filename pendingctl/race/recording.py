@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 
 from psycopg_pool import PoolTimeout
@@ -89,13 +90,13 @@ class RecordingStore(PendingStore):
         self._inner = inner
         self._recorder = recorder
 
-    async def claim(self, click: Click) -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
         """Claim as the other store does, its errors included."""
         note = noting.get()
         assert note is not None
         self._recorder.begin(note)
         try:
-            result = await self._inner.claim(click)
+            result = await self._inner.claim(click, lease=lease, pod=pod)
         except PendingctlError as error:
             self._recorder.end(note, outcome_of_error(error)[0], detail=str(error))
             raise

@@ -1,0 +1,3 @@
+-- transactional: false
+drop index concurrently if exists idx_pending_interactions_card_due;
+drop index concurrently if exists idx_pending_interactions_undelivered;
