@@ -248,6 +248,10 @@ class State(StrEnum):
     PENDING = "pending"
 
 
+# The answer was accepted, and nobody has it yet.
+UNDELIVERED = frozenset({State.STUCK, State.UNDELIVERED})
+
+
 class CardState(StrEnum):
     """What can be wrong with a question's card: it shows less than the row, or nobody knows that it was posted."""
 

@@ -290,7 +290,7 @@ async def test_any_pod_takes_the_click(pod: Pod, store: PendingStore) -> None:
     await other.bridge.close()
 
     assert [answer.conversation_id for answer in other.answers] == ["C1"]
-    assert [(handle, text[:26]) for _, handle, text in other.platform.edits] == [
+    assert [(handle, text[:27]) for _, handle, text in other.platform.edits] == [
         ("slack-1", "Deploy?\nAnswered by U1: yes")
     ]
 
@@ -378,7 +378,7 @@ async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
 async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptureFixture) -> None:
     class Gone(PendingStore):
         async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
-            raise DatabaseUnreachable(f"no server for {click.question_id}")
+            raise DatabaseUnreachable(f"no server for {click.question_id} within {lease}, asked by {pod!r}")
 
     async with open_pool("host=/nowhere", min_size=0) as pool:
         assert await Pod(Gone(pool)).click() is ReplyKind.CANNOT_SERVE

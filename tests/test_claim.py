@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from pendingctl import Claim, PendingStore, Refusal, RefusalReason, State, open_pool
+from pendingctl.model import question_payload
 from tests.questions import PAYLOAD, SCOPE, age, click
 
 FOREIGN_CLICKS = [
@@ -23,7 +24,7 @@ FOREIGN_CLICKS = [
 
 async def test_of_many_clicks_at_once_exactly_one_wins(store: PendingStore) -> None:
     for round in range(20):
-        await store.put(f"q{round}", SCOPE, PAYLOAD)
+        await store.put(f"q{round}", SCOPE, question_payload("Which?", ()))
         clicks = [click(f"q{round}", delivery_key=f"key-{number}", value=f"value-{number}") for number in range(12)]
 
         results = await asyncio.gather(*(store.claim(each) for each in clicks))

@@ -40,7 +40,7 @@ def test_list_filters_and_says_when_it_cut(cli: Cli, connection: psycopg.Connect
     cli("enqueue", *QUESTION, "--id", "old", "--count", "3")
     make_older(connection, 30)
     cli("enqueue", *QUESTION, "--id", "new", "--org", "globex")
-    cli("claim", "old-1", *SCOPE)
+    cli("claim", "old-1", *SCOPE, "--value", "yes")
 
     def ids(*options: str) -> list[str]:
         return [row["id"] for row in document(cli("list", "-o", "json", *options))["rows"]]

@@ -34,7 +34,7 @@ def test_enqueue_stores_many_alike(cli: Cli) -> None:
 
 def test_enqueue_says_what_became_of_an_answered_question(cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
-    cli("claim", "q", *SCOPE)
+    cli("claim", "q", *SCOPE, "--value", "yes")
 
     kept = document(cli("enqueue", *QUESTION, "--id", "q", "--if-answered", "keep", "-o", "json"))
     assert (kept["already_answered"], kept["reopened"]) == (1, 0)

@@ -12,7 +12,13 @@ from tests.commands import QUESTION, Cli, complaint, count, document, make_older
 
 def test_migrate_applies_reports_and_goes_back(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_dsn)
-    ids = ["0001_organization", "0002_pending_interactions", "0003_answer"]
+    ids = [
+        "0001_organization",
+        "0002_pending_interactions",
+        "0003_answer",
+        "0004_delivery",
+        "0005_delivery_indexes",
+    ]
 
     check = run("migrate", "--check", "-o", "json")
     assert (document(check), check.exit_code) == ({"applied": [], "pending": ids}, 1)
@@ -20,14 +26,14 @@ def test_migrate_applies_reports_and_goes_back(empty_dsn: str, monkeypatch: pyte
     assert "create table pending_interactions" in dry.stdout
     assert run("migrate", "--dry-run").stdout == dry.stdout
     assert document(run("migrate", "--to", ids[1], "-o", "json")) == {"applied": ids[:2], "pending": ids[2:]}
-    assert run("migrate").stdout == "applied 0003_answer\n"
+    assert run("migrate").stdout == "".join(f"applied {id}\n" for id in ids[2:])
     assert run("migrate").stdout == "nothing is pending\n"
     assert run("migrate", "--check").exit_code == 0
 
     assert "--yes" in complaint(run("migrate", "--rollback", "1"), 2)
-    would = document(run("migrate", "--rollback", "2", "--dry-run", "-o", "json"))
+    would = document(run("migrate", "--rollback", "4", "--dry-run", "-o", "json"))
     assert would["would_roll_back"] == ids[:0:-1]
-    assert document(run("migrate", "--rollback", "2", "--yes", "-o", "json")) == {
+    assert document(run("migrate", "--rollback", "4", "--yes", "-o", "json")) == {
         "applied": [],
         "rolled_back": ids[:0:-1],
         "pending": ids[1:],

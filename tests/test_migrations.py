@@ -17,10 +17,17 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pendingctl import migrations
+from pendingctl import PendingStore, State, migrations
 from pendingctl.errors import DatabaseFailed, InvalidInput, MigrationFailed, Refused
+from tests.questions import PAYLOAD, SCOPE, click
 
-OURS = ["0001_organization", "0002_pending_interactions", "0003_answer"]
+OURS = [
+    "0001_organization",
+    "0002_pending_interactions",
+    "0003_answer",
+    "0004_delivery",
+    "0005_delivery_indexes",
+]
 
 
 @pytest.fixture
@@ -50,9 +57,9 @@ def test_the_migrations_apply_once_and_roll_back_to_nothing(empty_dsn: str, empt
     assert migrations.apply(empty_dsn) == OURS
     assert migrations.apply(empty_dsn) == []
     assert migrations.status(empty_dsn).pending == ()
-    assert tables(empty) == {"organization", "pending_interactions", "pendingctl_migration"}
+    assert tables(empty) == {"organization", "pending_interactions", "pendingctl_migration", "sweep_cycle"}
 
-    assert migrations.rollback(empty_dsn, 3) == OURS[::-1]
+    assert migrations.rollback(empty_dsn, 5) == OURS[::-1]
     assert tables(empty) == {"pendingctl_migration"}
     assert migrations.apply(empty_dsn) == OURS
 
@@ -64,19 +71,20 @@ def test_every_migration_has_its_rollback() -> None:
 
 
 def test_each_step_leads_back_to_where_it_came_from(empty_dsn: str, empty: psycopg.Connection) -> None:
-    def columns() -> list[tuple[object, ...]]:
+    def structure() -> list[tuple[object, ...]]:
         return empty.execute(
             "select table_name, column_name, data_type from information_schema.columns "
-            "where table_schema = 'public' order by 1, 2"
+            "where table_schema = 'public' "
+            "union all select tablename, indexname, indexdef from pg_indexes where schemaname = 'public' order by 1, 2"
         ).fetchall()
 
     migrations.apply(empty_dsn, to=OURS[0])
     for id in OURS[1:]:
-        before = columns()
+        before = structure()
         assert migrations.apply(empty_dsn, to=id) == [id]
-        assert columns() != before
+        assert structure() != before
         migrations.rollback(empty_dsn, 1)
-        assert columns() == before
+        assert structure() == before
         migrations.apply(empty_dsn, to=id)
 
 
@@ -100,8 +108,8 @@ def test_of_many_runs_at_once_one_applies(empty_dsn: str, empty: psycopg.Connect
     with ThreadPoolExecutor(8) as pods:
         runs = [pods.submit(migrations.apply, empty_dsn, on_wait=lambda: waited.append(True)) for _ in range(8)]
 
-    assert sorted(len(run.result()) for run in runs) == [0] * 7 + [3]
-    assert empty.execute("select count(*) from pendingctl_migration").fetchone() == (3,)
+    assert sorted(len(run.result()) for run in runs) == [0] * 7 + [len(OURS)]
+    assert empty.execute("select count(*) from pendingctl_migration").fetchone() == (len(OURS),)
 
 
 def test_a_run_waits_while_another_builds_an_index(empty_dsn: str, tmp_path: Path) -> None:
@@ -271,7 +279,7 @@ def test_an_index_built_concurrently_can_be_repeated(empty_dsn: str, empty: psyc
 
 
 def test_ddl_waits_for_a_lock_only_so_long(dsn: str, connection: psycopg.Connection) -> None:
-    migrations.rollback(dsn, 1)
+    migrations.rollback(dsn, 2)
     with psycopg.connect(dsn) as busy:
         # The end of the long transaction, should the migration wait for it.
         busy.execute("set idle_in_transaction_session_timeout = '10s'")
@@ -284,16 +292,17 @@ def test_ddl_waits_for_a_lock_only_so_long(dsn: str, connection: psycopg.Connect
         assert time.monotonic() - started < 5
         # Nobody stands in the queue behind it.
         connection.execute("select count(*) from pending_interactions")
-    assert migrations.apply(dsn) == ["0003_answer"]
+    assert migrations.apply(dsn) == OURS[3:]
 
 
 def test_pods_of_the_version_before_work_while_it_is_migrated(dsn: str, connection: psycopg.Connection) -> None:
-    """The statements of the version before 0003 know no answer column."""
-    migrations.rollback(dsn, 1)
+    """The statements of the version before 0004 know nothing of deliveries: what they claim is delivered."""
+    migrations.rollback(dsn, 2)
     older = [
         "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload) "
         "values (gen_random_uuid()::text, 'acme', 'slack', 'U1', '{}')",
-        "update pending_interactions set claimed_at = now() where claimed_at is null",
+        "update pending_interactions set claimed_at = now(), answer = 'yes', delivery_key = 'k' "
+        "where claimed_at is null",
     ]
     for statement in older:
         connection.execute(statement)
@@ -301,12 +310,47 @@ def test_pods_of_the_version_before_work_while_it_is_migrated(dsn: str, connecti
     for statement in older:
         connection.execute(statement)
 
-    assert connection.execute("select count(*), count(claimed_at) from pending_interactions").fetchone() == (2, 2)
+    assert connection.execute(
+        "select count(*), count(claimed_at), count(delivery_due_at) from pending_interactions"
+    ).fetchone() == (2, 2, 0)
+
+
+async def test_pods_of_the_version_before_cannot_lose_an_undelivered_answer(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.claim(click("q"), lease=timedelta(seconds=30))
+    reopen = (
+        "update pending_interactions set ask_number = ask_number + 1, created_at = now(), "
+        "claimed_at = null, answer = null, delivery_key = null where id = 'q' and claimed_at is not null"
+    )
+
+    with pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(reopen)
+
+    row = await store.get("q")
+    assert row is not None
+    assert (row.state, row.answer) == (State.UNDELIVERED, "yes")
+
+
+def test_what_is_undelivered_keeps_the_migration_from_being_rolled_back(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload, "
+        "claimed_at, delivery_due_at) values ('q', 'acme', 'slack', 'U1', '{}', now(), 'infinity')"
+    )
+
+    with pytest.raises(MigrationFailed, match="there are undelivered answers"):
+        migrations.rollback(dsn, 2)
+
+    connection.execute("update pending_interactions set delivery_due_at = null")
+    migrations.rollback(dsn, 1)
 
 
 def test_up_to_a_migration(empty_dsn: str) -> None:
     assert migrations.apply(empty_dsn, to=OURS[1]) == OURS[:2]
-    assert migrations.status(empty_dsn).pending == (OURS[2],)
+    assert migrations.status(empty_dsn).pending == tuple(OURS[2:])
     assert migrations.apply(empty_dsn, to=OURS[0]) == []
     with pytest.raises(InvalidInput, match="no migration nowhere; there are: 0001_organization"):
         migrations.apply(empty_dsn, to="nowhere")

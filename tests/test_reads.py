@@ -7,7 +7,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import Filters, PendingStore, Scope, State
+from pendingctl import Filters, PendingStore, Scope, State, Withdrawal
 from pendingctl.errors import InvalidInput
 from tests.questions import PAYLOAD, SCOPE, age, click
 
@@ -58,9 +58,30 @@ async def test_find_filters_by_scope_state_and_age(store: PendingStore, connecti
     assert await ids(connection_id="slack") == ["pending", "claimed"]
     assert await ids(expected_user_id="U2") == ["stale"]
     assert await ids(older_than=timedelta(hours=1)) == ["stale"]
-    for state in State:
-        assert await ids(state=state) == [state.value]
     assert [row.question for row in await store.find()] == ["Deploy?", "Deploy?", None]
+
+
+async def test_a_row_has_one_state(store: PendingStore, connection: psycopg.Connection) -> None:
+    """The first that is so of: stuck, undelivered, withdrawn, claimed, stale, pending."""
+    for state in State:
+        await store.put(state.value, SCOPE, PAYLOAD)
+    for id in ("claimed", "undelivered", "stuck"):
+        await store.claim(click(id), lease=None if id == "claimed" else timedelta(seconds=30))
+    connection.execute("update pending_interactions set delivery_due_at = 'infinity' where id = 'stuck'")
+    assert await store.withdraw("withdrawn", "acme", "slack") is Withdrawal.WITHDRAWN
+    for id in ("stale", "claimed", "undelivered", "stuck", "withdrawn"):
+        age(connection, hours=25, id=id)
+
+    for state in State:
+        assert [row.id for row in await store.find(Filters(state=state))] == [state.value]
+        row = await store.get(state.value)
+        assert row is not None
+        assert row.state is state
+    counts = await store.counts()
+    assert (counts.stuck, counts.undelivered, counts.withdrawn, counts.claimed, counts.stale, counts.pending) == (
+        1,
+    ) * 6
+    assert counts.oldest_undelivered_seconds is not None
 
 
 async def test_find_is_bounded(store: PendingStore) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -28,6 +29,18 @@ PARAMETERS: dict[str, object] = {
     "limit": 100,
     "state": None,
     "older_than": None,
+    "card": None,
+    "include_undelivered": False,
+    "awaited_for": None,
+    "lease": timedelta(seconds=30),
+    "lease_token": UUID(int=1),
+    "pod": "pod-1",
+    "every": timedelta(minutes=5),
+    "most_attempts": 20,
+    "retry_in": timedelta(seconds=1),
+    "permanent": False,
+    "error": "worker is down",
+    "card_due_at": datetime(2026, 1, 1, tzinfo=UTC),
     "ids": ["new"],
     "organization_ids": ["acme"],
     "connection_ids": ["slack"],
@@ -37,7 +50,22 @@ PARAMETERS: dict[str, object] = {
 STATEMENTS = {
     name: cast("str", getattr(statements, name)) for name in vars(statements) if name.isupper() and name[0] != "_"
 }
-CLAIM_PATH = ["CLAIM", "CLAIM_OR_LOOK", "LOOK", "REFRESH", "REOPEN", "DELETE", "DELETE_UNTOUCHED", "GET"]
+CLAIM_PATH = [
+    "CLAIM",
+    "CLAIM_OR_LOOK",
+    "LOOK",
+    "REFRESH",
+    "REOPEN",
+    "WITHDRAW",
+    "DELETE",
+    "DELETE_UNTOUCHED",
+    "MARK_DELIVERED",
+    "MARK_FAILED",
+    "MARK_READ",
+    "MARK_POSTED",
+    "GET",
+]
+DELIVERY_PATH = ["DUE", "LEASE", "LEASE_CARDS", "MARK_CARD", "STUCK"]
 
 
 @pytest.fixture
@@ -47,9 +75,11 @@ def filled(dsn: str) -> Iterator[psycopg.Connection]:
         connection.execute(
             """
             insert into pending_interactions
-                (id, organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at)
+                (id, organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at,
+                 delivery_due_at, card_due_at)
             select 'q' || n, case n % 2 when 0 then 'acme' else 'globex' end, 'slack', 'U1', '{}',
-                   now() - n * interval '8.64 seconds', case n % 3 when 0 then now() end
+                   now() - n * interval '8.64 seconds', case n % 3 when 0 then now() end,
+                   case n % 30 when 0 then now() - interval '1 second' end, now() + n * interval '1 second'
             from generate_series(1, 20000) as n
             """
         )
@@ -103,6 +133,24 @@ def test_the_sweep_reads_the_oldest_rows_by_their_age(filled: psycopg.Connection
     assert "idx_pending_interactions_created_at" in [node.get("Index Name") for node in nodes]
     assert "Seq Scan" not in [node["Node Type"] for node in nodes]
     assert "Sort" not in [node["Node Type"] for node in nodes]
+
+
+@pytest.mark.parametrize("name", DELIVERY_PATH)
+def test_what_is_due_is_found_by_its_index(filled: psycopg.Connection, name: str) -> None:
+    """Idle pods ask every second, and a table may hold millions of rows that were delivered long ago."""
+    nodes = plan_nodes(filled, STATEMENTS[name])
+
+    assert {"idx_pending_interactions_undelivered", "idx_pending_interactions_card_due"} & {
+        node.get("Index Name") for node in nodes
+    }
+    assert not [n for n in nodes if n["Node Type"] == "Seq Scan" and n["Relation Name"] == "pending_interactions"]
+
+
+@pytest.mark.parametrize("state", ["stuck", "undelivered"])
+def test_a_list_of_what_is_undelivered_reads_its_index(filled: psycopg.Connection, state: str) -> None:
+    nodes = plan_nodes(filled, statements.FIND, state=state, organization_id=None, connection_id=None)
+
+    assert "idx_pending_interactions_undelivered" in [node.get("Index Name") for node in nodes]
 
 
 def test_a_list_of_one_organization_reads_its_index(filled: psycopg.Connection) -> None:

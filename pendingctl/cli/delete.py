@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from ..model import Scope
+from ..model import UNDELIVERED, Scope
 from .options import (
     ConnectionOption,
     DryRunOption,
     DsnOption,
+    IncludeUndeliveredOption,
     OrganizationOption,
     Output,
     OutputOption,
@@ -25,11 +26,14 @@ def delete(
     connection: ConnectionOption,
     user: UserOption,
     dsn: DsnOption = None,
+    include_undelivered: IncludeUndeliveredOption = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Delete one question, if it has exactly this scope.
+
+    An accepted answer that is not delivered yet keeps its question.
 
     Example: pendingctl delete deploy-42 --org acme --connection slack --user U1 --yes
     """
@@ -40,15 +44,16 @@ def delete(
     async def exists() -> bool:
         async with store_of(dsn, "delete") as store:
             row = await store.get(id)
-            return row is not None and row.scope == scope
+            kept = row is not None and row.state in UNDELIVERED and not include_undelivered
+            return row is not None and row.scope == scope and not kept
 
     async def deleted() -> bool:
         async with store_of(dsn, "delete") as store:
-            return await store.delete(id, scope)
+            return await store.delete(id, scope, include_undelivered=include_undelivered)
 
     if dry_run:
         found = run(exists())
-        text = f"would delete {id}" if found else f"{id} does not exist in this scope"
+        text = f"would delete {id}" if found else f"{id} does not exist in this scope, or is not delivered yet"
         render.show_document(output, {"deleted": False, "id": id, "would_delete": found}, text)
         return
     confirm(f"Delete question {id} of organization {organization} on {target_of(dsn)}?", yes=yes)

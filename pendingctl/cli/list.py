@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..model import PendingSummary, State
+from ..model import CardState, PendingSummary, State
 from .options import (
     DsnOption,
     MaxAgeOption,
@@ -31,6 +31,10 @@ def list_rows(
         timedelta | None,
         typer.Option("--older-than", metavar="AGE", parser=duration, show_default=False, help="Only older rows."),
     ] = None,
+    card: Annotated[
+        CardState | None,
+        typer.Option("--card", show_default=False, help="Only cards that show less than their row, or none is known."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many rows.")] = 100,
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
@@ -44,7 +48,7 @@ def list_rows(
     async def found() -> list[PendingSummary]:
         from ..store import Filters
 
-        filters = Filters(organization, connection, user, state, older_than)
+        filters = Filters(organization, connection, user, state, older_than, card)
         async with store_of(dsn, "list") as store:
             return await store.find(filters, limit=limit + 1, max_age=max_age)
 

@@ -63,5 +63,8 @@ MaxAgeOption = Annotated[
     timedelta,
     typer.Option("--max-age", metavar="AGE", parser=duration, help="Age from which an unanswered question is stale."),
 ]
+IncludeUndeliveredOption = Annotated[
+    bool, typer.Option("--include-undelivered", help="Also accepted answers that are not delivered yet: they are lost.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]

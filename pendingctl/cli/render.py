@@ -128,7 +128,20 @@ def summary(row: PendingSummary) -> dict[str, object]:
 
 def interaction(row: PendingInteraction) -> dict[str, object]:
     """A row as show prints it in JSON."""
-    return {**summary(row), "answer": row.answer, "delivery_key": row.delivery_key, "payload": row.payload}
+    return {
+        **summary(row),
+        "answer": row.answer,
+        "answered_by": row.answered_by,
+        "delivery_key": row.delivery_key,
+        "pod": row.pod,
+        "delivery_attempts": row.delivery_attempts,
+        "delivery_error": row.delivery_error,
+        "delivered_at": row.delivered_at,
+        "withdrawn_at": row.withdrawn_at,
+        "posted_at": row.posted_at,
+        "card": row.card,
+        "payload": row.payload,
+    }
 
 
 def summaries_table(rows: Sequence[Row]) -> RenderableType:
@@ -181,15 +194,18 @@ def stats_table(counts: Counts) -> RenderableType:
     from rich.text import Text
 
     table = new_table(show_footer=True)
-    oldest = (
-        "" if counts.oldest_pending_seconds is None else f", the oldest waits for {age(counts.oldest_pending_seconds)}"
-    )
     table.add_column("organization", footer="all", overflow="fold")
-    table.add_column("pending", footer=f"{counts.pending:,}", justify="right")
-    table.add_column("stale", footer=f"{counts.stale:,}", justify="right")
+    for name in ("pending", "stale", "undelivered", "stuck"):
+        table.add_column(name, footer=f"{getattr(counts, name):,}", justify="right")
     for each in counts.organizations:
-        table.add_row(Text(one_line(each.organization_id)), f"{each.pending:,}", f"{each.stale:,}")
-    return Group(table, Text(f"{counts.claimed:,} claimed{oldest}"))
+        waiting = (each.pending, each.stale, each.undelivered, each.stuck)
+        table.add_row(Text(one_line(each.organization_id)), *(f"{number:,}" for number in waiting))
+    said = [f"{counts.claimed:,} claimed", f"{counts.withdrawn:,} withdrawn"]
+    if counts.oldest_pending_seconds is not None:
+        said.append(f"the oldest question waits for {age(counts.oldest_pending_seconds)}")
+    if counts.oldest_undelivered_seconds is not None:
+        said.append(f"the oldest answer is undelivered for {age(counts.oldest_undelivered_seconds)}")
+    return Group(table, Text(", ".join(said)))
 
 
 def plain_table(rows: Sequence[Row]) -> RenderableType:
@@ -204,7 +220,14 @@ def plain_table(rows: Sequence[Row]) -> RenderableType:
     return table
 
 
-_STATE_STYLES = {"pending": "yellow", "claimed": "green", "stale": "red"}
+_STATE_STYLES = {
+    "stuck": "bold red",
+    "undelivered": "magenta",
+    "withdrawn": "dim",
+    "claimed": "green",
+    "stale": "red",
+    "pending": "yellow",
+}
 
 
 def new_table(*, show_header: bool = True, show_footer: bool = False) -> Table:

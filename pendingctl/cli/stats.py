@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from ..model import Counts
 from .options import DsnOption, MaxAgeOption, Output, OutputOption
 from .wiring import run, store_of
@@ -12,7 +14,7 @@ def stats(
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Count the questions that wait, and where.
+    """Count the questions that wait for an answer, and the answers that wait for their delivery.
 
     Example: pendingctl stats -o json
     """
@@ -26,13 +28,14 @@ def stats(
     totals = {
         "pending": counts.pending,
         "claimed": counts.claimed,
+        "withdrawn": counts.withdrawn,
         "stale": counts.stale,
+        "undelivered": counts.undelivered,
+        "stuck": counts.stuck,
         "oldest_pending_seconds": counts.oldest_pending_seconds,
+        "oldest_undelivered_seconds": counts.oldest_undelivered_seconds,
     }
-    organizations = [
-        {"organization_id": each.organization_id, "pending": each.pending, "stale": each.stale}
-        for each in counts.organizations
-    ]
+    organizations = [asdict(each) for each in counts.organizations]
     if output in (Output.JSONL, Output.CSV):
         render.show_rows(output, organizations, {}, render.plain_table)
         return
