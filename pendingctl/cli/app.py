@@ -13,7 +13,21 @@ from typer.core import TyperGroup
 from .. import __version__
 from ..errors import PendingctlError
 from ..printable import printable
-from . import check_history, claim, delete, diff_schema, enqueue, migrate, show, simulate_race, stats, sweep
+from . import (
+    ask,
+    check_history,
+    claim,
+    delete,
+    diff_schema,
+    enqueue,
+    migrate,
+    redeliver,
+    show,
+    simulate_race,
+    stats,
+    sweep,
+    withdraw,
+)
 from . import list as list_command
 
 if TYPE_CHECKING:
@@ -95,11 +109,14 @@ def root(
 for name, command in (
     ("migrate", migrate.migrate),
     ("enqueue", enqueue.enqueue),
+    ("ask", ask.ask),
     ("claim", claim.claim),
+    ("withdraw", withdraw.withdraw),
     ("delete", delete.delete),
     ("list", list_command.list_rows),
     ("show", show.show),
     ("stats", stats.stats),
+    ("redeliver", redeliver.redeliver),
     ("sweep", sweep.sweep),
     ("simulate-race", simulate_race.simulate_race),
     ("check-history", check_history.check_history),

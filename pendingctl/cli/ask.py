@@ -1,0 +1,71 @@
+"""pendingctl ask"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from ..model import Answer, Question, Scope
+from .options import ConnectionOption, DsnOption, OrganizationOption, Output, OutputOption, UserOption, duration
+from .wiring import run, store_of
+
+
+def ask(
+    organization: OrganizationOption,
+    connection: ConnectionOption,
+    user: UserOption,
+    question: Annotated[str, typer.Option("--question", metavar="TEXT", show_default=False, help="What is asked.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="TEXT", show_default=False, help="One button; repeat it for more."),
+    ] = None,
+    timeout: Annotated[
+        timedelta, typer.Option("--timeout", metavar="TIME", parser=duration, help="How long to wait for the answer.")
+    ] = "10m",  # type: ignore[assignment]  # read by the parser
+    expect: Annotated[
+        str | None,
+        typer.Option("--expect", metavar="TEXT", show_default=False, help="Any other answer exits with 1."),
+    ] = None,
+    id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", show_default=False, help="The question's id; else one is made up."),
+    ] = None,
+    dsn: DsnOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Ask a person, wait, and print the answer.
+
+    Exits with 0 when it was answered, with 1 when it was withdrawn or nobody answered in time; then it is withdrawn.
+
+    Example: pendingctl ask --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
+    """
+    from . import render
+
+    asked = Question(id or str(uuid4()), Scope(organization, connection, user), question, tuple(option or ()))
+
+    async def answered() -> Answer | None:
+        from ..client import ask as ask_and_wait
+
+        async with store_of(dsn, "ask") as store:
+            return await ask_and_wait(store, asked, timeout=timeout)
+
+    render.note(f"waiting for the answer to {asked.id}")
+    answer = run(answered())
+    if answer is None:
+        if output is not Output.TABLE:
+            render.show_document(output, {"answered": False, "id": asked.id}, "")
+        render.note(f"{asked.id} is not answered: it was withdrawn, or nobody answered in time")
+        raise typer.Exit(1)
+    document = {
+        "answered": True,
+        "id": asked.id,
+        "answer": answer.value,
+        "answered_by": answer.user_id,
+        "claimed_at": answer.claimed_at,
+    }
+    render.show_document(output, document, answer.value or "")
+    if expect is not None and answer.value != expect:
+        raise typer.Exit(1)

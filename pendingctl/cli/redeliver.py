@@ -1,0 +1,60 @@
+"""pendingctl redeliver"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..errors import InvalidInput, NotFound
+from .options import DryRunOption, DsnOption, Output, OutputOption, YesOption
+from .wiring import confirm, run, store_of, target_of
+
+
+def redeliver(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID…", show_default=False, help="The questions' ids.")
+    ] = None,
+    all_stuck: Annotated[bool, typer.Option("--all-stuck", help="All answers that wait for a person.")] = False,
+    dsn: DsnOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Have answers delivered again by the pods, with all attempts before them.
+
+    Also one that was delivered before: its idempotency key stays the same, so that a worker that honours it applies
+    the answer once.
+
+    Example: pendingctl redeliver deploy-42 --yes
+    """
+    from . import render
+
+    if all_stuck == bool(ids):
+        raise InvalidInput("name the questions whose answers are delivered again, or --all-stuck")
+
+    async def found() -> list[str]:
+        async with store_of(dsn, "redeliver") as store:
+            if all_stuck:
+                return await store.stuck()
+            rows = [await store.get(id) for id in dict.fromkeys(ids or ())]
+        return [row.id for row in rows if row is not None and row.claimed_at is not None and row.withdrawn_at is None]
+
+    async def redelivered(answered: list[str]) -> list[str]:
+        async with store_of(dsn, "redeliver") as store:
+            return await store.redeliver(answered)
+
+    answered = run(found())
+    if missing := sorted(set(ids or ()) - set(answered)):
+        raise NotFound(f"no answer of {', '.join(missing)}: unknown, withdrawn or not answered; nothing was done")
+    amount = render.counted(len(answered), "answer", "answers")
+    if dry_run:
+        document = {"redelivered": [], "would_redeliver": answered}
+        render.show_document(output, document, "\n".join([*answered, f"would redeliver {amount}"]))
+        return
+    if answered:
+        confirm(f"Deliver {amount} again on {target_of(dsn)}?", yes=yes)
+        answered = run(redelivered(answered))
+    amount = render.counted(len(answered), "answer", "answers")
+    text = "\n".join([*answered, f"the pods deliver {amount} again"])
+    render.show_document(output, {"redelivered": answered}, text)

@@ -1,0 +1,74 @@
+"""pendingctl withdraw"""
+
+from __future__ import annotations
+
+import typer
+
+from ..model import Withdrawal
+from .options import (
+    ConnectionOption,
+    DryRunOption,
+    DsnOption,
+    OrganizationOption,
+    Output,
+    OutputOption,
+    QuestionArgument,
+    YesOption,
+)
+from .wiring import confirm, run, store_of, target_of
+
+
+def withdraw(
+    id: QuestionArgument,
+    organization: OrganizationOption,
+    connection: ConnectionOption,
+    dsn: DsnOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Take a question back that nobody needs answered any more.
+
+    Who clicks later is told so, and the pods take the buttons away.
+
+    Example: pendingctl withdraw deploy-42 --org acme --connection slack --yes
+    """
+    from . import render
+
+    async def looked() -> Withdrawal:
+        async with store_of(dsn, "withdraw") as store:
+            row = await store.get(id)
+        if row is None or (row.organization_id, row.connection_id) != (organization, connection):
+            return Withdrawal.UNKNOWN
+        if row.claimed_at is None:
+            return Withdrawal.WITHDRAWN
+        return Withdrawal.ALREADY_WITHDRAWN if row.withdrawn_at is not None else Withdrawal.ALREADY_ANSWERED
+
+    async def withdrawn() -> Withdrawal:
+        async with store_of(dsn, "withdraw") as store:
+            return await store.withdraw(id, organization, connection)
+
+    if dry_run:
+        outcome = run(looked())
+        text = f"would withdraw {id}" if outcome is Withdrawal.WITHDRAWN else _in_words(id, outcome)
+        document = {"withdrawn": False, "id": id, "would_withdraw": outcome is Withdrawal.WITHDRAWN}
+        render.show_document(output, document, text)
+        return
+    confirm(f"Withdraw question {id} of organization {organization} on {target_of(dsn)}?", yes=yes)
+    outcome = run(withdrawn())
+    done = outcome in (Withdrawal.WITHDRAWN, Withdrawal.ALREADY_WITHDRAWN)
+    render.show_document(output, {"withdrawn": done, "id": id, "outcome": outcome}, _in_words(id, outcome))
+    if not done:
+        raise typer.Exit(1)
+
+
+def _in_words(id: str, outcome: Withdrawal) -> str:
+    match outcome:
+        case Withdrawal.WITHDRAWN:
+            return f"withdrew {id}"
+        case Withdrawal.ALREADY_WITHDRAWN:
+            return f"{id} was withdrawn before"
+        case Withdrawal.ALREADY_ANSWERED:
+            return f"refused: {id} is answered already"
+        case Withdrawal.UNKNOWN:
+            return f"{id} does not exist over this connection of this organization"
