@@ -1,0 +1,73 @@
+"""A pod as the tests have it: a bridge on a real store, and a platform that writes down what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from pendingctl import Answer, Card, Click, InteractionBridge, PendingStore, Question, ReplyKind, Scope
+from pendingctl.platforms import MessageHandle
+
+SCOPE = Scope("acme", "slack", "U1")
+QUESTION = Question("q", SCOPE, "Deploy?", ("yes", "no"), "C1")
+
+Interference: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class RecordingPlatform:
+    """Writes down what is shown, and does first what a test wants to happen."""
+
+    def __init__(self) -> None:
+        self.cards: list[Card] = []
+        self.texts: list[tuple[str, str]] = []
+        self.edits: list[tuple[str, MessageHandle, str]] = []
+        self.handle: MessageHandle = None
+        self.before_card: Interference = nothing
+        self.before_text: Interference = nothing
+        self.before_edit: Interference = nothing
+
+    async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
+        await self.before_card()
+        self.cards.append(card)
+        return self.handle or f"{connection_id}-{len(self.cards)}"
+
+    async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
+        await self.before_text()
+        self.texts.append((conversation_id, text))
+        return f"{connection_id}-text"
+
+    async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
+        await self.before_edit()
+        self.edits.append((connection_id, handle, text))
+
+
+async def nothing() -> None:
+    """Interfere with nothing."""
+
+
+def failing(error: BaseException) -> Interference:
+    async def fail() -> None:
+        raise error
+
+    return fail
+
+
+class Pod:
+    """A bridge with everything around it."""
+
+    def __init__(self, store: PendingStore, *, reply_within: float = 2.5) -> None:
+        self.now = 0.0
+        self.platform = RecordingPlatform()
+        self.answers: list[Answer] = []
+        self.before_answer: Interference = nothing
+        self.bridge = InteractionBridge(
+            store, self.platform, self.handle, clock=lambda: self.now, reply_within=reply_within
+        )
+        self.bridge.register("acme", "slack")
+
+    async def handle(self, answer: Answer) -> None:
+        await self.before_answer()
+        self.answers.append(answer)
+
+    async def click(self, key: str = "key", value: str = "yes", user: str = "U1", ask_number: int = 1) -> ReplyKind:
+        return (await self.bridge.click(Click("q", "acme", "slack", user, key, value, ask_number))).kind

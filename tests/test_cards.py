@@ -1,0 +1,143 @@
+"""Cards follow their rows, whichever pod posted them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import psycopg
+
+from pendingctl import PendingStore, Question, Scope
+from pendingctl.model import CardState
+from pendingctl.store import Filters
+from tests.deliveries import until
+from tests.pods import QUESTION, Pod, failing
+from tests.questions import SCOPE, click
+
+
+async def posted(store: PendingStore) -> Pod:
+    """A pod that has posted the question's card and is gone."""
+    pod = Pod(store)
+    await pod.bridge.ask(QUESTION, event_id="e")
+    await pod.bridge.close()
+    return pod
+
+
+async def due(connection: psycopg.Connection) -> list[object]:
+    return [bool(at) for (at,) in connection.execute("select card_due_at from pending_interactions").fetchall()]
+
+
+async def cards(store: PendingStore, card: CardState) -> list[str]:
+    return [row.id for row in await store.find(Filters(card=card))]
+
+
+async def test_any_pod_edits_the_card_of_an_answer_claimed_elsewhere(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await posted(store)
+    await store.claim(click(value="no"))
+    assert await cards(store, CardState.BEHIND) == ["q"]
+
+    pod = Pod(store)
+    async with pod.bridge:
+        await until(lambda: bool(pod.platform.edits))
+        ((connection_id, handle, text),) = pod.platform.edits
+    assert (connection_id, handle, text.split(" (")[0]) == ("slack", "slack-1", "Deploy?\nAnswered by U1: no")
+    assert await due(connection) == [False]
+    assert await cards(store, CardState.BEHIND) == []
+
+
+async def test_a_withdrawal_is_shown(store: PendingStore) -> None:
+    await posted(store)
+    await store.withdraw("q", "acme", "slack")
+
+    pod = Pod(store)
+    async with pod.bridge:
+        await until(lambda: bool(pod.platform.edits))
+    assert pod.platform.edits[0][2].startswith("Deploy?\nWithdrawn (20")
+
+
+async def test_a_card_whose_question_goes_stale_says_so(store: PendingStore, connection: psycopg.Connection) -> None:
+    await posted(store)
+    assert await cards(store, CardState.BEHIND) == []
+    connection.execute("update pending_interactions set card_due_at = card_due_at - interval '24 hours'")
+
+    pod = Pod(store)
+    async with pod.bridge:
+        await until(lambda: bool(pod.platform.edits))
+    assert pod.platform.edits[0][2] == "Deploy?\nExpired: nobody has answered in time."
+
+
+async def test_an_edit_that_failed_is_tried_again(store: PendingStore, connection: psycopg.Connection) -> None:
+    pod = Pod(store)
+    await pod.bridge.ask(QUESTION, event_id="e")
+    pod.platform.before_edit = failing(TimeoutError())
+    await pod.click()
+    await pod.bridge.close()
+    assert await due(connection) == [True]
+
+    connection.execute("update pending_interactions set card_due_at = now()")
+    other = Pod(store)
+    async with other.bridge:
+        await until(lambda: bool(other.platform.edits))
+    assert await due(connection) == [False]
+
+
+async def test_each_failed_edit_waits_twice_as_long(store: PendingStore, connection: psycopg.Connection) -> None:
+    await posted(store)
+    connection.execute("update pending_interactions set card_due_at = now()")
+    served = [("acme", "slack")]
+    waits = []
+    for _ in range(9):
+        ((card),) = await store.lease_cards(served, lease=timedelta(seconds=30), limit=10)
+        row = connection.execute("select card_due_at - now() from pending_interactions").fetchone()
+        assert row is not None
+        waits.append(round(row[0].total_seconds() / 30))
+        connection.execute("update pending_interactions set card_due_at = now()")
+    assert card.question_id == "q"
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 120, 120]
+
+
+async def test_only_pods_that_serve_the_connection_edit(store: PendingStore) -> None:
+    await posted(store)
+    await store.claim(click())
+
+    pod = Pod(store)
+    pod.bridge.unregister("acme", "slack")
+    pod.bridge.register("globex", "slack")
+    async with pod.bridge:
+        await asyncio.sleep(1.3)
+    assert pod.platform.edits == []
+    assert await cards(store, CardState.BEHIND) == ["q"]
+
+
+async def test_an_edit_that_was_overtaken_is_due_again(store: PendingStore, connection: psycopg.Connection) -> None:
+    """The card says expired, and at that moment somebody answers."""
+    await posted(store)
+    connection.execute("update pending_interactions set card_due_at = now()")
+    (card,) = await store.lease_cards([("acme", "slack")], lease=timedelta(seconds=30), limit=1)
+    await store.claim(click())
+
+    assert not await store.mark_card("q", card.due_at)
+    assert await cards(store, CardState.BEHIND) == ["q"]
+
+
+async def test_a_click_that_comes_before_the_card_is_known_is_shown(store: PendingStore) -> None:
+    pod = Pod(store)
+
+    async def answered_at_once() -> None:
+        await store.claim(click())
+
+    pod.platform.before_card = answered_at_once
+    await pod.bridge.ask(QUESTION, event_id="e")
+    assert await cards(store, CardState.BEHIND) == ["q"]
+
+
+async def test_rows_whose_card_was_never_posted_can_be_listed(store: PendingStore) -> None:
+    await posted(store)
+    await store.put("stored", SCOPE, QUESTION.payload())
+    pod = Pod(store)
+    pod.platform.before_card = failing(TimeoutError())
+    await pod.bridge.ask(Question("unknown", Scope("acme", "slack", "U1"), "?", ("yes",)), event_id="e2")
+
+    assert await cards(store, CardState.NEVER_POSTED) == ["stored", "unknown"]

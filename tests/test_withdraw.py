@@ -1,0 +1,84 @@
+"""A question that nobody needs answered any more: it loses and wins against clicks as a click does."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from pendingctl import Claim, PendingStore, PutOutcome, Refusal, RefusalReason, State, Withdrawal
+from tests.questions import PAYLOAD, SCOPE, click
+
+
+async def test_a_withdrawn_question_refuses_every_click(store: PendingStore) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+
+    assert await store.withdraw("q", "acme", "slack") is Withdrawal.WITHDRAWN
+    assert await store.withdraw("q", "acme", "slack") is Withdrawal.ALREADY_WITHDRAWN
+
+    late = await store.claim(click(), lease=timedelta(seconds=30))
+    assert isinstance(late, Refusal)
+    assert late.reason is RefusalReason.WITHDRAWN
+    stranger = await store.claim(click(user_id="U2"))
+    assert isinstance(stranger, Refusal)
+    assert stranger.reason is RefusalReason.NOT_YOURS
+    row = await store.get("q")
+    assert row is not None
+    assert (row.state, row.answer) == (State.WITHDRAWN, None)
+    assert not (await store.due()).answers
+
+
+async def test_an_answered_question_is_not_withdrawn(store: PendingStore) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.claim(click())
+
+    assert await store.withdraw("q", "acme", "slack") is Withdrawal.ALREADY_ANSWERED
+
+
+async def test_another_tenants_question_is_unknown_and_untouched(store: PendingStore) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+
+    assert await store.withdraw("q", "globex", "slack") is Withdrawal.UNKNOWN
+    assert await store.withdraw("q", "acme", "teams") is Withdrawal.UNKNOWN
+    assert await store.withdraw("nowhere", "acme", "slack") is Withdrawal.UNKNOWN
+    assert isinstance(await store.claim(click()), Claim)
+
+
+async def test_of_clicks_and_withdrawals_at_once_exactly_one_wins(store: PendingStore) -> None:
+    clicks_won = 0
+    for round in range(30):
+        id = f"q{round}"
+        await store.put(id, SCOPE, PAYLOAD)
+        withdrawing = [store.withdraw(id, "acme", "slack") for _ in range(3)]
+        clicking = [store.claim(click(id, delivery_key=f"key-{number}")) for number in range(3)]
+
+        # By turns one or the other goes first.
+        both = [*withdrawing, *clicking] if round % 2 else [*clicking, *withdrawing]
+        results = await asyncio.gather(*both)
+
+        won = [each for each in results if isinstance(each, Claim) or each is Withdrawal.WITHDRAWN]
+        assert len(won) == 1
+        row = await store.get(id)
+        assert row is not None
+        if isinstance(won[0], Claim):
+            clicks_won += 1
+            assert (row.state, row.answer) == (State.CLAIMED, "yes")
+            assert [each for each in results if isinstance(each, Withdrawal)] == [Withdrawal.ALREADY_ANSWERED] * 3
+        else:
+            assert (row.state, row.answer) == (State.WITHDRAWN, None)
+            refused = [each.reason for each in results if isinstance(each, Refusal)]
+            assert refused == [RefusalReason.WITHDRAWN] * 3
+    assert 0 < clicks_won < 30
+
+
+async def test_a_withdrawn_question_can_be_asked_again(store: PendingStore) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.withdraw("q", "acme", "slack")
+
+    assert (await store.put("q", SCOPE, PAYLOAD, if_answered="keep")).outcome is PutOutcome.ALREADY_ANSWERED
+    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.REOPENED
+    claim = await store.claim(click())
+    assert isinstance(claim, Claim)
+    assert claim.ask_number == 2
+    row = await store.get("q")
+    assert row is not None
+    assert row.state is State.CLAIMED
