@@ -213,7 +213,9 @@ LEASE = """
     set delivery_due_at = case when delivery_attempts < %(most_attempts)s
                                then now() + %(lease)s::interval else 'infinity' end,
         lease_token = case when delivery_attempts < %(most_attempts)s then gen_random_uuid() end,
-        delivery_attempts = least(delivery_attempts + 1, %(most_attempts)s)
+        delivery_attempts = least(delivery_attempts + 1, %(most_attempts)s),
+        delivery_error = case when delivery_attempts < %(most_attempts)s then delivery_error
+                              else coalesce(delivery_error, 'no pod lived to say what became of the attempts') end
     where id = any (array(
         select id
         from pending_interactions

@@ -108,7 +108,7 @@ def test_stats_count_in_all_and_for_each_organization(cli: Cli, connection: psyc
     assert (stats["pending"], stats["claimed"], stats["stale"]) == (1, 0, 2)
     assert stats["oldest_pending_seconds"] > 25 * 3600 - 1
     assert stats["organizations"] == [
-        {"organization_id": "acme", "pending": 0, "stale": 2},
-        {"organization_id": "globex", "pending": 1, "stale": 0},
+        {"organization_id": "acme", "pending": 0, "stale": 2, "undelivered": 0, "stuck": 0},
+        {"organization_id": "globex", "pending": 1, "stale": 0, "undelivered": 0, "stuck": 0},
     ]
     assert "globex" in cli("stats").stdout

@@ -148,6 +148,9 @@ async def test_attempts_that_nobody_reported_count(store: PendingStore, connecti
 
     assert await store.lease(lease=LEASE, limit=1, most_attempts=3) == []
     assert await state_of(store) is State.STUCK
+    row = await store.get("q")
+    assert row is not None
+    assert row.delivery_error == "no pod lived to say what became of the attempts"
     assert await store.stuck() == ["q"]
     assert not (await store.due()).answers
 

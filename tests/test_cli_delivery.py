@@ -1,0 +1,220 @@
+"""The commands around answers: ask, withdraw, redeliver, and the sweep that runs for ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from tests.commands import QUESTION, SCOPE, Cli, complaint, count, document, make_older
+
+UNDELIVERED = (
+    "update pending_interactions set claimed_at = now(), answer = 'yes', answered_by = 'U1', pod = 'pod-7', "
+    "delivery_due_at = %s, delivery_attempts = 20, delivery_error = 'the worker replied 400 Bad Request' where id = %s"
+)
+
+
+def answer(connection: psycopg.Connection, id: str, due: str) -> None:
+    """Let a pod have claimed it that is dead by now, or one whose worker refused."""
+    connection.execute(UNDELIVERED, (due, id))
+
+
+@contextmanager
+def running(dsn: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A command as a process of its own; killed at the end if it still runs."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pendingctl", *arguments],
+        env={**os.environ, "PENDINGCTL_DSN": dsn},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def until_asked(connection: psycopg.Connection, id: str) -> None:
+    for _ in range(500):
+        if connection.execute("select from pending_interactions where id = %s", (id,)).fetchone() is not None:
+            return
+        time.sleep(0.02)
+    raise TimeoutError
+
+
+# ask
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "exit_code"),
+    [("yes", (), 0), ("no", (), 0), ("yes", ("--expect", "yes"), 0), ("no", ("--expect", "yes"), 1)],
+)
+def test_ask_waits_and_prints_the_answer(
+    cli: Cli, dsn: str, connection: psycopg.Connection, value: str, options: tuple[str, ...], exit_code: int
+) -> None:
+    with running(dsn, "ask", *QUESTION, "--id", "q", *options) as asking:
+        until_asked(connection, "q")
+        cli("claim", "q", *SCOPE, "--value", value)
+        out, _ = asking.communicate(timeout=20)
+
+    assert (out, asking.returncode) == (f"{value}\n", exit_code)
+
+
+def test_ask_gives_up_in_time(cli: Cli) -> None:
+    asked = cli("ask", *QUESTION, "--id", "q", "--timeout", "1s")
+
+    assert (asked.stdout, asked.exit_code) == ("", 1)
+    assert "note: q is not answered" in asked.stderr
+    assert document(cli("show", "q", "-o", "json"))["state"] == "withdrawn"
+
+
+def test_ask_that_is_ended_withdraws_its_question(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
+    with running(dsn, "ask", *QUESTION, "--id", "q") as asking:
+        until_asked(connection, "q")
+        asking.send_signal(signal.SIGINT)
+        _, said = asking.communicate(timeout=20)
+
+    assert asking.returncode == 130, said
+    assert document(cli("show", "q", "-o", "json"))["state"] == "withdrawn"
+
+
+# withdraw
+
+
+def test_withdraw_takes_a_question_back(cli: Cli) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+    where = ("--org", "acme", "--connection", "slack")
+
+    assert "--yes" in complaint(cli("withdraw", "q", *where), 2)
+    assert document(cli("withdraw", "q", *where, "--dry-run", "-o", "json"))["would_withdraw"] is True
+    assert cli("withdraw", "q", "--org", "globex", "--connection", "slack", "--yes").exit_code == 1
+    assert document(cli("withdraw", "q", *where, "--yes", "-o", "json"))["outcome"] == "withdrawn"
+    assert cli("withdraw", "q", *where, "--yes").exit_code == 0
+    refused = cli("claim", "q", *SCOPE, "--value", "yes")
+    assert (refused.stdout, refused.exit_code) == ("refused: the question was withdrawn\n", 1)
+
+
+def test_withdraw_of_an_answered_question_is_refused(cli: Cli) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+    cli("claim", "q", *SCOPE, "--value", "yes")
+
+    withdrawn = cli("withdraw", "q", "--org", "acme", "--connection", "slack", "--yes")
+
+    assert (withdrawn.stdout, withdrawn.exit_code) == ("refused: q is answered already\n", 1)
+
+
+def test_a_value_that_is_no_option_is_refused(cli: Cli) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+
+    refused = cli("claim", "q", *SCOPE, "--value", "perhaps", "-o", "json")
+
+    assert (document(refused)["reason"], refused.exit_code) == ("invalid_answer", 1)
+    assert document(cli("show", "q", "-o", "json"))["state"] == "pending"
+
+
+# redeliver, and what the person on call sees
+
+
+def test_stuck_and_undelivered_answers_are_seen_and_redelivered(cli: Cli, connection: psycopg.Connection) -> None:
+    cli("enqueue", *QUESTION, "--id", "q", "--count", "3")
+    answer(connection, "q-1", "infinity")
+    answer(connection, "q-2", "2026-01-01")
+
+    shown = document(cli("show", "q-1", "-o", "json"))
+    assert (shown["state"], shown["answer"], shown["answered_by"], shown["pod"]) == ("stuck", "yes", "U1", "pod-7")
+    assert (shown["delivery_attempts"], shown["delivery_error"]) == (20, "the worker replied 400 Bad Request")
+    stats = document(cli("stats", "-o", "json"))
+    assert (stats["stuck"], stats["undelivered"], stats["pending"], stats["claimed"]) == (1, 1, 1, 0)
+    assert stats["oldest_undelivered_seconds"] >= 0
+    assert [row["id"] for row in document(cli("list", "--state", "stuck", "-o", "json"))["rows"]] == ["q-1"]
+
+    assert "--yes" in complaint(cli("redeliver", "--all-stuck"), 2)
+    complaint(cli("redeliver"), 2)
+    complaint(cli("redeliver", "q-1", "--all-stuck"), 2)
+    assert "q-3" in complaint(cli("redeliver", "q-1", "q-3", "--yes"), 1)
+    assert document(cli("redeliver", "--all-stuck", "--dry-run", "-o", "json"))["would_redeliver"] == ["q-1"]
+    assert document(cli("show", "q-1", "-o", "json"))["state"] == "stuck"
+    assert document(cli("redeliver", "--all-stuck", "--yes", "-o", "json"))["redelivered"] == ["q-1"]
+    assert document(cli("show", "q-1", "-o", "json"))["state"] == "undelivered"
+    assert cli("redeliver", "q-2", "--yes").stdout == "q-2\nthe pods deliver 1 answer again\n"
+
+
+def test_an_undelivered_answer_is_neither_deleted_nor_swept_unless_told_so(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    cli("enqueue", *QUESTION, "--id", "q", "--count", "2")
+    make_older(connection, 30)
+    answer(connection, "q-1", "infinity")
+    answer(connection, "q-2", "infinity")
+
+    assert "not delivered yet" in complaint(cli("delete", "q-1", *SCOPE, "--yes"), 1)
+    assert (
+        cli("sweep").stdout
+        == "deleted 0 rows in 0 batches; 0 remain; 2 stale answers are not delivered yet (pendingctl stats)\n"
+    )
+    assert count(connection) == 2
+    assert cli("delete", "q-1", *SCOPE, "--yes", "--include-undelivered").exit_code == 0
+    assert document(cli("sweep", "--include-undelivered", "-o", "json"))["deleted"] == 1
+
+
+def test_cards_that_are_behind_can_be_listed(cli: Cli, connection: psycopg.Connection) -> None:
+    cli("enqueue", *QUESTION, "--id", "q", "--count", "2")
+    connection.execute(
+        "update pending_interactions set posted_at = now(), card = '1', card_due_at = now() where id = 'q-1'"
+    )
+
+    def ids(card: str) -> list[str]:
+        return [row["id"] for row in document(cli("list", "--card", card, "-o", "json"))["rows"]]
+
+    assert (ids("behind"), ids("never-posted")) == (["q-1"], ["q-2"])
+
+
+# sweep --every
+
+
+def test_of_many_sweepers_one_sweeps_a_cycle(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
+    cli("enqueue", *QUESTION, "--id", "q", "--count", "10")
+    make_older(connection, 30)
+    every = ("sweep", "--every", "1h", "--limit", "4", "-o", "jsonl")
+    with running(dsn, *every) as one, running(dsn, *every) as other, running(dsn, *every) as third:
+        for _ in range(500):
+            if count(connection) == 6:
+                break
+            time.sleep(0.02)
+        time.sleep(1)
+        said = []
+        for process in (one, other, third):
+            process.send_signal(signal.SIGTERM)
+            out, _ = process.communicate(timeout=20)
+            assert process.returncode == 143
+            said += [json.loads(line)["deleted"] for line in out.splitlines()]
+
+    assert (said, count(connection)) == ([4], 6)
+
+
+def test_cycles_follow_each_other(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
+    cli("enqueue", *QUESTION, "--id", "q", "--count", "3")
+    make_older(connection, 30)
+    with running(dsn, "sweep", "--every", "1s", "--limit", "1", "-o", "jsonl") as sweeping:
+        assert sweeping.stdout is not None
+        said = [json.loads(sweeping.stdout.readline())["remaining"] for _ in range(3)]
+        sweeping.send_signal(signal.SIGINT)
+        sweeping.wait(20)
+
+    assert (said, sweeping.returncode) == ([2, 1, 0], 130)
+
+
+def test_a_sweeper_that_finds_no_database_says_so_at_once(cli: Cli) -> None:
+    complaint(cli("sweep", "--every", "5m", "--dsn", "host=/nowhere"), 3)
+    complaint(cli("sweep", "--every", "5m", "-o", "json"), 2)
+    complaint(cli("sweep", "--every", "5m", "--dry-run"), 2)
