@@ -342,7 +342,7 @@ FIND = f"""
       and (%(state)s::text is null or {_STATE} = %(state)s)
       and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered') or delivery_due_at is not null)
       and (%(card)s::text is distinct from 'behind' or card_due_at <= now())
-      and (%(card)s::text is distinct from 'never-posted' or posted_at is null)
+      and (%(card)s::text is distinct from 'never-posted' or (posted_at is null and claimed_at is null))
     order by created_at, id
     limit %(limit)s
 """

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pendingctl import Claim, PendingStore, Refusal, RefusalReason, State, open_pool
-from pendingctl.model import question_payload
+from pendingctl.model import accepts, question_payload
 from tests.questions import PAYLOAD, SCOPE, age, click
 
 FOREIGN_CLICKS = [
@@ -162,3 +162,60 @@ async def _until_waiting_for_a_lock(dsn: str) -> None:
                 return
             await asyncio.sleep(0.01)
     raise AssertionError("nobody waits for a lock")
+
+
+async def test_a_stranger_is_not_told_which_values_are_options(store: PendingStore) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+
+    async def told(**changed: Any) -> RefusalReason:
+        refused = await store.claim(click(value="perhaps", **changed))
+        assert isinstance(refused, Refusal)
+        return refused.reason
+
+    assert await told() is RefusalReason.INVALID_ANSWER
+    assert await told(user_id="U2") is RefusalReason.NOT_YOURS
+    assert await told(organization_id="globex") is RefusalReason.UNKNOWN_OR_EXPIRED
+    assert await told(connection_id="teams") is RefusalReason.UNKNOWN_OR_EXPIRED
+    assert isinstance(await store.claim(click()), Claim)
+    assert await told() is RefusalReason.ALREADY_ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("question", "value", "is_accepted"),
+    [
+        ({"options": ["yes", "no"]}, "yes", True),
+        ({"options": ["yes", "no"]}, "Yes", False),
+        ({"options": ["yes", "no"]}, None, False),
+        ({"options": []}, "anything", True),
+        ({"options": []}, None, True),
+        ({}, "anything", True),
+        ({"options": None}, "anything", True),
+        ({"options": "yes"}, "anything", True),
+        ({"options": {"yes": 1}}, "anything", True),
+        ({"options": [1, ["x"]]}, "1", False),
+        ({"options": [1, ["x"]]}, "x", False),
+        (["options"], "anything", True),
+        ("options", "anything", True),
+    ],
+)
+async def test_what_is_an_answer_is_the_same_to_the_claim_and_to_the_refusal(
+    store: PendingStore, question: Any, value: str | None, is_accepted: bool
+) -> None:
+    payload = {"question": question}
+    await store.put("q", SCOPE, payload)
+
+    result = await store.claim(click(value=value))
+
+    assert isinstance(result, Claim) is is_accepted is accepts(payload, value)
+    assert is_accepted or (isinstance(result, Refusal) and result.reason is RefusalReason.INVALID_ANSWER)
+
+
+async def test_the_options_are_those_of_the_moment(store: PendingStore) -> None:
+    await store.put("q", SCOPE, question_payload("Which?", ["old"]))
+    await store.put("q", SCOPE, question_payload("Which?", ["new"]))
+
+    refused = await store.claim(click(value="old"))
+
+    assert isinstance(refused, Refusal)
+    assert refused.reason is RefusalReason.INVALID_ANSWER
+    assert isinstance(await store.claim(click(value="new")), Claim)

@@ -164,7 +164,8 @@ def test_an_undelivered_answer_is_neither_deleted_nor_swept_unless_told_so(
     )
     assert count(connection) == 2
     assert cli("delete", "q-1", *SCOPE, "--yes", "--include-undelivered").exit_code == 0
-    assert document(cli("sweep", "--include-undelivered", "-o", "json"))["deleted"] == 1
+    assert "--yes" in complaint(cli("sweep", "--include-undelivered"), 2)
+    assert document(cli("sweep", "--include-undelivered", "--yes", "-o", "json"))["deleted"] == 1
 
 
 def test_cards_that_are_behind_can_be_listed(cli: Cli, connection: psycopg.Connection) -> None:

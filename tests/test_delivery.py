@@ -23,9 +23,12 @@ from pendingctl import (
     PostgresSink,
     PutOutcome,
     State,
+    migrations,
+    open_pool,
 )
 from pendingctl.database import Connection, Pool
 from pendingctl.delivery import MOST_ATTEMPTS
+from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseFailed, Undelivered
 from tests.deliveries import LEASE, SHORT, Worker, claimed, run_out, state_of, until, until_error, until_state
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
@@ -336,6 +339,36 @@ async def test_the_loop_outlives_a_database_that_goes_away(store: PendingStore, 
         )
         await until(lambda: bool(worker.answers))
         await until_state(store, State.CLAIMED)
+
+
+_UNDELIVERED = "select count(*) from pending_interactions where delivery_due_at is not null"
+
+
+async def test_a_database_that_is_restarted_in_the_middle_loses_no_answer() -> None:
+    """Stopped without a checkpoint, while some answers are with the worker and others wait."""
+    at_the_worker, back = asyncio.Event(), asyncio.Event()
+
+    async def wait_for_the_database(answer: Answer) -> None:
+        del answer
+        at_the_worker.set()
+        await back.wait()
+
+    worker = Worker(wait_for_the_database)
+    with throwaway_server() as server:
+        await asyncio.to_thread(migrations.apply, server.dsn)
+        async with open_pool(server.dsn, max_size=5) as pool:
+            store = PendingStore(pool)
+            await store.create_organization("acme")
+            for number in range(8):
+                await claimed(store, f"q{number}", lease=SHORT)
+            async with Delivery(store, worker, lease=timedelta(seconds=3), at_once=4):
+                await asyncio.wait_for(at_the_worker.wait(), 10)
+                await asyncio.to_thread(server.restart)
+                back.set()
+                with psycopg.connect(server.dsn, autocommit=True) as looking:
+                    await until(lambda: looking.execute(_UNDELIVERED).fetchone() == (0,), 20)
+
+    assert set(worker.ids) == {f"q{number}" for number in range(8)}
 
 
 # Into a table of the application's own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -302,17 +303,30 @@ def test_pods_of_the_version_before_work_while_it_is_migrated(dsn: str, connecti
         "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload) "
         "values (gen_random_uuid()::text, 'acme', 'slack', 'U1', '{}')",
         "update pending_interactions set claimed_at = now(), answer = 'yes', delivery_key = 'k' "
-        "where claimed_at is null",
+        "where id = (select id from pending_interactions where claimed_at is null limit 1 for update skip locked)",
+        "select id, answer, delivery_key, xmin::text from pending_interactions limit 1",
+        "delete from pending_interactions where created_at < now() - interval '24 hours'",
     ]
-    for statement in older:
-        connection.execute(statement)
-    migrations.apply(dsn)
-    for statement in older:
-        connection.execute(statement)
+    ended = threading.Event()
+
+    def work() -> int:
+        rounds = 0
+        with psycopg.connect(dsn, autocommit=True) as pod:
+            while not ended.is_set() or rounds < 10:
+                for statement in older:
+                    pod.execute(statement.encode())
+                rounds += 1
+        return rounds
+
+    with ThreadPoolExecutor(3) as pods:
+        working = [pods.submit(work) for _ in range(3)]
+        assert migrations.apply(dsn) == OURS[3:]
+        ended.set()
+        rounds = sum(each.result() for each in working)
 
     assert connection.execute(
         "select count(*), count(claimed_at), count(delivery_due_at) from pending_interactions"
-    ).fetchone() == (2, 2, 0)
+    ).fetchone() == (rounds, rounds, 0)
 
 
 async def test_pods_of_the_version_before_cannot_lose_an_undelivered_answer(

@@ -17,12 +17,13 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner
 
-from pendingctl import Claim, Click, PendingStore, Scope, migrations, open_pool
+from pendingctl import Claim, Click, Delivery, PendingStore, Scope, migrations, open_pool
 from pendingctl.cli.app import app
 from pendingctl.errors import InvalidInput
 from pendingctl.race.plan import RaceSettings
 from pendingctl.race.run import simulate_race
 from pendingctl.race.schedule import NEED_AN_OWN_SERVER, FaultKind
+from tests.deliveries import Worker, claimed, run_out, until
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +107,19 @@ async def test_many_clients_claim_through_few_sessions(pooled: str) -> None:
         assert len(await store.find(limit=100)) == 30
 
 
+async def test_answers_are_delivered_through_few_sessions(pooled: str, connection: psycopg.Connection) -> None:
+    async with open_pool(pooled, min_size=10, max_size=10) as pool:
+        store = PendingStore(pool)
+        for number in range(40):
+            await claimed(store, f"q{number}")
+        run_out(connection)
+        workers = [Worker(), Worker()]
+        async with Delivery(store, workers[0]), Delivery(store, workers[1]):
+            await until(lambda: sum(len(worker.answers) for worker in workers) >= 40)
+        assert sorted(workers[0].ids + workers[1].ids) == sorted(f"q{number}" for number in range(40))
+        assert (await store.counts()).undelivered == 0
+
+
 async def test_a_race_through_a_pooler_passes(pooled: str) -> None:
     result = await simulate_race(pooled, RaceSettings(pods=3, questions=20, clicks=8, seed=1))
 
@@ -136,6 +150,8 @@ def test_every_command_works_through_a_pooler(pooled: str, monkeypatch: pytest.M
         ("list", "--state", "claimed"),
         ("show", "q-1"),
         ("stats",),
+        ("withdraw", "q-3", "--org", "acme", "--connection", "slack", "--yes"),
+        ("redeliver", "q-1", "--yes"),
         ("delete", "q-2", *scope, "--yes"),
         ("sweep", "--all", "--max-age", "1s"),
         ("migrate", "--check"),

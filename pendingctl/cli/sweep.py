@@ -80,8 +80,11 @@ def sweep(
         return
     amount = "all" if most is None else f"up to {most:,}"
     cycle = "" if every is None else f" every {render.age(every)}"
+    lost = ", undelivered answers as well," if include_undelivered else ""
     confirm(
-        f"Delete {amount} rows older than {render.age(max_age)}{cycle} on {target_of(dsn)}?", yes=yes, off_terminal=True
+        f"Delete {amount} rows older than {render.age(max_age)}{cycle}{lost} on {target_of(dsn)}?",
+        yes=yes,
+        off_terminal=not include_undelivered,
     )
 
     async def swept() -> dict[str, JsonValue]:
