@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -30,7 +31,7 @@ _TEMPORARY = frozenset({408, 429})
 
 
 class HttpSink:
-    """POSTs each answer as JSON; a reply of 2xx has taken it.
+    """POSTs each answer, the fields of `Answer` and the number of the attempt, as JSON; a reply of 2xx has taken it.
 
     `Idempotency-Key` is the same for each delivery of an answer. With a `secret` the request is signed as Standard
     Webhooks has it (standardwebhooks.com): `webhook-id`, `webhook-timestamp` in seconds, which is the database's time
@@ -85,18 +86,7 @@ class HttpSink:
 
 def _body(leased: LeasedAnswer) -> bytes:
     answer = leased.answer
-    document = {
-        "question_id": answer.question_id,
-        "ask_number": answer.ask_number,
-        "value": answer.value,
-        "organization_id": answer.organization_id,
-        "connection_id": answer.connection_id,
-        "user_id": answer.user_id,
-        "conversation_id": answer.conversation_id,
-        "payload": answer.payload,
-        "claimed_at": answer.claimed_at.isoformat(),
-        "attempt": leased.attempt,
-    }
+    document = {**asdict(answer), "claimed_at": answer.claimed_at.isoformat(), "attempt": leased.attempt}
     return json.dumps(document, ensure_ascii=False).encode()
 
 
