@@ -109,6 +109,9 @@ async def test_only_pods_that_serve_the_connection_edit(store: PendingStore) -> 
         await asyncio.sleep(1.3)
     assert pod.platform.edits == []
     assert await cards(store, CardState.BEHIND) == ["q"]
+    for others in ([("globex", "slack")], [("acme", "teams")], []):
+        assert not (await store.due(others)).cards
+        assert await store.lease_cards(others, lease=timedelta(seconds=30), limit=10) == []
 
 
 async def test_an_edit_that_was_overtaken_is_due_again(store: PendingStore, connection: psycopg.Connection) -> None:
