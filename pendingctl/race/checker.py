@@ -137,7 +137,6 @@ def stories(history: History) -> list[Story]:
             tuple(hand_overs.get(asked.id, ())),
             rows.get(asked.id),
             history.stale_after,
-            history.ended_pods,
         )
         for asked in history.asked
     ]

@@ -7,13 +7,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from psycopg.rows import scalar_row
 
 from .. import statements
 from ..database import Connection, ConnectionSource, translated_errors
-from ..model import Claim, Click, JsonObject, PutOutcome, Refusal, RefusalReason, Scope, Stored, encode_payload
+from ..model import (
+    Claim,
+    Click,
+    JsonObject,
+    LeasedAnswer,
+    PutOutcome,
+    Refusal,
+    RefusalReason,
+    Scope,
+    State,
+    Stored,
+    encode_payload,
+)
 from ..refusal import FoundRow
 from ..store import BATCH_SIZE, MAX_AGE, IfAnswered, PendingStore, claim_parameters
 from .plan import IMPLEMENTATIONS
@@ -153,6 +167,55 @@ class PodClock(PendingStore):
                 yield await cursor.fetchall()
 
 
+class DeliverFromMemory(PendingStore):
+    """Claims as if the answer were delivered by that: only the pod that claimed has it, in its memory."""
+
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
+        """Claim without a lease, and let the pod deliver nevertheless."""
+        result = await super().claim(click, pod=pod)
+        is_ours = isinstance(result, Claim) and not result.repeated and lease is not None
+        return replace(result, lease_token=uuid4()) if is_ours and isinstance(result, Claim) else result
+
+    async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
+        """There is nothing to be marked."""
+        return True
+
+    async def mark_failed(
+        self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
+    ) -> State | None:
+        """There is nobody to try again."""
+        return None
+
+
+class NoLeaseToken(PendingStore):
+    """Marks whatever asking stands under the id: a late mark overrides what another pod does meanwhile."""
+
+    async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
+        """Mark by the id alone."""
+        async with self._writing(connection) as writing:
+            marked = {"id": leased.answer.question_id}
+            return await (await writing.execute(_MARK_DELIVERED_BY_ID, marked)).fetchone() is not None
+
+    async def mark_failed(
+        self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
+    ) -> State | None:
+        """Give back by the id alone."""
+        failed = {
+            "id": leased.answer.question_id,
+            "error": error,
+            "retry_in": retry_in,
+            "most_attempts": most_attempts,
+            "permanent": permanent,
+        }
+        async with self._writing(None) as writing:
+            row = await (await writing.execute(_MARK_FAILED_BY_ID, failed)).fetchone()
+        return None if row is None else State.UNDELIVERED
+
+
+_WITH_TOKEN = " and ask_number = %(ask_number)s and lease_token = %(lease_token)s"
+_MARK_DELIVERED_BY_ID = statements.MARK_DELIVERED.replace(_WITH_TOKEN, "")
+_MARK_FAILED_BY_ID = statements.MARK_FAILED.replace(_WITH_TOKEN, " and claimed_at is not null")
+
 _SELECT_UNCLAIMED = """
     select 1
     from pending_interactions
@@ -196,6 +259,9 @@ EXPECTED_CHECKS: Mapping[str, str] = {
     "put-takes-over": "scope",
     "sweep-select-then-delete": "sweep_took_only_stale_rows",
     "pod-clock": "sweep_took_only_stale_rows",
+    "deliver-from-memory": "every_answer_delivered",
+    "mark-before-deliver": "every_answer_delivered",
+    "no-lease-token": "linearizable",
 }
 
 _STORES: Mapping[str, type[PendingStore]] = {
@@ -206,6 +272,8 @@ _STORES: Mapping[str, type[PendingStore]] = {
     "put-takes-over": PutTakesOver,
     "sweep-select-then-delete": SweepSelectThenDelete,
     "pod-clock": PodClock,
+    "deliver-from-memory": DeliverFromMemory,
+    "no-lease-token": NoLeaseToken,
 }
 
 assert set(EXPECTED_CHECKS) == set(IMPLEMENTATIONS[1:])
@@ -222,6 +290,11 @@ def key_to_ask_again_with(implementation: str, delivery_key: str) -> str:
     The same one; the control `retry-with-new-key` takes the unknown for a failure and presses anew.
     """
     return f"{delivery_key}-again" if implementation == "retry-with-new-key" else delivery_key
+
+
+def marks_before_it_delivers(implementation: str) -> bool:
+    """Whether a pod marks an answer as delivered before it hands it over, as the control `mark-before-deliver` does."""
+    return implementation == "mark-before-deliver"
 
 
 async def _claimed(source: ConnectionSource, statement: str, asked: Mapping[str, object]) -> FoundRow | None:

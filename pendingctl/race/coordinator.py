@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +21,7 @@ from .history_files import FAULTS, POD, HistoryFile, fault_record, read_pod, wri
 from .plan import OperationKind, PlannedQuestion, RaceSettings, plan_question
 from .processes import PodProcess, PodProcesses, running_pods
 from .proxy import Proxy, addresses_of, running_proxy, through_the_proxy
-from .rows import APPLICATION, Arrangement, store_organizations, store_questions
+from .rows import APPLICATION, Arrangement, count_undelivered, store_organizations, store_questions
 from .schedule import (
     LASTING,
     NEED_AN_OWN_SERVER,
@@ -40,6 +41,10 @@ QUESTIONS_TOGETHER = 4
 WHILE_AWAY = 8
 # With a duration nobody knows how many questions are needed; so many are stored at a time.
 STORED_AT_ONCE = 500
+
+# How long the answers that killed and paused pods have left behind may take: some leases, and some attempts.
+DELIVERED_SECONDS = 20.0
+DELIVERED_POLL_SECONDS = 0.1
 
 CONNECTIONS_OF_A_POD = 2
 # A stock server takes 100, and others want some too.
@@ -129,10 +134,12 @@ class _Coordinator:
                 try:
                     sudden = [planned for planned in schedule if planned.kind not in LASTING]
                     await self._fire_all(sudden, faults, began, on_progress)
+                    seconds = time.monotonic() - began
+                    await self._until_delivered()
                 except RaceBrokenOff as broken:
                     reasons.append(str(broken))
                     late.update(broken.late)
-                seconds = time.monotonic() - began
+                seconds = seconds or time.monotonic() - began
                 await self._pods.end(late)
                 for fault in lasting:
                     faults.end(self._judge_lasting(fault))
@@ -141,9 +148,17 @@ class _Coordinator:
             raise DatabaseFailed(f"{refused.name} could not start: {refused.refusal}")
         present = self._board.pods.values()
         reasons += [pod.last_words() for pod in present if not pod.ended and pod.name not in late]
-        ended = frozenset(pod.name for pod in self._pods.all if pod.ended)
-        history = History((), (), (), (), frozenset(self._kinds), ended_pods=ended, reasons=tuple(reasons))
+        history = History((), (), (), (), frozenset(self._kinds), reasons=tuple(reasons))
         return Fired(history, round(seconds, 3))
+
+    async def _until_delivered(self) -> None:
+        """Let the pods deliver what is not delivered yet; what is left after a while, the rows show."""
+        deadline = time.monotonic() + DELIVERED_SECONDS
+        async with await connect(self._field.dsn, application=APPLICATION) as connection:
+            while time.monotonic() < deadline:
+                if not await count_undelivered(connection, self._arrangement):
+                    return
+                await asyncio.sleep(DELIVERED_POLL_SECONDS)
 
     async def start_pod(self, number: int) -> PodProcess:
         """Start a pod, or the successor of one that was killed: another identity in the same place of the plan."""
@@ -242,6 +257,8 @@ class _Coordinator:
         if (question := self._plan.pop(label, None)) is None:
             question = self._plan[label] = plan_question(self._settings, self._arrangement.names, label)
             self._kinds.update(operation.kind for operation in question.operations)
+            # What follows from the claims.
+            self._kinds.add(OperationKind.DELIVER)
         return question
 
     def _judge_lasting(self, fault: Fault) -> Fault:

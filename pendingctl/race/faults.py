@@ -18,11 +18,13 @@ from .plan import OperationKind, PlannedOperation, PlannedQuestion
 from .processes import PodProcess
 from .proxy import Proxy, Trap
 from .rows import APPLICATION
-from .schedule import FaultKind, Moment, PlannedFault
+from .schedule import AT_A_DELIVERY, LEASE, FaultKind, Moment, PlannedFault
 
 # The pods' connections have this in a race with pauses, and each pause is longer.
 STATEMENT_TIMEOUT_MS = 1_000
 PAUSE_SECONDS = 1.5
+# Longer than a lease, and than another pod takes to find that it has run out.
+DELIVERY_PAUSE_SECONDS = LEASE.total_seconds() + 2.5
 # How long a moment is waited for.
 MOMENT_SECONDS = 5.0
 AWAY_SECONDS = 30.0
@@ -81,7 +83,9 @@ async def strike(
     last = len(question.bursts) - 1
     for burst in range(last):
         await field.board.carried_out(field.board.give(field.board.pods_at([question], burst), [question], burst))
-    if planned.moment is not None:
+    if planned.moment in AT_A_DELIVERY:
+        detail = await _strike_at_a_delivery(field, planned.kind, planned.moment, question, last, more)
+    elif planned.moment is not None:
         detail = await _strike_in_the_proxy(field, planned.kind, planned.moment, question, last)
     else:
         detail = await _strike_at_a_lock(field, planned.kind, question, last, more)
@@ -137,6 +141,58 @@ async def _strike_in_the_proxy(
                 detail = "the pause was no longer than a statement may take"
     for order in (aimed, racing, board.give([pod], [question], burst, without=target.name)):
         await board.carried_out(order)
+    return detail
+
+
+async def _strike_at_a_delivery(
+    field: Battlefield,
+    kind: FaultKind,
+    moment: Moment,
+    question: PlannedQuestion,
+    burst: int,
+    more: list[PlannedQuestion],
+) -> str:
+    """Return why the fault did not land, or nothing. One click goes ahead, so that it wins, and its pod delivers."""
+    board, target = field.board, _target(question)
+    pod = board.pods[target.pod]
+    aimed = board.give([pod], [question], burst, only=target.name, aim_delivery=moment)
+    await board.carried_out(aimed)
+    if not await board.until(lambda: aimed in board.aimed or pod.gone, MOMENT_SECONDS):
+        detail = f"the answer of {target.name} was not about to be delivered within {MOMENT_SECONDS:g} s"
+    elif pod.gone:
+        raise RaceBrokenOff(pod.last_words())
+    else:
+        detail = await _strike_a_delivering_pod(field, kind, pod, board.aimed.pop(aimed), more)
+    # Those that come now find it answered, whether it is delivered or not.
+    await board.carried_out(board.give(board.pods_at([question], burst), [question], burst, without=target.name))
+    return detail
+
+
+async def _strike_a_delivering_pod(
+    field: Battlefield, kind: FaultKind, pod: PodProcess, port: int, more: list[PlannedQuestion]
+) -> str:
+    detail = ""
+    match kind:
+        case FaultKind.KILL:
+            await pod.kill()
+            if not pod.was_killed:
+                detail = pod.last_words()
+            await field.succeed(pod)
+            return detail
+        case FaultKind.DISCONNECT:
+            assert field.proxy is not None
+            field.proxy.cut_off(port)
+        case FaultKind.PAUSE:
+            began = time.monotonic()
+            await (await pod.pause(DELIVERY_PAUSE_SECONDS))
+            if time.monotonic() - began <= LEASE.total_seconds():
+                detail = "the pause was no longer than the lease"
+        case _:
+            started = await _started_again(field.dsn)
+            detail = await _take_the_server_away(field, kind, more)
+            if started == await _started_again(field.dsn):
+                detail = "the server is still the same"
+    pod.go_on()
     return detail
 
 

@@ -10,6 +10,7 @@ from typing import Self
 
 from .plan import PlannedQuestion
 from .processes import PodProcess
+from .schedule import Moment
 from .wire import Fire, encode_fire
 
 QUESTION_SECONDS = 60.0
@@ -70,12 +71,14 @@ class Board:
         without: str | None = None,
         aim: bool = False,
         again: bool = False,
+        aim_delivery: Moment | None = None,
     ) -> int:
         """Let the pods fire, and return the order's number."""
         order = next(self._orders)
         self._waiting[order] = {pod.name for pod in pods}
         self._carried_out[order] = asyncio.Event()
-        fire = encode_fire(Fire(order, [each.label for each in questions], burst, only, without, aim, again))
+        labels = [each.label for each in questions]
+        fire = encode_fire(Fire(order, labels, burst, only, without, aim, again, aim_delivery))
         for pod in pods:
             pod.fire(fire)
         if not pods:

@@ -31,12 +31,16 @@ WON = frozenset({Outcome.OK, Outcome.REPEATED})
 
 
 class Reason(StrEnum):
-    """Why an operation was refused: a claim, a put, a delete."""
+    """Why an operation was refused: a claim, a put, a delete, the mark of a delivery."""
 
     ALREADY_ANSWERED = RefusalReason.ALREADY_ANSWERED.value
     NOT_YOURS = RefusalReason.NOT_YOURS.value
     UNKNOWN_OR_EXPIRED = RefusalReason.UNKNOWN_OR_EXPIRED.value
+    INVALID_ANSWER = RefusalReason.INVALID_ANSWER.value
+    WITHDRAWN = RefusalReason.WITHDRAWN.value
     OTHER_SCOPE = "other_scope"
+    UNDELIVERED = "undelivered"
+    LEASE_LOST = "lease_lost"
     NO_SUCH_ROW = "no_such_row"
 
 
@@ -81,7 +85,7 @@ class Operation:
 
     @property
     def kind(self) -> OperationKind:
-        """Put, claim, delete or sweep."""
+        """Put, claim, delete, sweep or deliver."""
         return self.planned.kind
 
     @property
@@ -110,7 +114,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """One answer as a pod's bridge handed it to the answer handler."""
+    """One answer as a pod handed it to the worker."""
 
     pod: str
     question_id: str
@@ -124,7 +128,8 @@ class HandOver:
 class Asked:
     """A question of the race. Its row was there, unclaimed, before the first operation.
 
-    An extra question's was not: the pods store it, delete it and sweep it.
+    An extra question's was not: the pods store it, delete it and sweep it. Its answers are delivered by the pods, or
+    without `delivers` whoever claimed has them.
     """
 
     id: str
@@ -132,6 +137,7 @@ class Asked:
     payload: JsonObject
     conversation_id: str
     is_extra: bool = False
+    delivers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +151,15 @@ class Row:
     ask_number: int
     answer: str | None
     delivery_key: str | None
+    undelivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """Everything that the checker knows of a run.
 
-    `planned_kinds` are the kinds of operation that the plan held, `stale_after` the sweep's maximum age. `ended_pods`
-    are the pods that ended in good order, so that all their hand-overs are known. `left_behind` names what the
-    clean-up did not remove, and `reasons` say why the run itself proves nothing.
+    `planned_kinds` are the kinds of operation that the plan held, `stale_after` the sweep's maximum age. `left_behind`
+    names what the clean-up did not remove, and `reasons` say why the run itself proves nothing.
     """
 
     asked: tuple[Asked, ...]
@@ -163,6 +169,5 @@ class History:
     planned_kinds: frozenset[OperationKind] = frozenset({OperationKind.CLAIM})
     stale_after: timedelta = timedelta()
     faults: tuple[Fault, ...] = ()
-    ended_pods: frozenset[str] = frozenset()
     left_behind: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from .plan import OperationKind, PlannedOperation, RaceSettings, Wrong
 from .schedule import FaultKind, Moment
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
-VERSION = 1
+VERSION = 2
 
 RACE, QUESTIONS, ROWS, FAULTS, END = "race.json", "questions.jsonl", "rows.jsonl", "faults.jsonl", "end.json"
 POD = "pod-*.jsonl"
@@ -136,7 +136,6 @@ def write_end(directory: Path, history: History, seconds: float) -> None:
             {
                 "planned_kinds": sorted(history.planned_kinds),
                 "stale_after_seconds": history.stale_after.total_seconds(),
-                "ended_pods": sorted(history.ended_pods),
                 "left_behind": history.left_behind,
                 "reasons": history.reasons,
                 "seconds": seconds,
@@ -213,7 +212,6 @@ def _read(directory: Path) -> tuple[History, float]:
             rows=tuple(_row(record) for record in _lines(directory / ROWS)),
             planned_kinds=frozenset(map(OperationKind, end["planned_kinds"])),
             stale_after=timedelta(seconds=end["stale_after_seconds"]),
-            ended_pods=frozenset(end["ended_pods"]),
             left_behind=tuple(end["left_behind"]),
             reasons=tuple(end["reasons"]),
         ),

@@ -34,7 +34,6 @@ class Story:
     hand_overs: tuple[HandOver, ...] = ()
     row: Row | None = None
     stale_after: timedelta = timedelta()
-    ended_pods: frozenset[str] = frozenset()
 
     @cached_property
     def claims(self) -> list[Operation]:
@@ -195,30 +194,47 @@ def sweep_took_only_stale_rows(story: Story) -> Iterator[str]:
         yield f"a row that was not stale yet was taken by one of {_names(took)}"
 
 
-def handed_over_once(story: Story) -> Iterator[str]:
-    """A winning answer is handed over once, for the question's own user and conversation."""
-    won = [operation for operation in story.winners if operation.pod in story.ended_pods]
-    if story.is_counted and len(story.hand_overs) > 1:
-        yield f"the answer was handed over {len(story.hand_overs)} times"
-    handed = Counter((each.pod, each.value) for each in story.hand_overs)
-    for operation in won:
-        if not handed[operation.pod, operation.planned.value]:
-            yield f"{name_of(operation)} won, and the answer was never handed over"
-    # A pod that was killed may have handed over before it wrote that it had won.
-    may_have_won = Counter((each.pod, each.planned.value) for each in story.claims if each.outcome in _MAY_HAVE_DONE)
-    for (pod, value), times in handed.items():
-        if times > may_have_won[pod, value]:
-            yield f"{pod} handed {value!r} over {times} times, and won with it {may_have_won[pod, value]} times"
+def every_answer_delivered(story: Story) -> Iterator[str]:
+    """An answer that was accepted is handed over by somebody, whatever became of the pod that accepted it."""
+    if not story.asked.delivers:
+        return
+    handed = Counter((each.ask_number, each.value) for each in story.hand_overs)
+    accepted = Counter((each.told.ask_number or 1, each.planned.value) for each in story.winners)
+    row = story.row
+    if row is not None and row.claimed_at is not None:
+        if row.undelivered:
+            yield f"the answer {row.answer!r} of asking {row.ask_number} is undelivered at the end"
+        # Nobody may have been told of the win that stands.
+        accepted[row.ask_number, row.answer] = max(1, accepted[row.ask_number, row.answer])
+    for (ask_number, value), times in accepted.items():
+        if handed[ask_number, value] < times:
+            often = "never" if times == 1 else f"{handed[ask_number, value]} times, and won {times} times"
+            yield f"the answer {value!r} of asking {ask_number} was handed over {often}"
+
+
+def applied_once(story: Story) -> Iterator[str]:
+    """A worker that honours the key applies one answer an asking: the one that stands, for the question's own user."""
     expected = (story.asked.scope.expected_user_id, story.asked.conversation_id)
     for each in story.hand_overs:
         if (each.user_id, each.conversation_id) != expected:
             yield f"handed over to {(each.user_id, each.conversation_id)} instead of {expected}"
-        if (
-            story.is_counted
-            and story.row is not None
-            and (each.value, each.ask_number) != (story.row.answer, story.row.ask_number)
-        ):
-            yield f"handed over was {each.value!r} of asking {each.ask_number}, but stored is {_stored(story.row)}"
+    may_have_won = {each.planned.value for each in story.rightful if each.outcome in (*WON, Outcome.UNKNOWN)}
+    for value in dict.fromkeys(each.value for each in story.hand_overs if each.value not in may_have_won):
+        yield f"{value!r} was handed over, and no click won with it"
+    if not story.is_counted:
+        # It may be deleted and asked anew, with the same ask number.
+        return
+    applied: dict[int, str | None] = {}
+    for each in story.hand_overs:
+        first = applied.setdefault(each.ask_number, each.value)
+        if each.value != first:
+            yield f"{each.pod} handed {each.value!r} over under the key of {first!r}"
+    row = story.row
+    if row is None:
+        return
+    for ask_number, value in applied.items():
+        if (ask_number, value) != (row.ask_number, row.answer):
+            yield f"applied was {value!r} of asking {ask_number}, but stored is {_stored(row)}"
 
 
 def sweep_was_bounded(history: History) -> Iterator[str]:
@@ -251,7 +267,8 @@ QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
     payload_intact,
     terminal_stays_terminal,
     sweep_took_only_stale_rows,
-    handed_over_once,
+    every_answer_delivered,
+    applied_once,
 )
 RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (sweep_was_bounded, nothing_left_behind)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import inf
 
-from ..model import PutOutcome, Scope
+from ..model import PutOutcome
 from .history import Asked, Operation, Outcome, Reason, Row
 from .plan import OperationKind
 
@@ -23,11 +23,20 @@ MOST_CONFIGURATIONS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A question's row as the laws see it; no row is None. `created_at` is None where nobody was told it."""
+    """A question's row as the laws see it; no row is None. `created_at` is None where nobody was told it.
+
+    An answer that was accepted is `delivered` once that is marked; until then nothing but its delivery moves the row.
+    """
 
     ask_number: int = 1
     press: tuple[str | None, str | None] | None = None
     created_at: datetime | None = None
+    delivered: bool = False
+
+    @property
+    def undelivered(self) -> bool:
+        """Whether an answer was accepted and not delivered."""
+        return self.press is not None and not self.delivered
 
 
 State = Held | None
@@ -75,7 +84,7 @@ def linearize(asked: Asked, operations: Sequence[Operation], row: Row | None, st
         following: list[tuple[int, State]] = []
         for place in _next(done, starts, ends):
             operation = considered[place]
-            outcomes = list(_apply(operation, state, asked.scope, stale_after))
+            outcomes = list(_apply(operation, state, asked, stale_after))
             if operation.outcome is Outcome.UNKNOWN:
                 # It may still do something later; to do nothing is the same as never to happen.
                 following += [(done | 1 << place, after) for after in outcomes if after != state]
@@ -116,32 +125,35 @@ def _explains(state: State, row: Row | None) -> bool:
     if state is None or row is None:
         return state is None and row is None
     press = None if row.claimed_at is None else (row.delivery_key, row.answer)
-    return (state.ask_number, state.press) == (row.ask_number, press)
+    return (state.ask_number, state.press, state.undelivered) == (row.ask_number, press, row.undelivered)
 
 
-def _apply(operation: Operation, state: State, scope: Scope, stale_after: timedelta | None) -> Iterator[State]:
+def _apply(operation: Operation, state: State, asked: Asked, stale_after: timedelta | None) -> Iterator[State]:
     """The states to which an operation leads that was told what it was told; none if it cannot have been."""
     unknown = operation.outcome is Outcome.UNKNOWN
     if operation.kind is OperationKind.SWEEP:
         # It has no scope: it takes whatever is stale.
-        if state is not None and (unknown or _was_stale(state, operation, stale_after)):
+        if state is not None and not state.undelivered and (unknown or _was_stale(state, operation, stale_after)):
             yield None
-    elif operation.planned.scope != scope:
+    elif operation.planned.scope != asked.scope:
         # A stranger is refused, whatever the state, and changes nothing.
         if operation.outcome in (Outcome.REFUSED, Outcome.UNKNOWN):
             yield state
     elif operation.kind is OperationKind.PUT:
         yield from _apply_put(operation, state)
     elif operation.kind is OperationKind.CLAIM:
-        yield from _apply_claim(operation, state)
-    elif unknown or (state is not None) == (operation.outcome is Outcome.OK):
-        yield None
+        yield from _apply_claim(operation, state, asked)
+    elif operation.kind is OperationKind.DELIVER:
+        yield from _apply_delivery(operation, state)
+    else:
+        yield from _apply_delete(operation, state)
 
 
 def _apply_put(operation: Operation, state: State) -> Iterator[State]:
     told, answered = operation.told, state is not None and state.press is not None
     if operation.outcome is Outcome.REFUSED:
-        if answered and not operation.planned.reopens and told.reason is Reason.ALREADY_ANSWERED:
+        is_kept = not operation.planned.reopens or (state is not None and state.undelivered)
+        if answered and is_kept and told.reason is Reason.ALREADY_ANSWERED:
             yield state
         return
     created = Held(1, None, told.at)
@@ -149,7 +161,7 @@ def _apply_put(operation: Operation, state: State) -> Iterator[State]:
         did, after = PutOutcome.CREATED, created
     elif not answered:
         did, after = PutOutcome.REFRESHED, state
-    elif operation.planned.reopens:
+    elif operation.planned.reopens and not state.undelivered:
         did, after = PutOutcome.REOPENED, replace(created, ask_number=state.ask_number + 1)
     else:
         return
@@ -157,13 +169,38 @@ def _apply_put(operation: Operation, state: State) -> Iterator[State]:
         yield after
 
 
-def _apply_claim(operation: Operation, state: State) -> Iterator[State]:
-    told, asked = operation.told, operation.planned.ask_number
-    fits = state is not None and asked in (None, state.ask_number)
+def _apply_delete(operation: Operation, state: State) -> Iterator[State]:
+    if operation.told.reason is Reason.UNDELIVERED:
+        if state is not None and state.undelivered:
+            yield state
+    elif operation.outcome is Outcome.REFUSED:
+        if state is None:
+            yield None
+    elif state is not None and not state.undelivered:
+        yield None
+
+
+def _apply_delivery(operation: Operation, state: State) -> Iterator[State]:
+    """A mark ends the delivery once and for all; who was told that its lease is lost has changed nothing."""
+    planned = operation.planned
+    if operation.outcome is Outcome.REFUSED:
+        yield state
+    elif (
+        state is not None
+        and state.press is not None
+        and not state.delivered
+        and (state.ask_number, state.press[1]) == (planned.ask_number, planned.value)
+    ):
+        yield replace(state, delivered=True)
+
+
+def _apply_claim(operation: Operation, state: State, asked: Asked) -> Iterator[State]:
+    told, card = operation.told, operation.planned.ask_number
+    fits = state is not None and card in (None, state.ask_number)
     match operation.outcome:
         case Outcome.OK | Outcome.UNKNOWN:
             if state is not None and fits and state.press is None and told.ask_number in (None, state.ask_number):
-                yield replace(state, press=operation.press)
+                yield replace(state, press=operation.press, delivered=not asked.delivers)
         case Outcome.REPEATED:
             is_the_winner = state is not None and fits and state.press == operation.press
             if is_the_winner and told.ask_number in (None, state.ask_number if state else None):

@@ -28,6 +28,9 @@ IMPLEMENTATIONS = (
     "put-takes-over",
     "sweep-select-then-delete",
     "pod-clock",
+    "deliver-from-memory",
+    "mark-before-deliver",
+    "no-lease-token",
 )
 
 MAX_PODS = 64
@@ -115,12 +118,16 @@ class Names:
 
 
 class OperationKind(StrEnum):
-    """What is done to a question; a sweep is done to all of them."""
+    """What is done to a question; a sweep is done to all of them.
+
+    A delivery is not planned: it follows from a claim that won, on whichever pod holds the lease.
+    """
 
     PUT = "put"
     CLAIM = "claim"
     DELETE = "delete"
     SWEEP = "sweep"
+    DELIVER = "deliver"
 
 
 class Wrong(StrEnum):
@@ -279,7 +286,7 @@ def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQue
     label = f"x{number}"
     random = Random(f"{settings.seed}/{label}")
     question = _question(settings, names, label)
-    put, claim, delete, sweep = OperationKind
+    put, claim, delete, sweep, _ = OperationKind
     swept = FaultKind.SWEEP in settings.faults
     # A row that is put is there, then fought for, put again in between, and gone at the end.
     bursts: list[tuple[list[OperationKind], int]] = [([put, put], 0), ([claim, claim, put, delete], 0)]

@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from psycopg_pool import PoolTimeout
@@ -20,17 +21,17 @@ from psycopg_pool import PoolTimeout
 from ..bridge import InteractionBridge
 from ..database import Connection, Pool, open_pool, translated_errors
 from ..errors import DatabaseUnreachable, PendingctlError
-from ..model import Answer, Click, PutOutcome
+from ..model import Click, LeasedAnswer, PutOutcome, Scope
 from ..platforms import Card, MessageHandle
-from ..store import IfAnswered
+from ..store import IfAnswered, PendingStore
 from . import wire
-from .controls import key_to_ask_again_with, store_for
+from .controls import key_to_ask_again_with, marks_before_it_delivers, store_for
 from .history import HandOver, Outcome, Reason, Told
 from .history_files import HistoryFile, hand_over_record
 from .plan import SWEEP_MAX_AGE, OperationKind, PlannedOperation, PlannedQuestion, plan_question
 from .recording import Note, Recorder, RecordingSource, RecordingStore, noting, outcome_of_error
 from .rows import APPLICATION, move_into_the_past, server_time
-from .schedule import FaultKind
+from .schedule import LEASE, FaultKind, Moment
 
 CONNECT_SECONDS = 20.0
 # How long a claim waits for a connection, while a server is away and comes back.
@@ -61,20 +62,113 @@ class SilentPlatform:
         """Show nothing."""
 
 
+class Worker:
+    """Takes the answers that this pod delivers: it writes down what it is given, before the mark.
+
+    It is a sink, and the moments at which a fault can be aimed at a delivery are in it.
+    """
+
+    def __init__(
+        self, orders: wire.Orders, file: HistoryFile, recorder: Recorder, source: RecordingSource, go: asyncio.Event
+    ) -> None:
+        self._orders = orders
+        self._file = file
+        self._recorder = recorder
+        self._source = source
+        self._go = go
+        self._aims: dict[str, tuple[int, Moment]] = {}
+        self._numbers = count()
+
+    def aim(self, question_id: str, order: int, moment: Moment) -> None:
+        """Let the next delivery of this question's answer wait at this moment for the word to go on."""
+        self._aims[question_id] = (order, moment)
+
+    async def deliver(self, leased: LeasedAnswer, store: PendingStore) -> bool:
+        """Hand the answer over and mark it, in this order; a control has it the other way round."""
+        answer = leased.answer
+        order, moment = self._aims.pop(answer.question_id, (0, None))
+        scope = Scope(answer.organization_id, answer.connection_id, answer.user_id)
+        planned = PlannedOperation(
+            f"{answer.question_id.removeprefix(f'{self._orders.names.run}-')}.delivery {next(self._numbers)}",
+            self._orders.number,
+            OperationKind.DELIVER,
+            answer.question_id,
+            scope,
+            value=answer.value,
+            ask_number=answer.ask_number,
+        )
+        note = Note(planned)
+        noting.set(note)
+        self._recorder.begin(note)
+        is_marking = False
+        try:
+            marked = True
+            if marks_before_it_delivers(self._orders.settings.implementation):
+                marked = await store.mark_delivered(leased)
+            if moment is Moment.BEFORE_DELIVERY:
+                async with self._source.connection() as connection:
+                    await wait_for_go(self._go, order, connection)
+            handed = HandOver(
+                self._orders.name,
+                answer.question_id,
+                answer.ask_number,
+                answer.value,
+                answer.user_id,
+                answer.conversation_id,
+            )
+            self._file.append(hand_over_record(handed))
+            if moment is Moment.BEFORE_MARK:
+
+                async def aim(connection: Connection) -> None:
+                    await wait_for_go(self._go, order, connection)
+
+                note.aim = aim
+            is_marking = True
+            if not marks_before_it_delivers(self._orders.settings.implementation):
+                marked = await store.mark_delivered(leased)
+        except BaseException as error:
+            unknown = is_marking and not (
+                isinstance(error, PendingctlError) and outcome_of_error(error)[0] is Outcome.FAILED
+            )
+            self._recorder.end(note, Outcome.UNKNOWN if unknown else Outcome.FAILED, detail=f"{type(error).__name__}")
+            raise
+        else:
+            lost = Told(Reason.LEASE_LOST)
+            self._recorder.end(note, Outcome.OK if marked else Outcome.REFUSED, Told() if marked else lost)
+            return marked
+        finally:
+            self._recorder.write(note)
+            noting.set(None)
+
+
+async def wait_for_go(go: asyncio.Event, order: int, connection: Connection) -> None:
+    """Say that what an order has aimed at is about to happen, and wait for the word to go on."""
+    say(wire.AIMED, f"{order} {_local_port(connection)}")
+    await go.wait()
+    go.clear()
+
+
 class Pod:
     """What one pod does with the operations that it is told to fire."""
 
     def __init__(
-        self, orders: wire.Orders, source: RecordingSource, recorder: Recorder, bridge: InteractionBridge
+        self,
+        orders: wire.Orders,
+        source: RecordingSource,
+        recorder: Recorder,
+        bridge: InteractionBridge,
+        worker: Worker,
+        go: asyncio.Event,
     ) -> None:
         self._orders = orders
         self._implementation = orders.settings.implementation
         self._source = source
         self._recorder = recorder
         self._bridge = bridge
+        self._worker = worker
+        self._go = go
         self._store = store_for(self._implementation, source)
         self._plan: dict[str, PlannedQuestion] = {}
-        self._go = asyncio.Event()
         self._moves_into_the_past = FaultKind.SWEEP in orders.settings.faults
 
     def plan_ahead(self) -> None:
@@ -98,6 +192,10 @@ class Pod:
             if fire.only in (None, each.name) and fire.without != each.name
             if fire.again or each.pod == self._orders.number
         ]
+        if fire.aim_delivery is not None:
+            await self._source.check()
+            for _, planned in chosen:
+                self._worker.aim(planned.question_id, fire.order, fire.aim_delivery)
         if len(chosen) == 1:
             await self._carry_out(*chosen[0], fire)
         else:
@@ -114,9 +212,7 @@ class Pod:
         if fire.aim:
 
             async def aim(connection: Connection) -> None:
-                say(wire.AIMED, f"{fire.order} {_local_port(connection)}")
-                await self._go.wait()
-                self._go.clear()
+                await wait_for_go(self._go, fire.order, connection)
 
             note.aim = aim
         noting.set(note)
@@ -231,11 +327,14 @@ async def serve(orders: wire.Orders, coordinator: asyncio.StreamReader) -> None:
         await _connected(pool, orders.connections)
         source = RecordingSource(pool)
         store = RecordingStore(store_for(orders.settings.implementation, source), recorder)
-        async with InteractionBridge(store, SilentPlatform(), partial(_record_answer, orders.name, file)) as bridge:
+        go = asyncio.Event()
+        worker = Worker(orders, file, recorder, source, go)
+        bridge = InteractionBridge(store, SilentPlatform(), worker, pod=orders.name, lease=LEASE)
+        async with bridge:
             for organization in (orders.names.organization_id, orders.names.foreign_organization_id):
                 for connection in orders.names.connections:
                     bridge.register(organization, connection)
-            pod = Pod(orders, source, recorder, bridge)
+            pod = Pod(orders, source, recorder, bridge, worker, go)
             pod.plan_ahead()
             say(wire.READY, f"{time.time():.3f}")
             async with asyncio.TaskGroup() as firing:
@@ -275,15 +374,11 @@ async def _connected(pool: Pool, connections: int) -> None:
         ) from error
 
 
-async def _record_answer(pod: str, file: HistoryFile, answer: Answer) -> None:
-    handed = HandOver(pod, answer.question_id, answer.ask_number, answer.value, answer.user_id, answer.conversation_id)
-    file.append(hand_over_record(handed))
-
-
 def _local_port(connection: Connection) -> int:
     with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
-        port: int = duplicate.getsockname()[1]
-    return port
+        name = duplicate.getsockname()
+    # Over a socket file there is no port, and no proxy that would ask for it.
+    return int(name[1]) if isinstance(name, tuple) else 0
 
 
 def say(word: bytes, said: str = "") -> None:

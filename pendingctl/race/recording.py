@@ -14,8 +14,8 @@ from itertools import count
 from psycopg_pool import PoolTimeout
 
 from ..database import Connection, Pool
-from ..errors import DatabaseUnreachable, PendingctlError, ScopeMismatch
-from ..model import Claim, Click, Refusal
+from ..errors import DatabaseUnreachable, PendingctlError, ScopeMismatch, Undelivered
+from ..model import Claim, Click, LeasedAnswer, Refusal, State
 from ..store import PendingStore
 from .history import Operation, Outcome, Reason, Told
 from .history_files import HistoryFile, end_record, start_record
@@ -106,6 +106,22 @@ class RecordingStore(PendingStore):
         self._recorder.end(note, *outcome_of(result))
         return result
 
+    async def lease(self, *, lease: timedelta, limit: int, most_attempts: int) -> list[LeasedAnswer]:
+        """Lease as the other store does."""
+        return await self._inner.lease(lease=lease, limit=limit, most_attempts=most_attempts)
+
+    async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
+        """Mark as the other store does."""
+        return await self._inner.mark_delivered(leased, connection=connection)
+
+    async def mark_failed(
+        self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
+    ) -> State | None:
+        """Give the lease back as the other store does."""
+        return await self._inner.mark_failed(
+            leased, error, retry_in=retry_in, most_attempts=most_attempts, permanent=permanent
+        )
+
 
 class RecordingSource:
     """A pool that notes which backend serves an operation, and lets a fault be aimed at it."""
@@ -115,13 +131,16 @@ class RecordingSource:
         # Who waits in the pool's own queue gets a task and a timer for that; here a future.
         self._free = asyncio.Semaphore(pool.max_size)
 
+    async def check(self) -> None:
+        """Replace the connections that an earlier fault broke: on them nothing that is aimed at would be sent."""
+        await self._pool.check()
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection of the pool."""
         note = noting.get()
         if note is not None and note.aim is not None:
-            # What an earlier fault broke would not even be sent.
-            await self._pool.check()
+            await self.check()
         async with self._free, self._pool.connection() as connection:
             if note is not None:
                 note.backend_pid = connection.info.backend_pid
@@ -151,6 +170,8 @@ def outcome_of_error(error: PendingctlError) -> tuple[Outcome, Reason | None]:
     """Return whether an operation that raised was surely not applied: a connection that was lost may have committed."""
     if isinstance(error, ScopeMismatch):
         return Outcome.REFUSED, Reason.OTHER_SCOPE
+    if isinstance(error, Undelivered):
+        return Outcome.REFUSED, Reason.UNDELIVERED
     if isinstance(error, DatabaseUnreachable) and not isinstance(error.__cause__, PoolTimeout):
         return Outcome.UNKNOWN, None
     return Outcome.FAILED, None

@@ -21,9 +21,15 @@ APPLICATION = "pendingctl simulate-race"
 
 _READ = """
     select id, organization_id, connection_id, expected_user_id, entry_payload, claimed_at, ask_number,
-           answer, delivery_key
+           answer, delivery_key, delivery_due_at is not null as undelivered
     from pending_interactions
     where id = any (%(ids)s)
+"""
+
+_COUNT_UNDELIVERED = """
+    select count(*)
+    from pending_interactions
+    where id = any (%(ids)s) and delivery_due_at is not null
 """
 
 _DELETE = """
@@ -118,7 +124,7 @@ async def store_questions(
     """Store questions and return them with the extra ones, which the pods store. Raises as `put_many` does."""
     store = PendingStore(SingleConnection(connection))
     asked = [
-        Asked(each.id, each.scope, each.payload(), each.conversation_id, planned.is_extra)
+        Asked(each.id, each.scope, each.payload(), each.conversation_id, planned.is_extra, delivers=True)
         for planned in (*questions, *extra)
         for each in (planned.question,)
     ]
@@ -136,6 +142,13 @@ async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Ro
         Row(id, Scope(organization_id, connection_id, user_id), *rest)
         for id, organization_id, connection_id, user_id, *rest in found
     ]
+
+
+async def count_undelivered(connection: Connection, arrangement: Arrangement) -> int:
+    """Return how many answers of the run are not delivered yet."""
+    with translated_errors():
+        counted = await (await connection.execute(_COUNT_UNDELIVERED, {"ids": arrangement.ids})).fetchone()
+    return int(counted[0]) if counted else 0
 
 
 async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:

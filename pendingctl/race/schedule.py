@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from random import Random
 
@@ -22,31 +23,39 @@ class FaultKind(StrEnum):
 
 
 class Moment(StrEnum):
-    """How far a claim has come when a fault strikes."""
+    """How far a claim, or the delivery of its answer, has come when a fault strikes."""
 
     BEFORE_SENDING = "before sending"
     AFTER_SENDING = "after sending"
     AFTER_COMMIT = "after the commit, before the reply"
+    BEFORE_DELIVERY = "between claim and delivery"
+    BEFORE_MARK = "between delivery and its mark"
 
 
 # These strike at a claim in the proxy between pod and server, and those at claims that wait for a locked row.
 STRUCK_IN_THE_PROXY = frozenset({FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT})
 STRUCK_AT_A_LOCK = frozenset({FaultKind.TERMINATE, FaultKind.RESTART, FaultKind.FAILOVER})
+# The claim is over, and what is struck is the delivery of its answer.
+AT_A_DELIVERY = (Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK)
+_AT_A_CLAIM = (Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT)
 # These last from the first click to the last one.
 LASTING = frozenset({FaultKind.SKEW, FaultKind.SWEEP})
 # These need a server that the race can stop.
 NEED_AN_OWN_SERVER = frozenset({FaultKind.RESTART, FaultKind.FAILOVER})
 
 _MOMENTS: dict[FaultKind, tuple[Moment | None, ...]] = {
-    FaultKind.KILL: tuple(Moment),
-    FaultKind.PAUSE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT),
-    FaultKind.DISCONNECT: tuple(Moment),
+    FaultKind.KILL: (*_AT_A_CLAIM, *AT_A_DELIVERY),
+    FaultKind.PAUSE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT, *AT_A_DELIVERY),
+    FaultKind.DISCONNECT: (*_AT_A_CLAIM, *AT_A_DELIVERY),
     FaultKind.TERMINATE: (None, None),
-    FaultKind.RESTART: (None,),
+    FaultKind.RESTART: (None, *AT_A_DELIVERY),
     FaultKind.FAILOVER: (None,),
     FaultKind.SKEW: (None,),
     FaultKind.SWEEP: (None,),
 }
+
+# How long a pod has to deliver an answer before another may; a paused one loses it.
+LEASE = timedelta(seconds=2)
 
 LEAST_SKEW_HOURS = 2
 MOST_SKEW_HOURS = 72

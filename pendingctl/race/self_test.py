@@ -18,6 +18,9 @@ _NEEDED: Mapping[str, tuple[FaultKind, ...]] = {
     "retry-with-new-key": (FaultKind.DISCONNECT,),
     "sweep-select-then-delete": (FaultKind.SWEEP,),
     "pod-clock": (FaultKind.SWEEP, FaultKind.SKEW),
+    "deliver-from-memory": (FaultKind.KILL,),
+    "mark-before-deliver": (FaultKind.KILL,),
+    "no-lease-token": (FaultKind.PAUSE,),
 }
 # The correct implementation is raced with all of them.
 FAULTS = (FaultKind.DISCONNECT, FaultKind.SKEW, FaultKind.SWEEP)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from .plan import Names, RaceSettings
-from .schedule import FaultKind
+from .schedule import FaultKind, Moment
 
 # The pod has its connections and waits, its wall clock follows / could not start, and why.
 READY = b"ready"
@@ -51,8 +51,9 @@ class Orders:
 class Fire:
     """Fire the pod's operations of one burst of some questions together: all, `only` one, or all `without` one.
 
-    With `aim` the operation waits, right before it is sent, until it is told to go on. With `again` it is fired
-    whoever's it is: its outcome is unknown, and it is asked again.
+    With `aim` the operation waits, right before it is sent, until it is told to go on; with `aim_delivery` the
+    delivery of the answer that it wins waits at that moment. With `again` it is fired whoever's it is: its outcome is
+    unknown, and it is asked again.
     """
 
     order: int
@@ -62,6 +63,7 @@ class Fire:
     without: str | None = None
     aim: bool = False
     again: bool = False
+    aim_delivery: Moment | None = None
 
 
 def encode_orders(orders: Orders) -> bytes:
@@ -80,10 +82,11 @@ def decode_orders(line: bytes) -> Orders:
 def encode_fire(fire: Fire) -> bytes:
     """Return what is to be fired as one line."""
     # By hand: asdict copies all of it, for every question of a race.
-    fields = (fire.order, fire.labels, fire.burst, fire.only, fire.without, fire.aim, fire.again)
+    fields = (fire.order, fire.labels, fire.burst, fire.only, fire.without, fire.aim, fire.again, fire.aim_delivery)
     return json.dumps(fields).encode() + b"\n"
 
 
 def decode_fire(line: bytes) -> Fire:
     """Return what `encode_fire` wrote."""
-    return Fire(*json.loads(line))
+    fire = Fire(*json.loads(line))
+    return replace(fire, aim_delivery=None if fire.aim_delivery is None else Moment(fire.aim_delivery))

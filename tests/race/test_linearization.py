@@ -27,7 +27,7 @@ COUNTED = Asked("q", SCOPE, {}, "C")
 STALE_AFTER = timedelta(seconds=15)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
-PUT, CLAIM, DELETE, SWEEP = OperationKind
+PUT, CLAIM, DELETE, SWEEP, DELIVER = OperationKind
 OK, REPEATED, REFUSED, FAILED, UNKNOWN = Outcome
 
 
