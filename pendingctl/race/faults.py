@@ -133,7 +133,7 @@ async def _strike_in_the_proxy(
             began = time.monotonic()
             pausing = await pod.pause(PAUSE_SECONDS)
             trap.opened.set()
-            await asyncio.sleep(PAUSE_SECONDS * 0.9)
+            await asyncio.sleep(PAUSE_SECONDS * 0.5)
             if board.is_carried_out(aimed):
                 detail = detail or "it went on while it was paused"
             await pausing

@@ -28,7 +28,7 @@ LATER = WON_AT + timedelta(seconds=1)
 CREATED, REOPENED, CREATED_AGAIN = (WON_AT + timedelta(minutes=each) for each in (1, 2, 3))
 STALE = CREATED_AGAIN + STALE_AFTER + timedelta(milliseconds=1)
 
-PUT, CLAIM, DELETE, SWEEP = OperationKind
+PUT, CLAIM, DELETE, SWEEP, DELIVER = OperationKind
 DEFEAT = Told(Reason.ALREADY_ANSWERED, "U1", "yes", WON_AT)
 UNHEARD_OF = Told(Reason.UNKNOWN_OR_EXPIRED)
 NO_SUCH_ROW = Told(Reason.NO_SUCH_ROW)
@@ -64,6 +64,8 @@ def operation(
     name = f"{question}.{number}"
     planned = PlannedOperation(name, int(pod[-1]) - 1, kind, question, scope, wrong, reopens=reopens, limit=limit)
     reply = None
+    if kind is DELIVER:
+        planned = replace(planned, value=value, ask_number=ask_number)
     if kind is CLAIM:
         planned = replace(planned, delivery_key=key or f"key-{number}", value=value, ask_number=ask_number)
         reply = "answered" if outcome in (Outcome.OK, Outcome.REPEATED) else str(told.reason or "cannot_serve")
@@ -108,6 +110,7 @@ X_PUT_AGAIN = operation(
     18, PUT, Outcome.OK, 1100, 1110, stored("created", 1, CREATED_AGAIN), question="x", reopens=True
 )
 X_SWEEP = operation(19, SWEEP, Outcome.OK, 1120, 1130, Told(at=STALE, ids=("x",)), question="x", limit=5)
+X_KEPT = operation(22, DELETE, Outcome.REFUSED, 1070, 1080, Told(Reason.UNDELIVERED), pod="pod-2", question="x")
 X_GONE = operation(20, DELETE, Outcome.REFUSED, 1140, 1150, NO_SUCH_ROW, question="x")
 # X_LATE comes after the reopening, so the button that it presses is that of an asking that is over.
 ON_EXTRA = (
@@ -128,9 +131,18 @@ LAWFUL = History(
     (*ON_COUNTED, *ON_EXTRA),
     (HANDED, X_HANDED),
     (ROW,),
-    planned_kinds=frozenset(OperationKind),
+    planned_kinds=frozenset(OperationKind) - {DELIVER},
     stale_after=STALE_AFTER,
-    ended_pods=frozenset({"pod-1", "pod-2"}),
+)
+
+# The same with answers that the pods deliver, the counted one by another pod than it was claimed by.
+DELIVERED = operation(30, DELIVER, Outcome.OK, 205, 240, pod="pod-2")
+X_DELIVERED = operation(31, DELIVER, Outcome.OK, 1032, 1045, question="x")
+DELIVERING = replace(
+    LAWFUL,
+    asked=(replace(ASKED, delivers=True), replace(EXTRA, delivers=True)),
+    operations=(*LAWFUL.operations, DELIVERED, X_DELIVERED),
+    planned_kinds=frozenset(OperationKind),
 )
 
 
@@ -152,6 +164,10 @@ def only_extra(*operations: Operation, row: Row | None = None, hand_overs: tuple
 
 def with_row(**fields: object) -> History:
     return replace(LAWFUL, rows=(replace(ROW, **fields),))  # type: ignore[arg-type]
+
+
+def delivering(*hand_overs: HandOver) -> History:
+    return replace(DELIVERING, hand_overs=hand_overs)
 
 
 def handing(*hand_overs: HandOver) -> History:
@@ -415,35 +431,67 @@ LAWLESS = {
         "sweep_took_only_stale_rows",
         replace(having(sweeping(ids=("x", "q"))), rows=()),
     ),
-    "the answer is handed over twice": ("handed_over_once", handing(HANDED, HANDED, X_HANDED)),
-    "two pods hand the same answer over, each for a win of its own": (
-        "handed_over_once",
-        replace(
-            having(won(replace(LOSER, planned=replace(LOSER.planned, value="yes")))),
-            hand_overs=(HANDED, replace(HANDED, pod="pod-2"), X_HANDED),
-        ),
+    "the answer is never handed over": ("every_answer_delivered", delivering(X_HANDED)),
+    "another asking's answer is handed over instead": (
+        "every_answer_delivered",
+        delivering(replace(HANDED, ask_number=2), X_HANDED),
     ),
-    "the answer is never handed over": ("handed_over_once", handing(X_HANDED)),
-    "the answer is handed over by another pod": ("handed_over_once", handing(replace(HANDED, pod="pod-2"), X_HANDED)),
-    "the answer goes to another user": ("handed_over_once", handing(replace(HANDED, user_id="U2"), X_HANDED)),
+    "an answer that nobody was told of is never handed over": (
+        "every_answer_delivered",
+        replace(having(lost(WINNER), history=without(REPEAT, history=DELIVERING)), hand_overs=(X_HANDED,)),
+    ),
+    "the answer is undelivered at the end": (
+        "every_answer_delivered",
+        replace(without(DELIVERED, history=DELIVERING), rows=(replace(ROW, undelivered=True),)),
+    ),
+    "an extra question's answer is never handed over": ("every_answer_delivered", delivering(HANDED)),
+    "an extra question is won twice and handed over once": (
+        "every_answer_delivered",
+        having(replace(X_WINNER, number=60, started_ns=1111, ended_ns=1115), history=DELIVERING),
+    ),
+    "two answers are handed over under one key": (
+        "applied_once",
+        handing(HANDED, replace(HANDED, value="no"), X_HANDED),
+    ),
+    "the answer goes to another user": ("applied_once", handing(replace(HANDED, user_id="U2"), X_HANDED)),
     "the answer goes to another conversation": (
-        "handed_over_once",
+        "applied_once",
         handing(replace(HANDED, conversation_id="C2"), X_HANDED),
     ),
-    "another answer is handed over": ("handed_over_once", handing(replace(HANDED, value="no"), X_HANDED)),
-    "the answer of another asking is handed over": (
-        "handed_over_once",
-        handing(replace(HANDED, ask_number=2), X_HANDED),
+    "another answer is handed over": ("applied_once", handing(replace(HANDED, value="no"), X_HANDED)),
+    "an extra question's answer is handed over with which nobody won": (
+        "applied_once",
+        handing(HANDED, X_HANDED, replace(X_HANDED, value="perhaps")),
     ),
-    "an extra question's answer is handed over twice": ("handed_over_once", handing(HANDED, X_HANDED, X_HANDED)),
-    "an extra question's answer is handed over by a pod that won nothing": (
-        "handed_over_once",
-        handing(HANDED, X_HANDED, replace(X_HANDED, pod="pod-2", value="no")),
-    ),
-    "an extra question's answer is never handed over": ("handed_over_once", handing(HANDED)),
     "an extra question's answer goes to another user": (
-        "handed_over_once",
+        "applied_once",
         handing(HANDED, replace(X_HANDED, user_id="U2")),
+    ),
+    "an answer is marked as delivered twice": (
+        "linearizable",
+        having(replace(DELIVERED, number=61, started_ns=250, ended_ns=260), history=DELIVERING),
+    ),
+    "an answer is marked as delivered before it was given": (
+        "linearizable",
+        having(replace(DELIVERED, started_ns=20, ended_ns=30), history=DELIVERING),
+    ),
+    "an undelivered question is asked again": (
+        "linearizable",
+        having(replace(X_DELIVERED, started_ns=1062, ended_ns=1066), history=DELIVERING),
+    ),
+    "an undelivered question is deleted": (
+        "linearizable",
+        replace(
+            only_extra(X_PUT, X_WINNER, X_DELETE, hand_overs=(X_HANDED,)),
+            asked=(ASKED, replace(EXTRA, delivers=True)),
+        ),
+    ),
+    "a delivered question is not deleted for want of its delivery": (
+        "linearizable",
+        replace(
+            only_extra(X_PUT, X_WINNER, X_DELIVERED, X_KEPT, row=X_ROW, hand_overs=(X_HANDED,)),
+            asked=(ASKED, replace(EXTRA, delivers=True)),
+        ),
     ),
     "a sweep takes more than its limit": (
         "sweep_was_bounded",
@@ -478,7 +526,8 @@ def test_every_check_has_been_seen_to_fail() -> None:
         "a loser is told another time",
         "a wrong user is told who answered",
         "the winner is given another payload",
-        "the answer is handed over twice",
+        "the answer is never handed over",
+        "two answers are handed over under one key",
         "two puts both create the row",
         "two deletes both take one row",
         "an extra question's row is gone though nobody took it",
@@ -544,7 +593,25 @@ ODD = {
     "a stranger presses with the winning delivery key": having(STRANGER_WITH_THE_WINNING_PRESS),
     "a slow winner's person was asked to try again": having(replace(WINNER, reply="cannot_serve")),
     "a slow loser's person was asked to try again": having(replace(LOSER, reply="cannot_serve")),
-    "a pod that was killed owes no hand-over": replace(handing(X_HANDED), ended_pods=frozenset({"pod-2"})),
+    "an answer is handed over twice under the same key": delivering(HANDED, replace(HANDED, pod="pod-2"), X_HANDED),
+    "an answer is handed over by a pod that won nothing": delivering(replace(HANDED, pod="pod-3"), X_HANDED),
+    "a delivery lost its lease to another one": having(
+        operation(62, DELIVER, Outcome.REFUSED, 204, 260, Told(Reason.LEASE_LOST)), history=DELIVERING
+    ),
+    "a mark of unknown outcome took effect": having(lost(DELIVERED), history=DELIVERING),
+    "a mark of unknown outcome did not, and another pod's did": having(
+        lost(DELIVERED), replace(DELIVERED, number=63, started_ns=300, ended_ns=310), history=DELIVERING
+    ),
+    "an undelivered question is neither deleted nor asked again": replace(
+        only_extra(
+            *(X_PUT, X_WINNER, X_KEPT),
+            replace(X_REOPEN, outcome=Outcome.REFUSED, told=Told(Reason.ALREADY_ANSWERED)),
+            replace(X_DELIVERED, ended_ns=1090),
+            row=X_ROW,
+            hand_overs=(X_HANDED,),
+        ),
+        asked=(ASKED, replace(EXTRA, delivers=True)),
+    ),
     "a click wins after a delete and a put": having(
         replace(AFTER_THE_DELETE, started_ns=1111, ended_ns=1115), replace(X_SWEEP, started_ns=1118)
     ),

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import psycopg
 import pytest
 
+from pendingctl.race.controls import EXPECTED_CHECKS
 from tests.commands import complaint, run
 
 RACE = ("simulate-race", "--pods", "2", "--questions", "5", "--clicks", "6", "--seed", "1")
@@ -98,7 +99,7 @@ def test_a_self_test_says_how_many_seeds_caught_each_control(dsn: str) -> None:
     assert result.exit_code == 0, result.output
     tested = json.loads(result.stdout)
     assert tested["verdict"] == "pass"
-    assert len(tested["controls"]) == 8
+    assert len(tested["controls"]) == len(EXPECTED_CHECKS)
     for control in tested["controls"]:
         assert control["seeds"] == 2
         assert 1 <= control["caught"] <= 2
@@ -114,7 +115,7 @@ def test_a_self_test_says_how_many_seeds_caught_each_control(dsn: str) -> None:
         (("--implementation", "best"), "no implementation 'best'"),
         (("--duration", "3s"), "--questions and --duration exclude each other"),
         (("--self-test", "--fault", "kill"), "--self-test chooses what is raced"),
-        (("--questions", "2", "--fault", "kill"), "strike 3 times"),
+        (("--questions", "2", "--fault", "kill"), "strike 5 times"),
         (("--history", "/proc/self/status"), "cannot be used for the history"),
         (("--history", "/"), "is not empty"),
     ],

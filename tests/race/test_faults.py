@@ -9,14 +9,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pendingctl import migrations
+from pendingctl.embedded import throwaway_server
 from pendingctl.errors import InvalidInput
 from pendingctl.race import coordinator, faults
+from pendingctl.race.faults import OwnServer
 from pendingctl.race.history import Fault, History, Operation, Outcome
 from pendingctl.race.history_files import read_history
 from pendingctl.race.plan import OperationKind, RaceSettings
 from pendingctl.race.report import RaceResult
 from pendingctl.race.run import simulate_race
-from pendingctl.race.schedule import FaultKind, Moment
+from pendingctl.race.schedule import AT_A_DELIVERY, FaultKind, Moment
 
 
 async def raced(
@@ -51,6 +54,15 @@ def during(history: History, fault: Fault) -> list[Operation]:
     return [each for each in unknown_claims(history) if fault.started_ns < each.started_ns < (fault.ended_ns or 0)]
 
 
+def deliveries_during(history: History, fault: Fault) -> list[Operation]:
+    """The deliveries of the answer that was struck, that which was struck first."""
+    deliveries = sorted(
+        (each for each in history.operations if each.kind is OperationKind.DELIVER), key=lambda each: each.started_ns
+    )
+    struck = next(each for each in deliveries if each.started_ns > fault.started_ns)
+    return [each for each in deliveries if each.planned.question_id == struck.planned.question_id]
+
+
 def the_fault(history: History, moment: Moment) -> Fault:
     return next(fault for fault in history.faults if fault.moment is moment)
 
@@ -59,16 +71,47 @@ async def test_a_killed_pod_is_replaced_and_its_click_asked_again(dsn: str, tmp_
     result, history = await raced(dsn, tmp_path, FaultKind.KILL)
 
     assert_it_landed_and_passed(result)
-    for moment in Moment:
+    for moment in (Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT):
         (killed,) = during(history, the_fault(history, moment))
         again = asked_again(history, killed)
-        assert killed.pod not in history.ended_pods
         assert again
         assert {each.pod for each in again}.isdisjoint({killed.pod})
         assert {each.press for each in again} == {killed.press}
-    assert history.ended_pods == {"pod-1", "pod-2", "pod-3", "pod-4", "pod-5", "pod-6"} - {
-        each.pod for each in unknown_claims(history)
-    }
+
+
+async def test_what_a_killed_pod_did_not_deliver_another_one_does(dsn: str, tmp_path: Path) -> None:
+    result, history = await raced(dsn, tmp_path, FaultKind.KILL)
+
+    assert_it_landed_and_passed(result)
+    for moment, before in ((Moment.BEFORE_DELIVERY, 0), (Moment.BEFORE_MARK, 1)):
+        (killed, *others) = deliveries_during(history, the_fault(history, moment))
+        assert killed.outcome is Outcome.UNKNOWN
+        assert [each.outcome for each in others if each.pod != killed.pod] == [Outcome.OK]
+        handed = [each.pod for each in history.hand_overs if each.question_id == killed.planned.question_id]
+        assert len(handed) == before + 1
+        assert handed.count(killed.pod) == before
+
+
+async def test_a_pod_that_is_paused_over_a_delivery_has_lost_its_lease(dsn: str, tmp_path: Path) -> None:
+    result, history = await raced(dsn, tmp_path, FaultKind.PAUSE)
+
+    assert_it_landed_and_passed(result)
+    for moment in AT_A_DELIVERY:
+        (paused, *others) = deliveries_during(history, the_fault(history, moment))
+        assert paused.outcome is not Outcome.OK
+        assert [each.outcome for each in others if each.pod != paused.pod] == [Outcome.OK]
+
+
+async def test_a_delivery_over_a_restart_ends_with_the_answer_delivered(tmp_path: Path) -> None:
+    with throwaway_server() as server:
+        migrations.apply(server.dsn)
+        settings = RaceSettings(pods=3, questions=12, clicks=6, seed=1, faults=(FaultKind.RESTART,))
+        result = await simulate_race(
+            server.dsn, settings, history=tmp_path / "history", server=OwnServer(server.restart)
+        )
+
+    assert_it_landed_and_passed(result)
+    assert {each.moment for each in read_history(tmp_path / "history")[1].faults} == {None, *AT_A_DELIVERY}
 
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.DISCONNECT])
@@ -85,7 +128,7 @@ async def test_a_pause_holds_a_claim_for_longer_than_a_statement_may_take(dsn: s
 
     assert_it_landed_and_passed(result)
     paused = [each for each in history.operations if (each.took_ms or 0) >= faults.PAUSE_SECONDS * 1000]
-    assert len({each.planned.question_id for each in paused}) == 2
+    assert len({each.planned.question_id for each in paused}) == 4
     assert faults.PAUSE_SECONDS * 1000 > faults.STATEMENT_TIMEOUT_MS
 
 

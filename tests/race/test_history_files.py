@@ -56,7 +56,7 @@ SETTINGS = RaceSettings(
 SCOPE = Scope("acme", "slack", "U1")
 PAYLOAD: JsonObject = {"question": {"text": 'später\n\u2028"x" \\', "options": ["yes", "no"]}}
 AT = datetime(2026, 1, 1, 12, 0, 0, 123456, UTC)
-PUT, CLAIM, DELETE, SWEEP = OperationKind
+PUT, CLAIM, DELETE, SWEEP, DELIVER = OperationKind
 
 
 def planned(kind: OperationKind = CLAIM, name: str = "q0.1", wrong: Wrong | None = None) -> PlannedOperation:
@@ -95,13 +95,15 @@ EACH_OF_A_KIND = (
     Operation("pod-1", 8, planned(DELETE), 18, 28, Outcome.REFUSED, Told(Reason.NO_SUCH_ROW)),
     Operation("pod-1", 9, replace(planned(SWEEP), limit=5), 19, 29, Outcome.OK, Told(at=AT, ids=("run-x0", "run-x1"))),
     Operation("pod-1", 10, replace(planned(SWEEP), limit=1), 20, 30, Outcome.OK, Told(at=AT)),
+    Operation("pod-1", 11, replace(planned(DELIVER), value="no", ask_number=2), 21, 31, Outcome.OK),
+    Operation("pod-1", 12, planned(DELIVER), 22, 32, Outcome.REFUSED, Told(Reason.LEASE_LOST)),
 )
-NEVER_ENDED = Operation("pod-1", 11, CLICK, 31, None, Outcome.UNKNOWN, detail="its end was never seen")
+NEVER_ENDED = Operation("pod-1", 13, CLICK, 31, None, Outcome.UNKNOWN, detail="its end was never seen")
 
 HISTORY = History(
     asked=(
         Asked("run-q0", SCOPE, PAYLOAD, "C1"),
-        Asked("run-x0", Scope("globex", "teams", "U2"), {}, "", is_extra=True),
+        Asked("run-x0", Scope("globex", "teams", "U2"), {}, "", is_extra=True, delivers=True),
     ),
     operations=(*EACH_OF_A_KIND, NEVER_ENDED, replace(EACH_OF_A_KIND[0], pod="pod-2")),
     hand_overs=(
@@ -109,7 +111,7 @@ HISTORY = History(
         HandOver("pod-2", "run-x0", 2, None, "U2", ""),
     ),
     rows=(
-        Row("run-q0", SCOPE, PAYLOAD, AT, 1, "später ⏳", "key"),
+        Row("run-q0", SCOPE, PAYLOAD, AT, 1, "später ⏳", "key", undelivered=True),
         Row("run-x0", Scope("globex", "teams", "U2"), {}, None, 2, None, None),
     ),
     planned_kinds=frozenset({PUT, CLAIM}),
@@ -118,7 +120,6 @@ HISTORY = History(
         Fault(0, FaultKind.KILL, Moment.AFTER_COMMIT, 5, 6, landed=True, detail="pod-1 by SIGKILL"),
         Fault(1, FaultKind.SKEW, None, 5),
     ),
-    ended_pods=frozenset({"pod-1"}),
     left_behind=("question run-q0",),
     reasons=("pod-2 was ended by SIGKILL",),
 )
@@ -230,7 +231,7 @@ ENDED = st.builds(
 OPEN = st.builds(replace, st.just(NEVER_ENDED), planned=PLANNED, started_ns=NANOSECONDS)
 HISTORIES = st.builds(
     History,
-    asked=st.lists(st.builds(Asked, IDS, SCOPES, PAYLOADS, TEXTS, st.booleans()), max_size=3).map(tuple),
+    asked=st.lists(st.builds(Asked, IDS, SCOPES, PAYLOADS, TEXTS, st.booleans(), st.booleans()), max_size=3).map(tuple),
     operations=st.lists(ENDED | OPEN, max_size=4).map(
         lambda each: tuple(replace(operation, number=number) for number, operation in enumerate(each))
     ),
@@ -238,7 +239,17 @@ HISTORIES = st.builds(
         st.builds(HandOver, st.just("pod-1"), IDS, st.integers(1, 9), st.none() | TEXTS, IDS, TEXTS), max_size=2
     ).map(tuple),
     rows=st.lists(
-        st.builds(Row, IDS, SCOPES, PAYLOADS, st.none() | TIMES, st.integers(1, 9), st.none() | TEXTS, st.none() | IDS),
+        st.builds(
+            Row,
+            IDS,
+            SCOPES,
+            PAYLOADS,
+            st.none() | TIMES,
+            st.integers(1, 9),
+            st.none() | TEXTS,
+            st.none() | IDS,
+            st.booleans(),
+        ),
         max_size=2,
     ).map(tuple),
     planned_kinds=st.frozensets(st.sampled_from(OperationKind)),
@@ -256,7 +267,6 @@ HISTORIES = st.builds(
         ),
         max_size=2,
     ).map(lambda each: tuple(replace(fault, number=number) for number, fault in enumerate(each))),
-    ended_pods=st.frozensets(IDS, max_size=2),
     left_behind=st.lists(TEXTS, max_size=2).map(tuple),
     reasons=st.lists(TEXTS, max_size=2).map(tuple),
 )

@@ -32,7 +32,7 @@ from pendingctl.race.plan import (
 from pendingctl.race.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
 
 NAMES = Names("run", "run", "run-foreign")
-PUT, CLAIM, DELETE, SWEEP = OperationKind
+PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
 
 SEEDS = st.integers(-(2**40), 2**70)
 NUMBERS = st.integers(0, 100_000)
@@ -330,8 +330,8 @@ def test_bystanders_belong_to_the_foreign_organization_and_nothing_is_done_to_th
         ({"duration_seconds": MAX_DURATION_SECONDS + 1}, "at most 86,400 seconds"),
         ({"duration_seconds": float("nan")}, "the duration must be above zero"),
         ({"duration_seconds": float("inf")}, "the duration must be above zero"),
-        ({"faults": (FaultKind.KILL,)}, "these faults strike 3 times"),
-        ({"questions": 7, "faults": (FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT)}, "strike 8 times"),
+        ({"faults": (FaultKind.KILL,)}, "these faults strike 5 times"),
+        ({"questions": 13, "faults": (FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT)}, "strike 14 times"),
     ],
 )
 def test_what_cannot_be_raced_is_refused(settings: dict[str, object], words: str) -> None:
@@ -347,7 +347,7 @@ def test_what_cannot_be_raced_is_refused(settings: dict[str, object], words: str
         {"pods": MAX_PODS, "questions": MAX_QUESTIONS, "clicks": MAX_CLICKS},
         {"pods": 1, "questions": 1, "clicks": 1, "seed": -1},
         {"duration_seconds": MAX_DURATION_SECONDS},
-        {"questions": 3, "faults": (FaultKind.KILL, *LASTING)},
+        {"questions": 5, "faults": (FaultKind.KILL, *LASTING)},
         {"questions": 1, "faults": tuple(LASTING)},
     ],
 )
@@ -368,11 +368,11 @@ def test_every_implementation_that_has_a_name_has_a_store(implementation: str) -
 
 FAULTS = st.lists(st.sampled_from(FaultKind), unique=True)
 MOMENTS: dict[FaultKind, list[Moment | None]] = {
-    FaultKind.KILL: [Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT],
-    FaultKind.PAUSE: [Moment.AFTER_SENDING, Moment.AFTER_COMMIT],
-    FaultKind.DISCONNECT: [Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT],
+    FaultKind.KILL: list(Moment),
+    FaultKind.PAUSE: [each for each in Moment if each is not Moment.BEFORE_SENDING],
+    FaultKind.DISCONNECT: list(Moment),
     FaultKind.TERMINATE: [None, None],
-    FaultKind.RESTART: [None],
+    FaultKind.RESTART: [None, Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK],
     FaultKind.FAILOVER: [None],
     FaultKind.SKEW: [None],
     FaultKind.SWEEP: [None],

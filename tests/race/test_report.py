@@ -34,7 +34,7 @@ JUDGEMENT = Judgement(
 )
 LAWFUL = Judgement((CheckResult("scope", Verdict.PASS, ()),), (), 1)
 
-PUT, CLAIM, DELETE, SWEEP = OperationKind
+PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
 DEFEAT = Told(Reason.ALREADY_ANSWERED)
 
 
@@ -100,7 +100,7 @@ def test_the_json_has_the_promised_fields() -> None:
             {"law": "nothing_left_behind", "question_id": None, "detail": "left behind: question q0"},
         ],
         "reasons": ["the fault pause never landed"],
-        "faults": [{"kind": "skew", "planned": 1, "landed": 0}, {"kind": "pause", "planned": 2, "landed": 1}],
+        "faults": [{"kind": "skew", "planned": 1, "landed": 0}, {"kind": "pause", "planned": 4, "landed": 1}],
         "questions": 2,
         "clicks": 4,
         "winners": 2,

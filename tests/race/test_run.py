@@ -73,7 +73,12 @@ async def test_a_race_on_the_correct_claim_passes_and_leaves_nothing(dsn: str, c
     assert (result.questions, result.clicks, result.winners) == (15, 120, 15)
     assert sum(result.outcomes.values()) == 120
     assert sum(pod.wins for pod in result.pods) == result.outcomes["won"] == 15
-    assert {kind for kind, outcomes in result.operations.items() if "ok" in outcomes} == {"put", "claim", "delete"}
+    assert {kind for kind, outcomes in result.operations.items() if "ok" in outcomes} == {
+        "put",
+        "claim",
+        "delete",
+        "deliver",
+    }
     assert {"already_answered", "not_yours", "unknown_or_expired", "repeated"} <= result.outcomes.keys()
     assert [pod.name for pod in result.pods] == ["pod-1", "pod-2", "pod-3"]
     assert progress[-1] == 15

@@ -18,7 +18,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MS = 1_000_000
 DEFEAT = Told(Reason.ALREADY_ANSWERED, "U1", "yes", NOON)
 
-PUT, CLAIM, DELETE, SWEEP = OperationKind
+PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
 
 
 def claim(
