@@ -179,7 +179,7 @@ def terminal_stays_terminal(story: Story) -> Iterator[str]:
 
 
 def sweep_took_only_stale_rows(story: Story) -> Iterator[str]:
-    """A sweep took only rows that were stale by the server's clock."""
+    """A sweep took only rows that were stale by the server's clock, and no answer that was not delivered."""
     if not any(sweep.outcome is Outcome.OK for sweep in story.sweeps):
         return
     for sweep in story.sweeps:
@@ -188,10 +188,10 @@ def sweep_took_only_stale_rows(story: Story) -> Iterator[str]:
     search = linearize(story.asked, story.everything, story.row, story.stale_after)
     if search.found or search.undecided:
         return
-    # If the sweeps' ages alone are in the way of an order, a sweep took a row that was too young.
+    # If only what a sweep may take is in the way of an order, a sweep took what it may not.
     if linearize(story.asked, story.everything, story.row, None).found:
         took = [sweep for sweep in story.sweeps if sweep.outcome is Outcome.OK]
-        yield f"a row that was not stale yet was taken by one of {_names(took)}"
+        yield f"a row that was not stale yet, or whose answer was not delivered, was taken by one of {_names(took)}"
 
 
 def every_answer_delivered(story: Story) -> Iterator[str]:

@@ -57,7 +57,7 @@ def linearize(asked: Asked, operations: Sequence[Operation], row: Row | None, st
     An operation takes effect at one moment between its start and its end. One whose outcome is unknown takes effect
     at any time after its start, or never. `operations` are those on this question, and the sweeps that took it or
     whose outcome is unknown: a sweep counts as one delete of each question that it took. With `stale_after` None a
-    sweep may take a row however young.
+    sweep may take any row, however young, and with an answer that is not delivered.
     """
     considered = sorted(
         (each for each in operations if each.outcome is not Outcome.FAILED), key=lambda each: each.started_ns
@@ -130,10 +130,9 @@ def _explains(state: State, row: Row | None) -> bool:
 
 def _apply(operation: Operation, state: State, asked: Asked, stale_after: timedelta | None) -> Iterator[State]:
     """The states to which an operation leads that was told what it was told; none if it cannot have been."""
-    unknown = operation.outcome is Outcome.UNKNOWN
     if operation.kind is OperationKind.SWEEP:
         # It has no scope: it takes whatever is stale.
-        if state is not None and not state.undelivered and (unknown or _was_stale(state, operation, stale_after)):
+        if state is not None and _may_sweep(state, operation, stale_after):
             yield None
     elif operation.planned.scope != asked.scope:
         # A stranger is refused, whatever the state, and changes nothing.
@@ -222,7 +221,11 @@ def _is_true_refusal(operation: Operation, state: State, fits: bool) -> bool:
             return False
 
 
-def _was_stale(state: Held, sweep: Operation, stale_after: timedelta | None) -> bool:
-    if stale_after is None or state.created_at is None or sweep.told.at is None:
+def _may_sweep(state: Held, sweep: Operation, stale_after: timedelta | None) -> bool:
+    if stale_after is None:
+        return True
+    if state.undelivered:
+        return False
+    if sweep.outcome is Outcome.UNKNOWN or state.created_at is None or sweep.told.at is None:
         return True
     return state.created_at + stale_after < sweep.told.at

@@ -427,6 +427,13 @@ LAWLESS = {
             hand_overs=(X_HANDED,),
         ),
     ),
+    "a sweep takes an answer that is not delivered": (
+        "sweep_took_only_stale_rows",
+        replace(
+            having(replace(X_WINNER, number=60, started_ns=1111, ended_ns=1115), history=DELIVERING),
+            hand_overs=(HANDED, X_HANDED, X_HANDED),
+        ),
+    ),
     "a sweep takes a counted question's row": (
         "sweep_took_only_stale_rows",
         replace(having(sweeping(ids=("x", "q"))), rows=()),
@@ -534,6 +541,7 @@ def test_every_check_has_been_seen_to_fail() -> None:
         "a sweep takes a young row",
         "a sweep takes a row that is exactly of the maximum age",
         "a sweep takes a row that was asked again since it was stale",
+        "a sweep takes an answer that is not delivered",
         "a sweep takes more than its limit",
         "a sweep takes a row that is not the run's",
         "a row is left behind",

@@ -24,6 +24,8 @@ SCOPE = Scope("acme", "slack", "U1")
 STRANGERS = (Scope("globex", "slack", "U1"), Scope("acme", "teams", "U1"), Scope("acme", "slack", "U2"))
 EXTRA = Asked("x", SCOPE, {}, "C", is_extra=True)
 COUNTED = Asked("q", SCOPE, {}, "C")
+# Answers that the pods deliver, rather than whoever claims.
+DELIVERING = replace(EXTRA, delivers=True)
 STALE_AFTER = timedelta(seconds=15)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -52,6 +54,8 @@ def operation(
     planned = PlannedOperation(f"x.{started}", 0, kind, "x", scope, reopens=kind is PUT and not keeps)
     if kind is CLAIM:
         planned = replace(planned, delivery_key=key, value=value, ask_number=ask_number)
+    if kind is DELIVER:
+        planned = replace(planned, value=value, ask_number=ask_number or 1)
     return Operation("pod-1", started, planned, started, ended, outcome, told)
 
 
@@ -99,15 +103,19 @@ def unknown(kind: OperationKind, started: int, ended: int | None = None, key: st
     return operation(kind, started, ended, UNKNOWN, key=key)
 
 
+def delivered(started: int, ended: int, ask_number: int = 1, value: str = "yes") -> Operation:
+    return operation(DELIVER, started, ended, ask_number=ask_number, value=value)
+
+
 def foreign(kind: OperationKind, started: int, ended: int, outcome: Outcome = REFUSED) -> Operation:
     return operation(kind, started, ended, outcome, scope=STRANGERS[0])
 
 
-def row(key: str | None = None, ask_number: int = 1, value: str = "yes") -> Row:
+def row(key: str | None = None, ask_number: int = 1, value: str = "yes", *, undelivered: bool = False) -> Row:
     """The row at the end, unclaimed without a key."""
     if key is None:
         return Row("x", SCOPE, {}, None, ask_number, None, None)
-    return Row("x", SCOPE, {}, NOON, ask_number, value, key)
+    return Row("x", SCOPE, {}, NOON, ask_number, value, key, undelivered=undelivered)
 
 
 ToldSo: TypeAlias = tuple[tuple[Operation, ...], Row | None]
@@ -356,6 +364,9 @@ def test_the_pairs_are_right_by_the_slow_search_too(asked: Asked, lawful: ToldSo
 
 def test_without_an_age_a_sweep_may_take_any_row() -> None:
     assert linearize(EXTRA, (CREATED, sweep(10, 20, clock(1))), None, None).found
+    undelivered = (CREATED, claim(10, 20), sweep(30, 40, clock(90)))
+    assert linearize(DELIVERING, undelivered, None, None).found
+    assert not linearize(DELIVERING, undelivered, None, STALE_AFTER).found
 
 
 def test_the_order_in_which_operations_are_given_does_not_matter() -> None:
@@ -412,20 +423,29 @@ class Held(TypedDict):
     asking: int
     answered: tuple[str | None, str | None] | None
     created: datetime | None
+    undelivered: bool
 
 
 Table = dict[str, Held]
 
+# A counted question's row, which the coordinator has stored.
+NEVER_TOLD: Held = {"asking": 1, "answered": None, "created": None, "undelivered": False}
 
-def carry_out(table: Table, action: Operation, now: datetime | None, *, is_sure: bool = True) -> tuple[Outcome, Told]:
+
+def carry_out(  # noqa: PLR0912  # one branch a rule
+    table: Table, action: Operation, now: datetime | None, *, delivers: bool, is_sure: bool = True
+) -> tuple[Outcome, Told]:
     """Do to the table what the store does, and return what it would tell.
 
-    `now` is the server's time, None where it is not known; without `is_sure` a sweep takes a row however young.
+    `now` is the server's time, None where it is not known; without `is_sure` a sweep takes any row. With `delivers` an
+    answer is undelivered until a delivery has marked it.
     """
     planned = action.planned
     held = table.get("row")
     if action.kind is SWEEP:
         if held is None:
+            return OK, Told(at=now)
+        if is_sure and held["undelivered"]:
             return OK, Told(at=now)
         if is_sure and held["created"] is not None and now is not None and held["created"] + STALE_AFTER >= now:
             return OK, Told(at=now)
@@ -436,28 +456,39 @@ def carry_out(table: Table, action: Operation, now: datetime | None, *, is_sure:
     if action.kind is DELETE:
         if held is None:
             return REFUSED, Told(Reason.NO_SUCH_ROW)
+        if held["undelivered"]:
+            return REFUSED, Told(Reason.UNDELIVERED)
         del table["row"]
         return OK, Told()
     if action.kind is PUT:
         return _put(table, planned, now)
-    return _claim(table, planned, now)
+    if action.kind is DELIVER:
+        if held is None or not held["undelivered"] or held["asking"] != planned.ask_number:
+            return REFUSED, Told(Reason.LEASE_LOST)
+        if held["answered"] is None or held["answered"][1] != planned.value:
+            return REFUSED, Told(Reason.LEASE_LOST)
+        table["row"] = {**held, "undelivered": False}
+        return OK, Told()
+    return _claim(table, planned, now, delivers=delivers)
 
 
 def _put(table: Table, planned: PlannedOperation, now: datetime | None) -> tuple[Outcome, Told]:
     held = table.get("row")
     if held is None:
-        table["row"] = {"asking": 1, "answered": None, "created": now}
+        table["row"] = {"asking": 1, "answered": None, "created": now, "undelivered": False}
         return OK, Told(put="created", ask_number=1, at=now)
     if held["answered"] is None:
         return OK, Told(put="refreshed", ask_number=held["asking"])
-    if not planned.reopens:
+    if not planned.reopens or held["undelivered"]:
         return REFUSED, Told(Reason.ALREADY_ANSWERED)
     asking = held["asking"] + 1
-    table["row"] = {"asking": asking, "answered": None, "created": now}
+    table["row"] = {"asking": asking, "answered": None, "created": now, "undelivered": False}
     return OK, Told(put="reopened", ask_number=asking, at=now)
 
 
-def _claim(table: Table, planned: PlannedOperation, now: datetime | None) -> tuple[Outcome, Told]:
+def _claim(
+    table: Table, planned: PlannedOperation, now: datetime | None, *, delivers: bool
+) -> tuple[Outcome, Told]:
     held = table.get("row")
     if held is None:
         return REFUSED, Told(Reason.UNKNOWN_OR_EXPIRED)
@@ -468,20 +499,23 @@ def _claim(table: Table, planned: PlannedOperation, now: datetime | None) -> tup
         return REFUSED, Told(Reason.ALREADY_ANSWERED)
     press = (planned.delivery_key, planned.value)
     if held["answered"] is None:
-        table["row"] = {**held, "answered": press}
+        table["row"] = {**held, "answered": press, "undelivered": delivers}
         return OK, Told(ask_number=asking, at=now)
     if held["answered"] == press:
         return REPEATED, Told(ask_number=asking)
     return REFUSED, Told(Reason.ALREADY_ANSWERED, "U1", held["answered"][1])
 
 
-def is_true(action: Operation, table: Table, aged: bool) -> bool:
+def is_true(action: Operation, table: Table, asked: Asked, aged: bool) -> bool:
     """Carry the operation out, and say whether it was told what the store would have told it."""
     told = action.told
-    if action.outcome is UNKNOWN:
-        carry_out(table, action, None)
+    if action.kind is DELIVER and action.outcome is REFUSED:
+        # Another pod's lease is not in the model: a delivery may have lost its own at any time.
         return True
-    outcome, truth = carry_out(table, action, told.at, is_sure=aged)
+    if action.outcome is UNKNOWN:
+        carry_out(table, action, None, delivers=asked.delivers, is_sure=aged)
+        return True
+    outcome, truth = carry_out(table, action, told.at, delivers=asked.delivers, is_sure=aged)
     if action.kind is SWEEP:
         return action.outcome is OK and truth.ids == told.ids
     if action.planned.scope != SCOPE:
@@ -489,7 +523,7 @@ def is_true(action: Operation, table: Table, aged: bool) -> bool:
     if action.outcome is not outcome:
         return False
     if outcome is REFUSED:
-        return action.kind is DELETE or (told.reason, told.answer) == (truth.reason, truth.answer)
+        return (told.reason, told.answer) == (truth.reason, truth.answer)
     return told.put == truth.put and told.ask_number in (None, truth.ask_number)
 
 
@@ -513,15 +547,17 @@ def respects_the_clock(order: Sequence[Operation]) -> bool:
 
 
 def explains(asked: Asked, order: Sequence[Operation], left: Row | None, aged: bool) -> bool:
-    table: Table = {} if asked.is_extra else {"row": {"asking": 1, "answered": None, "created": None}}
-    return all(is_true(each, table, aged) for each in order) and as_row(table) == (
-        None if left is None else (left.ask_number, (left.delivery_key, left.answer) if left.claimed_at else None)
+    table: Table = {} if asked.is_extra else {"row": NEVER_TOLD}
+    return all(is_true(each, table, asked, aged) for each in order) and as_row(table) == (
+        None
+        if left is None
+        else (left.ask_number, (left.delivery_key, left.answer) if left.claimed_at else None, left.undelivered)
     )
 
 
-def as_row(table: Table) -> tuple[int, tuple[str | None, str | None] | None] | None:
+def as_row(table: Table) -> tuple[int, tuple[str | None, str | None] | None, bool] | None:
     held = table.get("row")
-    return None if held is None else (held["asking"], held["answered"])
+    return None if held is None else (held["asking"], held["answered"], held["undelivered"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,8 +574,8 @@ def made_from_an_order(random: Random) -> Made:
 
     Some of them are lost on the way, there or back: these took effect or not, and as late as they liked.
     """
-    asked = random.choice([EXTRA, EXTRA, COUNTED])
-    table: Table = {} if asked.is_extra else {"row": {"asking": 1, "answered": None, "created": None}}
+    asked = random.choice([EXTRA, DELIVERING, COUNTED])
+    table: Table = {} if asked.is_extra else {"row": NEVER_TOLD}
     operations: list[Operation] = []
     for place in range(random.randint(1, 6)):
         moment = place * 10
@@ -549,7 +585,7 @@ def made_from_an_order(random: Random) -> Made:
         if fate < 0.1:
             operations.append(replace(action, outcome=random.choice([UNKNOWN, FAILED])))
             continue
-        outcome, told = carry_out(table, action, clock(moment))
+        outcome, told = carry_out(table, action, clock(moment), delivers=asked.delivers)
         if action.kind is SWEEP and not told.ids and fate >= 0.25:
             # A sweep that took nothing is not part of this question's history.
             continue
@@ -566,7 +602,7 @@ def made_from_an_order(random: Random) -> Made:
 
 def made_up(random: Random) -> Made:
     """Operations that were told anything at all that such an operation can be told."""
-    asked = random.choice([EXTRA, EXTRA, COUNTED])
+    asked = random.choice([EXTRA, DELIVERING, COUNTED])
     operations = []
     for _ in range(random.randint(1, 6)):
         started = random.randint(0, 30)
@@ -593,8 +629,8 @@ MAKERS = (made_from_an_order, made_from_an_order_and_spoilt, made_up)
 
 
 def _planned(random: Random, started: int, ended: int) -> Operation:
-    kind = random.choice([PUT, PUT, CLAIM, CLAIM, CLAIM, DELETE, SWEEP])
-    scope = SCOPE if kind is SWEEP or random.random() < 0.85 else random.choice(STRANGERS)
+    kind = random.choice([PUT, PUT, CLAIM, CLAIM, CLAIM, DELETE, SWEEP, DELIVER])
+    scope = SCOPE if kind in (SWEEP, DELIVER) or random.random() < 0.85 else random.choice(STRANGERS)
     return operation(
         kind,
         started,
@@ -627,7 +663,8 @@ def _told_anything(random: Random, action: Operation) -> Operation:
             (REFUSED, Told(Reason.UNKNOWN_OR_EXPIRED)),
             (REFUSED, Told(Reason.NOT_YOURS)),
         ],
-        DELETE: [(OK, Told()), (REFUSED, Told(Reason.NO_SUCH_ROW))],
+        DELETE: [(OK, Told()), (REFUSED, Told(Reason.NO_SUCH_ROW)), (REFUSED, Told(Reason.UNDELIVERED))],
+        DELIVER: [(OK, Told()), (REFUSED, Told(Reason.LEASE_LOST))],
         SWEEP: [(OK, Told(at=at, ids=("x",)))],
     }
     outcome, told = random.choice([*possible[action.kind], (UNKNOWN, Told())])
@@ -637,7 +674,8 @@ def _told_anything(random: Random, action: Operation) -> Operation:
 
 
 def _any_row(random: Random) -> Row | None:
-    return random.choice([None, row(), row("a"), row("b"), row(ask_number=2), row("c", 2)])
+    undelivered = random.random() < 0.5
+    return random.choice([None, row(), row("a"), row("b", undelivered=undelivered), row(ask_number=2), row("c", 2)])
 
 
 def _left(table: Table) -> Row | None:
@@ -645,7 +683,7 @@ def _left(table: Table) -> Row | None:
     if held is None or held["answered"] is None:
         return None if held is None else row(ask_number=held["asking"])
     key, value = held["answered"]
-    return row(key, held["asking"], value or "")
+    return row(key, held["asking"], value or "", undelivered=held["undelivered"])
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
