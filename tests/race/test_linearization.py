@@ -432,7 +432,7 @@ Table = dict[str, Held]
 NEVER_TOLD: Held = {"asking": 1, "answered": None, "created": None, "undelivered": False}
 
 
-def carry_out(  # noqa: PLR0912  # one branch a rule
+def carry_out(
     table: Table, action: Operation, now: datetime | None, *, delivers: bool, is_sure: bool = True
 ) -> tuple[Outcome, Told]:
     """Do to the table what the store does, and return what it would tell.
@@ -486,9 +486,7 @@ def _put(table: Table, planned: PlannedOperation, now: datetime | None) -> tuple
     return OK, Told(put="reopened", ask_number=asking, at=now)
 
 
-def _claim(
-    table: Table, planned: PlannedOperation, now: datetime | None, *, delivers: bool
-) -> tuple[Outcome, Told]:
+def _claim(table: Table, planned: PlannedOperation, now: datetime | None, *, delivers: bool) -> tuple[Outcome, Told]:
     held = table.get("row")
     if held is None:
         return REFUSED, Told(Reason.UNKNOWN_OR_EXPIRED)
