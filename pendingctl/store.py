@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -545,7 +546,14 @@ class PendingStore:
             if connection is not None:
                 yield connection
                 return
+            task = asyncio.current_task()
+            cancellations = task.cancelling() if task is not None else 0
             async with self._source.connection() as lent:
+                # Before Python 3.12 asyncio.wait_for, with which a pool waits for a connection, forgets a cancellation
+                # that comes when the connection does (github.com/python/cpython/issues/86296); a loop that is closed
+                # would go on for ever.
+                if task is not None and task.cancelling() > cancellations:
+                    raise asyncio.CancelledError
                 yield lent
 
     @asynccontextmanager

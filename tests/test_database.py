@@ -194,3 +194,21 @@ async def _terminate_the_waiting_one(connection: psycopg.Connection) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("nobody waits for a lock")
+
+
+async def test_a_cancellation_is_heeded_whenever_it_comes(dsn: str) -> None:
+    """Also at the moment at which a pool has a connection again, when Python 3.11 forgets it."""
+    async with open_pool(dsn, max_size=1) as pool:
+        store = PendingStore(pool)
+        for later in range(30):
+            async with pool.connection():
+                waiting = asyncio.create_task(store.due())
+                await asyncio.sleep(0.02)
+            for _ in range(later):
+                await asyncio.sleep(0)
+            if waiting.done():
+                break
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        assert not (await store.due()).answers
