@@ -179,7 +179,7 @@ def open_pool(
 
 
 class SingleConnection:
-    """One connection lent again and again: what a command needs, without a pool's background tasks."""
+    """One connection lent again and again."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -194,3 +194,29 @@ class SingleConnection:
                 await self._connection.rollback()
             raise
         await self._connection.commit()
+
+
+class CommandConnection:
+    """What a command needs, without a pool's background tasks: one connection, made when it is first lent, and anew
+    when it is lent after it was lost.
+
+    Raises as `connect` does where it is lent.
+    """
+
+    def __init__(self, dsn: str, *, application: str) -> None:
+        self._dsn = dsn
+        self._application = application
+        self._connection: Connection | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend the connection; on return it is committed, or rolled back after an error."""
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._dsn, application=self._application)
+        async with SingleConnection(self._connection).connection() as lent:
+            yield lent
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            await self._connection.close()

@@ -70,10 +70,12 @@ INSERT = """
     returning ask_number, created_at, xmin::text as row_version
 """
 
-# created_at stays: a retry must not extend the row's life.
+# created_at stays: a retry must not extend the row's life. So does awaited_until: who asks and waits has the answer
+# also when a pod stores the question again to post its card.
 REFRESH = """
     update pending_interactions
-    set entry_payload = %(payload)s::jsonb, awaited_until = now() + %(awaited_for)s::interval
+    set entry_payload = %(payload)s::jsonb,
+        awaited_until = coalesce(now() + %(awaited_for)s::interval, awaited_until)
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s

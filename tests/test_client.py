@@ -8,9 +8,12 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import Claim, Delivery, PendingStore, Question, State, Withdrawal, client
+from pendingctl import Claim, Delivery, PendingStore, Question, State, Withdrawal, client, migrations
+from pendingctl.database import CommandConnection
+from pendingctl.embedded import throwaway_server
 from pendingctl.errors import Refused
 from tests.deliveries import LEASE, Worker, run_out, state_of, until_state
+from tests.pods import Pod
 from tests.questions import SCOPE, click
 
 QUESTION = Question("q", SCOPE, "Deploy?", ("yes", "no"), "C1")
@@ -74,6 +77,39 @@ async def test_the_answer_to_an_asker_that_died_is_delivered_by_a_pod(
         await until_state(store, State.CLAIMED)
 
     assert worker.ids == ["q"]
+
+
+async def test_who_waits_has_the_answer_also_when_a_pod_posts_the_card(store: PendingStore) -> None:
+    asking = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
+    await stored(store)
+    pod = Pod(store)
+    async with pod.bridge:
+        await pod.bridge.ask(QUESTION, event_id="e")
+        await pod.click()
+        answer = await asking
+
+    assert answer is not None
+    assert pod.answers == []
+    assert await state_of(store) is State.CLAIMED
+
+
+async def test_a_database_that_is_restarted_does_not_end_the_waiting() -> None:
+    with throwaway_server() as server:
+        await asyncio.to_thread(migrations.apply, server.dsn)
+        source = CommandConnection(server.dsn, application="test")
+        store = PendingStore(source)
+        await store.create_organization("acme")
+        asking = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(server.restart)
+        other = CommandConnection(server.dsn, application="test")
+        await PendingStore(other).claim(click(), lease=LEASE)
+        answer = await asking
+        for each in (source, other):
+            await each.close()
+
+    assert answer is not None
+    assert answer.value == "yes"
 
 
 async def test_what_was_answered_before_is_not_asked(store: PendingStore) -> None:

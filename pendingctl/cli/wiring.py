@@ -42,15 +42,15 @@ def _served(dsn: Dsn) -> Iterator[str]:
 @asynccontextmanager
 async def store_of(option: str | None, command: str) -> AsyncIterator[PendingStore]:
     """A store on one connection to the database that the user means."""
-    from ..database import SingleConnection, connect
+    from ..database import CommandConnection
     from ..store import PendingStore
 
     with database_of(option) as dsn:
-        connection = await connect(dsn, application=f"pendingctl {command}")
+        source = CommandConnection(dsn, application=f"pendingctl {command}")
         try:
-            yield PendingStore(SingleConnection(connection))
+            yield PendingStore(source)
         finally:
-            await connection.close()
+            await source.close()
 
 
 def target_of(option: str | None) -> str:
