@@ -143,9 +143,10 @@ class Worker:
 
 async def wait_for_go(go: asyncio.Event, order: int, connection: Connection) -> None:
     """Say that what an order has aimed at is about to happen, and wait for the word to go on."""
+    # What waited before may have been given up over a pause, and the word for it came nevertheless.
+    go.clear()
     say(wire.AIMED, f"{order} {_local_port(connection)}")
     await go.wait()
-    go.clear()
 
 
 class Pod:
