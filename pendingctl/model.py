@@ -123,10 +123,10 @@ class Claim:
     ask_number: int
     payload: JsonObject
     claimed_at: datetime
-    repeated: bool = False
     lease_token: UUID | None = None
     card: JsonValue = None
     card_due_at: datetime | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

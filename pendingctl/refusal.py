@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
-from .model import Claim, Click, JsonObject, JsonValue, Refusal, RefusalReason, Scope, accepts
+from .model import Claim, Click, JsonObject, Refusal, RefusalReason, Scope, accepts
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +23,6 @@ class FoundRow:
     delivery_key: str | None
     answered_by: str | None
     withdrawn_at: datetime | None
-    lease_token: UUID | None
-    card: JsonValue
-    card_due_at: datetime | None
     is_undelivered: bool
     row_version: str
 
@@ -40,24 +36,14 @@ class FoundRow:
         """Whether nobody needs the answer any more."""
         return self.claimed_at is not None and self.withdrawn_at is not None
 
-    def claim(self, id: str) -> Claim:
-        """Return the claim that the row holds. Raises ValueError for a row that is not claimed."""
+    def repeated_claim(self, id: str) -> Claim:
+        """Return the claim that the row holds, told again: who is told so again neither delivers nor edits the card.
+
+        Raises ValueError for a row that is not claimed.
+        """
         if self.claimed_at is None:
             raise ValueError(f"question {id!r} is not claimed")
-        return Claim(
-            id,
-            self.ask_number,
-            self.entry_payload,
-            self.claimed_at,
-            lease_token=self.lease_token,
-            card=self.card,
-            card_due_at=self.card_due_at,
-        )
-
-    def repeated_claim(self, id: str) -> Claim:
-        """Return the same claim told again: who is told so again neither delivers nor edits the card."""
-        claim = self.claim(id)
-        return Claim(claim.id, claim.ask_number, claim.payload, claim.claimed_at, repeated=True)
+        return Claim(id, self.ask_number, self.entry_payload, self.claimed_at, repeated=True)
 
 
 def judge(click: Click, found: FoundRow | None) -> Claim | Refusal | None:

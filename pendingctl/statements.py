@@ -4,20 +4,13 @@ Each statement of the claim path carries the id, so that on an engine that shard
 shard. Nothing relies on a row's place (ctid), and every time is the database's.
 """
 
-# A row as `refusal.FoundRow` has it.
-_ROW = """
-    organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at, ask_number,
-    answer, delivery_key, answered_by, withdrawn_at, lease_token, card, card_due_at,
-    delivery_due_at is not null as is_undelivered, xmin::text as row_version
-"""
-
 # The winning click is the one whose update finds the row unclaimed. Postgres locks the row, and a second update
 # that waited for the lock evaluates the condition again on the new version (manual, section 13.2.1), so of any
 # number of concurrent clicks exactly one gets a row back. Never select first.
 #
 # From then on the row is the truth about the answer. With a lease it is undelivered until it is marked, and whoever
 # holds the token delivers it; without one the caller has it. While somebody waits to read it no pod delivers it.
-CLAIM = f"""
+CLAIM = """
     update pending_interactions
     set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s,
         answered_by = %(expected_user_id)s, pod = %(pod)s,
@@ -36,29 +29,19 @@ CLAIM = f"""
       and expected_user_id = %(expected_user_id)s
       and claimed_at is null
       and (%(ask_number)s::integer is null or ask_number = %(ask_number)s)
-      and (jsonb_typeof(entry_payload #> '{{question,options}}') is distinct from 'array'
-           or entry_payload #> '{{question,options}}' = '[]'
-           or entry_payload #> '{{question,options}}' ? %(answer)s)
-    returning {_ROW}
+      and (jsonb_typeof(entry_payload #> '{question,options}') is distinct from 'array'
+           or entry_payload #> '{question,options}' = '[]'
+           or entry_payload #> '{question,options}' ? %(answer)s)
+    returning ask_number, entry_payload, claimed_at, lease_token, card, card_due_at
 """
 
-LOOK = f"""
-    select {_ROW}
+# What a click that lost is told, and a put or a withdrawal that found the row otherwise; as `refusal.FoundRow` has it.
+LOOK = """
+    select organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at, ask_number,
+           answer, delivery_key, answered_by, withdrawn_at, delivery_due_at is not null as is_undelivered,
+           xmin::text as row_version
     from pending_interactions
     where id = %(id)s
-"""
-
-# A click that lost is told why in the same round trip; a look of its own would double what such clicks cost. It is
-# told of the row as it stood when the statement began: who waited for the winner sees it unclaimed, and claims
-# again.
-CLAIM_OR_LOOK = f"""
-    with claimed as ({CLAIM})
-    select true as won, claimed.*
-    from claimed
-    union all
-    select false as won, found.*
-    from ({LOOK}) as found
-    where not exists (select from claimed)
 """
 
 INSERT = """
@@ -269,13 +252,19 @@ STUCK = """
     order by claimed_at, id
 """
 
+# What is known of a card may be forgotten when the server crashes: at worst it is edited once more. So nobody waits
+# until that is on the disk (manual, section 28.4 "Asynchronous Commit"); the setting ends with the statement's
+# transaction.
+_WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as without_waiting"
+
 # The card is due again when its question is stale, or at once if that was answered while the card was posted.
-MARK_POSTED = """
+MARK_POSTED = f"""
     update pending_interactions
     set posted_at = now(), card = %(card)s::jsonb, card_attempts = 0,
         card_due_at = case when %(card)s::jsonb is null then null
                            when claimed_at is null then created_at + %(max_age)s::interval
                            else now() end
+    from {_WITHOUT_WAITING}
     where id = %(id)s and ask_number = %(ask_number)s
     returning id
 """
@@ -301,9 +290,10 @@ LEASE_CARDS = """
 """
 
 # The time at which it would have been due again tells whether the row has moved on since the edit began.
-MARK_CARD = """
+MARK_CARD = f"""
     update pending_interactions
     set card_due_at = null
+    from {_WITHOUT_WAITING}
     where id = %(id)s and card_due_at = %(card_due_at)s
     returning id
 """

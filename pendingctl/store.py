@@ -194,13 +194,14 @@ class PendingStore:
         set, however often it asks: that is how to learn what became of a claim whose reply was lost.
         """
         asked = claim_parameters(click, lease, pod)
-        for _ in range(_TRIES):
-            async with self._writing(None) as writing:
-                row = await (await writing.execute(statements.CLAIM_OR_LOOK, asked)).fetchone()
-            won, found = (False, None) if row is None else (row[0], FoundRow(*row[1:]))
-            told = found.claim(click.question_id) if won and found is not None else judge(click, found)
-            if told is not None:
-                return told
+        async with self._writing(None) as writing:
+            for _ in range(_TRIES):
+                won = await (await writing.execute(statements.CLAIM, asked)).fetchone()
+                if won is not None:
+                    return Claim(click.question_id, *won)
+                told = judge(click, await _look(writing, click.question_id))
+                if told is not None:
+                    return told
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
 
     async def withdraw(

@@ -52,7 +52,6 @@ STATEMENTS = {
 }
 CLAIM_PATH = [
     "CLAIM",
-    "CLAIM_OR_LOOK",
     "LOOK",
     "REFRESH",
     "REOPEN",
@@ -110,7 +109,7 @@ def test_every_statement_runs_on_the_migrated_tables(connection: psycopg.Connect
 def test_the_claim_path_finds_its_row_by_an_index(filled: psycopg.Connection, name: str) -> None:
     scans = [node for node in plan_nodes(filled, STATEMENTS[name]) if "Scan" in node["Node Type"]]
 
-    of_rows = [node for node in scans if node["Node Type"] != "CTE Scan"]
+    of_rows = [node for node in scans if node["Node Type"] != "Subquery Scan"]
     assert of_rows
     for scan in of_rows:
         assert scan["Node Type"] == "Index Scan"

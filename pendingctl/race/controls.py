@@ -28,7 +28,6 @@ from ..model import (
     Stored,
     encode_payload,
 )
-from ..refusal import FoundRow
 from ..store import BATCH_SIZE, MAX_AGE, IfAnswered, PendingStore, claim_parameters
 from .plan import IMPLEMENTATIONS
 
@@ -44,7 +43,7 @@ class _BrokenClaim(PendingStore):
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
         """Claim as the broken statement has it."""
         won = await _claimed(self._source, self.statement, claim_parameters(click, lease, pod))
-        return await super().claim(click, lease=lease, pod=pod) if won is None else won.claim(click.question_id)
+        return won or await super().claim(click, lease=lease, pod=pod)
 
 
 class SelectThenUpdate(PendingStore):
@@ -57,7 +56,7 @@ class SelectThenUpdate(PendingStore):
             async with self._source.connection() as connection:
                 seen = await (await connection.execute(_SELECT_UNCLAIMED, asked)).fetchone()
         won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, asked)
-        return await super().claim(click, lease=lease, pod=pod) if won is None else won.claim(click.question_id)
+        return won or await super().claim(click, lease=lease, pod=pod)
 
 
 class NoOrganization(_BrokenClaim):
@@ -80,9 +79,10 @@ class ClaimThenAuthorize(PendingStore):
         won = await _claimed(self._source, NoUser.statement, claim_parameters(click, lease, pod))
         if won is None:
             return await super().claim(click, lease=lease, pod=pod)
-        if won.expected_user_id != click.user_id:
+        row = await self.get(click.question_id)
+        if row is not None and row.expected_user_id != click.user_id:
             return Refusal(click.question_id, RefusalReason.NOT_YOURS)
-        return won.claim(click.question_id)
+        return won
 
 
 class PutTakesOver(PendingStore):
@@ -297,8 +297,8 @@ def marks_before_it_delivers(implementation: str) -> bool:
     return implementation == "mark-before-deliver"
 
 
-async def _claimed(source: ConnectionSource, statement: str, asked: Mapping[str, object]) -> FoundRow | None:
+async def _claimed(source: ConnectionSource, statement: str, asked: Mapping[str, object]) -> Claim | None:
     with translated_errors():
         async with source.connection() as connection:
             row = await (await connection.execute(statement.encode(), asked)).fetchone()
-    return None if row is None else FoundRow(*row)
+    return None if row is None else Claim(str(asked["id"]), *row)

@@ -17,12 +17,26 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pendingctl import Click, PendingStore, open_pool, statements
 from pendingctl.database import Connection
+from pendingctl.delivery import LEASE
 from pendingctl.model import encode_payload
+from pendingctl.store import claim_parameters
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
 from .stage import ASKED, FIRST_ID, PAYLOAD, SCOPE, YOUNG, Stage
 
 _MOST_A_ROUND = 2_000
+
+# Law 1 and nothing else: no answer, no options, no delivery, and nothing for who lost.
+_PLAIN_CLAIM = """
+    update pending_interactions
+    set claimed_at = now()
+    where id = %(id)s
+      and organization_id = %(organization_id)s
+      and connection_id = %(connection_id)s
+      and expected_user_id = %(expected_user_id)s
+      and claimed_at is null
+    returning entry_payload
+"""
 _CONNECTIONS = (1, 8)
 
 
@@ -32,7 +46,7 @@ def measure_claims(stage: Stage, *, rows: int, rounds: int) -> Iterator[Figure]:
     Every contender has as many rows of its own as the others, the warm-up's included. Raises RuntimeError when a
     row was not claimed exactly as often as it was to be: what was measured would be something else.
     """
-    contenders = 2 if stage.pgbench is None else 3
+    contenders = 4 if stage.pgbench is None else 5
     turns = len(_CONNECTIONS) * contenders * (rounds + 1)
     size = max(8, min(_MOST_A_ROUND, rows // turns) // 8 * 8)
     stage.fill(max(rows, turns * size), YOUNG)
@@ -47,7 +61,7 @@ def measure_claims(stage: Stage, *, rows: int, rounds: int) -> Iterator[Figure]:
 
 async def _claims_on(
     connections: int, stage: Stage, slices: Iterator[range], size: int, rounds: int
-) -> tuple[Figure, Figure]:
+) -> tuple[Figure, Figure, Figure]:
     async with AsyncExitStack() as opened:
         pool = open_pool(stage.dsn, min_size=connections, max_size=connections)
         store = PendingStore(await opened.enter_async_context(pool))
@@ -57,9 +71,17 @@ async def _claims_on(
             for id in ids:
                 await store.claim(_click_on(id))
 
+        async def click_with_a_lease(ids: Iterator[int]) -> None:
+            for id in ids:
+                await store.claim(_click_on(id), lease=LEASE, pod="pod-1")
+
+        async def execute_plainly(connection: Connection, ids: Iterator[int]) -> None:
+            for id in ids:
+                await (await connection.execute(_PLAIN_CLAIM, {**ASKED, "id": str(id)})).fetchone()
+
         async def execute(connection: Connection, ids: Iterator[int]) -> None:
             for id in ids:
-                await (await connection.execute(statements.CLAIM_OR_LOOK, _claim_of(id))).fetchone()
+                await (await connection.execute(statements.CLAIM, _claim_of(id))).fetchone()
 
         async def by_store() -> float:
             ids = iter(next(slices))
@@ -69,7 +91,20 @@ async def _claims_on(
             ids = iter(next(slices))
             return await rate(size, [execute(connection, ids) for connection in bare])
 
-        contenders: dict[str, Round] = {"store": by_store, "psycopg": by_psycopg}
+        async def with_the_answer() -> float:
+            ids = iter(next(slices))
+            return await rate(size, [click_with_a_lease(ids) for _ in range(connections)])
+
+        async def plainly() -> float:
+            ids = iter(next(slices))
+            return await rate(size, [execute_plainly(connection, ids) for connection in bare])
+
+        contenders: dict[str, Round] = {
+            "store": by_store,
+            "psycopg": by_psycopg,
+            "with the answer": with_the_answer,
+            "plain": plainly,
+        }
         if stage.pgbench is not None:
             run = pgbench(stage.pgbench, stage.dsn, connections, size)
             contenders["pgbench"] = lambda: asyncio.to_thread(run, next(slices).start)
@@ -78,6 +113,14 @@ async def _claims_on(
     name, unit, ours = f"claim, {connections} at a time", "claims/s", measured["store"]
     return (
         ratio(name, unit, "bare async psycopg", ours, measured["psycopg"], at_least=0.85),
+        ratio(
+            f"claim with answer, {connections} at a time",
+            unit,
+            "bare async psycopg, the plain claim",
+            measured["with the answer"],
+            measured["plain"],
+            at_least=0.8,
+        ),
         ratio(name, unit, "pgbench -M prepared", ours, measured["pgbench"])
         if "pgbench" in measured
         else Figure(name, unit, median(ours), "pgbench (missing on this machine)", None, "ratio", None),
@@ -103,9 +146,9 @@ async def _pairs(stage: Stage, first: int, rounds: int, pairs: int) -> Figure:
 
         async def with_psycopg() -> None:
             for id in next(slices):
-                row = {**ASKED, "id": str(id), "payload": encode_payload(PAYLOAD)}
+                row = {**ASKED, "id": str(id), "payload": encode_payload(PAYLOAD), "awaited_for": None}
                 await (await bare.execute(statements.INSERT, row)).fetchone()
-                await (await bare.execute(statements.CLAIM_OR_LOOK, _claim_of(id))).fetchone()
+                await (await bare.execute(statements.CLAIM, _claim_of(id))).fetchone()
 
         contenders: dict[str, Round] = {
             "store": lambda: rate(pairs, [with_store()]),
@@ -128,14 +171,15 @@ def _click_on(id: int) -> Click:
     )
 
 
-def _claim_of(id: int) -> dict[str, str | None]:
-    return {**ASKED, "id": str(id), "ask_number": None, "answer": "yes", "delivery_key": f"press-{id}"}
+def _claim_of(id: int) -> dict[str, object]:
+    return claim_parameters(_click_on(id), None, "")
 
 
 def pgbench(program: Path, dsn: str, connections: int, size: int) -> Callable[[int], float]:
     """Return what claims so many rows from an id on with pgbench, each once, and returns its rate."""
     # pgbench has no null to send.
-    statement = re.sub(r"%\((\w+)\)s", r":\1", statements.CLAIM_OR_LOOK.replace("%(ask_number)s", "null"))
+    with_nulls = re.sub(r"%\((ask_number|lease|lease_token|pod)\)s", "null", statements.CLAIM)
+    statement = re.sub(r"%\((\w+)\)s", r":\1", with_nulls)
     script = f"""
         \\set turn :turn + 1
         \\set id :first + :turn * :clients + :client_id

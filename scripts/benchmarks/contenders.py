@@ -1,0 +1,99 @@
+"""Other libraries that ask and wait: each in a process of its own, in a Python environment of the bench's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from .figures import doing
+from .stage import Stage
+
+_ENVIRONMENT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pendingctl" / "bench"
+_PYTHON = _ENVIRONMENT / "bin" / "python"
+_PACKAGES = ("langgraph", "langgraph-checkpoint-postgres", "dbos", "psycopg[binary,pool]")
+_INSTALL_SECONDS = 600
+_SCRIPTS = Path(__file__).parent / "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Another library, started and waiting; pendingctl ought to run `reach` times as many cycles a second."""
+
+    name: str
+    reach: float
+    process: subprocess.Popen[str]
+
+    async def run(self) -> float:
+        """Let it run its cycles once more and return how many a second that were."""
+        return float(await asyncio.to_thread(_answer, self.process, "go"))
+
+
+@contextmanager
+def contenders(stage: Stage, cycles: int) -> Iterator[list[Contender]]:
+    """Start them, each on a database of its own on the stage's server; they end with the block.
+
+    Raises CalledProcessError when they cannot be installed, and RuntimeError when one does not start.
+    """
+    if not (_ENVIRONMENT / "complete").is_file():
+        _install()
+    with ExitStack() as ending:
+        yield [
+            _start(stage, ending, cycles, "LangGraph", "langgraph", reach=5.0),
+            _start(stage, ending, cycles, "DBOS", "dbos", reach=7.0),
+        ]
+
+
+def _install() -> None:
+    doing(f"installing {', '.join(_PACKAGES)} in {_ENVIRONMENT}")
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(_ENVIRONMENT)],
+        [str(_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_PACKAGES],
+    ):
+        subprocess.run(command, check=True, timeout=_INSTALL_SECONDS)
+    (_ENVIRONMENT / "complete").touch()
+
+
+def _start(stage: Stage, ending: ExitStack, cycles: int, name: str, package: str, *, reach: float) -> Contender:
+    dsn = _database(stage, ending, package)
+    process = subprocess.Popen(
+        [str(_PYTHON), str(_SCRIPTS / f"{package}_cycles.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    ending.callback(process.wait)
+    ending.callback(process.kill)
+    # Through the pipe: a connection string may hold a password.
+    version = _answer(process, f"{dsn}\n{cycles}")
+    return Contender(f"{name} {version}", reach, process)
+
+
+def _answer(process: subprocess.Popen[str], line: str) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+    answer = process.stdout.readline().strip()
+    if not answer:
+        raise RuntimeError(f"{process.args} has ended; what it said is above")
+    return answer
+
+
+def _database(stage: Stage, ending: ExitStack, suffix: str) -> str:
+    """Make a database beside the stage's, dropped at the end."""
+    name = f"{conninfo_to_dict(stage.dsn)['dbname']}_{suffix}"
+    connection = ending.enter_context(psycopg.connect(stage.dsn, autocommit=True))
+    connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+    drop = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+    ending.callback(connection.execute, drop)
+    return make_conninfo(stage.dsn, dbname=name)
