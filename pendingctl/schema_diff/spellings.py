@@ -18,6 +18,15 @@ Rule: TypeAlias = Callable[[Any], None]
 # The attributes that hold the deparser's text of a whole query or statement, which is what differs by version.
 _QUERIES = frozenset({"action", "body", "definition"})
 
+# What an older version does not keep, so that it cannot differ from it: the version that brought it.
+_SINCE = {
+    ("column", "not_null_comment"): 18,
+    ("column", "not_null_declared"): 18,
+    ("column", "not_null_name"): 18,
+    ("domain", "not_null_comment"): 17,
+    ("domain", "not_null_name"): 17,
+}
+
 
 def told_apart(
     differences: Iterable[Difference], expected_major: int, actual_major: int
@@ -30,6 +39,8 @@ def told_apart(
     uncompared: list[Uncompared] = []
     same_version = expected_major == actual_major
     for each in differences:
+        if min(expected_major, actual_major) < _SINCE.get((each.kind, each.attribute), 0):
+            continue
         if each.expected is None or each.actual is None or each.attribute == "presence":
             kept.append(each)
         elif _is_query(each) and not same_version:

@@ -55,7 +55,8 @@ _TABLES = """
     where rel.oid = any(%(relations)s)
 """
 
-# A column of a partition is never declared by the partition itself, however that was made.
+# A column of a partition is never declared by the partition itself, however that was made. Since 18 NOT NULL has a
+# name: one that the server made up follows from what the table and the column were called then, and says nothing.
 _COLUMNS = """
     select
         array[nsp.nspname, rel.relname, att.attname]::text[] as name,
@@ -75,6 +76,11 @@ _COLUMNS = """
             case when not_null.convalidated is false then 'not valid' end,
             case when not_null.connoinherit then 'no inherit' end
         ) end as nullability,
+        case when not_null.conname !~ '_not_null\\d*$' then quote_ident(not_null.conname) end as not_null_name,
+        case when not_null.coninhcount > 0 and not_null.conislocal and not rel.relispartition
+            then 'here and by a parent'
+        end as not_null_declared,
+        obj_description(not_null.oid, 'pg_constraint') as not_null_comment,
         case when att.attgenerated = '' then value.expression end as default,
         case att.attidentity when 'a' then 'always' when 'd' then 'by default' end as identity,
         case att.attgenerated

@@ -17,7 +17,7 @@ _ENUMS = """
     where typ.oid = any(%(types)s) and typ.typtype = 'e'
 """
 
-# Since 17 NOT NULL is listed among the constraints, too.
+# Since 17 NOT NULL is listed among the constraints, too, with a name that says something where the user gave it.
 _DOMAINS = """
     select
         array[nsp.nspname, typ.typname]::text[] as name,
@@ -26,11 +26,14 @@ _DOMAINS = """
         format_type(typ.typbasetype, typ.typtypmod) as definition,
         format_type(typ.typbasetype, typ.typtypmod) as type,
         case when typ.typnotnull then 'not null' else 'null' end as nullability,
+        case when not_null.conname !~ '_not_null\\d*$' then quote_ident(not_null.conname) end as not_null_name,
+        obj_description(not_null.oid, 'pg_constraint') as not_null_comment,
         pg_get_expr(typ.typdefaultbin, 0) as default,
         case when typ.typcollation <> base.typcollation then typ.typcollation::regcollation::text end as collation
     from pg_type typ
     join pg_namespace nsp on nsp.oid = typ.typnamespace
     join pg_type base on base.oid = typ.typbasetype
+    left join pg_constraint not_null on not_null.contypid = typ.oid and not_null.contype = 'n'
     where typ.oid = any(%(types)s) and typ.typtype = 'd'
 """
 

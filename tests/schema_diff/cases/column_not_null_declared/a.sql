@@ -1,0 +1,2 @@
+create table guest (id integer not null);
+create table member (id integer not null) inherits (guest);

@@ -1,0 +1,1 @@
+create table guest (id integer constraint id_is_needed not null);

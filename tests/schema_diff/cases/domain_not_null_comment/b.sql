@@ -1,0 +1,1 @@
+create domain room as integer not null;

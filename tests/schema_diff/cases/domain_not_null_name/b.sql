@@ -1,0 +1,1 @@
+create domain room as integer constraint room_is_needed not null;
