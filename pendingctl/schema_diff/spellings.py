@@ -17,6 +17,25 @@ Rule: TypeAlias = Callable[[Any], None]
 
 # The attributes that hold the deparser's text of a whole query or statement, which is what differs by version.
 _QUERIES = frozenset({"action", "body", "definition"})
+# Those that hold its text of parts of one. Any other text is the user's own and compared to the letter.
+_PARTS = frozenset(
+    {
+        "column_defaults",
+        "condition",
+        "default",
+        "expression",
+        "generated",
+        "keys",
+        "partition_bound",
+        "partition_key",
+        "predicate",
+        "using",
+        "when",
+        "with_check",
+    }
+)
+# What makes a statement of such a part.
+_STATEMENTS = ("{}", "select {}", "alter table t add {}", "create table t partition of p {}")
 
 # What an older version does not keep, so that it cannot differ from it: the version that brought it.
 _SINCE = {
@@ -46,7 +65,7 @@ def told_apart(
         elif _is_query(each) and not same_version:
             if not _same(each.expected, each.actual, (*EVERYWHERE, *ACROSS_VERSIONS)):
                 uncompared.append(_between_versions(each, expected_major, actual_major))
-        elif not _same(each.expected, each.actual, EVERYWHERE):
+        elif not (_is_query(each) or each.attribute in _PARTS) or not _same(each.expected, each.actual, EVERYWHERE):
             kept.append(each)
     return tuple(kept), tuple(uncompared)
 
@@ -78,6 +97,35 @@ def cast_of_an_array_is_one_of_its_elements(tree: Any) -> None:
     Casts()(tree)
 
 
+def joined_conditions_need_no_parentheses(tree: Any) -> None:
+    """Write `(a AND b) AND c` as `a AND b AND c`, and OR likewise.
+
+    The server stores `x BETWEEN 1 AND 9 AND y` as the first and reads the first as the second.
+    """
+    from pglast.ast import BoolExpr
+    from pglast.enums import BoolExprType
+
+    # What stands inside comes after what it stands in.
+    for node in reversed(list(_nodes(tree))):
+        if isinstance(node, BoolExpr) and node.boolop != BoolExprType.NOT_EXPR:
+            node.args = tuple(
+                part
+                for each in node.args
+                for part in (each.args if isinstance(each, BoolExpr) and each.boolop == node.boolop else (each,))
+            )
+
+
+def sets_have_no_order(tree: Any) -> None:
+    """Sort the values of a partition, and the columns that a foreign key sets when the other row is deleted."""
+    from pglast.ast import Constraint, PartitionBoundSpec
+
+    for node in _nodes(tree):
+        if isinstance(node, PartitionBoundSpec) and node.listdatums:
+            node.listdatums = tuple(sorted(node.listdatums, key=repr))
+        elif isinstance(node, Constraint) and node.fk_del_set_cols:
+            node.fk_del_set_cols = tuple(sorted(node.fk_del_set_cols, key=repr))
+
+
 def one_relation_needs_no_qualifier(tree: Any) -> None:
     """Since 16 a query of one relation is written `SELECT a FROM t`, before `SELECT t.a FROM t`.
 
@@ -100,7 +148,11 @@ def one_relation_needs_no_qualifier(tree: Any) -> None:
                 node.fields = node.fields[1:]
 
 
-EVERYWHERE: tuple[Rule, ...] = (cast_of_an_array_is_one_of_its_elements,)
+EVERYWHERE: tuple[Rule, ...] = (
+    cast_of_an_array_is_one_of_its_elements,
+    joined_conditions_need_no_parentheses,
+    sets_have_no_order,
+)
 ACROSS_VERSIONS: tuple[Rule, ...] = (one_relation_needs_no_qualifier,)
 
 
@@ -122,9 +174,6 @@ def _between_versions(difference: Difference, expected_major: int, actual_major:
 
 
 def _same(one: str, other: str, rules: Sequence[Rule]) -> bool:
-    # What the rules are about; most of what differs need not be parsed.
-    if "ARRAY[" not in one and rules == EVERYWHERE:
-        return False
     trees = [_parsed(text) for text in (one, other)]
     if None in trees:
         return False
@@ -135,12 +184,12 @@ def _same(one: str, other: str, rules: Sequence[Rule]) -> bool:
 
 
 def _parsed(text: str) -> Any:
-    """Return the tree of a query or statement, or of expressions as those of a query, or None where it is neither."""
+    """Return the tree of a statement, or of a part of one as that of a statement, or None where it is neither."""
     from pglast.parser import ParseError, parse_sql
 
-    for script in (text, f"select {text}"):
+    for statement in _STATEMENTS:
         try:
-            return parse_sql(script)
+            return parse_sql(statement.format(text))
         except ParseError:
             continue
     return None

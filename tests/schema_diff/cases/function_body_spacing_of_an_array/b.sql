@@ -1,0 +1,1 @@
+create function floors() returns integer[] language sql as $$select ARRAY[1, 2]$$;

@@ -1,0 +1,2 @@
+create table room (number integer);
+comment on table room is 'select  ARRAY[1]';
