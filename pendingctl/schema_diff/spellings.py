@@ -102,50 +102,44 @@ def joined_conditions_need_no_parentheses(tree: Any) -> None:
 
     The server stores `x BETWEEN 1 AND 9 AND y` as the first and reads the first as the second.
     """
-    from pglast.ast import BoolExpr
-    from pglast.enums import BoolExprType
-
     # What stands inside comes after what it stands in.
     for node in reversed(list(_nodes(tree))):
-        if isinstance(node, BoolExpr) and node.boolop != BoolExprType.NOT_EXPR:
-            node.args = tuple(
-                part
-                for each in node.args
-                for part in (each.args if isinstance(each, BoolExpr) and each.boolop == node.boolop else (each,))
-            )
+        if _is(node, "BoolExpr") and node.boolop.name != "NOT_EXPR":
+            within = [_is(each, "BoolExpr") and each.boolop == node.boolop for each in node.args]
+            parts = [each.args if same else (each,) for each, same in zip(node.args, within, strict=True)]
+            node.args = tuple(part for each in parts for part in each)
 
 
 def sets_have_no_order(tree: Any) -> None:
     """Sort the values of a partition, and the columns that a foreign key sets when the other row is deleted."""
-    from pglast.ast import Constraint, PartitionBoundSpec
-
     for node in _nodes(tree):
-        if isinstance(node, PartitionBoundSpec) and node.listdatums:
+        if _is(node, "PartitionBoundSpec") and node.listdatums:
             node.listdatums = tuple(sorted(node.listdatums, key=repr))
-        elif isinstance(node, Constraint) and node.fk_del_set_cols:
+        elif _is(node, "Constraint") and node.fk_del_set_cols:
             node.fk_del_set_cols = tuple(sorted(node.fk_del_set_cols, key=repr))
 
 
 def one_relation_needs_no_qualifier(tree: Any) -> None:
     """Since 16 a query of one relation is written `SELECT a FROM t`, before `SELECT t.a FROM t`.
 
-    Only where no other query stands inside or around it, where the qualifier could lead outwards, and where
-    ORDER BY and GROUP BY have no output name that the bare column could mean instead.
+    Queries inside keep their qualifiers on every version, and need them, as those could lead outwards. In ORDER BY
+    and GROUP BY a bare column could be an output name instead.
     """
-    queries = [node for node in _nodes(tree) if type(node).__name__ == "SelectStmt"]
-    if len(queries) != 1 or len(queries[0].fromClause or ()) != 1:
+    query = tree[0].stmt
+    if not _is(query, "SelectStmt") or len(query.fromClause or ()) != 1:
         return
-    if (queries[0].sortClause or queries[0].groupClause) and any(each.name for each in queries[0].targetList or ()):
-        return
-    relation = queries[0].fromClause[0]
-    if type(relation).__name__ != "RangeVar":
-        return
-    name = relation.alias.aliasname if relation.alias is not None else relation.relname
-    for node in _nodes(queries[0]):
-        if type(node).__name__ == "ColumnRef" and len(node.fields) == 2:
-            first = node.fields[0]
-            if type(first).__name__ == "String" and first.sval == name:
-                node.fields = node.fields[1:]
+    relation = query.fromClause[0]
+    name = relation.alias.aliasname if getattr(relation, "alias", None) else getattr(relation, "relname", None)
+    inner = [each for each in _nodes(query) if each is not query and _is(each, "SelectStmt")]
+    inside = {id(node) for each in inner for node in _nodes(each)}
+    output = {each.name for each in query.targetList or ()}
+    sorting = {id(each) for each in _nodes((query.sortClause, query.groupClause))}
+    for node in _nodes(query):
+        if _is(node, "ColumnRef") and len(node.fields) == 2 and id(node) not in inside:
+            first, last = node.fields
+            bare = _is(last, "String") and not (id(node) in sorting and last.sval in output)
+            if bare and first.sval == name:
+                node.fields = (last,)
 
 
 EVERYWHERE: tuple[Rule, ...] = (
@@ -193,6 +187,11 @@ def _parsed(text: str) -> Any:
         except ParseError:
             continue
     return None
+
+
+def _is(node: object, kind: str) -> bool:
+    # By name, as parse.py does: pglast's types say None of whatever the grammar has.
+    return type(node).__name__ == kind
 
 
 def _nodes(tree: object) -> Iterator[Any]:

@@ -225,6 +225,16 @@ def test_qualifier_that_may_lead_elsewhere_is_never_dropped() -> None:
 
     assert unsure("SELECT a FROM t;", "SELECT t.a FROM t;") == 0
     assert unsure("SELECT a FROM t x;", "SELECT x.a FROM t x;") == 0
+    assert unsure("SELECT x.a FROM ( SELECT t.a FROM t, u) x;", "SELECT a FROM ( SELECT t.a FROM t, u) x;") == 0
+    assert unsure("SELECT a, count(*) AS n FROM t GROUP BY a;", "SELECT t.a, count(*) AS n FROM t GROUP BY t.a;") == 0
+    assert unsure("SELECT a, count(*) AS n FROM t GROUP BY a;", "SELECT t.a, count(*) AS n FROM t GROUP BY t.n;") == 1
+    assert (
+        unsure(
+            "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.b = t.a)",
+            "SELECT t.a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.b = t.a)",
+        )
+        == 0
+    )
     assert unsure("SELECT a FROM t, u;", "SELECT t.a FROM t, u;") == 1
     assert unsure("SELECT b AS a FROM t ORDER BY a;", "SELECT t.b AS a FROM t ORDER BY t.a;") == 1
     assert (
@@ -235,6 +245,13 @@ def test_qualifier_that_may_lead_elsewhere_is_never_dropped() -> None:
         == 1
     )
     assert unsure("not sql", "SELECT 1") == 1
+
+
+def test_what_a_version_does_not_keep_cannot_differ_from_it() -> None:
+    named = Difference("column", "public.t.a", "not_null_name", "a_is_given", None, 1)
+
+    assert told_apart([named], 18, 18)[0] == (named,)
+    assert told_apart([named], 18, 15) == ((), ())
 
 
 def test_another_version_is_told(other_server: str, empty_database: str, schema: Path) -> None:
