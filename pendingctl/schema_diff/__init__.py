@@ -9,7 +9,7 @@ the server writes differently for the same thing, and ignore.py what the caller 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -194,7 +194,9 @@ def _compared(
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():
         expected = _read(loaded, own, asked, statement_timeout, actual.catalog.database_owner)
     _refuse_unknown_schemas(asked.schemas or (), expected.schemas | actual.schemas)
-    sides = (expected.catalog, actual.catalog)
+    passed_over = script.uncompared if asked.schemas is None else {}
+    ours = replace(expected.catalog, uncompared={**passed_over, **expected.catalog.uncompared})
+    sides = (ours, actual.catalog)
     found = compare(*sides, locations.line, column_order=asked.column_order)
     differences, unsure = told_apart(told(found, asked.ignore), expected.major, actual.major)
     said = [*script.notes, *(own.notes if own else ())]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,11 +47,9 @@ _REFUSED = {
     "AlterDatabaseRefreshCollStmt": "ALTER DATABASE",
     "AlterDatabaseSetStmt": "ALTER DATABASE",
     "AlterDatabaseStmt": "ALTER DATABASE",
-    "AlterSubscriptionStmt": "ALTER SUBSCRIPTION",
     "AlterSystemStmt": "ALTER SYSTEM",
     "AlterTableMoveAllStmt": "ALTER … ALL IN TABLESPACE",
     "AlterTableSpaceOptionsStmt": "ALTER TABLESPACE",
-    "CreateSubscriptionStmt": "CREATE SUBSCRIPTION",
     "CreateTableSpaceStmt": "CREATE TABLESPACE",
     "CreatedbStmt": "CREATE DATABASE",
     "DropTableSpaceStmt": "DROP TABLESPACE",
@@ -68,11 +66,14 @@ _ROLE_STATEMENTS = {
     "GrantRoleStmt": "GRANT of a role",
     "ReassignOwnedStmt": "REASSIGN OWNED",
 }
+# One that was loaded would fetch rows, and keep its database from being dropped. As scope.py calls them.
+_SUBSCRIPTIONS = "subscriptions (they hold passwords)"
 # What every database of a server sees, and in which field a node says that it is about such a thing.
 _SHARED_OBJECTS = {
     "OBJECT_DATABASE": "DATABASE",
     "OBJECT_PARAMETER_ACL": "PARAMETER",
     "OBJECT_ROLE": "ROLE",
+    "OBJECT_SUBSCRIPTION": "SUBSCRIPTION",
     "OBJECT_TABLESPACE": "TABLESPACE",
 }
 _ABOUT = {
@@ -137,12 +138,16 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A schema.sql that parses and reaches for nothing outside its own database."""
+    """A schema.sql that parses and reaches for nothing outside its own database.
+
+    `uncompared` counts what it makes, was passed over, and would be told as not compared.
+    """
 
     source: Source
     statements: tuple[Statement, ...]
     roles: frozenset[str]
     notes: tuple[str, ...]
+    uncompared: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_script(path: Path) -> Script:
@@ -153,6 +158,7 @@ def read_script(path: Path) -> Script:
         raise ExtraMissing("diff-schema", "schema") from None
     source, parsed, notes = _parse(Source(str(path), _read(path)))
     statements: list[Statement] = []
+    subscriptions = 0
     for raw in parsed:
         begin = raw.stmt_location or 0
         text = source.text[begin : begin + raw.stmt_len if raw.stmt_len else None]
@@ -161,12 +167,14 @@ def read_script(path: Path) -> Script:
             notes.append(f"line {source.line(begin)}: {text.strip()} was passed over")
             continue
         shared = _shared_object(statement)
-        if shared is not None and statement.kind in ("CommentStmt", "GrantStmt", "SecLabelStmt"):
+        if shared == "SUBSCRIPTION" or (shared and statement.kind in ("CommentStmt", "GrantStmt", "SecLabelStmt")):
+            subscriptions += {"CreateSubscriptionStmt": 1, "DropSubscriptionStmt": -1}.get(statement.kind, 0)
             notes.append(f"line {source.line(begin)}: a statement on a {shared.lower()} was passed over")
             continue
         _refuse(source, statement)
         statements.append(statement)
-    return Script(source, tuple(statements), _roles(statements), tuple(notes))
+    uncompared = {_SUBSCRIPTIONS: subscriptions} if subscriptions > 0 else {}
+    return Script(source, tuple(statements), _roles(statements), tuple(notes), uncompared)
 
 
 def refuse_role_statements(script: Script) -> None:
@@ -274,6 +282,8 @@ def roles_in(texts: Iterable[str]) -> frozenset[str]:
 
 def _shared_object(statement: Statement) -> str | None:
     """Return what of the whole server's this statement is about, if it is."""
+    if statement.kind.endswith("SubscriptionStmt"):
+        return "SUBSCRIPTION"
     about = _ABOUT.get(statement.kind)
     return None if about is None else _SHARED_OBJECTS.get(getattr(statement.tree, about).name)
 

@@ -167,6 +167,26 @@ def test_kinds_that_are_not_compared_are_told(empty_database: str, schema: Path)
     )
 
 
+def test_subscriptions_of_a_dump_are_passed_over_and_told_as_not_compared(empty_database: str, schema: Path) -> None:
+    schema.write_text(
+        "create table t (a int);\ncreate subscription s connection 'host=x' publication p with (connect = false);\n"
+        "alter subscription s owner to nobody_here;\ncomment on subscription s is 'x';\n"
+        "create subscription gone connection 'host=x' publication p with (connect = false);\n"
+        "drop subscription gone;\n"
+    )
+    run(empty_database, "create table t (a int)")
+
+    found = diff_schema(empty_database, schema, scratch="database")
+
+    assert found.differences == ()
+    assert [each.sentence for each in found.uncompared] == [
+        "subscriptions (they hold passwords) are not compared (schema.sql has 1, the database 0)"
+    ]
+    assert found.notes[0] == "line 2: a statement on a subscription was passed over"
+    for asked in (Asked(ignore=("subscriptions *",)), Asked(schemas=("public",))):
+        assert diff_schema(empty_database, schema, scratch="database", asked=asked).identical
+
+
 def test_order_of_columns_is_a_note(empty_database: str, schema: Path) -> None:
     schema.write_text("create table t (a int, b int);\n")
     run(empty_database, "create table t (b int, a int)")

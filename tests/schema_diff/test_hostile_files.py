@@ -42,7 +42,6 @@ def schema(tmp_path: Path) -> Path:
         "do language plpython3u 'x'",
         "do $$ x $$ language plperlu",
         "import foreign schema x from server y into z",
-        "create subscription s connection 'host=x' publication p",
     ],
 )
 def test_what_reaches_outside_is_refused_by_its_node(schema: Path, statement: str) -> None:
