@@ -89,6 +89,7 @@ _NAMING_ROLES = _OWNERSHIP | {
     "AlterTableStmt",
     "CreatePolicyStmt",
     "CreateSchemaStmt",
+    "CreateUserMappingStmt",
     "GrantRoleStmt",
 }
 _EXCERPT_CHARACTERS = 100
@@ -194,7 +195,16 @@ def refuse_role_statements(script: Script) -> None:
 
 def without_ownership(script: Script) -> tuple[Statement, ...]:
     """Return the statements to load where owners and grants are not ours to set."""
-    return tuple(statement for statement in script.statements if not _is_ownership(statement))
+    return tuple(each for each in without_change_of_role(script) if not _is_ownership(each))
+
+
+def without_change_of_role(script: Script) -> tuple[Statement, ...]:
+    """Return the statements to load where nobody asks for owners: another role may lack the right to make anything."""
+    return tuple(
+        each
+        for each in script.statements
+        if each.kind != "VariableSetStmt" or each.tree.name not in ("role", "session_authorization")
+    )
 
 
 def _is_ownership(statement: Statement) -> bool:

@@ -19,7 +19,7 @@ from ..database import connect_parameters, translate, translated_errors
 from ..embedded import find_binaries, throwaway_server
 from ..errors import InvalidInput
 from .emptying import empty, refuse_unless_empty
-from .parse import Script, Statement, refuse_role_statements, without_ownership
+from .parse import Script, Statement, refuse_role_statements, without_change_of_role, without_ownership
 
 # auto: a throw-away server of the live one's major version, else a database beside the live one, else a
 # throw-away server of another version. Any other string is the DSN of an empty database.
@@ -133,7 +133,9 @@ def load(
     """
     if scratch.shared:
         refuse_role_statements(script)
-    statements = without_ownership(script) if scratch.shared and not ownership else script.statements
+    statements = script.statements
+    if not ownership:
+        statements = without_ownership(script) if scratch.shared else without_change_of_role(script)
     with _connected(scratch.dsn) as connection:
         if not scratch.shared:
             _create_roles(connection, script.roles)

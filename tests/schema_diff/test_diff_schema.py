@@ -234,11 +234,24 @@ def test_what_a_dump_brings_along_is_passed_over_with_notes(empty_database: str,
 def test_roles_that_a_file_names_need_not_exist(empty_database: str, schema: Path) -> None:
     schema.write_text(
         "create table t (a int);\nalter table t owner to nobody_here;\ngrant select on t to nobody_here;\n"
+        "set session authorization 'nobody_else';\ncreate table u (a int);\nreset session authorization;\n"
+        "set role nobody_at_all;\ncreate table v (a int);\n"
     )
-    run(empty_database, "create table t (a int)")
+    run(empty_database, "create table t (a int)", "create table u (a int)", "create table v (a int)")
 
     assert diff_schema(empty_database, schema, scratch="auto").identical
     assert diff_schema(empty_database, schema, scratch="database").identical
+
+
+def test_role_of_a_user_mapping_need_not_exist(empty_database: str, schema: Path) -> None:
+    schema.write_text(
+        "create foreign data wrapper w;\ncreate server s foreign data wrapper w;\n"
+        "create user mapping for nobody_here server s;\n"
+    )
+
+    found = diff_schema(empty_database, schema, scratch="auto")
+
+    assert [each.what for each in found.uncompared] == ["user mappings (they hold passwords)"]
 
 
 # bad files
