@@ -8,6 +8,7 @@ is the same for both, and only where it cannot change what the text means.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -37,6 +38,14 @@ _PARTS = frozenset(
 # What makes a statement of such a part.
 _STATEMENTS = ("{}", "select {}", "alter table t add {}", "create table t partition of p {}")
 
+_PARAMETERS = frozenset({"options", "storage_parameters"})
+# Parameters of storage and of views that are boolean; the server keeps the word that it was given.
+_BOOLEAN = re.compile(
+    r"((?:^|, )(?:toast\.)?(?:autosummarize|autovacuum_enabled|deduplicate_items|fastupdate|security_barrier"
+    r"|security_invoker|user_catalog_table|vacuum_truncate))=(?:(on|true|yes|1)|off|false|no|0)(?=,|$)",
+    re.IGNORECASE,
+)
+
 # What an older version does not keep, so that it cannot differ from it: the version that brought it.
 _SINCE = {
     ("column", "not_null_comment"): 18,
@@ -62,6 +71,9 @@ def told_apart(
             continue
         if each.expected is None or each.actual is None or each.attribute == "presence":
             kept.append(each)
+        elif each.attribute in _PARAMETERS:
+            if _without_words(each.expected) != _without_words(each.actual):
+                kept.append(each)
         elif _is_query(each) and not same_version:
             if not _same(each.expected, each.actual, (*EVERYWHERE, *ACROSS_VERSIONS)):
                 uncompared.append(_between_versions(each, expected_major, actual_major))
@@ -148,6 +160,10 @@ EVERYWHERE: tuple[Rule, ...] = (
     sets_have_no_order,
 )
 ACROSS_VERSIONS: tuple[Rule, ...] = (one_relation_needs_no_qualifier,)
+
+
+def _without_words(parameters: str) -> str:
+    return _BOOLEAN.sub(lambda found: f"{found[1]}={found[2] is not None}", parameters)
 
 
 def _is_query(difference: Difference) -> bool:
