@@ -160,11 +160,13 @@ def read_script(path: Path) -> Script:
     source, parsed, notes = _parse(Source(str(path), _read(path)))
     statements: list[Statement] = []
     subscriptions = 0
+    # Where one takes something back, what the file makes depends on them.
+    transactions = any(_rolls_back(raw.stmt) for raw in parsed)
     for raw in parsed:
         begin = raw.stmt_location or 0
         text = source.text[begin : begin + raw.stmt_len if raw.stmt_len else None]
         statement = Statement(text, begin, raw.stmt, type(raw.stmt).__name__)
-        if statement.kind == "TransactionStmt":
+        if statement.kind == "TransactionStmt" and not transactions:
             notes.append(f"line {source.line(begin)}: {text.strip()} was passed over")
             continue
         shared = _shared_object(statement)
@@ -176,6 +178,10 @@ def read_script(path: Path) -> Script:
         statements.append(statement)
     uncompared = {_SUBSCRIPTIONS: subscriptions} if subscriptions > 0 else {}
     return Script(source, tuple(statements), _roles(statements), tuple(notes), uncompared)
+
+
+def _rolls_back(tree: Any) -> bool:
+    return type(tree).__name__ == "TransactionStmt" and tree.kind.name.startswith("TRANS_STMT_ROLLBACK")
 
 
 def refuse_role_statements(script: Script) -> None:

@@ -99,6 +99,17 @@ def test_what_is_about_the_whole_server_is_passed_over_with_a_note(schema: Path,
     assert script.notes[0].startswith("line 2: a statement on a ")
 
 
+def test_what_a_file_takes_back_is_not_there(empty_database: str, schema: Path) -> None:
+    schema.write_text(
+        "begin;\ncreate table t (a int);\nsavepoint s;\ncreate table gone (a int);\nrollback to s;\ncommit;\n"
+        "begin;\ncreate table gone (a int);\nrollback;\n"
+    )
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("create table t (a int)")
+
+    assert diff_schema(empty_database, schema, scratch="database").identical
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "-- nothing\n", "/* nothing */", ";;\n", "\ufeff"])
 def test_empty_file_is_an_empty_schema(empty_database: str, schema: Path, text: str) -> None:
     schema.write_text(text, encoding="utf-8")
