@@ -20,6 +20,7 @@ from ..embedded import find_binaries, throwaway_server
 from ..errors import InvalidInput
 from .emptying import empty, refuse_unless_empty
 from .parse import Script, Statement, refuse_role_statements, without_change_of_role, without_ownership
+from .tablespaces import create_tablespaces_of
 
 # auto: a throw-away server of the live one's major version, else a database beside the live one, else a
 # throw-away server of another version. Any other string is the DSN of an empty database.
@@ -139,6 +140,7 @@ def load(
     with _connected(scratch.dsn) as connection:
         if not scratch.shared:
             _create_roles(connection, script.roles)
+            create_tablespaces_of(connection, script.statements)
         for name, value in {
             **settings,
             # Beside the live database these come from its DSN and its roles otherwise.

@@ -55,6 +55,9 @@ def reused_database(server_dsn: str) -> Iterator[str]:
     name = f"pendingctl_test_{secrets.token_hex(6)}"
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+        if connection.execute("select from pg_tablespace where spcname = 'cellar'").fetchone() is None:
+            connection.execute("set allow_in_place_tablespaces = on")
+            connection.execute("create tablespace cellar location ''")
     yield make_conninfo(server_dsn, dbname=name)
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))

@@ -243,6 +243,18 @@ def test_roles_that_a_file_names_need_not_exist(empty_database: str, schema: Pat
     assert diff_schema(empty_database, schema, scratch="database").identical
 
 
+def test_tablespaces_that_a_file_names_need_not_exist(empty_database: str, schema: Path) -> None:
+    schema.write_text(
+        "create table t (a int primary key using index tablespace attic) tablespace fast;\n"
+        "create index i on t (a) tablespace fast;\nalter index i set tablespace slow;\n"
+        "set default_tablespace = 'shed';\ncreate materialized view v tablespace barn as select 1 as a;\n"
+    )
+
+    found = diff_schema(empty_database, schema, scratch="auto")
+
+    assert [each.object for each in found.differences] == ["public.t", "public.v"]
+
+
 def test_role_of_a_user_mapping_need_not_exist(empty_database: str, schema: Path) -> None:
     schema.write_text(
         "create foreign data wrapper w;\ncreate server s foreign data wrapper w;\n"

@@ -61,6 +61,7 @@ _CONSTRAINTS = """
         pg_get_expr(ind.indpred, ind.indrelid) as predicate,
         (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
             as storage_parameters,
+        (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
         (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
         -- What ALTER TABLE … DISABLE TRIGGER ALL does to a foreign key, on either table.
         (
@@ -128,6 +129,7 @@ _INDEXES = """
             as validity,
         (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
             as storage_parameters,
+        (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
         (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
         keys.statistics_targets as statistics_targets,
         case when ind.indisclustered then 'yes' end as clustered

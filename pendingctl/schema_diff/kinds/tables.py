@@ -18,6 +18,7 @@ _TABLES = """
         case when not rel.relispartition then parents.names end as inherits,
         case when rel.reloftype <> 0 then format_type(rel.reloftype, null) end as of_type,
         am.amname::text as access_method,
+        (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = rel.reltablespace) as tablespace,
         (
             select string_agg(option, ', ' order by option)
             from (

@@ -51,6 +51,7 @@ _VIEWS = """
                 )
         ) as column_settings,
         am.amname::text as access_method,
+        (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = rel.reltablespace) as tablespace,
         case rel.relreplident when 'f' then 'full' when 'n' then case rel.relkind when 'm' then 'nothing' end end
             as replica_identity
     from pg_class rel

@@ -1,0 +1,1 @@
+create table bottle (id integer constraint bottle_key primary key);

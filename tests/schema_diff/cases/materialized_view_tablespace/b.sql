@@ -1,0 +1,1 @@
+create materialized view label as select 1 as id;
