@@ -206,11 +206,11 @@ def without_ownership(script: Script) -> tuple[Statement, ...]:
 
 def without_change_of_role(script: Script) -> tuple[Statement, ...]:
     """Return the statements to load where nobody asks for owners: another role may lack the right to make anything."""
-    return tuple(
-        each
-        for each in script.statements
-        if each.kind != "VariableSetStmt" or each.tree.name not in ("role", "session_authorization")
-    )
+    return tuple(each for each in script.statements if not _changes_role(each))
+
+
+def _changes_role(statement: Statement) -> bool:
+    return statement.kind == "VariableSetStmt" and statement.tree.name in ("role", "session_authorization")
 
 
 def _is_ownership(statement: Statement) -> bool:
@@ -318,4 +318,6 @@ def _roles(statements: list[Statement]) -> frozenset[str]:
     for statement in statements:
         if statement.kind in _NAMING_ROLES:
             find(statement.tree)
+        elif _changes_role(statement):
+            named.update(each.val.sval for each in statement.tree.args or () if each.val.sval != "none")
     return frozenset(named - {item.tree.role for item in statements if item.kind == "CreateRoleStmt"})

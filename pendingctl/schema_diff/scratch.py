@@ -219,8 +219,9 @@ def _complaint(script: Script, statement: Statement, error: psycopg.Error) -> st
 
 
 def _create_roles(connection: psycopg.Connection, names: Iterable[str]) -> None:
+    # Some things only a superuser may own, such as an event trigger.
     for name in sorted(set(names) - _role_names(connection)):
-        connection.execute(sql.SQL("create role {}").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("create role {} superuser").format(sql.Identifier(name)))
 
 
 def _role_names(connection: psycopg.Connection) -> set[str]:

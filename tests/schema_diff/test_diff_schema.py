@@ -243,6 +243,19 @@ def test_roles_that_a_file_names_need_not_exist(empty_database: str, schema: Pat
     assert diff_schema(empty_database, schema, scratch="database").identical
 
 
+def test_owner_whom_a_file_names_may_own_anything(empty_database: str, schema: Path) -> None:
+    schema.write_text(
+        "create function f() returns event_trigger language plpgsql as 'begin end';\n"
+        "create event trigger e on sql_drop execute function f();\nalter event trigger e owner to nobody_here;\n"
+        "create foreign data wrapper w;\nalter foreign data wrapper w owner to nobody_here;\n"
+        "set session authorization nobody_else;\ncreate table t (a int);\n"
+    )
+
+    found = diff_schema(empty_database, schema, scratch="auto", asked=Asked(privileges=True))
+
+    assert [each.object for each in found.differences] == ["w", "e", "public.f()", "public.t"]
+
+
 def test_tablespaces_that_a_file_names_need_not_exist(empty_database: str, schema: Path) -> None:
     schema.write_text(
         "create table t (a int primary key using index tablespace attic) tablespace fast;\n"
