@@ -27,7 +27,13 @@ _FUNCTIONS = """
         pro.procost::text as cost,
         case when pro.proretset then pro.prorows::text end as rows,
         nullif(pro.prosupport::oid, 0)::regprocedure::text as support,
-        (select string_agg(setting, ', ' order by setting) from unnest(pro.proconfig) setting) as settings,
+        (
+            -- A value may hold what looks like the next one.
+            select string_agg(
+                case when setting ~ ', .*=' then quote_literal(setting) else setting end, ', ' order by setting
+            )
+            from unnest(pro.proconfig) setting
+        ) as settings,
         (select string_agg(format_type(typ, null), ', ') from unnest(pro.protrftypes) typ) as transforms
     from pg_proc pro
     join pg_namespace nsp on nsp.oid = pro.pronamespace

@@ -65,7 +65,13 @@ _WRAPPERS = """
         'foreign-data wrapper' as definition,
         nullif(fdw.fdwhandler, 0)::regprocedure::text as handler,
         nullif(fdw.fdwvalidator, 0)::regprocedure::text as validator,
-        (select string_agg(option, ', ' order by option) from unnest(fdw.fdwoptions) option) as options
+        (
+            -- A value may hold what looks like the next one.
+            select string_agg(
+                case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
+            )
+            from unnest(fdw.fdwoptions) option
+        ) as options
     from pg_foreign_data_wrapper fdw
     where fdw.oid = any(%(foreign_data_wrappers)s)
 """
@@ -78,7 +84,13 @@ _SERVERS = """
         quote_ident(fdw.fdwname) as wrapper,
         srv.srvtype as type,
         srv.srvversion as version,
-        (select string_agg(option, ', ' order by option) from unnest(srv.srvoptions) option) as options
+        (
+            -- A value may hold what looks like the next one.
+            select string_agg(
+                case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
+            )
+            from unnest(srv.srvoptions) option
+        ) as options
     from pg_foreign_server srv join pg_foreign_data_wrapper fdw on fdw.oid = srv.srvfdw
     where srv.oid = any(%(foreign_servers)s)
 """

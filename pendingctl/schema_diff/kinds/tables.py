@@ -40,7 +40,13 @@ _TABLES = """
         case when rel.relrowsecurity then 'on' else 'off' end as row_security,
         case when rel.relforcerowsecurity then 'on' else 'off' end as forced_row_security,
         quote_ident(server.srvname) as server,
-        (select string_agg(option, ', ' order by option) from unnest(foreign_table.ftoptions) option) as server_options
+        (
+            -- A value may hold what looks like the next one.
+            select string_agg(
+                case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
+            )
+            from unnest(foreign_table.ftoptions) option
+        ) as server_options
     from pg_class rel
     join pg_namespace nsp on nsp.oid = rel.relnamespace
     left join pg_am am on am.oid = rel.relam
@@ -95,7 +101,13 @@ _COLUMNS = """
         end end as storage,
         nullif(att.attstattarget::integer, -1)::text as statistics_target,
         (select string_agg(option, ', ' order by option) from unnest(att.attoptions) option) as options,
-        (select string_agg(option, ', ' order by option) from unnest(att.attfdwoptions) option) as server_options,
+        (
+            -- A value may hold what looks like the next one.
+            select string_agg(
+                case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
+            )
+            from unnest(att.attfdwoptions) option
+        ) as server_options,
         case
             when att.attinhcount = 0 then 'here'
             when att.attislocal then 'here and by a parent'
