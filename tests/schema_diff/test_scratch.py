@@ -254,6 +254,18 @@ def test_what_a_version_does_not_keep_cannot_differ_from_it() -> None:
     assert told_apart([named], 18, 15) == ((), ())
 
 
+def test_identity_of_a_partition_is_no_matter_of_the_version(
+    other_server: str, empty_database: str, schema: Path
+) -> None:
+    schema.write_text(
+        "create table t (id int generated always as identity, k int) partition by list (k);\n"
+        "create table t1 partition of t default;\n"
+    )
+    make(empty_database, schema.read_text())
+
+    assert diff_schema(empty_database, schema, scratch=other_server).identical
+
+
 def test_another_version_is_told(other_server: str, empty_database: str, schema: Path) -> None:
     schema.write_text("create table t (id int primary key, a text not null default 'x' check (a <> ''));\n")
     make(empty_database, schema.read_text())

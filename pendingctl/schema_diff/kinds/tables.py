@@ -89,7 +89,12 @@ _COLUMNS = """
         end as not_null_declared,
         obj_description(not_null.oid, 'pg_constraint') as not_null_comment,
         case when att.attgenerated = '' then value.expression end as default,
-        case att.attidentity when 'a' then 'always' when 'd' then 'by default' end as identity,
+        -- Since 17 a partition has that of its parent, before it had none.
+        case
+            when rel.relispartition and current_setting('server_version_num')::integer >= 170000 then null
+            when att.attidentity = 'a' then 'always'
+            when att.attidentity = 'd' then 'by default'
+        end as identity,
         case att.attgenerated
             when 's' then value.expression || ' stored'
             when 'v' then value.expression || ' virtual'
