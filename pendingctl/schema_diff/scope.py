@@ -57,7 +57,9 @@ _SCOPE = """
             )
             and not exists (select from pg_type element where element.typarray = pg_type.oid)
         union all select 'functions', 'pg_proc', oid from functions
-        union all select 'operators', 'pg_operator', oid from pg_operator where oprnamespace in (select oid from inside)
+        -- One without a function is only a name that another's COMMUTATOR or NEGATOR brought.
+        union all select 'operators', 'pg_operator', oid from pg_operator
+        where oprnamespace in (select oid from inside) and oprcode <> 0
         union all select 'operator_classes', 'pg_opclass', oid from pg_opclass
         where opcnamespace in (select oid from inside)
         union all select 'operator_families', 'pg_opfamily', oid from pg_opfamily

@@ -1,0 +1,1 @@
+create table room (number integer);
