@@ -64,6 +64,7 @@ _TABLES = """
 
 # A column of a partition is never declared by the partition itself, however that was made. Since 18 NOT NULL has a
 # name: one that the server made up follows from what the table and the column were called then, and says nothing.
+# Where it is declared is told only where that is elsewhere than its column.
 _COLUMNS = """
     select
         array[nsp.nspname, rel.relname, att.attname]::text[] as name,
@@ -84,8 +85,8 @@ _COLUMNS = """
             case when not_null.connoinherit then 'no inherit' end
         ) end as nullability,
         case when not_null.conname !~ '_not_null\\d*$' then quote_ident(not_null.conname) end as not_null_name,
-        case when not_null.coninhcount > 0 and not_null.conislocal and not rel.relispartition
-            then 'here and by a parent'
+        case when not_null.coninhcount > 0 and not_null.conislocal <> att.attislocal and not rel.relispartition
+            then case when not_null.conislocal then 'here and by a parent' else 'by a parent' end
         end as not_null_declared,
         obj_description(not_null.oid, 'pg_constraint') as not_null_comment,
         case when att.attgenerated = '' then value.expression end as default,
