@@ -52,6 +52,8 @@ def measure_cycles(stage: Stage, *, cycles: int, rounds: int, alone: bool) -> It
     is made unless pendingctl is to run `alone`.
     """
     doing("cycles of ask, click and delivery")
+    # What was claimed before and is undelivered would be delivered as well.
+    stage.fill(0, YOUNG)
     with nullcontext([]) if alone else contenders(stage, cycles) as others:
         yield from asyncio.run(_cycles(stage, others, cycles, rounds))
 
