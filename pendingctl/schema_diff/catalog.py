@@ -100,6 +100,7 @@ def _object(kind: Kind, row: Mapping[str, Any], said: Mapping[str, Texts], dropp
     name, table, columns, other = (attributes.pop(key, None) for key in ("name", "of_table", "columns", "kind"))
     oid, definition = attributes.pop("oid"), attributes.pop("definition")
     subid, relation = attributes.pop("subid", 0), attributes.pop("relation", oid)
+    follows = attributes.pop("follows", None) or ()
     if kind.with_definition:
         attributes["definition"] = definition
     for about, texts in said.items():
@@ -113,6 +114,7 @@ def _object(kind: Kind, row: Mapping[str, Any], said: Mapping[str, Texts], dropp
         definition=str(definition),
         attributes={key: None if value is None else str(value) for key, value in attributes.items()},
         columns=tuple(columns) if isinstance(columns, list) else (),
+        follows=tuple((str(of_kind), _texts(named)) for of_kind, *named in follows),
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from .model import Catalog, CatalogObject, Difference, Name, Uncompared
-from .renames import Key, likely_renames
+from .following import Found, without_following
+from .model import Catalog, CatalogObject, Difference, Key, Name, Uncompared
+from .renames import likely_renames
 
 # Given the object, preferably schema.sql's own, whether schema.sql has it, and the attribute.
 LineOf: TypeAlias = Callable[[CatalogObject, bool, str], int | None]
@@ -43,11 +44,9 @@ def compare(
     there = renames.keys() | renames.values()
     told = _folded(standing, folded, lambda key: (side.column(key, there) for side in sides))
     renamed = {**renames, **{new: old for old, new in renames.items()}}
-    found: list[tuple[tuple[Name, int, Name], Difference]] = []
+    found: list[Found] = []
     for key in told:
         one, other = left.get(key), right.get(key)
-        shown = left[key] if key in left else right[key]
-        place = (shown.table, kinds[shown.kind], shown.name)
         for difference in _differences(one, other, line_of):
             if difference.attribute == "presence":
                 twin = written(renamed[key][1]) if key in renamed else None
@@ -57,14 +56,18 @@ def compare(
                     renamed_to=twin if other is None else None,
                     renamed_from=twin if one is None else None,
                 )
-            found.append((place, difference))
+            found.append((key, difference))
     if column_order:
         for table, before, after in _column_orders(expected, actual):
-            key = ("table", table)
-            line = line_of(left[key], True, "column_order") if key in left else None
-            difference = Difference("table", written(table), "column_order", before, after, line)
-            found.append(((table, kinds.get("table", 0), table), difference))
-    return tuple(difference for _, difference in sorted(found, key=lambda item: item[0]))
+            key = next(each for kind in ("table", "foreign table") if (each := (kind, table)) in left)
+            line = line_of(left[key], True, "column_order")
+            found.append((key, Difference(key[0], written(table), "column_order", before, after, line)))
+
+    def place(item: Found) -> tuple[Name, int, Name]:
+        shown = left[item[0]] if item[0] in left else right[item[0]]
+        return (shown.table, kinds[shown.kind], shown.name)
+
+    return tuple(difference for _, difference in sorted(without_following(found, left, right), key=place))
 
 
 def notes(expected: Catalog, actual: Catalog) -> Iterator[str]:

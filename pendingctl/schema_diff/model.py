@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 # Names from the outside in: ("public",), ("public", "orders"), ("public", "orders", "id").
 Name: TypeAlias = tuple[str, ...]
+# Kind and name: what makes two objects of the two sides one.
+Key: TypeAlias = tuple[str, Name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class CatalogObject:
 
     `definition` is the whole object in the deparser's words: it says what is there when the other side lacks it,
     and it catches what no named attribute covers. `columns` are the columns that a constraint or an index is
-    about (None for an expression), by which a nameless one is found in schema.sql.
+    about (None for an expression), by which a nameless one is found in schema.sql. `follows` are the objects from
+    which it has something: a partition's column its parent's, a view the columns that it reads.
     """
 
     kind: str
@@ -26,6 +29,7 @@ class CatalogObject:
     definition: str
     attributes: Mapping[str, str | None]
     columns: tuple[str | None, ...] = ()
+    follows: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class Difference:
     of schema.sql that is about it: for an object that schema.sql lacks the line of its table, else None.
 
     The further fields only explain, and two differences that say the same are equal whatever they hold. `folded`
-    counts by kind what is not listed because it follows from this (the columns of a missing table). An object of
+    counts by kind what is not listed because it follows from this (the columns of a missing table, the same in each
+    partition). An object of
     schema.sql that the database seems to have under another name is told twice, as the two names differ:
     `renamed_to` stands at the one that the database lacks, `renamed_from` at the one that schema.sql lacks.
     """

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from .model import CatalogObject, Name
+from .model import CatalogObject, Key, Name
 
-Key: TypeAlias = tuple[str, Name]
 _Signature: TypeAlias = tuple[object, ...]
 
 # A name is not what makes these what they are for, or the only thing that does.

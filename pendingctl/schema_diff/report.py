@@ -32,14 +32,15 @@ def lines(compared: SchemaDiff) -> Iterator[Line]:
     paired = {(each.kind, each.renamed_to) for each in compared.differences if each.renamed_to is not None}
     for each in compared.differences:
         if each.renamed_to is not None:
-            what, hint = f"{each.kind} {each.object} name", ", likely renamed"
+            what, hint = f"{each.kind} {each.object} name", f", likely renamed{_followers(each)}"
             yield Line(each.line, what, each.object, each.renamed_to, hint)
         elif each.renamed_from is None or (each.kind, each.object) not in paired:
             what, expected, actual = f"{each.kind} {each.object} {each.attribute}", each.expected, each.actual
             if expected is not None and actual is not None and "\n" in expected and "\n" in actual:
                 number, expected, actual = _first_differing_line(expected, actual)
                 what += f" line {number}"
-            yield Line(each.line, what, _said(expected, each), _said(actual, each))
+            hint = "" if each.attribute == "presence" else _followers(each)
+            yield Line(each.line, what, _said(expected, each), _said(actual, each), hint)
 
 
 def place(file: str, line: int | None) -> str:
@@ -74,6 +75,10 @@ def _said(value: str | None, difference: Difference) -> str:
     if difference.attribute == "presence" and difference.folded:
         return f"{value} with {_counted(difference.folded)}"
     return value
+
+
+def _followers(difference: Difference) -> str:
+    return f", and so {_counted(difference.folded)}" if difference.folded else ""
 
 
 def _counted(folded: Mapping[str, int]) -> str:

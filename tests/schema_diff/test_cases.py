@@ -27,7 +27,7 @@ FAMILIES = {
     "materialized view": "view",
     "procedure": "function",
 }
-NO_ATTRIBUTES = {"name", "of_table", "columns", "kind", "oid", "subid", "relation", "definition"}
+NO_ATTRIBUTES = {"follows", "name", "of_table", "columns", "kind", "oid", "subid", "relation", "definition"}
 # A collation's rules take both ICU and PostgreSQL 16.
 UNTRIED = {"collation": {"rules"}}
 

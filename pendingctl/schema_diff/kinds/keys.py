@@ -14,6 +14,15 @@ _CONSTRAINTS = """
         con.oid,
         pg_get_constraintdef(con.oid) as definition,
         keys.names as columns,
+        case when con.coninhcount > 0 then (
+            select jsonb_agg(jsonb_build_array('constraint', parent_nsp.nspname, parent.relname, above.conname))
+            from pg_inherits inh
+            join pg_class parent on parent.oid = inh.inhparent
+            join pg_namespace parent_nsp on parent_nsp.oid = parent.relnamespace
+            join pg_constraint above on above.conrelid = parent.oid
+            where inh.inhrelid = rel.oid
+                and (above.oid = con.conparentid or (above.contype = 'c' and above.conname = con.conname))
+        ) end as follows,
         case con.contype
             when 'p' then 'primary key' when 'u' then 'unique' when 'c' then 'check'
             when 'f' then 'foreign key' else 'exclusion'
@@ -112,6 +121,13 @@ _INDEXES = """
         ind.indexrelid as oid,
         pg_get_indexdef(ind.indexrelid) as definition,
         keys.names as columns,
+        case when index.relispartition then (
+            select jsonb_agg(jsonb_build_array('index', parent_nsp.nspname, parent.relname))
+            from pg_inherits inh
+            join pg_class parent on parent.oid = inh.inhparent
+            join pg_namespace parent_nsp on parent_nsp.oid = parent.relnamespace
+            where inh.inhrelid = index.oid
+        ) end as follows,
         rel.oid::regclass::text as table,
         am.amname::text as method,
         keys.listed as keys,

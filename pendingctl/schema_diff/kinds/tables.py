@@ -10,6 +10,7 @@ _TABLES = """
         array[nsp.nspname, rel.relname]::text[] as of_table,
         rel.oid,
         case rel.relkind when 'f' then 'foreign table' end as kind,
+        case when rel.relispartition then parents.follows end as follows,
         case rel.relkind when 'p' then 'partitioned table' when 'f' then 'foreign table' else 'table' end as definition,
         case rel.relpersistence when 'u' then 'unlogged' else 'permanent' end as persistence,
         pg_get_partkeydef(rel.oid) as partition_key,
@@ -56,8 +57,12 @@ _TABLES = """
         select string_agg(
             inh.inhparent::regclass::text || case when inh.inhdetachpending then ' (detach pending)' else '' end,
             ', ' order by inh.inhseqno
-        ) as names
-        from pg_inherits inh where inh.inhrelid = rel.oid
+        ) as names,
+        jsonb_agg(jsonb_build_array('table', parent_nsp.nspname, parent.relname)) as follows
+        from pg_inherits inh
+        join pg_class parent on parent.oid = inh.inhparent
+        join pg_namespace parent_nsp on parent_nsp.oid = parent.relnamespace
+        where inh.inhrelid = rel.oid
     ) parents on true
     where rel.oid = any(%(relations)s)
 """
@@ -71,6 +76,13 @@ _COLUMNS = """
         array[nsp.nspname, rel.relname]::text[] as of_table,
         att.attrelid as oid,
         att.attnum as subid,
+        case when att.attinhcount > 0 then (
+            select jsonb_agg(jsonb_build_array('column', parent_nsp.nspname, parent.relname, att.attname))
+            from pg_inherits inh
+            join pg_class parent on parent.oid = inh.inhparent
+            join pg_namespace parent_nsp on parent_nsp.oid = parent.relnamespace
+            where inh.inhrelid = rel.oid
+        ) end as follows,
         concat_ws(
             ' ',
             format_type(att.atttypid, att.atttypmod),

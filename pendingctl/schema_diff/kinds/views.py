@@ -12,6 +12,20 @@ _VIEWS = """
         case rel.relkind when 'm' then 'materialized view' end as kind,
         rel.oid,
         pg_get_viewdef(rel.oid) as definition,
+        (
+            select jsonb_agg(case read.relkind
+                when 'v' then jsonb_build_array('view', read_nsp.nspname, read.relname)
+                when 'm' then jsonb_build_array('materialized view', read_nsp.nspname, read.relname)
+                else jsonb_build_array('column', read_nsp.nspname, read.relname, att.attname)
+            end)
+            from pg_rewrite rule
+            join pg_depend dep on dep.classid = 'pg_rewrite'::regclass and dep.objid = rule.oid
+                and dep.refclassid = 'pg_class'::regclass and dep.refobjid <> rel.oid
+            join pg_attribute att on att.attrelid = dep.refobjid and att.attnum = dep.refobjsubid
+            join pg_class read on read.oid = dep.refobjid
+            join pg_namespace read_nsp on read_nsp.oid = read.relnamespace
+            where rule.ev_class = rel.oid
+        ) as follows,
         (select string_agg(option, ', ' order by option) from unnest(rel.reloptions) option) as options,
         (
             select string_agg(
@@ -66,6 +80,9 @@ _SEQUENCES = """
         array[nsp.nspname, rel.relname]::text[] as name,
         case when owner.column is not null then array[owner.schema, owner.table]::text[] end as of_table,
         case when owner.column is not null then array[owner.column]::text[] end as columns,
+        case when owner.column is not null
+            then jsonb_build_array(jsonb_build_array('column', owner.schema, owner.table, owner.column))
+        end as follows,
         rel.oid,
         'sequence' as definition,
         case rel.relpersistence when 'u' then 'unlogged' else 'permanent' end as persistence,
