@@ -85,7 +85,7 @@ def _answer(process: subprocess.Popen[str], line: str) -> str:
     process.stdin.flush()
     answer = process.stdout.readline().strip()
     if not answer:
-        raise RuntimeError(f"{process.args} has ended; what it said is above")
+        raise RuntimeError(f"{process.args!r} has ended; what it said is above")
     return answer
 
 

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from itertools import count
 from statistics import median
 from time import perf_counter, sleep
@@ -54,7 +54,8 @@ def measure_cycles(stage: Stage, *, cycles: int, rounds: int, alone: bool) -> It
     doing("cycles of ask, click and delivery")
     # What was claimed before and is undelivered would be delivered as well.
     stage.fill(0, YOUNG)
-    with nullcontext([]) if alone else contenders(stage, cycles) as others:
+    with ExitStack() as ending:
+        others = [] if alone else ending.enter_context(contenders(stage, cycles))
         yield from asyncio.run(_cycles(stage, others, cycles, rounds))
 
 

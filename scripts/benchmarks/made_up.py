@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from pendingctl.race.history import Asked, HandOver, History, Operation, Outcome, Reason, Row, Told
-from pendingctl.race.plan import Names, OperationKind, PlannedOperation, RaceSettings, Wrong, plan_question
+from pendingctl.race.plan import Names, PlannedOperation, RaceSettings, Wrong, plan_question
 
 _PODS = 4
 _STEP_NS = 1_000_000
@@ -39,9 +39,7 @@ def made_up_history(*, questions: int, clicks: int) -> History:
         user = question.scope.expected_user_id
         hand_overs.append(HandOver(pod, question.id, 1, winner.value, user, question.conversation_id))
         rows.append(Row(question.id, question.scope, payload, won_at, 1, winner.value, winner.delivery_key))
-    pods = frozenset(f"pod-{number + 1}" for number in range(_PODS))
-    kinds = frozenset({OperationKind.CLAIM})
-    return History(tuple(asked), tuple(operations), tuple(hand_overs), tuple(rows), kinds, ended_pods=pods)
+    return History(tuple(asked), tuple(operations), tuple(hand_overs), tuple(rows))
 
 
 def _ending(click: PlannedOperation, winner: PlannedOperation, victory: Told) -> tuple[Outcome, Told]:
