@@ -51,16 +51,14 @@ def without_following(
     for place, (key, difference) in enumerate(found):
         sides = [side[key] for side in (left, right) if key in side]
         for other in (other for side in sides for one in side.follows for other in of_object.get(one, ())):
-            if _follows(difference, found[other][1], sides):
+            # Two views may read each other, as no query ever can: one of them must be told.
+            if _follows(difference, found[other][1], sides) and _root(other, causes) != place:
                 causes[place] = other
                 break
     folded: dict[int, Counter[str]] = {}
-    for place, root in causes.items():
-        # What a parent follows from, its partitions follow from as well; nothing follows from itself.
-        while root in causes:
-            root = causes[root]  # noqa: PLW2901
+    for place in causes:
         key, difference = found[place]
-        counted = folded.setdefault(root, Counter())
+        counted = folded.setdefault(_root(place, causes), Counter())
         counted.update(difference.folded)
         if place == next(each for each in of_object[key] if each in causes):
             counted[key[0]] += 1
@@ -71,6 +69,13 @@ def without_following(
     ]
 
 
+def _root(place: int, causes: Mapping[int, int]) -> int:
+    """Return what it follows from in the end: what a parent follows from, its partitions follow from as well."""
+    while place in causes:
+        place = causes[place]
+    return place
+
+
 def _follows(difference: Difference, other: Difference, sides: Sequence[CatalogObject]) -> bool:
     if difference.kind in ("view", "materialized view"):
         return difference.attribute == _OF_A_VIEW and other.attribute in _TYPES
@@ -78,7 +83,7 @@ def _follows(difference: Difference, other: Difference, sides: Sequence[CatalogO
         return other.attribute == "type" and _is_of_the_type(difference, other, sides)
     if difference.attribute == "presence" or other.attribute == "presence":
         return difference.attribute == other.attribute and _fate(difference) == _fate(other)
-    if difference.kind == "table" or difference.attribute in _OWN:
+    if difference.kind in ("table", "foreign table") or difference.attribute in _OWN:
         return False
     return _said(difference) == _said(other)
 

@@ -85,6 +85,13 @@ OWN: dict[str, tuple[str, str, list[str]]] = {
         "create table t (a integer);",
         ["column public.t.b presence", "view public.v presence"],
     ),
+    "two views that read each other": (
+        "create view v as select 1 as a; create view w as select a from v; "
+        "create or replace view v as select a from w;",
+        "create view v as select 1::bigint as a; create view w as select a from v; "
+        "create or replace view v as select a from w;",
+        ["view public.w columns_and_types"],
+    ),
     "a sequence that has its maximum on purpose": (
         "create table t (a serial); alter sequence t_a_seq maxvalue 9;",
         "create table t (a bigserial);",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .kind import Kind
+from .kind import Kind, listed
 
 # What a function is called with is part of its name. The body of C code is the file and the symbol in it.
-_FUNCTIONS = """
+_FUNCTIONS = f"""
     select
         array[nsp.nspname, pro.proname, '(' || oidvectortypes(pro.proargtypes) || ')']::text[] as name,
         case pro.prokind when 'p' then 'procedure' end as kind,
@@ -27,13 +27,7 @@ _FUNCTIONS = """
         pro.procost::text as cost,
         case when pro.proretset then pro.prorows::text end as rows,
         nullif(pro.prosupport::oid, 0)::regprocedure::text as support,
-        (
-            -- A value may hold what looks like the next one.
-            select string_agg(
-                case when setting ~ ', .*=' then quote_literal(setting) else setting end, ', ' order by setting
-            )
-            from unnest(pro.proconfig) setting
-        ) as settings,
+        {listed("pro.proconfig")} as settings,
         (select string_agg(format_type(typ, null), ', ') from unnest(pro.protrftypes) typ) as transforms
     from pg_proc pro
     join pg_namespace nsp on nsp.oid = pro.pronamespace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kind import Kind
+from .kind import Kind, listed
 
 _SCHEMAS = """
     select array[nsp.nspname]::text[] as name, nsp.oid, 'schema' as definition
@@ -58,25 +58,19 @@ _PUBLICATIONS = """
     where pub.oid = any(%(publications)s)
 """
 
-_WRAPPERS = """
+_WRAPPERS = f"""
     select
         array[fdw.fdwname]::text[] as name,
         fdw.oid,
         'foreign-data wrapper' as definition,
         nullif(fdw.fdwhandler, 0)::regprocedure::text as handler,
         nullif(fdw.fdwvalidator, 0)::regprocedure::text as validator,
-        (
-            -- A value may hold what looks like the next one.
-            select string_agg(
-                case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
-            )
-            from unnest(fdw.fdwoptions) option
-        ) as options
+        {listed("fdw.fdwoptions")} as options
     from pg_foreign_data_wrapper fdw
     where fdw.oid = any(%(foreign_data_wrappers)s)
 """
 
-_SERVERS = """
+_SERVERS = f"""
     select
         array[srv.srvname]::text[] as name,
         srv.oid,
@@ -84,13 +78,7 @@ _SERVERS = """
         quote_ident(fdw.fdwname) as wrapper,
         srv.srvtype as type,
         srv.srvversion as version,
-        (
-            -- A value may hold what looks like the next one.
-            select string_agg(
-                case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
-            )
-            from unnest(srv.srvoptions) option
-        ) as options
+        {listed("srv.srvoptions")} as options
     from pg_foreign_server srv join pg_foreign_data_wrapper fdw on fdw.oid = srv.srvfdw
     where srv.oid = any(%(foreign_servers)s)
 """

@@ -25,3 +25,16 @@ class Kind:
     with_definition: bool = False
     oldest_major: int = 14
     option: str | None = None
+
+
+def listed(options: str) -> str:
+    """Return the SQL that lists an array of options, `name=value` each, in one order.
+
+    A value may hold what looks like the next option; such a one stands in quotes.
+    """
+    return f"""(
+            select string_agg(
+                case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
+            )
+            from unnest({options}) option
+        )"""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .kind import Kind
+from .kind import Kind, listed
 
-_TABLES = """
+_TABLES = f"""
     select
         array[nsp.nspname, rel.relname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -41,13 +41,7 @@ _TABLES = """
         case when rel.relrowsecurity then 'on' else 'off' end as row_security,
         case when rel.relforcerowsecurity then 'on' else 'off' end as forced_row_security,
         quote_ident(server.srvname) as server,
-        (
-            -- A value may hold what looks like the next one.
-            select string_agg(
-                case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
-            )
-            from unnest(foreign_table.ftoptions) option
-        ) as server_options
+        {listed("foreign_table.ftoptions")} as server_options
     from pg_class rel
     join pg_namespace nsp on nsp.oid = rel.relnamespace
     left join pg_am am on am.oid = rel.relam
@@ -70,7 +64,7 @@ _TABLES = """
 # A column of a partition is never declared by the partition itself, however that was made. Since 18 NOT NULL has a
 # name: one that the server made up follows from what the table and the column were called then, and says nothing.
 # Where it is declared is told only where that is elsewhere than its column.
-_COLUMNS = """
+_COLUMNS = f"""
     select
         array[nsp.nspname, rel.relname, att.attname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -119,13 +113,7 @@ _COLUMNS = """
         end end as storage,
         nullif(att.attstattarget::integer, -1)::text as statistics_target,
         (select string_agg(option, ', ' order by option) from unnest(att.attoptions) option) as options,
-        (
-            -- A value may hold what looks like the next one.
-            select string_agg(
-                case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
-            )
-            from unnest(att.attfdwoptions) option
-        ) as server_options,
+        {listed("att.attfdwoptions")} as server_options,
         case
             when att.attinhcount = 0 then 'here'
             when att.attislocal then 'here and by a parent'
