@@ -254,7 +254,7 @@ STUCK = """
 
 # What is known of a card may be forgotten when the server crashes: at worst it is edited once more. So nobody waits
 # until that is on the disk (manual, section 28.4 "Asynchronous Commit"); the setting ends with the statement's
-# transaction. Cycles of ask, click and delivery are a tenth faster by it (1.06 to 1.30 × in 12 turns of 200).
+# transaction. Cycles of ask, click and delivery are a tenth faster by it (1.06 to 1.30 times as fast, 12 turns).
 _WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as without_waiting"
 
 # The card is due again when its question is stale, or at once if that was answered while the card was posted.

@@ -35,6 +35,7 @@ _MADE = """
         union all select tableoid, oid from pg_foreign_server
         union all select tableoid, oid from pg_foreign_data_wrapper
         union all select tableoid, oid from pg_language
+        union all select tableoid, oid from pg_default_acl
     )
     select upper(found.type), found.identity
     from made
@@ -57,6 +58,63 @@ _DROPPED_AS = {
 }
 
 
+# Default privileges are not dropped: they go when they are the built-in ones again (manual, ALTER DEFAULT PRIVILEGES).
+_RESET_PRIVILEGES = """
+    with altered as (
+        select
+            acl.defaclacl as given,
+            case when nsp.oid is null
+                then acldefault(
+                    (case acl.defaclobjtype when 'S' then 's' else acl.defaclobjtype::text end)::"char", acl.defaclrole
+                )
+            end as built_in,
+            format('alter default privileges for role %I ', pg_get_userbyid(acl.defaclrole))
+                || coalesce('in schema ' || quote_ident(nsp.nspname) || ' ', '') as whose,
+            case acl.defaclobjtype
+                when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types'
+                when 'n' then 'schemas' else 'large objects'
+            end as objects
+        from pg_default_acl acl left join pg_namespace nsp on nsp.oid = acl.defaclnamespace
+    ), statements (step, statement) as (
+        select 1, whose || format('revoke all on %s from ', objects) || who.name
+        from altered, aclexplode(given) each, lateral (
+            select case each.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(each.grantee)) end as name
+        ) who
+        union
+        select 2, whose || format('grant %s on %s to ', each.privilege_type, objects) || who.name
+        from altered, aclexplode(built_in) each, lateral (
+            select case each.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(each.grantee)) end as name
+        ) who
+    )
+    select statement from statements order by step
+"""
+
+# As a row of statements that make it: a file may take it away, or say something of it.
+_PUBLIC = """
+    select array[
+        'create schema public',
+        format('alter schema public owner to %I', pg_get_userbyid(nsp.nspowner)),
+        format('comment on schema public is %L', obj_description(nsp.oid, 'pg_namespace'))
+    ] || array(
+        select format(
+            'grant %s on schema public to %s%s',
+            acl.privilege_type,
+            case acl.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee)) end,
+            case when acl.is_grantable and acl.grantee <> nsp.nspowner then ' with grant option' else '' end
+        )
+        from aclexplode(coalesce(nsp.nspacl, acldefault('n', nsp.nspowner))) acl
+        order by 1
+    )
+    from pg_namespace nsp where nsp.nspname = 'public'
+"""
+
+
+def read_public(connection: psycopg.Connection) -> list[str]:
+    """Return the statements that make the schema `public` as it is, none where it is not there."""
+    row = connection.execute(_PUBLIC).fetchone()
+    return [] if row is None else [str(each) for each in row[0]]
+
+
 def refuse_unless_empty(connection: psycopg.Connection) -> None:
     """Raise InvalidInput, naming something that is there, unless nobody has made anything in this database."""
     made = connection.execute(_MADE).fetchall()
@@ -69,10 +127,15 @@ def refuse_unless_empty(connection: psycopg.Connection) -> None:
         )
 
 
-def empty(connection: psycopg.Connection) -> None:
-    """Drop whatever was made in a database. Raises DatabaseFailed when something cannot be dropped."""
+def empty(connection: psycopg.Connection, public: list[str]) -> None:
+    """Drop whatever was made in a database, and let it have `public` as `read_public` has read it before.
+
+    Raises DatabaseFailed when something cannot be dropped.
+    """
     connection.execute("set client_min_messages = error")
     connection.execute("set statement_timeout = 0")
+    for (reset,) in connection.execute(_RESET_PRIVILEGES).fetchall():
+        connection.execute(str(reset).encode())
     left = connection.execute(_MADE).fetchall()
     while left:
         for what, identity in left:
@@ -83,3 +146,7 @@ def empty(connection: psycopg.Connection) -> None:
         if len(left) == len(before):
             what, identity = left[0]
             raise DatabaseFailed(f"the scratch database could not be emptied again: {what.lower()} {identity} stays")
+    if read_public(connection) != public:
+        connection.execute("drop schema if exists public")
+        for statement in public:
+            connection.execute(statement.encode())

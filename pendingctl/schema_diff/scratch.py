@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from ..database import connect_parameters, translate, translated_errors
 from ..embedded import find_binaries, throwaway_server
 from ..errors import InvalidInput
-from .emptying import empty, refuse_unless_empty
+from .emptying import empty, read_public, refuse_unless_empty
 from .parse import Script, Statement, refuse_role_statements, without_change_of_role, without_ownership
 from .tablespaces import create_tablespaces_of
 
@@ -234,12 +234,13 @@ def _given(dsn: str) -> Iterator[Scratch]:
     with translated_errors():
         with _connected(dsn) as connection:
             refuse_unless_empty(connection)
+            public = read_public(connection)
             major = connection.info.server_version // 10000
         try:
             yield Scratch(dsn, major, shared=True)
         finally:
             with _connected(dsn) as connection:
-                empty(connection)
+                empty(connection, public)
 
 
 @contextmanager
@@ -250,10 +251,11 @@ def another(scratch: Scratch) -> Iterator[Scratch]:
     """
     with _connected(scratch.dsn) as connection, translated_errors():
         if scratch.shared:
+            public = read_public(connection)
             try:
                 yield scratch
             finally:
-                empty(connection)
+                empty(connection, public)
             return
         before = _role_names(connection)
         connection.execute("create database another template template0")

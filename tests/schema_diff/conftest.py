@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -50,17 +51,38 @@ _EMPTY = """
 """
 
 
-@pytest.fixture(scope="session")
-def reused_database(server_dsn: str) -> Iterator[str]:
+@contextmanager
+def new_database(server_dsn: str) -> Iterator[str]:
     name = f"pendingctl_test_{secrets.token_hex(6)}"
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
-        if connection.execute("select from pg_tablespace where spcname = 'cellar'").fetchone() is None:
-            connection.execute("set allow_in_place_tablespaces = on")
-            connection.execute("create tablespace cellar location ''")
     yield make_conninfo(server_dsn, dbname=name)
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def reused_database(server_dsn: str) -> Iterator[str]:
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        if connection.execute("select from pg_tablespace where spcname = 'cellar'").fetchone() is None:
+            connection.execute("set allow_in_place_tablespaces = on")
+            connection.execute("create tablespace cellar location ''")
+    with new_database(server_dsn) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def given(server_dsn: str) -> Iterator[str]:
+    """A second database, empty."""
+    with new_database(server_dsn) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def scratch_dsn(server_dsn: str) -> Iterator[str]:
+    """One for all cases, which each comparison must leave empty for the next: quicker than one that is made anew."""
+    with new_database(server_dsn) as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def make(dsn: str, script: Path) -> int:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_difference_is_told_with_its_line(case: Path, empty_database: str) -> None:
+def test_difference_is_told_with_its_line(case: Path, empty_database: str, scratch_dsn: str) -> None:
     wanted = json.loads((case / "expected.json").read_text(encoding="utf-8"))
     with psycopg.connect(empty_database) as connection:
         if connection.info.server_version // 10000 < wanted.get("oldest_major", 0):
@@ -53,7 +53,7 @@ def test_difference_is_told_with_its_line(case: Path, empty_database: str) -> No
     make(empty_database, case / "b.sql")
 
     asked = Asked(**wanted.get("asked", {}))
-    found = diff_schema(empty_database, case / "a.sql", scratch="database", asked=asked)
+    found = diff_schema(empty_database, case / "a.sql", scratch=scratch_dsn, asked=asked)
 
     assert list(found.differences) == [Difference(**each) for each in wanted["differences"]]
 
@@ -74,9 +74,9 @@ def test_every_attribute_of_every_kind_has_a_case(server_dsn: str) -> None:
 
 
 @pytest.mark.parametrize("pair", EQUAL, ids=lambda pair: pair.name)
-def test_same_thing_spelled_otherwise_is_silent(pair: Path, empty_database: str) -> None:
+def test_same_thing_spelled_otherwise_is_silent(pair: Path, empty_database: str, scratch_dsn: str) -> None:
     make(empty_database, pair / "b.sql")
 
-    found = diff_schema(empty_database, pair / "a.sql", scratch="database")
+    found = diff_schema(empty_database, pair / "a.sql", scratch=scratch_dsn)
 
     assert found.differences == ()

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pendingctl.embedded import find_binaries, throwaway_server
 from pendingctl.errors import InvalidInput
-from pendingctl.schema_diff import Difference, diff_schema
+from pendingctl.schema_diff import Asked, Difference, diff_schema
 from pendingctl.schema_diff.emptying import refuse_unless_empty
 from pendingctl.schema_diff.parse import read_script
 from pendingctl.schema_diff.scratch import Scratch, load
@@ -64,17 +63,6 @@ def schema(tmp_path: Path) -> Path:
     return tmp_path / "schema.sql"
 
 
-@pytest.fixture
-def given(server_dsn: str) -> Iterator[str]:
-    """A second database, empty."""
-    name = f"pendingctl_test_{secrets.token_hex(6)}"
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
-    yield make_conninfo(server_dsn, dbname=name)
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
-
 def make(dsn: str, *statements: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in statements:
@@ -106,6 +94,36 @@ def test_given_database_is_left_empty_after_a_failure(empty_database: str, given
     with pytest.raises(InvalidInput, match="division by zero"):
         diff_schema(empty_database, schema, scratch=given)
 
+    assert is_empty(given)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "drop schema public;",
+        "comment on schema public is 'ours';",
+        "revoke usage on schema public from public; grant create on schema public to public;",
+        "alter default privileges revoke execute on functions from public;",
+        "alter default privileges grant select on tables to pg_monitor with grant option;",
+        "alter default privileges in schema public grant usage on types to pg_monitor;",
+    ],
+)
+def test_given_database_keeps_its_public_schema_and_gets_no_default_privileges(
+    empty_database: str, given: str, schema: Path, file: str
+) -> None:
+    make(given, "grant create on schema public to pg_monitor with grant option")
+    asked = (
+        "select nspowner, obj_description(oid, 'pg_namespace'), "
+        "array(select item::text from unnest(nspacl) item order by 1) from pg_namespace where nspname = 'public'"
+    )
+    with psycopg.connect(given, autocommit=True) as connection:
+        before = connection.execute(asked).fetchone()
+    schema.write_text(file)
+
+    diff_schema(empty_database, schema, scratch=given, asked=Asked(privileges=True))
+
+    with psycopg.connect(given, autocommit=True) as connection:
+        assert connection.execute(asked).fetchone() == before
     assert is_empty(given)
 
 
