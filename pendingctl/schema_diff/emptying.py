@@ -37,7 +37,12 @@ _MADE = """
         union all select tableoid, oid from pg_language
         union all select tableoid, oid from pg_default_acl
     )
-    select upper(found.type), found.identity
+    select
+        upper(found.type),
+        -- Older versions say of a transform what DROP TRANSFORM does not take.
+        case found.type when 'transform' then replace(found.identity, ' on language ', ' language ')
+            else found.identity
+        end
     from made
     cross join lateral pg_identify_object(made.classid, made.objid, 0) found
     where made.objid >= 16384
