@@ -12,22 +12,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 
 from .cache import ExpiringCache
 from .cards import Cards, answered, card_text
 from .delivery import LEASE, MOST_ATTEMPTS, Delivery
-from .errors import InvalidInput, PendingctlError
+from .errors import PendingctlError
 from .model import (
     Claim,
     Click,
-    JsonValue,
+    EditedCard,
     LeasedAnswer,
     PutOutcome,
     Question,
     Refusal,
     RefusalReason,
-    Stored,
     question_text,
 )
 from .platforms import Card, ChatPlatform, MessageHandle, NotPosted
@@ -113,10 +112,9 @@ class InteractionBridge:
         self._platform = platform
         self._pod = socket.gethostname() if pod is None else pod
         self._lease = lease
-        self._max_age = max_age
         self._reply_within = reply_within
         self._served: set[tuple[str, str]] = set()
-        self._cards = Cards(store, platform, self._served)
+        self._cards = Cards(store, platform, self._served, max_age=max_age)
         self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts, cards=self._cards)
         self._background: set[asyncio.Task[object]] = set()
         # By organization, connection and event; by organization, connection, question and ask number.
@@ -164,6 +162,7 @@ class InteractionBridge:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         await self._delivery.close()
+        await self._cards.close()
         self._served.clear()
         self._events.forget(lambda _: True)
         self._handles.forget(lambda _: True)
@@ -213,21 +212,8 @@ class InteractionBridge:
             _log.exception("whether the card of question %s was posted is unknown; its row stays", question.id)
             return AskOutcome.POST_UNKNOWN
         self._handles.put((scope.organization_id, scope.connection_id, question.id, stored.ask_number), handle)
-        await self._note_posted(stored, handle)
+        self._cards.posted(question.id, stored.ask_number, handle)
         return AskOutcome.POSTED
-
-    async def _note_posted(self, stored: Stored, handle: MessageHandle) -> None:
-        """Store the card's reference; one that is no JSON stays in this pod's memory."""
-        try:
-            try:
-                await self._store.mark_posted(
-                    stored.id, stored.ask_number, cast("JsonValue", handle), max_age=self._max_age
-                )
-            except InvalidInput:
-                await self._store.mark_posted(stored.id, stored.ask_number, max_age=self._max_age)
-        except PendingctlError as error:
-            # The card is there and can be clicked; only other pods will not know where it is.
-            _log.warning("that the card of question %s was posted could not be noted: %s", stored.id, error)
 
     async def _post_text(self, question: Question) -> AskOutcome:
         text = f"{question.text}\n(The buttons could not be shown, so this cannot be answered here.)"
@@ -272,9 +258,9 @@ class InteractionBridge:
             handle = claim.card
         if handle is None:
             return
+        edited = EditedCard(claim.id, claim.ask_number, claim.claimed_at)
         text = card_text(question_text(claim.payload), answered(click.user_id, click.value, claim.claimed_at))
-        if await self._cards.edit(click.connection_id, claim.id, handle, text) and claim.card_due_at is not None:
-            await self._cards.mark(claim.id, claim.card_due_at)
+        await self._cards.edit(click.connection_id, handle, edited, text)
 
     def _start(self, work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name=name)

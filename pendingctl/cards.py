@@ -6,55 +6,122 @@ import asyncio
 import logging
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
-from .errors import PendingctlError
-from .model import LeasedCard, question_text
+from .errors import DatabaseUnreachable, InvalidInput, PendingctlError
+from .model import EditedCard, JsonValue, LeasedCard, PostedCard, encode_json, question_text
 from .platforms import ChatPlatform, MessageHandle
-from .store import PendingStore
+from .store import MAX_AGE, PendingStore
 
 LEASE = timedelta(seconds=30)
 EDIT_SECONDS = 15.0
 AT_ONCE = 10
+# Nobody waits for the notes, and nobody clicks sooner; a busy pod writes many of them at once.
+NOTE_SECONDS = 0.1
+RETRY_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class Cards:
-    """Edits the cards of the connections that this pod serves; `served` holds (organization, connection) pairs."""
+    """Edits the cards of the connections that this pod serves; `served` holds (organization, connection) pairs.
 
-    def __init__(self, store: PendingStore, platform: ChatPlatform, served: Collection[tuple[str, str]]) -> None:
+    What became of cards is noted soon after, all of it together: a pod that dies before leaves a card that another
+    edits once more, or one that counts as never posted. `close` notes what is left.
+    """
+
+    def __init__(
+        self,
+        store: PendingStore,
+        platform: ChatPlatform,
+        served: Collection[tuple[str, str]],
+        *,
+        max_age: timedelta = MAX_AGE,
+    ) -> None:
         self._store = store
         self._platform = platform
         self.served = served
+        self._max_age = max_age
+        # By question and ask number: of two notes about the same card the later one holds.
+        self._posted: dict[tuple[str, int], PostedCard] = {}
+        self._edited: dict[tuple[str, int], EditedCard] = {}
+        self._noting: asyncio.Task[None] | None = None
+        self._in_trouble = False
 
     async def catch_up(self) -> None:
         """Edit cards that are due until none is; one that fails is due again later."""
         try:
             while cards := await self._store.lease_cards(self.served, lease=LEASE, limit=AT_ONCE):
-                await asyncio.gather(*(self._edit_and_mark(card) for card in cards))
+                await asyncio.gather(*(self._edit_leased(card) for card in cards))
+                # Or what was edited and not noted would be leased again.
+                await self._note()
         except PendingctlError as error:
             _log.warning("cards cannot be edited for now: %s", error)
 
-    async def edit(self, connection_id: str, question_id: str, handle: MessageHandle, text: str) -> bool:
-        """Replace a card by text; return whether the platform has confirmed it."""
+    def posted(self, question_id: str, ask_number: int, handle: MessageHandle) -> None:
+        """Have it noted that a card was posted. A handle that is no JSON stays in this pod's memory."""
+        try:
+            card = encode_json(cast("JsonValue", handle), "the card's reference")
+        except InvalidInput:
+            card = None
+        self._posted[question_id, ask_number] = PostedCard(question_id, ask_number, card)
+        self._note_soon()
+
+    async def edit(self, connection_id: str, handle: MessageHandle, edited: EditedCard, text: str) -> None:
+        """Replace a card by text, and have it noted if the platform confirms it."""
         try:
             async with asyncio.timeout(EDIT_SECONDS):
                 await self._platform.edit_card(connection_id, handle, text)
         except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("the card of question %s still has its buttons", question_id)
-            return False
-        return True
+            _log.exception("the card of question %s still has its buttons", edited.question_id)
+            return
+        self._edited[edited.question_id, edited.ask_number] = edited
+        self._note_soon()
 
-    async def mark(self, question_id: str, due_at: datetime) -> None:
-        """Note that a card was edited."""
+    async def close(self) -> None:
+        """Note what is left."""
+        if self._noting is not None:
+            self._noting.cancel()
+            await asyncio.gather(self._noting, return_exceptions=True)
+        await self._note()
+
+    async def _edit_leased(self, card: LeasedCard) -> None:
+        edited = EditedCard(card.question_id, card.ask_number, card.claimed_at)
+        await self.edit(card.connection_id, card.card, edited, _text_of(card))
+
+    def _note_soon(self) -> None:
+        if self._noting is None or self._noting.done():
+            self._noting = asyncio.create_task(self._note_in_time(), name="notes about cards")
+
+    async def _note_in_time(self) -> None:
+        while self._posted or self._edited:
+            await asyncio.sleep(RETRY_SECONDS if self._in_trouble else NOTE_SECONDS)
+            await self._note()
+
+    async def _note(self) -> None:
+        """Note everything that there is; what could not be noted because the database was away is kept."""
+        posted, self._posted = self._posted, {}
+        edited, self._edited = self._edited, {}
         try:
-            await self._store.mark_card(question_id, due_at)
+            # In this order: a card that was never posted cannot have been edited.
+            if posted:
+                await self._store.mark_posted(posted.values(), max_age=self._max_age)
+                posted = {}
+            if edited:
+                await self._store.mark_edited(edited.values())
+                edited = {}
+            self._in_trouble = False
+        except DatabaseUnreachable as error:
+            # Once, and not every second of an outage.
+            if not self._in_trouble:
+                _log.warning("%d notes about cards have to wait: %s", len(posted) + len(edited), error)
+            self._in_trouble = True
         except PendingctlError as error:
-            _log.warning("that the card of question %s was edited could not be noted: %s", question_id, error)
-
-    async def _edit_and_mark(self, card: LeasedCard) -> None:
-        if await self.edit(card.connection_id, card.question_id, card.card, _text_of(card)):
-            await self.mark(card.question_id, card.due_at)
+            _log.warning("%d notes about cards are given up: %s", len(posted) + len(edited), error)
+            posted, edited = {}, {}
+        finally:
+            self._posted = {**posted, **self._posted}
+            self._edited = {**edited, **self._edited}
 
 
 def answered(by: str | None, value: str | None, at: datetime | None) -> str:

@@ -116,7 +116,7 @@ class Claim:
     """The click won. `repeated` says that this delivery key had won before, and is told so again.
 
     `lease_token` is given to who claimed with a lease and is to deliver the answer. `card` is the platform's reference
-    of the question's card, and `card_due_at` what `mark_card` takes when it was edited; None where there is none.
+    of the question's card, None where none is known.
     """
 
     id: str
@@ -125,7 +125,6 @@ class Claim:
     claimed_at: datetime
     lease_token: UUID | None = None
     card: JsonValue = None
-    card_due_at: datetime | None = None
     repeated: bool = False
 
 
@@ -163,16 +162,34 @@ class LeasedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class PostedCard:
+    """The card of an asking was posted. `card` is the platform's reference as JSON text, if it can be written so."""
+
+    question_id: str
+    ask_number: int
+    card: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EditedCard:
+    """The card of an asking says what became of it at `claimed_at`; None: that nobody has answered in time."""
+
+    question_id: str
+    ask_number: int
+    claimed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class LeasedCard:
-    """A card that shows less than its row, and is this pod's to edit until `due_at`.
+    """A card that shows less than its row, and is this pod's to edit until the lease runs out.
 
     `claimed_at` and `withdrawn_at` are None for a question that is stale.
     """
 
     question_id: str
+    ask_number: int
     connection_id: str
     card: JsonValue
-    due_at: datetime
     payload: JsonObject
     answer: str | None
     answered_by: str

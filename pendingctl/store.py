@@ -26,13 +26,14 @@ from .model import (
     Click,
     Counts,
     Due,
+    EditedCard,
     JsonObject,
-    JsonValue,
     LeasedAnswer,
     LeasedCard,
     OrganizationCounts,
     PendingInteraction,
     PendingSummary,
+    PostedCard,
     PutOutcome,
     Refusal,
     Scope,
@@ -43,7 +44,6 @@ from .model import (
     check_id,
     check_text,
     conversation_of,
-    encode_json,
     encode_payload,
 )
 from .refusal import FoundRow, judge
@@ -321,22 +321,16 @@ class PendingStore:
             await cursor.execute(statements.REDELIVER, {"ids": list(ids)})
             return await cursor.fetchall()
 
-    async def mark_posted(
-        self, id: str, ask_number: int, card: JsonValue = None, *, max_age: timedelta = MAX_AGE
-    ) -> bool:
-        """Note that a question's card was posted, and its reference, with which any pod can edit it.
+    async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> None:
+        """Note that cards were posted, and their references, with which any pod can edit them.
 
-        The card is to be edited when the question is answered or withdrawn, and at the age of `max_age`, when it is
-        stale. Returns whether the asking was still there.
+        Each is to be edited when its question is answered or withdrawn, and at the age of `max_age`, when that is
+        stale. An asking that is over is passed by.
         """
-        posted = {
-            "id": id,
-            "ask_number": ask_number,
-            "card": None if card is None else encode_json(card, "the card's reference", self._max_payload_bytes),
-            "max_age": max_age,
-        }
+        cards = sorted(posted, key=_by_question)
+        asked = {**_askings(cards), "cards": [each.card for each in cards], "max_age": max_age}
         async with self._writing(None) as writing:
-            return await (await writing.execute(statements.MARK_POSTED, posted)).fetchone() is not None
+            await writing.execute(statements.MARK_POSTED, asked)
 
     async def lease_cards(
         self, connections: Collection[tuple[str, str]], *, lease: timedelta, limit: int
@@ -349,11 +343,12 @@ class PendingStore:
         async with self._writing(None) as writing:
             return [LeasedCard(*row) for row in await (await writing.execute(statements.LEASE_CARDS, asked)).fetchall()]
 
-    async def mark_card(self, id: str, due_at: datetime) -> bool:
-        """Note that a card was edited; False when its row has changed since the edit began, and it is due again."""
+    async def mark_edited(self, edited: Collection[EditedCard]) -> None:
+        """Note that cards were edited; one whose row has changed since that began stays due."""
+        cards = sorted(edited, key=_by_question)
+        asked = {**_askings(cards), "claimed_at": [each.claimed_at for each in cards]}
         async with self._writing(None) as writing:
-            cursor = await writing.execute(statements.MARK_CARD, {"id": id, "card_due_at": due_at})
-            return await cursor.fetchone() is not None
+            await writing.execute(statements.MARK_EDITED, asked)
 
     async def delete(
         self, id: str, scope: Scope, *, include_undelivered: bool = False, connection: Connection | None = None
@@ -642,6 +637,15 @@ def _lease_parameters(leased: LeasedAnswer) -> dict[str, str | int | UUID]:
         "ask_number": leased.answer.ask_number,
         "lease_token": leased.token,
     }
+
+
+def _by_question(card: PostedCard | EditedCard) -> str:
+    """In one order, so that two pods that note the same cards do not wait for each other."""
+    return card.question_id
+
+
+def _askings(cards: Sequence[PostedCard] | Sequence[EditedCard]) -> dict[str, list[str] | list[int]]:
+    return {"ids": [each.question_id for each in cards], "ask_numbers": [each.ask_number for each in cards]}
 
 
 def _connections(connections: Collection[tuple[str, str]]) -> dict[str, list[str]]:

@@ -23,6 +23,7 @@ from pendingctl import (
 )
 from pendingctl.errors import DatabaseUnreachable, NotFound, ScopeMismatch
 from pendingctl.model import Claim, Refusal
+from tests.deliveries import until_state
 from tests.pods import QUESTION, SCOPE, Pod, failing, nothing
 
 
@@ -216,6 +217,7 @@ async def test_the_winning_click_is_answered_handed_over_and_shown(pod: Pod) -> 
 
 async def test_any_pod_takes_the_click(pod: Pod, store: PendingStore) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
+    await pod.bridge.close()
     other = Pod(store)
 
     assert await other.click() is ReplyKind.ANSWERED
@@ -276,6 +278,7 @@ async def test_a_pod_looks_before_it_claims(pod: Pod, store: PendingStore) -> No
 async def test_a_late_click_of_an_older_card_is_told_so(pod: Pod, store: PendingStore) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
     await pod.click("first")
+    await until_state(store, State.CLAIMED)
     await store.put("q", SCOPE, QUESTION.payload())
 
     late = await pod.bridge.click(Click("q", "acme", "slack", "U1", "late", "yes", 1))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
+from typing import ClassVar
 
 import psycopg
 
 from pendingctl import PendingStore, Question, Scope
-from pendingctl.model import CardState
-from pendingctl.store import Filters
+from pendingctl.errors import DatabaseUnreachable
+from pendingctl.model import CardState, EditedCard, PostedCard
+from pendingctl.store import MAX_AGE, Filters
 from tests.deliveries import until
 from tests.pods import QUESTION, Pod, failing
 from tests.questions import SCOPE, click
@@ -121,7 +125,7 @@ async def test_an_edit_that_was_overtaken_is_due_again(store: PendingStore, conn
     (card,) = await store.lease_cards([("acme", "slack")], lease=timedelta(seconds=30), limit=1)
     await store.claim(click())
 
-    assert not await store.mark_card("q", card.due_at)
+    await store.mark_edited([EditedCard(card.question_id, card.ask_number, card.claimed_at)])
     assert await cards(store, CardState.BEHIND) == ["q"]
 
 
@@ -133,7 +137,81 @@ async def test_a_click_that_comes_before_the_card_is_known_is_shown(store: Pendi
 
     pod.platform.before_card = answered_at_once
     await pod.bridge.ask(QUESTION, event_id="e")
+    await pod.bridge.close()
     assert await cards(store, CardState.BEHIND) == ["q"]
+
+
+async def test_a_pod_that_has_edited_its_card_before_it_was_noted_does_so_once(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    pod = Pod(store)
+    async with pod.bridge:
+        await pod.bridge.ask(QUESTION, event_id="e")
+        await pod.click()
+        await until(lambda: bool(pod.platform.edits))
+    assert await due(connection) == [False]
+    assert await cards(store, CardState.NEVER_POSTED) == []
+    assert len(pod.platform.edits) == 1
+
+
+async def test_a_busy_pod_notes_many_cards_at_once(store: PendingStore, connection: psycopg.Connection) -> None:
+    class Counting(PendingStore):
+        noted: ClassVar[list[int]] = []
+
+        async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> None:
+            self.noted.append(len(posted))
+            await super().mark_posted(posted, max_age=max_age)
+
+    pod = Pod(Counting(store._source))
+    async with pod.bridge:
+        for number in range(40):
+            await pod.bridge.ask(replace(QUESTION, id=f"q-{number}"), event_id=f"e-{number}")
+    assert sum(Counting.noted) == 40
+    assert len(Counting.noted) < 20
+    row = connection.execute("select count(distinct card), count(posted_at) from pending_interactions").fetchone()
+    assert row == (40, 40)
+
+
+async def test_what_cannot_be_noted_in_an_outage_is_noted_after_it(store: PendingStore) -> None:
+    class Away(PendingStore):
+        tries: ClassVar[int] = 0
+
+        async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> None:
+            Away.tries += 1
+            if Away.tries == 1:
+                raise DatabaseUnreachable("the database cannot be reached: no reason given")
+            await super().mark_posted(posted, max_age=max_age)
+
+    pod = Pod(Away(store._source))
+    async with pod.bridge:
+        await pod.bridge.ask(QUESTION, event_id="e")
+        await until(lambda: Away.tries == 2)
+    assert await cards(store, CardState.NEVER_POSTED) == []
+
+
+async def test_a_card_posted_again_for_the_same_asking_is_the_one_to_edit(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    pod = Pod(store)
+    async with pod.bridge:
+        await pod.bridge.ask(QUESTION, event_id="e-1")
+        await pod.bridge.ask(QUESTION, event_id="e-2")
+    assert connection.execute("select card from pending_interactions").fetchall() == [("slack-2",)]
+
+
+async def test_a_note_about_an_older_asking_changes_nothing(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await posted(store)
+    await store.claim(click())
+    await store.put("q", SCOPE, QUESTION.payload())
+    await store.mark_posted([PostedCard("q", 1, '"slack-1"')])
+    await store.mark_posted([PostedCard("q", 2, '"slack-2"')])
+    connection.execute("update pending_interactions set card_due_at = now()")
+    await store.mark_edited([EditedCard("q", 1, None)])
+    assert await due(connection) == [True]
+    await store.mark_edited([EditedCard("q", 2, None)])
+    assert await due(connection) == [False]
 
 
 async def test_rows_whose_card_was_never_posted_can_be_listed(store: PendingStore) -> None:

@@ -40,8 +40,10 @@ PARAMETERS: dict[str, object] = {
     "retry_in": timedelta(seconds=1),
     "permanent": False,
     "error": "worker is down",
-    "card_due_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "claimed_at": [datetime(2026, 1, 1, tzinfo=UTC)],
     "ids": ["new"],
+    "ask_numbers": [1],
+    "cards": ['"slack-1"'],
     "organization_ids": ["acme"],
     "connection_ids": ["slack"],
     "expected_user_ids": ["U1"],
@@ -61,10 +63,9 @@ CLAIM_PATH = [
     "MARK_DELIVERED",
     "MARK_FAILED",
     "MARK_READ",
-    "MARK_POSTED",
     "GET",
 ]
-DELIVERY_PATH = ["DUE", "LEASE", "LEASE_CARDS", "MARK_CARD", "STUCK"]
+DELIVERY_PATH = ["DUE", "LEASE", "LEASE_CARDS", "STUCK"]
 
 
 @pytest.fixture
@@ -132,6 +133,16 @@ def test_the_sweep_reads_the_oldest_rows_by_their_age(filled: psycopg.Connection
     assert "idx_pending_interactions_created_at" in [node.get("Index Name") for node in nodes]
     assert "Seq Scan" not in [node["Node Type"] for node in nodes]
     assert "Sort" not in [node["Node Type"] for node in nodes]
+
+
+@pytest.mark.parametrize("name", ["MARK_POSTED", "MARK_EDITED"])
+def test_notes_about_cards_find_each_row_by_its_id(filled: psycopg.Connection, name: str) -> None:
+    many = [f"q{number}" for number in range(50)]
+    changed = {"ids": many, "ask_numbers": [1] * 50, "cards": ["1"] * 50, "claimed_at": [None] * 50}
+    nodes = plan_nodes(filled, STATEMENTS[name], **changed)
+
+    assert [n["Index Name"] for n in nodes if n["Node Type"] == "Index Scan"] == ["pending_interactions_pkey"]
+    assert "Seq Scan" not in [n["Node Type"] for n in nodes]
 
 
 @pytest.mark.parametrize("name", DELIVERY_PATH)
