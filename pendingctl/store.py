@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from psycopg.errors import NotNullViolation
 from psycopg.rows import class_row, dict_row, scalar_row
 
 from . import statements
-from .database import Connection, ConnectionSource, translated_errors
+from .database import Borrowed, Connection, ConnectionSource
 from .errors import DatabaseFailed, InvalidInput, ScopeMismatch, Undelivered
 from .model import (
     MAX_PAYLOAD_BYTES,
@@ -536,21 +535,8 @@ class PendingStore:
         async with self._writing(None) as connection, connection.transaction():
             yield connection
 
-    @asynccontextmanager
-    async def _writing(self, connection: Connection | None) -> AsyncIterator[Connection]:
-        with translated_errors():
-            if connection is not None:
-                yield connection
-                return
-            task = asyncio.current_task()
-            cancellations = task.cancelling() if task is not None else 0
-            async with self._source.connection() as lent:
-                # Before Python 3.12 asyncio.wait_for, with which a pool waits for a connection, forgets a cancellation
-                # that comes when the connection does (github.com/python/cpython/issues/86296); a loop that is closed
-                # would go on for ever.
-                if task is not None and task.cancelling() > cancellations:
-                    raise asyncio.CancelledError
-                yield lent
+    def _writing(self, connection: Connection | None) -> Borrowed:
+        return Borrowed(self._source, connection)
 
     @asynccontextmanager
     async def _reading(self, connection: Connection | None) -> AsyncIterator[Connection]:

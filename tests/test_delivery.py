@@ -6,8 +6,6 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -193,15 +191,16 @@ async def test_a_dead_pods_answer_is_delivered_within_two_seconds_of_its_lease(
 async def test_an_idle_pod_makes_one_statement_a_second(store: PendingStore) -> None:
     asked = 0
 
-    class Counted(PendingStore):
-        @asynccontextmanager
-        async def _writing(self, connection: Connection | None) -> AsyncIterator[Connection]:
+    class Counted:
+        async def getconn(self) -> Connection:
             nonlocal asked
             asked += 1
-            async with super()._writing(connection) as lent:
-                yield lent
+            return await store._source.getconn()
 
-    async with Delivery(Counted(store._source), Worker()):
+        async def putconn(self, conn: Connection, /) -> None:
+            await store._source.putconn(conn)
+
+    async with Delivery(PendingStore(Counted()), Worker()):
         await asyncio.sleep(2.5)
 
     assert 2 <= asked <= 3

@@ -14,7 +14,7 @@ from uuid import uuid4
 from psycopg.rows import scalar_row
 
 from .. import statements
-from ..database import Connection, ConnectionSource, translated_errors
+from ..database import Borrowed, Connection, ConnectionSource
 from ..model import (
     Claim,
     Click,
@@ -52,9 +52,8 @@ class SelectThenUpdate(PendingStore):
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
         """Claim in two statements."""
         asked = claim_parameters(click, lease, pod)
-        with translated_errors():
-            async with self._source.connection() as connection:
-                seen = await (await connection.execute(_SELECT_UNCLAIMED, asked)).fetchone()
+        async with self._writing(None) as connection:
+            seen = await (await connection.execute(_SELECT_UNCLAIMED, asked)).fetchone()
         won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, asked)
         return won or await super().claim(click, lease=lease, pod=pod)
 
@@ -127,20 +126,19 @@ class SweepSelectThenDelete(PendingStore):
         include_undelivered: bool = False,
     ) -> AsyncGenerator[list[str], None]:
         """Delete the rows that were stale when they were selected."""
-        with translated_errors():
-            async with self._source.connection() as connection:
-                selecting = connection.cursor(row_factory=scalar_row)
-                asked = {
-                    "max_age": max_age,
-                    "limit": min(limit or batch_size, batch_size),
-                    "include_undelivered": include_undelivered,
-                }
-                await selecting.execute(_SELECT_STALE, asked)
-                ids: list[str] = await selecting.fetchall()
-                await asyncio.sleep(_BETWEEN_SECONDS)
-                deleting = connection.cursor(row_factory=scalar_row)
-                await deleting.execute("delete from pending_interactions where id = any (%s) returning id", (ids,))
-                yield await deleting.fetchall()
+        async with self._writing(None) as connection:
+            selecting = connection.cursor(row_factory=scalar_row)
+            asked = {
+                "max_age": max_age,
+                "limit": min(limit or batch_size, batch_size),
+                "include_undelivered": include_undelivered,
+            }
+            await selecting.execute(_SELECT_STALE, asked)
+            ids: list[str] = await selecting.fetchall()
+            await asyncio.sleep(_BETWEEN_SECONDS)
+            deleting = connection.cursor(row_factory=scalar_row)
+            await deleting.execute("delete from pending_interactions where id = any (%s) returning id", (ids,))
+            yield await deleting.fetchall()
 
 
 class PodClock(PendingStore):
@@ -160,11 +158,10 @@ class PodClock(PendingStore):
             "batch_size": min(limit or batch_size, batch_size),
             "include_undelivered": include_undelivered,
         }
-        with translated_errors():
-            async with self._source.connection() as connection:
-                cursor = connection.cursor(row_factory=scalar_row)
-                await cursor.execute(_SWEEP_BY_THE_PODS_CLOCK, swept)
-                yield await cursor.fetchall()
+        async with self._writing(None) as connection:
+            cursor = connection.cursor(row_factory=scalar_row)
+            await cursor.execute(_SWEEP_BY_THE_PODS_CLOCK, swept)
+            yield await cursor.fetchall()
 
 
 class DeliverFromMemory(PendingStore):
@@ -298,7 +295,6 @@ def marks_before_it_delivers(implementation: str) -> bool:
 
 
 async def _claimed(source: ConnectionSource, statement: str, asked: Mapping[str, object]) -> Claim | None:
-    with translated_errors():
-        async with source.connection() as connection:
-            row = await (await connection.execute(statement.encode(), asked)).fetchone()
+    async with Borrowed(source) as connection:
+        row = await (await connection.execute(statement.encode(), asked)).fetchone()
     return None if row is None else Claim(str(asked["id"]), *row)

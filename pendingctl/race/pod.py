@@ -19,7 +19,7 @@ from pathlib import Path
 from psycopg_pool import PoolTimeout
 
 from ..bridge import InteractionBridge
-from ..database import Connection, Pool, open_pool, translated_errors
+from ..database import Borrowed, Connection, Pool, open_pool
 from ..errors import DatabaseUnreachable, PendingctlError
 from ..model import Click, LeasedAnswer, PutOutcome, Scope
 from ..platforms import Card, MessageHandle
@@ -106,7 +106,7 @@ class Worker:
             if marks_before_it_delivers(self._orders.settings.implementation):
                 marked = await store.mark_delivered(leased)
             if moment is Moment.BEFORE_DELIVERY:
-                async with self._source.connection() as connection:
+                async with Borrowed(self._source) as connection:
                     await wait_for_go(self._go, order, connection)
             handed = HandOver(
                 self._orders.name,
@@ -281,11 +281,10 @@ class Pod:
             if_answered=if_answered,
         )
         if self._moves_into_the_past and question.is_extra:
-            with translated_errors():
-                async with self._source.connection() as connection, connection.transaction():
-                    stored = await put(connection=connection)
-                    if stored.outcome in _NEW_LIVES:
-                        await move_into_the_past(connection, stored.id)
+            async with Borrowed(self._source) as connection, connection.transaction():
+                stored = await put(connection=connection)
+                if stored.outcome in _NEW_LIVES:
+                    await move_into_the_past(connection, stored.id)
         else:
             stored = await put()
         if stored.outcome is PutOutcome.ALREADY_ANSWERED:

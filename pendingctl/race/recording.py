@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -130,31 +129,44 @@ class RecordingSource:
         self._pool = pool
         # Who waits in the pool's own queue gets a task and a timer for that; here a future.
         self._free = asyncio.Semaphore(pool.max_size)
+        self._thresholds: dict[Connection, int | None] = {}
 
     async def check(self) -> None:
         """Replace the connections that an earlier fault broke: on them nothing that is aimed at would be sent."""
         await self._pool.check()
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def getconn(self) -> Connection:
         """Lend a connection of the pool."""
         note = noting.get()
         if note is not None and note.aim is not None:
             await self.check()
-        async with self._free, self._pool.connection() as connection:
-            if note is not None:
-                note.backend_pid = connection.info.backend_pid
-            if note is None or note.aim is None:
-                yield connection
-                return
-            aim, note.aim = note.aim, None
-            # To prepare a statement is a round trip of its own, and would be what the fault strikes.
-            threshold, connection.prepare_threshold = connection.prepare_threshold, None
-            try:
-                await aim(connection)
-                yield connection
-            finally:
-                connection.prepare_threshold = threshold
+        await self._free.acquire()
+        try:
+            connection = await self._pool.getconn()
+        except BaseException:
+            self._free.release()
+            raise
+        if note is not None:
+            note.backend_pid = connection.info.backend_pid
+            if note.aim is not None:
+                aim, note.aim = note.aim, None
+                # To prepare a statement is a round trip of its own, and would be what the fault strikes.
+                self._thresholds[connection], connection.prepare_threshold = connection.prepare_threshold, None
+                try:
+                    await aim(connection)
+                except BaseException:
+                    await self.putconn(connection)
+                    raise
+        return connection
+
+    async def putconn(self, conn: Connection, /) -> None:
+        """Take it back."""
+        if conn in self._thresholds:
+            conn.prepare_threshold = self._thresholds.pop(conn)
+        try:
+            await self._pool.putconn(conn)
+        finally:
+            self._free.release()
 
 
 def outcome_of(result: Claim | Refusal) -> tuple[Outcome, Told]:

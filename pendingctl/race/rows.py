@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..database import Connection, ConnectionSource, SingleConnection, translated_errors
+from ..database import Borrowed, Connection, ConnectionSource, SingleConnection, translated_errors
 from ..errors import InvalidInput
 from ..model import Scope
 from ..store import PendingStore
@@ -176,9 +176,8 @@ async def move_into_the_past(connection: Connection, id: str) -> None:
 
 async def server_time(source: ConnectionSource) -> datetime:
     """Return what the server's clock says now."""
-    with translated_errors():
-        async with source.connection() as connection:
-            row = await (await connection.execute("select clock_timestamp()")).fetchone()
+    async with Borrowed(source) as connection:
+        row = await (await connection.execute("select clock_timestamp()")).fetchone()
     assert row is not None
     now: datetime = row[0]
     return now

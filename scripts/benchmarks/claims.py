@@ -6,11 +6,13 @@ import asyncio
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from statistics import median
+from typing import LiteralString, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -23,6 +25,8 @@ from pendingctl.store import claim_parameters
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
 from .stage import ASKED, FIRST_ID, PAYLOAD, SCOPE, YOUNG, Stage
+
+T = TypeVar("T")
 
 _MOST_A_ROUND = 2_000
 
@@ -67,37 +71,35 @@ async def _claims_on(
         store = PendingStore(await opened.enter_async_context(pool))
         bare = [await opened.enter_async_context(stage.bare()) for _ in range(connections)]
 
-        async def click(ids: Iterator[int]) -> None:
-            for id in ids:
-                await store.claim(_click_on(id))
+        # What is handed in is made before the clock starts.
+        def asked(of: Callable[[int], T]) -> Iterator[T]:
+            return iter([of(id) for id in next(slices)])
 
-        async def click_with_a_lease(ids: Iterator[int]) -> None:
-            for id in ids:
-                await store.claim(_click_on(id), lease=LEASE, pod="pod-1")
+        async def click(clicks: Iterator[Click], lease: timedelta | None = None) -> None:
+            for each in clicks:
+                await store.claim(each, lease=lease, pod="pod-1")
 
-        async def execute_plainly(connection: Connection, ids: Iterator[int]) -> None:
-            for id in ids:
-                await (await connection.execute(_PLAIN_CLAIM, {**ASKED, "id": str(id)})).fetchone()
-
-        async def execute(connection: Connection, ids: Iterator[int]) -> None:
-            for id in ids:
-                await (await connection.execute(statements.CLAIM, _claim_of(id))).fetchone()
+        async def execute(
+            connection: Connection, statement: LiteralString, parameters: Iterator[Mapping[str, object]]
+        ) -> None:
+            for each in parameters:
+                await (await connection.execute(statement, each)).fetchone()
 
         async def by_store() -> float:
-            ids = iter(next(slices))
-            return await rate(size, [click(ids) for _ in range(connections)])
+            clicks = asked(_click_on)
+            return await rate(size, [click(clicks) for _ in bare])
 
         async def by_psycopg() -> float:
-            ids = iter(next(slices))
-            return await rate(size, [execute(connection, ids) for connection in bare])
+            parameters = asked(_claim_of)
+            return await rate(size, [execute(each, statements.CLAIM, parameters) for each in bare])
 
         async def with_the_answer() -> float:
-            ids = iter(next(slices))
-            return await rate(size, [click_with_a_lease(ids) for _ in range(connections)])
+            clicks = asked(_click_on)
+            return await rate(size, [click(clicks, LEASE) for _ in bare])
 
         async def plainly() -> float:
-            ids = iter(next(slices))
-            return await rate(size, [execute_plainly(connection, ids) for connection in bare])
+            parameters = asked(_plain_claim_of)
+            return await rate(size, [execute(each, _PLAIN_CLAIM, parameters) for each in bare])
 
         contenders: dict[str, Round] = {
             "store": by_store,
@@ -172,7 +174,11 @@ def _click_on(id: int) -> Click:
 
 
 def _claim_of(id: int) -> dict[str, object]:
-    return claim_parameters(_click_on(id), None, "")
+    return claim_parameters(_click_on(id), None, "pod-1")
+
+
+def _plain_claim_of(id: int) -> dict[str, object]:
+    return {**ASKED, "id": str(id)}
 
 
 def pgbench(program: Path, dsn: str, connections: int, size: int) -> Callable[[int], float]:
