@@ -172,21 +172,28 @@ async def test_a_busy_pod_notes_many_cards_at_once(store: PendingStore, connecti
     assert row == (40, 40)
 
 
-async def test_what_cannot_be_noted_in_an_outage_is_noted_after_it(store: PendingStore) -> None:
+async def test_what_cannot_be_noted_in_an_outage_is_noted_after_it(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    """And a later note about the same card holds."""
+
     class Away(PendingStore):
         tries: ClassVar[int] = 0
 
         async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> None:
             Away.tries += 1
             if Away.tries == 1:
+                await pod.bridge.ask(QUESTION, event_id="e-3")
                 raise DatabaseUnreachable("the database cannot be reached: no reason given")
             await super().mark_posted(posted, max_age=max_age)
 
     pod = Pod(Away(store._source))
     async with pod.bridge:
-        await pod.bridge.ask(QUESTION, event_id="e")
+        await pod.bridge.ask(replace(QUESTION, id="other"), event_id="e-1")
+        await pod.bridge.ask(QUESTION, event_id="e-2")
         await until(lambda: Away.tries == 2)
-    assert await cards(store, CardState.NEVER_POSTED) == []
+    noted = connection.execute("select id, card from pending_interactions order by id").fetchall()
+    assert noted == [("other", "slack-1"), ("q", "slack-3")]
 
 
 async def test_a_card_posted_again_for_the_same_asking_is_the_one_to_edit(
@@ -206,6 +213,7 @@ async def test_a_note_about_an_older_asking_changes_nothing(
     await store.claim(click())
     await store.put("q", SCOPE, QUESTION.payload())
     await store.mark_posted([PostedCard("q", 1, '"slack-1"')])
+    assert await cards(store, CardState.NEVER_POSTED) == ["q"]
     await store.mark_posted([PostedCard("q", 2, '"slack-2"')])
     connection.execute("update pending_interactions set card_due_at = now()")
     await store.mark_edited([EditedCard("q", 1, None)])

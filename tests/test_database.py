@@ -12,11 +12,11 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
-from pendingctl import PendingStore, Scope, open_pool
+from pendingctl import PendingStore, PutOutcome, Scope, open_pool
 from pendingctl.cli.app import app
 from pendingctl.database import SingleConnection, check_dsn, connect, connect_parameters, describe
 from pendingctl.embedded import throwaway_server
-from pendingctl.errors import DatabaseFailed, DatabaseUnreachable, InvalidInput, NotMigrated
+from pendingctl.errors import DatabaseFailed, DatabaseUnreachable, InvalidInput, NotFound, NotMigrated
 
 SCOPE = Scope("acme", "slack", "U1")
 
@@ -182,6 +182,20 @@ async def test_an_error_in_a_lent_connection_rolls_it_back(dsn: str) -> None:
 
         assert opened.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         assert await store.get("a") is None
+
+
+async def test_an_error_where_each_statement_has_a_transaction_rolls_it_back(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    connection.execute(f"alter database {connection.info.dbname} set default_transaction_isolation = serializable")
+    opened = await connect(dsn, application="test")
+    async with opened:
+        store = PendingStore(SingleConnection(opened))
+        with pytest.raises(NotFound):
+            await store.put("q", Scope("nowhere", "slack", "U1"), {})
+
+        assert opened.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        assert (await store.put("q", SCOPE, {})).outcome is PutOutcome.CREATED
 
 
 async def _terminate_the_waiting_one(connection: psycopg.Connection) -> None:
