@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .database import open_pool
     from .delivery import Delivery
     from .errors import PendingctlError
+    from .inspection import Filters
     from .model import (
         Answer,
         Claim,
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     from .sinks import AnswerSink, DeliveryFailed
     from .sinks.http import HttpSink
     from .sinks.postgres import PostgresSink
-    from .store import Filters, PendingStore
+    from .store import PendingStore
 
 _HOMES = {
     "bridge": ("AskOutcome", "InteractionBridge", "Reply", "ReplyKind"),
     "database": ("open_pool",),
     "delivery": ("Delivery",),
     "errors": ("PendingctlError",),
+    "inspection": ("Filters",),
     "model": (
         "Answer",
         "Claim",
@@ -55,7 +57,7 @@ _HOMES = {
     "sinks": ("AnswerSink", "DeliveryFailed"),
     "sinks.http": ("HttpSink",),
     "sinks.postgres": ("PostgresSink",),
-    "store": ("Filters", "PendingStore"),
+    "store": ("PendingStore",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -19,6 +19,7 @@ from .cards import Cards, answered, card_text
 from .delivery import LEASE, MOST_ATTEMPTS, Delivery
 from .errors import PendingctlError
 from .model import (
+    MAX_AGE,
     Claim,
     Click,
     EditedCard,
@@ -27,11 +28,12 @@ from .model import (
     Question,
     Refusal,
     RefusalReason,
-    question_text,
+    answer_of,
 )
+from .payload import question_text
 from .platforms import Card, ChatPlatform, MessageHandle, NotPosted
 from .sinks import AnswerHandler, AnswerSink
-from .store import MAX_AGE, PendingStore, answer_of
+from .store import PendingStore
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
 # (api.slack.com, "Handling user interaction"); the rest is for the way there and back.

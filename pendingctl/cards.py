@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from .errors import DatabaseUnreachable, InvalidInput, PendingctlError
-from .model import EditedCard, JsonValue, LeasedCard, PostedCard, encode_json, question_text
+from .model import MAX_AGE, EditedCard, LeasedCard, PostedCard
+from .payload import JsonValue, encode_json, question_text
 from .platforms import ChatPlatform, MessageHandle
-from .store import MAX_AGE, PendingStore
+from .store import PendingStore
 
 LEASE = timedelta(seconds=30)
 EDIT_SECONDS = 15.0

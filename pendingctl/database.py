@@ -278,3 +278,13 @@ async def _end_transaction(connection: Connection, error: BaseException | None) 
         # The error of the block is the one to raise, not one that it has led to.
         with suppress(psycopg.Error):
             await connection.rollback()
+
+
+class Borrower:
+    """Runs statements on connections of a source."""
+
+    def __init__(self, source: ConnectionSource) -> None:
+        self._source = source
+
+    def _writing(self, connection: Connection | None) -> Borrowed:
+        return Borrowed(self._source, connection)

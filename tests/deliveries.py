@@ -9,8 +9,8 @@ from datetime import timedelta
 import psycopg
 
 from pendingctl import Answer, Claim, LeasedAnswer, PendingStore, State
+from pendingctl.model import answer_of
 from pendingctl.sinks import AnswerHandler
-from pendingctl.store import answer_of
 from tests.questions import PAYLOAD, SCOPE, click
 
 LEASE = timedelta(seconds=30)

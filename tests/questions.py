@@ -7,7 +7,7 @@ from datetime import timedelta
 import psycopg
 
 from pendingctl import Click, PendingStore, Scope
-from pendingctl.model import question_payload
+from pendingctl.payload import question_payload
 
 SCOPE = Scope("acme", "slack", "U1")
 PAYLOAD = question_payload("Deploy?", ["yes", "no"], {"conversation_id": "C1"})

@@ -12,8 +12,8 @@ import psycopg
 
 from pendingctl import PendingStore, Question, Scope
 from pendingctl.errors import DatabaseUnreachable
-from pendingctl.model import CardState, EditedCard, PostedCard
-from pendingctl.store import MAX_AGE, Filters
+from pendingctl.inspection import Filters
+from pendingctl.model import MAX_AGE, CardState, EditedCard, PostedCard
 from tests.deliveries import until
 from tests.pods import QUESTION, Pod, failing
 from tests.questions import SCOPE, click

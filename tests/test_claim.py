@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pendingctl import Claim, PendingStore, Refusal, RefusalReason, State, open_pool
-from pendingctl.model import accepts, question_payload
+from pendingctl.payload import accepts, question_payload
 from tests.questions import PAYLOAD, SCOPE, age, click
 
 FOREIGN_CLICKS = [

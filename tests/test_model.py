@@ -10,12 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pendingctl.errors import InvalidInput
-from pendingctl.model import (
-    Click,
+from pendingctl.model import Click, Question, Scope
+from pendingctl.payload import (
     JsonObject,
     JsonValue,
-    Question,
-    Scope,
     check_id,
     conversation_of,
     encode_payload,

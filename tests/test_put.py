@@ -12,7 +12,7 @@ import pytest
 from pendingctl import Claim, PendingStore, PutOutcome, Refusal, RefusalReason, Scope, State, open_pool
 from pendingctl.database import Pool
 from pendingctl.errors import DatabaseFailed, InvalidInput, NotFound, ScopeMismatch
-from pendingctl.model import JsonObject, question_payload
+from pendingctl.payload import JsonObject, question_payload
 from tests.questions import PAYLOAD, SCOPE, age, click
 
 # Law 3: an id belongs to its scope.

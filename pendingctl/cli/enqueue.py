@@ -13,7 +13,8 @@ from uuid import uuid4
 import typer
 
 from ..errors import InvalidInput
-from ..model import JsonObject, JsonValue, PutOutcome, Scope, question_payload
+from ..model import PutOutcome, Scope
+from ..payload import JsonObject, JsonValue, question_payload
 from .options import DsnOption, OptionalConnection, OptionalOrganization, OptionalUser, Output, OutputOption
 from .wiring import run, store_of
 

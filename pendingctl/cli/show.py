@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..errors import NotFound
-from ..model import PendingInteraction, conversation_of, question_options
+from ..model import PendingInteraction
+from ..payload import conversation_of, question_options
 from ..platforms import Card
 from .options import DsnOption, MaxAgeOption, Output, OutputOption, QuestionArgument
 from .wiring import run, store_of

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import DatabaseFailed, InvalidInput
-from ..model import JsonValue
+from ..payload import JsonValue
 from .options import (
     DryRunOption,
     DsnOption,
@@ -140,7 +140,7 @@ async def _swept(
     keep_ids: bool,
     include_undelivered: bool,
 ) -> dict[str, JsonValue]:
-    from ..store import REMAINING_CAP
+    from ..inspection import REMAINING_CAP
 
     deleted = batches = 0
     ids: list[str] = []
@@ -171,7 +171,7 @@ async def _swept(
 async def _would_sweep(
     dsn: str | None, limit: int | None, max_age: timedelta, *, include_undelivered: bool
 ) -> dict[str, JsonValue]:
-    from ..store import REMAINING_CAP
+    from ..inspection import REMAINING_CAP
 
     async with store_of(dsn, "sweep") as store:
         cap = None if limit is None else max(limit, REMAINING_CAP + 1)

@@ -15,20 +15,9 @@ from psycopg.rows import scalar_row
 
 from .. import statements
 from ..database import Borrowed, Connection, ConnectionSource
-from ..model import (
-    Claim,
-    Click,
-    JsonObject,
-    LeasedAnswer,
-    PutOutcome,
-    Refusal,
-    RefusalReason,
-    Scope,
-    State,
-    Stored,
-    encode_payload,
-)
-from ..store import BATCH_SIZE, MAX_AGE, IfAnswered, PendingStore, claim_parameters
+from ..model import MAX_AGE, Claim, Click, LeasedAnswer, PutOutcome, Refusal, RefusalReason, Scope, State, Stored
+from ..payload import JsonObject, encode_payload
+from ..store import BATCH_SIZE, IfAnswered, PendingStore, claim_parameters
 from .plan import IMPLEMENTATIONS
 
 # Slow code is broken more often: the time in which another pod can come in between.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ..model import JsonObject, RefusalReason, Scope
+from ..model import RefusalReason, Scope
+from ..payload import JsonObject
 from .plan import OperationKind, PlannedOperation
 from .schedule import FaultKind, Moment
 

@@ -14,7 +14,8 @@ from random import Random
 from typing import Literal, TypeAlias
 
 from ..errors import InvalidInput
-from ..model import Question, Scope, check_id
+from ..model import Question, Scope
+from ..payload import check_id
 from .schedule import LASTING, FaultKind, schedule_faults
 
 # What can be put to the test; `controls.store_for` makes each of them. The first is the product's own.

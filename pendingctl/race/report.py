@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 
-from ..model import JsonObject
+from ..payload import JsonObject
 from .checker import CheckResult, Judgement, Violation
 from .history import History, Operation, Outcome, Reason
 from .plan import OperationKind, RaceSettings

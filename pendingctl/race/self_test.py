@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
-from ..model import JsonObject
+from ..payload import JsonObject
 from .checker import Verdict
 from .controls import EXPECTED_CHECKS
 from .plan import RaceSettings

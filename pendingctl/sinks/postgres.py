@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import LiteralString
 
-from ..model import LeasedAnswer, encode_payload
+from ..model import LeasedAnswer
+from ..payload import encode_payload
 from ..store import PendingStore
 
 

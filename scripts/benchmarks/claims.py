@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pendingctl import Click, PendingStore, open_pool, statements
 from pendingctl.database import Connection
 from pendingctl.delivery import LEASE
-from pendingctl.model import encode_payload
+from pendingctl.payload import encode_payload
 from pendingctl.store import claim_parameters
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio

@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 from pendingctl import Question, Scope, migrations, statements
 from pendingctl.database import Connection, check_dsn
 from pendingctl.embedded import throwaway_server
-from pendingctl.model import JsonObject, encode_payload
+from pendingctl.payload import JsonObject, encode_payload
 
 SCOPE = Scope("bench", "slack", "U1")
 ASKED = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 
 from pendingctl import PendingStore, open_pool
-from pendingctl.model import JsonObject
+from pendingctl.payload import JsonObject
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
 from .memory import peak_memory

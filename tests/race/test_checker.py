@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pendingctl.model import JsonObject, Scope
+from pendingctl.model import Scope
+from pendingctl.payload import JsonObject
 from pendingctl.race import linearization
 from pendingctl.race.checker import CHECKS, Verdict, Violation, judge
 from pendingctl.race.history import Asked, Fault, HandOver, History, Operation, Outcome, Reason, Row, Told

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pendingctl.errors import InvalidInput
-from pendingctl.model import JsonObject, Scope
+from pendingctl.model import Scope
+from pendingctl.payload import JsonObject
 from pendingctl.race.history import Asked, Fault, HandOver, History, Operation, Outcome, Reason, Row, Told
 from pendingctl.race.history_files import (
     END,

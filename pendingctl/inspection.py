@@ -1,0 +1,142 @@
+"""What the person on call reads of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg.rows import dict_row, scalar_row
+
+from . import statements
+from .database import Borrower, Connection
+from .model import MAX_AGE, CardState, Counts, OrganizationCounts, PendingInteraction, PendingSummary, State
+from .payload import check_id, check_positive, check_text
+
+READ_TIMEOUT = timedelta(seconds=30)
+REMAINING_CAP = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which rows `find` returns; None takes all."""
+
+    organization_id: str | None = None
+    connection_id: str | None = None
+    expected_user_id: str | None = None
+    state: State | None = None
+    older_than: timedelta | None = None
+    card: CardState | None = None
+
+
+class Inspection(Borrower):
+    """The part of the store that reads: in transactions that cannot write, and for half a minute at most."""
+
+    async def get(
+        self, id: str, *, max_age: timedelta = MAX_AGE, connection: Connection | None = None
+    ) -> PendingInteraction | None:
+        """Return one whole row, or None."""
+        check_id(id, "question id")
+        async with self._reading(connection) as reading:
+            cursor = reading.cursor(row_factory=dict_row)
+            await cursor.execute(statements.GET, {"id": id, "max_age": max_age})
+            row = await cursor.fetchone()
+        return None if row is None else PendingInteraction(**_with_state(row))
+
+    async def find(
+        self,
+        filters: Filters = Filters(),
+        *,
+        limit: int = 100,
+        max_age: timedelta = MAX_AGE,
+        connection: Connection | None = None,
+    ) -> list[PendingSummary]:
+        """Return at most `limit` rows that pass the filters, the oldest first."""
+        check_positive(limit, "limit")
+        for text in (filters.organization_id, filters.connection_id, filters.expected_user_id):
+            check_text(text or "", "a filter")
+        parameters = {
+            "organization_id": filters.organization_id,
+            "connection_id": filters.connection_id,
+            "expected_user_id": filters.expected_user_id,
+            "state": filters.state,
+            "older_than": filters.older_than,
+            "card": filters.card,
+            "limit": limit,
+            "max_age": max_age,
+        }
+        async with self._reading(connection) as reading:
+            cursor = reading.cursor(row_factory=dict_row)
+            await cursor.execute(statements.FIND, parameters)
+            return [PendingSummary(**_with_state(row)) for row in await cursor.fetchall()]
+
+    async def counts(self, *, max_age: timedelta = MAX_AGE, connection: Connection | None = None) -> Counts:
+        """Return how many rows are in each state, in all and for each organization."""
+        async with self._reading(connection) as reading:
+            cursor = reading.cursor(row_factory=dict_row)
+            await cursor.execute(statements.COUNT, {"max_age": max_age})
+            total, *organizations = await cursor.fetchall()
+        return Counts(
+            pending=total["pending"],
+            claimed=total["claimed"],
+            withdrawn=total["withdrawn"],
+            stale=total["stale"],
+            undelivered=total["undelivered"],
+            stuck=total["stuck"],
+            oldest_pending_seconds=total["oldest_pending"],
+            oldest_undelivered_seconds=total["oldest_undelivered"],
+            organizations=tuple(
+                OrganizationCounts(
+                    row["organization_id"], row["pending"], row["stale"], row["undelivered"], row["stuck"]
+                )
+                for row in organizations
+            ),
+        )
+
+    async def stuck(self) -> list[str]:
+        """Return the ids of the answers that wait for a person, the oldest first."""
+        async with self._reading(None) as reading:
+            cursor = reading.cursor(row_factory=scalar_row)
+            await cursor.execute(statements.STUCK)
+            return await cursor.fetchall()
+
+    async def count_stale(
+        self,
+        *,
+        max_age: timedelta = MAX_AGE,
+        cap: int | None = REMAINING_CAP,
+        include_undelivered: bool = False,
+        connection: Connection | None = None,
+    ) -> int:
+        """Return how many rows a sweep would take, counted to `cap` at most, which keeps it quick (None: all)."""
+        async with self._reading(connection) as reading:
+            cursor = reading.cursor(row_factory=scalar_row)
+            asked = {"max_age": max_age, "cap": cap, "include_undelivered": include_undelivered}
+            await cursor.execute(statements.COUNT_STALE, asked)
+            counted = await cursor.fetchone()
+        return int(counted or 0)
+
+    async def count_stale_undelivered(self, *, max_age: timedelta = MAX_AGE) -> int:
+        """Return how many undelivered and stuck answers a sweep leaves alone."""
+        async with self._reading(None) as reading:
+            cursor = reading.cursor(row_factory=scalar_row)
+            await cursor.execute(statements.COUNT_STALE_UNDELIVERED, {"max_age": max_age})
+            return int(await cursor.fetchone() or 0)
+
+    @asynccontextmanager
+    async def _reading(self, connection: Connection | None) -> AsyncIterator[Connection]:
+        """Reading never writes, and never runs for ever; a caller's own transaction stays as the caller made it."""
+        async with self._writing(connection) as reading:
+            if connection is not None:
+                yield reading
+                return
+            async with reading.transaction():
+                timeout = int(READ_TIMEOUT.total_seconds() * 1000)
+                await reading.execute(f"set transaction read only; set local statement_timeout = {timeout}")
+                yield reading
+
+
+def _with_state(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "state": State(row["state"])}

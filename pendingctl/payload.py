@@ -1,0 +1,123 @@
+"""A question's payload, and what a row can hold: ids, text and JSON. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from .errors import InvalidInput
+
+JsonValue: TypeAlias = "None | bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
+JsonObject: TypeAlias = Mapping[str, JsonValue]
+
+MAX_ID_CHARACTERS = 255
+MAX_PAYLOAD_BYTES = 256 * 1024
+
+
+def question_payload(text: str, options: Sequence[str], details: JsonObject | None = None) -> JsonObject:
+    """Return the payload `{"question": {…}}` as the store, the bridge and the command line all write it."""
+    return {"question": {**(details or {}), "text": text, "options": list(options)}}
+
+
+def question_text(payload: JsonObject) -> str | None:
+    """Return the question's text, or None for a payload of another shape."""
+    text = _question_field(payload, "text")
+    return text if isinstance(text, str) else None
+
+
+def question_options(payload: JsonObject) -> tuple[str, ...]:
+    """Return the question's options, none for a payload of another shape."""
+    options = _question_field(payload, "options")
+    return tuple(map(str, options)) if isinstance(options, list) else ()
+
+
+def accepts(payload: JsonObject, value: str | None) -> bool:
+    """Whether the value is an answer to the question as the claim sees it: one of its options, or any without them."""
+    options = _question_field(payload, "options")
+    return not isinstance(options, list) or not options or value in options
+
+
+def conversation_of(payload: JsonObject) -> str:
+    """Return the conversation that the question belongs to, empty when the payload names none."""
+    conversation = _question_field(payload, "conversation_id")
+    return conversation if isinstance(conversation, str) else ""
+
+
+def _question_field(payload: JsonObject, field: str) -> JsonValue:
+    question = payload.get("question")
+    return question.get(field) if isinstance(question, Mapping) else None
+
+
+def check_id(value: str, name: str) -> None:
+    """Refuse what cannot be an id: empty, over 255 characters, or text that Postgres cannot hold.
+
+    Raises InvalidInput.
+    """
+    if not value:
+        raise InvalidInput(f"{name} is empty")
+    if len(value) > MAX_ID_CHARACTERS:
+        raise InvalidInput(f"{name} has {len(value)} characters; at most {MAX_ID_CHARACTERS} are allowed")
+    check_text(value, name)
+
+
+def check_text(value: str, name: str) -> None:
+    """Refuse text that Postgres cannot hold: NUL characters and lone surrogates. Raises InvalidInput."""
+    if "\0" in value:
+        raise InvalidInput(f"{name} holds a NUL character, which Postgres cannot store")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{name} holds a lone surrogate or broken UTF-8, which Postgres cannot store") from None
+
+
+def check_positive(value: int | None, name: str) -> None:
+    """Refuse a number below 1. Raises InvalidInput."""
+    if value is not None and value < 1:
+        raise InvalidInput(f"the {name} is {value}; it must be at least 1")
+
+
+def encode_payload(payload: JsonObject, max_bytes: int = MAX_PAYLOAD_BYTES) -> str:
+    """Return the payload as JSON text that jsonb takes.
+
+    Raises InvalidInput for a payload that is no JSON object, that is over `max_bytes` bytes of UTF-8, or that
+    holds what jsonb cannot: NUL characters, lone surrogates, NaN and Infinity
+    (PostgreSQL manual, section 8.14 "JSON Types").
+    """
+    if not isinstance(payload, Mapping):
+        raise InvalidInput("the payload is not a JSON object")
+    return encode_json(payload, "the payload", max_bytes)
+
+
+def encode_json(value: JsonValue, name: str, max_bytes: int = MAX_PAYLOAD_BYTES) -> str:
+    """Return a value as JSON text that jsonb takes; `name` is what an error calls it. Raises as `encode_payload`."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{name} holds a lone surrogate or broken UTF-8") from None
+    except RecursionError:
+        raise InvalidInput(f"{name} is nested too deeply") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} cannot be written as JSON: {error}") from None
+    if size > max_bytes:
+        raise InvalidInput(f"{name} has {size:,} bytes; at most {max_bytes:,} are allowed")
+    # Only a text with the escape in it can hold the character; an escaped backslash before u0000 is harmless.
+    if "\\u0000" in text and _holds_nul(value):
+        raise InvalidInput(f"{name} holds a NUL character, which Postgres cannot store")
+    return text
+
+
+def _holds_nul(payload: JsonValue) -> bool:
+    waiting = [payload]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                return True
+        elif isinstance(value, Mapping):
+            waiting.extend(value.keys())
+            waiting.extend(value.values())
+        elif isinstance(value, Sequence):
+            waiting.extend(value)
+    return False
