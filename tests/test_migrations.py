@@ -301,25 +301,25 @@ def test_pods_of_the_version_before_work_while_it_is_migrated(dsn: str, connecti
     migrations.rollback(dsn, 2)
     older = [
         "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload) "
-        "values (gen_random_uuid()::text, 'acme', 'slack', 'U1', '{}')",
+        "values (%(id)s, 'acme', 'slack', 'U1', '{}')",
         "update pending_interactions set claimed_at = now(), answer = 'yes', delivery_key = 'k' "
-        "where id = (select id from pending_interactions where claimed_at is null limit 1 for update skip locked)",
+        "where id = %(id)s and claimed_at is null",
         "select id, answer, delivery_key, xmin::text from pending_interactions limit 1",
         "delete from pending_interactions where created_at < now() - interval '24 hours'",
     ]
     ended = threading.Event()
 
-    def work() -> int:
+    def work(name: str) -> int:
         rounds = 0
         with psycopg.connect(dsn, autocommit=True) as pod:
             while not ended.is_set() or rounds < 10:
                 for statement in older:
-                    pod.execute(statement.encode())
+                    pod.execute(statement.encode(), {"id": f"{name}-{rounds}"})
                 rounds += 1
         return rounds
 
     with ThreadPoolExecutor(3) as pods:
-        working = [pods.submit(work) for _ in range(3)]
+        working = [pods.submit(work, f"pod-{number}") for number in range(3)]
         assert migrations.apply(dsn) == OURS[3:]
         ended.set()
         rounds = sum(each.result() for each in working)

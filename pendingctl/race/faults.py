@@ -25,8 +25,9 @@ STATEMENT_TIMEOUT_MS = 1_000
 PAUSE_SECONDS = 1.5
 # Longer than a lease, and than another pod takes to find that it has run out.
 DELIVERY_PAUSE_SECONDS = LEASE.total_seconds() + 2.5
-# How long a moment is waited for.
+# How long a moment is waited for; and how much longer one that was missed, to let it go.
 MOMENT_SECONDS = 5.0
+LATE_SECONDS = 5.0
 AWAY_SECONDS = 30.0
 POLL_SECONDS = 0.01
 
@@ -101,8 +102,7 @@ async def _strike_in_the_proxy(
     pod = board.pods[target.pod]
     others = [each for each in board.pods_at([question], burst) if each is not pod]
     aimed = board.give([pod], [question], burst, only=target.name, aim=True)
-    if not await board.until(lambda: aimed in board.aimed or pod.gone, MOMENT_SECONDS):
-        pod.go_on()
+    if not await _is_about_to_happen(board, pod, aimed):
         for order in (aimed, board.give(board.pods_at([question], burst), [question], burst, without=target.name)):
             await board.carried_out(order)
         return f"{target.name} was not about to be sent within {MOMENT_SECONDS:g} s"
@@ -144,6 +144,19 @@ async def _strike_in_the_proxy(
     return detail
 
 
+async def _is_about_to_happen(board: Board, pod: PodProcess, aimed: int) -> bool:
+    """Whether what is aimed at comes to where it waits for the word to go on; one that comes too late is let go."""
+
+    def waits() -> bool:
+        return aimed in board.aimed or pod.gone
+
+    if await board.until(waits, MOMENT_SECONDS):
+        return True
+    await board.until(waits, LATE_SECONDS)
+    pod.go_on()
+    return False
+
+
 async def _strike_at_a_delivery(
     field: Battlefield,
     kind: FaultKind,
@@ -157,7 +170,7 @@ async def _strike_at_a_delivery(
     pod = board.pods[target.pod]
     aimed = board.give([pod], [question], burst, only=target.name, aim_delivery=moment)
     await board.carried_out(aimed)
-    if not await board.until(lambda: aimed in board.aimed or pod.gone, MOMENT_SECONDS):
+    if not await _is_about_to_happen(board, pod, aimed):
         detail = f"the answer of {target.name} was not about to be delivered within {MOMENT_SECONDS:g} s"
     elif pod.gone:
         raise RaceBrokenOff(pod.last_words())

@@ -91,7 +91,7 @@ def test_a_race_may_last_for_a_time_instead(dsn: str) -> None:
     assert "--duration 2s" in race["again"]
 
 
-def test_a_self_test_says_how_many_seeds_caught_each_control(dsn: str) -> None:
+def test_a_self_test_passes_the_correct_store_and_catches_every_control(dsn: str) -> None:
     sizes = ("--pods", "3", "--questions", "14", "--clicks", "6", "--seed", "5", "--seeds", "2")
 
     result = run("simulate-race", "--self-test", *sizes, "--dsn", dsn, "-o", "json")
@@ -99,7 +99,8 @@ def test_a_self_test_says_how_many_seeds_caught_each_control(dsn: str) -> None:
     assert result.exit_code == 0, result.output
     tested = json.loads(result.stdout)
     assert tested["verdict"] == "pass"
-    assert len(tested["controls"]) == len(EXPECTED_CHECKS)
+    assert tested["correct"] == {"seeds": 2, "passed": 2, "said": []}
+    assert {each["implementation"]: each["expected_check"] for each in tested["controls"]} == dict(EXPECTED_CHECKS)
     for control in tested["controls"]:
         assert control["seeds"] == 2
         assert 1 <= control["caught"] <= 2
