@@ -24,6 +24,8 @@ from pendingctl.embedded import account, cache, find_binaries, kept_server, thro
 from pendingctl.errors import DatabaseUnreachable, InvalidInput
 from tests.processes import processes
 
+pytestmark = pytest.mark.once
+
 ROOT = os.geteuid() == 0
 
 THROWAWAY = """

@@ -29,6 +29,8 @@ from tests.test_embedded import (
 
 __all__ = ["open_folder"]
 
+pytestmark = pytest.mark.once
+
 RESTARTED = """
 import sys
 from pendingctl.embedded import throwaway_server

@@ -198,6 +198,7 @@ async def test_a_server_that_is_not_the_races_own_is_never_stopped(dsn: str, kin
         await simulate_race(dsn, RaceSettings(2, 5, 4, 1, faults=(kind,)))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("kind", "what", "instead"),
     [
@@ -232,6 +233,7 @@ async def test_a_skew_that_is_none_makes_the_race_inconclusive(
     assert any("the clock of pod-1, pod-2, pod-3 was right" in reason for reason in result.reasons)
 
 
+@pytest.mark.once
 async def test_the_order_of_the_faults_is_the_seeds(dsn: str, tmp_path: Path) -> None:
     def struck(history: History) -> Sequence[tuple[FaultKind, Moment | None]]:
         return [(each.kind, each.moment) for each in sorted(history.faults, key=lambda each: each.started_ns)]
