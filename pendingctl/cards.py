@@ -20,6 +20,7 @@ AT_ONCE = 10
 # Nobody waits for the notes, and nobody clicks sooner; a busy pod writes many of them at once.
 NOTE_SECONDS = 0.1
 RETRY_SECONDS = 1.0
+LAST_TRIES = 3
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Cards:
         self._posted: dict[tuple[str, int], PostedCard] = {}
         self._edited: dict[tuple[str, int], EditedCard] = {}
         self._noting: asyncio.Task[None] | None = None
-        self._in_trouble = False
+        self._is_away = False
 
     async def catch_up(self) -> None:
         """Edit cards that are due until none is; one that fails is due again later."""
@@ -80,11 +81,15 @@ class Cards:
         self._note_soon()
 
     async def close(self) -> None:
-        """Note what is left."""
+        """Note what is left; what cannot be noted within a few tries is given up."""
         if self._noting is not None:
             self._noting.cancel()
             await asyncio.gather(self._noting, return_exceptions=True)
-        await self._note()
+        for _ in range(LAST_TRIES):
+            if await self._note():
+                return
+            await asyncio.sleep(NOTE_SECONDS)
+        _log.warning("%d notes about cards are given up", len(self._posted) + len(self._edited))
 
     async def _edit_leased(self, card: LeasedCard) -> None:
         edited = EditedCard(card.question_id, card.ask_number, card.claimed_at)
@@ -95,34 +100,39 @@ class Cards:
             self._noting = asyncio.create_task(self._note_in_time(), name="notes about cards")
 
     async def _note_in_time(self) -> None:
+        pause = NOTE_SECONDS
         while self._posted or self._edited:
-            await asyncio.sleep(RETRY_SECONDS if self._in_trouble else NOTE_SECONDS)
-            await self._note()
+            await asyncio.sleep(pause)
+            pause = NOTE_SECONDS if await self._note() else RETRY_SECONDS
 
-    async def _note(self) -> None:
-        """Note everything that there is; what could not be noted because the database was away is kept."""
+    async def _note(self) -> bool:
+        """Note what there is and return whether that is all; what has to wait is kept.
+
+        That is so while the database is away, and for rows that somebody has locked.
+        """
         posted, self._posted = self._posted, {}
         edited, self._edited = self._edited, {}
         try:
             # In this order: a card that was never posted cannot have been edited.
             if posted:
-                await self._store.mark_posted(posted.values(), max_age=self._max_age)
-                posted = {}
+                busy = await self._store.mark_posted(posted.values(), max_age=self._max_age)
+                posted = {key: note for key, note in posted.items() if note.question_id in busy}
             if edited:
-                await self._store.mark_edited(edited.values())
-                edited = {}
-            self._in_trouble = False
+                busy = await self._store.mark_edited(edited.values())
+                edited = {key: note for key, note in edited.items() if note.question_id in busy}
+            self._is_away = False
         except DatabaseUnreachable as error:
             # Once, and not every second of an outage.
-            if not self._in_trouble:
+            if not self._is_away:
                 _log.warning("%d notes about cards have to wait: %s", len(posted) + len(edited), error)
-            self._in_trouble = True
+            self._is_away = True
         except PendingctlError as error:
             _log.warning("%d notes about cards are given up: %s", len(posted) + len(edited), error)
             posted, edited = {}, {}
         finally:
             self._posted = {**posted, **self._posted}
             self._edited = {**edited, **self._edited}
+        return not posted and not edited
 
 
 def answered(by: str | None, value: str | None, at: datetime | None) -> str:

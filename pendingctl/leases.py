@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from typing import LiteralString
 from uuid import UUID
 
 from psycopg.rows import scalar_row
@@ -89,23 +90,28 @@ class Leases(Borrower):
         async with self._writing(None) as writing:
             return [LeasedCard(*row) for row in await (await writing.execute(statements.LEASE_CARDS, asked)).fetchall()]
 
-    async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> None:
+    async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
         """Note that cards were posted, and their references, with which any pod can edit them.
 
         Each is to be edited when its question is answered or withdrawn, and at the age of `max_age`, when that is
-        stale. An asking that is over is passed by.
+        stale. An asking that is over is passed by. Returns the ids of those that could not be noted yet, since
+        somebody has locked their rows.
         """
-        cards = sorted(posted, key=_by_question)
-        asked = {**_askings(cards), "cards": [each.card for each in cards], "max_age": max_age}
-        async with self._writing(None) as writing:
-            await writing.execute(statements.MARK_POSTED, asked)
+        asked = {**_askings(posted), "cards": [each.card for each in posted], "max_age": max_age}
+        return await self._note(statements.MARK_POSTED, asked)
 
-    async def mark_edited(self, edited: Collection[EditedCard]) -> None:
-        """Note that cards were edited; one whose row has changed since that began stays due."""
-        cards = sorted(edited, key=_by_question)
-        asked = {**_askings(cards), "claimed_at": [each.claimed_at for each in cards]}
+    async def mark_edited(self, edited: Collection[EditedCard]) -> set[str]:
+        """Note that cards were edited; one whose row has changed since that began stays due.
+
+        Returns the ids of those that could not be noted yet, since somebody has locked their rows.
+        """
+        asked = {**_askings(edited), "claimed_at": [each.claimed_at for each in edited]}
+        return await self._note(statements.MARK_EDITED, asked)
+
+    async def _note(self, statement: LiteralString, asked: Mapping[str, object]) -> set[str]:
         async with self._writing(None) as writing:
-            await writing.execute(statements.MARK_EDITED, asked)
+            cursor = writing.cursor(row_factory=scalar_row)
+            return set(await (await cursor.execute(statement, asked)).fetchall())
 
 
 def _lease_parameters(leased: LeasedAnswer) -> dict[str, str | int | UUID]:
@@ -116,12 +122,7 @@ def _lease_parameters(leased: LeasedAnswer) -> dict[str, str | int | UUID]:
     }
 
 
-def _by_question(card: PostedCard | EditedCard) -> str:
-    """In one order, so that two pods that note the same cards do not wait for each other."""
-    return card.question_id
-
-
-def _askings(cards: Sequence[PostedCard] | Sequence[EditedCard]) -> dict[str, list[str] | list[int]]:
+def _askings(cards: Collection[PostedCard] | Collection[EditedCard]) -> dict[str, list[str] | list[int]]:
     return {"ids": [each.question_id for each in cards], "ask_numbers": [each.ask_number for each in cards]}
 
 

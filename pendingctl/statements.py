@@ -257,16 +257,34 @@ STUCK = """
 # transaction.
 _WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as without_waiting"
 
-# A card is due again when its question is stale, or at once if that was answered while the card was posted.
+# A card is due again when its question is stale, or at once if that was answered while the card was posted. A row that
+# somebody has locked is passed by, and its id returned: a statement that waited for one row would keep the others of
+# its batch from the clicks that come for them.
 MARK_POSTED = f"""
-    update pending_interactions as pending
-    set posted_at = now(), card = posted.card::jsonb, card_attempts = 0,
-        card_due_at = case when posted.card is null then null
-                           when claimed_at is null then created_at + %(max_age)s::interval
-                           else now() end
-    from {_WITHOUT_WAITING},
-         unnest(%(ids)s::text[], %(ask_numbers)s::integer[], %(cards)s::text[]) as posted (id, ask_number, card)
-    where pending.id = posted.id and pending.ask_number = posted.ask_number
+    with posted as materialized (
+        select *
+        from unnest(%(ids)s::text[], %(ask_numbers)s::integer[], %(cards)s::text[]) as posted (id, ask_number, card)
+    ),
+    free as materialized (
+        select pending.id
+        from posted
+        join pending_interactions as pending using (id, ask_number)
+        for update of pending skip locked
+    ),
+    noted as (
+        update pending_interactions as pending
+        set posted_at = now(), card = posted.card::jsonb, card_attempts = 0,
+            card_due_at = case when posted.card is null then null
+                               when claimed_at is null then created_at + %(max_age)s::interval
+                               else now() end
+        from {_WITHOUT_WAITING}, posted join free using (id)
+        where pending.id = posted.id
+        returning pending.id
+    )
+    select id
+    from posted
+    join pending_interactions using (id, ask_number)
+    where id not in (select id from noted)
 """
 
 # A card that cannot be edited is tried again later and later, without anybody having to say that it failed.
@@ -291,15 +309,32 @@ LEASE_CARDS = """
 
 # A row that has moved on since its card was edited stays due: claimed_at tells one end of an asking from another.
 MARK_EDITED = f"""
-    update pending_interactions as pending
-    set card_due_at = null
-    from {_WITHOUT_WAITING},
-         unnest(%(ids)s::text[], %(ask_numbers)s::integer[], %(claimed_at)s::timestamptz[])
+    with edited as materialized (
+        select *
+        from unnest(%(ids)s::text[], %(ask_numbers)s::integer[], %(claimed_at)s::timestamptz[])
              as edited (id, ask_number, claimed_at)
-    where pending.id = edited.id
-      and pending.ask_number = edited.ask_number
+    ),
+    free as materialized (
+        select pending.id
+        from edited
+        join pending_interactions as pending using (id, ask_number)
+        where card_due_at is not null
+          and pending.claimed_at is not distinct from edited.claimed_at
+        for update of pending skip locked
+    ),
+    noted as (
+        update pending_interactions as pending
+        set card_due_at = null
+        from {_WITHOUT_WAITING}, free
+        where pending.id = free.id
+        returning pending.id
+    )
+    select id
+    from edited
+    join pending_interactions as pending using (id, ask_number)
+    where card_due_at is not null
       and pending.claimed_at is not distinct from edited.claimed_at
-      and card_due_at is not null
+      and id not in (select id from noted)
 """
 
 _STATE = """

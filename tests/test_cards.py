@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import psycopg
 
-from pendingctl import PendingStore, Question, Scope
+from pendingctl import Claim, PendingStore, Question, Scope
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.inspection import Filters
 from pendingctl.model import MAX_AGE, CardState, EditedCard, PostedCard
@@ -158,9 +158,9 @@ async def test_a_busy_pod_notes_many_cards_at_once(store: PendingStore, connecti
     class Counting(PendingStore):
         noted: ClassVar[list[int]] = []
 
-        async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> None:
+        async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
             self.noted.append(len(posted))
-            await super().mark_posted(posted, max_age=max_age)
+            return await super().mark_posted(posted, max_age=max_age)
 
     pod = Pod(Counting(store._source))
     async with pod.bridge:
@@ -180,12 +180,12 @@ async def test_what_cannot_be_noted_in_an_outage_is_noted_after_it(
     class Away(PendingStore):
         tries: ClassVar[int] = 0
 
-        async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> None:
+        async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
             Away.tries += 1
             if Away.tries == 1:
                 await pod.bridge.ask(QUESTION, event_id="e-3")
                 raise DatabaseUnreachable("the database cannot be reached: no reason given")
-            await super().mark_posted(posted, max_age=max_age)
+            return await super().mark_posted(posted, max_age=max_age)
 
     pod = Pod(Away(store._source))
     async with pod.bridge:
@@ -194,6 +194,41 @@ async def test_what_cannot_be_noted_in_an_outage_is_noted_after_it(
         await until(lambda: Away.tries == 2)
     noted = connection.execute("select id, card from pending_interactions order by id").fetchall()
     assert noted == [("other", "slack-1"), ("q", "slack-3")]
+
+
+async def test_a_row_that_somebody_has_locked_keeps_no_other_card_waiting(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    """As an application's own long transaction has it, which stores a question again."""
+    ids = ("before", "locked", "later")
+    for id in ids:
+        await store.put(id, SCOPE, QUESTION.payload())
+    posted_cards = [PostedCard(id, 1, '"slack-1"') for id in ids]
+    edited_cards = [EditedCard(id, 1, None) for id in ("before", "locked", "gone")]
+
+    with psycopg.connect(dsn) as application:
+        application.execute("select from pending_interactions where id = 'locked' for update")
+        async with asyncio.timeout(5):
+            assert await store.mark_posted(posted_cards) == {"locked"}
+            assert isinstance(await store.claim(click("later")), Claim)
+    assert await store.mark_posted(posted_cards[1:2]) == set()
+
+    with psycopg.connect(dsn) as application:
+        application.execute("select from pending_interactions where id = 'locked' for update")
+        async with asyncio.timeout(5):
+            assert await store.mark_edited(edited_cards) == {"locked"}
+    edited = connection.execute("select id from pending_interactions where card_due_at is null").fetchall()
+    assert edited == [("before",)]
+
+
+async def test_a_card_whose_row_was_locked_is_noted_later(store: PendingStore, dsn: str) -> None:
+    pod = Pod(store)
+    async with pod.bridge:
+        await pod.bridge.ask(QUESTION, event_id="e")
+        with psycopg.connect(dsn) as application:
+            application.execute("select from pending_interactions for update")
+            await asyncio.sleep(0.3)
+    assert await cards(store, CardState.NEVER_POSTED) == []
 
 
 async def test_a_card_posted_again_for_the_same_asking_is_the_one_to_edit(

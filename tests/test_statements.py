@@ -141,7 +141,7 @@ def test_notes_about_cards_find_each_row_by_its_id(filled: psycopg.Connection, n
     changed = {"ids": many, "ask_numbers": [1] * 50, "cards": ["1"] * 50, "claimed_at": [None] * 50}
     nodes = plan_nodes(filled, STATEMENTS[name], **changed)
 
-    assert [n["Index Name"] for n in nodes if n["Node Type"] == "Index Scan"] == ["pending_interactions_pkey"]
+    assert [n["Index Name"] for n in nodes if n["Node Type"] == "Index Scan"] == ["pending_interactions_pkey"] * 3
     assert "Seq Scan" not in [n["Node Type"] for n in nodes]
 
 
