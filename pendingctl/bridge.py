@@ -22,7 +22,6 @@ from .model import (
     MAX_AGE,
     Claim,
     Click,
-    EditedCard,
     LeasedAnswer,
     PutOutcome,
     Question,
@@ -260,9 +259,8 @@ class InteractionBridge:
             handle = claim.card
         if handle is None:
             return
-        edited = EditedCard(claim.id, claim.ask_number, claim.claimed_at)
         text = card_text(question_text(claim.payload), answered(click.user_id, click.value, claim.claimed_at))
-        await self._cards.edit(click.connection_id, handle, edited, text)
+        await self._cards.edit(click.connection_id, claim.id, claim.ask_number, handle, claim.claimed_at, text)
 
     def _start(self, work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name=name)

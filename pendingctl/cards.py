@@ -21,6 +21,8 @@ AT_ONCE = 10
 NOTE_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 LAST_TRIES = 3
+MOST_FAILURES = 5
+MOST_NOTES = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -49,51 +51,56 @@ class Cards:
         self._edited: dict[tuple[str, int], EditedCard] = {}
         self._noting: asyncio.Task[None] | None = None
         self._is_away = False
+        self._failures = 0
+        self._is_closed = False
 
     async def catch_up(self) -> None:
         """Edit cards that are due until none is; one that fails is due again later."""
         try:
             while cards := await self._store.lease_cards(self.served, lease=LEASE, limit=AT_ONCE):
                 await asyncio.gather(*(self._edit_leased(card) for card in cards))
-                # Or what was edited and not noted would be leased again.
-                await self._note()
         except PendingctlError as error:
             _log.warning("cards cannot be edited for now: %s", error)
 
     def posted(self, question_id: str, ask_number: int, handle: MessageHandle) -> None:
         """Have it noted that a card was posted. A handle that is no JSON stays in this pod's memory."""
-        try:
-            card = encode_json(cast("JsonValue", handle), "the card's reference")
-        except InvalidInput:
-            card = None
-        self._posted[question_id, ask_number] = PostedCard(question_id, ask_number, card)
+        self._posted[question_id, ask_number] = PostedCard(question_id, ask_number, _as_json(handle))
         self._note_soon()
 
-    async def edit(self, connection_id: str, handle: MessageHandle, edited: EditedCard, text: str) -> None:
-        """Replace a card by text, and have it noted if the platform confirms it."""
+    async def edit(
+        self,
+        connection_id: str,
+        question_id: str,
+        ask_number: int,
+        handle: MessageHandle,
+        claimed_at: datetime | None,
+        text: str,
+    ) -> None:
+        """Replace a card by text that says what became of its asking at `claimed_at`.
+
+        That is noted if the platform confirms it.
+        """
         try:
             async with asyncio.timeout(EDIT_SECONDS):
                 await self._platform.edit_card(connection_id, handle, text)
         except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("the card of question %s still has its buttons", edited.question_id)
+            _log.exception("the card of question %s still has its buttons", question_id)
             return
-        self._edited[edited.question_id, edited.ask_number] = edited
+        self._edited[question_id, ask_number] = EditedCard(question_id, ask_number, _as_json(handle), claimed_at)
         self._note_soon()
 
     async def close(self) -> None:
         """Note what is left; what cannot be noted within a few tries is given up."""
+        self._is_closed = True
         if self._noting is not None:
             self._noting.cancel()
             await asyncio.gather(self._noting, return_exceptions=True)
-        for _ in range(LAST_TRIES):
-            if await self._note():
-                return
-            await asyncio.sleep(NOTE_SECONDS)
-        _log.warning("%d notes about cards are given up", len(self._posted) + len(self._edited))
+        await self._note_at_last()
 
     async def _edit_leased(self, card: LeasedCard) -> None:
-        edited = EditedCard(card.question_id, card.ask_number, card.claimed_at)
-        await self.edit(card.connection_id, card.card, edited, _text_of(card))
+        await self.edit(
+            card.connection_id, card.question_id, card.ask_number, card.card, card.claimed_at, _text_of(card)
+        )
 
     def _note_soon(self) -> None:
         if self._noting is None or self._noting.done():
@@ -103,13 +110,27 @@ class Cards:
         pause = NOTE_SECONDS
         while self._posted or self._edited:
             await asyncio.sleep(pause)
+            if self._is_closed:
+                await self._note_at_last()
+                return
             pause = NOTE_SECONDS if await self._note() else RETRY_SECONDS
 
-    async def _note(self) -> bool:
-        """Note what there is and return whether that is all; what has to wait is kept.
+    async def _note_at_last(self) -> None:
+        for number in range(LAST_TRIES):
+            if number > 0:
+                await asyncio.sleep(NOTE_SECONDS)
+            await self._note()
+            if self._is_away or not (self._posted or self._edited):
+                break
+        self._give_up("the pod ends")
 
-        That is so while the database is away, and for rows that somebody has locked.
+    async def _note(self) -> bool:
+        """Note what there is and return whether that was done; what has to wait is kept.
+
+        That is so while the database is away, for rows that somebody has locked, and after an error a few times.
         """
+        if not self._posted and not self._edited:
+            return True
         posted, self._posted = self._posted, {}
         edited, self._edited = self._edited, {}
         try:
@@ -120,19 +141,37 @@ class Cards:
             if edited:
                 busy = await self._store.mark_edited(edited.values())
                 edited = {key: note for key, note in edited.items() if note.question_id in busy}
-            self._is_away = False
+            self._is_away, self._failures = False, 0
         except DatabaseUnreachable as error:
             # Once, and not every second of an outage.
             if not self._is_away:
                 _log.warning("%d notes about cards have to wait: %s", len(posted) + len(edited), error)
             self._is_away = True
-        except PendingctlError as error:
-            _log.warning("%d notes about cards are given up: %s", len(posted) + len(edited), error)
-            posted, edited = {}, {}
+        except Exception as error:  # noqa: BLE001 (one note that cannot be written must not keep back all others)
+            self._failures += 1
+            if self._failures == MOST_FAILURES:
+                _log.warning("%d notes about cards are given up: %s", len(posted) + len(edited), error)
+                posted, edited, self._failures = {}, {}, 0
         finally:
             self._posted = {**posted, **self._posted}
             self._edited = {**edited, **self._edited}
+        if len(self._posted) + len(self._edited) > MOST_NOTES:
+            self._give_up("there are too many")
         return not posted and not edited
+
+    def _give_up(self, why: str) -> None:
+        if self._posted or self._edited:
+            _log.warning("%d notes about cards are given up: %s", len(self._posted) + len(self._edited), why)
+        self._posted, self._edited = {}, {}
+
+
+def _as_json(handle: MessageHandle) -> str | None:
+    if handle is None:
+        return None
+    try:
+        return encode_json(cast("JsonValue", handle), "the card's reference")
+    except InvalidInput:
+        return None
 
 
 def answered(by: str | None, value: str | None, at: datetime | None) -> str:

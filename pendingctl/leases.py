@@ -97,15 +97,15 @@ class Leases(Borrower):
         stale. An asking that is over is passed by. Returns the ids of those that could not be noted yet, since
         somebody has locked their rows.
         """
-        asked = {**_askings(posted), "cards": [each.card for each in posted], "max_age": max_age}
+        asked = {**_noted(posted), "max_age": max_age}
         return await self._note(statements.MARK_POSTED, asked)
 
     async def mark_edited(self, edited: Collection[EditedCard]) -> set[str]:
-        """Note that cards were edited; one whose row has changed since that began stays due.
+        """Note that cards were edited; one whose row has changed since that began, or its card, stays due.
 
         Returns the ids of those that could not be noted yet, since somebody has locked their rows.
         """
-        asked = {**_askings(edited), "claimed_at": [each.claimed_at for each in edited]}
+        asked = {**_noted(edited), "claimed_at": [each.claimed_at for each in edited]}
         return await self._note(statements.MARK_EDITED, asked)
 
     async def _note(self, statement: LiteralString, asked: Mapping[str, object]) -> set[str]:
@@ -122,8 +122,12 @@ def _lease_parameters(leased: LeasedAnswer) -> dict[str, str | int | UUID]:
     }
 
 
-def _askings(cards: Collection[PostedCard] | Collection[EditedCard]) -> dict[str, list[str] | list[int]]:
-    return {"ids": [each.question_id for each in cards], "ask_numbers": [each.ask_number for each in cards]}
+def _noted(cards: Collection[PostedCard] | Collection[EditedCard]) -> dict[str, object]:
+    return {
+        "ids": [each.question_id for each in cards],
+        "ask_numbers": [each.ask_number for each in cards],
+        "cards": [each.card for each in cards],
+    }
 
 
 def _connections(connections: Collection[tuple[str, str]]) -> dict[str, list[str]]:

@@ -172,10 +172,14 @@ class PostedCard:
 
 @dataclass(frozen=True, slots=True)
 class EditedCard:
-    """The card of an asking says what became of it at `claimed_at`; None: that nobody has answered in time."""
+    """The card of an asking says what became of it at `claimed_at`; None: that nobody has answered in time.
+
+    `card` is the reference of the card that was edited, as JSON text, if it can be written so.
+    """
 
     question_id: str
     ask_number: int
+    card: str | None
     claimed_at: datetime | None
 
 

@@ -266,7 +266,7 @@ MARK_POSTED = f"""
         from unnest(%(ids)s::text[], %(ask_numbers)s::integer[], %(cards)s::text[]) as posted (id, ask_number, card)
     ),
     free as materialized (
-        select pending.id
+        select pending.id, pending.ask_number
         from posted
         join pending_interactions as pending using (id, ask_number)
         for update of pending skip locked
@@ -277,8 +277,8 @@ MARK_POSTED = f"""
             card_due_at = case when posted.card is null then null
                                when claimed_at is null then created_at + %(max_age)s::interval
                                else now() end
-        from {_WITHOUT_WAITING}, posted join free using (id)
-        where pending.id = posted.id
+        from {_WITHOUT_WAITING}, posted join free using (id, ask_number)
+        where pending.id = posted.id and pending.ask_number = posted.ask_number
         returning pending.id
     )
     select id
@@ -307,12 +307,13 @@ LEASE_CARDS = """
               coalesce(answered_by, expected_user_id), claimed_at, withdrawn_at
 """
 
-# A row that has moved on since its card was edited stays due: claimed_at tells one end of an asking from another.
+# A row that has moved on since its card was edited stays due: claimed_at tells one end of an asking from another, and
+# the card itself one that was posted again meanwhile.
 MARK_EDITED = f"""
     with edited as materialized (
         select *
-        from unnest(%(ids)s::text[], %(ask_numbers)s::integer[], %(claimed_at)s::timestamptz[])
-             as edited (id, ask_number, claimed_at)
+        from unnest(%(ids)s::text[], %(ask_numbers)s::integer[], %(cards)s::text[], %(claimed_at)s::timestamptz[])
+             as edited (id, ask_number, card, claimed_at)
     ),
     free as materialized (
         select pending.id
@@ -320,6 +321,7 @@ MARK_EDITED = f"""
         join pending_interactions as pending using (id, ask_number)
         where card_due_at is not null
           and pending.claimed_at is not distinct from edited.claimed_at
+          and pending.card is not distinct from edited.card::jsonb
         for update of pending skip locked
     ),
     noted as (
@@ -334,6 +336,7 @@ MARK_EDITED = f"""
     join pending_interactions as pending using (id, ask_number)
     where card_due_at is not null
       and pending.claimed_at is not distinct from edited.claimed_at
+      and pending.card is not distinct from edited.card::jsonb
       and id not in (select id from noted)
 """
 

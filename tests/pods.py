@@ -55,9 +55,11 @@ def failing(error: BaseException) -> Interference:
 class Pod:
     """A bridge with everything around it."""
 
-    def __init__(self, store: PendingStore, *, reply_within: float = 2.5) -> None:
+    def __init__(
+        self, store: PendingStore, *, reply_within: float = 2.5, platform: RecordingPlatform | None = None
+    ) -> None:
         self.now = 0.0
-        self.platform = RecordingPlatform()
+        self.platform = platform or RecordingPlatform()
         self.answers: list[Answer] = []
         self.before_answer: Interference = nothing
         self.bridge = InteractionBridge(

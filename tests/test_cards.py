@@ -9,13 +9,15 @@ from datetime import timedelta
 from typing import ClassVar
 
 import psycopg
+import pytest
 
-from pendingctl import Claim, PendingStore, Question, Scope
+from pendingctl import Card, Claim, PendingStore, Question, Scope, open_pool
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.inspection import Filters
 from pendingctl.model import MAX_AGE, CardState, EditedCard, PostedCard
+from pendingctl.platforms import MessageHandle
 from tests.deliveries import until
-from tests.pods import QUESTION, Pod, failing
+from tests.pods import QUESTION, Pod, RecordingPlatform, failing
 from tests.questions import SCOPE, click
 
 
@@ -125,7 +127,7 @@ async def test_an_edit_that_was_overtaken_is_due_again(store: PendingStore, conn
     (card,) = await store.lease_cards([("acme", "slack")], lease=timedelta(seconds=30), limit=1)
     await store.claim(click())
 
-    await store.mark_edited([EditedCard(card.question_id, card.ask_number, card.claimed_at)])
+    await store.mark_edited([EditedCard(card.question_id, card.ask_number, '"slack-1"', card.claimed_at)])
     assert await cards(store, CardState.BEHIND) == ["q"]
 
 
@@ -204,7 +206,7 @@ async def test_a_row_that_somebody_has_locked_keeps_no_other_card_waiting(
     for id in ids:
         await store.put(id, SCOPE, QUESTION.payload())
     posted_cards = [PostedCard(id, 1, '"slack-1"') for id in ids]
-    edited_cards = [EditedCard(id, 1, None) for id in ("before", "locked", "gone")]
+    edited_cards = [EditedCard(id, 1, '"slack-1"', None) for id in ("before", "locked", "gone")]
 
     with psycopg.connect(dsn) as application:
         application.execute("select from pending_interactions where id = 'locked' for update")
@@ -251,9 +253,9 @@ async def test_a_note_about_an_older_asking_changes_nothing(
     assert await cards(store, CardState.NEVER_POSTED) == ["q"]
     await store.mark_posted([PostedCard("q", 2, '"slack-2"')])
     connection.execute("update pending_interactions set card_due_at = now()")
-    await store.mark_edited([EditedCard("q", 1, None)])
+    await store.mark_edited([EditedCard("q", 1, '"slack-1"', None)])
     assert await due(connection) == [True]
-    await store.mark_edited([EditedCard("q", 2, None)])
+    await store.mark_edited([EditedCard("q", 2, '"slack-2"', None)])
     assert await due(connection) == [False]
 
 
@@ -265,3 +267,91 @@ async def test_rows_whose_card_was_never_posted_can_be_listed(store: PendingStor
     await pod.bridge.ask(Question("unknown", Scope("acme", "slack", "U1"), "?", ("yes",)), event_id="e2")
 
     assert await cards(store, CardState.NEVER_POSTED) == ["stored", "unknown"]
+
+
+@pytest.mark.parametrize("first", [1, 2])
+async def test_notes_about_two_askings_at_once_do_not_mix(
+    store: PendingStore, connection: psycopg.Connection, first: int
+) -> None:
+    await store.put("q", SCOPE, QUESTION.payload())
+    await store.claim(click())
+    await store.put("q", SCOPE, QUESTION.payload())
+
+    await store.mark_posted([PostedCard("q", number, f'"card of {number}"') for number in (first, 3 - first)])
+
+    assert connection.execute("select card from pending_interactions").fetchall() == [("card of 2",)]
+
+
+async def test_a_card_posted_while_the_one_before_it_is_edited_stays_due(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    """The question is stored and posted again, and at that moment somebody clicks the first card."""
+    pod = Pod(store)
+
+    async def click_the_first_card() -> None:
+        await pod.click()
+        await until(lambda: bool(pod.platform.edits))
+
+    async with pod.bridge:
+        await pod.bridge.ask(QUESTION, event_id="e-1")
+        pod.platform.before_card = click_the_first_card
+        await pod.bridge.ask(QUESTION, event_id="e-2")
+        await until(lambda: len(pod.platform.edits) == 2)
+    assert [handle for _, handle, _ in pod.platform.edits] == ["slack-1", "slack-2"]
+    assert await due(connection) == [False]
+
+
+async def test_a_platform_without_references_has_no_card_to_edit(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    class WithoutReferences(RecordingPlatform):
+        async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
+            await super().post_card(connection_id, card)
+            return None
+
+    pod = Pod(store, platform=WithoutReferences())
+    async with pod.bridge:
+        await pod.bridge.ask(QUESTION, event_id="e")
+    await store.claim(click())
+    assert connection.execute("select card, card_due_at from pending_interactions").fetchall() == [(None, None)]
+    assert await cards(store, CardState.NEVER_POSTED) == []
+
+
+async def test_a_note_that_can_never_be_written_keeps_back_no_other(
+    store: PendingStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pendingctl.cards.RETRY_SECONDS", 0.01)
+
+    class Poisoned(PendingStore):
+        async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
+            if any(each.question_id == "poison" for each in posted):
+                raise UnicodeEncodeError("latin-1", "✓", 0, 1, "no such character")
+            return await super().mark_posted(posted, max_age=max_age)
+
+    pod = Pod(Poisoned(store._source))
+    async with pod.bridge:
+        await pod.bridge.ask(replace(QUESTION, id="poison"), event_id="e-1")
+        await until(lambda: "notes about cards are given up" in caplog.text)
+        await pod.bridge.ask(QUESTION, event_id="e-2")
+    assert await cards(store, CardState.NEVER_POSTED) == ["poison"]
+
+
+async def test_a_card_posted_over_the_end_of_its_pod_leaves_nothing_running(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_pool(dsn) as pool:
+        pod = Pod(PendingStore(pool))
+        going, asked = asyncio.Event(), asyncio.Event()
+
+        async def wait() -> None:
+            asked.set()
+            await going.wait()
+
+        pod.platform.before_card = wait
+        asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
+        await asked.wait()
+        await pod.bridge.close()
+    going.set()
+    await asking
+    await until(lambda: "1 notes about cards are given up: the pod ends" in caplog.text)
+    await until(lambda: "notes about cards" not in [task.get_name() for task in asyncio.all_tasks()])

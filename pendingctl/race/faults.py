@@ -145,7 +145,10 @@ async def _strike_in_the_proxy(
 
 
 async def _is_about_to_happen(board: Board, pod: PodProcess, aimed: int) -> bool:
-    """Whether what is aimed at comes to where it waits for the word to go on; one that comes too late is let go."""
+    """Whether what is aimed at comes to where it waits for the word to go on, or its pod is gone.
+
+    One that comes too late is let go.
+    """
 
     def waits() -> bool:
         return aimed in board.aimed or pod.gone
@@ -153,6 +156,8 @@ async def _is_about_to_happen(board: Board, pod: PodProcess, aimed: int) -> bool
     if await board.until(waits, MOMENT_SECONDS):
         return True
     await board.until(waits, LATE_SECONDS)
+    if pod.gone:
+        return True
     pod.go_on()
     return False
 
