@@ -1,0 +1,146 @@
+"""Whoever asks and waits has the answer alone, or leaves it to the pods; and nobody else's question is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from pendingctl import Claim, PendingStore, client, open_pool
+from pendingctl.errors import PendingctlError, Refused
+from pendingctl.model import UNDELIVERED
+from tests.deliveries import LEASE, run_out, state_of
+from tests.faults.moments import came_true
+from tests.faults.proxy import Hold, running_proxy
+from tests.pods import QUESTION, Pod
+from tests.questions import PAYLOAD, SCOPE, click
+
+LONG = timedelta(seconds=60)
+SHORT = timedelta(seconds=0.2)
+ASK = [
+    *(sys.executable, "-m", "pendingctl", "ask", "--org", "acme", "--connection", "slack", "--user", "U1"),
+    *("--id", "q", "--question", "Deploy?", "--option", "yes", "--option", "no", "--timeout", "60s"),
+]
+
+
+async def until_stored(store: PendingStore) -> None:
+    for _ in range(2_000):
+        if await store.get("q") is not None:
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="an asker that wakes after pods have delivered the answer reads it as well: both act on it",
+)
+async def test_an_asker_stopped_past_its_time_shares_the_answer_with_no_pod(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    """As when a laptop sleeps or a virtual machine moves."""
+    pod = Pod(store)
+    async with pod.bridge:
+        asker = await asyncio.create_subprocess_exec(
+            *ASK,
+            env={**os.environ, "PENDINGCTL_DSN": dsn},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            await until_stored(store)
+            asker.send_signal(signal.SIGSTOP)
+            await pod.bridge.click(click())
+            run_out(connection)
+            await came_true(lambda: bool(pod.answers), 8)
+            asker.send_signal(signal.SIGCONT)
+            async with asyncio.timeout(20):
+                has_answer = await asker.wait() == 0
+        finally:
+            with suppress(ProcessLookupError):
+                asker.kill()
+            await asker.wait()
+
+    assert has_answer != bool(pod.answers)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="the answer is marked as read before the asker has it, so one cancelled between the two loses it",
+)
+async def test_an_asker_cancelled_while_its_mark_is_confirmed_loses_no_answer(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    answer = None
+    async with running_proxy(dsn, connection) as proxy, open_pool(proxy.dsn, max_size=1) as far:
+        asking = asyncio.create_task(client.ask(PendingStore(far), QUESTION, timeout=LONG))
+        await until_stored(store)
+        proxy.hold = hold = Hold(b"UPDATE 1")
+        await store.claim(click(), lease=LEASE)
+        await came_true(hold.has_come.is_set)
+        asking.cancel()
+        hold.released.set()
+        with suppress(asyncio.CancelledError):
+            answer = await asking
+
+    assert answer is not None or await state_of(store) in UNDELIVERED
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a second asker is let in: it waits for the same answer, and withdraws the question at its own time-out",
+)
+async def test_a_second_asker_of_an_awaited_question_is_refused(store: PendingStore) -> None:
+    first = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
+    await until_stored(store)
+    is_refused = False
+    try:
+        await client.ask(store, QUESTION, timeout=SHORT)
+    except Refused:
+        is_refused = True
+    await store.withdraw("q", "acme", "slack")
+    await first
+
+    assert is_refused
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="the second asker's time-out withdraws the question of the first, whoever put it",
+)
+async def test_a_second_asker_does_not_close_the_question_of_the_first(store: PendingStore) -> None:
+    first = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
+    await until_stored(store)
+    with suppress(Refused):
+        await client.ask(store, QUESTION, timeout=SHORT)
+    claim = await store.claim(click(), lease=LEASE)
+    answer = await first
+
+    assert isinstance(claim, Claim)
+    assert answer is not None
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="the second asker's time replaces the first's, so the pod that claims delivers what the first reads too",
+)
+async def test_a_second_asker_that_dies_at_once_leaves_the_first_its_time(store: PendingStore) -> None:
+    await store.put("q", SCOPE, PAYLOAD, awaited_for=LONG)
+    with suppress(PendingctlError):
+        await store.put("q", SCOPE, PAYLOAD, if_answered="keep", awaited_for=timedelta())
+    claim = await store.claim(click(), lease=LEASE)
+
+    assert isinstance(claim, Claim)
+    assert claim.lease_token is None
