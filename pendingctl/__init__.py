@@ -8,11 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .bridge import AskOutcome, InteractionBridge, Reply, ReplyKind
-    from .database import open_pool
-    from .delivery import Delivery
     from .errors import PendingctlError
-    from .inspection import Filters
     from .model import (
         Answer,
         Claim,
@@ -28,17 +24,21 @@ if TYPE_CHECKING:
         Withdrawal,
     )
     from .platforms import Card, ChatPlatform, NotPosted
+    from .pod.bridge import AskOutcome, InteractionBridge, Reply, ReplyKind
+    from .pod.delivery import Delivery
+    from .postgres.connections import open_pool
     from .sinks import AnswerSink, DeliveryFailed
     from .sinks.http import HttpSink
     from .sinks.postgres import PostgresSink
     from .store import PendingStore
+    from .store.inspection import Filters
 
 _HOMES = {
-    "bridge": ("AskOutcome", "InteractionBridge", "Reply", "ReplyKind"),
-    "database": ("open_pool",),
-    "delivery": ("Delivery",),
+    "pod.bridge": ("AskOutcome", "InteractionBridge", "Reply", "ReplyKind"),
+    "postgres.connections": ("open_pool",),
+    "pod.delivery": ("Delivery",),
     "errors": ("PendingctlError",),
-    "inspection": ("Filters",),
+    "store.inspection": ("Filters",),
     "model": (
         "Answer",
         "Claim",
@@ -53,11 +53,11 @@ _HOMES = {
         "Stored",
         "Withdrawal",
     ),
-    "platforms": ("Card", "ChatPlatform", "NotPosted"),
-    "sinks": ("AnswerSink", "DeliveryFailed"),
+    "platforms.protocol": ("Card", "ChatPlatform", "NotPosted"),
+    "sinks.protocol": ("AnswerSink", "DeliveryFailed"),
     "sinks.http": ("HttpSink",),
     "sinks.postgres": ("PostgresSink",),
-    "store": ("PendingStore",),
+    "store.store": ("PendingStore",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

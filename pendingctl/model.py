@@ -9,7 +9,15 @@ from urllib.parse import quote
 from uuid import UUID
 
 from .errors import InvalidInput
-from .payload import MAX_PAYLOAD_BYTES, JsonObject, JsonValue, check_id, check_text, conversation_of, question_payload
+from .payload import (
+    MAX_PAYLOAD_BYTES,
+    JsonObject,
+    JsonValue,
+    check_id,
+    check_text,
+    conversation_of,
+    question_payload,
+)
 
 # The age at which a question is stale, unless the caller has another.
 MAX_AGE = timedelta(hours=24)

@@ -15,8 +15,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pendingctl import PendingStore, migrations, open_pool
-from pendingctl.database import Pool
+from pendingctl import PendingStore, open_pool
+from pendingctl.postgres.connections import Pool
+from pendingctl.schema import migrations
 from tests.commands import Cli, run
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from pendingctl import Answer, Card, Click, InteractionBridge, PendingStore, Question, ReplyKind, Scope
+from pendingctl import (
+    Answer,
+    Card,
+    Click,
+    InteractionBridge,
+    PendingStore,
+    Question,
+    ReplyKind,
+    Scope,
+)
 from pendingctl.platforms import MessageHandle
 
 SCOPE = Scope("acme", "slack", "U1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pendingctl.cache import ExpiringCache
+from pendingctl.pod.memory import ExpiringCache
 
 
 class Clock:

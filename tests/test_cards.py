@@ -13,9 +13,9 @@ import pytest
 
 from pendingctl import Card, Claim, PendingStore, Question, Scope, open_pool
 from pendingctl.errors import DatabaseUnreachable
-from pendingctl.inspection import Filters
 from pendingctl.model import MAX_AGE, CardState, EditedCard, PostedCard
 from pendingctl.platforms import MessageHandle
+from pendingctl.store.inspection import Filters
 from tests.deliveries import until
 from tests.pods import QUESTION, Pod, RecordingPlatform, failing
 from tests.questions import SCOPE, click
@@ -320,7 +320,7 @@ async def test_a_platform_without_references_has_no_card_to_edit(
 async def test_a_note_that_can_never_be_written_keeps_back_no_other(
     store: PendingStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pendingctl.cards.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("pendingctl.pod.cards.RETRY_SECONDS", 0.01)
 
     class Poisoned(PendingStore):
         async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pendingctl import __version__, migrations
+from pendingctl import __version__
 from pendingctl.cli.render import age
+from pendingctl.schema import migrations
 from tests.commands import QUESTION, SCOPE, Cli, complaint, run
 
 # What every command does when the database is not there.

@@ -8,10 +8,12 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import Claim, Delivery, PendingStore, Question, State, Withdrawal, client, migrations
-from pendingctl.database import CommandConnection
+from pendingctl import Claim, Delivery, PendingStore, Question, State, Withdrawal
+from pendingctl import asking as client
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import Refused
+from pendingctl.postgres.connections import CommandConnection
+from pendingctl.schema import migrations
 from tests.deliveries import LEASE, Worker, run_out, state_of, until_state
 from tests.pods import Pod
 from tests.questions import SCOPE, click

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from pendingctl import PendingStore, PutOutcome, Scope, open_pool
 from pendingctl.cli.app import app
-from pendingctl.database import SingleConnection, check_dsn, connect, connect_parameters, describe
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseFailed, DatabaseUnreachable, InvalidInput, NotFound, NotMigrated
+from pendingctl.postgres.connections import SingleConnection, connect
+from pendingctl.postgres.dsn import check_dsn, connect_parameters, describe
 
 SCOPE = Scope("acme", "slack", "U1")
 

@@ -21,13 +21,13 @@ from pendingctl import (
     PostgresSink,
     PutOutcome,
     State,
-    migrations,
     open_pool,
 )
-from pendingctl.database import Connection, Pool
-from pendingctl.delivery import MOST_ATTEMPTS
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseFailed, Undelivered
+from pendingctl.pod.delivery import MOST_ATTEMPTS
+from pendingctl.postgres.connections import Connection, Pool
+from pendingctl.schema import migrations
 from tests.deliveries import LEASE, SHORT, Worker, claimed, run_out, state_of, until, until_error, until_state
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 

@@ -18,8 +18,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pendingctl import PendingStore, State, migrations
+from pendingctl import PendingStore, State
 from pendingctl.errors import DatabaseFailed, InvalidInput, MigrationFailed, Refused
+from pendingctl.schema import migrations
 from tests.questions import PAYLOAD, SCOPE, click
 
 OURS = [
@@ -135,7 +136,7 @@ def test_a_run_waits_while_another_builds_an_index(empty_dsn: str, tmp_path: Pat
 def test_a_killed_run_leaves_no_lock_and_no_trace(empty_dsn: str, empty: psycopg.Connection, tmp_path: Path) -> None:
     files = folder(tmp_path, m0001_slow="create table t (a int); select pg_sleep(600);")
     program = (
-        "import sys; from pathlib import Path; from pendingctl import migrations;"
+        "import sys; from pathlib import Path; from pendingctl.schema import migrations;"
         "migrations.apply(sys.stdin.readline().strip(), Path(sys.argv[1]))"
     )
     run = subprocess.Popen([sys.executable, "-c", program, str(files)], stdin=subprocess.PIPE, text=True)

@@ -17,12 +17,13 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner
 
-from pendingctl import Claim, Click, Delivery, PendingStore, Scope, migrations, open_pool
+from pendingctl import Claim, Click, Delivery, PendingStore, Scope, open_pool
 from pendingctl.cli.app import app
 from pendingctl.errors import InvalidInput
 from pendingctl.race.plan import RaceSettings
 from pendingctl.race.run import simulate_race
 from pendingctl.race.schedule import NEED_AN_OWN_SERVER, FaultKind
+from pendingctl.schema import migrations
 from tests.deliveries import Worker, claimed, run_out, until
 
 

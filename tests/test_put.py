@@ -9,10 +9,19 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from pendingctl import Claim, PendingStore, PutOutcome, Refusal, RefusalReason, Scope, State, open_pool
-from pendingctl.database import Pool
+from pendingctl import (
+    Claim,
+    PendingStore,
+    PutOutcome,
+    Refusal,
+    RefusalReason,
+    Scope,
+    State,
+    open_pool,
+)
 from pendingctl.errors import DatabaseFailed, InvalidInput, NotFound, ScopeMismatch
 from pendingctl.payload import JsonObject, question_payload
+from pendingctl.postgres.connections import Pool
 from tests.questions import PAYLOAD, SCOPE, age, click
 
 # Law 3: an id belongs to its scope.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pendingctl.cli.database import Dsn, resolve_dsn
 from pendingctl.errors import InvalidInput
-from pendingctl.settings import Dsn, resolve_dsn
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pendingctl import statements
+from pendingctl.store import statements
 
 PARAMETERS: dict[str, object] = {
     "id": "q42",

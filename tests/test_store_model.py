@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from pendingctl import Claim, Click, PendingStore, PutOutcome, Refusal, RefusalReason, Scope
-from pendingctl.database import SingleConnection, connect
 from pendingctl.errors import ScopeMismatch
+from pendingctl.postgres.connections import SingleConnection, connect
 from pendingctl.store import IfAnswered
 
 SCOPES = st.builds(

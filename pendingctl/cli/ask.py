@@ -9,7 +9,15 @@ from uuid import uuid4
 import typer
 
 from ..model import Answer, Question, Scope
-from .options import ConnectionOption, DsnOption, OrganizationOption, Output, OutputOption, UserOption, duration
+from .options import (
+    ConnectionOption,
+    DsnOption,
+    OrganizationOption,
+    Output,
+    OutputOption,
+    UserOption,
+    duration,
+)
 from .wiring import run, store_of
 
 
@@ -47,7 +55,7 @@ def ask(
     asked = Question(id or str(uuid4()), Scope(organization, connection, user), question, tuple(option or ()))
 
     async def answered() -> Answer | None:
-        from ..client import ask as ask_and_wait
+        from ..asking import ask as ask_and_wait
 
         async with store_of(dsn, "ask") as store:
             return await ask_and_wait(store, asked, timeout=timeout)

@@ -8,7 +8,15 @@ from uuid import uuid4
 import typer
 
 from ..model import Claim, Click, Refusal, RefusalReason
-from .options import ConnectionOption, DsnOption, OrganizationOption, Output, OutputOption, QuestionArgument, UserOption
+from .options import (
+    ConnectionOption,
+    DsnOption,
+    OrganizationOption,
+    Output,
+    OutputOption,
+    QuestionArgument,
+    UserOption,
+)
 from .wiring import run, store_of
 
 

@@ -15,7 +15,14 @@ import typer
 from ..errors import InvalidInput
 from ..model import PutOutcome, Scope
 from ..payload import JsonObject, JsonValue, question_payload
-from .options import DsnOption, OptionalConnection, OptionalOrganization, OptionalUser, Output, OutputOption
+from .options import (
+    DsnOption,
+    OptionalConnection,
+    OptionalOrganization,
+    OptionalUser,
+    Output,
+    OutputOption,
+)
 from .wiring import run, store_of
 
 
@@ -85,7 +92,7 @@ def enqueue(
         alone = [name for name, value in given.items() if value is not None] + ["--option"] * bool(option)
         if alone or count != 1:
             raise InvalidInput(f"--file brings everything with it; leave out {', '.join(alone) or '--count'}")
-        from ..questions_file import read_questions
+        from .questions_file import read_questions
 
         with _opened(file) as lines:
             outcomes = run(stored(read_questions(lines, "stdin" if file == "-" else file), None))

@@ -46,7 +46,7 @@ def list_rows(
     from . import render
 
     async def found() -> list[PendingSummary]:
-        from ..inspection import Filters
+        from ..store.inspection import Filters
 
         filters = Filters(organization, connection, user, state, older_than, card)
         async with store_of(dsn, "list") as store:

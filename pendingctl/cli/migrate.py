@@ -54,7 +54,7 @@ def migrate(
 
 
 def _apply(database: str, to: str | None, output: Output, *, lock_timeout: timedelta, check: bool) -> None:
-    from .. import migrations
+    from ..schema import migrations
     from . import render
 
     applied = [] if check else migrations.apply(database, to=to, lock_timeout=lock_timeout, on_wait=_say_waiting)
@@ -69,7 +69,7 @@ def _apply(database: str, to: str | None, output: Output, *, lock_timeout: timed
 
 
 def _show_sql(database: str, to: str | None, output: Output) -> None:
-    from .. import migrations
+    from ..schema import migrations
     from . import render
 
     steps = migrations.pending_steps(database, to=to)
@@ -81,7 +81,7 @@ def _show_sql(database: str, to: str | None, output: Output) -> None:
 def _roll_back(
     database: str, count: int, where: str, output: Output, *, lock_timeout: timedelta, dry_run: bool, yes: bool
 ) -> None:
-    from .. import migrations
+    from ..schema import migrations
     from . import render
 
     chosen = migrations.rollback_candidates(database, count)

@@ -202,9 +202,9 @@ def _target(dsn: str | None, faults: Sequence[FaultKind]) -> Iterator[_Target]:
             render.note(f"racing on {target_of(dsn)}")
             yield _Target(database, None)
         return
-    from .. import migrations
     from ..race.faults import OwnServer
     from ..race.schedule import FaultKind
+    from ..schema import migrations
 
     if FaultKind.FAILOVER in faults:
         from ..embedded import throwaway_pair

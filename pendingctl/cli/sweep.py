@@ -140,7 +140,7 @@ async def _swept(
     keep_ids: bool,
     include_undelivered: bool,
 ) -> dict[str, JsonValue]:
-    from ..inspection import REMAINING_CAP
+    from ..store.inspection import REMAINING_CAP
 
     deleted = batches = 0
     ids: list[str] = []
@@ -171,7 +171,7 @@ async def _swept(
 async def _would_sweep(
     dsn: str | None, limit: int | None, max_age: timedelta, *, include_undelivered: bool
 ) -> dict[str, JsonValue]:
-    from ..inspection import REMAINING_CAP
+    from ..store.inspection import REMAINING_CAP
 
     async with store_of(dsn, "sweep") as store:
         cap = None if limit is None else max(limit, REMAINING_CAP + 1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from ..errors import InvalidInput
-from ..settings import Dsn, resolve_dsn
+from .database import Dsn, resolve_dsn
 
 if TYPE_CHECKING:
     from ..store import PendingStore
@@ -42,7 +42,7 @@ def _served(dsn: Dsn) -> Iterator[str]:
 @asynccontextmanager
 async def store_of(option: str | None, command: str) -> AsyncIterator[PendingStore]:
     """A store on one connection to the database that the user means."""
-    from ..database import CommandConnection
+    from ..postgres.connections import CommandConnection
     from ..store import PendingStore
 
     with database_of(option) as dsn:
@@ -55,7 +55,7 @@ async def store_of(option: str | None, command: str) -> AsyncIterator[PendingSto
 
 def target_of(option: str | None) -> str:
     """Say which database is meant, for people, without a password."""
-    from ..database import describe
+    from ..postgres.dsn import describe
 
     dsn = resolve_dsn(option, os.environ)
     return dsn.conninfo if dsn.is_embedded else describe(dsn.conninfo)

@@ -92,7 +92,8 @@ def _is_synchronous(primary: Server) -> bool:
 def _ask(server: Server, statement: LiteralString) -> object:
     import psycopg
 
-    from ..database import CONNECT_TIMEOUT_SECONDS, translated_errors
+    from ..postgres.driver_errors import translated_errors
+    from ..postgres.dsn import CONNECT_TIMEOUT_SECONDS
 
     with (
         translated_errors(),

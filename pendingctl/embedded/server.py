@@ -22,7 +22,14 @@ from . import watcher
 from .account import Account, server_account
 from .binaries import Binaries, find_binaries
 from .cache import readable_binaries, template
-from .locks import START_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS, hold_lock, is_locked, try_lock, wait_for
+from .locks import (
+    START_TIMEOUT_SECONDS,
+    STOP_TIMEOUT_SECONDS,
+    hold_lock,
+    is_locked,
+    try_lock,
+    wait_for,
+)
 
 _LEFTOVER_SECONDS = 60.0
 

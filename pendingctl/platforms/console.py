@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from ..printable import printable
-from . import Card, MessageHandle
+from .protocol import Card, MessageHandle
 
 
 class ConsolePlatform:

@@ -13,11 +13,22 @@ from uuid import uuid4
 
 from psycopg.rows import scalar_row
 
-from .. import statements
-from ..database import Borrowed, Connection, ConnectionSource
-from ..model import MAX_AGE, Claim, Click, LeasedAnswer, PutOutcome, Refusal, RefusalReason, Scope, State, Stored
+from ..model import (
+    MAX_AGE,
+    Claim,
+    Click,
+    LeasedAnswer,
+    PutOutcome,
+    Refusal,
+    RefusalReason,
+    Scope,
+    State,
+    Stored,
+)
 from ..payload import JsonObject, encode_payload
-from ..store import BATCH_SIZE, IfAnswered, PendingStore, claim_parameters
+from ..postgres.connections import Borrowed, Connection, ConnectionSource
+from ..store import IfAnswered, PendingStore, statements
+from ..store.store import BATCH_SIZE, claim_parameters
 from .plan import IMPLEMENTATIONS
 
 # Slow code is broken more often: the time in which another pod can come in between.

@@ -12,8 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Self
 
-from ..database import connect
 from ..errors import DatabaseFailed
+from ..postgres.connections import connect
 from .faults import STATEMENT_TIMEOUT_MS, Battlefield, OwnServer, strike
 from .firing import Board, RaceBrokenOff, Window
 from .history import Fault, History, Operation, Outcome
@@ -21,7 +21,13 @@ from .history_files import FAULTS, POD, HistoryFile, fault_record, read_pod, wri
 from .plan import OperationKind, PlannedQuestion, RaceSettings, plan_question
 from .processes import PodProcess, PodProcesses, running_pods
 from .proxy import Proxy, addresses_of, running_proxy, through_the_proxy
-from .rows import APPLICATION, Arrangement, count_undelivered, store_organizations, store_questions
+from .rows import (
+    APPLICATION,
+    Arrangement,
+    count_undelivered,
+    store_organizations,
+    store_questions,
+)
 from .schedule import (
     LASTING,
     NEED_AN_OWN_SERVER,

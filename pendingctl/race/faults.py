@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from ..database import Connection, connect, translated_errors
 from ..errors import DatabaseFailed, DatabaseUnreachable
+from ..postgres.connections import Connection, connect
+from ..postgres.driver_errors import translated_errors
 from .firing import Board, RaceBrokenOff
 from .history import Fault
 from .plan import OperationKind, PlannedOperation, PlannedQuestion

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from psycopg_pool import PoolTimeout
 
-from ..bridge import InteractionBridge
-from ..database import Borrowed, Connection, Pool, open_pool
 from ..errors import DatabaseUnreachable, PendingctlError
 from ..model import Click, LeasedAnswer, PutOutcome, Scope
 from ..platforms import Card, MessageHandle
+from ..pod.bridge import InteractionBridge
+from ..postgres.connections import Borrowed, Connection, Pool, open_pool
 from ..store import IfAnswered, PendingStore
 from . import wire
 from .controls import key_to_ask_again_with, marks_before_it_delivers, store_for

@@ -15,7 +15,7 @@ from functools import partial
 
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 
-from ..database import Connection
+from ..postgres.connections import Connection
 from .schedule import Moment
 
 _CHUNK_BYTES = 64 * 1024

@@ -12,9 +12,9 @@ from itertools import count
 
 from psycopg_pool import PoolTimeout
 
-from ..database import Connection, Pool
 from ..errors import DatabaseUnreachable, PendingctlError, ScopeMismatch, Undelivered
 from ..model import Claim, Click, LeasedAnswer, Refusal, State
+from ..postgres.connections import Connection, Pool
 from ..store import PendingStore
 from .history import Operation, Outcome, Reason, Told
 from .history_files import HistoryFile, end_record, start_record

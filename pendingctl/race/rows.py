@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..database import Borrowed, Connection, ConnectionSource, SingleConnection, translated_errors
 from ..errors import InvalidInput
 from ..model import Scope
+from ..postgres.connections import Borrowed, Connection, ConnectionSource, SingleConnection
+from ..postgres.driver_errors import translated_errors
 from ..store import PendingStore
 from .history import Asked, Row
 from .plan import PAST, Names, PlannedQuestion, RaceSettings, plan_bystanders

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..database import connect
 from ..errors import InvalidInput, NotMigrated, PendingctlError
+from ..postgres.connections import connect
 from .checker import judge
 from .coordinator import race
 from .faults import OwnServer

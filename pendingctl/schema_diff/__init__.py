@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psycopg
 
-from .. import migrations
-from ..database import translated_errors
 from ..errors import InvalidInput, MigrationFailed
+from ..postgres.driver_errors import translated_errors
+from ..schema import migrations
 from .catalog import read_catalog, reading
 from .compare import compare, notes, uncompared
 from .ignore import told, unignored, without_ignored

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from ..database import connect_parameters, translated_errors
 from ..errors import DatabaseFailed
+from ..postgres.driver_errors import translated_errors
+from ..postgres.dsn import connect_parameters
 from .kinds import KINDS, Kind
 from .model import Catalog, CatalogObject, Name
 from .said import Texts, read_comments, read_database_owner, read_privileges

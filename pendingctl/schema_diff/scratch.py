@@ -15,11 +15,18 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from ..database import connect_parameters, translate, translated_errors
 from ..embedded import find_binaries, throwaway_server
 from ..errors import InvalidInput
+from ..postgres.driver_errors import translate, translated_errors
+from ..postgres.dsn import connect_parameters
 from .emptying import empty, read_public, refuse_unless_empty
-from .parse import Script, Statement, refuse_role_statements, without_change_of_role, without_ownership
+from .parse import (
+    Script,
+    Statement,
+    refuse_role_statements,
+    without_change_of_role,
+    without_ownership,
+)
 from .tablespaces import create_tablespaces_of
 
 # auto: a throw-away server of the live one's major version, else a database beside the live one, else a

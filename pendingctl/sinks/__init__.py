@@ -1,56 +1,5 @@
-"""Where answers are delivered to: the worker that waits for them.
+"""Sinks: where a pod delivers answers to. `http` and `postgres` are imported by those that use them."""
 
-Delivery is at least once: a pod that dies between the hand-over and its mark leaves the answer to another pod. A worker
-that has seen an answer's `idempotency_key` before passes it over.
-"""
+from .protocol import AnswerHandler, AnswerSink, CallableSink, DeliveryFailed, sink_of
 
-from __future__ import annotations
-
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Protocol, TypeAlias, runtime_checkable
-
-from ..model import Answer, LeasedAnswer
-from ..store import PendingStore
-
-AnswerHandler: TypeAlias = Callable[[Answer], Awaitable[None]]
-
-
-class DeliveryFailed(Exception):
-    """The answer was not taken. Any other exception of a sink says the same, without the details.
-
-    `permanent` says that trying again is of no use: the answer is stuck until a person looks at it. `retry_after` is
-    how long the worker wants to be left alone at least.
-    """
-
-    def __init__(self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
-        self.permanent = permanent
-        self.retry_after = retry_after
-
-
-@runtime_checkable
-class AnswerSink(Protocol):
-    """Hands answers to a worker."""
-
-    async def deliver(self, leased: LeasedAnswer, store: PendingStore) -> bool:
-        """Hand the answer over and mark it; return False when the lease was lost meanwhile. Raises when it failed."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CallableSink:
-    """Awaits a Python callable, then marks the answer."""
-
-    handler: AnswerHandler
-
-    async def deliver(self, leased: LeasedAnswer, store: PendingStore) -> bool:
-        """Deliver by the callable; whatever it raises is a failure."""
-        await self.handler(leased.answer)
-        return await store.mark_delivered(leased)
-
-
-def sink_of(sink: AnswerSink | AnswerHandler) -> AnswerSink:
-    """Return the sink itself, or one that awaits the callable."""
-    return sink if isinstance(sink, AnswerSink) else CallableSink(sink)
+__all__ = ["AnswerHandler", "AnswerSink", "CallableSink", "DeliveryFailed", "sink_of"]

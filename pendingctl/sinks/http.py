@@ -15,7 +15,7 @@ from typing import Self
 from ..errors import ExtraMissing
 from ..model import LeasedAnswer
 from ..store import PendingStore
-from . import DeliveryFailed
+from .protocol import DeliveryFailed
 
 try:
     import httpx

@@ -17,11 +17,12 @@ from typing import LiteralString, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from pendingctl import Click, PendingStore, open_pool, statements
-from pendingctl.database import Connection
-from pendingctl.delivery import LEASE
+from pendingctl import Click, PendingStore, open_pool
 from pendingctl.payload import encode_payload
-from pendingctl.store import claim_parameters
+from pendingctl.pod.delivery import LEASE
+from pendingctl.postgres.connections import Connection
+from pendingctl.store import statements
+from pendingctl.store.store import claim_parameters
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
 from .stage import ASKED, FIRST_ID, PAYLOAD, SCOPE, YOUNG, Stage

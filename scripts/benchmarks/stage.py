@@ -14,10 +14,13 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pendingctl import Question, Scope, migrations, statements
-from pendingctl.database import Connection, check_dsn
+from pendingctl import Question, Scope
 from pendingctl.embedded import throwaway_server
 from pendingctl.payload import JsonObject, encode_payload
+from pendingctl.postgres.connections import Connection
+from pendingctl.postgres.dsn import check_dsn
+from pendingctl.schema import migrations
+from pendingctl.store import statements
 
 SCOPE = Scope("bench", "slack", "U1")
 ASKED = {

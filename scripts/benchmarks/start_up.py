@@ -9,7 +9,7 @@ import sys
 from datetime import timedelta
 from time import perf_counter
 
-from pendingctl import statements
+from pendingctl.store import statements
 
 from .figures import Figure, Round, difference, doing, in_turns
 from .stage import YOUNG, Stage

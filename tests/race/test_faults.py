@@ -9,7 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pendingctl import migrations
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import InvalidInput
 from pendingctl.race import coordinator, faults
@@ -20,6 +19,7 @@ from pendingctl.race.plan import OperationKind, RaceSettings
 from pendingctl.race.report import RaceResult
 from pendingctl.race.run import simulate_race
 from pendingctl.race.schedule import AT_A_DELIVERY, FaultKind, Moment
+from pendingctl.schema import migrations
 
 
 async def raced(

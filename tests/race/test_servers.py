@@ -10,7 +10,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pendingctl import migrations
 from pendingctl.embedded import throwaway_pair, throwaway_server
 from pendingctl.race.faults import OwnServer
 from pendingctl.race.history import Outcome
@@ -18,6 +17,7 @@ from pendingctl.race.history_files import read_history
 from pendingctl.race.plan import RaceSettings
 from pendingctl.race.run import simulate_race
 from pendingctl.race.schedule import FaultKind
+from pendingctl.schema import migrations
 
 MAJOR = int(os.environ["PENDINGCTL_TEST_MAJOR"]) if os.environ.get("PENDINGCTL_TEST_MAJOR") else None
 

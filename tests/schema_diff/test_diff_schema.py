@@ -14,8 +14,8 @@ import yoyo
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pendingctl import migrations
 from pendingctl.errors import DatabaseUnreachable, ExtraMissing, InvalidInput
+from pendingctl.schema import migrations
 from pendingctl.schema_diff import Asked, ScratchKind, diff_schema
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pendingctl import migrations
 from pendingctl.errors import InvalidInput
+from pendingctl.schema import migrations
 from pendingctl.schema_diff import diff_migrations
 from pendingctl.schema_diff.emptying import refuse_unless_empty
 from tests.commands import run

@@ -1,21 +1,20 @@
-"""Connections to Postgres and what its errors mean. The only module that translates the driver's errors."""
+"""Connections that keep the store's promises: one, a pool of them, or one that is borrowed."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import psycopg
-from psycopg import IsolationLevel, conninfo, errors
+from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
-from .errors import DatabaseFailed, DatabaseUnreachable, InvalidInput, NotFound, NotMigrated
+from .driver_errors import translate, translated_errors
+from .dsn import connect_parameters
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -25,9 +24,6 @@ Pool: TypeAlias = "AsyncConnectionPool[Connection]"
 
 # A pooler tells its clients a process number of its own making, for cancel requests that it forwards.
 SESSION = "select current_setting('transaction_isolation'), pg_backend_pid()"
-
-# libpq's own default is to wait as long as the kernel does, about two minutes.
-CONNECT_TIMEOUT_SECONDS = 10
 
 
 class ConnectionSource(Protocol):
@@ -40,82 +36,6 @@ class ConnectionSource(Protocol):
     async def putconn(self, conn: Connection, /) -> None:
         """Take it back."""
         ...
-
-
-def check_dsn(dsn: str) -> dict[str, str]:
-    """Return the parts of a connection string as libpq reads it.
-
-    Raises InvalidInput, without quoting the string: a malformed one often has its password in the wrong place.
-    """
-    try:
-        parts = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        raise InvalidInput(
-            "malformed connection string; libpq takes postgresql://user@host:port/dbname or 'host=… dbname=…'"
-        ) from None
-    # A password that is not escaped ends up in the host or the port, which libpq would quote when it fails.
-    host, port = str(parts.get("host") or ""), str(parts.get("port") or "")
-    if ("@" in host and not host.startswith(("/", "@"))) or not re.fullmatch(r"[\d,\s]*", port):
-        raise InvalidInput("malformed connection string: write an @, : or / inside the password as %40, %3A or %2F")
-    return {name: str(value) for name, value in parts.items() if value is not None}
-
-
-def describe(dsn: str) -> str:
-    """Return where a connection string leads, as one line for people, without its password."""
-    try:
-        parts = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        return "a malformed connection string"
-    places = ("host", "hostaddr", "port", "dbname", "user", "service")
-    return " ".join(f"{name}={parts[name]}" for name in places if parts.get(name)) or "libpq's defaults"
-
-
-def connect_parameters(dsn: str, application: str) -> dict[str, str | int]:
-    """Return what is added to the user's string on every connection, without overriding any of it."""
-    parts = check_dsn(dsn)
-    added: dict[str, str | int] = {"fallback_application_name": application}
-    if "connect_timeout" not in parts and "PGCONNECT_TIMEOUT" not in os.environ:
-        added["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
-    return added
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Raise the driver's errors as pendingctl's own, with the remedy in the message."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise translate(error) from error
-
-
-def translate(error: psycopg.Error) -> DatabaseFailed | NotFound | InvalidInput:
-    """Return what an error of the driver means to the caller."""
-    said = str(error.diag.message_primary or error).strip().splitlines()
-    first = said[0] if said else type(error).__name__
-    match error:
-        case errors.UndefinedTable() | errors.UndefinedColumn() | errors.InvalidSchemaName():
-            return NotMigrated(f"{first}; run: pendingctl migrate")
-        case errors.ForeignKeyViolation() if error.diag.table_name == "pending_interactions":
-            return NotFound(
-                f"the organization does not exist; create it first, as enqueue --create-org does "
-                f"({error.diag.message_detail or first})"
-            )
-        case errors.ReadOnlySqlTransaction():
-            return DatabaseFailed(f"{first}; this server or role is read-only, connect to the primary")
-        case errors.InsufficientPrivilege():
-            return DatabaseFailed(f"{first}; grant it, or connect as another role")
-        case errors.QueryCanceled():
-            return DatabaseFailed(f"{first}; try again, or raise the statement timeout")
-        case errors.LockNotAvailable():
-            return DatabaseFailed(f"{first}; a long transaction holds the table, try again when it has ended")
-        case psycopg.OperationalError():
-            return DatabaseUnreachable(f"the database cannot be reached: {_joined(said)}")
-        case _:
-            return DatabaseFailed(f"the database refused: {first}")
-
-
-def _joined(lines: list[str]) -> str:
-    return " ".join(line.strip() for line in lines if line.strip()) or "no reason given"
 
 
 async def connect(dsn: str, *, application: str) -> Connection:

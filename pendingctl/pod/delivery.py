@@ -11,11 +11,11 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
+from ..errors import PendingctlError
+from ..model import LeasedAnswer, State
+from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, sink_of
+from ..store import PendingStore
 from .cards import Cards
-from .errors import PendingctlError
-from .model import LeasedAnswer, State
-from .sinks import AnswerHandler, AnswerSink, DeliveryFailed, sink_of
-from .store import PendingStore
 
 LEASE = timedelta(seconds=30)
 # With the delays below this gives a worker that is down about an hour to come back.

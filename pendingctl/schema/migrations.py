@@ -27,8 +27,9 @@ from yoyo import read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.migrations import MigrationStep, topological_sort
 
-from .database import connect_parameters, translate, translated_errors
-from .errors import DatabaseFailed, InvalidInput, MigrationFailed, Refused
+from ..errors import DatabaseFailed, InvalidInput, MigrationFailed, Refused
+from ..postgres.driver_errors import translate, translated_errors
+from ..postgres.dsn import connect_parameters
 
 if TYPE_CHECKING:
     from yoyo.migrations import Migration
@@ -77,8 +78,9 @@ class Step:
 
 def migrations_directory() -> Path:
     """Return the folder of pendingctl's migrations, in an installed wheel as in a source tree."""
-    installed = Path(__file__).parent / "migration_files"
-    return installed if installed.is_dir() else Path(__file__).parent.parent / "migrations"
+    package = Path(__file__).parent.parent
+    installed = package / "migration_files"
+    return installed if installed.is_dir() else package.parent / "migrations"
 
 
 def schema_file() -> Path:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import NoReturn
 from uuid import uuid4
 
-from .errors import InvalidInput
-from .model import Scope
-from .payload import JsonObject, JsonValue, check_id, encode_payload, question_payload
+from ..errors import InvalidInput
+from ..model import Scope
+from ..payload import JsonObject, JsonValue, check_id, encode_payload, question_payload
 
 _OWN_FIELDS = frozenset(
     ("id", "organization_id", "connection_id", "expected_user_id", "question", "options", "conversation_id")

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from psycopg.rows import scalar_row
 
+from ..model import MAX_AGE, Answer, Due, EditedCard, LeasedAnswer, LeasedCard, PostedCard, State
+from ..payload import check_id
+from ..postgres.connections import Borrower, Connection
 from . import statements
-from .database import Borrower, Connection
-from .model import MAX_AGE, Answer, Due, EditedCard, LeasedAnswer, LeasedCard, PostedCard, State
-from .payload import check_id
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .errors import InvalidInput
+from ..errors import InvalidInput
 
 DSN_VARIABLES = ("PENDINGCTL_DSN", "DATABASE_URL")
 LIBPQ_VARIABLES = ("PGHOST", "PGSERVICE", "PGDATABASE")

@@ -13,12 +13,8 @@ from uuid import uuid4
 from psycopg.errors import NotNullViolation
 from psycopg.rows import class_row, scalar_row
 
-from . import statements
-from .database import Connection, ConnectionSource
-from .errors import DatabaseFailed, InvalidInput, ScopeMismatch, Undelivered
-from .inspection import Inspection
-from .leases import Leases
-from .model import (
+from ..errors import DatabaseFailed, InvalidInput, ScopeMismatch, Undelivered
+from ..model import (
     MAX_AGE,
     Answer,
     Claim,
@@ -30,7 +26,11 @@ from .model import (
     SweepTurn,
     Withdrawal,
 )
-from .payload import MAX_PAYLOAD_BYTES, JsonObject, check_id, check_positive, encode_payload
+from ..payload import MAX_PAYLOAD_BYTES, JsonObject, check_id, check_positive, encode_payload
+from ..postgres.connections import Connection, ConnectionSource
+from . import statements
+from .inspection import Inspection
+from .leases import Leases
 from .refusal import FoundRow, judge
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from .model import Claim, Click, Refusal, RefusalReason, Scope
-from .payload import JsonObject, accepts
+from ..model import Claim, Click, Refusal, RefusalReason, Scope
+from ..payload import JsonObject, accepts
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from .errors import DatabaseUnreachable, InvalidInput, PendingctlError
-from .model import MAX_AGE, EditedCard, LeasedCard, PostedCard
-from .payload import JsonValue, encode_json, question_text
-from .platforms import ChatPlatform, MessageHandle
-from .store import PendingStore
+from ..errors import DatabaseUnreachable, InvalidInput, PendingctlError
+from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard
+from ..payload import JsonValue, encode_json, question_text
+from ..platforms import ChatPlatform, MessageHandle
+from ..store import PendingStore
 
 LEASE = timedelta(seconds=30)
 EDIT_SECONDS = 15.0

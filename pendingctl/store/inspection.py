@@ -10,10 +10,18 @@ from typing import Any
 
 from psycopg.rows import dict_row, scalar_row
 
+from ..model import (
+    MAX_AGE,
+    CardState,
+    Counts,
+    OrganizationCounts,
+    PendingInteraction,
+    PendingSummary,
+    State,
+)
+from ..payload import check_id, check_positive, check_text
+from ..postgres.connections import Borrower, Connection
 from . import statements
-from .database import Borrower, Connection
-from .model import MAX_AGE, CardState, Counts, OrganizationCounts, PendingInteraction, PendingSummary, State
-from .payload import check_id, check_positive, check_text
 
 READ_TIMEOUT = timedelta(seconds=30)
 REMAINING_CAP = 10_000

@@ -14,11 +14,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self, TypeVar
 
-from .cache import ExpiringCache
-from .cards import Cards, answered, card_text
-from .delivery import LEASE, MOST_ATTEMPTS, Delivery
-from .errors import PendingctlError
-from .model import (
+from ..errors import PendingctlError
+from ..model import (
     MAX_AGE,
     Claim,
     Click,
@@ -29,10 +26,13 @@ from .model import (
     RefusalReason,
     answer_of,
 )
-from .payload import question_text
-from .platforms import Card, ChatPlatform, MessageHandle, NotPosted
-from .sinks import AnswerHandler, AnswerSink
-from .store import PendingStore
+from ..payload import question_text
+from ..platforms import Card, ChatPlatform, MessageHandle, NotPosted
+from ..sinks import AnswerHandler, AnswerSink
+from ..store import PendingStore
+from .cards import Cards, answered, card_text
+from .delivery import LEASE, MOST_ATTEMPTS, Delivery
+from .memory import ExpiringCache
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
 # (api.slack.com, "Handling user interaction"); the rest is for the way there and back.

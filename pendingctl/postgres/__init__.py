@@ -1,0 +1,1 @@
+"""Postgres as the driver gives it: connections, connection strings, errors."""

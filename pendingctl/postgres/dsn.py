@@ -1,0 +1,51 @@
+"""Connection strings as libpq reads them: their check, and what may be shown of them."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import psycopg
+from psycopg import conninfo
+
+from ..errors import InvalidInput
+
+# libpq's own default is to wait as long as the kernel does, about two minutes.
+CONNECT_TIMEOUT_SECONDS = 10
+
+
+def check_dsn(dsn: str) -> dict[str, str]:
+    """Return the parts of a connection string as libpq reads it.
+
+    Raises InvalidInput, without quoting the string: a malformed one often has its password in the wrong place.
+    """
+    try:
+        parts = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise InvalidInput(
+            "malformed connection string; libpq takes postgresql://user@host:port/dbname or 'host=… dbname=…'"
+        ) from None
+    # A password that is not escaped ends up in the host or the port, which libpq would quote when it fails.
+    host, port = str(parts.get("host") or ""), str(parts.get("port") or "")
+    if ("@" in host and not host.startswith(("/", "@"))) or not re.fullmatch(r"[\d,\s]*", port):
+        raise InvalidInput("malformed connection string: write an @, : or / inside the password as %40, %3A or %2F")
+    return {name: str(value) for name, value in parts.items() if value is not None}
+
+
+def describe(dsn: str) -> str:
+    """Return where a connection string leads, as one line for people, without its password."""
+    try:
+        parts = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return "a malformed connection string"
+    places = ("host", "hostaddr", "port", "dbname", "user", "service")
+    return " ".join(f"{name}={parts[name]}" for name in places if parts.get(name)) or "libpq's defaults"
+
+
+def connect_parameters(dsn: str, application: str) -> dict[str, str | int]:
+    """Return what is added to the user's string on every connection, without overriding any of it."""
+    parts = check_dsn(dsn)
+    added: dict[str, str | int] = {"fallback_application_name": application}
+    if "connect_timeout" not in parts and "PGCONNECT_TIMEOUT" not in os.environ:
+        added["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+    return added
