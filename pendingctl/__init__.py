@@ -8,12 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .asking import ask
     from .errors import PendingctlError
     from .model import (
         Answer,
         Claim,
         Click,
         LeasedAnswer,
+        NoAnswer,
         PutOutcome,
         Question,
         Refusal,
@@ -37,6 +39,7 @@ _HOMES = {
     "pod.bridge": ("AskOutcome", "InteractionBridge", "Reply", "ReplyKind"),
     "postgres.connections": ("open_pool",),
     "pod.delivery": ("Delivery",),
+    "asking": ("ask",),
     "errors": ("PendingctlError",),
     "store.inspection": ("Filters",),
     "model": (
@@ -44,6 +47,7 @@ _HOMES = {
         "Claim",
         "Click",
         "LeasedAnswer",
+        "NoAnswer",
         "PutOutcome",
         "Question",
         "Refusal",
@@ -76,6 +80,7 @@ __all__ = [
     "HttpSink",
     "InteractionBridge",
     "LeasedAnswer",
+    "NoAnswer",
     "NotPosted",
     "PendingStore",
     "PendingctlError",
@@ -90,6 +95,7 @@ __all__ = [
     "State",
     "Stored",
     "Withdrawal",
+    "ask",
     "open_pool",
 ]
 

@@ -1,4 +1,4 @@
-"""Asking a question and waiting for its answer, for whoever can wait: a script, or a coroutine."""
+"""Asking a question and waiting for its answer: for a script, or a coroutine that can wait."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import time
 from datetime import timedelta
 
 from .errors import DatabaseUnreachable, Refused
-from .model import Answer, PutOutcome, Question
+from .model import Answer, NoAnswer, PutOutcome, Question
+from .postgres.outages import Outage
 from .store import PendingStore
 
 # Short at first, for the person who sits in front of it.
 FIRST_POLL_SECONDS = 0.1
 LONGEST_POLL_SECONDS = 1.0
-# For whoever waits, to read what was clicked in the last moment before pods take the answer over.
+# Time for the asker to read what was clicked in the last moment, before pods take the answer over.
 GRACE = timedelta(seconds=10)
 
 _log = logging.getLogger(__name__)
@@ -36,27 +37,23 @@ async def ask(store: PendingStore, question: Question, *, timeout: timedelta) ->
     if stored.outcome is PutOutcome.ALREADY_ANSWERED:
         raise Refused(f"question {question.id!r} was answered before; ask under another id")
     until = time.monotonic() + timeout.total_seconds()
-    pause, in_trouble = FIRST_POLL_SECONDS, False
+    pause, outage = FIRST_POLL_SECONDS, Outage(_log)
     try:
         while (left := until - time.monotonic()) > 0:
             try:
                 found = await store.read_answer(question.id, scope, stored.ask_number)
             except DatabaseUnreachable as error:
-                # Once, and not every second of an outage.
-                if not in_trouble:
-                    _log.warning("the answer to question %s cannot be read for now: %s", question.id, error)
-                in_trouble = True
+                outage.report("the answer to question %s cannot be read for now: %s", question.id, error)
             else:
-                if found is not None:
+                if found is not NoAnswer.NOT_YET:
                     return found if isinstance(found, Answer) else None
-                in_trouble = False
+                outage.over()
             await asyncio.sleep(min(pause, left))
             pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
     except asyncio.CancelledError:
-        # Nobody waits any more.
-        await store.withdraw(question.id, scope.organization_id, scope.connection_id)
+        await store.withdraw(question.id, scope)
         raise
-    await store.withdraw(question.id, scope.organization_id, scope.connection_id)
-    # Who clicked before it was withdrawn has answered.
+    await store.withdraw(question.id, scope)
+    # A click that came before the withdrawal has answered.
     last = await store.read_answer(question.id, scope, stored.ask_number)
     return last if isinstance(last, Answer) else None

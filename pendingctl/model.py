@@ -52,7 +52,7 @@ class Question:
         return question_payload(self.text, self.options, {"conversation_id": self.conversation_id})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
     """One button press as a platform delivers it.
 
@@ -82,10 +82,10 @@ class Click:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The click won. `repeated` says that this delivery key had won before, and is told so again.
+    """The click won. `repeated` marks a repetition of the press that had won before: its delivery key and value match.
 
-    `lease_token` is given to who claimed with a lease and is to deliver the answer. `card` is the platform's reference
-    of the question's card, None where none is known.
+    `lease_token` is set when the claimer must deliver the answer. `card` is the platform's reference of the question's
+    card, None where none is known.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Claim:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The winning click's value, routed by the question's own user and conversation, never the clicker's."""
 
@@ -111,31 +111,6 @@ class Answer:
     payload: JsonObject
     claimed_at: datetime
 
-    @classmethod
-    def of(
-        cls,
-        question_id: str,
-        ask_number: int,
-        value: str | None,
-        organization_id: str,
-        connection_id: str,
-        user_id: str,
-        payload: JsonObject,
-        claimed_at: datetime,
-    ) -> Answer:
-        """Return the answer to a question with this payload."""
-        return cls(
-            question_id,
-            ask_number,
-            value,
-            organization_id,
-            connection_id,
-            user_id,
-            conversation_of(payload),
-            payload,
-            claimed_at,
-        )
-
     @property
     def idempotency_key(self) -> str:
         """The same for each delivery of this answer, and for no other's: `ID/ASK_NUMBER`, percent-encoded ASCII."""
@@ -144,23 +119,24 @@ class Answer:
 
 def answer_of(click: Click, claim: Claim) -> Answer:
     """Return the answer that a click has given by its claim, which matched the whole scope."""
-    return Answer.of(
-        claim.id,
-        claim.ask_number,
-        click.value,
-        click.organization_id,
-        click.connection_id,
-        click.user_id,
-        claim.payload,
-        claim.claimed_at,
+    return Answer(
+        question_id=claim.id,
+        ask_number=claim.ask_number,
+        value=click.value,
+        organization_id=click.organization_id,
+        connection_id=click.connection_id,
+        user_id=click.user_id,
+        conversation_id=conversation_of(claim.payload),
+        payload=claim.payload,
+        claimed_at=claim.claimed_at,
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeasedAnswer:
-    """An answer that is this pod's to deliver until the lease runs out. `attempt` counts from 1.
+    """An answer that this pod may deliver until the lease runs out. `attempt` counts from 1.
 
-    `leased_at` is the database's time. `token` is what `mark_delivered` and `mark_failed` match.
+    `leased_at` is the database's time. `mark_delivered` and `mark_failed` match the `token`.
     """
 
     answer: Answer
@@ -169,20 +145,20 @@ class LeasedAnswer:
     leased_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PostedCard:
-    """The card of an asking was posted. `card` is the platform's reference as JSON text, if it can be written so."""
+    """A card was posted. `card` is the platform's reference as JSON text, None if it cannot be written as JSON."""
 
     question_id: str
     ask_number: int
     card: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EditedCard:
-    """The card of an asking says what became of it at `claimed_at`; None: that nobody has answered in time.
+    """A card was edited to show how its question ended at `claimed_at`; None: nobody answered in time.
 
-    `card` is the reference of the card that was edited, as JSON text, if it can be written so.
+    `card` is the platform's reference of the edited card as JSON text, None if it cannot be written as JSON.
     """
 
     question_id: str
@@ -191,11 +167,11 @@ class EditedCard:
     claimed_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeasedCard:
-    """A card that shows less than its row, and is this pod's to edit until the lease runs out.
+    """A card that shows less than its row, which this pod may edit until the lease runs out.
 
-    `claimed_at` and `withdrawn_at` are None for a question that is stale.
+    `claimed_at` and `withdrawn_at` are None for a stale question.
     """
 
     question_id: str
@@ -234,6 +210,14 @@ class Refusal:
     claimed_at: datetime | None = None
 
 
+class NoAnswer(StrEnum):
+    """Why there is no answer to read: nobody has clicked yet, nobody can any more, or the row holds another asking."""
+
+    NOT_YET = "not_yet"
+    WITHDRAWN = "withdrawn"
+    GONE = "gone"
+
+
 class Withdrawal(StrEnum):
     """What became of a question that was to be withdrawn."""
 
@@ -264,9 +248,9 @@ class Stored:
 
 
 class State(StrEnum):
-    """Where a row stands, the first of these that is so.
+    """A row's state: the first of these that applies.
 
-    Stuck: the answer could not be delivered, and waits for a person. Stale: unclaimed and older than the maximum age.
+    Stuck: the answer could not be delivered and waits for a person. Stale: unclaimed and older than the maximum age.
     """
 
     STUCK = "stuck"
@@ -277,7 +261,7 @@ class State(StrEnum):
     PENDING = "pending"
 
 
-# The answer was accepted, and nobody has it yet.
+# The answer was accepted and has reached no worker yet.
 UNDELIVERED = frozenset({State.STUCK, State.UNDELIVERED})
 
 

@@ -43,7 +43,9 @@ async def claimed(
     claim = await store.claim(pressed, lease=lease, pod="pod-1")
     assert isinstance(claim, Claim)
     assert claim.lease_token is not None
-    return LeasedAnswer(answer_of(pressed, claim), claim.lease_token, 1, claim.claimed_at)
+    return LeasedAnswer(
+        answer=answer_of(pressed, claim), token=claim.lease_token, attempt=1, leased_at=claim.claimed_at
+    )
 
 
 def run_out(connection: psycopg.Connection) -> None:
@@ -52,7 +54,7 @@ def run_out(connection: psycopg.Connection) -> None:
 
 
 async def state_of(store: PendingStore, id: str = "q") -> State:
-    row = await store.get(id)
+    row = await store.inspection.get(id)
     assert row is not None
     return row.state
 
@@ -75,7 +77,7 @@ async def until_state(store: PendingStore, state: State, id: str = "q") -> None:
 
 async def until_error(store: PendingStore) -> None:
     for _ in range(500):
-        row = await store.get("q")
+        row = await store.inspection.get("q")
         if row is not None and row.delivery_error is not None:
             return
         await asyncio.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeAlias
 
 from pendingctl import (
@@ -16,6 +17,7 @@ from pendingctl import (
     Scope,
 )
 from pendingctl.platforms import MessageHandle
+from pendingctl.pod.bridge import REPLY_WITHIN
 
 SCOPE = Scope("acme", "slack", "U1")
 QUESTION = Question("q", SCOPE, "Deploy?", ("yes", "no"), "C1")
@@ -65,7 +67,7 @@ class Pod:
     """A bridge with everything around it."""
 
     def __init__(
-        self, store: PendingStore, *, reply_within: float = 2.5, platform: RecordingPlatform | None = None
+        self, store: PendingStore, *, reply_within: timedelta = REPLY_WITHIN, platform: RecordingPlatform | None = None
     ) -> None:
         self.now = 0.0
         self.platform = platform or RecordingPlatform()
@@ -81,4 +83,16 @@ class Pod:
         self.answers.append(answer)
 
     async def click(self, key: str = "key", value: str = "yes", user: str = "U1", ask_number: int = 1) -> ReplyKind:
-        return (await self.bridge.click(Click("q", "acme", "slack", user, key, value, ask_number))).kind
+        return (
+            await self.bridge.click(
+                Click(
+                    question_id="q",
+                    organization_id="acme",
+                    connection_id="slack",
+                    user_id=user,
+                    delivery_key=key,
+                    value=value,
+                    ask_number=ask_number,
+                )
+            )
+        ).kind

@@ -22,7 +22,15 @@ def click(
     value: str | None = "yes",
     ask_number: int | None = None,
 ) -> Click:
-    return Click(question_id, organization_id, connection_id, user_id, delivery_key, value, ask_number)
+    return Click(
+        question_id=question_id,
+        organization_id=organization_id,
+        connection_id=connection_id,
+        user_id=user_id,
+        delivery_key=delivery_key,
+        value=value,
+        ask_number=ask_number,
+    )
 
 
 def age(connection: psycopg.Connection, hours: float, id: str | None = None) -> None:

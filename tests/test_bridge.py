@@ -39,7 +39,7 @@ async def test_the_row_is_there_before_the_card(pod: Pod, store: PendingStore) -
     seen: list[State] = []
 
     async def look() -> None:
-        row = await store.get("q")
+        row = await store.inspection.get("q")
         assert row is not None
         seen.append(row.state)
 
@@ -54,7 +54,7 @@ async def test_a_card_that_surely_was_not_posted_leaves_no_row(pod: Pod, store: 
     pod.platform.before_card = failing(NotPosted("channel_not_found"))
 
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED_AS_TEXT
-    assert await store.get("q") is None
+    assert await store.inspection.get("q") is None
     ((conversation, text),) = pod.platform.texts
     assert conversation == "C1"
     assert "Deploy?" in text
@@ -66,7 +66,7 @@ async def test_nor_does_one_whose_text_failed_too(pod: Pod, store: PendingStore,
     pod.platform.before_text = failing(error)
 
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
-    assert await store.get("q") is None
+    assert await store.inspection.get("q") is None
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), ConnectionError(), RuntimeError("?")])
@@ -80,14 +80,23 @@ async def test_a_card_that_may_be_there_keeps_its_row(pod: Pod, error: Exception
 
 async def test_a_question_that_was_answered_meanwhile_is_not_deleted(pod: Pod, store: PendingStore) -> None:
     async def answered_elsewhere() -> None:
-        await store.claim(Click("q", "acme", "slack", "U1", "elsewhere", "no"))
+        await store.claim(
+            Click(
+                question_id="q",
+                organization_id="acme",
+                connection_id="slack",
+                user_id="U1",
+                delivery_key="elsewhere",
+                value="no",
+            )
+        )
         raise NotPosted
 
     pod.platform.before_card = answered_elsewhere
 
     await pod.bridge.ask(QUESTION, event_id="e")
 
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert row is not None
     assert row.answer == "no"
 
@@ -136,7 +145,7 @@ async def test_a_cancelled_ask_keeps_its_row_and_is_forgotten(pod: Pod, store: P
     with pytest.raises(asyncio.CancelledError):
         await asking
 
-    assert await store.get("q") is not None
+    assert await store.inspection.get("q") is not None
     pod.platform.before_card = nothing
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
 
@@ -144,7 +153,7 @@ async def test_a_cancelled_ask_keeps_its_row_and_is_forgotten(pod: Pod, store: P
 @pytest.mark.parametrize("scope", [Scope("globex", "slack", "U1"), Scope("acme", "teams", "U1")])
 async def test_a_question_that_this_pod_cannot_serve_is_not_asked(pod: Pod, store: PendingStore, scope: Scope) -> None:
     assert await pod.bridge.ask(Question("q", scope, "?"), event_id="e") is AskOutcome.CANNOT_SERVE
-    assert (await store.find(), pod.platform.cards) == ([], [])
+    assert (await store.inspection.find(), pod.platform.cards) == ([], [])
 
 
 async def test_another_scopes_id_is_an_error_and_posts_nothing(pod: Pod, store: PendingStore) -> None:
@@ -203,7 +212,17 @@ async def test_the_same_event_of_another_connection_is_another_event(pod: Pod) -
 async def test_the_winning_click_is_answered_handed_over_and_shown(pod: Pod) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
 
-    reply = await pod.bridge.click(Click("q", "acme", "slack", "U1", "key", "yes", 1))
+    reply = await pod.bridge.click(
+        Click(
+            question_id="q",
+            organization_id="acme",
+            connection_id="slack",
+            user_id="U1",
+            delivery_key="key",
+            value="yes",
+            ask_number=1,
+        )
+    )
     await pod.bridge.close()
 
     assert (reply.kind, reply.text) == (ReplyKind.ANSWERED, "You answered: yes")
@@ -234,8 +253,26 @@ async def test_every_loser_is_told_why(pod: Pod) -> None:
     assert await pod.click(user="U2") is ReplyKind.NOT_YOURS
     await pod.click("first", value="no")
 
-    reply = await pod.bridge.click(Click("q", "acme", "slack", "U1", "second", "yes"))
-    unknown = await pod.bridge.click(Click("nowhere", "acme", "slack", "U1", "k", "yes"))
+    reply = await pod.bridge.click(
+        Click(
+            question_id="q",
+            organization_id="acme",
+            connection_id="slack",
+            user_id="U1",
+            delivery_key="second",
+            value="yes",
+        )
+    )
+    unknown = await pod.bridge.click(
+        Click(
+            question_id="nowhere",
+            organization_id="acme",
+            connection_id="slack",
+            user_id="U1",
+            delivery_key="k",
+            value="yes",
+        )
+    )
 
     assert reply.kind is ReplyKind.ALREADY_ANSWERED
     assert reply.text.startswith("Already answered by U1: no (20")
@@ -269,7 +306,7 @@ async def test_a_pod_looks_before_it_claims(pod: Pod, store: PendingStore) -> No
 
     assert await pod.click() is ReplyKind.CANNOT_SERVE
 
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert row is not None
     assert row.state is State.PENDING
     assert await Pod(store).click() is ReplyKind.ANSWERED
@@ -281,7 +318,17 @@ async def test_a_late_click_of_an_older_card_is_told_so(pod: Pod, store: Pending
     await until_state(store, State.CLAIMED)
     await store.put("q", SCOPE, QUESTION.payload())
 
-    late = await pod.bridge.click(Click("q", "acme", "slack", "U1", "late", "yes", 1))
+    late = await pod.bridge.click(
+        Click(
+            question_id="q",
+            organization_id="acme",
+            connection_id="slack",
+            user_id="U1",
+            delivery_key="late",
+            value="yes",
+            ask_number=1,
+        )
+    )
 
     assert (late.kind, late.text) == (ReplyKind.ALREADY_ANSWERED, "Already answered")
 
@@ -293,7 +340,7 @@ async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
         for _ in range(50):
             await asyncio.sleep(0)
 
-    pod = Pod(store, reply_within=0.05)
+    pod = Pod(store, reply_within=timedelta(seconds=0.05))
     pod.before_answer = take_a_while
     await pod.bridge.ask(QUESTION, event_id="e")
     with psycopg.connect(dsn) as blocking:
@@ -312,7 +359,9 @@ async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
 
 async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptureFixture) -> None:
     class Gone(PendingStore):
-        async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
+        async def claim(
+            self, click: Click, *, lease: timedelta | None = None, pod: str | None = None
+        ) -> Claim | Refusal:
             raise DatabaseUnreachable(f"no server for {click.question_id} within {lease}, asked by {pod!r}")
 
     async with open_pool("host=/nowhere", min_size=0) as pool:
@@ -335,7 +384,7 @@ async def test_a_handler_that_fails_is_logged_and_the_card_is_still_edited(
     assert len(pod.platform.edits) == 1
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "worker is down" in caplog.text
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert row is not None
     assert (row.state, row.delivery_error) == (State.UNDELIVERED, "RuntimeError: worker is down")
 
@@ -380,7 +429,16 @@ async def test_a_reference_that_is_no_json_is_remembered_for_a_day(pod: Pod) -> 
 
     assert await pod.click() is ReplyKind.ANSWERED
     pod.now = 24 * 3600 + 1.0
-    await pod.bridge.click(Click("q2", "acme", "slack", "U1", "key", "yes"))
+    await pod.bridge.click(
+        Click(
+            question_id="q2",
+            organization_id="acme",
+            connection_id="slack",
+            user_id="U1",
+            delivery_key="key",
+            value="yes",
+        )
+    )
     await pod.bridge.close()
 
     assert [handle for _, handle, _ in pod.platform.edits] == [pod.platform.handle]
@@ -396,7 +454,16 @@ async def test_unregistering_forgets_the_connections_own(pod: Pod) -> None:
     pod.bridge.register("acme", "slack")
 
     await pod.click()
-    await pod.bridge.click(Click("q2", "acme", "teams", "U1", "key", "yes"))
+    await pod.bridge.click(
+        Click(
+            question_id="q2",
+            organization_id="acme",
+            connection_id="teams",
+            user_id="U1",
+            delivery_key="key",
+            value="yes",
+        )
+    )
     await pod.bridge.close()
 
     assert [connection for connection, _, _ in pod.platform.edits] == ["teams"]

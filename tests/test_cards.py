@@ -11,14 +11,22 @@ from typing import ClassVar
 import psycopg
 import pytest
 
-from pendingctl import Card, Claim, PendingStore, Question, Scope, open_pool
+from pendingctl import AskOutcome, Card, Claim, PendingStore, Question, ReplyKind, Scope
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import MAX_AGE, CardState, EditedCard, PostedCard
 from pendingctl.platforms import MessageHandle
+from pendingctl.postgres.connections import Pool
 from pendingctl.store.inspection import Filters
+from pendingctl.store.leases import Leases
 from tests.deliveries import until
 from tests.pods import QUESTION, Pod, RecordingPlatform, failing
 from tests.questions import SCOPE, click
+
+
+def with_leases(pool: Pool, leases: type[Leases]) -> PendingStore:
+    store = PendingStore(pool)
+    store.leases = leases(pool)
+    return store
 
 
 async def posted(store: PendingStore) -> Pod:
@@ -34,7 +42,7 @@ async def due(connection: psycopg.Connection) -> list[object]:
 
 
 async def cards(store: PendingStore, card: CardState) -> list[str]:
-    return [row.id for row in await store.find(Filters(card=card))]
+    return [row.id for row in await store.inspection.find(Filters(card=card))]
 
 
 async def test_any_pod_edits_the_card_of_an_answer_claimed_elsewhere(
@@ -55,7 +63,7 @@ async def test_any_pod_edits_the_card_of_an_answer_claimed_elsewhere(
 
 async def test_a_withdrawal_is_shown(store: PendingStore) -> None:
     await posted(store)
-    await store.withdraw("q", "acme", "slack")
+    await store.withdraw("q", SCOPE)
 
     pod = Pod(store)
     async with pod.bridge:
@@ -95,7 +103,7 @@ async def test_each_failed_edit_waits_twice_as_long(store: PendingStore, connect
     served = [("acme", "slack")]
     waits = []
     for _ in range(9):
-        ((card),) = await store.lease_cards(served, lease=timedelta(seconds=30), limit=10)
+        ((card),) = await store.leases.lease_cards(served, lease=timedelta(seconds=30), limit=10)
         row = connection.execute("select card_due_at - now() from pending_interactions").fetchone()
         assert row is not None
         waits.append(round(row[0].total_seconds() / 30))
@@ -116,18 +124,24 @@ async def test_only_pods_that_serve_the_connection_edit(store: PendingStore) -> 
     assert pod.platform.edits == []
     assert await cards(store, CardState.BEHIND) == ["q"]
     for others in ([("globex", "slack")], [("acme", "teams")], []):
-        assert not (await store.due(others)).cards
-        assert await store.lease_cards(others, lease=timedelta(seconds=30), limit=10) == []
+        assert not (await store.leases.due(others)).cards
+        assert await store.leases.lease_cards(others, lease=timedelta(seconds=30), limit=10) == []
 
 
 async def test_an_edit_that_was_overtaken_is_due_again(store: PendingStore, connection: psycopg.Connection) -> None:
     """The card says expired, and at that moment somebody answers."""
     await posted(store)
     connection.execute("update pending_interactions set card_due_at = now()")
-    (card,) = await store.lease_cards([("acme", "slack")], lease=timedelta(seconds=30), limit=1)
+    (card,) = await store.leases.lease_cards([("acme", "slack")], lease=timedelta(seconds=30), limit=1)
     await store.claim(click())
 
-    await store.mark_edited([EditedCard(card.question_id, card.ask_number, '"slack-1"', card.claimed_at)])
+    await store.leases.mark_edited(
+        [
+            EditedCard(
+                question_id=card.question_id, ask_number=card.ask_number, card='"slack-1"', claimed_at=card.claimed_at
+            )
+        ]
+    )
     assert await cards(store, CardState.BEHIND) == ["q"]
 
 
@@ -156,15 +170,15 @@ async def test_a_pod_that_has_edited_its_card_before_it_was_noted_does_so_once(
     assert len(pod.platform.edits) == 1
 
 
-async def test_a_busy_pod_notes_many_cards_at_once(store: PendingStore, connection: psycopg.Connection) -> None:
-    class Counting(PendingStore):
+async def test_a_busy_pod_notes_many_cards_at_once(pool: Pool, connection: psycopg.Connection) -> None:
+    class Counting(Leases):
         noted: ClassVar[list[int]] = []
 
         async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
             self.noted.append(len(posted))
             return await super().mark_posted(posted, max_age=max_age)
 
-    pod = Pod(Counting(store._source))
+    pod = Pod(with_leases(pool, Counting))
     async with pod.bridge:
         for number in range(40):
             await pod.bridge.ask(replace(QUESTION, id=f"q-{number}"), event_id=f"e-{number}")
@@ -174,12 +188,10 @@ async def test_a_busy_pod_notes_many_cards_at_once(store: PendingStore, connecti
     assert row == (40, 40)
 
 
-async def test_what_cannot_be_noted_in_an_outage_is_noted_after_it(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
+async def test_what_cannot_be_noted_in_an_outage_is_noted_after_it(pool: Pool, connection: psycopg.Connection) -> None:
     """And a later note about the same card holds."""
 
-    class Away(PendingStore):
+    class Away(Leases):
         tries: ClassVar[int] = 0
 
         async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
@@ -189,7 +201,7 @@ async def test_what_cannot_be_noted_in_an_outage_is_noted_after_it(
                 raise DatabaseUnreachable("the database cannot be reached: no reason given")
             return await super().mark_posted(posted, max_age=max_age)
 
-    pod = Pod(Away(store._source))
+    pod = Pod(with_leases(pool, Away))
     async with pod.bridge:
         await pod.bridge.ask(replace(QUESTION, id="other"), event_id="e-1")
         await pod.bridge.ask(QUESTION, event_id="e-2")
@@ -205,20 +217,23 @@ async def test_a_row_that_somebody_has_locked_keeps_no_other_card_waiting(
     ids = ("before", "locked", "later")
     for id in ids:
         await store.put(id, SCOPE, QUESTION.payload())
-    posted_cards = [PostedCard(id, 1, '"slack-1"') for id in ids]
-    edited_cards = [EditedCard(id, 1, '"slack-1"', None) for id in ("before", "locked", "gone")]
+    posted_cards = [PostedCard(question_id=id, ask_number=1, card='"slack-1"') for id in ids]
+    edited_cards = [
+        EditedCard(question_id=id, ask_number=1, card='"slack-1"', claimed_at=None)
+        for id in ("before", "locked", "gone")
+    ]
 
     with psycopg.connect(dsn) as application:
         application.execute("select from pending_interactions where id = 'locked' for update")
         async with asyncio.timeout(5):
-            assert await store.mark_posted(posted_cards) == {"locked"}
+            assert await store.leases.mark_posted(posted_cards) == {"locked"}
             assert isinstance(await store.claim(click("later")), Claim)
-    assert await store.mark_posted(posted_cards[1:2]) == set()
+    assert await store.leases.mark_posted(posted_cards[1:2]) == set()
 
     with psycopg.connect(dsn) as application:
         application.execute("select from pending_interactions where id = 'locked' for update")
         async with asyncio.timeout(5):
-            assert await store.mark_edited(edited_cards) == {"locked"}
+            assert await store.leases.mark_edited(edited_cards) == {"locked"}
     edited = connection.execute("select id from pending_interactions where card_due_at is null").fetchall()
     assert edited == [("before",)]
 
@@ -249,13 +264,13 @@ async def test_a_note_about_an_older_asking_changes_nothing(
     await posted(store)
     await store.claim(click())
     await store.put("q", SCOPE, QUESTION.payload())
-    await store.mark_posted([PostedCard("q", 1, '"slack-1"')])
+    await store.leases.mark_posted([PostedCard(question_id="q", ask_number=1, card='"slack-1"')])
     assert await cards(store, CardState.NEVER_POSTED) == ["q"]
-    await store.mark_posted([PostedCard("q", 2, '"slack-2"')])
+    await store.leases.mark_posted([PostedCard(question_id="q", ask_number=2, card='"slack-2"')])
     connection.execute("update pending_interactions set card_due_at = now()")
-    await store.mark_edited([EditedCard("q", 1, '"slack-1"', None)])
+    await store.leases.mark_edited([EditedCard(question_id="q", ask_number=1, card='"slack-1"', claimed_at=None)])
     assert await due(connection) == [True]
-    await store.mark_edited([EditedCard("q", 2, '"slack-2"', None)])
+    await store.leases.mark_edited([EditedCard(question_id="q", ask_number=2, card='"slack-2"', claimed_at=None)])
     assert await due(connection) == [False]
 
 
@@ -277,7 +292,9 @@ async def test_notes_about_two_askings_at_once_do_not_mix(
     await store.claim(click())
     await store.put("q", SCOPE, QUESTION.payload())
 
-    await store.mark_posted([PostedCard("q", number, f'"card of {number}"') for number in (first, 3 - first)])
+    await store.leases.mark_posted(
+        [PostedCard(question_id="q", ask_number=number, card=f'"card of {number}"') for number in (first, 3 - first)]
+    )
 
     assert connection.execute("select card from pending_interactions").fetchall() == [("card of 2",)]
 
@@ -318,17 +335,17 @@ async def test_a_platform_without_references_has_no_card_to_edit(
 
 
 async def test_a_note_that_can_never_be_written_keeps_back_no_other(
-    store: PendingStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pool: Pool, store: PendingStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pendingctl.pod.cards.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("pendingctl.pod.notes.RETRY_SECONDS", 0.01)
 
-    class Poisoned(PendingStore):
+    class Poisoned(Leases):
         async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
             if any(each.question_id == "poison" for each in posted):
                 raise UnicodeEncodeError("latin-1", "✓", 0, 1, "no such character")
             return await super().mark_posted(posted, max_age=max_age)
 
-    pod = Pod(Poisoned(store._source))
+    pod = Pod(with_leases(pool, Poisoned))
     async with pod.bridge:
         await pod.bridge.ask(replace(QUESTION, id="poison"), event_id="e-1")
         await until(lambda: "notes about cards are given up" in caplog.text)
@@ -336,22 +353,45 @@ async def test_a_note_that_can_never_be_written_keeps_back_no_other(
     assert await cards(store, CardState.NEVER_POSTED) == ["poison"]
 
 
-async def test_a_card_posted_over_the_end_of_its_pod_leaves_nothing_running(
-    dsn: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with open_pool(dsn) as pool:
-        pod = Pod(PendingStore(pool))
-        going, asked = asyncio.Event(), asyncio.Event()
+async def test_a_pod_that_closes_waits_for_the_card_that_it_posts_and_for_its_note(store: PendingStore) -> None:
+    pod = Pod(store)
+    going, posting = asyncio.Event(), asyncio.Event()
 
-        async def wait() -> None:
-            asked.set()
-            await going.wait()
+    async def wait() -> None:
+        posting.set()
+        await going.wait()
 
-        pod.platform.before_card = wait
-        asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
-        await asked.wait()
-        await pod.bridge.close()
+    pod.platform.before_card = wait
+    asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
+    await posting.wait()
+    closing = asyncio.create_task(pod.bridge.close())
+    await asyncio.sleep(0)
+    assert await pod.click() is ReplyKind.CANNOT_SERVE
+    assert await pod.bridge.ask(replace(QUESTION, id="later"), event_id="e-2") is AskOutcome.CANNOT_SERVE
     going.set()
-    await asking
-    await until(lambda: "1 notes about cards are given up: the pod ends" in caplog.text)
-    await until(lambda: "notes about cards" not in [task.get_name() for task in asyncio.all_tasks()])
+    await closing
+
+    assert await asking is AskOutcome.POSTED
+    assert await cards(store, CardState.NEVER_POSTED) == []
+    assert "notes about cards" not in [task.get_name() for task in asyncio.all_tasks()]
+
+
+async def test_a_pod_closes_in_time_over_a_platform_that_hangs(
+    store: PendingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    pod = Pod(store)
+    posting = asyncio.Event()
+
+    async def hang() -> None:
+        posting.set()
+        await asyncio.Event().wait()
+
+    pod.platform.before_card = hang
+    asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
+    await posting.wait()
+    async with asyncio.timeout(5):
+        await pod.bridge.close(within=timedelta(seconds=0.1))
+
+    assert "card of q is given up" in caplog.text
+    with pytest.raises(asyncio.CancelledError):
+        await asking

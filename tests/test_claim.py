@@ -31,7 +31,7 @@ async def test_of_many_clicks_at_once_exactly_one_wins(store: PendingStore) -> N
 
         winners = [each for each, result in zip(clicks, results, strict=True) if isinstance(result, Claim)]
         assert len(winners) == 1
-        row = await store.get(f"q{round}")
+        row = await store.inspection.get(f"q{round}")
         assert row is not None
         assert (row.answer, row.delivery_key) == (winners[0].value, winners[0].delivery_key)
 
@@ -43,7 +43,7 @@ async def test_the_claim_brings_the_payload_and_keeps_the_answer(store: PendingS
 
     assert isinstance(claim, Claim)
     assert (claim.payload, claim.ask_number, claim.repeated) == (PAYLOAD, 1, False)
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert row is not None
     assert (row.state, row.answer, row.claimed_at) == (State.CLAIMED, "no", claim.claimed_at)
 
@@ -95,11 +95,11 @@ async def test_a_wrong_click_is_refused_and_costs_nothing(
     store: PendingStore, foreign: dict[str, Any], reason: RefusalReason
 ) -> None:
     await store.put("q", SCOPE, PAYLOAD)
-    before = await store.get("q")
+    before = await store.inspection.get("q")
 
     refusal = await store.claim(click(**foreign))
 
-    after = await store.get("q")
+    after = await store.inspection.get("q")
     assert refusal == Refusal("q", reason)
     assert before is not None
     assert after is not None

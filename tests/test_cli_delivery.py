@@ -93,11 +93,11 @@ def test_ask_that_is_ended_withdraws_its_question(cli: Cli, dsn: str, connection
 
 def test_withdraw_takes_a_question_back(cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
-    where = ("--org", "acme", "--connection", "slack")
+    where = SCOPE
 
     assert "--yes" in complaint(cli("withdraw", "q", *where), 2)
     assert document(cli("withdraw", "q", *where, "--dry-run", "-o", "json"))["would_withdraw"] is True
-    assert cli("withdraw", "q", "--org", "globex", "--connection", "slack", "--yes").exit_code == 1
+    assert cli("withdraw", "q", "--org", "globex", *SCOPE[2:], "--yes").exit_code == 1
     assert document(cli("withdraw", "q", *where, "--yes", "-o", "json"))["outcome"] == "withdrawn"
     assert cli("withdraw", "q", *where, "--yes").exit_code == 0
     refused = cli("claim", "q", *SCOPE, "--value", "yes")
@@ -108,7 +108,7 @@ def test_withdraw_of_an_answered_question_is_refused(cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
     cli("claim", "q", *SCOPE, "--value", "yes")
 
-    withdrawn = cli("withdraw", "q", "--org", "acme", "--connection", "slack", "--yes")
+    withdrawn = cli("withdraw", "q", *SCOPE, "--yes")
 
     assert (withdrawn.stdout, withdrawn.exit_code) == ("refused: q is answered already\n", 1)
 

@@ -24,7 +24,7 @@ LONG = timedelta(seconds=20)
 
 async def stored(store: PendingStore) -> None:
     for _ in range(500):
-        if await store.get("q") is not None:
+        if await store.inspection.get("q") is not None:
             return
         await asyncio.sleep(0.01)
     raise TimeoutError
@@ -52,7 +52,7 @@ async def test_nobody_answers_in_time_and_it_is_withdrawn(store: PendingStore) -
 async def test_a_withdrawn_question_has_no_answer(store: PendingStore) -> None:
     asking = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
     await stored(store)
-    assert await store.withdraw("q", "acme", "slack") is Withdrawal.WITHDRAWN
+    assert await store.withdraw("q", SCOPE) is Withdrawal.WITHDRAWN
 
     assert await asking is None
 
@@ -74,7 +74,7 @@ async def test_the_answer_to_an_asker_that_died_is_delivered_by_a_pod(
     await store.claim(click(), lease=LEASE)
     worker = Worker()
     async with Delivery(store, worker):
-        assert not (await store.due()).answers
+        assert not (await store.leases.due()).answers
         run_out(connection)
         await until_state(store, State.CLAIMED)
 

@@ -83,7 +83,7 @@ async def test_a_server_that_is_down_is_unreachable(nobody_listens: int) -> None
 async def test_a_pool_says_so_too(nobody_listens: int) -> None:
     async with open_pool(f"host=127.0.0.1 port={nobody_listens}", timeout=0.5) as pool:
         with pytest.raises(DatabaseUnreachable):
-            await PendingStore(pool).get("q")
+            await PendingStore(pool).inspection.get("q")
 
 
 async def test_missing_tables_say_run_migrate(empty_dsn: str) -> None:
@@ -91,7 +91,7 @@ async def test_missing_tables_say_run_migrate(empty_dsn: str) -> None:
     async with connection:
         store = PendingStore(SingleConnection(connection))
         with pytest.raises(NotMigrated, match="run: pendingctl migrate"):
-            await store.find()
+            await store.inspection.find()
         with pytest.raises(NotMigrated):
             await store.put("q", SCOPE, {})
 
@@ -101,7 +101,7 @@ async def test_tables_of_the_version_before_say_run_migrate(dsn: str, connection
     opened = await connect(dsn, application="test")
     async with opened:
         with pytest.raises(NotMigrated, match=r"answer.*run: pendingctl migrate"):
-            await PendingStore(SingleConnection(opened)).get("q")
+            await PendingStore(SingleConnection(opened)).inspection.get("q")
 
 
 async def test_a_connection_lost_in_the_middle_is_unreachable_and_the_pool_recovers(
@@ -118,7 +118,7 @@ async def test_a_connection_lost_in_the_middle_is_unreachable_and_the_pool_recov
             with pytest.raises(DatabaseUnreachable):
                 await waiting
 
-        assert await store.get("q") is not None
+        assert await store.inspection.get("q") is not None
 
 
 async def test_a_statement_that_takes_too_long_says_what_to_do(dsn: str, connection: psycopg.Connection) -> None:
@@ -139,7 +139,7 @@ async def test_a_missing_right_is_named(dsn: str, connection: psycopg.Connection
         opened = await connect(make_conninfo(dsn, user=role), application="test")
         async with opened:
             with pytest.raises(DatabaseFailed, match="permission denied for table pending_interactions; grant it"):
-                await PendingStore(SingleConnection(opened)).find()
+                await PendingStore(SingleConnection(opened)).inspection.find()
     finally:
         connection.execute(f"drop role {role}")
 
@@ -182,7 +182,7 @@ async def test_an_error_in_a_lent_connection_rolls_it_back(dsn: str) -> None:
             await store.put_many([("a", SCOPE, {}), ("", SCOPE, {})])
 
         assert opened.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        assert await store.get("a") is None
+        assert await store.inspection.get("a") is None
 
 
 async def test_an_error_where_each_statement_has_a_transaction_rolls_it_back(
@@ -217,7 +217,7 @@ async def test_a_cancellation_is_heeded_whenever_it_comes(dsn: str) -> None:
         store = PendingStore(pool)
         for later in range(30):
             async with pool.connection():
-                waiting = asyncio.create_task(store.due())
+                waiting = asyncio.create_task(store.leases.due())
                 await asyncio.sleep(0.02)
             for _ in range(later):
                 await asyncio.sleep(0)
@@ -226,4 +226,4 @@ async def test_a_cancellation_is_heeded_whenever_it_comes(dsn: str) -> None:
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-        assert not (await store.due()).answers
+        assert not (await store.leases.due()).answers

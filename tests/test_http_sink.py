@@ -65,7 +65,7 @@ async def working(*heads: str) -> AsyncIterator[HttpWorker]:
 async def test_the_worker_gets_the_answer_its_key_and_a_signature(store: PendingStore) -> None:
     leased = await claimed(store, "q 42/ü")
     async with working() as worker, HttpSink(worker.url, secret=SECRET) as sink:
-        assert await sink.deliver(leased, store)
+        assert await sink.deliver(leased, store.leases)
 
     (request,) = worker.requests
     body = json.loads(request.body)
@@ -103,7 +103,7 @@ async def test_what_a_refusal_means(
     leased = await claimed(store)
     async with working(head) as worker, HttpSink(worker.url) as sink:
         with pytest.raises(DeliveryFailed, match=head[:3]) as failed:
-            await sink.deliver(leased, store)
+            await sink.deliver(leased, store.leases)
 
     assert (failed.value.permanent, failed.value.retry_after) == (permanent, retry_after)
     assert await state_of(store) is State.UNDELIVERED
@@ -113,11 +113,11 @@ async def test_a_worker_that_is_not_there_or_hangs_is_tried_again(store: Pending
     leased = await claimed(store)
     async with HttpSink("http://127.0.0.1:1/") as nowhere:
         with pytest.raises(DeliveryFailed, match="could not be reached") as failed:
-            await nowhere.deliver(leased, store)
+            await nowhere.deliver(leased, store.leases)
     assert not failed.value.permanent
-    async with working("") as worker, HttpSink(worker.url, reply_within=0.2) as hanging:
+    async with working("") as worker, HttpSink(worker.url, reply_within=timedelta(seconds=0.2)) as hanging:
         with pytest.raises(DeliveryFailed, match="did not reply in time"):
-            await hanging.deliver(leased, store)
+            await hanging.deliver(leased, store.leases)
 
 
 async def test_a_worker_that_fails_for_a_while_gets_each_answer_in_the_end(store: PendingStore) -> None:
@@ -144,7 +144,7 @@ async def test_a_worker_is_left_alone_for_as_long_as_it_wants(store: PendingStor
         await asyncio.sleep(1.2)
 
     assert len(worker.requests) == 1
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert row is not None
     assert (row.state, row.delivery_error) == (State.UNDELIVERED, "the worker replied 429 Slow Down")
 
@@ -159,8 +159,18 @@ async def test_an_answer_that_the_worker_refuses_for_good_waits_for_a_person(sto
 def test_a_key_is_one_answers_alone() -> None:
     def key(id: str, ask_number: int) -> str:
         now = datetime.now(UTC)
-        answer = Answer(id, ask_number, "yes", "acme", "slack", "U1", "", {}, now)
-        return LeasedAnswer(answer, uuid4(), 1, now).answer.idempotency_key
+        answer = Answer(
+            question_id=id,
+            ask_number=ask_number,
+            value="yes",
+            organization_id="acme",
+            connection_id="slack",
+            user_id="U1",
+            conversation_id="",
+            payload={},
+            claimed_at=now,
+        )
+        return LeasedAnswer(answer=answer, token=uuid4(), attempt=1, leased_at=now).answer.idempotency_key
 
     assert len({key("q", 1), key("q", 2), key("q/1", 1), key("q%2F1", 1), key("q/1/1", 1)}) == 5
     assert key("ü\n", 1).isascii()

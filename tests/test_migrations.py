@@ -343,7 +343,7 @@ async def test_pods_of_the_version_before_cannot_lose_an_undelivered_answer(
     with pytest.raises(psycopg.errors.CheckViolation):
         connection.execute(reopen)
 
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert row is not None
     assert (row.state, row.answer) == (State.UNDELIVERED, "yes")
 

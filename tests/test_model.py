@@ -101,7 +101,14 @@ def test_an_id_may_be_anything_short_that_postgres_can_hold() -> None:
 @pytest.mark.parametrize("value", ["x" * 262_145, "é" * 131_073, "a\0", "\ud800"])
 def test_an_answer_is_bounded_as_a_payload_is(value: str) -> None:
     with pytest.raises(InvalidInput, match="value"):
-        Click("q", "acme", "slack", "U1", "key", value)
+        Click(
+            question_id="q",
+            organization_id="acme",
+            connection_id="slack",
+            user_id="U1",
+            delivery_key="key",
+            value=value,
+        )
 
 
 def test_a_question_and_its_payload_say_the_same() -> None:

@@ -102,10 +102,19 @@ async def test_many_clients_claim_through_few_sessions(pooled: str) -> None:
         store = PendingStore(pool)
         for round in range(30):
             await store.put(f"q{round}", Scope("acme", "slack", "U1"), {})
-            clicks = [Click(f"q{round}", "acme", "slack", "U1", f"key-{number}") for number in range(20)]
+            clicks = [
+                Click(
+                    question_id=f"q{round}",
+                    organization_id="acme",
+                    connection_id="slack",
+                    user_id="U1",
+                    delivery_key=f"key-{number}",
+                )
+                for number in range(20)
+            ]
             results = await asyncio.gather(*(store.claim(click) for click in clicks))
             assert [type(result) for result in results].count(Claim) == 1
-        assert len(await store.find(limit=100)) == 30
+        assert len(await store.inspection.find(limit=100)) == 30
 
 
 async def test_answers_are_delivered_through_few_sessions(pooled: str, connection: psycopg.Connection) -> None:
@@ -118,7 +127,7 @@ async def test_answers_are_delivered_through_few_sessions(pooled: str, connectio
         async with Delivery(store, workers[0]), Delivery(store, workers[1]):
             await until(lambda: sum(len(worker.answers) for worker in workers) >= 40)
         assert sorted(workers[0].ids + workers[1].ids) == sorted(f"q{number}" for number in range(40))
-        assert (await store.counts()).undelivered == 0
+        assert (await store.inspection.counts()).undelivered == 0
 
 
 async def test_a_race_through_a_pooler_passes(pooled: str) -> None:
@@ -151,7 +160,7 @@ def test_every_command_works_through_a_pooler(pooled: str, monkeypatch: pytest.M
         ("list", "--state", "claimed"),
         ("show", "q-1"),
         ("stats",),
-        ("withdraw", "q-3", "--org", "acme", "--connection", "slack", "--yes"),
+        ("withdraw", "q-3", "--org", "acme", "--connection", "slack", "--user", "U1", "--yes"),
         ("redeliver", "q-1", "--yes"),
         ("delete", "q-2", *scope, "--yes"),
         ("sweep", "--all", "--max-age", "1s"),

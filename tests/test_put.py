@@ -32,11 +32,11 @@ async def test_storing_again_refreshes_the_payload_and_keeps_the_age(
 ) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     age(connection, hours=5)
-    before = await store.get("q")
+    before = await store.inspection.get("q")
 
     stored = await store.put("q", SCOPE, question_payload("Deploy now?", ["yes"]))
 
-    after = await store.get("q")
+    after = await store.inspection.get("q")
     assert stored.outcome is PutOutcome.REFRESHED
     assert before is not None
     assert after is not None
@@ -53,7 +53,7 @@ async def test_an_answered_question_is_asked_again_under_the_next_number(
 
     stored = await store.put("q", SCOPE, PAYLOAD)
 
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert (stored.outcome, stored.ask_number) == (PutOutcome.REOPENED, 2)
     assert row is not None
     assert (row.state, row.answer, row.delivery_key) == (State.PENDING, None, None)
@@ -77,7 +77,7 @@ async def test_an_answered_question_is_kept_when_told_so(store: PendingStore) ->
 
     stored = await store.put("q", SCOPE, question_payload("Deploy now?", []), if_answered="keep")
 
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert stored.outcome is PutOutcome.ALREADY_ANSWERED
     assert row is not None
     assert (row.answer, row.question, row.ask_number) == ("no", "Deploy?", 1)
@@ -91,12 +91,12 @@ async def test_a_guessed_id_never_moves_a_question(store: PendingStore, thief: S
     await store.put("q", SCOPE, PAYLOAD)
     if answered:
         await store.claim(click())
-    before = await store.get("q")
+    before = await store.inspection.get("q")
 
     with pytest.raises(ScopeMismatch):
         await store.put("q", thief, question_payload("Give me the money?", ["yes"]))
 
-    after = await store.get("q")
+    after = await store.inspection.get("q")
     assert before is not None
     assert after is not None
     assert (after.scope, after.payload, after.state) == (before.scope, before.payload, before.state)
@@ -126,7 +126,7 @@ async def test_an_untouched_question_can_be_taken_back(store: PendingStore) -> N
     stored = await store.put("q", SCOPE, PAYLOAD)
 
     assert await store.delete_untouched(stored)
-    assert await store.get("q") is None
+    assert await store.inspection.get("q") is None
 
 
 async def _claimed(store: PendingStore) -> None:
@@ -148,7 +148,7 @@ async def test_a_touched_question_stays(store: PendingStore, touch: Callable[[Pe
     await touch(store)
 
     assert not await store.delete_untouched(stored)
-    assert await store.get("q") is not None
+    assert await store.inspection.get("q") is not None
 
 
 async def test_a_put_that_created_nothing_takes_nothing_back(store: PendingStore) -> None:
@@ -156,7 +156,7 @@ async def test_a_put_that_created_nothing_takes_nothing_back(store: PendingStore
     refreshed = await store.put("q", SCOPE, PAYLOAD)
 
     assert not await store.delete_untouched(refreshed)
-    assert await store.get("q") is not None
+    assert await store.inspection.get("q") is not None
 
 
 # Deletion is scoped.
@@ -179,7 +179,7 @@ async def test_deleting_an_organization_deletes_its_rows_alone(store: PendingSto
 
     assert await store.delete_organization("acme")
 
-    assert [row.id for row in await store.find()] == ["theirs"]
+    assert [row.id for row in await store.inspection.find()] == ["theirs"]
 
 
 # Many at once.
@@ -204,7 +204,7 @@ async def test_many_questions_are_stored_all_or_none(store: PendingStore) -> Non
     with pytest.raises(ScopeMismatch):
         await store.put_many((id, SCOPE, PAYLOAD) for id in ("a", "b", "theirs"))
 
-    assert [row.id for row in await store.find()] == ["theirs"]
+    assert [row.id for row in await store.inspection.find()] == ["theirs"]
 
 
 async def test_an_error_of_the_source_stores_nothing(store: PendingStore) -> None:
@@ -216,7 +216,7 @@ async def test_an_error_of_the_source_stores_nothing(store: PendingStore) -> Non
     with pytest.raises(InvalidInput):
         await store.put_many(questions())
 
-    assert await store.find() == []
+    assert await store.inspection.find() == []
 
 
 async def test_missing_organizations_are_created_when_told_so(store: PendingStore) -> None:
@@ -226,7 +226,7 @@ async def test_missing_organizations_are_created_when_told_so(store: PendingStor
 
     await store.put_many([("q", scope, PAYLOAD)], create_organizations=True)
 
-    assert [row.id for row in await store.find()] == ["q"]
+    assert [row.id for row in await store.inspection.find()] == ["q"]
 
 
 async def test_an_applications_organization_with_more_to_fill_is_left_to_it(
@@ -246,12 +246,12 @@ async def test_a_question_is_stored_inside_the_callers_transaction(store: Pendin
     async with pool.connection() as mine:
         async with mine.transaction(force_rollback=True):
             await store.put("q", SCOPE, PAYLOAD, connection=mine)
-            assert await store.get("q", connection=mine) is not None
-            assert await store.get("q") is None
+            assert await store.inspection.get("q", connection=mine) is not None
+            assert await store.inspection.get("q") is None
         async with mine.transaction():
             await store.put("q", SCOPE, PAYLOAD, connection=mine)
 
-    assert await store.get("q") is not None
+    assert await store.inspection.get("q") is not None
 
 
 # What the database cannot hold never reaches it.
@@ -273,7 +273,7 @@ async def test_the_longest_id_and_any_unicode_are_kept(store: PendingStore) -> N
 
     await store.put(id, SCOPE, payload)
 
-    row = await store.get(id)
+    row = await store.inspection.get(id)
     assert row is not None
     assert row.payload == payload
 

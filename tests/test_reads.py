@@ -34,10 +34,10 @@ async def test_reading_happens_in_read_only_transactions_with_a_time_limit(
         """
     )
 
-    assert await store.get("q") is not None
-    assert len(await store.find()) == 1
-    assert (await store.counts()).pending == 1
-    assert await store.count_stale() == 0
+    assert await store.inspection.get("q") is not None
+    assert len(await store.inspection.find()) == 1
+    assert (await store.inspection.counts()).pending == 1
+    assert await store.inspection.count_stale() == 0
 
 
 # Lists and counts.
@@ -51,14 +51,14 @@ async def test_find_filters_by_scope_state_and_age(store: PendingStore, connecti
     age(connection, hours=25, id="stale")
 
     async def ids(**filters: object) -> list[str]:
-        return [row.id for row in await store.find(Filters(**filters))]  # type: ignore[arg-type]
+        return [row.id for row in await store.inspection.find(Filters(**filters))]  # type: ignore[arg-type]
 
     assert await ids() == ["stale", "pending", "claimed"]
     assert await ids(organization_id="acme") == ["stale", "pending"]
     assert await ids(connection_id="slack") == ["pending", "claimed"]
     assert await ids(expected_user_id="U2") == ["stale"]
     assert await ids(older_than=timedelta(hours=1)) == ["stale"]
-    assert [row.question for row in await store.find()] == ["Deploy?", "Deploy?", None]
+    assert [row.question for row in await store.inspection.find()] == ["Deploy?", "Deploy?", None]
 
 
 async def test_a_row_has_one_state(store: PendingStore, connection: psycopg.Connection) -> None:
@@ -68,16 +68,16 @@ async def test_a_row_has_one_state(store: PendingStore, connection: psycopg.Conn
     for id in ("claimed", "undelivered", "stuck"):
         await store.claim(click(id), lease=None if id == "claimed" else timedelta(seconds=30))
     connection.execute("update pending_interactions set delivery_due_at = 'infinity' where id = 'stuck'")
-    assert await store.withdraw("withdrawn", "acme", "slack") is Withdrawal.WITHDRAWN
+    assert await store.withdraw("withdrawn", SCOPE) is Withdrawal.WITHDRAWN
     for id in ("stale", "claimed", "undelivered", "stuck", "withdrawn"):
         age(connection, hours=25, id=id)
 
     for state in State:
-        assert [row.id for row in await store.find(Filters(state=state))] == [state.value]
-        row = await store.get(state.value)
+        assert [row.id for row in await store.inspection.find(Filters(state=state))] == [state.value]
+        row = await store.inspection.get(state.value)
         assert row is not None
         assert row.state is state
-    counts = await store.counts()
+    counts = await store.inspection.counts()
     assert (counts.stuck, counts.undelivered, counts.withdrawn, counts.claimed, counts.stale, counts.pending) == (
         1,
     ) * 6
@@ -87,15 +87,15 @@ async def test_a_row_has_one_state(store: PendingStore, connection: psycopg.Conn
 async def test_find_is_bounded(store: PendingStore) -> None:
     await store.put_many((f"q{number}", SCOPE, PAYLOAD) for number in range(5))
 
-    assert len(await store.find(limit=3)) == 3
+    assert len(await store.inspection.find(limit=3)) == 3
     with pytest.raises(InvalidInput):
-        await store.find(limit=0)
+        await store.inspection.find(limit=0)
     with pytest.raises(InvalidInput, match="filter"):
-        await store.find(Filters(organization_id="\udcff"))
+        await store.inspection.find(Filters(organization_id="\udcff"))
 
 
 async def test_counts_say_how_many_wait_and_where(store: PendingStore, connection: psycopg.Connection) -> None:
-    empty = await store.counts()
+    empty = await store.inspection.counts()
     assert (empty.pending, empty.oldest_pending_seconds, empty.organizations) == (0, None, ())
     await store.put("a", SCOPE, PAYLOAD)
     await store.put("b", SCOPE, PAYLOAD)
@@ -103,7 +103,7 @@ async def test_counts_say_how_many_wait_and_where(store: PendingStore, connectio
     await store.claim(click("a"))
     age(connection, hours=25, id="c")
 
-    counts = await store.counts()
+    counts = await store.inspection.counts()
 
     assert (counts.pending, counts.claimed, counts.stale) == (1, 1, 1)
     assert counts.oldest_pending_seconds == pytest.approx(25 * 3600, abs=60)

@@ -82,7 +82,15 @@ class StoreMachine(RuleBasedStateMachine):
         ask_number=st.none() | st.integers(1, 3),
     )
     def claim(self, id: str, scope: Scope, key: str, value: str, ask_number: int | None) -> None:
-        click = Click(id, scope.organization_id, scope.connection_id, scope.expected_user_id, key, value, ask_number)
+        click = Click(
+            question_id=id,
+            organization_id=scope.organization_id,
+            connection_id=scope.connection_id,
+            user_id=scope.expected_user_id,
+            delivery_key=key,
+            value=value,
+            ask_number=ask_number,
+        )
         result = self.runner.run(self.store.claim(click))
         row = self.rows.get(id)
         if row is None or (row.scope.organization_id, row.scope.connection_id) != (

@@ -23,10 +23,10 @@ async def test_a_sweep_takes_the_oldest_stale_rows_and_never_more_than_its_limit
     await store.put("fresh", SCOPE, PAYLOAD)
 
     assert await swept(store, limit=7, batch_size=3) == [f"q{number}" for number in range(7)]
-    assert await store.count_stale() == 3
+    assert await store.inspection.count_stale() == 3
     assert sorted(await swept(store, limit=7)) == ["q7", "q8", "q9"]
     assert await swept(store, limit=7) == []
-    assert await store.get("fresh") is not None
+    assert await store.inspection.get("fresh") is not None
 
 
 async def test_a_sweep_comes_in_batches(store: PendingStore, connection: psycopg.Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from pendingctl import Claim, PendingStore, PutOutcome, Refusal, RefusalReason, State, Withdrawal
@@ -12,8 +13,8 @@ from tests.questions import PAYLOAD, SCOPE, click
 async def test_a_withdrawn_question_refuses_every_click(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
 
-    assert await store.withdraw("q", "acme", "slack") is Withdrawal.WITHDRAWN
-    assert await store.withdraw("q", "acme", "slack") is Withdrawal.ALREADY_WITHDRAWN
+    assert await store.withdraw("q", SCOPE) is Withdrawal.WITHDRAWN
+    assert await store.withdraw("q", SCOPE) is Withdrawal.ALREADY_WITHDRAWN
 
     late = await store.claim(click(), lease=timedelta(seconds=30))
     assert isinstance(late, Refusal)
@@ -21,25 +22,26 @@ async def test_a_withdrawn_question_refuses_every_click(store: PendingStore) -> 
     stranger = await store.claim(click(user_id="U2"))
     assert isinstance(stranger, Refusal)
     assert stranger.reason is RefusalReason.NOT_YOURS
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert row is not None
     assert (row.state, row.answer) == (State.WITHDRAWN, None)
-    assert not (await store.due()).answers
+    assert not (await store.leases.due()).answers
 
 
 async def test_an_answered_question_is_not_withdrawn(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.claim(click())
 
-    assert await store.withdraw("q", "acme", "slack") is Withdrawal.ALREADY_ANSWERED
+    assert await store.withdraw("q", SCOPE) is Withdrawal.ALREADY_ANSWERED
 
 
 async def test_another_tenants_question_is_unknown_and_untouched(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
 
-    assert await store.withdraw("q", "globex", "slack") is Withdrawal.UNKNOWN
-    assert await store.withdraw("q", "acme", "teams") is Withdrawal.UNKNOWN
-    assert await store.withdraw("nowhere", "acme", "slack") is Withdrawal.UNKNOWN
+    assert await store.withdraw("q", replace(SCOPE, organization_id="globex")) is Withdrawal.UNKNOWN
+    assert await store.withdraw("q", replace(SCOPE, connection_id="teams")) is Withdrawal.UNKNOWN
+    assert await store.withdraw("q", replace(SCOPE, expected_user_id="U2")) is Withdrawal.UNKNOWN
+    assert await store.withdraw("nowhere", SCOPE) is Withdrawal.UNKNOWN
     assert isinstance(await store.claim(click()), Claim)
 
 
@@ -48,7 +50,7 @@ async def test_of_clicks_and_withdrawals_at_once_exactly_one_wins(store: Pending
     for round in range(30):
         id = f"q{round}"
         await store.put(id, SCOPE, PAYLOAD)
-        withdrawing = [store.withdraw(id, "acme", "slack") for _ in range(3)]
+        withdrawing = [store.withdraw(id, SCOPE) for _ in range(3)]
         clicking = [store.claim(click(id, delivery_key=f"key-{number}")) for number in range(3)]
 
         # By turns one or the other goes first.
@@ -57,7 +59,7 @@ async def test_of_clicks_and_withdrawals_at_once_exactly_one_wins(store: Pending
 
         won = [each for each in results if isinstance(each, Claim) or each is Withdrawal.WITHDRAWN]
         assert len(won) == 1
-        row = await store.get(id)
+        row = await store.inspection.get(id)
         assert row is not None
         if isinstance(won[0], Claim):
             clicks_won += 1
@@ -72,13 +74,13 @@ async def test_of_clicks_and_withdrawals_at_once_exactly_one_wins(store: Pending
 
 async def test_a_withdrawn_question_can_be_asked_again(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
-    await store.withdraw("q", "acme", "slack")
+    await store.withdraw("q", SCOPE)
 
     assert (await store.put("q", SCOPE, PAYLOAD, if_answered="keep")).outcome is PutOutcome.ALREADY_ANSWERED
     assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.REOPENED
     claim = await store.claim(click())
     assert isinstance(claim, Claim)
     assert claim.ask_number == 2
-    row = await store.get("q")
+    row = await store.inspection.get("q")
     assert row is not None
     assert row.state is State.CLAIMED

@@ -41,7 +41,14 @@ def claim(
     """
     from . import render
 
-    click = Click(id, organization, connection, user, delivery_key or f"cli-{uuid4()}", value)
+    click = Click(
+        question_id=id,
+        organization_id=organization,
+        connection_id=connection,
+        user_id=user,
+        delivery_key=delivery_key or f"cli-{uuid4()}",
+        value=value,
+    )
 
     async def claimed() -> Claim | Refusal:
         async with store_of(dsn, "claim") as store:

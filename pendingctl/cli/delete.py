@@ -43,7 +43,7 @@ def delete(
 
     async def exists() -> bool:
         async with store_of(dsn, "delete") as store:
-            row = await store.get(id)
+            row = await store.inspection.get(id)
             kept = row is not None and row.state in UNDELIVERED and not include_undelivered
             return row is not None and row.scope == scope and not kept
 

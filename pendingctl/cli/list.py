@@ -50,7 +50,7 @@ def list_rows(
 
         filters = Filters(organization, connection, user, state, older_than, card)
         async with store_of(dsn, "list") as store:
-            return await store.find(filters, limit=limit + 1, max_age=max_age)
+            return await store.inspection.find(filters, limit=limit + 1, max_age=max_age)
 
     rows = run(found())
     truncated = len(rows) > limit

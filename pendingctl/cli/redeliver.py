@@ -36,13 +36,13 @@ def redeliver(
     async def found() -> list[str]:
         async with store_of(dsn, "redeliver") as store:
             if all_stuck:
-                return await store.stuck()
-            rows = [await store.get(id) for id in dict.fromkeys(ids or ())]
+                return await store.inspection.stuck()
+            rows = [await store.inspection.get(id) for id in dict.fromkeys(ids or ())]
         return [row.id for row in rows if row is not None and row.claimed_at is not None and row.withdrawn_at is None]
 
     async def redelivered(answered: list[str]) -> list[str]:
         async with store_of(dsn, "redeliver") as store:
-            return await store.redeliver(answered)
+            return await store.leases.redeliver(answered)
 
     answered = run(found())
     if missing := sorted(set(ids or ()) - set(answered)):

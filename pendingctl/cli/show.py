@@ -24,7 +24,7 @@ def show(
 
     async def found() -> PendingInteraction | None:
         async with store_of(dsn, "show") as store:
-            return await store.get(id, max_age=max_age)
+            return await store.inspection.get(id, max_age=max_age)
 
     row = run(found())
     if row is None:

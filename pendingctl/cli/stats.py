@@ -22,7 +22,7 @@ def stats(
 
     async def counted() -> Counts:
         async with store_of(dsn, "stats") as store:
-            return await store.counts(max_age=max_age)
+            return await store.inspection.counts(max_age=max_age)
 
     counts = run(counted())
     totals = {

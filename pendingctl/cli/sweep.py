@@ -154,10 +154,10 @@ async def _swept(
                 batches += 1
                 if keep_ids:
                     ids += batch
-        remaining = await store.count_stale(
+        remaining = await store.inspection.count_stale(
             max_age=max_age, cap=REMAINING_CAP + 1, include_undelivered=include_undelivered
         )
-        undelivered = await store.count_stale_undelivered(max_age=max_age)
+        undelivered = await store.inspection.count_stale_undelivered(max_age=max_age)
     document: dict[str, JsonValue] = {
         "deleted": deleted,
         "batches": batches,
@@ -175,8 +175,8 @@ async def _would_sweep(
 
     async with store_of(dsn, "sweep") as store:
         cap = None if limit is None else max(limit, REMAINING_CAP + 1)
-        stale = await store.count_stale(max_age=max_age, cap=cap, include_undelivered=include_undelivered)
-        undelivered = await store.count_stale_undelivered(max_age=max_age)
+        stale = await store.inspection.count_stale(max_age=max_age, cap=cap, include_undelivered=include_undelivered)
+        undelivered = await store.inspection.count_stale_undelivered(max_age=max_age)
     return {
         "deleted": 0,
         "batches": 0,

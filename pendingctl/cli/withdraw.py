@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ..model import Withdrawal
+from ..model import Scope, Withdrawal
 from .options import (
     ConnectionOption,
     DryRunOption,
@@ -13,6 +13,7 @@ from .options import (
     Output,
     OutputOption,
     QuestionArgument,
+    UserOption,
     YesOption,
 )
 from .wiring import confirm, run, store_of, target_of
@@ -22,6 +23,7 @@ def withdraw(
     id: QuestionArgument,
     organization: OrganizationOption,
     connection: ConnectionOption,
+    user: UserOption,
     dsn: DsnOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -31,14 +33,16 @@ def withdraw(
 
     Who clicks later is told so, and the pods take the buttons away.
 
-    Example: pendingctl withdraw deploy-42 --org acme --connection slack --yes
+    Example: pendingctl withdraw deploy-42 --org acme --connection slack --user U1 --yes
     """
     from . import render
 
+    scope = Scope(organization, connection, user)
+
     async def looked() -> Withdrawal:
         async with store_of(dsn, "withdraw") as store:
-            row = await store.get(id)
-        if row is None or (row.organization_id, row.connection_id) != (organization, connection):
+            row = await store.inspection.get(id)
+        if row is None or row.scope != scope:
             return Withdrawal.UNKNOWN
         if row.claimed_at is None:
             return Withdrawal.WITHDRAWN
@@ -46,7 +50,7 @@ def withdraw(
 
     async def withdrawn() -> Withdrawal:
         async with store_of(dsn, "withdraw") as store:
-            return await store.withdraw(id, organization, connection)
+            return await store.withdraw(id, scope)
 
     if dry_run:
         outcome = run(looked())
@@ -71,4 +75,4 @@ def _in_words(id: str, outcome: Withdrawal) -> str:
         case Withdrawal.ALREADY_ANSWERED:
             return f"refused: {id} is answered already"
         case Withdrawal.UNKNOWN:
-            return f"{id} does not exist over this connection of this organization"
+            return f"{id} does not exist in this scope"

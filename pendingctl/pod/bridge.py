@@ -6,50 +6,52 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self
 
 from ..errors import PendingctlError
 from ..model import (
     MAX_AGE,
     Claim,
     Click,
+    Due,
     LeasedAnswer,
     PutOutcome,
     Question,
     Refusal,
     RefusalReason,
+    Scope,
+    Stored,
     answer_of,
 )
-from ..payload import question_text
+from ..payload import JsonObject, question_text
 from ..platforms import Card, ChatPlatform, MessageHandle, NotPosted
 from ..sinks import AnswerHandler, AnswerSink
-from ..store import PendingStore
-from .cards import Cards, answered, card_text
-from .delivery import LEASE, MOST_ATTEMPTS, Delivery
+from ..store import IfAnswered
+from .background import Background
+from .cards import CardLeases, Cards, answered, card_text
+from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
+from .loop import Loop
 from .memory import ExpiringCache
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
 # (api.slack.com, "Handling user interaction"); the rest is for the way there and back.
-REPLY_WITHIN_SECONDS = 2.5
+REPLY_WITHIN = timedelta(seconds=2.5)
 
 EVENT_SECONDS = 5 * 60.0
 HANDLE_SECONDS = 24 * 3600.0
 MAX_REMEMBERED = 10_000
-CLOSE_WITHIN_SECONDS = 30.0
-
-T = TypeVar("T")
+CLOSE_WITHIN = timedelta(seconds=30)
 
 _log = logging.getLogger(__name__)
 
 
 class AskOutcome(StrEnum):
-    """What became of a question that was to be asked."""
+    """What became of a question that `InteractionBridge.ask` was to ask."""
 
     POSTED = "posted"
     POSTED_AS_TEXT = "posted_as_text"
@@ -61,7 +63,7 @@ class AskOutcome(StrEnum):
 
 
 class ReplyKind(StrEnum):
-    """What a click is told."""
+    """What a click is answered with."""
 
     ANSWERED = "answered"
     ALREADY_ANSWERED = "already_answered"
@@ -74,7 +76,7 @@ class ReplyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a click is told, and the same as a sentence for the person."""
+    """The answer to a click, and the same as a sentence for the person."""
 
     kind: ReplyKind
     text: str
@@ -85,6 +87,35 @@ _NOT_YOURS = Reply(ReplyKind.NOT_YOURS, "This question is for somebody else.")
 _INVALID_ANSWER = Reply(ReplyKind.INVALID_ANSWER, "That is not one of the options.")
 _WITHDRAWN = Reply(ReplyKind.WITHDRAWN, "This question was withdrawn.")
 _UNKNOWN_OR_EXPIRED = Reply(ReplyKind.UNKNOWN_OR_EXPIRED, "This question is unknown or has expired.")
+
+
+class BridgeLeases(AnswerLeases, CardLeases, Protocol):
+    """What a bridge asks of `store.leases`."""
+
+    async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
+        """Return whether answers wait, and cards of these connections."""
+        ...
+
+
+class BridgeStore(Protocol):
+    """A store as a bridge sees it: `PendingStore`, or what stands before one."""
+
+    @property
+    def leases(self) -> BridgeLeases:
+        """Its leases."""
+        ...
+
+    async def put(self, id: str, scope: Scope, payload: JsonObject, *, if_answered: IfAnswered = "reopen") -> Stored:
+        """Store a question."""
+        ...
+
+    async def delete_untouched(self, stored: Stored) -> bool:
+        """Delete the row that a put created."""
+        ...
+
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
+        """Make the click the winner, or return why it is not."""
+        ...
 
 
 class InteractionBridge:
@@ -98,7 +129,7 @@ class InteractionBridge:
 
     def __init__(
         self,
-        store: PendingStore,
+        store: BridgeStore,
         platform: ChatPlatform,
         sink: AnswerSink | AnswerHandler,
         *,
@@ -107,17 +138,19 @@ class InteractionBridge:
         most_attempts: int = MOST_ATTEMPTS,
         max_age: timedelta = MAX_AGE,
         clock: Callable[[], float] = time.monotonic,
-        reply_within: float = REPLY_WITHIN_SECONDS,
+        reply_within: timedelta = REPLY_WITHIN,
     ) -> None:
         self._store = store
         self._platform = platform
         self._pod = socket.gethostname() if pod is None else pod
         self._lease = lease
         self._reply_within = reply_within
-        self._served: set[tuple[str, str]] = set()
-        self._cards = Cards(store, platform, self._served, max_age=max_age)
-        self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts, cards=self._cards)
-        self._background: set[asyncio.Task[object]] = set()
+        self._served = frozenset[tuple[str, str]]()
+        self._is_closing = False
+        self._cards = Cards(store.leases, platform, lambda: self._served, max_age=max_age)
+        self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
+        self._loop = Loop(self._look)
+        self._background = Background()
         # By organization, connection and event; by organization, connection, question and ask number.
         self._events = ExpiringCache[tuple[str, str, str], bool](
             count=MAX_REMEMBERED, seconds=EVENT_SECONDS, clock=clock
@@ -137,34 +170,31 @@ class InteractionBridge:
 
     def start(self) -> None:
         """Begin to deliver the answers, and to edit the cards, that other pods have left behind."""
-        self._delivery.start()
+        self._loop.start()
 
     def register(self, organization_id: str, connection_id: str) -> None:
         """Serve this connection of this organization from now on."""
-        self._served.add((organization_id, connection_id))
+        self._served |= {(organization_id, connection_id)}
 
     def unregister(self, organization_id: str, connection_id: str) -> None:
         """Serve it no longer, and forget what is remembered of it. Claims under way are still answered."""
         connection = (organization_id, connection_id)
-        self._served.discard(connection)
+        self._served -= {connection}
         self._events.forget(lambda key: key[:2] == connection)
         self._handles.forget(lambda key: key[:2] == connection)
 
-    async def close(self) -> None:
-        """Wait for the work in the background, half a minute at most, and forget everything."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_WITHIN_SECONDS):
-                # Again and again: a claim that wins only now starts to hand its answer over.
-                while self._background:
-                    await asyncio.wait(self._background)
-        late = list(self._background)
-        for task in late:
-            _log.error("%s was not done within %g s and is given up", task.get_name(), CLOSE_WITHIN_SECONDS)
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        await self._delivery.close()
+    async def close(self, *, within: timedelta = CLOSE_WITHIN) -> None:
+        """Accept nothing any more, wait for the work in the background, and forget everything.
+
+        What is not done `within` that time is given up: an answer then goes to another pod when its lease has run out.
+        """
+        until = time.monotonic() + within.total_seconds()
+        self._is_closing = True
+        await self._loop.close()
+        await self._background.drain(until)
+        await self._delivery.close(within=timedelta(seconds=until - time.monotonic()))
         await self._cards.close()
-        self._served.clear()
+        self._served = frozenset()
         self._events.forget(lambda _: True)
         self._handles.forget(lambda _: True)
 
@@ -179,7 +209,7 @@ class InteractionBridge:
         """
         scope = question.scope
         connection = (scope.organization_id, scope.connection_id)
-        if connection not in self._served:
+        if self._is_closing or connection not in self._served:
             _log.warning("question %s is for a connection that this pod does not serve", question.id)
             return AskOutcome.CANNOT_SERVE
         event = (*connection, event_id)
@@ -189,7 +219,7 @@ class InteractionBridge:
         self._events.put(event, True)
         outcome = None
         try:
-            outcome = await self._store_and_post(question)
+            outcome = await self._background.start(self._store_and_post(question), f"card of {question.id}")
         finally:
             if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN):
                 self._events.forget(lambda key: key == event)
@@ -231,10 +261,10 @@ class InteractionBridge:
         A claim that takes longer goes on in the background, and the person is asked to try again: pressing again
         tells them what became of it.
         """
-        if (click.organization_id, click.connection_id) not in self._served:
+        if self._is_closing or (click.organization_id, click.connection_id) not in self._served:
             return _CANNOT_SERVE
-        claiming = self._start(self._claim(click), f"claim of {click.question_id}")
-        await asyncio.wait([claiming], timeout=self._reply_within)
+        claiming = self._background.start(self._claim(click), f"claim of {click.question_id}")
+        await asyncio.wait([claiming], timeout=self._reply_within.total_seconds())
         return claiming.result() if claiming.done() and not claiming.cancelled() else _CANNOT_SERVE
 
     async def _claim(self, click: Click) -> Reply:
@@ -248,9 +278,11 @@ class InteractionBridge:
         # A repeated win is in the row since it was won, and delivered from there.
         if not result.repeated:
             if result.lease_token is not None:
-                leased = LeasedAnswer(answer_of(click, result), result.lease_token, 1, result.claimed_at)
+                leased = LeasedAnswer(
+                    answer=answer_of(click, result), token=result.lease_token, attempt=1, leased_at=result.claimed_at
+                )
                 self._delivery.submit(leased)
-            self._start(self._edit_card(click, result), f"card of {click.question_id}")
+            self._background.start(self._edit_card(click, result), f"card of {click.question_id}")
         return Reply(ReplyKind.ANSWERED, "You answered." if click.value is None else f"You answered: {click.value}")
 
     async def _edit_card(self, click: Click, claim: Claim) -> None:
@@ -262,12 +294,12 @@ class InteractionBridge:
         text = card_text(question_text(claim.payload), answered(click.user_id, click.value, claim.claimed_at))
         await self._cards.edit(click.connection_id, claim.id, claim.ask_number, handle, claim.claimed_at, text)
 
-    def _start(self, work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
-        task = asyncio.create_task(work, name=name)
-        # The loop itself keeps only a weak reference (Python documentation, asyncio.create_task).
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
+    async def _look(self) -> None:
+        due = await self._store.leases.due(self._served)
+        if due.answers:
+            self._delivery.take_over()
+        if due.cards:
+            self._cards.catch_up()
 
 
 def _refusal_in_words(refusal: Refusal) -> Reply:

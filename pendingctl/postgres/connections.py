@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -120,9 +120,7 @@ class SingleConnection:
 
 
 class CommandConnection:
-    """What a command needs, without a pool's background tasks: one connection, made when it is first lent, and anew
-    when it is lent after it was lost.
-    """
+    """One connection, opened on first use and reopened if lost: what a command needs, without a pool's tasks."""
 
     def __init__(self, dsn: str, *, application: str) -> None:
         self._dsn = dsn
@@ -200,11 +198,8 @@ async def _end_transaction(connection: Connection, error: BaseException | None) 
             await connection.rollback()
 
 
-class Borrower:
-    """Runs statements on connections of a source."""
-
-    def __init__(self, source: ConnectionSource) -> None:
-        self._source = source
-
-    def _writing(self, connection: Connection | None) -> Borrowed:
-        return Borrowed(self._source, connection)
+@asynccontextmanager
+async def in_transaction(source: ConnectionSource) -> AsyncIterator[Connection]:
+    """Lend a connection in a transaction that ends with the block."""
+    async with Borrowed(source) as borrowed, borrowed.transaction():
+        yield borrowed

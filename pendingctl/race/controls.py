@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
-from psycopg.rows import scalar_row
+from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from ..model import (
     MAX_AGE,
@@ -28,6 +29,7 @@ from ..model import (
 from ..payload import JsonObject, encode_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from ..store import IfAnswered, PendingStore, statements
+from ..store.leases import Leases
 from ..store.store import BATCH_SIZE, claim_parameters
 from .plan import IMPLEMENTATIONS
 
@@ -40,7 +42,7 @@ class _BrokenClaim(PendingStore):
 
     statement: str
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
         """Claim as the broken statement has it."""
         won = await _claimed(self._source, self.statement, claim_parameters(click, lease, pod))
         return won or await super().claim(click, lease=lease, pod=pod)
@@ -49,10 +51,10 @@ class _BrokenClaim(PendingStore):
 class SelectThenUpdate(PendingStore):
     """Selects the row first and then updates it: between the two, everybody else has selected it as well."""
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
         """Claim in two statements."""
         asked = claim_parameters(click, lease, pod)
-        async with self._writing(None) as connection:
+        async with Borrowed(self._source) as connection:
             seen = await (await connection.execute(_SELECT_UNCLAIMED, asked)).fetchone()
         won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, asked)
         return won or await super().claim(click, lease=lease, pod=pod)
@@ -73,12 +75,12 @@ class NoUser(_BrokenClaim):
 class ClaimThenAuthorize(PendingStore):
     """Claims the row and only then looks whether the user may: the question is used up by whoever comes first."""
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
         """Claim for anybody, then refuse who is not the expected user."""
         won = await _claimed(self._source, NoUser.statement, claim_parameters(click, lease, pod))
         if won is None:
             return await super().claim(click, lease=lease, pod=pod)
-        row = await self.get(click.question_id)
+        row = await self.inspection.get(click.question_id)
         if row is not None and row.expected_user_id != click.user_id:
             return Refusal(click.question_id, RefusalReason.NOT_YOURS)
         return won
@@ -105,12 +107,12 @@ class PutTakesOver(PendingStore):
             "expected_user_id": scope.expected_user_id,
             "payload": encode_payload(payload),
         }
-        async with self._writing(connection) as writing:
-            taken = await (await writing.execute(_TAKE_OVER, row)).fetchone()
-            if taken is not None:
-                return Stored(id, PutOutcome.REFRESHED, *taken)
+        async with Borrowed(self._source, connection) as borrowed:
+            cursor = borrowed.cursor(row_factory=kwargs_row(partial(Stored, id=id, outcome=PutOutcome.REFRESHED)))
+            if (taken := await (await cursor.execute(_TAKE_OVER, row)).fetchone()) is not None:
+                return taken
             return await super().put(
-                id, scope, payload, if_answered=if_answered, awaited_for=awaited_for, connection=writing
+                id, scope, payload, if_answered=if_answered, awaited_for=awaited_for, connection=borrowed
             )
 
 
@@ -126,7 +128,7 @@ class SweepSelectThenDelete(PendingStore):
         include_undelivered: bool = False,
     ) -> AsyncGenerator[list[str], None]:
         """Delete the rows that were stale when they were selected."""
-        async with self._writing(None) as connection:
+        async with Borrowed(self._source) as connection:
             selecting = connection.cursor(row_factory=scalar_row)
             asked = {
                 "max_age": max_age,
@@ -158,7 +160,7 @@ class PodClock(PendingStore):
             "batch_size": min(limit or batch_size, batch_size),
             "include_undelivered": include_undelivered,
         }
-        async with self._writing(None) as connection:
+        async with Borrowed(self._source) as connection:
             cursor = connection.cursor(row_factory=scalar_row)
             await cursor.execute(_SWEEP_BY_THE_PODS_CLOCK, swept)
             yield await cursor.fetchall()
@@ -167,36 +169,44 @@ class PodClock(PendingStore):
 class DeliverFromMemory(PendingStore):
     """Claims as if the answer were delivered by that: only the pod that claimed has it, in its memory."""
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
+    def __init__(self, source: ConnectionSource) -> None:
+        super().__init__(source)
+        self.leases = _NothingToMark(source)
+
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
         """Claim without a lease, and let the pod deliver nevertheless."""
         result = await super().claim(click, pod=pod)
         is_ours = isinstance(result, Claim) and not result.repeated and lease is not None
         return replace(result, lease_token=uuid4()) if is_ours and isinstance(result, Claim) else result
 
+
+class _NothingToMark(Leases):
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
-        """There is nothing to be marked."""
         return True
 
     async def mark_failed(
         self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
     ) -> State | None:
-        """There is nobody to try again."""
         return None
 
 
 class NoLeaseToken(PendingStore):
     """Marks whatever asking stands under the id: a late mark overrides what another pod does meanwhile."""
 
+    def __init__(self, source: ConnectionSource) -> None:
+        super().__init__(source)
+        self.leases = _MarkedByTheId(source)
+
+
+class _MarkedByTheId(Leases):
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
-        """Mark by the id alone."""
-        async with self._writing(connection) as writing:
+        async with Borrowed(self._source, connection) as borrowed:
             marked = {"id": leased.answer.question_id}
-            return await (await writing.execute(_MARK_DELIVERED_BY_ID, marked)).fetchone() is not None
+            return await (await borrowed.execute(_MARK_DELIVERED_BY_ID, marked)).fetchone() is not None
 
     async def mark_failed(
         self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
     ) -> State | None:
-        """Give back by the id alone."""
         failed = {
             "id": leased.answer.question_id,
             "error": error,
@@ -204,8 +214,8 @@ class NoLeaseToken(PendingStore):
             "most_attempts": most_attempts,
             "permanent": permanent,
         }
-        async with self._writing(None) as writing:
-            row = await (await writing.execute(_MARK_FAILED_BY_ID, failed)).fetchone()
+        async with Borrowed(self._source) as borrowed:
+            row = await (await borrowed.execute(_MARK_FAILED_BY_ID, failed)).fetchone()
         return None if row is None else State.UNDELIVERED
 
 
@@ -294,7 +304,7 @@ def marks_before_it_delivers(implementation: str) -> bool:
     return implementation == "mark-before-deliver"
 
 
-async def _claimed(source: ConnectionSource, statement: str, asked: Mapping[str, object]) -> Claim | None:
+async def _claimed(source: ConnectionSource, statement: str, parameters: Mapping[str, object]) -> Claim | None:
     async with Borrowed(source) as connection:
-        row = await (await connection.execute(statement.encode(), asked)).fetchone()
-    return None if row is None else Claim(str(asked["id"]), *row)
+        cursor = connection.cursor(row_factory=class_row(Claim))
+        return await (await cursor.execute(statement.encode(), parameters)).fetchone()

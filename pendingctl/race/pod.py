@@ -23,7 +23,8 @@ from ..model import Click, LeasedAnswer, PutOutcome, Scope
 from ..platforms import Card, MessageHandle
 from ..pod.bridge import InteractionBridge
 from ..postgres.connections import Borrowed, Connection, Pool, open_pool
-from ..store import IfAnswered, PendingStore
+from ..sinks import Marks
+from ..store import IfAnswered
 from . import wire
 from .controls import key_to_ask_again_with, marks_before_it_delivers, store_for
 from .history import HandOver, Outcome, Reason, Told
@@ -83,7 +84,7 @@ class Worker:
         """Let the next delivery of this question's answer wait at this moment for the word to go on."""
         self._aims[question_id] = (order, moment)
 
-    async def deliver(self, leased: LeasedAnswer, store: PendingStore) -> bool:
+    async def deliver(self, leased: LeasedAnswer, marks: Marks) -> bool:
         """Hand the answer over and mark it, in this order; a control has it the other way round."""
         answer = leased.answer
         order, moment = self._aims.pop(answer.question_id, (0, None))
@@ -104,7 +105,7 @@ class Worker:
         try:
             marked = True
             if marks_before_it_delivers(self._orders.settings.implementation):
-                marked = await store.mark_delivered(leased)
+                marked = await marks.mark_delivered(leased)
             if moment is Moment.BEFORE_DELIVERY:
                 async with Borrowed(self._source) as connection:
                     await wait_for_go(self._go, order, connection)
@@ -125,7 +126,7 @@ class Worker:
                 note.aim = aim
             is_marking = True
             if not marks_before_it_delivers(self._orders.settings.implementation):
-                marked = await store.mark_delivered(leased)
+                marked = await marks.mark_delivered(leased)
         except BaseException as error:
             unknown = is_marking and not (
                 isinstance(error, PendingctlError) and outcome_of_error(error)[0] is Outcome.FAILED
@@ -251,13 +252,13 @@ class Pod:
         scope = planned.scope
         reply = await self._bridge.click(
             Click(
-                planned.question_id,
-                scope.organization_id,
-                scope.connection_id,
-                scope.expected_user_id,
-                planned.delivery_key or "",
-                planned.value,
-                planned.ask_number,
+                question_id=planned.question_id,
+                organization_id=scope.organization_id,
+                connection_id=scope.connection_id,
+                user_id=scope.expected_user_id,
+                delivery_key=planned.delivery_key or "",
+                value=planned.value,
+                ask_number=planned.ask_number,
             )
         )
         if note.number is None:

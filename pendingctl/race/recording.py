@@ -13,7 +13,7 @@ from itertools import count
 from psycopg_pool import PoolTimeout
 
 from ..errors import DatabaseUnreachable, PendingctlError, ScopeMismatch, Undelivered
-from ..model import Claim, Click, LeasedAnswer, Refusal, State
+from ..model import Claim, Click, Refusal
 from ..postgres.connections import Connection, Pool
 from ..store import PendingStore
 from .history import Operation, Outcome, Reason, Told
@@ -81,15 +81,20 @@ class Recorder:
         self._file.append(end_record(operation))
 
 
-class RecordingStore(PendingStore):
-    """Claims through another store and notes what happened in the click's context."""
+class RecordingStore:
+    """A store as the bridge sees it: claims through another one, and notes what happened in the click's context.
+
+    It is no PendingStore, so that no method of the other one can be passed by.
+    """
 
     def __init__(self, inner: PendingStore, recorder: Recorder) -> None:
-        super().__init__(inner._source)
+        self.leases = inner.leases
+        self.put = inner.put
+        self.delete_untouched = inner.delete_untouched
         self._inner = inner
         self._recorder = recorder
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
         """Claim as the other store does, its errors included."""
         note = noting.get()
         assert note is not None
@@ -104,22 +109,6 @@ class RecordingStore(PendingStore):
             raise
         self._recorder.end(note, *outcome_of(result))
         return result
-
-    async def lease(self, *, lease: timedelta, limit: int, most_attempts: int) -> list[LeasedAnswer]:
-        """Lease as the other store does."""
-        return await self._inner.lease(lease=lease, limit=limit, most_attempts=most_attempts)
-
-    async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
-        """Mark as the other store does."""
-        return await self._inner.mark_delivered(leased, connection=connection)
-
-    async def mark_failed(
-        self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
-    ) -> State | None:
-        """Give the lease back as the other store does."""
-        return await self._inner.mark_failed(
-            leased, error, retry_in=retry_in, most_attempts=most_attempts, permanent=permanent
-        )
 
 
 class RecordingSource:

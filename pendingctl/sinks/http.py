@@ -14,8 +14,7 @@ from typing import Self
 
 from ..errors import ExtraMissing
 from ..model import LeasedAnswer
-from ..store import PendingStore
-from .protocol import DeliveryFailed
+from .protocol import DeliveryFailed, Marks
 
 try:
     import httpx
@@ -23,7 +22,7 @@ except ImportError as error:
     raise ExtraMissing("HttpSink", "http") from error
 
 CONNECT_SECONDS = 5.0
-REPLY_SECONDS = 15.0
+REPLY_WITHIN = timedelta(seconds=15)
 # A worker that wants to be left alone for longer is asked again nevertheless.
 MOST_RETRY_AFTER = timedelta(hours=1)
 # Of the client's errors these two say that the same request may succeed later (RFC 9110, 15.5.9; RFC 6585, 4).
@@ -38,16 +37,16 @@ class HttpSink:
     of the lease, and `webhook-signature`: `v1,` and the base64 of the HMAC-SHA256 over `ID.TIMESTAMP.BODY`.
 
     400 to 499 is permanent, save 408 and 429; other replies, redirections included, and a worker that cannot be
-    reached or hangs for `reply_within` seconds, are tried again, not before a `Retry-After` has passed.
+    reached or does not reply `within` that time, are tried again, not before a `Retry-After` has passed.
     """
 
     def __init__(
-        self, url: str, *, secret: bytes | None = None, reply_within: float = REPLY_SECONDS, at_once: int = 20
+        self, url: str, *, secret: bytes | None = None, reply_within: timedelta = REPLY_WITHIN, at_once: int = 20
     ) -> None:
         self._url = url
         self._secret = secret
         self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(reply_within, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(reply_within.total_seconds(), connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
         )
 
@@ -63,7 +62,7 @@ class HttpSink:
         """Close the connections."""
         await self._client.aclose()
 
-    async def deliver(self, leased: LeasedAnswer, store: PendingStore) -> bool:
+    async def deliver(self, leased: LeasedAnswer, marks: Marks) -> bool:
         """POST the answer, then mark it. Raises DeliveryFailed."""
         body = _body(leased)
         headers = {"Content-Type": "application/json", "Idempotency-Key": f'"{leased.answer.idempotency_key}"'}
@@ -76,7 +75,7 @@ class HttpSink:
         except httpx.HTTPError as error:
             raise DeliveryFailed(f"the worker could not be reached: {error or type(error).__name__}") from error
         if reply.is_success:
-            return await store.mark_delivered(leased)
+            return await marks.mark_delivered(leased)
         raise DeliveryFailed(
             f"the worker replied {reply.status_code} {reply.reason_phrase}".strip(),
             permanent=reply.is_client_error and reply.status_code not in _TEMPORARY,

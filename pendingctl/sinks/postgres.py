@@ -7,12 +7,12 @@ from typing import LiteralString
 
 from ..model import LeasedAnswer
 from ..payload import encode_payload
-from ..store import PendingStore
+from .protocol import Marks
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresSink:
-    """Marks the answer and runs the application's statement in one transaction, so that both are so or neither.
+    """Marks the answer and runs the application's statement in one transaction, so that both happen or neither does.
 
     The statement's parameters are the fields of `Answer`, with the payload as JSON text:
 
@@ -21,11 +21,11 @@ class PostgresSink:
 
     statement: LiteralString
 
-    async def deliver(self, leased: LeasedAnswer, store: PendingStore) -> bool:
+    async def deliver(self, leased: LeasedAnswer, marks: Marks) -> bool:
         """Deliver within one transaction. Raises what the statement raises, as the store's errors."""
-        async with store.transaction() as connection:
+        async with marks.transaction() as connection:
             # First: it locks the row, so that no other pod's transaction is under way when the statement runs.
-            if not await store.mark_delivered(leased, connection=connection):
+            if not await marks.mark_delivered(leased, connection=connection):
                 return False
             answer = {**asdict(leased.answer), "payload": encode_payload(leased.answer.payload)}
             await connection.execute(self.statement, answer)

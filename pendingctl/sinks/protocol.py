@@ -1,27 +1,28 @@
 """Where answers are delivered to: the worker that waits for them.
 
 Delivery is at least once: a pod that dies between the hand-over and its mark leaves the answer to another pod. A worker
-that has seen an answer's `idempotency_key` before passes it over.
+ignores an answer whose `idempotency_key` it has seen before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from ..model import Answer, LeasedAnswer
-from ..store import PendingStore
+from ..postgres.connections import Connection
 
 AnswerHandler: TypeAlias = Callable[[Answer], Awaitable[None]]
 
 
 class DeliveryFailed(Exception):
-    """The answer was not taken. Any other exception of a sink says the same, without the details.
+    """The worker did not take the answer. Any other exception of a sink means the same, without the details.
 
-    `permanent` says that trying again is of no use: the answer is stuck until a person looks at it. `retry_after` is
-    how long the worker wants to be left alone at least.
+    `permanent`: trying again is of no use, and the answer is stuck until a person looks at it. `retry_after`: how long
+    the worker wants to be left alone at least.
     """
 
     def __init__(self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None) -> None:
@@ -30,11 +31,23 @@ class DeliveryFailed(Exception):
         self.retry_after = retry_after
 
 
+class Marks(Protocol):
+    """What a sink asks of `store.leases`."""
+
+    async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
+        """Mark an answer as delivered; return False when the lease was lost, and another pod delivers it."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection in a transaction, for a mark beside a sink's own statement."""
+        ...
+
+
 @runtime_checkable
 class AnswerSink(Protocol):
     """Hands answers to a worker."""
 
-    async def deliver(self, leased: LeasedAnswer, store: PendingStore) -> bool:
+    async def deliver(self, leased: LeasedAnswer, marks: Marks) -> bool:
         """Hand the answer over and mark it; return False when the lease was lost meanwhile. Raises when it failed."""
         ...
 
@@ -45,10 +58,10 @@ class CallableSink:
 
     handler: AnswerHandler
 
-    async def deliver(self, leased: LeasedAnswer, store: PendingStore) -> bool:
+    async def deliver(self, leased: LeasedAnswer, marks: Marks) -> bool:
         """Deliver by the callable; whatever it raises is a failure."""
         await self.handler(leased.answer)
-        return await store.mark_delivered(leased)
+        return await marks.mark_delivered(leased)
 
 
 def sink_of(sink: AnswerSink | AnswerHandler) -> AnswerSink:

@@ -20,7 +20,7 @@ from ..model import (
     State,
 )
 from ..payload import check_id, check_positive, check_text
-from ..postgres.connections import Borrower, Connection
+from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from . import statements
 
 READ_TIMEOUT = timedelta(seconds=30)
@@ -39,8 +39,11 @@ class Filters:
     card: CardState | None = None
 
 
-class Inspection(Borrower):
-    """The part of the store that reads: in transactions that cannot write, and for half a minute at most."""
+class Inspection:
+    """Reads for the person on call: in transactions that cannot write, and for half a minute at most."""
+
+    def __init__(self, source: ConnectionSource) -> None:
+        self._source = source
 
     async def get(
         self, id: str, *, max_age: timedelta = MAX_AGE, connection: Connection | None = None
@@ -121,8 +124,8 @@ class Inspection(Borrower):
         """Return how many rows a sweep would take, counted to `cap` at most, which keeps it quick (None: all)."""
         async with self._reading(connection) as reading:
             cursor = reading.cursor(row_factory=scalar_row)
-            asked = {"max_age": max_age, "cap": cap, "include_undelivered": include_undelivered}
-            await cursor.execute(statements.COUNT_STALE, asked)
+            parameters = {"max_age": max_age, "cap": cap, "include_undelivered": include_undelivered}
+            await cursor.execute(statements.COUNT_STALE, parameters)
             counted = await cursor.fetchone()
         return int(counted or 0)
 
@@ -136,14 +139,13 @@ class Inspection(Borrower):
     @asynccontextmanager
     async def _reading(self, connection: Connection | None) -> AsyncIterator[Connection]:
         """Reading never writes, and never runs for ever; a caller's own transaction stays as the caller made it."""
-        async with self._writing(connection) as reading:
-            if connection is not None:
-                yield reading
-                return
-            async with reading.transaction():
-                timeout = int(READ_TIMEOUT.total_seconds() * 1000)
-                await reading.execute(f"set transaction read only; set local statement_timeout = {timeout}")
-                yield reading
+        if connection is not None:
+            yield connection
+            return
+        async with Borrowed(self._source) as borrowed, borrowed.transaction():
+            timeout = int(READ_TIMEOUT.total_seconds() * 1000)
+            await borrowed.execute(f"set transaction read only; set local statement_timeout = {timeout}")
+            yield borrowed
 
 
 def _with_state(row: dict[str, Any]) -> dict[str, Any]:

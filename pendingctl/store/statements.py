@@ -1,7 +1,7 @@
-"""Every SQL statement on the tables, named, in one place; `store` runs them.
+"""Every SQL statement on the tables, named, in one place. Returned columns have the names of the fields they fill.
 
-Each statement of the claim path carries the id, so that on an engine that shards by primary key it goes to one
-shard. Nothing relies on a row's place (ctid), and every time is the database's.
+Each statement of the claim path carries the id, so that an engine that shards by primary key sends it to one shard.
+Nothing relies on a row's place (ctid), and every time is the database's.
 """
 
 # The winning click is the one whose update finds the row unclaimed. Postgres locks the row, and a second update
@@ -32,10 +32,10 @@ CLAIM = """
       and (jsonb_typeof(entry_payload #> '{question,options}') is distinct from 'array'
            or entry_payload #> '{question,options}' = '[]'
            or entry_payload #> '{question,options}' ? %(answer)s)
-    returning ask_number, entry_payload, claimed_at, lease_token, card
+    returning id, ask_number, entry_payload as payload, claimed_at, lease_token, card
 """
 
-# What a click that lost is told, and a put or a withdrawal that found the row otherwise; as `refusal.FoundRow` has it.
+# Read after a statement matched no row, to explain why; `refusal.FoundRow` has these fields.
 LOOK = """
     select organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at, ask_number,
            answer, delivery_key, answered_by, withdrawn_at, delivery_due_at is not null as is_undelivered,
@@ -99,7 +99,7 @@ INSERT_MANY = """
     returning id
 """
 
-# An undelivered answer is taken only by who says so.
+# Undelivered answers are deleted only on request.
 DELETE = """
     delete from pending_interactions
     where id = %(id)s
@@ -118,6 +118,7 @@ WITHDRAW = """
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
+      and expected_user_id = %(expected_user_id)s
       and claimed_at is null
     returning id
 """
@@ -209,8 +210,9 @@ LEASE = """
         limit %(limit)s
         for update skip locked
     ))
-    returning id, ask_number, answer, organization_id, connection_id, coalesce(answered_by, expected_user_id),
-              entry_payload, claimed_at, lease_token, delivery_attempts, now() as leased_at
+    returning id as question_id, ask_number, answer as value, organization_id, connection_id,
+              coalesce(answered_by, expected_user_id) as user_id, entry_payload as payload, claimed_at,
+              lease_token as token, delivery_attempts as attempt, now() as leased_at
 """
 
 # Zero rows: the lease ran out and somebody else has it, or the question was asked again since.
@@ -303,8 +305,8 @@ LEASE_CARDS = """
         limit %(limit)s
         for update skip locked
     ))
-    returning id, ask_number, connection_id, card, entry_payload, answer,
-              coalesce(answered_by, expected_user_id), claimed_at, withdrawn_at
+    returning id as question_id, ask_number, connection_id, card, entry_payload as payload, answer,
+              coalesce(answered_by, expected_user_id) as answered_by, claimed_at, withdrawn_at
 """
 
 # A row that has moved on since its card was edited stays due: claimed_at tells one end of an asking from another, and

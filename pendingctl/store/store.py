@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import Literal, TypeAlias
 from uuid import uuid4
 
 from psycopg.errors import NotNullViolation
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from ..errors import DatabaseFailed, InvalidInput, ScopeMismatch, Undelivered
 from ..model import (
@@ -19,6 +20,7 @@ from ..model import (
     Answer,
     Claim,
     Click,
+    NoAnswer,
     PutOutcome,
     Refusal,
     Scope,
@@ -26,8 +28,8 @@ from ..model import (
     SweepTurn,
     Withdrawal,
 )
-from ..payload import MAX_PAYLOAD_BYTES, JsonObject, check_id, check_positive, encode_payload
-from ..postgres.connections import Connection, ConnectionSource
+from ..payload import MAX_PAYLOAD_BYTES, JsonObject, check_id, check_positive, conversation_of, encode_payload
+from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from . import statements
 from .inspection import Inspection
 from .leases import Leases
@@ -40,12 +42,15 @@ BATCH_SIZE = 1_000
 # A row can change hands between two statements of one call; each further try needs another such change.
 _TRIES = 5
 
+_CLAIM_ROW = class_row(Claim)
 
-class PendingStore(Leases, Inspection):
+
+class PendingStore:
     """The pending interactions of one database.
 
-    `source` lends connections: a pool of `pendingctl.open_pool`, or another whose connections
-    `database.prepare_connection` has made fit. Methods that take `connection` run inside the caller's
+    `leases` is what a pod's loop works with, `inspection` what the person on call reads. `source` lends connections: a
+    pool of `pendingctl.open_pool`, or another whose connections `postgres.connections.prepare_connection` has prepared.
+    Methods that take `connection` run inside the caller's
     transaction and leave its end to the caller; without it, what they did is durable when they return.
 
     All methods raise DatabaseUnreachable, NotMigrated or DatabaseFailed when the database cannot do its part, and
@@ -53,7 +58,9 @@ class PendingStore(Leases, Inspection):
     """
 
     def __init__(self, source: ConnectionSource, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
-        super().__init__(source)
+        self.leases = Leases(source)
+        self.inspection = Inspection(source)
+        self._source = source
         self._max_payload_bytes = max_payload_bytes
 
     async def put(
@@ -86,13 +93,13 @@ class PendingStore(Leases, Inspection):
         attempts = [(statements.INSERT, PutOutcome.CREATED), (statements.REFRESH, PutOutcome.REFRESHED)]
         if if_answered == "reopen":
             attempts.append((statements.REOPEN, PutOutcome.REOPENED))
-        async with self._writing(connection) as writing:
+        async with Borrowed(self._source, connection) as borrowed:
             for _ in range(_TRIES):
                 for statement, outcome in attempts:
-                    written = await (await writing.execute(statement, row)).fetchone()
-                    if written is not None:
-                        return Stored(id, outcome, *written)
-                found = await _look(writing, id)
+                    cursor = borrowed.cursor(row_factory=kwargs_row(partial(Stored, id=id, outcome=outcome)))
+                    if (stored := await (await cursor.execute(statement, row)).fetchone()) is not None:
+                        return stored
+                found = await _look(borrowed, id)
                 if found is None:
                     continue
                 if found.scope != scope:
@@ -118,25 +125,25 @@ class PendingStore(Leases, Inspection):
         `create_organization` does.
         """
         outcomes = Counter[PutOutcome]()
-        known: set[str] = set()
+        known = set[str]()
         waiting = iter(questions)
-        async with self._writing(connection) as writing, writing.transaction():
+        async with Borrowed(self._source, connection) as borrowed, borrowed.transaction():
             while batch := {id: (scope, payload) for id, scope, payload in islice(waiting, BATCH_SIZE)}:
                 if create_organizations:
                     for organization in sorted({scope.organization_id for scope, _ in batch.values()} - known):
-                        await self.create_organization(organization, connection=writing)
+                        await self.create_organization(organization, connection=borrowed)
                         known.add(organization)
-                new = await self._insert(writing, batch)
+                new = await self._insert(borrowed, batch)
                 outcomes[PutOutcome.CREATED] += len(new)
                 # In one order, so that two runs over the same ids do not wait for each other.
                 for id in sorted(batch.keys() - new):
-                    stored = await self.put(id, *batch[id], if_answered=if_answered, connection=writing)
+                    stored = await self.put(id, *batch[id], if_answered=if_answered, connection=borrowed)
                     outcomes[stored.outcome] += 1
                 if on_stored is not None:
                     on_stored(len(batch))
         return outcomes
 
-    async def _insert(self, writing: Connection, batch: Mapping[str, tuple[Scope, JsonObject]]) -> set[str]:
+    async def _insert(self, borrowed: Connection, batch: Mapping[str, tuple[Scope, JsonObject]]) -> set[str]:
         for id in batch:
             check_id(id, "question id")
         scopes = [scope for scope, _ in batch.values()]
@@ -147,10 +154,10 @@ class PendingStore(Leases, Inspection):
             "expected_user_ids": [scope.expected_user_id for scope in scopes],
             "payloads": [encode_payload(payload, self._max_payload_bytes) for _, payload in batch.values()],
         }
-        cursor = writing.cursor(row_factory=scalar_row)
+        cursor = borrowed.cursor(row_factory=scalar_row)
         return set(await (await cursor.execute(statements.INSERT_MANY, columns)).fetchall())
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str = "") -> Claim | Refusal:
+    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
         """Make the click the winner, or say why it is not.
 
         A claim is durable, with its answer, when this returns. Without a `lease` the caller has the answer, which
@@ -161,67 +168,59 @@ class PendingStore(Leases, Inspection):
         The same press delivered again (the delivery key and value that won) is told that it won, with `repeated`
         set, however often it asks: that is how to learn what became of a claim whose reply was lost.
         """
-        asked = claim_parameters(click, lease, pod)
-        async with self._writing(None) as writing:
+        parameters = claim_parameters(click, lease, pod)
+        async with Borrowed(self._source) as borrowed:
             for _ in range(_TRIES):
-                won = await (await writing.execute(statements.CLAIM, asked)).fetchone()
-                if won is not None:
-                    return Claim(click.question_id, *won)
-                told = judge(click, await _look(writing, click.question_id))
-                if told is not None:
-                    return told
+                cursor = borrowed.cursor(row_factory=_CLAIM_ROW)
+                if (won := await (await cursor.execute(statements.CLAIM, parameters)).fetchone()) is not None:
+                    return won
+                judgement = judge(click, await _look(borrowed, click.question_id))
+                if judgement is not None:
+                    return judgement
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
 
-    async def withdraw(
-        self, id: str, organization_id: str, connection_id: str, *, connection: Connection | None = None
-    ) -> Withdrawal:
-        """Take a question back that nobody needs answered any more; a click that comes later is refused.
+    async def withdraw(self, id: str, scope: Scope, *, connection: Connection | None = None) -> Withdrawal:
+        """Withdraw a question nobody needs answered; it races with clicks, and the first one wins.
 
-        It loses and wins against clicks as a click does. To another organization or connection the question is
-        unknown.
+        A later click is refused. To another scope the question is unknown.
         """
-        for value, name in (
-            (id, "question id"),
-            (organization_id, "organization_id"),
-            (connection_id, "connection_id"),
-        ):
-            check_id(value, name)
-        asked = {"id": id, "organization_id": organization_id, "connection_id": connection_id}
-        async with self._writing(connection) as writing:
+        check_id(id, "question id")
+        parameters = {"id": id, **_scope_parameters(scope)}
+        async with Borrowed(self._source, connection) as borrowed:
             for _ in range(_TRIES):
-                if await (await writing.execute(statements.WITHDRAW, asked)).fetchone() is not None:
+                if await (await borrowed.execute(statements.WITHDRAW, parameters)).fetchone() is not None:
                     return Withdrawal.WITHDRAWN
-                found = await _look(writing, id)
-                if found is None or (found.organization_id, found.connection_id) != (organization_id, connection_id):
+                found = await _look(borrowed, id)
+                if found is None or found.scope != scope:
                     return Withdrawal.UNKNOWN
                 if found.claimed_at is not None:
                     return Withdrawal.ALREADY_WITHDRAWN if found.is_withdrawn else Withdrawal.ALREADY_ANSWERED
         raise DatabaseFailed(f"question {id!r} was reopened {_TRIES} times while it was withdrawn; try again")
 
-    async def read_answer(self, id: str, scope: Scope, ask_number: int) -> Answer | Withdrawal | None:
-        """Return the answer to a question that the caller waits for, None while there is none.
+    async def read_answer(self, id: str, scope: Scope, ask_number: int) -> Answer | NoAnswer:
+        """Return the answer that the caller waits for, or why there is none.
 
-        What was read counts as delivered. WITHDRAWN when there will be no answer, UNKNOWN when the row or the asking
-        is gone.
+        Reading an answer counts as its delivery.
         """
-        async with self._writing(None) as writing:
-            found = await _look(writing, id)
+        async with Borrowed(self._source) as borrowed:
+            found = await _look(borrowed, id)
             if found is None or found.scope != scope or found.ask_number != ask_number:
-                return Withdrawal.UNKNOWN
+                return NoAnswer.GONE
             if found.claimed_at is None:
-                return None
+                return NoAnswer.NOT_YET
             if found.is_withdrawn:
-                return Withdrawal.WITHDRAWN
-            await writing.execute(statements.MARK_READ, {"id": id, "ask_number": ask_number})
-        return Answer.of(
-            id,
-            ask_number,
-            found.answer,
-            scope.organization_id,
-            scope.connection_id,
-            scope.expected_user_id,
-            found.entry_payload,
-            found.claimed_at,
+                return NoAnswer.WITHDRAWN
+            await borrowed.execute(statements.MARK_READ, {"id": id, "ask_number": ask_number})
+        return Answer(
+            question_id=id,
+            ask_number=ask_number,
+            value=found.answer,
+            organization_id=scope.organization_id,
+            connection_id=scope.connection_id,
+            user_id=scope.expected_user_id,
+            conversation_id=conversation_of(found.entry_payload),
+            payload=found.entry_payload,
+            claimed_at=found.claimed_at,
         )
 
     async def delete(
@@ -232,12 +231,12 @@ class PendingStore(Leases, Inspection):
         Raises Undelivered, deleting nothing, when its answer is not delivered yet, unless told to take it too.
         """
         check_id(id, "question id")
-        asked = {"id": id, **_scope_parameters(scope), "include_undelivered": include_undelivered}
-        async with self._writing(connection) as writing:
+        parameters = {"id": id, **_scope_parameters(scope), "include_undelivered": include_undelivered}
+        async with Borrowed(self._source, connection) as borrowed:
             for _ in range(_TRIES):
-                if await (await writing.execute(statements.DELETE, asked)).fetchone() is not None:
+                if await (await borrowed.execute(statements.DELETE, parameters)).fetchone() is not None:
                     return True
-                found = await _look(writing, id)
+                found = await _look(borrowed, id)
                 if found is None or found.scope != scope:
                     return False
                 if found.is_undelivered:
@@ -252,8 +251,8 @@ class PendingStore(Leases, Inspection):
         """
         if stored.outcome is not PutOutcome.CREATED:
             return False
-        async with self._writing(connection) as writing:
-            cursor = await writing.execute(
+        async with Borrowed(self._source, connection) as borrowed:
+            cursor = await borrowed.execute(
                 statements.DELETE_UNTOUCHED, {"id": stored.id, "row_version": stored.row_version}
             )
             return await cursor.fetchone() is not None
@@ -277,10 +276,10 @@ class PendingStore(Leases, Inspection):
         left = limit
         while left is None or left > 0:
             size = batch_size if left is None else min(batch_size, left)
-            async with self._writing(None) as writing:
-                cursor = writing.cursor(row_factory=scalar_row)
-                asked = {"max_age": max_age, "batch_size": size, "include_undelivered": include_undelivered}
-                await cursor.execute(statements.SWEEP, asked)
+            async with Borrowed(self._source) as borrowed:
+                cursor = borrowed.cursor(row_factory=scalar_row)
+                parameters = {"max_age": max_age, "batch_size": size, "include_undelivered": include_undelivered}
+                await cursor.execute(statements.SWEEP, parameters)
                 ids: list[str] = await cursor.fetchall()
             if ids:
                 yield ids
@@ -289,13 +288,14 @@ class PendingStore(Leases, Inspection):
             if left is not None:
                 left -= len(ids)
 
-    async def begin_sweep(self, every: timedelta, *, pod: str = "") -> SweepTurn:
-        """Begin the cluster's next sweep cycle, if the last one began so long ago; of any number of pods one does."""
-        async with self._writing(None) as writing:
-            row = await (await writing.execute(statements.BEGIN_SWEEP, {"every": every, "pod": pod or None})).fetchone()
-        if row is None:
+    async def begin_sweep(self, every: timedelta, *, pod: str | None = None) -> SweepTurn:
+        """Begin the cluster's next sweep cycle if the last one began `every` ago; of any number of pods one does."""
+        async with Borrowed(self._source) as borrowed:
+            cursor = borrowed.cursor(row_factory=class_row(SweepTurn))
+            turn = await (await cursor.execute(statements.BEGIN_SWEEP, {"every": every, "pod": pod})).fetchone()
+        if turn is None:
             raise DatabaseFailed("the row of table sweep_cycle is gone; insert into sweep_cycle values (true, now())")
-        return SweepTurn(*row)
+        return turn
 
     async def create_organization(self, id: str, *, connection: Connection | None = None) -> bool:
         """Create an organization that does not exist yet; return whether it was created.
@@ -303,9 +303,9 @@ class PendingStore(Leases, Inspection):
         Raises InvalidInput when the application's own table has further columns that must be filled.
         """
         check_id(id, "organization_id")
-        async with self._writing(connection) as writing:
+        async with Borrowed(self._source, connection) as borrowed:
             try:
-                cursor = await writing.execute(statements.CREATE_ORGANIZATION, {"id": id})
+                cursor = await borrowed.execute(statements.CREATE_ORGANIZATION, {"id": id})
             except NotNullViolation as error:
                 raise InvalidInput(
                     f"table organization has a further column that must be filled ({error.diag.column_name}); "
@@ -316,18 +316,16 @@ class PendingStore(Leases, Inspection):
     async def delete_organization(self, id: str, *, connection: Connection | None = None) -> bool:
         """Delete an organization and, with it, all its rows; return whether there was one."""
         check_id(id, "organization_id")
-        async with self._writing(connection) as writing:
-            cursor = await writing.execute(statements.DELETE_ORGANIZATION, {"id": id})
+        async with Borrowed(self._source, connection) as borrowed:
+            cursor = await borrowed.execute(statements.DELETE_ORGANIZATION, {"id": id})
             return await cursor.fetchone() is not None
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection in a transaction, for methods that take `connection` and an application's own statements."""
-        async with self._writing(None) as connection, connection.transaction():
-            yield connection
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection in a transaction, for methods that take `connection` beside an application's own statements."""
+        return in_transaction(self._source)
 
 
-def claim_parameters(click: Click, lease: timedelta | None, pod: str) -> dict[str, object]:
+def claim_parameters(click: Click, lease: timedelta | None, pod: str | None) -> dict[str, object]:
     """Return the parameters of `statements.CLAIM`; each call has a lease token of its own."""
     return {
         "id": click.question_id,
@@ -339,7 +337,7 @@ def claim_parameters(click: Click, lease: timedelta | None, pod: str) -> dict[st
         "delivery_key": click.delivery_key,
         "lease": lease,
         "lease_token": None if lease is None else uuid4(),
-        "pod": pod or None,
+        "pod": pod,
     }
 
 

@@ -165,10 +165,10 @@ async def _pairs(stage: Stage, first: int, rounds: int, pairs: int) -> Figure:
 
 def _click_on(id: int) -> Click:
     return Click(
-        str(id),
-        SCOPE.organization_id,
-        SCOPE.connection_id,
-        SCOPE.expected_user_id,
+        question_id=str(id),
+        organization_id=SCOPE.organization_id,
+        connection_id=SCOPE.connection_id,
+        user_id=SCOPE.expected_user_id,
         delivery_key=f"press-{id}",
         value="yes",
     )

@@ -75,7 +75,15 @@ async def _cycles(stage: Stage, others: list[Contender], cycles: int, rounds: in
                 for _ in range(cycles):
                     id = f"cycle-{next(numbers)}"
                     await bridge.ask(Question(id, SCOPE, "Deploy?", ("yes", "no"), "C1"), event_id=id)
-                    click = Click(id, SCOPE.organization_id, SCOPE.connection_id, SCOPE.expected_user_id, id, "yes", 1)
+                    click = Click(
+                        question_id=id,
+                        organization_id=SCOPE.organization_id,
+                        connection_id=SCOPE.connection_id,
+                        user_id=SCOPE.expected_user_id,
+                        delivery_key=id,
+                        value="yes",
+                        ask_number=1,
+                    )
                     await bridge.click(click)
                     answer = await answered.get()
                     if answer.question_id != id:
