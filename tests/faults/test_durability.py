@@ -9,9 +9,10 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import Claim, PendingStore, migrations, open_pool
+from pendingctl import Claim, PendingStore, open_pool
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseFailed, MigrationFailed
+from pendingctl.schema import migrations
 from tests.deliveries import LEASE, until
 from tests.faults.moments import lock_waiters
 from tests.questions import PAYLOAD, SCOPE, click

@@ -41,7 +41,7 @@ async def test_the_worker_hears_of_a_question_that_is_withdrawn(store: PendingSt
     worker = Worker()
     async with bridge_of(store, worker) as bridge:
         await bridge.ask(QUESTION, event_id="e")
-        await store.withdraw("q", "acme", "slack")
+        await store.withdraw("q", QUESTION.scope)
         assert await came_true(lambda: worker.ids == ["q"])
 
 

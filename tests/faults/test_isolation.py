@@ -28,7 +28,7 @@ FOREIGN = ["[1]", '{"question": {"text": "?", "options": []}, "number": 1e5000}'
 async def put_with_due_card(store: PendingStore, connection: psycopg.Connection, id: str, scope: Scope) -> None:
     """Store a question whose card is due."""
     stored = await store.put(id, scope, PAYLOAD)
-    await store.mark_posted([PostedCard(id, stored.ask_number, f'"{id}"')])
+    await store.leases.mark_posted([PostedCard(question_id=id, ask_number=stored.ask_number, card=f'"{id}"')])
     connection.execute("update pending_interactions set card_due_at = now() where id = %s", (id,))
 
 
@@ -46,11 +46,11 @@ async def test_a_card_that_can_never_be_edited_keeps_no_other_waiting(
 ) -> None:
     await put_with_due_card(store, connection, "bad", SCOPE)
     for _ in range(60):
-        await store.lease_cards(SERVED, lease=LEASE, limit=10)
+        await store.leases.lease_cards(SERVED, lease=LEASE, limit=10)
         connection.execute("update pending_interactions set card_due_at = now()")
     await put_with_due_card(store, connection, "good", GLOBEX)
 
-    leased = await store.lease_cards(SERVED, lease=LEASE, limit=10)
+    leased = await store.leases.lease_cards(SERVED, lease=LEASE, limit=10)
     assert "good" in [card.question_id for card in leased]
 
 

@@ -56,7 +56,7 @@ async def test_a_late_slow_edit_is_not_the_last_word_of_a_card(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
     stored = await store.put("q", SCOPE, PAYLOAD)
-    await store.mark_posted([PostedCard("q", stored.ask_number, '"slack-1"')])
+    await store.leases.mark_posted([PostedCard(question_id="q", ask_number=stored.ask_number, card='"slack-1"')])
     age(connection, 25)
     connection.execute("update pending_interactions set card_due_at = now()")
     slow, quick = Pod(store), Pod(store)
@@ -92,7 +92,7 @@ async def test_a_row_whose_card_is_due_stays_for_one_further_maximum_age(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
     stored = await store.put("q", SCOPE, PAYLOAD)
-    await store.mark_posted([PostedCard("q", stored.ask_number, '"slack-1"')])
+    await store.leases.mark_posted([PostedCard(question_id="q", ask_number=stored.ask_number, card='"slack-1"')])
     taken = []
     for _ in range(2):
         age(connection, 25)
