@@ -132,9 +132,6 @@ def _show(compared: SchemaDiff, file: Path, output: Output, *, github: bool) -> 
     annotations = list(report.github(compared, file)) if github else []
     if output is not Output.TABLE:
         sys.stderr.writelines(f"{render.one_line(each)}\n" for each in annotations)
-    if output in (Output.JSONL, Output.CSV):
-        render.show_rows(output, rows, {}, render.plain_table)
-        return
     document = {
         "identical": compared.identical,
         "differences": rows,
@@ -143,7 +140,7 @@ def _show(compared: SchemaDiff, file: Path, output: Output, *, github: bool) -> 
     }
     # Only people's own format needs rich.
     text = drift_report.text(compared, str(file), annotations) if output is Output.TABLE else ""
-    render.show_document(output, document, text)
+    render.show_document(output, document, text, rows=rows)
 
 
 @contextmanager

@@ -104,10 +104,8 @@ def enqueue(
         outcomes = run(stored(((each, scope, payload) for each in _ids(id, count)), count))
 
     counted: dict[str, JsonValue] = {outcome.value: outcomes.get(outcome, 0) for outcome in PutOutcome}
-    if output in (Output.JSONL, Output.CSV):
-        render.show_rows(output, [{"id": each} for each in ids], {}, render.plain_table)
-        return
-    render.show_document(output, {"ids": ids, **counted}, _in_words(ids, counted))
+    rows = [{"id": each} for each in ids]
+    render.show_document(output, {"ids": ids, **counted}, _in_words(ids, counted), rows=rows)
 
 
 def _ids(id: str | None, count: int) -> Iterator[str]:

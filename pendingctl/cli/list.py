@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..model import CardState, PendingSummary, State
+from . import render
 from .options import (
     DsnOption,
     MaxAgeOption,
@@ -18,6 +19,7 @@ from .options import (
     OutputOption,
     duration,
 )
+from .question_table import question_table
 from .wiring import run, store_of
 
 
@@ -43,7 +45,6 @@ def list_rows(
 
     Example: pendingctl list --org acme --state pending --older-than 1h
     """
-    from . import render
 
     async def found() -> list[PendingSummary]:
         from ..store.inspection import Filters
@@ -55,6 +56,8 @@ def list_rows(
     rows = run(found())
     truncated = len(rows) > limit
     del rows[limit:]
-    render.show_rows(output, [render.summary(row) for row in rows], {"truncated": truncated}, render.summaries_table)
+    table = question_table(rows, render.terminal_width()) if output is Output.TABLE else ""
+    fields = [render.summary(row) for row in rows]
+    render.show_document(output, {"rows": fields, "truncated": truncated}, table, rows=fields)
     if truncated and output is not Output.JSON:
         render.note(f"only the oldest {limit} are shown; narrow the filters or raise --limit")

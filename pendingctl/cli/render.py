@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -30,8 +29,9 @@ Row: TypeAlias = Mapping[str, object]
 PIPE_WIDTH = 100_000
 
 
-def show_document(output: Output, document: Row, text: RenderableType) -> None:
-    """Print one result; `text` is what a person reads, a plain string for most."""
+def show_document(output: Output, document: Row, text: RenderableType, *, rows: Sequence[Row] | None = None) -> None:
+    """Print one result: `text` for people, `document` as JSON; JSON lines and CSV hold `rows`, else the document."""
+    records = [document] if rows is None else rows
     with _closed_pipe_is_quiet():
         match output:
             case Output.TABLE:
@@ -39,25 +39,9 @@ def show_document(output: Output, document: Row, text: RenderableType) -> None:
             case Output.JSON:
                 sys.stdout.write(_json(document, indent=2))
             case Output.JSONL:
-                sys.stdout.write(_json(document))
+                sys.stdout.writelines(map(_json, records))
             case Output.CSV:
-                _write_csv([document])
-
-
-def show_rows(
-    output: Output, rows: Sequence[Row], further: Row, table: Callable[[Sequence[Row]], RenderableType]
-) -> None:
-    """Print a list; the JSON document holds it as `rows`, with the `further` fields beside it."""
-    with _closed_pipe_is_quiet():
-        match output:
-            case Output.TABLE:
-                sys.stdout.write(_rendered(table(rows)))
-            case Output.JSON:
-                sys.stdout.write(_json({"rows": rows, **further}, indent=2))
-            case Output.JSONL:
-                sys.stdout.writelines(map(_json, rows))
-            case Output.CSV:
-                _write_csv(rows)
+                _write_csv(records)
 
 
 @contextmanager
@@ -68,6 +52,11 @@ def console() -> Iterator[Console]:
         with printing.capture() as captured:
             yield printing
         sys.stdout.write(_trimmed(captured.get()))
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal on stdout; None for a pipe or a file, where nothing is cut."""
+    return _console().width if sys.stdout.isatty() else None
 
 
 def note(text: str) -> None:
@@ -144,29 +133,6 @@ def interaction(row: PendingInteraction) -> dict[str, object]:
     }
 
 
-def summaries_table(rows: Sequence[Row]) -> RenderableType:
-    """The rows of list: ids whole whatever the width, the question cut where a terminal is too narrow."""
-    from rich.text import Text
-
-    if not rows:
-        return "no questions"
-    table = new_table()
-    for heading in ("id", "organization", "connection", "user"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("state", no_wrap=True)
-    table.add_column("age", no_wrap=True, justify="right")
-    table.add_column("question", overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        ids = ("id", "organization_id", "connection_id", "expected_user_id")
-        table.add_row(
-            *(Text(one_line(row[name])) for name in ids),
-            Text(str(row["state"]), style=_STATE_STYLES[str(row["state"])]),
-            Text(age(float(str(row["age_seconds"])))),
-            Text(one_line(row["question"] or "")),
-        )
-    return table
-
-
 def fields_table(fields: Row) -> RenderableType:
     """One row, a line each field."""
     from rich.text import Text
@@ -208,28 +174,6 @@ def stats_table(counts: Counts) -> RenderableType:
     return Group(table, Text(", ".join(said)))
 
 
-def plain_table(rows: Sequence[Row]) -> RenderableType:
-    """Rows of one shape, a column each field."""
-    from rich.text import Text
-
-    table = new_table()
-    for name in rows[0] if rows else ():
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(one_line("" if value is None else _plain(value))) for value in row.values()))
-    return table
-
-
-_STATE_STYLES = {
-    "stuck": "bold red",
-    "undelivered": "magenta",
-    "withdrawn": "dim",
-    "claimed": "green",
-    "stale": "red",
-    "pending": "yellow",
-}
-
-
 def new_table(*, show_header: bool = True, show_footer: bool = False) -> Table:
     from rich import box
     from rich.table import Table
@@ -248,7 +192,8 @@ def _console() -> Console:
     from rich.console import Console
 
     console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
+    # Colours may be forced on a pipe (FORCE_COLOR); rich then takes it for a terminal of 80 columns.
+    if not sys.stdout.isatty():
         console.width = PIPE_WIDTH
     return console
 
@@ -300,7 +245,5 @@ def _plain(value: object) -> object:
     match value:
         case datetime():
             return value.isoformat()
-        case PendingSummary():
-            return asdict(value)
         case _:
             return value if value is None or isinstance(value, (bool, int, float)) else str(value)

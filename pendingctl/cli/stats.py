@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from ..model import Counts
+from . import render
 from .options import DsnOption, MaxAgeOption, Output, OutputOption
 from .wiring import run, store_of
 
@@ -18,7 +19,6 @@ def stats(
 
     Example: pendingctl stats -o json
     """
-    from . import render
 
     async def counted() -> Counts:
         async with store_of(dsn, "stats") as store:
@@ -36,8 +36,6 @@ def stats(
         "oldest_undelivered_seconds": counts.oldest_undelivered_seconds,
     }
     organizations = [asdict(each) for each in counts.organizations]
-    if output in (Output.JSONL, Output.CSV):
-        render.show_rows(output, organizations, {}, render.plain_table)
-        return
     document = {**totals, "organizations": organizations}
-    render.show_document(output, document, render.stats_table(counts))
+    table = render.stats_table(counts) if output is Output.TABLE else ""
+    render.show_document(output, document, table, rows=organizations)

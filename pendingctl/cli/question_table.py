@@ -1,0 +1,158 @@
+"""The table that `list` prints: ids, states and ages are always whole, and the question is cut to what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..model import PendingSummary, State
+from .render import age, one_line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+_GAP = 3
+# Columns that the question must have to stand beside everything else, and beside id, state and age alone.
+_LEAST_BESIDE_ALL = 20
+_LEAST_BESIDE_ID = 12
+
+_STYLES = {
+    State.STUCK: "bold red",
+    State.UNDELIVERED: "magenta",
+    State.WITHDRAWN: "dim",
+    State.CLAIMED: "green",
+    State.STALE: "red",
+    State.PENDING: "yellow",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One question, or the headings, in cells."""
+
+    id: Text
+    state: Text
+    age: Text
+    # Organization, connection and user.
+    scope: tuple[Text, Text, Text]
+    question: Text
+
+
+def question_table(rows: Sequence[PendingSummary], width: int | None) -> RenderableType:
+    """Return a table of questions for a terminal of `width` columns; None cuts nothing.
+
+    Where they fit, all columns stand on one line. Else each question takes two: id, state, age and question, and
+    below them organization, connection and user. An id too long for that has a line of its own; longer than the
+    terminal, it is left to the terminal to wrap, which keeps it in one piece for whoever copies it.
+    """
+    from rich.console import Group
+    from rich.constrain import Constrain
+    from rich.rule import Rule
+
+    if not rows:
+        return "no questions"
+    headings, *entries = _headings(), *map(_entry, rows)
+    heading, *lines = _on_one_line([headings, *entries], width) or _on_two_lines([headings, *entries], width or 0)
+    longest = max(line.cell_len for entry in (heading, *lines) for line in entry)
+    rule = Constrain(Rule(style="none"), longest if width is None else min(longest, width))
+    return Group(*heading, rule, *(line for entry in lines for line in entry))
+
+
+def _headings() -> _Entry:
+    from rich.text import Text
+
+    id, state, age, organization, connection, user, question = (
+        Text(name, "bold") for name in ("id", "state", "age", "organization", "connection", "user", "question")
+    )
+    return _Entry(id, state, age, (organization, connection, user), question)
+
+
+def _entry(row: PendingSummary) -> _Entry:
+    from rich.text import Text
+
+    return _Entry(
+        Text(one_line(row.id)),
+        Text(row.state, _STYLES[row.state]),
+        Text(age(row.age_seconds)),
+        (Text(one_line(row.organization_id)), Text(one_line(row.connection_id)), Text(one_line(row.expected_user_id))),
+        Text(one_line(row.question or "")),
+    )
+
+
+def _on_one_line(entries: Sequence[_Entry], width: int | None) -> list[list[Text]] | None:
+    """Return a line for each entry; None when the question would be left with too little of `width`."""
+    cells = [(entry.id, entry.state, entry.age, *entry.scope) for entry in entries]
+    widths = [_widest(column) for column in zip(*cells, strict=True)]
+    question = _widest([entry.question for entry in entries])
+    if width is not None:
+        left = width - sum(widths) - _GAP * len(widths)
+        if left < min(question, _LEAST_BESIDE_ALL):
+            return None
+        question = min(question, left)
+    return [
+        [_line(*map(_padded, row, widths), _cut(entry.question, question))]
+        for row, entry in zip(cells, entries, strict=True)
+    ]
+
+
+def _on_two_lines(entries: Sequence[_Entry], width: int) -> list[list[Text]]:
+    """Return the lines of each entry, with its scope below the rest of it."""
+    beside = _widest([entry.state for entry in entries]), _widest([entry.age for entry in entries])
+    room = width - sum(beside) - 3 * _GAP
+    question = min(_widest([entry.question for entry in entries]), _LEAST_BESIDE_ID)
+    id_width = max(length for entry in entries if (length := entry.id.cell_len) <= max(room - question, len("id")))
+    question = max(question, room - id_width)
+    return [list(_lines(entry, id_width, beside, question, width)) for entry in entries]
+
+
+def _lines(entry: _Entry, id_width: int, beside: tuple[int, int], question: int, width: int) -> Iterator[Text]:
+    from rich.text import Text
+
+    id = entry.id
+    if id.cell_len > id_width:
+        yield _line(id)
+        id = Text()
+    state, age = beside
+    cells = _padded(id, id_width), _padded(entry.state, state), _padded(entry.age, age)
+    yield _line(*cells, _cut(entry.question, question))
+    yield from _scope(entry.scope, width)
+
+
+def _scope(ids: Sequence[Text], width: int) -> Iterator[Text]:
+    """The ids on as few lines as hold each of them in one piece."""
+    from rich.text import Text
+
+    indent = Text("  ", "dim", no_wrap=True, overflow="ignore")
+    line = indent + ids[0]
+    for id in ids[1:]:
+        if line.cell_len + len(" · ") + id.cell_len <= width:
+            line = line + " · " + id
+        else:
+            yield line
+            line = indent + id
+    yield line
+
+
+def _widest(column: Sequence[Text]) -> int:
+    return max(cell.cell_len for cell in column)
+
+
+def _padded(cell: Text, width: int) -> Text:
+    padded = cell.copy()
+    padded.align("left", width)
+    return padded
+
+
+def _cut(text: Text, width: int) -> Text:
+    cut = text.copy()
+    cut.truncate(width, overflow="ellipsis")
+    return cut
+
+
+def _line(*cells: Text) -> Text:
+    from rich.text import Text
+
+    # No line is wrapped or cropped by rich: what is too long is the terminal's to wrap.
+    return Text(" " * _GAP, no_wrap=True, overflow="ignore").join(cells)
