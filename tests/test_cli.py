@@ -12,7 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pendingctl import __version__
-from pendingctl.cli.render import age
+from pendingctl.cli.words import age
 from pendingctl.schema import migrations
 from tests.commands import QUESTION, SCOPE, Cli, complaint, run
 

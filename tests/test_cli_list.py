@@ -60,7 +60,7 @@ def enqueue(cli: Cli, scope: Sequence[str], question: str = TEXT, ids: Sequence[
         assert stored.exit_code == 0, stored.output
 
 
-def make_stuck_and_a_day_old(connection: psycopg.Connection) -> None:
+def make_undelivered_and_nearly_a_day_old(connection: psycopg.Connection) -> None:
     """The longest words that state and age have: undelivered, and 23 h 59 min."""
     make_older(connection, 24)
     connection.execute(
@@ -75,7 +75,7 @@ def test_list_shows_id_state_and_age_whole_and_cuts_the_question(
     cli: Cli, dsn: str, connection: psycopg.Connection, columns: int, scope: tuple[str, ...]
 ) -> None:
     enqueue(cli, scope)
-    make_stuck_and_a_day_old(connection)
+    make_undelivered_and_nearly_a_day_old(connection)
 
     lines = listed(dsn, columns)
 
@@ -121,8 +121,9 @@ def test_wide_characters_keep_the_columns_in_line(cli: Cli, dsn: str) -> None:
     assert all(79 <= cell_len(row) <= 80 and row.endswith("…") for row in rows)
 
 
-def test_without_colour_the_terminal_gets_none(cli: Cli, dsn: str) -> None:
+def test_a_terminal_without_colours_shows_the_same(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
     enqueue(cli, LONG)
+    make_older(connection, 1)  # so that the ages, in minutes, stay the same meanwhile
 
     assert listed(dsn, 80, NO_COLOR="1") == listed(dsn, 80, TERM="dumb") == listed(dsn, 80)
 

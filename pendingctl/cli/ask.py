@@ -9,6 +9,9 @@ from uuid import uuid4
 import typer
 
 from ..model import Answer, Question, Scope
+from . import render
+from .database import store_of
+from .event_loop import run
 from .options import (
     ConnectionOption,
     DsnOption,
@@ -18,7 +21,6 @@ from .options import (
     UserOption,
     duration,
 )
-from .wiring import run, store_of
 
 
 def ask(
@@ -50,8 +52,6 @@ def ask(
 
     Example: pendingctl ask --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
     """
-    from . import render
-
     asked = Question(id or str(uuid4()), Scope(organization, connection, user), question, tuple(option or ()))
 
     async def answered() -> Answer | None:

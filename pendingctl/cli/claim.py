@@ -8,6 +8,9 @@ from uuid import uuid4
 import typer
 
 from ..model import Claim, Click, Refusal, RefusalReason
+from . import render
+from .database import store_of
+from .event_loop import run
 from .options import (
     ConnectionOption,
     DsnOption,
@@ -17,7 +20,6 @@ from .options import (
     QuestionArgument,
     UserOption,
 )
-from .wiring import run, store_of
 
 
 def claim(
@@ -39,8 +41,6 @@ def claim(
 
     Example: pendingctl claim deploy-42 --org acme --connection slack --user U1 --value yes
     """
-    from . import render
-
     click = Click(
         question_id=id,
         organization_id=organization,

@@ -1,11 +1,18 @@
-"""Which database is meant: --dsn, then PENDINGCTL_DSN, then DATABASE_URL, then libpq's own variables."""
+"""The database that a command works on: --dsn, else PENDINGCTL_DSN, DATABASE_URL, or libpq's own variables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
+
+if TYPE_CHECKING:
+    from ..store import PendingStore
 
 DSN_VARIABLES = ("PENDINGCTL_DSN", "DATABASE_URL")
 LIBPQ_VARIABLES = ("PGHOST", "PGSERVICE", "PGDATABASE")
@@ -31,7 +38,7 @@ class Dsn:
 
 
 def resolve_dsn(option: str | None, environ: Mapping[str, str]) -> Dsn:
-    """Return the database that the caller means; the string itself is left untouched for libpq.
+    """Return the connection string to use, untouched, since libpq is to read it.
 
     An empty variable counts as unset. An empty `--dsn` is refused: it is nearly always a shell variable that
     was not set, and falling through to another database would be worse than stopping.
@@ -52,3 +59,38 @@ def resolve_dsn(option: str | None, environ: Mapping[str, str]) -> Dsn:
         "no database given; use --dsn, PENDINGCTL_DSN, DATABASE_URL or libpq's PGHOST, PGSERVICE or PGDATABASE "
         "(--dsn embedded is a local server that is kept)"
     )
+
+
+@contextmanager
+def database_of(option: str | None) -> Iterator[str]:
+    """Yield the connection string of the chosen database; a kept local server runs as long as the block."""
+    dsn = resolve_dsn(option, os.environ)
+    if not dsn.is_embedded:
+        yield dsn.conninfo
+        return
+    from ..embedded import kept_server
+
+    with kept_server(Path(dsn.embedded_directory) if dsn.embedded_directory else None) as server:
+        yield server.dsn
+
+
+@asynccontextmanager
+async def store_of(option: str | None, command: str) -> AsyncIterator[PendingStore]:
+    """Yield a store on one connection to the chosen database, made at its first use."""
+    from ..postgres.connections import CommandConnection
+    from ..store import PendingStore
+
+    with database_of(option) as dsn:
+        source = CommandConnection(dsn, application=f"pendingctl {command}")
+        try:
+            yield PendingStore(source)
+        finally:
+            await source.close()
+
+
+def target_of(option: str | None) -> str:
+    """Return the chosen database as a question or a note names it, without its password."""
+    from ..postgres.dsn import describe
+
+    dsn = resolve_dsn(option, os.environ)
+    return dsn.conninfo if dsn.is_embedded else describe(dsn.conninfo)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import typer
 
 from ..model import UNDELIVERED, Scope
+from . import render
+from .confirmation import confirm
+from .database import store_of, target_of
+from .event_loop import run
 from .options import (
     ConnectionOption,
     DryRunOption,
@@ -17,7 +21,6 @@ from .options import (
     UserOption,
     YesOption,
 )
-from .wiring import confirm, run, store_of, target_of
 
 
 def delete(
@@ -37,8 +40,6 @@ def delete(
 
     Example: pendingctl delete deploy-42 --org acme --connection slack --user U1 --yes
     """
-    from . import render
-
     scope = Scope(organization, connection, user)
 
     async def exists() -> bool:

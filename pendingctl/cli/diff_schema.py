@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DatabaseFailed, InvalidInput
+from . import render
+from .database import database_of
 from .options import DsnOption, Output, OutputOption
-from .wiring import database_of
 
 if TYPE_CHECKING:
     from ..schema_diff import Asked, SchemaDiff
@@ -124,7 +125,7 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 def _show(compared: SchemaDiff, file: Path, output: Output, *, github: bool) -> None:
     from ..schema_diff import report
-    from . import drift_report, render
+    from . import drift_report
 
     for sentence in (*compared.notes, *(each.sentence for each in compared.uncompared)):
         render.note(sentence)

@@ -15,6 +15,9 @@ import typer
 from ..errors import InvalidInput
 from ..model import PutOutcome, Scope
 from ..payload import JsonObject, JsonValue, question_payload
+from . import render
+from .database import store_of
+from .event_loop import run
 from .options import (
     DsnOption,
     OptionalConnection,
@@ -23,7 +26,6 @@ from .options import (
     Output,
     OutputOption,
 )
-from .wiring import run, store_of
 
 
 class IfAnswered(StrEnum):
@@ -68,8 +70,6 @@ def enqueue(
 
     Example: pendingctl enqueue --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
     """
-    from . import render
-
     ids: list[str] = []
 
     def noting_ids(questions: Iterable[tuple[str, Scope, JsonObject]]) -> Iterator[tuple[str, Scope, JsonObject]]:

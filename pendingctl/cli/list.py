@@ -9,6 +9,9 @@ import typer
 
 from ..model import CardState, PendingSummary, State
 from . import render
+from .database import store_of
+from .event_loop import run
+from .fields import summary_fields
 from .options import (
     DsnOption,
     MaxAgeOption,
@@ -20,7 +23,6 @@ from .options import (
     duration,
 )
 from .question_table import question_table
-from .wiring import run, store_of
 
 
 def list_rows(
@@ -57,7 +59,7 @@ def list_rows(
     truncated = len(rows) > limit
     del rows[limit:]
     table = question_table(rows, render.terminal_width()) if output is Output.TABLE else ""
-    fields = [render.summary(row) for row in rows]
+    fields = [summary_fields(row) for row in rows]
     render.show_document(output, {"rows": fields, "truncated": truncated}, table, rows=fields)
     if truncated and output is not Output.JSON:
         render.note(f"only the oldest {limit} are shown; narrow the filters or raise --limit")

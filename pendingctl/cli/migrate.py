@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from ..errors import InvalidInput
+from . import render
+from .confirmation import confirm
+from .database import database_of, target_of
 from .options import DryRunOption, DsnOption, Output, OutputOption, YesOption, duration
-from .wiring import confirm, database_of, target_of
 
 
 def migrate(
@@ -55,7 +57,6 @@ def migrate(
 
 def _apply(database: str, to: str | None, output: Output, *, lock_timeout: timedelta, check: bool) -> None:
     from ..schema import migrations
-    from . import render
 
     applied = [] if check else migrations.apply(database, to=to, lock_timeout=lock_timeout, on_wait=_say_waiting)
     status = migrations.status(database)
@@ -70,7 +71,6 @@ def _apply(database: str, to: str | None, output: Output, *, lock_timeout: timed
 
 def _show_sql(database: str, to: str | None, output: Output) -> None:
     from ..schema import migrations
-    from . import render
 
     steps = migrations.pending_steps(database, to=to)
     document = {"applied": [], "pending": [step.id for step in steps], "sql": [step.sql for step in steps]}
@@ -82,7 +82,6 @@ def _roll_back(
     database: str, count: int, where: str, output: Output, *, lock_timeout: timedelta, dry_run: bool, yes: bool
 ) -> None:
     from ..schema import migrations
-    from . import render
 
     chosen = migrations.rollback_candidates(database, count)
     document: dict[str, object] = {"applied": [], "rolled_back": []}
@@ -98,6 +97,4 @@ def _roll_back(
 
 
 def _say_waiting() -> None:
-    from . import render
-
     render.note("another run is migrating this database; waiting for it")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..model import PendingSummary, State
-from .render import age, one_line
+from .render import one_line
+from .words import age
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

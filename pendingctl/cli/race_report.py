@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..printable import printable
-from .render import new_table
+from .tables import new_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

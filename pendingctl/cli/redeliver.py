@@ -7,8 +7,12 @@ from typing import Annotated
 import typer
 
 from ..errors import InvalidInput, NotFound
+from . import render
+from .confirmation import confirm
+from .database import store_of, target_of
+from .event_loop import run
 from .options import DryRunOption, DsnOption, Output, OutputOption, YesOption
-from .wiring import confirm, run, store_of, target_of
+from .words import counted
 
 
 def redeliver(
@@ -28,8 +32,6 @@ def redeliver(
 
     Example: pendingctl redeliver deploy-42 --yes
     """
-    from . import render
-
     if all_stuck == bool(ids):
         raise InvalidInput("name the questions whose answers are delivered again, or --all-stuck")
 
@@ -47,7 +49,7 @@ def redeliver(
     answered = run(found())
     if missing := sorted(set(ids or ()) - set(answered)):
         raise NotFound(f"no answer of {', '.join(missing)}: unknown, withdrawn or not answered; nothing was done")
-    amount = render.counted(len(answered), "answer", "answers")
+    amount = counted(len(answered), "answer", "answers")
     if dry_run:
         document = {"redelivered": [], "would_redeliver": answered}
         render.show_document(output, document, "\n".join([*answered, f"would redeliver {amount}"]))
@@ -55,6 +57,6 @@ def redeliver(
     if answered:
         confirm(f"Deliver {amount} again on {target_of(dsn)}?", yes=yes)
         answered = run(redelivered(answered))
-    amount = render.counted(len(answered), "answer", "answers")
+    amount = counted(len(answered), "answer", "answers")
     text = "\n".join([*answered, f"the pods deliver {amount} again"])
     render.show_document(output, {"redelivered": answered}, text)

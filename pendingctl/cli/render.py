@@ -1,7 +1,8 @@
-"""What a command prints: tables for people, JSON, JSON lines or CSV for programs. Imports rich, as race_report does.
+"""How a command prints: text for people, JSON, JSON lines or CSV for programs.
 
 Machine formats print nothing but data on stdout; notes and progress go to stderr. Text from the database is data:
-it is never read as markup, and control characters in it are shown, not obeyed.
+it is never read as markup, and control characters in it are shown, not obeyed. rich is imported where it is used, so
+that commands may import this module at their start.
 """
 
 from __future__ import annotations
@@ -12,21 +13,19 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..model import Counts, PendingInteraction, PendingSummary
 from ..printable import printable
 from .options import Output
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table
 
 Row: TypeAlias = Mapping[str, object]
 
-# Wider than any row: a table in a pipe is as wide as its content and never cut.
-PIPE_WIDTH = 100_000
+# Wider than any line: a table in a pipe is as wide as its content and never cut.
+_PIPE_WIDTH = 1_000_000
 
 
 def show_document(output: Output, document: Row, text: RenderableType, *, rows: Sequence[Row] | None = None) -> None:
@@ -46,7 +45,7 @@ def show_document(output: Output, document: Row, text: RenderableType, *, rows: 
 
 @contextmanager
 def console() -> Iterator[Console]:
-    """A console on stdout for what prints by itself."""
+    """Lend a console on stdout to code that prints by itself."""
     printing = _console()
     with _closed_pipe_is_quiet():
         with printing.capture() as captured:
@@ -60,13 +59,13 @@ def terminal_width() -> int | None:
 
 
 def note(text: str) -> None:
-    """Say something beside the result, on stderr."""
+    """Print a remark beside the result, on stderr."""
     sys.stderr.write(f"note: {printable(text)}\n")
 
 
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr while a terminal watches; yields what to call with each number of things done."""
+    """Show a progress bar on stderr if that is a terminal; yields a function that adds a number of things done."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -79,113 +78,8 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 
 def one_line(value: object) -> str:
-    """Make a text fit for one line of a table."""
+    """Return a text as one line of a table can hold it."""
     return printable(value).replace("\n", " ")
-
-
-def age(length: timedelta | float) -> str:
-    """Say a length of time as people do: 45 s, 3 min, 5 h 20 min, 2 d 4 h."""
-    seconds = int(length.total_seconds() if isinstance(length, timedelta) else length)
-    for unit, smaller, size in (("d", "h", 86_400), ("h", "min", 3_600), ("min", "s", 60)):
-        if seconds >= size:
-            parts = {"h": 3_600, "min": 60, "s": 1}[smaller]
-            rest = seconds % size // parts
-            return f"{seconds // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{max(seconds, 0)} s"
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """Say how many there are: 1 row, 2 rows."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def summary(row: PendingSummary) -> dict[str, object]:
-    """A row as list prints it in JSON."""
-    return {
-        "id": row.id,
-        "organization_id": row.organization_id,
-        "connection_id": row.connection_id,
-        "expected_user_id": row.expected_user_id,
-        "state": row.state.value,
-        "created_at": row.created_at,
-        "claimed_at": row.claimed_at,
-        "age_seconds": round(row.age_seconds, 3),
-        "question": row.question,
-        "ask_number": row.ask_number,
-    }
-
-
-def interaction(row: PendingInteraction) -> dict[str, object]:
-    """A row as show prints it in JSON."""
-    return {
-        **summary(row),
-        "answer": row.answer,
-        "answered_by": row.answered_by,
-        "delivery_key": row.delivery_key,
-        "pod": row.pod,
-        "delivery_attempts": row.delivery_attempts,
-        "delivery_error": row.delivery_error,
-        "delivered_at": row.delivered_at,
-        "withdrawn_at": row.withdrawn_at,
-        "posted_at": row.posted_at,
-        "card": row.card,
-        "payload": row.payload,
-    }
-
-
-def fields_table(fields: Row) -> RenderableType:
-    """One row, a line each field."""
-    from rich.text import Text
-
-    table = new_table(show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in fields.items():
-        match value:
-            case None:
-                shown = "—"
-            case float() if name == "age_seconds":
-                shown = age(value)
-            case datetime() | str() | int() | float():
-                shown = str(_plain(value))
-            case _:
-                shown = json.dumps(value, default=_plain, ensure_ascii=False, indent=2)
-        table.add_row(Text(name.removesuffix("_seconds")), Text(printable(shown)))
-    return table
-
-
-def stats_table(counts: Counts) -> RenderableType:
-    """The totals, then a line each organization."""
-    from rich.console import Group
-    from rich.text import Text
-
-    table = new_table(show_footer=True)
-    table.add_column("organization", footer="all", overflow="fold")
-    for name in ("pending", "stale", "undelivered", "stuck"):
-        table.add_column(name, footer=f"{getattr(counts, name):,}", justify="right")
-    for each in counts.organizations:
-        waiting = (each.pending, each.stale, each.undelivered, each.stuck)
-        table.add_row(Text(one_line(each.organization_id)), *(f"{number:,}" for number in waiting))
-    said = [f"{counts.claimed:,} claimed", f"{counts.withdrawn:,} withdrawn"]
-    if counts.oldest_pending_seconds is not None:
-        said.append(f"the oldest question waits for {age(counts.oldest_pending_seconds)}")
-    if counts.oldest_undelivered_seconds is not None:
-        said.append(f"the oldest answer is undelivered for {age(counts.oldest_undelivered_seconds)}")
-    return Group(table, Text(", ".join(said)))
-
-
-def new_table(*, show_header: bool = True, show_footer: bool = False) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    return Table(
-        box=box.SIMPLE_HEAD if show_header else None,
-        show_header=show_header,
-        show_footer=show_footer,
-        show_edge=False,
-        pad_edge=False,
-        header_style="bold",
-    )
 
 
 def _console() -> Console:
@@ -194,7 +88,7 @@ def _console() -> Console:
     console = Console(markup=False, highlight=False, emoji=False)
     # Colours may be forced on a pipe (FORCE_COLOR); rich then takes it for a terminal of 80 columns.
     if not sys.stdout.isatty():
-        console.width = PIPE_WIDTH
+        console.width = _PIPE_WIDTH
     return console
 
 
@@ -208,13 +102,13 @@ def _rendered(text: RenderableType) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Without the spaces that fill a table's lines up: they are in the way of whoever copies or compares it."""
+    """Drop the spaces that pad a table's lines: they are in the way of whoever copies or compares it."""
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
 @contextmanager
 def _closed_pipe_is_quiet() -> Iterator[None]:
-    """When nobody reads any more, the command goes on to its own exit code."""
+    """When the reader of stdout is gone, let the command go on to its own exit code."""
     try:
         yield
         sys.stdout.flush()
@@ -242,8 +136,6 @@ def _cell(value: object) -> object:
 
 
 def _plain(value: object) -> object:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case _:
-            return value if value is None or isinstance(value, (bool, int, float)) else str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

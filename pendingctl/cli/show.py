@@ -6,8 +6,12 @@ from ..errors import NotFound
 from ..model import PendingInteraction
 from ..payload import conversation_of, question_options
 from ..platforms import Card
+from . import render
+from .database import store_of
+from .event_loop import run
+from .fields import interaction_fields
 from .options import DsnOption, MaxAgeOption, Output, OutputOption, QuestionArgument
-from .wiring import run, store_of
+from .tables import fields_table
 
 
 def show(
@@ -20,7 +24,6 @@ def show(
 
     Example: pendingctl show deploy-42 -o json
     """
-    from . import render
 
     async def found() -> PendingInteraction | None:
         async with store_of(dsn, "show") as store:
@@ -31,14 +34,13 @@ def show(
         raise NotFound(f"there is no question {id!r}; it is unknown, deleted or swept")
     if output is Output.TABLE and row.question is not None:
         run(_as_a_card(row))
-    document = render.interaction(row)
-    render.show_document(output, document, render.fields_table(document))
+    document = interaction_fields(row)
+    render.show_document(output, document, fields_table(document))
 
 
 async def _as_a_card(row: PendingInteraction) -> None:
     """Print the question as the person is asked it."""
     from ..platforms.console import ConsolePlatform
-    from . import render
 
     conversation = conversation_of(row.payload)
     card = Card(row.id, row.ask_number, conversation, row.question or "", question_options(row.payload))

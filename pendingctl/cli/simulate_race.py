@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput
+from . import race_report, render
+from .database import database_of, target_of
+from .event_loop import run
 from .options import Output, OutputOption, duration
-from .wiring import database_of, run, target_of
 
 if TYPE_CHECKING:
     from ..race.faults import OwnServer
@@ -93,7 +95,6 @@ def simulate_race(
     Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8 --fault kill --seed 7
     """
     from ..race.plan import RaceSettings
-    from . import race_report, render
 
     if questions is not None and lasting is not None:
         raise InvalidInput("--questions and --duration exclude each other")
@@ -126,8 +127,6 @@ def simulate_race(
 
 def show_result(result: RaceResult, output: Output, junit: Path | None) -> None:
     """Print a race's result, write it for a CI system, and set the exit code."""
-    from . import race_report, render
-
     if junit is not None:
         from ..race.junit import junit_report
 
@@ -160,7 +159,6 @@ class _Target:
 
 async def _raced(target: _Target, settings: RaceSettings, history: Path | None) -> RaceResult:
     from ..race.run import simulate_race as race
-    from . import render
 
     total = settings.questions if settings.duration_seconds is None else None
     with render.progress("racing", total) as advance:
@@ -171,7 +169,6 @@ async def _self_tested(target: _Target, settings: RaceSettings, seeds: int) -> S
     from ..race.run import simulate_race as race
     from ..race.self_test import races_of
     from ..race.self_test import self_test as test
-    from . import render
 
     async def race_once(each: RaceSettings) -> RaceResult:
         return await race(target.dsn, each)
@@ -195,8 +192,6 @@ def _steps(advance: Callable[[int], None]) -> Callable[[int], None]:
 @contextmanager
 def _target(dsn: str | None, faults: Sequence[FaultKind]) -> Iterator[_Target]:
     """The database that the user named, as it is; else a throw-away one with the tables in it."""
-    from . import render
-
     if dsn is not None:
         with database_of(dsn) as database:
             render.note(f"racing on {target_of(dsn)}")

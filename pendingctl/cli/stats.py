@@ -6,8 +6,10 @@ from dataclasses import asdict
 
 from ..model import Counts
 from . import render
+from .database import store_of
+from .event_loop import run
 from .options import DsnOption, MaxAgeOption, Output, OutputOption
-from .wiring import run, store_of
+from .tables import stats_table
 
 
 def stats(
@@ -37,5 +39,5 @@ def stats(
     }
     organizations = [asdict(each) for each in counts.organizations]
     document = {**totals, "organizations": organizations}
-    table = render.stats_table(counts) if output is Output.TABLE else ""
+    table = stats_table(counts) if output is Output.TABLE else ""
     render.show_document(output, document, table, rows=organizations)

@@ -12,6 +12,10 @@ import typer
 
 from ..errors import DatabaseFailed, InvalidInput
 from ..payload import JsonValue
+from . import render
+from .confirmation import confirm
+from .database import store_of, target_of
+from .event_loop import run
 from .options import (
     DryRunOption,
     DsnOption,
@@ -22,7 +26,7 @@ from .options import (
     YesOption,
     duration,
 )
-from .wiring import confirm, run, store_of, target_of
+from .words import age, counted
 
 DEFAULT_LIMIT = 1_000
 # How long the sweeper waits before it asks a database again that could not be reached.
@@ -63,8 +67,6 @@ def sweep(
 
     Example: pendingctl sweep --limit 10000 --max-age 24h
     """
-    from . import render
-
     if everything and limit is not None:
         raise InvalidInput("--all and --limit exclude each other")
     if every is not None and dry_run:
@@ -75,14 +77,14 @@ def sweep(
 
     if dry_run:
         document = run(_would_sweep(dsn, most, max_age, include_undelivered=include_undelivered))
-        text = f"would delete {document['would_delete']:,} rows older than {render.age(max_age)}"
+        text = f"would delete {document['would_delete']:,} rows older than {age(max_age)}"
         render.show_document(output, document, f"{text}{_undelivered_in_words(document)}")
         return
     amount = "all" if most is None else f"up to {most:,}"
-    cycle = "" if every is None else f" every {render.age(every)}"
+    cycle = "" if every is None else f" every {age(every)}"
     lost = ", undelivered answers as well," if include_undelivered else ""
     confirm(
-        f"Delete {amount} rows older than {render.age(max_age)}{cycle}{lost} on {target_of(dsn)}?",
+        f"Delete {amount} rows older than {age(max_age)}{cycle}{lost} on {target_of(dsn)}?",
         yes=yes,
         off_terminal=not include_undelivered,
     )
@@ -110,8 +112,6 @@ def sweep(
 async def _our_cycles(dsn: str | None, every: timedelta) -> AsyncIterator[None]:
     """Yield whenever a cycle begins that is ours. A database that cannot be reached at the start raises."""
     import asyncio
-
-    from . import render
 
     has_begun = False
     while True:
@@ -188,19 +188,15 @@ async def _would_sweep(
 
 
 def _undelivered_in_words(result: dict[str, JsonValue]) -> str:
-    from . import render
-
     undelivered = int(str(result["undelivered"]))
-    stale = render.counted(undelivered, "stale answer is", "stale answers are")
+    stale = counted(undelivered, "stale answer is", "stale answers are")
     return f"; {stale} not delivered yet (pendingctl stats)" if undelivered else ""
 
 
 def _in_words(result: dict[str, JsonValue]) -> str:
-    from . import render
-
     deleted, batches, remaining = (int(str(result[name])) for name in ("deleted", "batches", "remaining"))
     more = "more than " if result["remaining_capped"] else ""
-    rows, turns = render.counted(deleted, "row", "rows"), render.counted(batches, "batch", "batches")
+    rows, turns = counted(deleted, "row", "rows"), counted(batches, "batch", "batches")
     text = f"deleted {rows} in {turns}; {more}{remaining:,} remain{_undelivered_in_words(result)}"
     ids = result.get("ids")
     return text if not isinstance(ids, list) else "\n".join([*map(str, ids), text])

@@ -5,6 +5,10 @@ from __future__ import annotations
 import typer
 
 from ..model import Scope, Withdrawal
+from . import render
+from .confirmation import confirm
+from .database import store_of, target_of
+from .event_loop import run
 from .options import (
     ConnectionOption,
     DryRunOption,
@@ -16,7 +20,6 @@ from .options import (
     UserOption,
     YesOption,
 )
-from .wiring import confirm, run, store_of, target_of
 
 
 def withdraw(
@@ -35,7 +38,6 @@ def withdraw(
 
     Example: pendingctl withdraw deploy-42 --org acme --connection slack --user U1 --yes
     """
-    from . import render
 
     scope = Scope(organization, connection, user)
 

@@ -1,0 +1,36 @@
+"""The event loop in which a command's coroutine runs."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Coroutine
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def run(coroutine: Coroutine[object, object, T]) -> T:
+    """Run a command's coroutine and return its result.
+
+    SIGTERM cancels it, as Ctrl-C does, so that it cleans up before the process ends; then SystemExit is raised.
+    """
+    import asyncio
+
+    async def supervised() -> T:
+        task = asyncio.ensure_future(coroutine)
+        terminated = False
+
+        def terminate() -> None:
+            nonlocal terminated
+            terminated = True
+            task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if terminated:
+                raise SystemExit(128 + signal.SIGTERM) from None
+            raise
+
+    return asyncio.run(supervised())

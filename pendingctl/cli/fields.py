@@ -1,0 +1,39 @@
+"""The JSON fields of a question, as README.md lists them."""
+
+from __future__ import annotations
+
+from ..model import PendingInteraction, PendingSummary
+
+
+def summary_fields(row: PendingSummary) -> dict[str, object]:
+    """Return the fields of one row of `list`."""
+    return {
+        "id": row.id,
+        "organization_id": row.organization_id,
+        "connection_id": row.connection_id,
+        "expected_user_id": row.expected_user_id,
+        "state": row.state.value,
+        "created_at": row.created_at,
+        "claimed_at": row.claimed_at,
+        "age_seconds": round(row.age_seconds, 3),
+        "question": row.question,
+        "ask_number": row.ask_number,
+    }
+
+
+def interaction_fields(row: PendingInteraction) -> dict[str, object]:
+    """Return the fields of `show`."""
+    return {
+        **summary_fields(row),
+        "answer": row.answer,
+        "answered_by": row.answered_by,
+        "delivery_key": row.delivery_key,
+        "pod": row.pod,
+        "delivery_attempts": row.delivery_attempts,
+        "delivery_error": row.delivery_error,
+        "delivered_at": row.delivered_at,
+        "withdrawn_at": row.withdrawn_at,
+        "posted_at": row.posted_at,
+        "card": row.card,
+        "payload": row.payload,
+    }

@@ -1,0 +1,75 @@
+"""Tables for people. Each function imports rich itself, since most commands need none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ..model import Counts
+from ..printable import printable
+from .render import one_line
+from .words import age
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+
+def new_table(*, show_header: bool = True, show_footer: bool = False) -> Table:
+    """Return an empty table in the style of all of them: a line below the headings, no other."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        box=box.SIMPLE_HEAD if show_header else None,
+        show_header=show_header,
+        show_footer=show_footer,
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+    )
+
+
+def fields_table(fields: Mapping[str, object]) -> RenderableType:
+    """Return a table with one line per field."""
+    from rich.text import Text
+
+    table = new_table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        match value:
+            case None:
+                shown = "—"
+            case float() if name == "age_seconds":
+                shown = age(value)
+            case datetime():
+                shown = value.isoformat()
+            case str() | int() | float():
+                shown = str(value)
+            case _:
+                shown = json.dumps(value, ensure_ascii=False, indent=2)
+        table.add_row(Text(name.removesuffix("_seconds")), Text(printable(shown)))
+    return table
+
+
+def stats_table(counts: Counts) -> RenderableType:
+    """Return a table with one line per organization and the totals below."""
+    from rich.console import Group
+    from rich.text import Text
+
+    table = new_table(show_footer=True)
+    table.add_column("organization", footer="all", overflow="fold")
+    for name in ("pending", "stale", "undelivered", "stuck"):
+        table.add_column(name, footer=f"{getattr(counts, name):,}", justify="right")
+    for each in counts.organizations:
+        waiting = (each.pending, each.stale, each.undelivered, each.stuck)
+        table.add_row(Text(one_line(each.organization_id)), *(f"{number:,}" for number in waiting))
+    further = [f"{counts.claimed:,} claimed", f"{counts.withdrawn:,} withdrawn"]
+    if counts.oldest_pending_seconds is not None:
+        further.append(f"the oldest question has waited for {age(counts.oldest_pending_seconds)}")
+    if counts.oldest_undelivered_seconds is not None:
+        further.append(f"the oldest answer has been undelivered for {age(counts.oldest_undelivered_seconds)}")
+    return Group(table, Text(", ".join(further)))
