@@ -113,6 +113,28 @@ def test_withdraw_of_an_answered_question_is_refused(cli: Cli) -> None:
     assert (withdrawn.stdout, withdrawn.exit_code) == ("refused: q is answered already\n", 1)
 
 
+@pytest.mark.parametrize(
+    ("before", "organization", "text"),
+    [
+        ((), "acme", "would withdraw q"),
+        ((), "globex", "q does not exist in this scope"),
+        (("claim", "q", *SCOPE, "--value", "yes"), "acme", "refused: q is answered already"),
+        (("withdraw", "q", *SCOPE, "--yes"), "acme", "q was withdrawn before"),
+    ],
+    ids=["pending", "foreign", "answered", "withdrawn"],
+)
+def test_a_dry_run_of_withdraw_says_what_would_become_of_the_question(
+    cli: Cli, before: tuple[str, ...], organization: str, text: str
+) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+    if before:
+        assert cli(*before).exit_code == 0
+    state = document(cli("show", "q", "-o", "json"))["state"]
+
+    assert cli("withdraw", "q", *SCOPE, "--org", organization, "--dry-run").stdout == f"{text}\n"
+    assert document(cli("show", "q", "-o", "json"))["state"] == state
+
+
 def test_a_value_that_is_no_option_is_refused(cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
 

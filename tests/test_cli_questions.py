@@ -178,3 +178,28 @@ def test_delete_is_scoped_and_asks(cli: Cli, connection: psycopg.Connection) -> 
     assert count(connection) == 1
     assert document(cli("delete", "q", *SCOPE, "--yes", "-o", "json")) == {"deleted": True, "id": "q"}
     assert cli("delete", "q", *SCOPE, "--yes").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("scope", "include", "obstacle"),
+    [
+        ((*SCOPE, "--user", "U2"), (), "q does not exist in this scope"),
+        (SCOPE, (), "the answer of q is not delivered yet; --include-undelivered deletes it too"),
+        (SCOPE, ("--include-undelivered",), None),
+    ],
+    ids=["another scope", "undelivered", "undelivered is included"],
+)
+def test_a_dry_run_of_delete_says_what_would_keep_the_question(
+    cli: Cli, connection: psycopg.Connection, scope: tuple[str, ...], include: tuple[str, ...], obstacle: str | None
+) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+    connection.execute("update pending_interactions set claimed_at = now(), delivery_due_at = now()")
+
+    dry = cli("delete", "q", *scope, *include, "--dry-run")
+
+    assert dry.stdout == f"{obstacle or 'would delete q'}\n"
+    assert document(cli("delete", "q", *scope, *include, "--dry-run", "-o", "json")) == {
+        "deleted": False,
+        "id": "q",
+        "would_delete": obstacle is None,
+    }

@@ -42,25 +42,28 @@ def delete(
     """
     scope = Scope(organization, connection, user)
 
-    async def exists() -> bool:
+    async def obstacle() -> str | None:
+        """What would keep the question from being deleted."""
         async with store_of(dsn, "delete") as store:
             row = await store.inspection.get(id)
-            kept = row is not None and row.state in UNDELIVERED and not include_undelivered
-            return row is not None and row.scope == scope and not kept
+        if row is None or row.scope != scope:
+            return f"{id} does not exist in this scope"
+        if row.state in UNDELIVERED and not include_undelivered:
+            return f"the answer of {id} is not delivered yet; --include-undelivered deletes it too"
+        return None
 
     async def deleted() -> bool:
         async with store_of(dsn, "delete") as store:
             return await store.delete(id, scope, include_undelivered=include_undelivered)
 
     if dry_run:
-        found = run(exists())
-        text = f"would delete {id}" if found else f"{id} does not exist in this scope, or is not delivered yet"
-        render.show_document(output, {"deleted": False, "id": id, "would_delete": found}, text)
+        kept = run(obstacle())
+        document = {"deleted": False, "id": id, "would_delete": kept is None}
+        render.show_document(output, document, kept or f"would delete {id}")
         return
     confirm(f"Delete question {id} of organization {organization} on {target_of(dsn)}?", yes=yes)
     done = run(deleted())
-    render.show_document(
-        output, {"deleted": done, "id": id}, f"deleted {id}" if done else f"{id} does not exist in this scope"
-    )
+    text = f"deleted {id}" if done else f"{id} does not exist in this scope"
+    render.show_document(output, {"deleted": done, "id": id}, text)
     if not done:
         raise typer.Exit(1)

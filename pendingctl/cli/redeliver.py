@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from ..errors import InvalidInput, NotFound
+from ..model import UNDELIVERED, State
 from . import render
 from .confirmation import confirm
 from .database import store_of, target_of
 from .event_loop import run
 from .options import DryRunOption, DsnOption, Output, OutputOption, YesOption
 from .words import counted
+
+_ANSWERED = UNDELIVERED | {State.CLAIMED}
 
 
 def redeliver(
@@ -40,7 +43,7 @@ def redeliver(
             if all_stuck:
                 return await store.inspection.stuck()
             rows = [await store.inspection.get(id) for id in dict.fromkeys(ids or ())]
-        return [row.id for row in rows if row is not None and row.claimed_at is not None and row.withdrawn_at is None]
+        return [row.id for row in rows if row is not None and row.state in _ANSWERED]
 
     async def redelivered(answered: list[str]) -> list[str]:
         async with store_of(dsn, "redeliver") as store:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import DatabaseFailed, InvalidInput
-from ..payload import JsonValue
 from . import render
 from .confirmation import confirm
 from .database import store_of, target_of
@@ -28,9 +28,51 @@ from .options import (
 )
 from .words import age, counted
 
+if TYPE_CHECKING:
+    from ..store import PendingStore
+
 DEFAULT_LIMIT = 1_000
 # How long the sweeper waits before it asks a database again that could not be reached.
 TROUBLE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What is stale once a sweep is done, or before one that would be: rows that it may take, answers that it may not.
+
+    `remaining` is counted to a limit; `remaining_capped` says that there are more.
+    """
+
+    remaining: int
+    remaining_capped: bool
+    undelivered: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """What a sweep did. `ids` is None unless they were to be kept."""
+
+    deleted: int
+    batches: int
+    left: _Left
+    ids: tuple[str, ...] | None
+
+    def fields(self) -> dict[str, object]:
+        """Return the JSON fields."""
+        fields = {"deleted": self.deleted, "batches": self.batches, **asdict(self.left)}
+        return fields if self.ids is None else {**fields, "ids": self.ids}
+
+
+@dataclass(frozen=True, slots=True)
+class _DryRun:
+    """What a sweep would do."""
+
+    would_delete: int
+    left: _Left
+
+    def fields(self) -> dict[str, object]:
+        """Return the JSON fields: those of a sweep that did nothing, and what it would do."""
+        return {**_Sweep(0, 0, self.left, None).fields(), "would_delete": self.would_delete}
 
 
 def sweep(
@@ -76,9 +118,9 @@ def sweep(
     most = None if everything else limit or DEFAULT_LIMIT
 
     if dry_run:
-        document = run(_would_sweep(dsn, most, max_age, include_undelivered=include_undelivered))
-        text = f"would delete {document['would_delete']:,} rows older than {age(max_age)}"
-        render.show_document(output, document, f"{text}{_undelivered_in_words(document)}")
+        dry = run(_foreseen(dsn, most, max_age, include_undelivered=include_undelivered))
+        text = f"would delete {counted(dry.would_delete, 'row', 'rows')} older than {age(max_age)}"
+        render.show_document(output, dry.fields(), f"{text}{_undelivered_in_words(dry.left)}")
         return
     amount = "all" if most is None else f"up to {most:,}"
     cycle = "" if every is None else f" every {age(every)}"
@@ -89,12 +131,12 @@ def sweep(
         off_terminal=not include_undelivered,
     )
 
-    async def swept() -> dict[str, JsonValue]:
+    async def swept() -> _Sweep:
         return await _swept(dsn, most, max_age, batch_size, keep_ids=with_ids, include_undelivered=include_undelivered)
 
     if every is None:
         result = run(swept())
-        render.show_document(output, result, _in_words(result))
+        render.show_document(output, result.fields(), _sweep_in_words(result))
         return
 
     async def sweeping() -> None:
@@ -104,7 +146,7 @@ def sweep(
             except DatabaseFailed as error:
                 render.note(f"this cycle was broken off: {error}")
             else:
-                render.show_document(output, result, _in_words(result))
+                render.show_document(output, result.fields(), _sweep_in_words(result))
 
     run(sweeping())
 
@@ -139,10 +181,9 @@ async def _swept(
     *,
     keep_ids: bool,
     include_undelivered: bool,
-) -> dict[str, JsonValue]:
-    from ..store.inspection import REMAINING_CAP
-
-    deleted = batches = 0
+) -> _Sweep:
+    batches = 0
+    deleted = 0
     ids: list[str] = []
     async with store_of(dsn, "sweep") as store:
         sweeping = store.sweep(
@@ -150,53 +191,40 @@ async def _swept(
         )
         async with aclosing(sweeping) as swept:
             async for batch in swept:
-                deleted += len(batch)
                 batches += 1
+                deleted += len(batch)
                 if keep_ids:
                     ids += batch
-        remaining = await store.inspection.count_stale(
-            max_age=max_age, cap=REMAINING_CAP + 1, include_undelivered=include_undelivered
-        )
-        undelivered = await store.inspection.count_stale_undelivered(max_age=max_age)
-    document: dict[str, JsonValue] = {
-        "deleted": deleted,
-        "batches": batches,
-        "remaining": min(remaining, REMAINING_CAP),
-        "remaining_capped": remaining > REMAINING_CAP,
-        "undelivered": undelivered,
-    }
-    return {**document, "ids": ids} if keep_ids else document
+        left = await _left(store, max_age, include_undelivered=include_undelivered)
+    return _Sweep(deleted, batches, left, tuple(ids) if keep_ids else None)
 
 
-async def _would_sweep(
-    dsn: str | None, limit: int | None, max_age: timedelta, *, include_undelivered: bool
-) -> dict[str, JsonValue]:
-    from ..store.inspection import REMAINING_CAP
-
+async def _foreseen(dsn: str | None, limit: int | None, max_age: timedelta, *, include_undelivered: bool) -> _DryRun:
     async with store_of(dsn, "sweep") as store:
-        cap = None if limit is None else max(limit, REMAINING_CAP + 1)
-        stale = await store.inspection.count_stale(max_age=max_age, cap=cap, include_undelivered=include_undelivered)
-        undelivered = await store.inspection.count_stale_undelivered(max_age=max_age)
-    return {
-        "deleted": 0,
-        "batches": 0,
-        "remaining": min(stale, REMAINING_CAP),
-        "remaining_capped": stale > REMAINING_CAP,
-        "undelivered": undelivered,
-        "would_delete": stale if limit is None else min(stale, limit),
-    }
+        would_delete = await store.inspection.count_stale(
+            max_age=max_age, cap=limit, include_undelivered=include_undelivered
+        )
+        return _DryRun(would_delete, await _left(store, max_age, include_undelivered=include_undelivered))
 
 
-def _undelivered_in_words(result: dict[str, JsonValue]) -> str:
-    undelivered = int(str(result["undelivered"]))
-    stale = counted(undelivered, "stale answer is", "stale answers are")
-    return f"; {stale} not delivered yet (pendingctl stats)" if undelivered else ""
+async def _left(store: PendingStore, max_age: timedelta, *, include_undelivered: bool) -> _Left:
+    from ..store import REMAINING_CAP
+
+    # Counted to one more than is reported, to learn whether there are more.
+    stale = await store.inspection.count_stale(
+        max_age=max_age, cap=REMAINING_CAP + 1, include_undelivered=include_undelivered
+    )
+    undelivered = await store.inspection.count_stale_undelivered(max_age=max_age)
+    return _Left(min(stale, REMAINING_CAP), stale > REMAINING_CAP, undelivered)
 
 
-def _in_words(result: dict[str, JsonValue]) -> str:
-    deleted, batches, remaining = (int(str(result[name])) for name in ("deleted", "batches", "remaining"))
-    more = "more than " if result["remaining_capped"] else ""
-    rows, turns = counted(deleted, "row", "rows"), counted(batches, "batch", "batches")
-    text = f"deleted {rows} in {turns}; {more}{remaining:,} remain{_undelivered_in_words(result)}"
-    ids = result.get("ids")
-    return text if not isinstance(ids, list) else "\n".join([*map(str, ids), text])
+def _sweep_in_words(sweep: _Sweep) -> str:
+    more = "more than " if sweep.left.remaining_capped else ""
+    rows, batches = counted(sweep.deleted, "row", "rows"), counted(sweep.batches, "batch", "batches")
+    remain = f"{more}{sweep.left.remaining:,} remain"
+    return "\n".join([*(sweep.ids or ()), f"deleted {rows} in {batches}; {remain}{_undelivered_in_words(sweep.left)}"])
+
+
+def _undelivered_in_words(left: _Left) -> str:
+    answers = counted(left.undelivered, "stale answer is", "stale answers are")
+    return f"; {answers} not delivered yet (pendingctl stats)" if left.undelivered else ""

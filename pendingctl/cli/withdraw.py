@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ..model import Scope, Withdrawal
+from ..model import Scope, State, Withdrawal
 from . import render
 from .confirmation import confirm
 from .database import store_of, target_of
@@ -20,6 +20,13 @@ from .options import (
     UserOption,
     YesOption,
 )
+
+# What a withdrawal does to a question in these states; in all others it is answered.
+_OUTCOMES = {
+    State.PENDING: Withdrawal.WITHDRAWN,
+    State.STALE: Withdrawal.WITHDRAWN,
+    State.WITHDRAWN: Withdrawal.ALREADY_WITHDRAWN,
+}
 
 
 def withdraw(
@@ -41,21 +48,19 @@ def withdraw(
 
     scope = Scope(organization, connection, user)
 
-    async def looked() -> Withdrawal:
+    async def foreseen() -> Withdrawal:
         async with store_of(dsn, "withdraw") as store:
             row = await store.inspection.get(id)
         if row is None or row.scope != scope:
             return Withdrawal.UNKNOWN
-        if row.claimed_at is None:
-            return Withdrawal.WITHDRAWN
-        return Withdrawal.ALREADY_WITHDRAWN if row.withdrawn_at is not None else Withdrawal.ALREADY_ANSWERED
+        return _OUTCOMES.get(row.state, Withdrawal.ALREADY_ANSWERED)
 
     async def withdrawn() -> Withdrawal:
         async with store_of(dsn, "withdraw") as store:
             return await store.withdraw(id, scope)
 
     if dry_run:
-        outcome = run(looked())
+        outcome = run(foreseen())
         text = f"would withdraw {id}" if outcome is Withdrawal.WITHDRAWN else _in_words(id, outcome)
         document = {"withdrawn": False, "id": id, "would_withdraw": outcome is Withdrawal.WITHDRAWN}
         render.show_document(output, document, text)
