@@ -1,4 +1,4 @@
-"""What holds for every command: what is printed where, and with which exit code."""
+"""What holds for every command: what it prints where, and its exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pendingctl.cli.words import age
 from pendingctl.schema import migrations
 from tests.commands import QUESTION, SCOPE, Cli, complaint, run
 
-# What every command does when the database is not there.
+# Every command without its database.
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "migrate": (),
@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_database_named(command: str) -> None:
+def test_without_a_database_the_error_names_the_ways_to_give_one(command: str) -> None:
     assert "PENDINGCTL_DSN" in complaint(run(command, *COMMANDS[command]), 2)
 
 
@@ -47,7 +47,7 @@ def test_a_malformed_dsn_is_not_quoted(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "simulate-race"])
-def test_a_database_that_is_down(command: str) -> None:
+def test_a_database_that_is_down_is_exit_code_3(command: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         dsn = f"host=127.0.0.1 port={taken.getsockname()[1]} password=s3cret"
@@ -59,7 +59,7 @@ def test_a_database_that_is_down(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("migrate", "diff-schema")])
-def test_a_database_that_nobody_migrated(command: str, empty_dsn: str) -> None:
+def test_a_database_that_is_not_migrated_is_reported_with_the_remedy(command: str, empty_dsn: str) -> None:
     assert "run: pendingctl migrate" in complaint(run(command, *COMMANDS[command], "--dsn", empty_dsn), 3)
 
 
@@ -90,7 +90,7 @@ def test_a_missing_part_is_named_with_the_line_that_installs_it(cli: Cli, monkey
         assert "pip install 'pendingctl[embedded]'" in complaint(cli(*arguments), 2)
 
 
-# The whole.
+# The program as a whole.
 
 
 def test_version_and_help() -> None:
@@ -121,8 +121,8 @@ def test_a_crash_never_reads_as_a_verdict(cli: Cli, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("length", "said"),
+    ("length", "text"),
     [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (3_725, "1 h 2 min"), (86_400, "1 d"), (187_000, "2 d 3 h")],
 )
-def test_ages_are_said_as_people_do(length: float, said: str) -> None:
-    assert age(length) == said
+def test_ages_are_written_as_people_write_them(length: float, text: str) -> None:
+    assert age(length) == text

@@ -1,4 +1,4 @@
-"""Which database is meant."""
+"""Which database a command works on."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pendingctl.errors import InvalidInput
         (None, {"PGDATABASE": "bot", "DATABASE_URL": ""}, Dsn("", "PGDATABASE")),
     ],
 )
-def test_the_first_that_is_given_counts(option: str | None, environ: dict[str, str], expected: Dsn) -> None:
+def test_the_first_one_given_is_used(option: str | None, environ: dict[str, str], expected: Dsn) -> None:
     assert resolve_dsn(option, environ) == expected
 
 
 @pytest.mark.parametrize("environ", [{}, {"PGUSER": "me"}, {"PENDINGCTL_DSN": "", "PGHOST": ""}])
-def test_no_database_is_an_error_that_names_the_ways(environ: dict[str, str]) -> None:
+def test_no_database_is_an_error_that_names_the_ways_to_give_one(environ: dict[str, str]) -> None:
     with pytest.raises(InvalidInput, match=r"--dsn, PENDINGCTL_DSN, DATABASE_URL or libpq's PGHOST"):
         resolve_dsn(None, environ)
 
@@ -37,7 +37,7 @@ def test_an_empty_option_never_falls_through_to_another_database() -> None:
 @pytest.mark.parametrize(
     ("text", "directory"), [("embedded", None), ("embedded:", None), ("embedded:/srv/a b:c", "/srv/a b:c")]
 )
-def test_the_local_server_may_have_a_folder(text: str, directory: str | None) -> None:
+def test_the_local_server_may_be_in_a_folder_of_its_own(text: str, directory: str | None) -> None:
     dsn = resolve_dsn(text, {})
     assert dsn.is_embedded
     assert dsn.embedded_directory == directory

@@ -1,4 +1,4 @@
-"""The commands around answers: ask, withdraw, redeliver, and the sweep that runs for ever."""
+"""The commands around answers: ask, withdraw, redeliver, and the sweep that repeats for ever."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ UNDELIVERED = (
 
 
 def answer(connection: psycopg.Connection, id: str, due: str) -> None:
-    """Let a pod have claimed it that is dead by now, or one whose worker refused."""
+    """Leave the answer as a pod does that died after the claim, or (due at infinity) whose worker refused it."""
     connection.execute(UNDELIVERED, (due, id))
 
 
 @contextmanager
 def running(dsn: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command as a process of its own; killed at the end if it still runs."""
+    """A command in a process of its own, killed at the end if it still runs."""
     with subprocess.Popen(
         [sys.executable, "-m", "pendingctl", *arguments],
         env={**os.environ, "PENDINGCTL_DSN": dsn},
@@ -44,7 +44,7 @@ def running(dsn: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
                 process.kill()
 
 
-def until_asked(connection: psycopg.Connection, id: str) -> None:
+def until_stored(connection: psycopg.Connection, id: str) -> None:
     for _ in range(500):
         if connection.execute("select from pending_interactions where id = %s", (id,)).fetchone() is not None:
             return
@@ -63,35 +63,35 @@ def test_ask_waits_and_prints_the_answer(
     cli: Cli, dsn: str, connection: psycopg.Connection, value: str, options: tuple[str, ...], exit_code: int
 ) -> None:
     with running(dsn, "ask", *QUESTION, "--id", "q", *options) as asking:
-        until_asked(connection, "q")
+        until_stored(connection, "q")
         cli("claim", "q", *SCOPE, "--value", value)
         out, _ = asking.communicate(timeout=20)
 
     assert (out, asking.returncode) == (f"{value}\n", exit_code)
 
 
-def test_ask_gives_up_in_time(cli: Cli) -> None:
-    asked = cli("ask", *QUESTION, "--id", "q", "--timeout", "1s")
+def test_ask_withdraws_a_question_that_is_not_answered_in_time(cli: Cli) -> None:
+    result = cli("ask", *QUESTION, "--id", "q", "--timeout", "1s")
 
-    assert (asked.stdout, asked.exit_code) == ("", 1)
-    assert "note: q is not answered" in asked.stderr
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert "note: q is not answered" in result.stderr
     assert document(cli("show", "q", "-o", "json"))["state"] == "withdrawn"
 
 
-def test_ask_that_is_ended_withdraws_its_question(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
+def test_ask_withdraws_its_question_when_it_is_interrupted(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
     with running(dsn, "ask", *QUESTION, "--id", "q") as asking:
-        until_asked(connection, "q")
+        until_stored(connection, "q")
         asking.send_signal(signal.SIGINT)
-        _, said = asking.communicate(timeout=20)
+        _, errors = asking.communicate(timeout=20)
 
-    assert asking.returncode == 130, said
+    assert asking.returncode == 130, errors
     assert document(cli("show", "q", "-o", "json"))["state"] == "withdrawn"
 
 
 # withdraw
 
 
-def test_withdraw_takes_a_question_back(cli: Cli) -> None:
+def test_a_withdrawn_question_refuses_clicks(cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
     where = SCOPE
 
@@ -110,7 +110,7 @@ def test_withdraw_of_an_answered_question_is_refused(cli: Cli) -> None:
 
     withdrawn = cli("withdraw", "q", *SCOPE, "--yes")
 
-    assert (withdrawn.stdout, withdrawn.exit_code) == ("refused: q is answered already\n", 1)
+    assert (withdrawn.stdout, withdrawn.exit_code) == ("refused: q is already answered\n", 1)
 
 
 @pytest.mark.parametrize(
@@ -118,12 +118,12 @@ def test_withdraw_of_an_answered_question_is_refused(cli: Cli) -> None:
     [
         ((), "acme", "would withdraw q"),
         ((), "globex", "q does not exist in this scope"),
-        (("claim", "q", *SCOPE, "--value", "yes"), "acme", "refused: q is answered already"),
-        (("withdraw", "q", *SCOPE, "--yes"), "acme", "q was withdrawn before"),
+        (("claim", "q", *SCOPE, "--value", "yes"), "acme", "refused: q is already answered"),
+        (("withdraw", "q", *SCOPE, "--yes"), "acme", "q was already withdrawn"),
     ],
     ids=["pending", "foreign", "answered", "withdrawn"],
 )
-def test_a_dry_run_of_withdraw_says_what_would_become_of_the_question(
+def test_a_dry_run_of_withdraw_reports_what_would_become_of_the_question(
     cli: Cli, before: tuple[str, ...], organization: str, text: str
 ) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
@@ -144,7 +144,7 @@ def test_a_value_that_is_no_option_is_refused(cli: Cli) -> None:
     assert document(cli("show", "q", "-o", "json"))["state"] == "pending"
 
 
-# redeliver, and what the person on call sees
+# redeliver, and what the person on call sees of it
 
 
 def test_stuck_and_undelivered_answers_are_seen_and_redelivered(cli: Cli, connection: psycopg.Connection) -> None:
@@ -168,12 +168,10 @@ def test_stuck_and_undelivered_answers_are_seen_and_redelivered(cli: Cli, connec
     assert document(cli("show", "q-1", "-o", "json"))["state"] == "stuck"
     assert document(cli("redeliver", "--all-stuck", "--yes", "-o", "json"))["redelivered"] == ["q-1"]
     assert document(cli("show", "q-1", "-o", "json"))["state"] == "undelivered"
-    assert cli("redeliver", "q-2", "--yes").stdout == "q-2\nthe pods deliver 1 answer again\n"
+    assert cli("redeliver", "q-2", "--yes").stdout == "q-2\nthe pods will deliver 1 answer again\n"
 
 
-def test_an_undelivered_answer_is_neither_deleted_nor_swept_unless_told_so(
-    cli: Cli, connection: psycopg.Connection
-) -> None:
+def test_an_undelivered_answer_is_deleted_and_swept_only_on_request(cli: Cli, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "2")
     make_older(connection, 30)
     answer(connection, "q-1", "infinity")
@@ -190,7 +188,7 @@ def test_an_undelivered_answer_is_neither_deleted_nor_swept_unless_told_so(
     assert document(cli("sweep", "--include-undelivered", "--yes", "-o", "json"))["deleted"] == 1
 
 
-def test_cards_that_are_behind_can_be_listed(cli: Cli, connection: psycopg.Connection) -> None:
+def test_cards_that_are_out_of_date_can_be_listed(cli: Cli, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "2")
     connection.execute(
         "update pending_interactions set posted_at = now(), card = '1', card_due_at = now() where id = 'q-1'"
@@ -205,7 +203,7 @@ def test_cards_that_are_behind_can_be_listed(cli: Cli, connection: psycopg.Conne
 # sweep --every
 
 
-def test_of_many_sweepers_one_sweeps_a_cycle(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
+def test_of_many_sweepers_one_sweeps_in_each_cycle(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "10")
     make_older(connection, 30)
     every = ("sweep", "--every", "1h", "--limit", "4", "-o", "jsonl")
@@ -215,14 +213,14 @@ def test_of_many_sweepers_one_sweeps_a_cycle(cli: Cli, dsn: str, connection: psy
                 break
             time.sleep(0.02)
         time.sleep(1)
-        said = []
+        deleted = []
         for process in (one, other, third):
             process.send_signal(signal.SIGTERM)
             out, _ = process.communicate(timeout=20)
             assert process.returncode == 143
-            said += [json.loads(line)["deleted"] for line in out.splitlines()]
+            deleted += [json.loads(line)["deleted"] for line in out.splitlines()]
 
-    assert (said, count(connection)) == ([4], 6)
+    assert (deleted, count(connection)) == ([4], 6)
 
 
 def test_cycles_follow_each_other(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
@@ -230,14 +228,14 @@ def test_cycles_follow_each_other(cli: Cli, dsn: str, connection: psycopg.Connec
     make_older(connection, 30)
     with running(dsn, "sweep", "--every", "1s", "--limit", "1", "-o", "jsonl") as sweeping:
         assert sweeping.stdout is not None
-        said = [json.loads(sweeping.stdout.readline())["remaining"] for _ in range(3)]
+        remaining = [json.loads(sweeping.stdout.readline())["remaining"] for _ in range(3)]
         sweeping.send_signal(signal.SIGINT)
         sweeping.wait(20)
 
-    assert (said, sweeping.returncode) == ([2, 1, 0], 130)
+    assert (remaining, sweeping.returncode) == ([2, 1, 0], 130)
 
 
-def test_a_sweeper_that_finds_no_database_says_so_at_once(cli: Cli) -> None:
+def test_a_sweeper_without_a_database_fails_at_once(cli: Cli) -> None:
     complaint(cli("sweep", "--every", "5m", "--dsn", "host=/nowhere"), 3)
     complaint(cli("sweep", "--every", "5m", "-o", "json"), 2)
     complaint(cli("sweep", "--every", "5m", "--dry-run"), 2)

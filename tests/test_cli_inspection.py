@@ -11,8 +11,6 @@ import psycopg
 
 from tests.commands import QUESTION, SCOPE, Cli, complaint, document, make_older
 
-# list, show, stats
-
 
 def test_list_has_the_promised_fields(cli: Cli) -> None:
     assert document(cli("list", "-o", "json")) == {"rows": [], "truncated": False}
@@ -36,7 +34,7 @@ def test_list_has_the_promised_fields(cli: Cli) -> None:
     assert 0 <= row["age_seconds"] < 60
 
 
-def test_list_filters_and_says_when_it_cut(cli: Cli, connection: psycopg.Connection) -> None:
+def test_list_filters_and_reports_when_it_is_truncated(cli: Cli, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "old", "--count", "3")
     make_older(connection, 30)
     cli("enqueue", *QUESTION, "--id", "new", "--org", "globex")

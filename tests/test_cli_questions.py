@@ -28,11 +28,11 @@ def test_enqueue_stores_many_alike(cli: Cli) -> None:
         "q-2",
         "q-3",
     ]
-    made_up = document(cli("enqueue", *QUESTION, "--count", "1500", "-o", "json"))["ids"]
-    assert len(set(made_up)) == 1500
+    generated = document(cli("enqueue", *QUESTION, "--count", "1500", "-o", "json"))["ids"]
+    assert len(set(generated)) == 1500
 
 
-def test_enqueue_says_what_became_of_an_answered_question(cli: Cli) -> None:
+def test_enqueue_reports_what_became_of_an_answered_question(cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
     cli("claim", "q", *SCOPE, "--value", "yes")
 
@@ -41,7 +41,7 @@ def test_enqueue_says_what_became_of_an_answered_question(cli: Cli) -> None:
     assert "1 reopened" in cli("enqueue", *QUESTION, "--id", "q").stdout
 
 
-def test_enqueue_for_a_missing_organization_says_so(cli: Cli) -> None:
+def test_enqueue_for_a_missing_organization_names_the_option_that_creates_it(cli: Cli) -> None:
     options = (*QUESTION, "--org", "initech")
     assert "--create-org" in complaint(cli("enqueue", *options), 1)
     assert cli("enqueue", *options, "--create-org").exit_code == 0
@@ -90,8 +90,8 @@ GOOD = b'{"id": "a", "organization_id": "acme", "connection_id": "c", "expected_
         (b"[]", "not a JSON object"),
         (b"{}", '"organization_id" is missing'),
         (b'\xff{"a": 1}', "not UTF-8"),
-        (GOOD.replace(b'"?"', b"7"), '"question" is not a text'),
-        (GOOD.replace(b'"?"', b'"?", "options": "yes"'), '"options" is not a list'),
+        (GOOD.replace(b'"?"', b"7"), '"question" is not a string'),
+        (GOOD.replace(b'"?"', b'"?", "options": "yes"'), '"options" is not an array'),
         (GOOD.replace(b'"?"', b'"?", "n": NaN'), "NaN"),
         (GOOD.replace(b'"?"', b'"\\u0000"').replace(b'"a"', b'"b"'), "NUL"),
         (GOOD.replace(b'"?"', b'"\\ud800"').replace(b'"a"', b'"b"'), "surrogate"),
@@ -108,10 +108,10 @@ def test_a_bad_line_is_named_and_nothing_is_stored(
 ) -> None:
     result = cli("enqueue", "--file", "-", input=GOOD + b"\n" + line)
 
-    said = complaint(result, 2)
-    assert "stdin:3: " in said
-    assert reason in said
-    assert len(said) < 300
+    error = complaint(result, 2)
+    assert "stdin:3: " in error
+    assert reason in error
+    assert len(error) < 300
     assert count(connection) == 0
 
 
@@ -168,7 +168,7 @@ def test_claim_by_somebody_else_is_refused(cli: Cli, changed: tuple[str, str], r
     assert (refused.exit_code, document(refused)) == (1, {"claimed": False, "id": "q", "reason": reason})
 
 
-def test_delete_is_scoped_and_asks(cli: Cli, connection: psycopg.Connection) -> None:
+def test_delete_is_scoped_and_asks_for_confirmation(cli: Cli, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
 
     assert "--yes" in complaint(cli("delete", "q", *SCOPE), 2)
@@ -189,7 +189,7 @@ def test_delete_is_scoped_and_asks(cli: Cli, connection: psycopg.Connection) -> 
     ],
     ids=["another scope", "undelivered", "undelivered is included"],
 )
-def test_a_dry_run_of_delete_says_what_would_keep_the_question(
+def test_a_dry_run_of_delete_names_what_would_keep_the_question(
     cli: Cli, connection: psycopg.Connection, scope: tuple[str, ...], include: tuple[str, ...], obstacle: str | None
 ) -> None:
     cli("enqueue", *QUESTION, "--id", "q")

@@ -10,7 +10,7 @@ from tests.commands import QUESTION, Cli, complaint, count, document, make_older
 # migrate
 
 
-def test_migrate_applies_reports_and_goes_back(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrate_applies_reports_and_rolls_back(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_dsn)
     ids = [
         "0001_organization",
@@ -51,7 +51,7 @@ def test_options_of_migrate_that_exclude_each_other(cli: Cli, options: tuple[str
 # sweep
 
 
-def test_sweep_is_bounded_and_says_what_remains(cli: Cli, connection: psycopg.Connection) -> None:
+def test_sweep_is_bounded_and_reports_what_remains(cli: Cli, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "25")
     make_older(connection, 25)
     cli("enqueue", *QUESTION, "--id", "fresh")
@@ -95,9 +95,9 @@ def test_sweep_caps_what_it_counts(cli: Cli, connection: psycopg.Connection) -> 
         ("-o", "xml"),
     ],
 )
-def test_nonsense_in_an_option_is_a_usage_error(cli: Cli, options: tuple[str, ...]) -> None:
+def test_an_impossible_value_is_a_usage_error(cli: Cli, options: tuple[str, ...]) -> None:
     assert "sweep --help" in complaint(cli("sweep", *options), 2)
 
 
-def test_sweep_takes_all_or_a_limit(cli: Cli) -> None:
+def test_sweep_takes_either_all_or_a_limit(cli: Cli) -> None:
     complaint(cli("sweep", "--all", "--limit", "5"), 2)

@@ -1,1 +1,1 @@
-"""The command line: each command parses, calls the library, renders and sets the exit code."""
+"""The command line: each command parses, calls the library, prints and sets the exit code."""

@@ -1,4 +1,4 @@
-"""The commands together, and what each ending means as an exit code."""
+"""All commands in one program, and the exit code of each error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ INTERNAL_ERROR = 70
 
 
 class _Commands(TyperGroup):
-    """Turns every ending into its exit code, under the test runner as on the command line."""
+    """Turns each error into its exit code, for the test runner as well as on the command line."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's vendored Context is not public
         try:
@@ -54,18 +54,18 @@ class _Commands(TyperGroup):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            # What the parser raises has this method; typer exports no name for the base of these classes.
-            say = getattr(error, "format_message", None)
-            if say is not None:
+            # The parser's errors have this method; typer exports no name for their base class.
+            format_message = getattr(error, "format_message", None)
+            if format_message is not None:
                 where = getattr(error, "ctx", None) or ctx
-                _complain(f"{say()} (see: {where.command_path} --help)")
+                _complain(f"{format_message()} (see: {where.command_path} --help)")
                 raise typer.Exit(2) from None
             _complain(f"internal error: {type(error).__name__}: {error} (pendingctl --debug shows where)")
             raise typer.Exit(INTERNAL_ERROR) from error
 
 
 def _complain(message: str) -> None:
-    """Say on stderr what went wrong; what a database or a file says in it cannot steer the terminal."""
+    """Print an error on stderr; text in it that comes from a database or a file cannot steer the terminal."""
     sys.stderr.write(f"error: {printable(message)}\n")
 
 
@@ -102,7 +102,7 @@ def root(
     """Pending chat questions in Postgres: one click wins, only the right person can click, no answer is lost."""
     signal.signal(signal.SIGTERM, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A stored text that the terminal's encoding lacks is no reason to stop.
+        # A stored text may hold characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
 
 

@@ -31,13 +31,16 @@ def claim(
     delivery_key: Annotated[
         str | None,
         typer.Option(
-            "--delivery-key", metavar="KEY", show_default=False, help="The same key is the same click. Else a new one."
+            "--delivery-key",
+            metavar="KEY",
+            show_default=False,
+            help="The same key is the same click. Default: new.",
         ),
     ] = None,
     dsn: DsnOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Claim a question by hand, as one click would.
+    """Claim a question by hand, as a click would.
 
     Example: pendingctl claim deploy-42 --org acme --connection slack --user U1 --value yes
     """
@@ -64,7 +67,7 @@ def claim(
             "claimed_at": result.claimed_at,
             "repeated": result.repeated,
         }
-        again = " (this delivery key had won before)" if result.repeated else ""
+        again = " (this delivery key had already won)" if result.repeated else ""
         render.show_document(output, document, f"claimed {id}{again}")
         return
     document = {"claimed": False, "id": id, "reason": result.reason}

@@ -36,7 +36,7 @@ def delete(
 ) -> None:
     """Delete one question, if it has exactly this scope.
 
-    An accepted answer that is not delivered yet keeps its question.
+    A question whose accepted answer is not delivered yet is kept.
 
     Example: pendingctl delete deploy-42 --org acme --connection slack --user U1 --yes
     """

@@ -29,7 +29,7 @@ from .options import (
 
 
 class IfAnswered(StrEnum):
-    """What to do with an id that is stored and answered already."""
+    """What to do with an id whose question is already answered."""
 
     REOPEN = "reopen"
     KEEP = "keep"
@@ -40,33 +40,33 @@ def enqueue(
     connection: OptionalConnection = None,
     user: OptionalUser = None,
     question: Annotated[
-        str | None, typer.Option("--question", metavar="TEXT", show_default=False, help="What is asked.")
+        str | None, typer.Option("--question", metavar="TEXT", show_default=False, help="The question.")
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="TEXT", show_default=False, help="One button; repeat it for more."),
+        typer.Option("--option", metavar="TEXT", show_default=False, help="One button; repeatable."),
     ] = None,
     id: Annotated[
         str | None,
-        typer.Option("--id", metavar="ID", show_default=False, help="The question's id; else one is made up."),
+        typer.Option("--id", metavar="ID", show_default=False, help="The question's id. Default: a new one."),
     ] = None,
     count: Annotated[
-        int, typer.Option("--count", metavar="N", min=1, help="Store so many; with --id as ID-1, ID-2, …")
+        int, typer.Option("--count", metavar="N", min=1, help="Store N copies; with --id as ID-1, ID-2, …")
     ] = 1,
     file: Annotated[
         str | None,
-        typer.Option("--file", metavar="FILE", show_default=False, help="One JSON object a line; - is stdin."),
+        typer.Option("--file", metavar="FILE", show_default=False, help="Read one JSON object per line; - is stdin."),
     ] = None,
     create_org: Annotated[bool, typer.Option("--create-org", help="Create organizations that do not exist.")] = False,
     if_answered: Annotated[
-        IfAnswered, typer.Option("--if-answered", help="What to do with an id that is answered already.")
+        IfAnswered, typer.Option("--if-answered", help="What to do with an id that is already answered.")
     ] = IfAnswered.REOPEN,
     dsn: DsnOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Store questions: one, many alike, or those of a file.
+    """Store one question, copies of it, or the questions of a file.
 
-    All of them are stored, or none.
+    Either all of them are stored or none.
 
     Example: pendingctl enqueue --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
     """
@@ -91,14 +91,14 @@ def enqueue(
         given = {"--org": organization, "--connection": connection, "--user": user, "--question": question, "--id": id}
         alone = [name for name, value in given.items() if value is not None] + ["--option"] * bool(option)
         if alone or count != 1:
-            raise InvalidInput(f"--file brings everything with it; leave out {', '.join(alone) or '--count'}")
+            raise InvalidInput(f"--file holds everything; leave out {', '.join(alone) or '--count'}")
         from .questions_file import read_questions
 
         with _opened(file) as lines:
             outcomes = run(stored(read_questions(lines, "stdin" if file == "-" else file), None))
     else:
         if organization is None or connection is None or user is None or question is None:
-            raise InvalidInput("--org, --connection, --user and --question are needed, or --file")
+            raise InvalidInput("give --org, --connection, --user and --question, or --file")
         scope = Scope(organization, connection, user)
         payload = question_payload(question, option or [])
         outcomes = run(stored(((each, scope, payload) for each in _ids(id, count)), count))

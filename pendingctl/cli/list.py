@@ -30,20 +30,22 @@ def list_rows(
     organization: OptionalOrganization = None,
     connection: OptionalConnection = None,
     user: OptionalUser = None,
-    state: Annotated[State | None, typer.Option("--state", show_default=False, help="Only this state.")] = None,
+    state: Annotated[State | None, typer.Option("--state", show_default=False, help="Only rows in this state.")] = None,
     older_than: Annotated[
         timedelta | None,
         typer.Option("--older-than", metavar="AGE", parser=duration, show_default=False, help="Only older rows."),
     ] = None,
     card: Annotated[
         CardState | None,
-        typer.Option("--card", show_default=False, help="Only cards that show less than their row, or none is known."),
+        typer.Option(
+            "--card", show_default=False, help="Only rows whose card is out of date, or not known to be posted."
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many rows.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N rows.")] = 100,
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """List questions, the oldest first.
+    """List questions, oldest first.
 
     Example: pendingctl list --org acme --state pending --older-than 1h
     """

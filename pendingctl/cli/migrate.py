@@ -17,11 +17,11 @@ from .options import DryRunOption, DsnOption, Output, OutputOption, YesOption, d
 def migrate(
     dsn: DsnOption = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only report; exit 1 when some are pending. Writes nothing.")
+        bool, typer.Option("--check", help="Only report, write nothing; exit with 1 if any is pending.")
     ] = False,
     dry_run: DryRunOption = False,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="ID", show_default=False, help="Apply up to this migration.")
+        str | None, typer.Option("--to", metavar="ID", show_default=False, help="The last migration to apply.")
     ] = None,
     rollback: Annotated[
         int | None,
@@ -58,10 +58,10 @@ def migrate(
 def _apply(database: str, to: str | None, output: Output, *, lock_timeout: timedelta, check: bool) -> None:
     from ..schema import migrations
 
-    applied = [] if check else migrations.apply(database, to=to, lock_timeout=lock_timeout, on_wait=_say_waiting)
+    applied = [] if check else migrations.apply(database, to=to, lock_timeout=lock_timeout, on_wait=_note_waiting)
     status = migrations.status(database)
     if status.unknown:
-        render.note(f"a newer pendingctl applied {', '.join(status.unknown)} as well")
+        render.note(f"a newer pendingctl has also applied {', '.join(status.unknown)}")
     lines = [f"applied {id}" for id in applied] + [f"pending {id}" for id in status.pending]
     document = {"applied": applied, "pending": status.pending}
     render.show_document(output, document, "\n".join(lines) or "nothing is pending")
@@ -88,13 +88,17 @@ def _roll_back(
     if dry_run:
         document["would_roll_back"] = chosen
     elif chosen:
-        confirm(f"Roll back {', '.join(chosen)} on {where}? What they made is lost, rows included.", yes=yes)
-        chosen = migrations.rollback(database, count, confirmed=chosen, lock_timeout=lock_timeout, on_wait=_say_waiting)
+        confirm(
+            f"Roll back {', '.join(chosen)} on {where}? Everything that they created is lost, rows included.", yes=yes
+        )
+        chosen = migrations.rollback(
+            database, count, confirmed=chosen, lock_timeout=lock_timeout, on_wait=_note_waiting
+        )
         document["rolled_back"] = chosen
     document["pending"] = migrations.status(database).pending
     verb = "would roll back" if dry_run else "rolled back"
     render.show_document(output, document, "\n".join(f"{verb} {id}" for id in chosen) or "nothing to roll back")
 
 
-def _say_waiting() -> None:
+def _note_waiting() -> None:
     render.note("another run is migrating this database; waiting for it")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the types that they are read into."""
+"""Options that several commands share, and the types they are parsed into."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST = timedelta(days=36_500)
 
 
 class Output(StrEnum):
-    """How a command prints its result."""
+    """The format in which a command prints its result."""
 
     TABLE = "table"
     JSON = "json"
@@ -23,7 +23,10 @@ class Output(StrEnum):
 
 
 def duration(text: str | timedelta) -> timedelta:
-    """Read `90s`, `30m`, `24h` or `7d`."""
+    """Parse `90s`, `30m`, `24h` or `7d`; a timedelta, as a default may be, is returned as it is.
+
+    Raises typer.BadParameter for any other text, and for a length that is not above zero or over 36,500 days.
+    """
     if isinstance(text, timedelta):
         return text
     match = re.fullmatch(r"(\d{1,12})([smhd])", text.strip())
@@ -41,11 +44,11 @@ DsnOption = Annotated[
         "--dsn",
         metavar="DSN",
         show_default=False,
-        help="Database: any libpq URI or key=value string, or 'embedded'. "
-        "Else PENDINGCTL_DSN, DATABASE_URL, or libpq's PG variables.",
+        help="Database: a libpq URI or key=value string, or 'embedded'. "
+        "Default: PENDINGCTL_DSN, DATABASE_URL, or libpq's PG variables.",
     ),
 ]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Output format.")]
 OrganizationOption = Annotated[str, typer.Option("--org", metavar="ID", help="Organization (tenant).")]
 ConnectionOption = Annotated[str, typer.Option("--connection", metavar="ID", help="Connection (installed bot).")]
 UserOption = Annotated[str, typer.Option("--user", metavar="ID", help="The user who may click.")]
@@ -61,10 +64,13 @@ OptionalUser = Annotated[
 QuestionArgument = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The question's id.")]
 MaxAgeOption = Annotated[
     timedelta,
-    typer.Option("--max-age", metavar="AGE", parser=duration, help="Age from which an unanswered question is stale."),
+    typer.Option("--max-age", metavar="AGE", parser=duration, help="Age at which a question becomes stale."),
 ]
 IncludeUndeliveredOption = Annotated[
-    bool, typer.Option("--include-undelivered", help="Also accepted answers that are not delivered yet: they are lost.")
+    bool,
+    typer.Option(
+        "--include-undelivered", help="Also delete accepted answers that are not delivered yet; they are lost."
+    ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]

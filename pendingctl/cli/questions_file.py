@@ -1,4 +1,4 @@
-"""Questions in a file, one JSON object a line."""
+"""Questions in a file, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _OWN_FIELDS = frozenset(
 
 
 def read_questions(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, Scope, JsonObject]]:
-    """Read id, scope and payload from each line that is not blank.
+    """Yield the id, scope and payload of each line that is not blank.
 
     A line is `{"id"?, "organization_id", "connection_id", "expected_user_id", "question", "options"?,
-    "conversation_id"?}`; a missing id is made up, and further fields are kept in the payload as they are.
+    "conversation_id"?}`; a missing id is generated, and further fields are kept in the payload unchanged.
 
-    Raises InvalidInput with the file's `name` and the line's number at the first bad line, or at an id that
-    stands in the file twice.
+    Raises InvalidInput, with the file's `name` and the line's number, at the first line that is wrong or repeats
+    an id.
     """
     seen: set[str] = set()
     for number, raw in enumerate(lines, start=1):
@@ -32,7 +32,7 @@ def read_questions(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, Sco
         try:
             question = _read(raw)
             if question[0] in seen:
-                raise InvalidInput(f"the id {question[0]!r} stands in the file already")
+                raise InvalidInput(f"the id {question[0]!r} is already in the file")
         except InvalidInput as error:
             raise InvalidInput(f"{name}:{number}: {error}; nothing was stored") from None
         seen.add(question[0])
@@ -55,7 +55,7 @@ def _read(raw: bytes) -> tuple[str, Scope, JsonObject]:
     scope = Scope(_text(line, "organization_id"), _text(line, "connection_id"), _text(line, "expected_user_id"))
     options = line.get("options", [])
     if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-        raise InvalidInput('"options" is not a list of texts')
+        raise InvalidInput('"options" is not an array of strings')
     details = {"conversation_id": _text(line, "conversation_id")} if "conversation_id" in line else {}
     payload = {
         **question_payload(_text(line, "question"), [str(option) for option in options], details),
@@ -70,9 +70,9 @@ def _text(line: dict[str, JsonValue], field: str) -> str:
     if value is None:
         raise InvalidInput(f'"{field}" is missing')
     if not isinstance(value, str):
-        raise InvalidInput(f'"{field}" is not a text')
+        raise InvalidInput(f'"{field}" is not a string')
     return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidInput(f"the line holds {name}, which JSON does not have")
+    raise InvalidInput(f"the line holds {name}, which is not JSON")

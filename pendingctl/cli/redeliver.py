@@ -22,21 +22,21 @@ def redeliver(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID…", show_default=False, help="The questions' ids.")
     ] = None,
-    all_stuck: Annotated[bool, typer.Option("--all-stuck", help="All answers that wait for a person.")] = False,
+    all_stuck: Annotated[bool, typer.Option("--all-stuck", help="All stuck answers.")] = False,
     dsn: DsnOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Have answers delivered again by the pods, with all attempts before them.
+    """Have the pods deliver answers again, with all attempts ahead of them.
 
-    Also one that was delivered before: its idempotency key stays the same, so that a worker that honours it applies
-    the answer once.
+    This includes answers that were delivered: their idempotency keys stay the same, and a worker that honours the
+    keys applies each answer once.
 
     Example: pendingctl redeliver deploy-42 --yes
     """
     if all_stuck == bool(ids):
-        raise InvalidInput("name the questions whose answers are delivered again, or --all-stuck")
+        raise InvalidInput("give the ids of questions whose answers are to be delivered again, or --all-stuck")
 
     async def found() -> list[str]:
         async with store_of(dsn, "redeliver") as store:
@@ -51,7 +51,7 @@ def redeliver(
 
     answered = run(found())
     if missing := sorted(set(ids or ()) - set(answered)):
-        raise NotFound(f"no answer of {', '.join(missing)}: unknown, withdrawn or not answered; nothing was done")
+        raise NotFound(f"no answer to {', '.join(missing)}: unknown, withdrawn or not answered; nothing was done")
     amount = counted(len(answered), "answer", "answers")
     if dry_run:
         document = {"redelivered": [], "would_redeliver": answered}
@@ -61,5 +61,5 @@ def redeliver(
         confirm(f"Deliver {amount} again on {target_of(dsn)}?", yes=yes)
         answered = run(redelivered(answered))
     amount = counted(len(answered), "answer", "answers")
-    text = "\n".join([*answered, f"the pods deliver {amount} again"])
+    text = "\n".join([*answered, f"the pods will deliver {amount} again"])
     render.show_document(output, {"redelivered": answered}, text)

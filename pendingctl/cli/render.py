@@ -29,7 +29,7 @@ _PIPE_WIDTH = 1_000_000
 
 
 def show_document(output: Output, document: Row, text: RenderableType, *, rows: Sequence[Row] | None = None) -> None:
-    """Print one result: `text` for people, `document` as JSON; JSON lines and CSV hold `rows`, else the document."""
+    """Print a result: `text` for people, `document` as JSON, `rows` (else the document) as JSON lines or CSV."""
     records = [document] if rows is None else rows
     with _closed_pipe_is_quiet():
         match output:

@@ -20,7 +20,7 @@ def show(
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show one question with all that is stored of it.
+    """Show one question with everything stored about it.
 
     Example: pendingctl show deploy-42 -o json
     """
@@ -39,7 +39,7 @@ def show(
 
 
 async def _as_a_card(row: PendingInteraction) -> None:
-    """Print the question as the person is asked it."""
+    """Print the question as its card shows it."""
     from ..platforms.console import ConsolePlatform
 
     conversation = conversation_of(row.payload)

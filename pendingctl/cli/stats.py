@@ -17,7 +17,7 @@ def stats(
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Count the questions that wait for an answer, and the answers that wait for their delivery.
+    """Count the questions that wait for an answer, and the answers that wait for delivery.
 
     Example: pendingctl stats -o json
     """

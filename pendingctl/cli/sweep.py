@@ -29,18 +29,18 @@ from .options import (
 from .words import age, counted
 
 if TYPE_CHECKING:
-    from ..store import PendingStore
+    from ..store.inspection import Inspection
 
 DEFAULT_LIMIT = 1_000
-# How long the sweeper waits before it asks a database again that could not be reached.
+# How long a sweeper waits before it tries again to reach a database.
 TROUBLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """What is stale once a sweep is done, or before one that would be: rows that it may take, answers that it may not.
+    """What is still stale: rows for the next sweep, and undelivered answers, which no sweep takes.
 
-    `remaining` is counted to a limit; `remaining_capped` says that there are more.
+    `remaining` stops at REMAINING_CAP; `remaining_capped` says that there are more.
     """
 
     remaining: int
@@ -50,7 +50,7 @@ class _Left:
 
 @dataclass(frozen=True, slots=True)
 class _Sweep:
-    """What a sweep did. `ids` is None unless they were to be kept."""
+    """What a sweep did. `ids` is None unless --ids is given."""
 
     deleted: int
     batches: int
@@ -79,12 +79,12 @@ def sweep(
     dsn: DsnOption = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=1, show_default="1000", help="Delete at most so many rows."),
+        typer.Option("--limit", metavar="N", min=1, show_default="1000", help="Delete at most N rows."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Delete until nothing stale is left.")] = False,
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", min=1, max=100_000, help="Rows a transaction.")
+        int, typer.Option("--batch-size", metavar="N", min=1, max=100_000, help="Rows per transaction.")
     ] = 1_000,
     include_undelivered: IncludeUndeliveredOption = False,
     every: Annotated[
@@ -94,7 +94,7 @@ def sweep(
             metavar="TIME",
             parser=duration,
             show_default=False,
-            help="Go on for ever: one sweep a cycle, by one of all that run.",
+            help="Repeat for ever, with one sweep per cycle for the whole cluster.",
         ),
     ] = None,
     with_ids: Annotated[bool, typer.Option("--ids", help="Print the ids of the deleted rows.")] = False,
@@ -104,8 +104,8 @@ def sweep(
 ) -> None:
     """Delete stale questions in short batches, oldest first.
 
-    Answered ones as well. Accepted answers that are not delivered yet stay, and rows that somebody has locked are
-    left for the next sweep. With --every it runs until it is ended; any number of pods may, and one of them sweeps.
+    Answered questions are included; those whose answer is not delivered yet stay. Locked rows are left for the next
+    sweep. With --every it runs until it is stopped; of any number of such sweepers, one sweeps in each cycle.
 
     Example: pendingctl sweep --limit 10000 --max-age 24h
     """
@@ -114,7 +114,7 @@ def sweep(
     if every is not None and dry_run:
         raise InvalidInput("--every and --dry-run exclude each other")
     if every is not None and output in (Output.JSON, Output.CSV):
-        raise InvalidInput("--every prints a result each cycle; use -o jsonl")
+        raise InvalidInput("--every prints one result per cycle; use -o jsonl")
     most = None if everything else limit or DEFAULT_LIMIT
 
     if dry_run:
@@ -144,7 +144,7 @@ def sweep(
             try:
                 result = await swept()
             except DatabaseFailed as error:
-                render.note(f"this cycle was broken off: {error}")
+                render.note(f"this cycle failed: {error}")
             else:
                 render.show_document(output, result.fields(), _sweep_in_words(result))
 
@@ -152,7 +152,10 @@ def sweep(
 
 
 async def _our_cycles(dsn: str | None, every: timedelta) -> AsyncIterator[None]:
-    """Yield whenever a cycle begins that is ours. A database that cannot be reached at the start raises."""
+    """Yield at the start of each cycle that this sweeper has won.
+
+    Raises DatabaseFailed if the database fails at the first attempt; later it is tried again.
+    """
     import asyncio
 
     has_begun = False
@@ -165,7 +168,7 @@ async def _our_cycles(dsn: str | None, every: timedelta) -> AsyncIterator[None]:
         except DatabaseFailed as error:
             if not has_begun:
                 raise
-            render.note(f"no cycle could begin: {error}")
+            render.note(f"no cycle could start: {error}")
             await asyncio.sleep(TROUBLE_SECONDS)
             continue
         if turn.is_ours:
@@ -195,26 +198,24 @@ async def _swept(
                 deleted += len(batch)
                 if keep_ids:
                     ids += batch
-        left = await _left(store, max_age, include_undelivered=include_undelivered)
+        left = await _left(store.inspection, max_age, include_undelivered=include_undelivered)
     return _Sweep(deleted, batches, left, tuple(ids) if keep_ids else None)
 
 
 async def _foreseen(dsn: str | None, limit: int | None, max_age: timedelta, *, include_undelivered: bool) -> _DryRun:
     async with store_of(dsn, "sweep") as store:
-        would_delete = await store.inspection.count_stale(
-            max_age=max_age, cap=limit, include_undelivered=include_undelivered
-        )
-        return _DryRun(would_delete, await _left(store, max_age, include_undelivered=include_undelivered))
+        inspection = store.inspection
+        stale = await inspection.count_stale(max_age=max_age, cap=limit, include_undelivered=include_undelivered)
+        return _DryRun(stale, await _left(inspection, max_age, include_undelivered=include_undelivered))
 
 
-async def _left(store: PendingStore, max_age: timedelta, *, include_undelivered: bool) -> _Left:
+async def _left(inspection: Inspection, max_age: timedelta, *, include_undelivered: bool) -> _Left:
     from ..store import REMAINING_CAP
 
     # Counted to one more than is reported, to learn whether there are more.
-    stale = await store.inspection.count_stale(
-        max_age=max_age, cap=REMAINING_CAP + 1, include_undelivered=include_undelivered
-    )
-    undelivered = await store.inspection.count_stale_undelivered(max_age=max_age)
+    cap = REMAINING_CAP + 1
+    stale = await inspection.count_stale(max_age=max_age, cap=cap, include_undelivered=include_undelivered)
+    undelivered = await inspection.count_stale_undelivered(max_age=max_age)
     return _Left(min(stale, REMAINING_CAP), stale > REMAINING_CAP, undelivered)
 
 

@@ -39,13 +39,12 @@ def withdraw(
     yes: YesOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Take a question back that nobody needs answered any more.
+    """Withdraw a question that no longer needs an answer.
 
-    Who clicks later is told so, and the pods take the buttons away.
+    Later clicks are refused, and the pods remove the buttons from its card.
 
     Example: pendingctl withdraw deploy-42 --org acme --connection slack --user U1 --yes
     """
-
     scope = Scope(organization, connection, user)
 
     async def foreseen() -> Withdrawal:
@@ -78,8 +77,8 @@ def _in_words(id: str, outcome: Withdrawal) -> str:
         case Withdrawal.WITHDRAWN:
             return f"withdrew {id}"
         case Withdrawal.ALREADY_WITHDRAWN:
-            return f"{id} was withdrawn before"
+            return f"{id} was already withdrawn"
         case Withdrawal.ALREADY_ANSWERED:
-            return f"refused: {id} is answered already"
+            return f"refused: {id} is already answered"
         case Withdrawal.UNKNOWN:
             return f"{id} does not exist in this scope"
