@@ -21,6 +21,9 @@ from .payload import (
 
 # The age at which a question is stale, unless the caller has another.
 MAX_AGE = timedelta(hours=24)
+# How many rows a sweep deletes at most, and how many rows one statement writes, unless the caller has other numbers.
+SWEEP_LIMIT = 1_000
+BATCH_SIZE = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DatabaseFailed, InvalidInput
+from ..model import BATCH_SIZE, SWEEP_LIMIT
 from . import render
 from .confirmation import confirm
 from .database import store_of, target_of
@@ -31,7 +32,6 @@ from .words import age, counted
 if TYPE_CHECKING:
     from ..store.inspection import Inspection
 
-DEFAULT_LIMIT = 1_000
 # How long a sweeper waits before it tries again to reach a database.
 TROUBLE_SECONDS = 10.0
 
@@ -79,13 +79,13 @@ def sweep(
     dsn: DsnOption = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=1, show_default="1000", help="Delete at most N rows."),
+        typer.Option("--limit", metavar="N", min=1, show_default=str(SWEEP_LIMIT), help="Delete at most N rows."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Delete until nothing stale is left.")] = False,
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     batch_size: Annotated[
         int, typer.Option("--batch-size", metavar="N", min=1, max=100_000, help="Rows per transaction.")
-    ] = 1_000,
+    ] = BATCH_SIZE,
     include_undelivered: IncludeUndeliveredOption = False,
     every: Annotated[
         timedelta | None,
@@ -115,7 +115,7 @@ def sweep(
         raise InvalidInput("--every and --dry-run exclude each other")
     if every is not None and output in (Output.JSON, Output.CSV):
         raise InvalidInput("--every prints one result per cycle; use -o jsonl")
-    most = None if everything else limit or DEFAULT_LIMIT
+    most = None if everything else limit or SWEEP_LIMIT
 
     if dry_run:
         dry = run(_foreseen(dsn, most, max_age, include_undelivered=include_undelivered))

@@ -15,7 +15,9 @@ from uuid import uuid4
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from ..model import (
+    BATCH_SIZE,
     MAX_AGE,
+    SWEEP_LIMIT,
     Claim,
     Click,
     LeasedAnswer,
@@ -30,7 +32,7 @@ from ..payload import JsonObject, encode_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from ..store import IfAnswered, PendingStore, statements
 from ..store.leases import Leases
-from ..store.store import BATCH_SIZE, claim_parameters
+from ..store.store import claim_parameters
 from .plan import IMPLEMENTATIONS
 
 # Slow code is broken more often: the time in which another pod can come in between.
@@ -123,7 +125,7 @@ class SweepSelectThenDelete(PendingStore):
         self,
         *,
         max_age: timedelta = MAX_AGE,
-        limit: int | None = 1_000,
+        limit: int | None = SWEEP_LIMIT,
         batch_size: int = BATCH_SIZE,
         include_undelivered: bool = False,
     ) -> AsyncGenerator[list[str], None]:
@@ -150,7 +152,7 @@ class PodClock(PendingStore):
         self,
         *,
         max_age: timedelta = MAX_AGE,
-        limit: int | None = 1_000,
+        limit: int | None = SWEEP_LIMIT,
         batch_size: int = BATCH_SIZE,
         include_undelivered: bool = False,
     ) -> AsyncGenerator[list[str], None]:

@@ -16,7 +16,9 @@ from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from ..errors import DatabaseFailed, InvalidInput, ScopeMismatch, Undelivered
 from ..model import (
+    BATCH_SIZE,
     MAX_AGE,
+    SWEEP_LIMIT,
     Answer,
     Claim,
     Click,
@@ -36,8 +38,6 @@ from .leases import Leases
 from .refusal import FoundRow, judge
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
-
-BATCH_SIZE = 1_000
 
 # A row can change hands between two statements of one call; each further try needs another such change.
 _TRIES = 5
@@ -261,7 +261,7 @@ class PendingStore:
         self,
         *,
         max_age: timedelta = MAX_AGE,
-        limit: int | None = 1_000,
+        limit: int | None = SWEEP_LIMIT,
         batch_size: int = BATCH_SIZE,
         include_undelivered: bool = False,
     ) -> AsyncGenerator[list[str], None]:
