@@ -60,7 +60,7 @@ def list_rows(
     rows = run(found())
     truncated = len(rows) > limit
     del rows[limit:]
-    table = question_table(rows, render.terminal_width()) if output is Output.TABLE else ""
+    table = question_table(rows, render.stdout_width()) if output is Output.TABLE else ""
     fields = [summary_fields(row) for row in rows]
     render.show_document(output, {"rows": fields, "truncated": truncated}, table, rows=fields)
     if truncated and output is not Output.JSON:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _GAP = 3
-# Columns that the question must have to stand beside everything else, and beside id, state and age alone.
+# The least width of a question beside all other columns, and beside id, state and age.
 _LEAST_BESIDE_ALL = 20
 _LEAST_BESIDE_ID = 12
 
@@ -31,7 +31,7 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One question, or the headings, in cells."""
+    """The cells of one question, or of the headings."""
 
     id: Text
     state: Text
@@ -41,12 +41,12 @@ class _Entry:
     question: Text
 
 
-def question_table(rows: Sequence[PendingSummary], width: int | None) -> RenderableType:
-    """Return a table of questions for a terminal of `width` columns; None cuts nothing.
+def question_table(rows: Sequence[PendingSummary], width: int) -> RenderableType:
+    """Return a table of questions that is `width` columns wide at most.
 
-    Where they fit, all columns stand on one line. Else each question takes two: id, state, age and question, and
-    below them organization, connection and user. An id too long for that has a line of its own; longer than the
-    terminal, it is left to the terminal to wrap, which keeps it in one piece for whoever copies it.
+    Where the columns fit, each question has one line. Else it has two: id, state, age and question, and below them
+    organization, connection and user. An id that is too long for that has a line of its own. One that is longer than
+    `width` is left to the terminal to wrap, which keeps it in one piece for whoever copies it.
     """
     from rich.console import Group
     from rich.constrain import Constrain
@@ -54,11 +54,11 @@ def question_table(rows: Sequence[PendingSummary], width: int | None) -> Rendera
 
     if not rows:
         return "no questions"
-    headings, *entries = _headings(), *map(_entry, rows)
-    heading, *lines = _on_one_line([headings, *entries], width) or _on_two_lines([headings, *entries], width or 0)
-    longest = max(line.cell_len for entry in (heading, *lines) for line in entry)
-    rule = Constrain(Rule(style="none"), longest if width is None else min(longest, width))
-    return Group(*heading, rule, *(line for entry in lines for line in entry))
+    entries = [_headings(), *map(_entry, rows)]
+    headings, *lines = _on_one_line(entries, width) or _on_two_lines(entries, width)
+    longest = max(line.cell_len for entry in (headings, *lines) for line in entry)
+    rule = Constrain(Rule(style="none"), min(longest, width))
+    return Group(*headings, rule, *(line for entry in lines for line in entry))
 
 
 def _headings() -> _Entry:
@@ -82,18 +82,16 @@ def _entry(row: PendingSummary) -> _Entry:
     )
 
 
-def _on_one_line(entries: Sequence[_Entry], width: int | None) -> list[list[Text]] | None:
+def _on_one_line(entries: Sequence[_Entry], width: int) -> list[list[Text]] | None:
     """Return a line for each entry; None when the question would be left with too little of `width`."""
     cells = [(entry.id, entry.state, entry.age, *entry.scope) for entry in entries]
     widths = [_widest(column) for column in zip(*cells, strict=True)]
     question = _widest([entry.question for entry in entries])
-    if width is not None:
-        left = width - sum(widths) - _GAP * len(widths)
-        if left < min(question, _LEAST_BESIDE_ALL):
-            return None
-        question = min(question, left)
+    left = width - sum(widths) - _GAP * len(widths)
+    if left < min(question, _LEAST_BESIDE_ALL):
+        return None
     return [
-        [_line(*map(_padded, row, widths), _cut(entry.question, question))]
+        [_line(*map(_padded, row, widths), _cut(entry.question, left))]
         for row, entry in zip(cells, entries, strict=True)
     ]
 
@@ -122,7 +120,7 @@ def _lines(entry: _Entry, id_width: int, beside: tuple[int, int], question: int,
 
 
 def _scope(ids: Sequence[Text], width: int) -> Iterator[Text]:
-    """The ids on as few lines as hold each of them in one piece."""
+    """Put the ids on as few lines as hold each of them in one piece."""
     from rich.text import Text
 
     indent = Text("  ", "dim", no_wrap=True, overflow="ignore")

@@ -53,9 +53,9 @@ def console() -> Iterator[Console]:
         sys.stdout.write(_trimmed(captured.get()))
 
 
-def terminal_width() -> int | None:
-    """Return the columns of the terminal on stdout; None for a pipe or a file, where nothing is cut."""
-    return _console().width if sys.stdout.isatty() else None
+def stdout_width() -> int:
+    """Return how many columns stdout has; a pipe or a file has more than any line needs."""
+    return _console().width
 
 
 def note(text: str) -> None:

@@ -35,7 +35,8 @@ def show(
     if output is Output.TABLE and row.question is not None:
         run(_as_a_card(row))
     document = interaction_fields(row)
-    render.show_document(output, document, fields_table(document))
+    table = fields_table(document) if output is Output.TABLE else ""
+    render.show_document(output, document, table)
 
 
 async def _as_a_card(row: PendingInteraction) -> None:
