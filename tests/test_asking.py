@@ -67,6 +67,7 @@ async def test_a_question_whose_asker_is_cancelled_is_withdrawn(store: PendingSt
     assert await state_of(store) is State.WITHDRAWN
 
 
+@pytest.mark.law(6)
 async def test_the_answer_to_an_asker_that_died_is_delivered_by_a_pod(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:

@@ -149,6 +149,7 @@ def test_stuck_and_undelivered_answers_are_seen_and_redelivered(cli: Cli, connec
     assert cli("redeliver", "q-2", "--yes").stdout == "q-2\nthe pods deliver 1 answer again\n"
 
 
+@pytest.mark.law(6)
 def test_an_undelivered_answer_is_neither_deleted_nor_swept_unless_told_so(
     cli: Cli, connection: psycopg.Connection
 ) -> None:
@@ -183,6 +184,7 @@ def test_cards_that_are_behind_can_be_listed(cli: Cli, connection: psycopg.Conne
 # sweep --every
 
 
+@pytest.mark.law(8)
 def test_of_many_sweepers_one_sweeps_a_cycle(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "10")
     make_older(connection, 30)

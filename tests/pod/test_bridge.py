@@ -35,6 +35,7 @@ def pod(store: PendingStore) -> Pod:
 # Asking.
 
 
+@pytest.mark.law(4)
 async def test_the_row_is_there_before_the_card(pod: Pod, store: PendingStore) -> None:
     seen: list[State] = []
 
@@ -50,6 +51,7 @@ async def test_the_row_is_there_before_the_card(pod: Pod, store: PendingStore) -
     assert pod.platform.cards == [Card("q", 1, "C1", "Deploy?", ("yes", "no"))]
 
 
+@pytest.mark.law(4)
 async def test_a_card_that_surely_was_not_posted_leaves_no_row(pod: Pod, store: PendingStore) -> None:
     pod.platform.before_card = failing(NotPosted("channel_not_found"))
 
@@ -61,6 +63,7 @@ async def test_a_card_that_surely_was_not_posted_leaves_no_row(pod: Pod, store: 
 
 
 @pytest.mark.parametrize("error", [NotPosted("no"), TimeoutError(), RuntimeError("?")])
+@pytest.mark.law(4)
 async def test_nor_does_one_whose_text_failed_too(pod: Pod, store: PendingStore, error: Exception) -> None:
     pod.platform.before_card = failing(NotPosted("no"))
     pod.platform.before_text = failing(error)
@@ -70,6 +73,7 @@ async def test_nor_does_one_whose_text_failed_too(pod: Pod, store: PendingStore,
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), ConnectionError(), RuntimeError("?")])
+@pytest.mark.law(4)
 async def test_a_card_that_may_be_there_keeps_its_row(pod: Pod, error: Exception) -> None:
     pod.platform.before_card = failing(error)
 
@@ -78,6 +82,7 @@ async def test_a_card_that_may_be_there_keeps_its_row(pod: Pod, error: Exception
     assert await pod.click() is ReplyKind.ANSWERED
 
 
+@pytest.mark.law(4)
 async def test_a_question_that_was_answered_meanwhile_is_not_deleted(pod: Pod, store: PendingStore) -> None:
     async def answered_elsewhere() -> None:
         await store.claim(
@@ -101,6 +106,7 @@ async def test_a_question_that_was_answered_meanwhile_is_not_deleted(pod: Pod, s
     assert row.answer == "no"
 
 
+@pytest.mark.law(4)
 async def test_another_pods_row_is_not_deleted(pod: Pod, store: PendingStore) -> None:
     await Pod(store).bridge.ask(QUESTION, event_id="e")
     pod.platform.before_card = failing(NotPosted("no"))
@@ -110,6 +116,7 @@ async def test_another_pods_row_is_not_deleted(pod: Pod, store: PendingStore) ->
     assert await pod.click() is ReplyKind.ANSWERED
 
 
+@pytest.mark.law(4)
 async def test_a_row_that_another_pod_posted_meanwhile_is_not_deleted(pod: Pod, store: PendingStore) -> None:
     async def asked_elsewhere() -> None:
         await Pod(store).bridge.ask(QUESTION, event_id="e")
@@ -131,6 +138,7 @@ async def test_an_answered_question_is_not_asked_again(pod: Pod) -> None:
     assert await pod.click("late", value="yes") is ReplyKind.ALREADY_ANSWERED
 
 
+@pytest.mark.law(4)
 async def test_a_cancelled_ask_keeps_its_row_and_is_forgotten(pod: Pod, store: PendingStore) -> None:
     posting = asyncio.Event()
 
@@ -191,6 +199,7 @@ async def test_an_event_that_failed_is_tried_again(pod: Pod, store: PendingStore
     assert await pod.bridge.ask(unknown, event_id="e") is AskOutcome.POSTED
 
 
+@pytest.mark.law(9)
 async def test_an_event_is_remembered_for_five_minutes(pod: Pod) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
     pod.now = 299.0
@@ -248,6 +257,7 @@ async def test_any_pod_takes_the_click(pod: Pod, store: PendingStore) -> None:
     ]
 
 
+@pytest.mark.law(7)
 async def test_every_loser_is_told_why(pod: Pod) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
     assert await pod.click(user="U2") is ReplyKind.NOT_YOURS
@@ -280,6 +290,7 @@ async def test_every_loser_is_told_why(pod: Pod) -> None:
     assert await pod.click(user="U2") is ReplyKind.NOT_YOURS
 
 
+@pytest.mark.law(1)
 async def test_of_many_clicks_on_many_pods_one_is_handed_over(store: PendingStore) -> None:
     pods = [Pod(store) for _ in range(5)]
     await pods[0].bridge.ask(QUESTION, event_id="e")
@@ -291,6 +302,7 @@ async def test_of_many_clicks_on_many_pods_one_is_handed_over(store: PendingStor
     assert len([answer for pod in pods for answer in pod.answers]) == 1
 
 
+@pytest.mark.law(7)
 async def test_the_same_press_again_is_answered_and_not_handed_over_again(pod: Pod) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
 
@@ -300,6 +312,7 @@ async def test_the_same_press_again_is_answered_and_not_handed_over_again(pod: P
     assert len(pod.answers) == 1
 
 
+@pytest.mark.law(5)
 async def test_a_pod_looks_before_it_claims(pod: Pod, store: PendingStore) -> None:
     await store.put("q", SCOPE, QUESTION.payload())
     pod.bridge.unregister("acme", "slack")
@@ -312,6 +325,7 @@ async def test_a_pod_looks_before_it_claims(pod: Pod, store: PendingStore) -> No
     assert await Pod(store).click() is ReplyKind.ANSWERED
 
 
+@pytest.mark.law(7)
 async def test_a_late_click_of_an_older_card_is_told_so(pod: Pod, store: PendingStore) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
     await pod.click("first")
@@ -333,6 +347,7 @@ async def test_a_late_click_of_an_older_card_is_told_so(pod: Pod, store: Pending
     assert (late.kind, late.text) == (ReplyKind.ALREADY_ANSWERED, "Already answered")
 
 
+@pytest.mark.law(6, 7)
 async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
@@ -357,6 +372,7 @@ async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
     assert await Pod(store).click("press") is ReplyKind.ANSWERED
 
 
+@pytest.mark.law(7)
 async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptureFixture) -> None:
     class Gone(PendingStore):
         async def claim(
@@ -372,6 +388,7 @@ async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptu
 # The application's and the platform's errors.
 
 
+@pytest.mark.law(6)
 async def test_a_handler_that_fails_is_logged_and_the_card_is_still_edited(
     pod: Pod, store: PendingStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -419,6 +436,7 @@ async def test_the_reply_does_not_wait_for_the_handler(pod: Pod) -> None:
 # What a pod remembers is bounded, and forgotten.
 
 
+@pytest.mark.law(9)
 async def test_a_reference_that_is_no_json_is_remembered_for_a_day(pod: Pod) -> None:
     class Message:
         """What a platform's own library might give back."""
@@ -444,6 +462,7 @@ async def test_a_reference_that_is_no_json_is_remembered_for_a_day(pod: Pod) -> 
     assert [handle for _, handle, _ in pod.platform.edits] == [pod.platform.handle]
 
 
+@pytest.mark.law(9)
 async def test_unregistering_forgets_the_connections_own(pod: Pod) -> None:
     pod.platform.handle = object()
     pod.bridge.register("acme", "teams")
@@ -469,6 +488,7 @@ async def test_unregistering_forgets_the_connections_own(pod: Pod) -> None:
     assert [connection for connection, _, _ in pod.platform.edits] == ["teams"]
 
 
+@pytest.mark.law(5)
 async def test_a_closed_bridge_serves_nothing(pod: Pod) -> None:
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e")

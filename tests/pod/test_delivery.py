@@ -39,6 +39,7 @@ async def lease(store: PendingStore, limit: int = 10) -> list[LeasedAnswer]:
 # The claim carries the answer.
 
 
+@pytest.mark.law(6)
 async def test_the_row_has_all_of_the_answer_from_the_claim_on(store: PendingStore) -> None:
     leased = await claimed(store)
 
@@ -59,6 +60,7 @@ async def test_who_claims_without_a_lease_has_the_answer(store: PendingStore) ->
     assert not (await store.leases.due()).answers
 
 
+@pytest.mark.law(6)
 async def test_an_undelivered_question_is_not_asked_again(store: PendingStore) -> None:
     leased = await claimed(store)
 
@@ -70,6 +72,7 @@ async def test_an_undelivered_question_is_not_asked_again(store: PendingStore) -
     assert (row.answer, row.pod, row.delivered_at, row.delivery_attempts) == (None, None, None, 0)
 
 
+@pytest.mark.law(6)
 async def test_an_undelivered_question_is_not_deleted_unless_told_so(store: PendingStore) -> None:
     await claimed(store)
 
@@ -79,6 +82,7 @@ async def test_an_undelivered_question_is_not_deleted_unless_told_so(store: Pend
     assert await store.delete("q", SCOPE, include_undelivered=True)
 
 
+@pytest.mark.law(6)
 async def test_a_sweep_leaves_undelivered_and_stuck_answers_alone(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -97,6 +101,7 @@ async def test_a_sweep_leaves_undelivered_and_stuck_answers_alone(
 # Leases.
 
 
+@pytest.mark.law(6)
 async def test_a_lease_is_nobody_elses_until_it_runs_out(store: PendingStore, connection: psycopg.Connection) -> None:
     first = await claimed(store)
     assert await lease(store) == []
@@ -113,6 +118,7 @@ async def test_a_lease_is_nobody_elses_until_it_runs_out(store: PendingStore, co
     assert await state_of(store) is State.CLAIMED
 
 
+@pytest.mark.law(6)
 async def test_pods_that_lease_at_once_get_different_answers(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -126,6 +132,7 @@ async def test_pods_that_lease_at_once_get_different_answers(
     assert sorted(ids) == sorted({f"q{number}" for number in range(40)})
 
 
+@pytest.mark.law(6)
 async def test_a_mark_of_an_older_asking_marks_nothing(store: PendingStore, connection: psycopg.Connection) -> None:
     """Though it had the same token: the question was delivered by another pod, asked again and answered again."""
     first = await claimed(store)
@@ -138,6 +145,7 @@ async def test_a_mark_of_an_older_asking_marks_nothing(store: PendingStore, conn
     assert await state_of(store) is State.UNDELIVERED
 
 
+@pytest.mark.law(6)
 async def test_attempts_that_nobody_reported_count(store: PendingStore, connection: psycopg.Connection) -> None:
     """An answer that kills each pod that touches it ends up before a person."""
     await claimed(store)
@@ -168,6 +176,7 @@ async def test_an_answer_of_the_same_pod_is_delivered_at_once_and_marked(store: 
     assert await state_of(store) is State.CLAIMED
 
 
+@pytest.mark.law(6)
 async def test_a_dead_pods_answer_is_delivered_within_two_seconds_of_its_lease(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -206,6 +215,7 @@ async def test_an_idle_pod_makes_one_statement_a_second(store: PendingStore) -> 
     assert 2 <= asked <= 3
 
 
+@pytest.mark.law(6)
 async def test_a_worker_that_is_down_gets_the_answer_when_it_is_back(store: PendingStore) -> None:
     refusals = 3
 
@@ -291,6 +301,7 @@ async def test_a_worker_that_hangs_is_given_up_before_the_lease_runs_out(store: 
     assert str(row.delivery_error).startswith("the worker took longer than 0.")
 
 
+@pytest.mark.law(6)
 async def test_a_worker_that_answers_after_the_lease_has_its_mark_dropped(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -326,6 +337,7 @@ async def test_closing_waits_for_what_is_under_way(store: PendingStore) -> None:
     assert await state_of(store) is State.CLAIMED
 
 
+@pytest.mark.law(6)
 async def test_the_loop_outlives_a_database_that_goes_away(store: PendingStore, connection: psycopg.Connection) -> None:
     await claimed(store, lease=timedelta(seconds=2))
     worker = Worker()
@@ -342,6 +354,7 @@ async def test_the_loop_outlives_a_database_that_goes_away(store: PendingStore, 
 _UNDELIVERED = "select count(*) from pending_interactions where delivery_due_at is not null"
 
 
+@pytest.mark.law(6)
 async def test_a_database_that_is_restarted_in_the_middle_loses_no_answer() -> None:
     """Stopped without a checkpoint, while some answers are with the worker and others wait."""
     at_the_worker, back = asyncio.Event(), asyncio.Event()
@@ -374,6 +387,7 @@ async def test_a_database_that_is_restarted_in_the_middle_loses_no_answer() -> N
 INSERT = "insert into approval (question, answer) values (%(question_id)s, %(value)s)"
 
 
+@pytest.mark.law(6)
 async def test_into_the_same_database_it_is_exactly_once(store: PendingStore, connection: psycopg.Connection) -> None:
     connection.execute("create table approval (question text, answer text)")
     sink = PostgresSink(INSERT)
@@ -388,6 +402,7 @@ async def test_into_the_same_database_it_is_exactly_once(store: PendingStore, co
     assert await state_of(store) is State.CLAIMED
 
 
+@pytest.mark.law(6)
 async def test_what_the_application_refuses_is_not_marked(store: PendingStore, connection: psycopg.Connection) -> None:
     connection.execute("create table approval (question text, answer text check (answer <> 'yes'))")
 
@@ -436,6 +451,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(("moment", "deliveries"), [("claimed", 1), ("before delivery", 1), ("delivered", 2)], ids=str)
+@pytest.mark.law(6)
 async def test_a_pod_that_is_killed_eats_no_answer(
     store: PendingStore, dsn: str, tmp_path: Path, moment: str, deliveries: int
 ) -> None:
@@ -460,6 +476,7 @@ async def test_a_pod_that_is_killed_eats_no_answer(
     assert [*before, f"{answer.idempotency_key} {answer.value}"] == ["q/1 yes"] * deliveries
 
 
+@pytest.mark.law(6)
 async def test_two_pods_deliver_what_a_crowd_of_dead_ones_left(
     store: PendingStore, pool: Pool, connection: psycopg.Connection
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pendingctl.pod.memory import ExpiringCache
 
 
@@ -13,6 +15,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.law(9)
 def test_the_oldest_goes_first_when_it_is_full() -> None:
     cache = ExpiringCache[int, str](count=2, seconds=60, clock=Clock())
     for number in range(4):
@@ -21,6 +24,7 @@ def test_the_oldest_goes_first_when_it_is_full() -> None:
     assert len(cache) == 2
 
 
+@pytest.mark.law(9)
 def test_what_is_too_old_is_forgotten() -> None:
     clock = Clock()
     cache = ExpiringCache[int, str](count=10, seconds=60, clock=clock)
@@ -32,6 +36,7 @@ def test_what_is_too_old_is_forgotten() -> None:
     assert (cache.get(1), cache.get(2), len(cache)) == (None, "b", 1)
 
 
+@pytest.mark.law(9)
 def test_putting_again_renews_the_age() -> None:
     clock = Clock()
     cache = ExpiringCache[int, str](count=10, seconds=60, clock=clock)
@@ -43,6 +48,7 @@ def test_putting_again_renews_the_age() -> None:
     assert (cache.get(1), cache.get(2)) == ("c", None)
 
 
+@pytest.mark.law(9)
 def test_what_matches_is_forgotten() -> None:
     cache = ExpiringCache[int, str](count=10, seconds=60, clock=Clock())
     for number in range(4):

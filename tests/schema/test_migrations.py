@@ -90,6 +90,7 @@ def test_each_step_leads_back_to_where_it_came_from(empty_dsn: str, empty: psyco
         migrations.apply(empty_dsn, to=id)
 
 
+@pytest.mark.law(10)
 def test_looking_writes_nothing_and_needs_no_right(empty_dsn: str, empty: psycopg.Connection) -> None:
     role = f"reader_{empty.info.dbname}"
     empty.execute(sql.SQL("create role {} login").format(sql.Identifier(role)))
@@ -330,6 +331,7 @@ def test_pods_of_the_version_before_work_while_it_is_migrated(dsn: str, connecti
     ).fetchone() == (rounds, rounds, 0)
 
 
+@pytest.mark.law(6)
 async def test_pods_of_the_version_before_cannot_lose_an_undelivered_answer(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:

@@ -14,6 +14,7 @@ from tests.questions import PAYLOAD, SCOPE, age, click
 # Reading never writes (law 10).
 
 
+@pytest.mark.law(10)
 async def test_reading_happens_in_read_only_transactions_with_a_time_limit(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:

@@ -14,6 +14,7 @@ from tests.questions import PAYLOAD, SCOPE, age, click, swept
 # Law 8: the sweep is bounded.
 
 
+@pytest.mark.law(8)
 async def test_a_sweep_takes_the_oldest_stale_rows_and_never_more_than_its_limit(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -29,6 +30,7 @@ async def test_a_sweep_takes_the_oldest_stale_rows_and_never_more_than_its_limit
     assert await store.inspection.get("fresh") is not None
 
 
+@pytest.mark.law(8)
 async def test_a_sweep_comes_in_batches(store: PendingStore, connection: psycopg.Connection) -> None:
     await store.put_many((f"q{number}", SCOPE, PAYLOAD) for number in range(10))
     age(connection, hours=48)
@@ -46,6 +48,7 @@ async def test_a_sweep_takes_answered_rows_too(store: PendingStore, connection: 
     assert await swept(store) == ["q"]
 
 
+@pytest.mark.law(8)
 async def test_a_sweep_leaves_a_locked_row_and_does_not_wait(
     store: PendingStore, connection: psycopg.Connection, dsn: str
 ) -> None:
@@ -60,6 +63,7 @@ async def test_a_sweep_leaves_a_locked_row_and_does_not_wait(
     assert await swept(store) == ["locked"]
 
 
+@pytest.mark.law(8)
 async def test_two_sweeps_at_once_share_the_rows(store: PendingStore, connection: psycopg.Connection) -> None:
     await store.put_many((f"q{number}", SCOPE, PAYLOAD) for number in range(400))
     age(connection, hours=48)
@@ -72,6 +76,7 @@ async def test_two_sweeps_at_once_share_the_rows(store: PendingStore, connection
 
 
 @pytest.mark.parametrize("options", [{"limit": 0}, {"limit": -1}, {"batch_size": 0}])
+@pytest.mark.law(8)
 async def test_a_sweep_without_a_sound_bound_is_refused(store: PendingStore, options: dict[str, int]) -> None:
     with pytest.raises(InvalidInput):
         await swept(store, **options)
