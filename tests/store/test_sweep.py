@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from pendingctl import PendingStore
 from pendingctl.errors import InvalidInput
+from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
 # Law 8: the sweep is bounded.
@@ -80,3 +82,23 @@ async def test_two_sweeps_at_once_share_the_rows(store: PendingStore, connection
 async def test_a_sweep_without_a_sound_bound_is_refused(store: PendingStore, options: dict[str, int]) -> None:
     with pytest.raises(InvalidInput):
         await swept(store, **options)
+
+
+# One sweep a cycle for the whole cluster.
+
+
+@pytest.mark.law(8)
+async def test_of_pods_that_begin_a_cycle_at_the_same_moment_one_sweeps(
+    store: PendingStore, connection: psycopg.Connection, dsn: str
+) -> None:
+    """All of them wait for the row of the cycle, each with what it saw before: none may act on that."""
+    connection.execute("update sweep_cycle set began_at = now() - interval '1 day'")
+    with psycopg.connect(dsn) as holding:
+        holding.execute("select from sweep_cycle for update")
+        pods = [
+            asyncio.create_task(store.begin_sweep(timedelta(minutes=5), pod=f"pod-{number}")) for number in range(8)
+        ]
+        await until_waiting_for_a_lock(connection, sessions=8)
+        holding.rollback()
+
+    assert [turn.is_ours for turn in await asyncio.gather(*pods)].count(True) == 1
