@@ -197,17 +197,17 @@ async def test_a_dead_pods_answer_is_delivered_within_two_seconds_of_its_lease(
     )
 
 
-async def test_an_idle_pod_makes_one_statement_a_second(store: PendingStore) -> None:
+async def test_an_idle_pod_makes_one_statement_a_second(pool: Pool) -> None:
     asked = 0
 
     class Counted:
         async def getconn(self) -> Connection:
             nonlocal asked
             asked += 1
-            return await store._source.getconn()
+            return await pool.getconn()
 
         async def putconn(self, conn: Connection, /) -> None:
-            await store._source.putconn(conn)
+            await pool.putconn(conn)
 
     async with Delivery(PendingStore(Counted()), Worker()):
         await asyncio.sleep(2.5)
