@@ -10,6 +10,7 @@ import psycopg
 
 from pendingctl import Answer, Claim, LeasedAnswer, PendingStore, State
 from pendingctl.model import answer_of
+from pendingctl.pod.delivery import MOST_ATTEMPTS
 from pendingctl.sinks import AnswerHandler
 from tests.questions import PAYLOAD, SCOPE, click
 
@@ -46,6 +47,11 @@ async def claimed(
     return LeasedAnswer(
         answer=answer_of(pressed, claim), token=claim.lease_token, attempt=1, leased_at=claim.claimed_at
     )
+
+
+async def lease(store: PendingStore, limit: int = 10) -> list[LeasedAnswer]:
+    """What another pod takes over."""
+    return await store.leases.lease(lease=LEASE, limit=limit, most_attempts=MOST_ATTEMPTS)
 
 
 def run_out(connection: psycopg.Connection) -> None:

@@ -1,13 +1,10 @@
-"""An accepted answer is never lost: leases, marks, retries, and what happens when pods and workers go away."""
+"""The delivery of answers by a pod: retries, delays, workers that fail or hang, and a database that goes away."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,155 +13,15 @@ from pendingctl import (
     Answer,
     Delivery,
     DeliveryFailed,
-    LeasedAnswer,
     PendingStore,
-    PostgresSink,
-    PutOutcome,
     State,
     open_pool,
 )
 from pendingctl.embedded import throwaway_server
-from pendingctl.errors import DatabaseFailed, Undelivered
-from pendingctl.pod.delivery import FIRST_DELAY, MOST_ATTEMPTS, retry_delay
+from pendingctl.pod.delivery import FIRST_DELAY, retry_delay
 from pendingctl.postgres.connections import Connection, Pool
 from pendingctl.schema import migrations
-from tests.deliveries import LEASE, SHORT, Worker, claimed, run_out, state_of, until, until_error, until_state
-from tests.questions import PAYLOAD, SCOPE, age, click, swept
-
-
-async def lease(store: PendingStore, limit: int = 10) -> list[LeasedAnswer]:
-    return await store.leases.lease(lease=LEASE, limit=limit, most_attempts=MOST_ATTEMPTS)
-
-
-# The claim carries the answer.
-
-
-@pytest.mark.law(6)
-async def test_the_row_has_all_of_the_answer_from_the_claim_on(store: PendingStore) -> None:
-    leased = await claimed(store)
-
-    row = await store.inspection.get("q")
-    assert row is not None
-    assert (row.state, row.answer, row.answered_by, row.pod) == (State.UNDELIVERED, "yes", "U1", "pod-1")
-    assert (row.delivery_key, row.delivery_attempts, row.delivered_at) == ("key", 1, None)
-    assert (leased.answer.value, leased.answer.conversation_id) == ("yes", "C1")
-
-
-async def test_who_claims_without_a_lease_has_the_answer(store: PendingStore) -> None:
-    await store.put("q", SCOPE, PAYLOAD)
-    await store.claim(click())
-
-    row = await store.inspection.get("q")
-    assert row is not None
-    assert (row.state, row.delivered_at) == (State.CLAIMED, row.claimed_at)
-    assert not (await store.leases.due()).answers
-
-
-@pytest.mark.law(6)
-async def test_an_undelivered_question_is_not_asked_again(store: PendingStore) -> None:
-    leased = await claimed(store)
-
-    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.ALREADY_ANSWERED
-    assert await store.leases.mark_delivered(leased)
-    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.REOPENED
-    row = await store.inspection.get("q")
-    assert row is not None
-    assert (row.answer, row.pod, row.delivered_at, row.delivery_attempts) == (None, None, None, 0)
-
-
-@pytest.mark.law(6)
-async def test_an_undelivered_question_is_not_deleted_unless_told_so(store: PendingStore) -> None:
-    await claimed(store)
-
-    with pytest.raises(Undelivered):
-        await store.delete("q", SCOPE)
-    assert await state_of(store) is State.UNDELIVERED
-    assert await store.delete("q", SCOPE, include_undelivered=True)
-
-
-@pytest.mark.law(6)
-async def test_a_sweep_leaves_undelivered_and_stuck_answers_alone(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    await claimed(store, "undelivered")
-    await store.leases.mark_failed(await claimed(store, "stuck"), "no", retry_in=SHORT, most_attempts=1)
-    await store.leases.mark_delivered(await claimed(store, "delivered"))
-    age(connection, hours=30)
-
-    assert await store.inspection.count_stale() == 1
-    assert await swept(store) == ["delivered"]
-    assert await store.inspection.count_stale_undelivered() == 2
-    taken = [id async for batch in store.sweep(include_undelivered=True) for id in batch]
-    assert sorted(taken) == ["stuck", "undelivered"]
-
-
-# Leases.
-
-
-@pytest.mark.law(6)
-async def test_a_lease_is_nobody_elses_until_it_runs_out(store: PendingStore, connection: psycopg.Connection) -> None:
-    first = await claimed(store)
-    assert await lease(store) == []
-
-    run_out(connection)
-    (second,) = await lease(store)
-
-    assert (second.answer, second.attempt) == (first.answer, 2)
-    assert second.token != first.token
-    assert not await store.leases.mark_delivered(first)
-    assert await store.leases.mark_failed(first, "late", retry_in=SHORT, most_attempts=20) is None
-    assert await store.leases.mark_delivered(second)
-    assert not await store.leases.mark_delivered(second)
-    assert await state_of(store) is State.CLAIMED
-
-
-@pytest.mark.law(6)
-async def test_pods_that_lease_at_once_get_different_answers(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    for number in range(40):
-        await claimed(store, f"q{number}")
-    run_out(connection)
-
-    taken = await asyncio.gather(*(lease(store, 10) for _ in range(8)))
-
-    ids = [each.answer.question_id for batch in taken for each in batch]
-    assert sorted(ids) == sorted({f"q{number}" for number in range(40)})
-
-
-@pytest.mark.law(6)
-async def test_a_mark_of_an_older_asking_marks_nothing(store: PendingStore, connection: psycopg.Connection) -> None:
-    """Though it had the same token: the question was delivered by another pod, asked again and answered again."""
-    first = await claimed(store)
-    await store.leases.mark_delivered(first)
-    await store.put("q", SCOPE, PAYLOAD)
-    await store.claim(click(), lease=LEASE)
-    connection.execute("update pending_interactions set lease_token = %s", (first.token,))
-
-    assert not await store.leases.mark_delivered(first)
-    assert await state_of(store) is State.UNDELIVERED
-
-
-@pytest.mark.law(6)
-async def test_attempts_that_nobody_reported_count(store: PendingStore, connection: psycopg.Connection) -> None:
-    """An answer that kills each pod that touches it ends up before a person."""
-    await claimed(store)
-    for attempt in range(2, 4):
-        run_out(connection)
-        (leased,) = await store.leases.lease(lease=LEASE, limit=1, most_attempts=3)
-        assert leased.attempt == attempt
-    run_out(connection)
-
-    assert await store.leases.lease(lease=LEASE, limit=1, most_attempts=3) == []
-    assert await state_of(store) is State.STUCK
-    row = await store.inspection.get("q")
-    assert row is not None
-    assert row.delivery_error == "no pod lived to say what became of the attempts"
-    assert await store.inspection.stuck() == ["q"]
-    assert not (await store.leases.due()).answers
-
-
-# The loop.
+from tests.deliveries import SHORT, Worker, claimed, lease, run_out, state_of, until, until_error, until_state
 
 
 async def test_an_answer_of_the_same_pod_is_delivered_at_once_and_marked(store: PendingStore) -> None:
@@ -380,113 +237,3 @@ async def test_a_database_that_is_restarted_in_the_middle_loses_no_answer() -> N
                     await until(lambda: looking.execute(_UNDELIVERED).fetchone() == (0,), 20)
 
     assert set(worker.ids) == {f"q{number}" for number in range(8)}
-
-
-# Into a table of the application's own.
-
-INSERT = "insert into approval (question, answer) values (%(question_id)s, %(value)s)"
-
-
-@pytest.mark.law(6)
-async def test_into_the_same_database_it_is_exactly_once(store: PendingStore, connection: psycopg.Connection) -> None:
-    connection.execute("create table approval (question text, answer text)")
-    sink = PostgresSink(INSERT)
-    first = await claimed(store)
-    run_out(connection)
-    (second,) = await lease(store)
-
-    delivered = await asyncio.gather(*(sink.deliver(each, store.leases) for each in (first, second, second)))
-
-    assert sorted(delivered) == [False, False, True]
-    assert connection.execute("select * from approval").fetchall() == [("q", "yes")]
-    assert await state_of(store) is State.CLAIMED
-
-
-@pytest.mark.law(6)
-async def test_what_the_application_refuses_is_not_marked(store: PendingStore, connection: psycopg.Connection) -> None:
-    connection.execute("create table approval (question text, answer text check (answer <> 'yes'))")
-
-    with pytest.raises(DatabaseFailed, match="approval"):
-        await PostgresSink(INSERT).deliver(await claimed(store), store.leases)
-
-    assert await state_of(store) is State.UNDELIVERED
-
-
-# Pods that die. The pod is a process of its own, killed where it says it is.
-
-POD = r"""
-import asyncio, sys, time
-from datetime import timedelta
-from pendingctl import Click, Delivery, InteractionBridge, PendingStore, open_pool
-from pendingctl.platforms.console import ConsolePlatform
-
-def stop(moment):
-    if moment == sys.argv[2]:
-        print(moment, flush=True)
-        time.sleep(60)
-
-class Store(PendingStore):
-    async def claim(self, *given, **named):
-        claim = await super().claim(*given, **named)
-        stop("claimed")
-        return claim
-
-async def handle(answer):
-    stop("before delivery")
-    with open(sys.argv[3], "a") as file:
-        file.write(answer.idempotency_key + " " + answer.value + "\n")
-    stop("delivered")
-
-async def main():
-    async with open_pool(sys.argv[1]) as pool:
-        bridge = InteractionBridge(Store(pool), ConsolePlatform(), handle, lease=timedelta(seconds=1))
-        async with bridge:
-            bridge.register("acme", "slack")
-            where = dict(organization_id="acme", connection_id="slack")
-            await bridge.click(Click(question_id="q", **where, user_id="U1", delivery_key="key", value="yes"))
-            await asyncio.sleep(60)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize(("moment", "deliveries"), [("claimed", 1), ("before delivery", 1), ("delivered", 2)], ids=str)
-@pytest.mark.law(6)
-async def test_a_pod_that_is_killed_eats_no_answer(
-    store: PendingStore, dsn: str, tmp_path: Path, moment: str, deliveries: int
-) -> None:
-    await store.put("q", SCOPE, PAYLOAD)
-    worker = tmp_path / "worker"
-    pod = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", POD, dsn, moment, str(worker), stdout=asyncio.subprocess.PIPE
-    )
-    assert pod.stdout is not None
-    async with asyncio.timeout(20):
-        assert (await pod.stdout.readline()).decode().strip() == moment
-    pod.send_signal(signal.SIGKILL)
-    await pod.wait()
-
-    applied = Worker()
-    async with Delivery(store, applied):
-        await until_state(store, State.CLAIMED)
-
-    (answer,) = applied.answers
-    before = worker.read_text().splitlines() if worker.exists() else []
-    # Delivered twice it has the same key and value, so that the worker can tell.
-    assert [*before, f"{answer.idempotency_key} {answer.value}"] == ["q/1 yes"] * deliveries
-
-
-@pytest.mark.law(6)
-async def test_two_pods_deliver_what_a_crowd_of_dead_ones_left(
-    store: PendingStore, pool: Pool, connection: psycopg.Connection
-) -> None:
-    for number in range(200):
-        await claimed(store, f"q{number}")
-    run_out(connection)
-    workers = [Worker(), Worker()]
-
-    async with Delivery(store, workers[0]), Delivery(PendingStore(pool), workers[1]):
-        await until(lambda: sum(len(worker.answers) for worker in workers) >= 200)
-
-    assert sorted(workers[0].ids + workers[1].ids) == sorted(f"q{number}" for number in range(200))
-    assert (await store.inspection.counts()).undelivered == 0
