@@ -38,7 +38,7 @@ class Worker:
 async def claimed(
     store: PendingStore, id: str = "q", *, lease: timedelta | None = LEASE, value: str = "yes"
 ) -> LeasedAnswer:
-    """An answer as a pod has it that has just claimed it."""
+    """An answer in the hands of the pod that has just claimed it."""
     await store.put(id, SCOPE, PAYLOAD)
     pressed = click(id, value=value)
     claim = await store.claim(pressed, lease=lease, pod="pod-1")

@@ -72,7 +72,7 @@ async def test_any_pod_takes_the_click(pod: Pod, store: PendingStore) -> None:
 
 
 @pytest.mark.law(7)
-async def test_every_loser_is_told_why(pod: Pod) -> None:
+async def test_every_loser_learns_why(pod: Pod) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
     assert await pod.click(user="U2") is ReplyKind.NOT_YOURS
     await pod.click("first", value="no")
@@ -140,7 +140,7 @@ async def test_a_pod_looks_before_it_claims(pod: Pod, store: PendingStore) -> No
 
 
 @pytest.mark.law(7)
-async def test_a_late_click_of_an_older_card_is_told_so(pod: Pod, store: PendingStore) -> None:
+async def test_a_late_click_of_an_older_card_is_refused(pod: Pod, store: PendingStore) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
     await pod.click("first")
     await until_state(store, State.CLAIMED)

@@ -77,7 +77,7 @@ async def test_a_pod_that_is_killed_eats_no_answer(
 
     (answer,) = applied.answers
     before = worker.read_text().splitlines() if worker.exists() else []
-    # Delivered twice it has the same key and value, so that the worker can tell.
+    # Delivered twice it has the same key and value: a worker can know it by them.
     assert [*before, f"{answer.idempotency_key} {answer.value}"] == ["q/1 yes"] * deliveries
 
 

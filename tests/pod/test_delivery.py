@@ -113,7 +113,7 @@ async def test_a_permanent_failure_waits_for_a_person_at_once(store: PendingStor
     assert row.delivery_error == "no such workflow as q"
 
 
-async def test_what_was_stuck_is_delivered_when_a_person_says_so(store: PendingStore) -> None:
+async def test_a_stuck_answer_is_delivered_on_a_persons_request(store: PendingStore) -> None:
     await store.leases.mark_failed(await claimed(store), "no", retry_in=SHORT, most_attempts=1)
     assert await store.leases.redeliver(["q", "unknown"]) == ["q"]
     worker = Worker()

@@ -193,7 +193,7 @@ def test_an_index_built_concurrently_can_be_repeated(empty_dsn: str, empty: psyc
     assert empty.execute("select indisvalid from pg_index where indexrelid = 't_n'::regclass").fetchone() == (True,)
 
 
-def test_a_migration_without_rollback_is_said_before_anything_is_undone(
+def test_a_migration_without_rollback_is_named_before_anything_is_undone(
     empty_dsn: str, empty: psycopg.Connection, tmp_path: Path
 ) -> None:
     files = folder(

@@ -10,6 +10,7 @@ import pytest
 
 from pendingctl import Claim, PendingStore, Refusal, RefusalReason, State, open_pool
 from pendingctl.payload import accepts, question_payload
+from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click
 
 FOREIGN_CLICKS = [
@@ -51,14 +52,16 @@ async def test_the_claim_brings_the_payload_and_keeps_the_answer(store: PendingS
 
 
 @pytest.mark.law(1, 7)
-async def test_the_loser_waits_for_an_open_claim_and_is_told_the_truth(store: PendingStore, dsn: str) -> None:
+async def test_the_loser_waits_for_an_open_claim_and_learns_the_truth(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     async with await psycopg.AsyncConnection.connect(dsn) as winner:
         await winner.execute(
             "update pending_interactions set claimed_at = now(), answer = 'no', delivery_key = 'first' where id = 'q'"
         )
         loser = asyncio.create_task(store.claim(click(delivery_key="second")))
-        await _until_waiting_for_a_lock(dsn)
+        await until_waiting_for_a_lock(connection)
         await winner.commit()
 
     refusal = await loser
@@ -68,7 +71,7 @@ async def test_the_loser_waits_for_an_open_claim_and_is_told_the_truth(store: Pe
 
 
 @pytest.mark.law(6, 7)
-async def test_the_same_press_delivered_again_is_told_that_it_won(store: PendingStore) -> None:
+async def test_the_same_press_delivered_again_learns_that_it_won(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     first = await store.claim(click(delivery_key="press"))
 
@@ -161,33 +164,21 @@ async def test_losers_are_refused_under_any_default_isolation(
     assert row == ("read committed",)
 
 
-async def _until_waiting_for_a_lock(dsn: str) -> None:
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as watching:
-        for _ in range(500):
-            cursor = await watching.execute(
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-            )
-            if await cursor.fetchone() != (0,):
-                return
-            await asyncio.sleep(0.01)
-    raise AssertionError("nobody waits for a lock")
-
-
 @pytest.mark.law(7)
-async def test_a_stranger_is_not_told_which_values_are_options(store: PendingStore) -> None:
+async def test_a_stranger_does_not_learn_which_values_are_options(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
 
-    async def told(**changed: Any) -> RefusalReason:
+    async def reason(**changed: Any) -> RefusalReason:
         refused = await store.claim(click(value="perhaps", **changed))
         assert isinstance(refused, Refusal)
         return refused.reason
 
-    assert await told() is RefusalReason.INVALID_ANSWER
-    assert await told(user_id="U2") is RefusalReason.NOT_YOURS
-    assert await told(organization_id="globex") is RefusalReason.UNKNOWN_OR_EXPIRED
-    assert await told(connection_id="teams") is RefusalReason.UNKNOWN_OR_EXPIRED
+    assert await reason() is RefusalReason.INVALID_ANSWER
+    assert await reason(user_id="U2") is RefusalReason.NOT_YOURS
+    assert await reason(organization_id="globex") is RefusalReason.UNKNOWN_OR_EXPIRED
+    assert await reason(connection_id="teams") is RefusalReason.UNKNOWN_OR_EXPIRED
     assert isinstance(await store.claim(click()), Claim)
-    assert await told() is RefusalReason.ALREADY_ANSWERED
+    assert await reason() is RefusalReason.ALREADY_ANSWERED
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {"get": ("q",)}
 async def test_every_read_happens_in_a_read_only_transaction_with_a_time_limit(
     store: PendingStore, connection: psycopg.Connection, name: str
 ) -> None:
-    # The table's place is taken by a view of a function, so that whatever reads it says under which settings.
+    # The table's place is taken by a view of a function that raises: whatever reads it reports its settings.
     connection.execute(
         """
         alter table pending_interactions rename to hidden;

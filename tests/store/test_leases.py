@@ -30,7 +30,7 @@ async def test_the_row_has_all_of_the_answer_from_the_claim_on(store: PendingSto
     assert (leased.answer.value, leased.answer.conversation_id) == ("yes", "C1")
 
 
-async def test_who_claims_without_a_lease_has_the_answer(store: PendingStore) -> None:
+async def test_whoever_claims_without_a_lease_has_the_answer(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.claim(click())
 
@@ -53,7 +53,7 @@ async def test_an_undelivered_question_is_not_asked_again(store: PendingStore) -
 
 
 @pytest.mark.law(6)
-async def test_an_undelivered_question_is_not_deleted_unless_told_so(store: PendingStore) -> None:
+async def test_an_undelivered_answer_is_deleted_only_on_request(store: PendingStore) -> None:
     await claimed(store)
 
     with pytest.raises(Undelivered):

@@ -75,7 +75,7 @@ async def test_a_late_click_of_the_older_asking_is_refused(store: PendingStore) 
 
 
 @pytest.mark.law(3)
-async def test_an_answered_question_is_kept_when_told_so(store: PendingStore) -> None:
+async def test_an_answered_question_is_kept_on_request(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.claim(click(value="no"))
 
@@ -229,7 +229,7 @@ async def test_an_error_of_the_source_stores_nothing(store: PendingStore) -> Non
     assert await store.inspection.find() == []
 
 
-async def test_missing_organizations_are_created_when_told_so(store: PendingStore) -> None:
+async def test_missing_organizations_are_created_on_request(store: PendingStore) -> None:
     scope = Scope("initech", "slack", "U1")
     with pytest.raises(NotFound, match="initech"):
         await store.put("q", scope, PAYLOAD)
