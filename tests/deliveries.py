@@ -10,6 +10,7 @@ import psycopg
 
 from pendingctl import Answer, Claim, LeasedAnswer, PendingStore, State
 from pendingctl.model import answer_of
+from pendingctl.pod.delivery import MOST_ATTEMPTS
 from pendingctl.sinks import AnswerHandler
 from tests.questions import PAYLOAD, SCOPE, click
 
@@ -37,7 +38,7 @@ class Worker:
 async def claimed(
     store: PendingStore, id: str = "q", *, lease: timedelta | None = LEASE, value: str = "yes"
 ) -> LeasedAnswer:
-    """An answer as a pod has it that has just claimed it."""
+    """An answer in the hands of the pod that has just claimed it."""
     await store.put(id, SCOPE, PAYLOAD)
     pressed = click(id, value=value)
     claim = await store.claim(pressed, lease=lease, pod="pod-1")
@@ -46,6 +47,11 @@ async def claimed(
     return LeasedAnswer(
         answer=answer_of(pressed, claim), token=claim.lease_token, attempt=1, leased_at=claim.claimed_at
     )
+
+
+async def lease(store: PendingStore, limit: int = 10) -> list[LeasedAnswer]:
+    """What another pod takes over."""
+    return await store.leases.lease(lease=LEASE, limit=limit, most_attempts=MOST_ATTEMPTS)
 
 
 def run_out(connection: psycopg.Connection) -> None:

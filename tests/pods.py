@@ -1,4 +1,4 @@
-"""A pod as the tests have it: a bridge on a real store, and a platform that writes down what it is told."""
+"""A pod as the tests have it: a bridge on a real store, and a platform that writes down what it shows."""
 
 from __future__ import annotations
 

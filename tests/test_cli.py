@@ -64,6 +64,7 @@ def test_a_database_that_is_not_migrated_is_reported_with_the_remedy(command: st
 
 
 @pytest.mark.parametrize("command", ["list", "show", "stats"])
+@pytest.mark.law(10)
 def test_inspection_needs_no_right_to_write(cli: Cli, command: str, connection: psycopg.Connection, dsn: str) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
     role = f"oncall_{connection.info.dbname}"

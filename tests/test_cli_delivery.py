@@ -171,6 +171,7 @@ def test_stuck_and_undelivered_answers_are_seen_and_redelivered(cli: Cli, connec
     assert cli("redeliver", "q-2", "--yes").stdout == "q-2\nthe pods will deliver 1 answer again\n"
 
 
+@pytest.mark.law(6)
 def test_an_undelivered_answer_is_deleted_and_swept_only_on_request(cli: Cli, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "2")
     make_older(connection, 30)
@@ -203,6 +204,7 @@ def test_cards_that_are_out_of_date_can_be_listed(cli: Cli, connection: psycopg.
 # sweep --every
 
 
+@pytest.mark.law(8)
 def test_of_many_sweepers_one_sweeps_in_each_cycle(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "10")
     make_older(connection, 30)

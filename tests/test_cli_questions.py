@@ -55,6 +55,7 @@ def test_enqueue_leaves_an_applications_own_organizations_to_it(cli: Cli, connec
     assert count(connection) == 0
 
 
+@pytest.mark.law(3)
 def test_enqueue_never_takes_over_anothers_id(cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
 
@@ -160,6 +161,7 @@ def test_claim_with_the_same_key_is_the_same_click(cli: Cli) -> None:
         (("--org", "globex"), "unknown_or_expired"),
     ],
 )
+@pytest.mark.law(2)
 def test_claim_by_somebody_else_is_refused(cli: Cli, changed: tuple[str, str], reason: str) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
 

@@ -51,6 +51,7 @@ def test_options_of_migrate_that_exclude_each_other(cli: Cli, options: tuple[str
 # sweep
 
 
+@pytest.mark.law(8)
 def test_sweep_is_bounded_and_reports_what_remains(cli: Cli, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "25")
     make_older(connection, 25)

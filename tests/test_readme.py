@@ -29,7 +29,7 @@ def test_every_command_is_shown_with_an_example() -> None:
     assert sorted(name for name, _ in EXAMPLES) == COMMANDS
 
 
-# Tested elsewhere: these need another database, and this one somebody who answers.
+# Tested elsewhere: these need another database, and this one an answer.
 ELSEWHERE = ("migrate", "diff-schema", "ask")
 
 

@@ -79,6 +79,7 @@ async def test_a_killed_pod_is_replaced_and_its_click_asked_again(dsn: str, tmp_
         assert {each.press for each in again} == {killed.press}
 
 
+@pytest.mark.law(6)
 async def test_what_a_killed_pod_did_not_deliver_another_one_does(dsn: str, tmp_path: Path) -> None:
     result, history = await raced(dsn, tmp_path, FaultKind.KILL)
 
@@ -102,6 +103,7 @@ async def test_a_pod_that_is_paused_over_a_delivery_has_lost_its_lease(dsn: str,
         assert [each.outcome for each in others if each.pod != paused.pod] == [Outcome.OK]
 
 
+@pytest.mark.law(6)
 async def test_a_delivery_over_a_restart_ends_with_the_answer_delivered(tmp_path: Path) -> None:
     with throwaway_server() as server:
         migrations.apply(server.dsn)
@@ -115,6 +117,7 @@ async def test_a_delivery_over_a_restart_ends_with_the_answer_delivered(tmp_path
 
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.DISCONNECT])
+@pytest.mark.law(6, 7)
 async def test_a_win_whose_reply_was_lost_is_told_again(dsn: str, tmp_path: Path, kind: FaultKind) -> None:
     result, history = await raced(dsn, tmp_path, kind)
 
@@ -151,6 +154,7 @@ async def test_clocks_that_are_hours_off_change_nothing(dsn: str, tmp_path: Path
     assert_it_landed_and_passed(result)
 
 
+@pytest.mark.law(8)
 async def test_a_sweeper_races_with_everything_and_takes_only_the_races_rows(
     dsn: str, tmp_path: Path, connection: psycopg.Connection
 ) -> None:

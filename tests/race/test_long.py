@@ -11,6 +11,7 @@ pytestmark = pytest.mark.long
 
 
 @pytest.mark.parametrize("seed", range(5))
+@pytest.mark.law(1)
 async def test_the_correct_claim_passes_however_long_the_race(dsn: str, seed: int) -> None:
     result = await simulate_race(dsn, RaceSettings(pods=6, questions=1_500, clicks=12, seed=seed))
 

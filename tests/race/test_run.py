@@ -64,6 +64,7 @@ def at_question(number: int, act: Callable[[], None]) -> Callable[[int], None]:
     return on_progress
 
 
+@pytest.mark.law(1, 2, 7)
 async def test_a_race_on_the_correct_claim_passes_and_leaves_nothing(dsn: str, connection: psycopg.Connection) -> None:
     progress: list[int] = []
 

@@ -45,6 +45,7 @@ def migrated_pair() -> Iterator[tuple[str, OwnServer]]:
     ],
     ids="+".join,
 )
+@pytest.mark.law(6)
 async def test_no_answer_is_lost_with_the_server(tmp_path: Path, kinds: tuple[FaultKind, ...]) -> None:
     settings = RaceSettings(pods=3, questions=25, clicks=6, seed=1, faults=kinds)
     with migrated_pair() if FaultKind.FAILOVER in kinds else migrated_server() as (dsn, server):

@@ -8,8 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import Claim, Delivery, PendingStore, Question, State, Withdrawal
-from pendingctl import asking as client
+from pendingctl import Claim, Delivery, PendingStore, Question, State, Withdrawal, ask
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import Refused
 from pendingctl.postgres.connections import CommandConnection
@@ -30,8 +29,8 @@ async def stored(store: PendingStore) -> None:
     raise TimeoutError
 
 
-async def test_who_asks_reads_the_answer_and_no_pod_delivers_it(store: PendingStore) -> None:
-    asking = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
+async def test_whoever_asks_reads_the_answer_and_no_pod_delivers_it(store: PendingStore) -> None:
+    asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
     await stored(store)
 
     claim = await store.claim(click(), lease=LEASE)
@@ -45,12 +44,12 @@ async def test_who_asks_reads_the_answer_and_no_pod_delivers_it(store: PendingSt
 
 
 async def test_nobody_answers_in_time_and_it_is_withdrawn(store: PendingStore) -> None:
-    assert await client.ask(store, QUESTION, timeout=timedelta(seconds=0.3)) is None
+    assert await ask(store, QUESTION, timeout=timedelta(seconds=0.3)) is None
     assert await state_of(store) is State.WITHDRAWN
 
 
 async def test_a_withdrawn_question_has_no_answer(store: PendingStore) -> None:
-    asking = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
+    asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
     await stored(store)
     assert await store.withdraw("q", SCOPE) is Withdrawal.WITHDRAWN
 
@@ -58,7 +57,7 @@ async def test_a_withdrawn_question_has_no_answer(store: PendingStore) -> None:
 
 
 async def test_a_question_whose_asker_is_cancelled_is_withdrawn(store: PendingStore) -> None:
-    asking = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
+    asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
     await stored(store)
     asking.cancel()
 
@@ -67,6 +66,7 @@ async def test_a_question_whose_asker_is_cancelled_is_withdrawn(store: PendingSt
     assert await state_of(store) is State.WITHDRAWN
 
 
+@pytest.mark.law(6)
 async def test_the_answer_to_an_asker_that_died_is_delivered_by_a_pod(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -81,8 +81,8 @@ async def test_the_answer_to_an_asker_that_died_is_delivered_by_a_pod(
     assert worker.ids == ["q"]
 
 
-async def test_who_waits_has_the_answer_also_when_a_pod_posts_the_card(store: PendingStore) -> None:
-    asking = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
+async def test_whoever_waits_has_the_answer_also_when_a_pod_posts_the_card(store: PendingStore) -> None:
+    asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
     await stored(store)
     pod = Pod(store)
     async with pod.bridge:
@@ -101,7 +101,7 @@ async def test_a_database_that_is_restarted_does_not_end_the_waiting() -> None:
         source = CommandConnection(server.dsn, application="test")
         store = PendingStore(source)
         await store.create_organization("acme")
-        asking = asyncio.create_task(client.ask(store, QUESTION, timeout=LONG))
+        asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
         await asyncio.sleep(0.3)
         await asyncio.to_thread(server.restart)
         other = CommandConnection(server.dsn, application="test")
@@ -119,4 +119,4 @@ async def test_what_was_answered_before_is_not_asked(store: PendingStore) -> Non
     await store.claim(click())
 
     with pytest.raises(Refused, match="answered before"):
-        await client.ask(store, QUESTION, timeout=LONG)
+        await ask(store, QUESTION, timeout=LONG)

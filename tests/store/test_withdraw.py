@@ -6,10 +6,13 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from pendingctl import Claim, PendingStore, PutOutcome, Refusal, RefusalReason, State, Withdrawal
 from tests.questions import PAYLOAD, SCOPE, click
 
 
+@pytest.mark.law(7)
 async def test_a_withdrawn_question_refuses_every_click(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
 
@@ -45,6 +48,7 @@ async def test_another_tenants_question_is_unknown_and_untouched(store: PendingS
     assert isinstance(await store.claim(click()), Claim)
 
 
+@pytest.mark.law(1)
 async def test_of_clicks_and_withdrawals_at_once_exactly_one_wins(store: PendingStore) -> None:
     clicks_won = 0
     for round in range(30):

@@ -97,6 +97,7 @@ def _until_it_answers(dsn: str, running: subprocess.Popen[bytes]) -> None:
     raise AssertionError("PgBouncer does not answer")
 
 
+@pytest.mark.law(1)
 async def test_many_clients_claim_through_few_sessions(pooled: str) -> None:
     async with open_pool(pooled, min_size=20, max_size=20) as pool:
         store = PendingStore(pool)
@@ -117,6 +118,7 @@ async def test_many_clients_claim_through_few_sessions(pooled: str) -> None:
         assert len(await store.inspection.find(limit=100)) == 30
 
 
+@pytest.mark.law(6)
 async def test_answers_are_delivered_through_few_sessions(pooled: str, connection: psycopg.Connection) -> None:
     async with open_pool(pooled, min_size=10, max_size=10) as pool:
         store = PendingStore(pool)

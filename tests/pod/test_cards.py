@@ -213,7 +213,7 @@ async def test_what_cannot_be_noted_in_an_outage_is_noted_after_it(pool: Pool, c
 async def test_a_row_that_somebody_has_locked_keeps_no_other_card_waiting(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
-    """As an application's own long transaction has it, which stores a question again."""
+    """As an application does whose long transaction stores a question again."""
     ids = ("before", "locked", "later")
     for id in ids:
         await store.put(id, SCOPE, QUESTION.payload())

@@ -118,6 +118,7 @@ def test_the_claim_path_finds_its_row_by_an_index(filled: psycopg.Connection, na
         assert "id = 'q42'" in scan["Index Cond"]
 
 
+@pytest.mark.law(2)
 def test_the_claim_carries_its_whole_scope(filled: psycopg.Connection) -> None:
     (scan,) = [node for node in plan_nodes(filled, statements.CLAIM) if node["Node Type"] == "Index Scan"]
     conditions = scan["Index Cond"] + scan.get("Filter", "")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from pendingctl import PendingStore
 from pendingctl.errors import InvalidInput
+from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
 # Law 8: the sweep is bounded.
 
 
+@pytest.mark.law(8)
 async def test_a_sweep_takes_the_oldest_stale_rows_and_never_more_than_its_limit(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -29,6 +32,7 @@ async def test_a_sweep_takes_the_oldest_stale_rows_and_never_more_than_its_limit
     assert await store.inspection.get("fresh") is not None
 
 
+@pytest.mark.law(8)
 async def test_a_sweep_comes_in_batches(store: PendingStore, connection: psycopg.Connection) -> None:
     await store.put_many((f"q{number}", SCOPE, PAYLOAD) for number in range(10))
     age(connection, hours=48)
@@ -46,6 +50,7 @@ async def test_a_sweep_takes_answered_rows_too(store: PendingStore, connection: 
     assert await swept(store) == ["q"]
 
 
+@pytest.mark.law(8)
 async def test_a_sweep_leaves_a_locked_row_and_does_not_wait(
     store: PendingStore, connection: psycopg.Connection, dsn: str
 ) -> None:
@@ -60,6 +65,7 @@ async def test_a_sweep_leaves_a_locked_row_and_does_not_wait(
     assert await swept(store) == ["locked"]
 
 
+@pytest.mark.law(8)
 async def test_two_sweeps_at_once_share_the_rows(store: PendingStore, connection: psycopg.Connection) -> None:
     await store.put_many((f"q{number}", SCOPE, PAYLOAD) for number in range(400))
     age(connection, hours=48)
@@ -72,6 +78,27 @@ async def test_two_sweeps_at_once_share_the_rows(store: PendingStore, connection
 
 
 @pytest.mark.parametrize("options", [{"limit": 0}, {"limit": -1}, {"batch_size": 0}])
+@pytest.mark.law(8)
 async def test_a_sweep_without_a_sound_bound_is_refused(store: PendingStore, options: dict[str, int]) -> None:
     with pytest.raises(InvalidInput):
         await swept(store, **options)
+
+
+# One sweep a cycle for the whole cluster.
+
+
+@pytest.mark.law(8)
+async def test_of_pods_that_begin_a_cycle_at_the_same_moment_one_sweeps(
+    store: PendingStore, connection: psycopg.Connection, dsn: str
+) -> None:
+    """All of them wait for the row of the cycle, each with what it saw before: none may act on that."""
+    connection.execute("update sweep_cycle set began_at = now() - interval '1 day'")
+    with psycopg.connect(dsn) as holding:
+        holding.execute("select from sweep_cycle for update")
+        pods = [
+            asyncio.create_task(store.begin_sweep(timedelta(minutes=5), pod=f"pod-{number}")) for number in range(8)
+        ]
+        await until_waiting_for_a_lock(connection, sessions=8)
+        holding.rollback()
+
+    assert [turn.is_ours for turn in await asyncio.gather(*pods)].count(True) == 1

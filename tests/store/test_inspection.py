@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from datetime import timedelta
+from inspect import getsource
 
 import psycopg
 import pytest
 
 from pendingctl import Filters, PendingStore, Scope, State, Withdrawal
-from pendingctl.errors import InvalidInput
+from pendingctl.errors import DatabaseFailed, InvalidInput
+from pendingctl.store.inspection import Inspection
 from tests.questions import PAYLOAD, SCOPE, age, click
+from tests.store.test_statements import PARAMETERS, STATEMENTS
 
 # Reading never writes (law 10).
 
 
-async def test_reading_happens_in_read_only_transactions_with_a_time_limit(
-    store: PendingStore, connection: psycopg.Connection
+READERS = {name: reader for name, reader in vars(Inspection).items() if not name.startswith("_") and callable(reader)}
+# What a reader must be given.
+ARGUMENTS: dict[str, tuple[object, ...]] = {"get": ("q",)}
+
+
+@pytest.mark.law(10)
+@pytest.mark.parametrize("name", READERS)
+async def test_every_read_happens_in_a_read_only_transaction_with_a_time_limit(
+    store: PendingStore, connection: psycopg.Connection, name: str
 ) -> None:
-    # The probe is called by every read, since it is part of the view that takes the table's place.
+    # The table's place is taken by a view of a function that raises: whatever reads it reports its settings.
     connection.execute(
         """
-        create function probe() returns boolean language plpgsql as $$
-        begin
-            if current_setting('transaction_read_only') = 'off' or current_setting('statement_timeout') = '0' then
-                raise exception 'this read could write, or run for ever';
-            end if;
-            return true;
-        end $$;
         alter table pending_interactions rename to hidden;
-        create view pending_interactions as select * from hidden where probe();
-        insert into hidden (id, organization_id, connection_id, expected_user_id, entry_payload)
-        values ('q', 'acme', 'slack', 'U1', '{}');
+        create function probe() returns setof hidden language plpgsql as $$
+        begin
+            raise exception 'read only: %, time limit: %',
+                current_setting('transaction_read_only'), current_setting('statement_timeout');
+        end $$;
+        create view pending_interactions as select * from probe();
         """
     )
 
-    assert await store.inspection.get("q") is not None
-    assert len(await store.inspection.find()) == 1
-    assert (await store.inspection.counts()).pending == 1
-    assert await store.inspection.count_stale() == 0
+    with pytest.raises(DatabaseFailed, match="read only: on, time limit: 30s"):
+        await READERS[name](store.inspection, *ARGUMENTS.get(name, ()))
+
+
+@pytest.mark.law(10)
+def test_every_statement_that_only_reads_is_run_by_the_inspection(connection: psycopg.Connection) -> None:
+    """Save what a lost click and an idle pod look at: of one row, or by its index, as the hot path needs it."""
+    reading = set()
+    for name, statement in STATEMENTS.items():
+        with connection.transaction(force_rollback=True):
+            connection.execute("set transaction read only")
+            with suppress(psycopg.errors.ReadOnlySqlTransaction):
+                connection.execute(statement, PARAMETERS)
+                reading.add(name)
+
+    inspected = set(re.findall(r"statements\.([A-Z_]+)", getsource(Inspection)))
+    assert reading == inspected | {"LOOK", "DUE"}
 
 
 # Lists and counts.

@@ -27,6 +27,7 @@ from tests.questions import PAYLOAD, SCOPE, age, click
 # Law 3: an id belongs to its scope.
 
 
+@pytest.mark.law(3)
 async def test_storing_again_refreshes_the_payload_and_keeps_the_age(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -44,6 +45,7 @@ async def test_storing_again_refreshes_the_payload_and_keeps_the_age(
     assert (after.created_at, after.ask_number) == (before.created_at, 1)
 
 
+@pytest.mark.law(3)
 async def test_an_answered_question_is_asked_again_under_the_next_number(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -60,6 +62,7 @@ async def test_an_answered_question_is_asked_again_under_the_next_number(
     assert row.created_at == stored.created_at
 
 
+@pytest.mark.law(3)
 async def test_a_late_click_of_the_older_asking_is_refused(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.claim(click(delivery_key="first", ask_number=1))
@@ -71,7 +74,8 @@ async def test_a_late_click_of_the_older_asking_is_refused(store: PendingStore) 
     assert isinstance(await store.claim(click(delivery_key="new", ask_number=2)), Claim)
 
 
-async def test_an_answered_question_is_kept_when_told_so(store: PendingStore) -> None:
+@pytest.mark.law(3)
+async def test_an_answered_question_is_kept_on_request(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.claim(click(value="no"))
 
@@ -87,6 +91,7 @@ async def test_an_answered_question_is_kept_when_told_so(store: PendingStore) ->
     "thief", [Scope("globex", "slack", "U1"), Scope("acme", "teams", "U1"), Scope("acme", "slack", "U2")]
 )
 @pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.law(3)
 async def test_a_guessed_id_never_moves_a_question(store: PendingStore, thief: Scope, answered: bool) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     if answered:
@@ -102,6 +107,7 @@ async def test_a_guessed_id_never_moves_a_question(store: PendingStore, thief: S
     assert (after.scope, after.payload, after.state) == (before.scope, before.payload, before.state)
 
 
+@pytest.mark.law(3)
 async def test_stored_by_many_at_once_a_question_is_created_once(store: PendingStore) -> None:
     stored = await asyncio.gather(*(store.put("q", SCOPE, PAYLOAD) for _ in range(12)))
 
@@ -109,6 +115,7 @@ async def test_stored_by_many_at_once_a_question_is_created_once(store: PendingS
     assert {each.outcome for each in stored} == {PutOutcome.CREATED, PutOutcome.REFRESHED}
 
 
+@pytest.mark.law(3)
 async def test_asked_again_by_many_at_once_a_question_has_one_new_number(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.claim(click())
@@ -122,6 +129,7 @@ async def test_asked_again_by_many_at_once_a_question_has_one_new_number(store: 
 # Law 4: a question whose card was not shown is deleted, if this put created it and nobody touched it since.
 
 
+@pytest.mark.law(4)
 async def test_an_untouched_question_can_be_taken_back(store: PendingStore) -> None:
     stored = await store.put("q", SCOPE, PAYLOAD)
 
@@ -143,6 +151,7 @@ async def _replaced(store: PendingStore) -> None:
 
 
 @pytest.mark.parametrize("touch", [_claimed, _put_again, _replaced])
+@pytest.mark.law(4)
 async def test_a_touched_question_stays(store: PendingStore, touch: Callable[[PendingStore], Awaitable[None]]) -> None:
     stored = await store.put("q", SCOPE, PAYLOAD)
     await touch(store)
@@ -151,6 +160,7 @@ async def test_a_touched_question_stays(store: PendingStore, touch: Callable[[Pe
     assert await store.inspection.get("q") is not None
 
 
+@pytest.mark.law(4)
 async def test_a_put_that_created_nothing_takes_nothing_back(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     refreshed = await store.put("q", SCOPE, PAYLOAD)
@@ -219,7 +229,7 @@ async def test_an_error_of_the_source_stores_nothing(store: PendingStore) -> Non
     assert await store.inspection.find() == []
 
 
-async def test_missing_organizations_are_created_when_told_so(store: PendingStore) -> None:
+async def test_missing_organizations_are_created_on_request(store: PendingStore) -> None:
     scope = Scope("initech", "slack", "U1")
     with pytest.raises(NotFound, match="initech"):
         await store.put("q", scope, PAYLOAD)

@@ -12,6 +12,8 @@ import time
 import psycopg
 import pytest
 
+from tests.locks import waiting_for_a_lock
+
 COMMAND = [sys.executable, "-m", "pendingctl"]
 ENQUEUE = [*COMMAND, "enqueue", "--org", "acme", "--connection", "slack", "--user", "U1", "--question", "Deploy?"]
 
@@ -23,10 +25,7 @@ def environment(dsn: str) -> dict[str, str]:
 
 def until_waiting_for_a_lock(connection: psycopg.Connection) -> None:
     for _ in range(2_000):
-        row = connection.execute(
-            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        ).fetchone()
-        if row != (0,):
+        if waiting_for_a_lock(connection):
             return
         time.sleep(0.01)
     raise AssertionError("nobody waits for a lock")
@@ -48,10 +47,10 @@ def test_a_signal_ends_a_command_and_leaves_nothing_half_done(
         until_waiting_for_a_lock(connection)
 
         command.send_signal(sent)
-        _, said = command.communicate(timeout=20)
+        _, stderr = command.communicate(timeout=20)
 
     assert command.returncode == exit_code
-    assert said == ""
+    assert stderr == ""
     assert connection.execute("select count(*) from pending_interactions").fetchone() == (1,)
     assert connection.execute(
         "select count(*) from pg_stat_activity where application_name like 'pendingctl%' "
@@ -88,14 +87,14 @@ def test_on_a_terminal_a_destructive_command_asks(
         close_fds=True,
     )
     os.close(theirs)
-    said = b""
-    while b"[y/N]" not in said:
-        said += os.read(ours, 1_000)
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(ours, 1_000)
     os.write(ours, answer.encode())
     command.communicate(timeout=20)
     os.close(ours)
 
-    assert b"Delete question q of organization acme on host=" in said
+    assert b"Delete question q of organization acme on host=" in shown
     assert command.returncode == exit_code
     assert connection.execute("select count(*) from pending_interactions").fetchone() == (left,)
 

@@ -1,4 +1,4 @@
-"""What the bridge does between a platform and a real store. The fake is the platform alone."""
+"""What a bridge makes of a click, between a platform and a real store. The fake is the platform alone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import psycopg
 import pytest
 
 from pendingctl import (
-    AskOutcome,
-    Card,
     Click,
-    NotPosted,
     PendingStore,
     Question,
     ReplyKind,
@@ -21,189 +18,15 @@ from pendingctl import (
     State,
     open_pool,
 )
-from pendingctl.errors import DatabaseUnreachable, NotFound, ScopeMismatch
+from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import Claim, Refusal
 from tests.deliveries import until_state
-from tests.pods import QUESTION, SCOPE, Pod, failing, nothing
+from tests.pods import QUESTION, SCOPE, Pod, failing
 
 
 @pytest.fixture
 def pod(store: PendingStore) -> Pod:
     return Pod(store)
-
-
-# Asking.
-
-
-async def test_the_row_is_there_before_the_card(pod: Pod, store: PendingStore) -> None:
-    seen: list[State] = []
-
-    async def look() -> None:
-        row = await store.inspection.get("q")
-        assert row is not None
-        seen.append(row.state)
-
-    pod.platform.before_card = look
-
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
-    assert seen == [State.PENDING]
-    assert pod.platform.cards == [Card("q", 1, "C1", "Deploy?", ("yes", "no"))]
-
-
-async def test_a_card_that_surely_was_not_posted_leaves_no_row(pod: Pod, store: PendingStore) -> None:
-    pod.platform.before_card = failing(NotPosted("channel_not_found"))
-
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED_AS_TEXT
-    assert await store.inspection.get("q") is None
-    ((conversation, text),) = pod.platform.texts
-    assert conversation == "C1"
-    assert "Deploy?" in text
-
-
-@pytest.mark.parametrize("error", [NotPosted("no"), TimeoutError(), RuntimeError("?")])
-async def test_nor_does_one_whose_text_failed_too(pod: Pod, store: PendingStore, error: Exception) -> None:
-    pod.platform.before_card = failing(NotPosted("no"))
-    pod.platform.before_text = failing(error)
-
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
-    assert await store.inspection.get("q") is None
-
-
-@pytest.mark.parametrize("error", [TimeoutError(), ConnectionError(), RuntimeError("?")])
-async def test_a_card_that_may_be_there_keeps_its_row(pod: Pod, error: Exception) -> None:
-    pod.platform.before_card = failing(error)
-
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
-    assert pod.platform.texts == []
-    assert await pod.click() is ReplyKind.ANSWERED
-
-
-async def test_a_question_that_was_answered_meanwhile_is_not_deleted(pod: Pod, store: PendingStore) -> None:
-    async def answered_elsewhere() -> None:
-        await store.claim(
-            Click(
-                question_id="q",
-                organization_id="acme",
-                connection_id="slack",
-                user_id="U1",
-                delivery_key="elsewhere",
-                value="no",
-            )
-        )
-        raise NotPosted
-
-    pod.platform.before_card = answered_elsewhere
-
-    await pod.bridge.ask(QUESTION, event_id="e")
-
-    row = await store.inspection.get("q")
-    assert row is not None
-    assert row.answer == "no"
-
-
-async def test_another_pods_row_is_not_deleted(pod: Pod, store: PendingStore) -> None:
-    await Pod(store).bridge.ask(QUESTION, event_id="e")
-    pod.platform.before_card = failing(NotPosted("no"))
-
-    await pod.bridge.ask(QUESTION, event_id="e")
-
-    assert await pod.click() is ReplyKind.ANSWERED
-
-
-async def test_a_row_that_another_pod_posted_meanwhile_is_not_deleted(pod: Pod, store: PendingStore) -> None:
-    async def asked_elsewhere() -> None:
-        await Pod(store).bridge.ask(QUESTION, event_id="e")
-        raise NotPosted
-
-    pod.platform.before_card = asked_elsewhere
-
-    await pod.bridge.ask(QUESTION, event_id="e")
-
-    assert await pod.click() is ReplyKind.ANSWERED
-
-
-async def test_an_answered_question_is_not_asked_again(pod: Pod) -> None:
-    await pod.bridge.ask(QUESTION, event_id="e1")
-    await pod.click(value="no")
-
-    assert await pod.bridge.ask(QUESTION, event_id="e2") is AskOutcome.ALREADY_ANSWERED
-    assert len(pod.platform.cards) == 1
-    assert await pod.click("late", value="yes") is ReplyKind.ALREADY_ANSWERED
-
-
-async def test_a_cancelled_ask_keeps_its_row_and_is_forgotten(pod: Pod, store: PendingStore) -> None:
-    posting = asyncio.Event()
-
-    async def hang() -> None:
-        posting.set()
-        await asyncio.Event().wait()
-
-    pod.platform.before_card = hang
-    asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
-    await posting.wait()
-    asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
-
-    assert await store.inspection.get("q") is not None
-    pod.platform.before_card = nothing
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
-
-
-@pytest.mark.parametrize("scope", [Scope("globex", "slack", "U1"), Scope("acme", "teams", "U1")])
-async def test_a_question_that_this_pod_cannot_serve_is_not_asked(pod: Pod, store: PendingStore, scope: Scope) -> None:
-    assert await pod.bridge.ask(Question("q", scope, "?"), event_id="e") is AskOutcome.CANNOT_SERVE
-    assert (await store.inspection.find(), pod.platform.cards) == ([], [])
-
-
-async def test_another_scopes_id_is_an_error_and_posts_nothing(pod: Pod, store: PendingStore) -> None:
-    await store.put("q", Scope("globex", "slack", "U1"), {})
-
-    with pytest.raises(ScopeMismatch):
-        await pod.bridge.ask(QUESTION, event_id="e")
-    assert pod.platform.cards == []
-
-
-# Events that the platform delivers again.
-
-
-async def test_a_repeated_event_is_dropped(pod: Pod) -> None:
-    await pod.bridge.ask(QUESTION, event_id="e")
-
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
-    assert len(pod.platform.cards) == 1
-
-
-async def test_two_deliveries_at_the_same_moment_post_once(pod: Pod) -> None:
-    outcomes = await asyncio.gather(*(pod.bridge.ask(QUESTION, event_id="e") for _ in range(5)))
-
-    assert sorted(outcomes) == [AskOutcome.POSTED] + [AskOutcome.REPEATED_EVENT] * 4
-    assert len(pod.platform.cards) == 1
-
-
-async def test_an_event_that_failed_is_tried_again(pod: Pod, store: PendingStore) -> None:
-    unknown = Question("q", Scope("initech", "slack", "U1"), "?")
-    pod.bridge.register("initech", "slack")
-    with pytest.raises(NotFound):
-        await pod.bridge.ask(unknown, event_id="e")
-    await store.create_organization("initech")
-
-    assert await pod.bridge.ask(unknown, event_id="e") is AskOutcome.POSTED
-
-
-async def test_an_event_is_remembered_for_five_minutes(pod: Pod) -> None:
-    await pod.bridge.ask(QUESTION, event_id="e")
-    pod.now = 299.0
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
-    pod.now = 301.0
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
-
-
-async def test_the_same_event_of_another_connection_is_another_event(pod: Pod) -> None:
-    pod.bridge.register("acme", "teams")
-    await pod.bridge.ask(QUESTION, event_id="e")
-
-    assert await pod.bridge.ask(Question("q2", Scope("acme", "teams", "U1"), "?"), event_id="e") is AskOutcome.POSTED
 
 
 # Clicking.
@@ -248,7 +71,8 @@ async def test_any_pod_takes_the_click(pod: Pod, store: PendingStore) -> None:
     ]
 
 
-async def test_every_loser_is_told_why(pod: Pod) -> None:
+@pytest.mark.law(7)
+async def test_every_loser_learns_why(pod: Pod) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
     assert await pod.click(user="U2") is ReplyKind.NOT_YOURS
     await pod.click("first", value="no")
@@ -280,6 +104,7 @@ async def test_every_loser_is_told_why(pod: Pod) -> None:
     assert await pod.click(user="U2") is ReplyKind.NOT_YOURS
 
 
+@pytest.mark.law(1)
 async def test_of_many_clicks_on_many_pods_one_is_handed_over(store: PendingStore) -> None:
     pods = [Pod(store) for _ in range(5)]
     await pods[0].bridge.ask(QUESTION, event_id="e")
@@ -291,6 +116,7 @@ async def test_of_many_clicks_on_many_pods_one_is_handed_over(store: PendingStor
     assert len([answer for pod in pods for answer in pod.answers]) == 1
 
 
+@pytest.mark.law(7)
 async def test_the_same_press_again_is_answered_and_not_handed_over_again(pod: Pod) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
 
@@ -300,6 +126,7 @@ async def test_the_same_press_again_is_answered_and_not_handed_over_again(pod: P
     assert len(pod.answers) == 1
 
 
+@pytest.mark.law(5)
 async def test_a_pod_looks_before_it_claims(pod: Pod, store: PendingStore) -> None:
     await store.put("q", SCOPE, QUESTION.payload())
     pod.bridge.unregister("acme", "slack")
@@ -312,7 +139,8 @@ async def test_a_pod_looks_before_it_claims(pod: Pod, store: PendingStore) -> No
     assert await Pod(store).click() is ReplyKind.ANSWERED
 
 
-async def test_a_late_click_of_an_older_card_is_told_so(pod: Pod, store: PendingStore) -> None:
+@pytest.mark.law(7)
+async def test_a_late_click_of_an_older_card_is_refused(pod: Pod, store: PendingStore) -> None:
     await pod.bridge.ask(QUESTION, event_id="e")
     await pod.click("first")
     await until_state(store, State.CLAIMED)
@@ -333,6 +161,7 @@ async def test_a_late_click_of_an_older_card_is_told_so(pod: Pod, store: Pending
     assert (late.kind, late.text) == (ReplyKind.ALREADY_ANSWERED, "Already answered")
 
 
+@pytest.mark.law(6, 7)
 async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
@@ -357,6 +186,7 @@ async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
     assert await Pod(store).click("press") is ReplyKind.ANSWERED
 
 
+@pytest.mark.law(7)
 async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptureFixture) -> None:
     class Gone(PendingStore):
         async def claim(
@@ -372,6 +202,7 @@ async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptu
 # The application's and the platform's errors.
 
 
+@pytest.mark.law(6)
 async def test_a_handler_that_fails_is_logged_and_the_card_is_still_edited(
     pod: Pod, store: PendingStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -419,6 +250,7 @@ async def test_the_reply_does_not_wait_for_the_handler(pod: Pod) -> None:
 # What a pod remembers is bounded, and forgotten.
 
 
+@pytest.mark.law(9)
 async def test_a_reference_that_is_no_json_is_remembered_for_a_day(pod: Pod) -> None:
     class Message:
         """What a platform's own library might give back."""
@@ -444,6 +276,7 @@ async def test_a_reference_that_is_no_json_is_remembered_for_a_day(pod: Pod) -> 
     assert [handle for _, handle, _ in pod.platform.edits] == [pod.platform.handle]
 
 
+@pytest.mark.law(9)
 async def test_unregistering_forgets_the_connections_own(pod: Pod) -> None:
     pod.platform.handle = object()
     pod.bridge.register("acme", "teams")
@@ -469,6 +302,7 @@ async def test_unregistering_forgets_the_connections_own(pod: Pod) -> None:
     assert [connection for connection, _, _ in pod.platform.edits] == ["teams"]
 
 
+@pytest.mark.law(5)
 async def test_a_closed_bridge_serves_nothing(pod: Pod) -> None:
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e")

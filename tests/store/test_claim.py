@@ -10,6 +10,7 @@ import pytest
 
 from pendingctl import Claim, PendingStore, Refusal, RefusalReason, State, open_pool
 from pendingctl.payload import accepts, question_payload
+from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click
 
 FOREIGN_CLICKS = [
@@ -22,6 +23,7 @@ FOREIGN_CLICKS = [
 # Law 1: one winner.
 
 
+@pytest.mark.law(1)
 async def test_of_many_clicks_at_once_exactly_one_wins(store: PendingStore) -> None:
     for round in range(20):
         await store.put(f"q{round}", SCOPE, question_payload("Which?", ()))
@@ -36,6 +38,7 @@ async def test_of_many_clicks_at_once_exactly_one_wins(store: PendingStore) -> N
         assert (row.answer, row.delivery_key) == (winners[0].value, winners[0].delivery_key)
 
 
+@pytest.mark.law(6)
 async def test_the_claim_brings_the_payload_and_keeps_the_answer(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
 
@@ -48,14 +51,17 @@ async def test_the_claim_brings_the_payload_and_keeps_the_answer(store: PendingS
     assert (row.state, row.answer, row.claimed_at) == (State.CLAIMED, "no", claim.claimed_at)
 
 
-async def test_the_loser_waits_for_an_open_claim_and_is_told_the_truth(store: PendingStore, dsn: str) -> None:
+@pytest.mark.law(1, 7)
+async def test_the_loser_waits_for_an_open_claim_and_learns_the_truth(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     async with await psycopg.AsyncConnection.connect(dsn) as winner:
         await winner.execute(
             "update pending_interactions set claimed_at = now(), answer = 'no', delivery_key = 'first' where id = 'q'"
         )
         loser = asyncio.create_task(store.claim(click(delivery_key="second")))
-        await _until_waiting_for_a_lock(dsn)
+        await until_waiting_for_a_lock(connection)
         await winner.commit()
 
     refusal = await loser
@@ -64,7 +70,8 @@ async def test_the_loser_waits_for_an_open_claim_and_is_told_the_truth(store: Pe
     assert (refusal.reason, refusal.answer) == (RefusalReason.ALREADY_ANSWERED, "no")
 
 
-async def test_the_same_press_delivered_again_is_told_that_it_won(store: PendingStore) -> None:
+@pytest.mark.law(6, 7)
+async def test_the_same_press_delivered_again_learns_that_it_won(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     first = await store.claim(click(delivery_key="press"))
 
@@ -77,6 +84,7 @@ async def test_the_same_press_delivered_again_is_told_that_it_won(store: Pending
 
 
 @pytest.mark.parametrize("changed", [{"delivery_key": "other"}, {"value": "no"}])
+@pytest.mark.law(7)
 async def test_only_the_key_and_value_that_won_are_the_same_press(store: PendingStore, changed: dict[str, Any]) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.claim(click())
@@ -91,6 +99,7 @@ async def test_only_the_key_and_value_that_won_are_the_same_press(store: Pending
 
 
 @pytest.mark.parametrize(("foreign", "reason"), FOREIGN_CLICKS)
+@pytest.mark.law(2, 7)
 async def test_a_wrong_click_is_refused_and_costs_nothing(
     store: PendingStore, foreign: dict[str, Any], reason: RefusalReason
 ) -> None:
@@ -108,6 +117,7 @@ async def test_a_wrong_click_is_refused_and_costs_nothing(
 
 
 @pytest.mark.parametrize(("foreign", "reason"), FOREIGN_CLICKS)
+@pytest.mark.law(7)
 async def test_a_wrong_click_learns_nothing_of_an_answered_question(
     store: PendingStore, foreign: dict[str, Any], reason: RefusalReason
 ) -> None:
@@ -118,6 +128,7 @@ async def test_a_wrong_click_learns_nothing_of_an_answered_question(
     assert await store.claim(click(**foreign)) == Refusal("q", reason)
 
 
+@pytest.mark.law(7)
 async def test_an_unknown_question_looks_as_a_foreign_one(store: PendingStore) -> None:
     assert await store.claim(click("nowhere")) == Refusal("nowhere", RefusalReason.UNKNOWN_OR_EXPIRED)
 
@@ -135,6 +146,7 @@ async def test_a_stale_question_that_is_not_swept_can_be_claimed(
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+@pytest.mark.law(1)
 async def test_losers_are_refused_under_any_default_isolation(
     dsn: str, connection: psycopg.Connection, level: str
 ) -> None:
@@ -152,32 +164,21 @@ async def test_losers_are_refused_under_any_default_isolation(
     assert row == ("read committed",)
 
 
-async def _until_waiting_for_a_lock(dsn: str) -> None:
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as watching:
-        for _ in range(500):
-            cursor = await watching.execute(
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-            )
-            if await cursor.fetchone() != (0,):
-                return
-            await asyncio.sleep(0.01)
-    raise AssertionError("nobody waits for a lock")
-
-
-async def test_a_stranger_is_not_told_which_values_are_options(store: PendingStore) -> None:
+@pytest.mark.law(7)
+async def test_a_stranger_does_not_learn_which_values_are_options(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
 
-    async def told(**changed: Any) -> RefusalReason:
+    async def reason(**changed: Any) -> RefusalReason:
         refused = await store.claim(click(value="perhaps", **changed))
         assert isinstance(refused, Refusal)
         return refused.reason
 
-    assert await told() is RefusalReason.INVALID_ANSWER
-    assert await told(user_id="U2") is RefusalReason.NOT_YOURS
-    assert await told(organization_id="globex") is RefusalReason.UNKNOWN_OR_EXPIRED
-    assert await told(connection_id="teams") is RefusalReason.UNKNOWN_OR_EXPIRED
+    assert await reason() is RefusalReason.INVALID_ANSWER
+    assert await reason(user_id="U2") is RefusalReason.NOT_YOURS
+    assert await reason(organization_id="globex") is RefusalReason.UNKNOWN_OR_EXPIRED
+    assert await reason(connection_id="teams") is RefusalReason.UNKNOWN_OR_EXPIRED
     assert isinstance(await store.claim(click()), Claim)
-    assert await told() is RefusalReason.ALREADY_ANSWERED
+    assert await reason() is RefusalReason.ALREADY_ANSWERED
 
 
 @pytest.mark.parametrize(
@@ -198,6 +199,7 @@ async def test_a_stranger_is_not_told_which_values_are_options(store: PendingSto
         ("options", "anything", True),
     ],
 )
+@pytest.mark.law(7)
 async def test_what_is_an_answer_is_the_same_to_the_claim_and_to_the_refusal(
     store: PendingStore, question: Any, value: str | None, is_accepted: bool
 ) -> None:
@@ -210,6 +212,7 @@ async def test_what_is_an_answer_is_the_same_to_the_claim_and_to_the_refusal(
     assert is_accepted or (isinstance(result, Refusal) and result.reason is RefusalReason.INVALID_ANSWER)
 
 
+@pytest.mark.law(7)
 async def test_the_options_are_those_of_the_moment(store: PendingStore) -> None:
     await store.put("q", SCOPE, question_payload("Which?", ["old"]))
     await store.put("q", SCOPE, question_payload("Which?", ["new"]))

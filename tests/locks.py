@@ -1,0 +1,24 @@
+"""Sessions that wait for a lock, as tests of races look for them before they let one go on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+
+
+def waiting_for_a_lock(connection: psycopg.Connection) -> int:
+    """How many sessions of this database wait for a lock."""
+    row = connection.execute(
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def until_waiting_for_a_lock(connection: psycopg.Connection, sessions: int = 1) -> None:
+    for _ in range(1_000):
+        if waiting_for_a_lock(connection) >= sessions:
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError(f"{waiting_for_a_lock(connection)} of {sessions} sessions wait for a lock")

@@ -1,0 +1,31 @@
+"""Our migrations, folders of others, and what a migrated database holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+
+OURS = [
+    "0001_organization",
+    "0002_pending_interactions",
+    "0003_answer",
+    "0004_delivery",
+    "0005_delivery_indexes",
+]
+
+
+def folder(path: Path, **files: str) -> Path:
+    """A folder of migrations; `a__rollback` becomes a.rollback.sql."""
+    for name, text in files.items():
+        suffix = "" if name.endswith("_py") else ".sql"
+        file = name.replace("__rollback", ".rollback").replace("_py", ".py").lstrip("m") + suffix
+        (path / file).write_text(text, encoding="utf-8")
+    return path
+
+
+def tables(connection: psycopg.Connection) -> set[str]:
+    rows = connection.execute(
+        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+    )
+    return {name for (name,) in rows.fetchall()}
