@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+# What ALTER TABLE … ALTER COLUMN … SET takes (PostgreSQL manual).
+COLUMN_OPTIONS = ("n_distinct", "n_distinct_inherited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +40,17 @@ def listed(options: str) -> str:
                 case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
             )
             from unnest({options}) option
+        )"""
+
+
+def documented(options: str, names: Sequence[str]) -> str:
+    """Return the SQL that lists those of an array of options that have one of these names, in one order.
+
+    A server may keep more in the same array for itself: PostgreSQL 15.20 of Debian adds a number to every column
+    (`pg_attver`), which differs between equal tables and which its pg_dump leaves out.
+    """
+    known = ", ".join(f"'{name}'" for name in names)
+    return f"""(
+            select string_agg(option, ', ' order by option)
+            from unnest({options}) option where split_part(option, '=', 1) in ({known})
         )"""

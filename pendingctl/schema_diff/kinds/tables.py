@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kind import Kind, listed
+from .kind import COLUMN_OPTIONS, Kind, documented, listed
 
 _TABLES = f"""
     select
@@ -112,7 +112,7 @@ _COLUMNS = f"""
             when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended'
         end end as storage,
         nullif(att.attstattarget::integer, -1)::text as statistics_target,
-        (select string_agg(option, ', ' order by option) from unnest(att.attoptions) option) as options,
+        {documented("att.attoptions", COLUMN_OPTIONS)} as options,
         {listed("att.attfdwoptions")} as server_options,
         case
             when att.attinhcount = 0 then 'here'

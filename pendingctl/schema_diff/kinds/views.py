@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .kind import Kind
+from .kind import COLUMN_OPTIONS, Kind, documented
 
 # What REFRESH put into a materialized view is data, and whether it was run is, too.
-_VIEWS = """
+_VIEWS = f"""
     select
         array[nsp.nspname, rel.relname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -53,7 +53,7 @@ _VIEWS = """
                     'statistics ' || nullif(att.attstattarget::integer, -1),
                     case when att.attstorage <> typ.typstorage then 'storage ' || att.attstorage::text end,
                     'compression ' || nullif(att.attcompression::text, ''),
-                    array_to_string(att.attoptions, ', ')
+                    {documented("att.attoptions", COLUMN_OPTIONS)}
                 ),
                 '; ' order by att.attnum
             )
@@ -61,7 +61,7 @@ _VIEWS = """
             where att.attrelid = rel.oid and att.attnum > 0 and not att.attisdropped
                 and (
                     nullif(att.attstattarget::integer, -1) is not null or att.attstorage <> typ.typstorage
-                    or att.attcompression <> '' or att.attoptions is not null
+                    or att.attcompression <> '' or {documented("att.attoptions", COLUMN_OPTIONS)} is not null
                 )
         ) as column_settings,
         am.amname::text as access_method,
