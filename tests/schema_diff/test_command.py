@@ -109,7 +109,7 @@ def test_what_was_not_compared_is_exit_3_unless_ignored(
     def read_with_more(*arguments: Any, **options: Any) -> Catalog:
         return replace(read_catalog(*arguments, **options), uncompared={"things to come": 1})
 
-    monkeypatch.setattr("pendingctl.schema_diff.read_catalog", read_with_more)
+    monkeypatch.setattr("pendingctl.schema_diff.diff.read_catalog", read_with_more)
     schema.write_text(DRIFTED)
     make(empty_database, DRIFTED)
 
