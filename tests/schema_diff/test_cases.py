@@ -13,7 +13,7 @@ import pglast
 import psycopg
 import pytest
 
-from pendingctl.schema_diff import Asked, Difference, diff_schema
+from pendingctl.schema_diff import Difference, Options, diff_schema
 from pendingctl.schema_diff.kinds import KINDS
 from pendingctl.schema_diff.scope import read_scope
 
@@ -27,7 +27,7 @@ FAMILIES = {
     "materialized view": "view",
     "procedure": "function",
 }
-NO_ATTRIBUTES = {"follows", "name", "of_table", "columns", "kind", "oid", "subid", "relation", "definition"}
+NO_ATTRIBUTES = {"depends_on", "name", "of_table", "columns", "kind", "oid", "subid", "relation", "definition"}
 # A collation's rules take both ICU and PostgreSQL 16.
 UNTRIED = {"collation": {"rules"}}
 
@@ -52,8 +52,8 @@ def test_difference_is_told_with_its_line(case: Path, empty_database: str, scrat
             pytest.skip("this server was built without ICU")
     make(empty_database, case / "b.sql")
 
-    asked = Asked(**wanted.get("asked", {}))
-    found = diff_schema(empty_database, case / "a.sql", scratch=scratch_dsn, asked=asked)
+    options = Options(**wanted.get("options", {}))
+    found = diff_schema(empty_database, case / "a.sql", scratch=scratch_dsn, options=options)
 
     assert list(found.differences) == [Difference(**each) for each in wanted["differences"]]
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pendingctl.schema_diff.compare import compare, notes, written
+from pendingctl.schema_diff.compare import column_order_notes, compare
 from pendingctl.schema_diff.model import Catalog, CatalogObject
+from pendingctl.schema_diff.names import format_name
 
 NAMES = st.sampled_from(["a", "b", "c", "Mixed", "with space"])
 VALUES = st.none() | st.sampled_from(["x", "y", "z"])
@@ -36,7 +37,7 @@ def no_line(_item: CatalogObject, _in_schema: bool, _attribute: str) -> int | No
 @given(catalogs())
 def test_catalog_against_itself_is_silent(catalog: Catalog) -> None:
     assert compare(catalog, catalog, no_line) == ()
-    assert list(notes(catalog, catalog)) == []
+    assert list(column_order_notes(catalog, catalog)) == []
 
 
 @given(catalogs(), st.data())
@@ -47,7 +48,7 @@ def test_one_changed_attribute_is_told_and_nothing_else(catalog: Catalog, data: 
 
     (difference,) = compare(catalog, actual, no_line)
 
-    assert (difference.kind, difference.object) == (changed.kind, written(changed.name))
+    assert (difference.kind, difference.object) == (changed.kind, format_name(changed.name))
     assert (difference.attribute, difference.expected, difference.actual) == ("second", "same", "other")
 
 
@@ -62,7 +63,7 @@ def test_one_missing_object_is_told_without_what_belongs_to_it(catalog: Catalog,
     (difference,) = compare(catalog, actual, no_line)
     (mirrored,) = compare(actual, catalog, no_line)
 
-    assert (difference.object, difference.attribute) == (written(gone.name), "presence")
+    assert (difference.object, difference.attribute) == (format_name(gone.name), "presence")
     assert (difference.expected, difference.actual) == (mirrored.actual, mirrored.expected) == (gone.definition, None)
 
 
@@ -78,7 +79,7 @@ def test_definition_is_told_only_where_no_attribute_differs() -> None:
 def test_order_of_columns_is_a_note() -> None:
     columns = [_object("column", ("public", "t", name), ("public", "t"), None) for name in "abc"]
 
-    (note,) = notes(Catalog(tuple(columns)), Catalog((columns[2], columns[0])))
+    (note,) = column_order_notes(Catalog(tuple(columns)), Catalog((columns[2], columns[0])))
 
     assert note == "public.t: its columns stand in another order, which is not compared (--column-order)"
 

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from pendingctl import migrations
 from pendingctl.errors import DatabaseUnreachable, ExtraMissing, InvalidInput
-from pendingctl.schema_diff import Asked, ScratchKind, diff_schema
+from pendingctl.schema_diff import Options, ScratchKind, diff_schema
 
 
 def run(dsn: str, *statements: str) -> None:
@@ -183,8 +183,8 @@ def test_subscriptions_of_a_dump_are_passed_over_and_told_as_not_compared(empty_
         "subscriptions (they hold passwords) are not compared (schema.sql has 1, the database 0)"
     ]
     assert found.notes[0] == "line 2: a statement on a subscription was passed over"
-    for asked in (Asked(ignore=("subscriptions *",)), Asked(schemas=("public",))):
-        assert diff_schema(empty_database, schema, scratch="database", asked=asked).identical
+    for options in (Options(ignore=("subscriptions *",)), Options(schemas=("public",))):
+        assert diff_schema(empty_database, schema, scratch="database", options=options).identical
 
 
 def test_order_of_columns_is_a_note(empty_database: str, schema: Path) -> None:
@@ -196,7 +196,8 @@ def test_order_of_columns_is_a_note(empty_database: str, schema: Path) -> None:
     assert found.identical
     assert found.notes == ("public.t: its columns stand in another order, which is not compared (--column-order)",)
 
-    (difference,) = diff_schema(empty_database, schema, scratch="database", asked=Asked(column_order=True)).differences
+    options = Options(column_order=True)
+    (difference,) = diff_schema(empty_database, schema, scratch="database", options=options).differences
     assert (difference.kind, difference.object, difference.attribute) == ("table", "public.t", "column_order")
     assert (difference.expected, difference.actual, difference.line) == ("a, b", "b, a", 1)
 
@@ -251,7 +252,7 @@ def test_owner_whom_a_file_names_may_own_anything(empty_database: str, schema: P
         "set session authorization nobody_else;\ncreate table t (a int);\n"
     )
 
-    found = diff_schema(empty_database, schema, scratch="auto", asked=Asked(privileges=True))
+    found = diff_schema(empty_database, schema, scratch="auto", options=Options(privileges=True))
 
     assert [each.object for each in found.differences] == ["w", "e", "public.f()", "public.t"]
 

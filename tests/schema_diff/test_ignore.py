@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pendingctl.schema_diff.compare import compare, uncompared
-from pendingctl.schema_diff.ignore import told, unignored, without_ignored
+from pendingctl.schema_diff.compare import compare, uncompared_kinds
+from pendingctl.schema_diff.ignore import (
+    without_ignored_attributes,
+    without_ignored_objects,
+    without_ignored_uncompared,
+)
 from pendingctl.schema_diff.model import Catalog, CatalogObject, Name, Uncompared
 
 
@@ -38,9 +42,9 @@ ALL = {
 
 
 def left(*patterns: str) -> set[str]:
-    one, other = without_ignored(catalog("x"), patterns), without_ignored(catalog("y"), patterns)
-    differences = told(compare(one, other, lambda *_: None), patterns)
-    kinds = unignored(uncompared(one, other), patterns)
+    one, other = without_ignored_objects(catalog("x"), patterns), without_ignored_objects(catalog("y"), patterns)
+    differences = without_ignored_attributes(compare(one, other, lambda *_: None), patterns)
+    kinds = without_ignored_uncompared(uncompared_kinds(one, other), patterns)
     return {f"{each.kind} {each.object} {each.attribute}" for each in differences} | {each.what for each in kinds}
 
 
@@ -78,5 +82,5 @@ def test_several_patterns_add_up() -> None:
 
 def test_what_cannot_be_compared_is_silenced_by_what_it_is() -> None:
     view = Uncompared("view public.v definition", "…")
-    assert unignored([view], ["view * definition"]) == ()
-    assert unignored([view], ["index *"]) == (view,)
+    assert without_ignored_uncompared([view], ["view * definition"]) == ()
+    assert without_ignored_uncompared([view], ["index *"]) == (view,)

@@ -45,7 +45,7 @@ def queries_of_one_reading(dsn: str) -> int:
     """Count what libpq sends: a Query or a Parse message for each query."""
     with reading(dsn, "test") as connection, tempfile.TemporaryFile() as trace:
         connection.pgconn.trace(trace.fileno())
-        read_catalog(connection, None, STATEMENT_TIMEOUT, options=frozenset({"privileges"}))
+        read_catalog(connection, None, STATEMENT_TIMEOUT, enabled=frozenset({"privileges"}))
         connection.pgconn.untrace()
         trace.seek(0)
         sent = [line.split(b"\t") for line in trace.read().splitlines()]

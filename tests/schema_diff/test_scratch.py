@@ -13,11 +13,12 @@ from psycopg.conninfo import make_conninfo
 
 from pendingctl.embedded import find_binaries, throwaway_server
 from pendingctl.errors import InvalidInput
-from pendingctl.schema_diff import Asked, Difference, diff_schema
+from pendingctl.schema_diff import Difference, Options, diff_schema
 from pendingctl.schema_diff.emptying import refuse_unless_empty
+from pendingctl.schema_diff.load import load
+from pendingctl.schema_diff.normalization import classify
 from pendingctl.schema_diff.parse import read_script
-from pendingctl.schema_diff.scratch import Scratch, load
-from pendingctl.schema_diff.spellings import told_apart
+from pendingctl.schema_diff.scratch import Scratch
 
 EVERYTHING = """
     create schema app;
@@ -112,18 +113,18 @@ def test_given_database_keeps_its_public_schema_and_gets_no_default_privileges(
     empty_database: str, given: str, schema: Path, file: str
 ) -> None:
     make(given, "grant create on schema public to pg_monitor with grant option")
-    asked = (
+    public_schema = (
         "select nspowner, obj_description(oid, 'pg_namespace'), "
         "array(select item::text from unnest(nspacl) item order by 1) from pg_namespace where nspname = 'public'"
     )
     with psycopg.connect(given, autocommit=True) as connection:
-        before = connection.execute(asked).fetchone()
+        before = connection.execute(public_schema).fetchone()
     schema.write_text(file)
 
-    diff_schema(empty_database, schema, scratch=given, asked=Asked(privileges=True))
+    diff_schema(empty_database, schema, scratch=given, options=Options(privileges=True))
 
     with psycopg.connect(given, autocommit=True) as connection:
-        assert connection.execute(asked).fetchone() == before
+        assert connection.execute(public_schema).fetchone() == before
     assert is_empty(given)
 
 
@@ -228,7 +229,7 @@ def test_view_is_the_same_on_both_versions_or_not_comparable(other_server: str, 
     def compared(ours: str, theirs: str) -> tuple[int, int]:
         (one_major, one), (other_major, other) = deparsed(server_dsn, ours), deparsed(other_server, theirs)
         found = Difference("view", "public.v", "definition", one, other, None)
-        kept, unsure = told_apart([found] if one != other else [], one_major, other_major)
+        kept, unsure = classify([found] if one != other else [], one_major, other_major)
         return len(kept), len(unsure)
 
     simple = "select oid, relname as n from pg_class where relname > 'a'"
@@ -239,7 +240,7 @@ def test_view_is_the_same_on_both_versions_or_not_comparable(other_server: str, 
 
 def test_qualifier_that_may_lead_elsewhere_is_never_dropped() -> None:
     def unsure(one: str, other: str) -> int:
-        return len(told_apart([Difference("view", "v", "definition", one, other, None)], 18, 15)[1])
+        return len(classify([Difference("view", "v", "definition", one, other, None)], 18, 15)[1])
 
     assert unsure("SELECT a FROM t;", "SELECT t.a FROM t;") == 0
     assert unsure("SELECT a FROM t x;", "SELECT x.a FROM t x;") == 0
@@ -268,8 +269,8 @@ def test_qualifier_that_may_lead_elsewhere_is_never_dropped() -> None:
 def test_what_a_version_does_not_keep_cannot_differ_from_it() -> None:
     named = Difference("column", "public.t.a", "not_null_name", "a_is_given", None, 1)
 
-    assert told_apart([named], 18, 18)[0] == (named,)
-    assert told_apart([named], 18, 15) == ((), ())
+    assert classify([named], 18, 18)[0] == (named,)
+    assert classify([named], 18, 15) == ((), ())
 
 
 def test_identity_of_a_partition_is_no_matter_of_the_version(
