@@ -122,4 +122,4 @@ def _cache_directory() -> Path:
             continue
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022:
             return folder
-    raise DatabaseFailed(f"no cache folder can be made: neither {wanted} nor one in {tempfile.gettempdir()}")
+    raise DatabaseFailed(f"no cache folder can be created: neither {wanted} nor one in {tempfile.gettempdir()}")

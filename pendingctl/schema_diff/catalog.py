@@ -87,7 +87,7 @@ def read_catalog(
                 continue
             if kind.option is not None and kind.option not in enabled:
                 continue
-            # The queries are constants of this package; the driver's type asks for literals in place.
+            # As bytes, since the driver's type accepts only literals: the queries are constants of this package.
             cursor.execute(kind.query.encode(), {**scope.oids, "database_owner": database_owner})
             dropped = {name for name, option in kind.optional.items() if option not in enabled}
             objects += [_object(kind, row, annotations, dropped) for row in cursor]

@@ -1,4 +1,4 @@
-"""Finds the tables whose columns stand in another order. Pure."""
+"""Finds the tables whose columns are in another order. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ReorderedTable:
 
 
 def reordered_tables(expected: Catalog, actual: Catalog) -> Iterator[ReorderedTable]:
-    """Yield each table whose common columns stand in another order."""
+    """Yield each table whose common columns are in another order."""
     left, right = _columns(expected), _columns(actual)
     for table in sorted(left.keys() & right.keys()):
         common = set(left[table]) & set(right[table])

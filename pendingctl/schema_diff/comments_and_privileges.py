@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import psycopg
 
-# The catalog that an object stands in, its oid there, and the number of a column, otherwise 0.
+# The catalog that contains an object, its oid there, and the number of a column, otherwise 0.
 Identity: TypeAlias = tuple[str, int, int]
 
 # Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew.

@@ -18,7 +18,7 @@ LineOf: TypeAlias = Callable[[CatalogObject, bool, str], int | None]
 def compare(
     expected: Catalog, actual: Catalog, line_of: LineOf, *, column_order: bool = False
 ) -> tuple[Difference, ...]:
-    """Return every difference; those of a table stand together, beginning with the table itself.
+    """Return every difference; those of a table are adjacent, and the table itself is first.
 
     What follows from another difference is counted in that one's `folded` and not listed. Attributes are compared
     one by one; `definition` is reported only where it differs although every attribute agrees.
@@ -42,7 +42,7 @@ def compare(
 
 
 def column_order_notes(expected: Catalog, actual: Catalog) -> Iterator[str]:
-    """Yield a sentence for each table whose columns stand in another order."""
+    """Yield a sentence for each table whose columns are in another order."""
     for each in reordered_tables(expected, actual):
         yield f"{format_name(each.table)}: its columns stand in another order, which is not compared (--column-order)"
 

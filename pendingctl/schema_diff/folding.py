@@ -87,7 +87,7 @@ def _fold(
 
 
 def _is_implied(key: Key, left: Mapping[Key, CatalogObject], right: Mapping[Key, CatalogObject]) -> bool:
-    """Whether the difference between two columns says all about this object, on each side that has it."""
+    """Whether a difference between two columns covers this object, on each side that has it."""
     sides = ((left, right), (right, left))
     return all(_is_sequence_of_lost_identity(side[key], other) for side, other in sides if key in side)
 

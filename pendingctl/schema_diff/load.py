@@ -134,6 +134,6 @@ def _complaint(script: Script, statement: Statement, error: psycopg.Error) -> st
 
 
 def _create_missing_roles(connection: psycopg.Connection, names: Iterable[str]) -> None:
-    # Superusers, since nobody else may own an event trigger, for example.
+    # Superusers, since only they may own an event trigger, for example.
     for name in sorted(set(names) - role_names(connection)):
         connection.execute(sql.SQL("create role {} superuser").format(sql.Identifier(name)))

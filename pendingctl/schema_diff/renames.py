@@ -10,7 +10,7 @@ from .model import CatalogObject, Key, Name
 
 _Signature: TypeAlias = tuple[object, ...]
 
-# These are their names: under another name it is another thing, or nothing else tells two of them apart.
+# For these the name is the identity, or too little else distinguishes one from another.
 _NEVER = frozenset({"cast", "extension", "operator", "schema"})
 
 

@@ -28,7 +28,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture(params=["newest", 15])
 def major(request: pytest.FixtureRequest) -> int:
-    """The version that is used without being asked for, and an older one."""
+    """The default version, and an older one."""
     try:
         return find_binaries(None if request.param == "newest" else request.param).major
     except InvalidInput as error:

@@ -1,4 +1,4 @@
-"""Programs that use a local server, and looking at the servers that run."""
+"""Programs that use a local server, and functions to inspect the running ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEPT = (
 
 
 def start(program: str, *arguments: str) -> tuple[subprocess.Popen[str], Path]:
-    """A process that uses a server until it is ended, and the server's folder."""
+    """Start a process that uses a server until it ends, and return it with the server's folder."""
     process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         stdin=subprocess.PIPE,
@@ -48,16 +48,16 @@ def end(process: subprocess.Popen[str] | subprocess.Popen[bytes], sent: signal.S
     process.communicate(timeout=30)
 
 
-def until(came_true: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     for _ in range(3_000):
-        if came_true():
+        if condition():
             return
         time.sleep(0.01)
-    raise AssertionError("never came true")
+    raise AssertionError("the condition never held")
 
 
 def processes_of(folder: Path) -> list[int]:
-    """The server whose data are in this folder, without the processes that it has made itself."""
+    """Return the server whose data is in this folder, without its own child processes."""
     found = {each.pid: each.parent for each in processes() if f"-D {folder}/data" in each.command}
     return [pid for pid, parent in found.items() if parent not in found]
 

@@ -24,7 +24,7 @@ ROOT = os.geteuid() == 0
 
 
 @pytest.mark.skipif(not ROOT, reason="only root's server runs as another user")
-def test_the_servers_user_can_lay_no_link_where_root_writes(open_folder: Path) -> None:
+def test_the_servers_user_cannot_place_links_where_root_writes(open_folder: Path) -> None:
     with throwaway_server() as throwaway, kept_server(open_folder / "kept") as kept:
         for server in (throwaway, kept):
             folder = server.data_directory.parent
@@ -36,7 +36,7 @@ def test_the_servers_user_can_lay_no_link_where_root_writes(open_folder: Path) -
 
 
 @pytest.mark.skipif(not ROOT, reason="only root's server runs as another user")
-def test_a_forged_process_number_is_not_ended_by_root(open_folder: Path) -> None:
+def test_root_does_not_signal_a_forged_process_number(open_folder: Path) -> None:
     folder = open_folder / "kept"
     first, _ = start(KEPT, str(folder))
     (running,) = processes_of(folder)
@@ -57,7 +57,7 @@ def test_a_forged_process_number_is_not_ended_by_root(open_folder: Path) -> None
 
 
 @pytest.mark.skipif(not ROOT, reason="only root's server runs as another user")
-def test_root_is_told_when_the_servers_user_cannot_enter_a_folder(open_folder: Path) -> None:
+def test_folder_that_the_servers_user_cannot_enter_is_refused(open_folder: Path) -> None:
     closed = open_folder / "closed"
     closed.mkdir(mode=0o700)
 
@@ -91,7 +91,7 @@ def test_binaries_below_a_closed_folder_are_copied_for_the_servers_user(
 
 
 @pytest.mark.skipif(not ROOT, reason="an ordinary user is what the other tests run as")
-def test_an_ordinary_user_has_a_server_too(open_folder: Path) -> None:
+def test_an_ordinary_user_can_run_servers(open_folder: Path) -> None:
     nobody = pwd.getpwnam("nobody")
     os.chown(open_folder, nobody.pw_uid, nobody.pw_gid)
     source = Path(embedded.__file__).parents[2]

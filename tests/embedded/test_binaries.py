@@ -15,7 +15,7 @@ from tests.embedded.servers import query
 pytestmark = pytest.mark.once
 
 
-def test_a_given_major_version_is_found_or_named() -> None:
+def test_requested_major_version_is_found_or_the_error_names_it() -> None:
     found = find_binaries()
     assert find_binaries(found.major).major == found.major
     assert found.version.startswith(str(found.major))
@@ -23,7 +23,7 @@ def test_a_given_major_version_is_found_or_named() -> None:
         find_binaries(7)
 
 
-def test_many_first_starts_at_once_make_one_good_template(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_first_starts_create_one_valid_template(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_cache_directory", lambda: open_folder)
     program = (
         "import sys; from pathlib import Path; from pendingctl.embedded import account, cache, throwaway_server\n"

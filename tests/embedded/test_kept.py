@@ -30,7 +30,7 @@ def test_a_kept_server_keeps_its_data_and_runs_while_it_is_used(open_folder: Pat
         assert query(server.dsn, "show fsync") == "on"
 
 
-def test_the_last_of_its_users_stops_a_kept_server(open_folder: Path) -> None:
+def test_a_kept_server_stops_with_its_last_user(open_folder: Path) -> None:
     folder = open_folder / "kept"
     first, _ = start(KEPT, str(folder))
     with kept_server(folder) as server:
@@ -42,7 +42,7 @@ def test_the_last_of_its_users_stops_a_kept_server(open_folder: Path) -> None:
     until(lambda: processes_of(folder) == [])
 
 
-def test_users_that_come_and_go_always_find_a_server(open_folder: Path) -> None:
+def test_users_that_come_and_go_always_find_a_running_server(open_folder: Path) -> None:
     program = (
         "import sys, psycopg\nfrom pathlib import Path\nfrom pendingctl.embedded import kept_server\n"
         "for _ in range(8):\n"
@@ -55,7 +55,7 @@ def test_users_that_come_and_go_always_find_a_server(open_folder: Path) -> None:
     until(lambda: processes_of(open_folder / "kept") == [])
 
 
-def test_a_server_whose_watcher_was_killed_is_taken_over(open_folder: Path) -> None:
+def test_the_next_user_adopts_a_server_whose_watcher_was_killed(open_folder: Path) -> None:
     folder = open_folder / "kept"
     first, _ = start(KEPT, str(folder))
     (running,) = processes_of(folder)
@@ -69,7 +69,7 @@ def test_a_server_whose_watcher_was_killed_is_taken_over(open_folder: Path) -> N
     until(lambda: processes_of(folder) == [])
 
 
-def test_a_kept_server_that_crashed_comes_back(open_folder: Path) -> None:
+def test_a_kept_server_that_crashed_is_started_again(open_folder: Path) -> None:
     folder = open_folder / "kept"
     with kept_server(folder) as server:
         with psycopg.connect(server.dsn) as connection:
@@ -82,7 +82,7 @@ def test_a_kept_server_that_crashed_comes_back(open_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with space", "quote'd", "a,b", 'dou"ble', "back\\slash", "x" * 120])
-def test_any_folder_name_will_do(open_folder: Path, name: str) -> None:
+def test_any_folder_name_works(open_folder: Path, name: str) -> None:
     with kept_server(open_folder / name / "kept") as server:
         assert query(server.dsn, "select 1") == 1
         (sockets,) = re.findall("host='(.*)' port", server.dsn)
@@ -91,7 +91,7 @@ def test_any_folder_name_will_do(open_folder: Path, name: str) -> None:
     assert Path(sockets) == open_folder / name / "kept" / "data" or not Path(sockets).exists()
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(open_folder: Path) -> None:
+def test_a_folder_with_other_files_is_refused_and_left_alone(open_folder: Path) -> None:
     (open_folder / "thesis.txt").write_text("years of work")
 
     with pytest.raises(InvalidInput, match="holds something else"), kept_server(open_folder):
@@ -101,7 +101,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(open_folder: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
-def test_a_file_in_the_folders_place_is_named(open_folder: Path, name: str) -> None:
+def test_a_file_in_place_of_the_folder_is_refused(open_folder: Path, name: str) -> None:
     (open_folder / "file").write_text("years of work")
 
     with pytest.raises(InvalidInput, match="cannot be used"), kept_server(open_folder / name):

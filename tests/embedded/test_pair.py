@@ -33,7 +33,7 @@ def folders(pair: Pair) -> list[Path]:
     return [server.data_directory.parent for server in (pair.primary, pair.standby)]
 
 
-def test_what_the_primary_committed_is_there_after_a_failover(major: int) -> None:
+def test_commits_of_the_primary_survive_a_failover(major: int) -> None:
     with throwaway_pair(major=major) as pair:
         assert query(pair.primary.dsn, "select sync_state from pg_stat_replication") == "sync"
         assert query(pair.primary.dsn, "show synchronous_commit") == "on"
@@ -54,7 +54,7 @@ def test_what_the_primary_committed_is_there_after_a_failover(major: int) -> Non
     assert [processes_of(folder) for folder in folders(pair)] == [[], []]
 
 
-def test_a_restarted_primary_has_its_standby_again(major: int) -> None:
+def test_replication_continues_after_restarts(major: int) -> None:
     with throwaway_pair(major=major) as pair:
         insert(pair.dsn, 1)
         pair.primary.restart()
@@ -65,7 +65,7 @@ def test_a_restarted_primary_has_its_standby_again(major: int) -> None:
         assert query(pair.dsn, "select array_agg(n order by n) from t") == [1, 2, 3]
 
 
-def test_a_failover_to_a_standby_that_is_down_says_so() -> None:
+def test_a_failover_to_a_stopped_standby_fails() -> None:
     with throwaway_pair() as pair:
         pair.standby.stop()
 
@@ -75,13 +75,13 @@ def test_a_failover_to_a_standby_that_is_down_says_so() -> None:
     assert [folder.exists() for folder in folders(pair)] == [False, False]
 
 
-def test_settings_of_a_pair_are_for_both() -> None:
+def test_settings_of_a_pair_apply_to_both_servers() -> None:
     with throwaway_pair(settings={"max_connections": "30"}) as pair:
         assert query(pair.primary.dsn, "show max_connections") == "30"
         assert query(pair.standby.dsn, "show max_connections") == "30"
 
 
-def test_a_standby_that_cannot_be_made_says_why_and_leaves_nothing(
+def test_failure_to_create_the_standby_gives_the_reason_and_leaves_nothing(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(open_folder))
@@ -92,7 +92,7 @@ def test_a_standby_that_cannot_be_made_says_why_and_leaves_nothing(
     assert list(open_folder.iterdir()) == []
 
 
-def test_libpqs_own_variables_do_not_lead_a_pairs_users_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_of_libpq_do_not_affect_a_pairs_dsn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOSTADDR", "127.0.0.2")
     monkeypatch.setenv("PGPORT", "1")
     monkeypatch.setenv("PGOPTIONS", "-c search_path=nowhere")
@@ -106,7 +106,7 @@ def test_libpqs_own_variables_do_not_lead_a_pairs_users_elsewhere(monkeypatch: p
                 pair.fail_over()
 
 
-def test_a_pair_in_a_folder_with_a_long_name(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pair_works_in_a_folder_with_a_long_name(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = open_folder / ("x" * 120)
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
@@ -121,7 +121,7 @@ def test_a_pair_in_a_folder_with_a_long_name(open_folder: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("moment", ["there", "*/data/standby.signal", "*/data/backup_label"])
-def test_a_pair_is_gone_when_its_user_is_killed(open_folder: Path, major: int, moment: str) -> None:
+def test_a_pair_is_removed_when_its_user_is_killed(open_folder: Path, major: int, moment: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", IN_FOLDER + PAIR, str(open_folder), str(major)], stdin=subprocess.PIPE
     )

@@ -45,7 +45,7 @@ def test_a_committed_row_survives_a_restart_that_cuts_connections(major: int) ->
     assert not server.data_directory.parent.exists()
 
 
-def test_it_can_be_restarted_again_and_again() -> None:
+def test_a_server_can_be_restarted_repeatedly() -> None:
     with throwaway_server() as server:
         for number in range(10):
             insert(server.dsn, number)
@@ -53,7 +53,7 @@ def test_it_can_be_restarted_again_and_again() -> None:
         assert query(server.dsn, "select count(*) from t") == 10
 
 
-def test_a_server_that_does_not_come_back_says_why_and_leaves_nothing() -> None:
+def test_failed_restart_gives_the_reason_and_leaves_nothing() -> None:
     with throwaway_server() as server:
         (server.data_directory / "postgresql.conf").write_text("max_connections = nonsense")
 
@@ -65,7 +65,7 @@ def test_a_server_that_does_not_come_back_says_why_and_leaves_nothing() -> None:
     assert not server.data_directory.parent.exists()
 
 
-def test_a_stopped_server_stays_down() -> None:
+def test_a_stopped_server_stays_stopped() -> None:
     with throwaway_server() as server:
         server.stop()
 
@@ -78,11 +78,11 @@ def test_a_stopped_server_stays_down() -> None:
     assert not server.data_directory.parent.exists()
 
 
-def test_it_is_gone_when_its_user_is_killed_while_it_is_down(major: int) -> None:
+def test_server_is_removed_when_its_user_is_killed_while_it_is_down(major: int) -> None:
     process, folder = start(RESTARTED, str(major))
     (server,) = processes_of(folder)
     (watcher,) = [each.parent for each in processes() if each.pid == server]
-    os.kill(watcher, signal.SIGSTOP)  # now it cannot start it again
+    os.kill(watcher, signal.SIGSTOP)  # now the watcher cannot start the server again
     assert process.stdin is not None
     process.stdin.write("restart\n")
     process.stdin.flush()
@@ -95,7 +95,7 @@ def test_it_is_gone_when_its_user_is_killed_while_it_is_down(major: int) -> None
     until(lambda: processes_of(folder) == [])
 
 
-def test_it_is_gone_when_its_user_is_killed_while_it_comes_back(major: int) -> None:
+def test_server_is_removed_when_its_user_is_killed_while_it_restarts(major: int) -> None:
     process, folder = start(RESTARTED, str(major))
     before = processes_of(folder)
     assert process.stdin is not None
@@ -109,7 +109,7 @@ def test_it_is_gone_when_its_user_is_killed_while_it_comes_back(major: int) -> N
     until(lambda: processes_of(folder) == [])
 
 
-def test_nothing_is_started_after_the_watcher_was_told_to_stop(tmp_path: Path) -> None:
+def test_watcher_starts_nothing_after_a_stop(tmp_path: Path) -> None:
     started = tmp_path / "started"
     task: dict[str, object] = {
         "folder": str(tmp_path),

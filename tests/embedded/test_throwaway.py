@@ -31,7 +31,7 @@ from tests.processes import processes
 pytestmark = pytest.mark.once
 
 
-def test_a_throwaway_server_answers_and_is_gone_with_its_files() -> None:
+def test_a_throwaway_server_answers_and_is_removed_with_its_files() -> None:
     with throwaway_server() as server:
         folder = server.data_directory.parent
         assert query(server.dsn, "select 6 * 7") == 42
@@ -41,14 +41,14 @@ def test_a_throwaway_server_answers_and_is_gone_with_its_files() -> None:
     assert not folder.exists()
 
 
-def test_it_is_gone_after_an_error() -> None:
+def test_server_is_removed_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), throwaway_server() as server:
         raise ZeroDivisionError
 
     assert not server.data_directory.parent.exists()
 
 
-def test_open_connections_do_not_keep_it() -> None:
+def test_open_connections_do_not_delay_the_removal() -> None:
     with throwaway_server() as server:
         lingering = psycopg.connect(server.dsn)
         lingering.execute("select 1")
@@ -58,7 +58,7 @@ def test_open_connections_do_not_keep_it() -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
-def test_it_is_gone_when_its_user_is_ended(sent: signal.Signals) -> None:
+def test_server_is_removed_when_its_user_is_ended(sent: signal.Signals) -> None:
     process, folder = start(THROWAWAY)
     assert len(processes_of(folder)) == 1
 
@@ -69,9 +69,9 @@ def test_it_is_gone_when_its_user_is_ended(sent: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
-def test_it_is_gone_when_its_user_is_ended_while_it_starts(open_folder: Path, sent: signal.Signals) -> None:
+def test_server_is_removed_when_its_user_is_ended_while_it_starts(open_folder: Path, sent: signal.Signals) -> None:
     with throwaway_server():
-        pass  # the template is there now: what the next one does is copy it and start
+        pass  # now the template exists, and the next server only copies it
     process = subprocess.Popen([sys.executable, "-c", IN_FOLDER + THROWAWAY, str(open_folder)], stdin=subprocess.PIPE)
     until(lambda: any(open_folder.glob("*/data")))
 
@@ -81,7 +81,7 @@ def test_it_is_gone_when_its_user_is_ended_while_it_starts(open_folder: Path, se
     until(lambda: not any(f"-D {open_folder}" in each.command for each in processes()))
 
 
-def test_the_next_start_removes_what_a_killed_user_and_a_killed_watcher_left(
+def test_the_next_start_removes_leftovers_of_a_killed_user_and_watcher(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process, folder = start(IN_FOLDER + THROWAWAY, str(open_folder))
@@ -89,7 +89,7 @@ def test_the_next_start_removes_what_a_killed_user_and_a_killed_watcher_left(
     kill_watcher(processes_of(folder)[0])
     end(process, signal.SIGKILL)
     assert len(processes_of(folder)) == 1
-    # A kept server's folder may have such a name too; its data stay.
+    # A kept server's folder may have such a name too; its data must stay.
     with kept_server(open_folder / "pendingctl-kept") as server:
         query(server.dsn, "select 1")
     for each in open_folder.iterdir():
@@ -106,7 +106,7 @@ def test_the_next_start_removes_what_a_killed_user_and_a_killed_watcher_left(
     until(lambda: not used.exists())
 
 
-def test_it_is_gone_at_the_end_though_its_watcher_was_killed() -> None:
+def test_server_is_removed_although_its_watcher_was_killed() -> None:
     with throwaway_server() as server:
         folder = server.data_directory.parent
         kill_watcher(processes_of(folder)[0])
@@ -116,7 +116,7 @@ def test_it_is_gone_at_the_end_though_its_watcher_was_killed() -> None:
     assert not folder.exists()
 
 
-def test_libpqs_own_variables_do_not_lead_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_of_libpq_do_not_affect_the_dsn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOSTADDR", "127.0.0.2")
     monkeypatch.setenv("PGPORT", "1")
     monkeypatch.setenv("PGOPTIONS", "-c search_path=nowhere")
@@ -127,16 +127,14 @@ def test_libpqs_own_variables_do_not_lead_elsewhere(monkeypatch: pytest.MonkeyPa
         assert asyncio.run(async_query(server.dsn, "show search_path")) == '"$user", public'
 
 
-def test_settings_can_be_given() -> None:
+def test_settings_are_applied() -> None:
     with throwaway_server(settings={"max_connections": "7", "fsync": "on"}) as server:
         assert query(server.dsn, "show max_connections") == "7"
         assert query(server.dsn, "show fsync") == "on"
         assert query(server.dsn, "show listen_addresses") == ""
 
 
-def test_a_server_that_does_not_start_says_why_and_leaves_nothing(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_start_gives_the_reason_and_leaves_nothing(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(open_folder))
 
     with (

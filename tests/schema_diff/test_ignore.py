@@ -1,4 +1,4 @@
-"""What a pattern of --ignore silences, and what it does not."""
+"""What a pattern of --ignore excludes, and what it does not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pendingctl.schema_diff.ignore import (
 from pendingctl.schema_diff.model import Catalog, CatalogObject, Name, Uncompared
 
 
-def thing(kind: str, name: Name, table: Name, value: str) -> CatalogObject:
+def make_object(kind: str, name: Name, table: Name, value: str) -> CatalogObject:
     return CatalogObject(kind, name, table, f"{kind} {value}", {"first": value, "second": "same"})
 
 
@@ -21,11 +21,11 @@ def catalog(value: str) -> Catalog:
     table, quoted = ("public", "orders"), ("app", "Odd [name]")
     return Catalog(
         (
-            thing("table", table, table, value),
-            thing("column", (*table, "id"), table, value),
-            thing("index", ("public", "by_id"), table, value),
-            thing("table", quoted, quoted, value),
-            thing("function", ("public", "f(integer[])"), (), value),
+            make_object("table", table, table, value),
+            make_object("column", (*table, "id"), table, value),
+            make_object("index", ("public", "by_id"), table, value),
+            make_object("table", quoted, quoted, value),
+            make_object("function", ("public", "f(integer[])"), (), value),
         ),
         {"sequences": 2 if value == "x" else 3},
     )
@@ -49,7 +49,7 @@ def left(*patterns: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "silenced"),
+    ("pattern", "excluded"),
     [
         ("public.orders", {"table public.orders", "column public.orders.id", "index public.by_id"}),
         ("table public.orders", {"table public.orders", "column public.orders.id", "index public.by_id"}),
@@ -71,16 +71,16 @@ def left(*patterns: str) -> set[str]:
         ("*", ALL),
     ],
 )
-def test_pattern_silences(pattern: str, silenced: set[str]) -> None:
+def test_pattern_excludes_differences(pattern: str, excluded: set[str]) -> None:
     assert left() == ALL
-    assert left(pattern) == ALL - {name if name in ALL else f"{name} first" for name in silenced}
+    assert left(pattern) == ALL - {name if name in ALL else f"{name} first" for name in excluded}
 
 
-def test_several_patterns_add_up() -> None:
+def test_patterns_are_combined() -> None:
     assert left("index *", "sequences") == ALL - {"index public.by_id first", "sequences"}
 
 
-def test_what_cannot_be_compared_is_silenced_by_what_it_is() -> None:
+def test_pattern_excludes_what_cannot_be_compared() -> None:
     view = Uncompared("view public.v definition", "…")
     assert without_ignored_uncompared([view], ["view * definition"]) == ()
     assert without_ignored_uncompared([view], ["index *"]) == (view,)
