@@ -18,7 +18,7 @@ from .database import database_of
 from .options import DsnOption, Output, OutputOption
 
 if TYPE_CHECKING:
-    from ..schema_diff import Asked, SchemaDiff
+    from ..schema_diff import Options, SchemaDiff
 
 # Where schema.sql is at fault, as the errors of its parser and its load begin.
 _FAULT = re.compile(r"(?P<file>[^\n]+?):(?P<line>\d+):(?:\d+:)? (?P<message>[^\n]*)")
@@ -85,7 +85,7 @@ def diff_schema(
     """
     from .. import schema_diff
 
-    asked = schema_diff.Asked(
+    options = schema_diff.Options(
         schemas=_names(schemas),
         ignore=tuple(ignore or ()),
         column_order=column_order,
@@ -93,7 +93,7 @@ def diff_schema(
         extension_versions=extension_versions,
     )
     with _annotated(github):
-        compared = _compare(schema, dsn, migrations, scratch, asked)
+        compared = _compare(schema, dsn, migrations, scratch, options)
     _show(compared, schema or Path(compared.schema_file.name), output, github=github)
     if compared.differences:
         raise typer.Exit(1)
@@ -101,7 +101,9 @@ def diff_schema(
         raise typer.Exit(DatabaseFailed.exit_code)
 
 
-def _compare(schema: Path | None, dsn: str | None, migrations: Path | None, scratch: str, asked: Asked) -> SchemaDiff:
+def _compare(
+    schema: Path | None, dsn: str | None, migrations: Path | None, scratch: str, options: Options
+) -> SchemaDiff:
     from .. import schema_diff
 
     if not scratch.strip():
@@ -109,9 +111,9 @@ def _compare(schema: Path | None, dsn: str | None, migrations: Path | None, scra
     if migrations is not None:
         if dsn is not None:
             raise InvalidInput("--dsn and --migrations are two ways to name the other side; give one of them")
-        return schema_diff.diff_migrations(migrations, schema, scratch=scratch, asked=asked)
+        return schema_diff.diff_migrations(migrations, schema, scratch=scratch, options=options)
     with database_of(dsn) as database:
-        return schema_diff.diff_schema(database, schema, scratch=scratch, asked=asked)
+        return schema_diff.diff_schema(database, schema, scratch=scratch, options=options)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

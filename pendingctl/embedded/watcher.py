@@ -1,11 +1,11 @@
-"""The process that owns a local server: it starts Postgres and stops it when its last user is gone.
+"""The process that owns a local server: it starts Postgres, and stops it when its last user has ended.
 
-It also makes a throw-away server's data folder, and starts such a server again when its user has asked for that
-before ending it: whoever is killed in the middle of either leaves nothing.
+It also creates a throw-away server's data folder, and restarts such a server on request, so that a user killed in the
+middle of either leaves nothing behind.
 
-A user holds a shared lock on a file, which the kernel takes back however the user ends, SIGKILL included; the
-watcher waits for the exclusive lock. It runs by itself (`python -I -S watcher.py`, what to do as JSON on stdin), in
-a session of its own that Ctrl-C at a terminal does not reach, on the standard library alone.
+Every user holds a shared lock on a file, which the kernel releases however the user ends, SIGKILL included; the
+watcher waits for the exclusive lock. It is a program of its own (`python -I -S watcher.py`, with its task as JSON on
+stdin) that needs only the standard library, in a session of its own that Ctrl-C at a terminal does not reach.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-# Postgres's fast shutdown, its immediate one, and the end (PostgreSQL manual, section 18.5).
+# Postgres's fast shutdown, its immediate shutdown, and the last resort (PostgreSQL manual, section 18.5).
 _STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 
 
@@ -34,17 +34,17 @@ def main() -> None:
     alive = (folder / "watcher.lock").open("w")
     users = (folder / "users.lock").open("w")
     fcntl.flock(alive, fcntl.LOCK_EX)
-    # Whoever started this goes on when the lock is held, and has no child to wait for.
+    # The parent process continues once the lock is held, and has no child to wait for.
     if os.fork():
         os._exit(0)
 
     server = _Server(task)
-    signal.signal(signal.SIGTERM, lambda *_: server.ask_to_stop())
+    signal.signal(signal.SIGTERM, lambda *_: server.request_stop())
     for ignored in (signal.SIGINT, signal.SIGHUP):
-        # Not SIG_IGN, which what it starts would inherit.
+        # Not SIG_IGN, which child processes would inherit.
         signal.signal(ignored, lambda *_: None)
     if task["adopt"] is not None and task["identity"]:
-        # The number of the server's process stood in a file of the server's user, who may have written another one.
+        # The process number is from a file of the server's user, which may have written another number into it.
         _become(task["identity"])
     unused = threading.Event()
     waiting = threading.Thread(target=_stop_when_unused, args=(users, server, unused), daemon=True)
@@ -52,7 +52,7 @@ def main() -> None:
     ending = server.run()
     if task["adopt"] is None:
         (folder / "ended").write_text(ending)
-    # A kept server that ended by itself is started again by the next user, who waits for this process to end.
+    # The next user of a kept server that ended by itself starts it again, after this process has ended.
     if task["throwaway"]:
         waiting.join()
     if unused.is_set():
@@ -73,18 +73,18 @@ def _stop_when_unused(users: TextIO, server: _Server, unused: threading.Event) -
 
 
 class _Server:
-    """Postgres in the foreground as a child, or one whose watcher was killed."""
+    """Postgres as a child process in the foreground, or an adopted one whose watcher was killed."""
 
     def __init__(self, task: dict[str, Any]) -> None:
         self._task = task
         self._adopted: int | None = task["adopt"]
         self._child: subprocess.Popen[bytes] | None = None
-        # Held from the look at `_stopped` until the child is there: after a stop nothing more is started.
+        # Held from the check of `_stopped` until the child exists: after a stop nothing more is started.
         self._starting = threading.Lock()
         self._stopped = False
 
     def run(self) -> str:
-        """Start it, or take over the one that runs, and return how it ended, when it has."""
+        """Start the server, or wait for the adopted one; return how it ended."""
         if self._adopted is not None:
             while self._runs():
                 time.sleep(0.05)
@@ -98,7 +98,7 @@ class _Server:
         restart = Path(self._task["folder"], "restart")
         *preparing, postgres = self._task["commands"]
         with Path(self._task["log"]).open("ab") as log:
-            # When one before the server fails, that is how the server has ended.
+            # If a command before the server fails, the server ends in the same way.
             for command in preparing:
                 ending = self._run(command, log)
                 if ending != "exit code 0":
@@ -117,7 +117,7 @@ class _Server:
                 self._child = subprocess.Popen(
                     command,
                     cwd="/",
-                    env={"PATH": os.defpath, "LC_ALL": "C"},  # nothing of its user's environment, passwords among it
+                    env={"PATH": os.defpath, "LC_ALL": "C"},  # the user's environment may contain passwords
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -128,7 +128,7 @@ class _Server:
                 return "not started"
         return f"exit code {self._child.wait()}"
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         self._send(signal.SIGINT)
 
     def stop(self) -> None:
@@ -137,7 +137,7 @@ class _Server:
         for sent, patience in _STOPPING:
             deadline = time.monotonic() + patience
             while self._runs() and time.monotonic() < deadline:
-                # Again and again: a child that does not run its program yet takes no notice.
+                # Repeated: a child that does not run its program yet ignores the signal.
                 self._send(sent)
                 again = min(deadline, time.monotonic() + 0.5)
                 while self._runs() and time.monotonic() < again:

@@ -1,4 +1,4 @@
-"""Reads one side from pg_catalog, which any role can read whole, and writes nothing."""
+"""Reads one side of the comparison from pg_catalog, which every role can read. Nothing is written."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from psycopg.rows import dict_row
 from ..errors import DatabaseFailed
 from ..postgres.driver_errors import translated_errors
 from ..postgres.dsn import connect_parameters
+from .comments_and_privileges import Annotations, read_comments, read_database_owner, read_privileges
 from .kinds import KINDS, Kind
 from .model import Catalog, CatalogObject, Name
-from .said import Texts, read_comments, read_database_owner, read_privileges
 from .scope import read_scope
 
-# 14 is the oldest that the queries were written for; 13 has not been supported since November 2025.
+# The queries are written for 14 and later; support for 13 ended in November 2025.
 OLDEST_MAJOR = 14
 
-# What a session prints a constant with, and the path on which it prints names.
+# The settings that decide how constants and names are printed.
 _READING = """
     select
         set_config('search_path', 'pg_catalog', true),
@@ -37,10 +37,10 @@ _READING = """
 
 @contextmanager
 def reading(dsn: str, application: str) -> Iterator[psycopg.Connection]:
-    """A connection inside one read-only, repeatable-read transaction, which is rolled back at the end.
+    """A connection in one read-only, repeatable-read transaction, which is rolled back at the end.
 
-    Nothing of it outlives the transaction and nothing is prepared, so that a pooler in transaction mode and a
-    standby serve as well as a primary does. Raises DatabaseUnreachable, DatabaseFailed and InvalidInput.
+    Settings are local to the transaction and nothing is prepared, so that it works through a pooler in transaction
+    mode and on a standby too. Raises DatabaseUnreachable, DatabaseFailed and InvalidInput.
     """
     added = connect_parameters(dsn, application)
     with translated_errors():
@@ -62,23 +62,23 @@ def read_catalog(
     statement_timeout: timedelta,
     *,
     schemas: Sequence[str] | None = None,
-    options: frozenset[str] = frozenset(),
+    enabled: frozenset[str] = frozenset(),
     database_owner: str | None = None,
 ) -> Catalog:
-    """Return what the database has: these tables and what belongs to them, or with None everything of its users.
+    """Return these tables and what belongs to them, or with None every object that a user of the database created.
 
-    `schemas` limits everything to these. `options` are the names under which attributes wait to be asked for:
-    "extension_versions", and "privileges" for owners and grants. Where schema.sql was loaded, `database_owner` is
-    the live side's Catalog.database_owner, whom the loading role stands for.
+    `schemas` limits the result to these. `enabled` names what is read only on request: "extension_versions", and
+    "privileges" for owners and grants. Where schema.sql was loaded, `database_owner` is the live side's
+    Catalog.database_owner, for which the loading role stands.
 
-    A constant number of queries, whatever the number of objects.
+    The number of queries does not depend on the number of objects.
     """
     connection.execute(_READING, {"statement_timeout": f"{statement_timeout.total_seconds() * 1000:.0f}ms"})
     major = connection.info.server_version // 10000
     scope = read_scope(connection, tables, schemas)
-    said = dict(read_comments(connection))
-    if "privileges" in options:
-        said |= read_privileges(connection, scope.oids, database_owner)
+    annotations = dict(read_comments(connection))
+    if "privileges" in enabled:
+        annotations |= read_privileges(connection, scope.oids, database_owner)
     objects: list[CatalogObject] = []
     uncompared = dict(scope.uncompared)
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -86,36 +86,38 @@ def read_catalog(
             if major < kind.oldest_major:
                 uncompared[f"{kind.name}s"] = scope.counts[f"{kind.name}s"]
                 continue
-            if kind.option is not None and kind.option not in options:
+            if kind.option is not None and kind.option not in enabled:
                 continue
-            # The queries are constants of this package; the driver's type asks for literals in place.
+            # As bytes, since the driver's type accepts only literals: the queries are constants of this package.
             cursor.execute(kind.query.encode(), {**scope.oids, "database_owner": database_owner})
-            dropped = {name for name, option in kind.optional.items() if option not in options}
-            objects += [_object(kind, row, said, dropped) for row in cursor]
+            dropped = {name for name, option in kind.optional.items() if option not in enabled}
+            objects += [_object(kind, row, annotations, dropped) for row in cursor]
     counted = {kind: count for kind, count in uncompared.items() if count}
     return Catalog(tuple(objects), counted, read_database_owner(connection))
 
 
-def _object(kind: Kind, row: Mapping[str, Any], said: Mapping[str, Texts], dropped: Set[str]) -> CatalogObject:
+def _object(
+    kind: Kind, row: Mapping[str, Any], annotations: Mapping[str, Annotations], dropped: Set[str]
+) -> CatalogObject:
     attributes = {name: value for name, value in row.items() if name not in dropped}
-    name, table, columns, other = (attributes.pop(key, None) for key in ("name", "of_table", "columns", "kind"))
+    name, table, columns, other_kind = (attributes.pop(key, None) for key in ("name", "of_table", "columns", "kind"))
     oid, definition = attributes.pop("oid"), attributes.pop("definition")
     subid, relation = attributes.pop("subid", 0), attributes.pop("relation", oid)
-    follows = attributes.pop("follows", None) or ()
+    depends_on = attributes.pop("depends_on", None) or ()
     if kind.with_definition:
         attributes["definition"] = definition
-    for about, texts in said.items():
-        attributes[about] = texts.of_object.get((kind.catalog, oid, subid))
+    for attribute, texts in annotations.items():
+        attributes[attribute] = texts.of_object.get((kind.catalog, oid, subid))
         if kind.with_columns:
-            attributes[f"column_{about}"] = texts.columns(relation)
+            attributes[f"column_{attribute}"] = texts.columns(relation)
     return CatalogObject(
-        kind=str(other or kind.name),
+        kind=str(other_kind or kind.name),
         name=_texts(name),
         table=_texts(table),
         definition=str(definition),
         attributes={key: None if value is None else str(value) for key, value in attributes.items()},
         columns=tuple(columns) if isinstance(columns, list) else (),
-        follows=tuple((str(of_kind), _texts(named)) for of_kind, *named in follows),
+        depends_on=tuple((str(of_kind), _texts(named)) for of_kind, *named in depends_on),
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether a database that the caller gave for scratch is empty, and making it so again."""
+"""Checks that the caller's scratch database is empty, and empties it again."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import psycopg
 
 from ..errors import DatabaseFailed, InvalidInput
 
-# The server's own objects have oids below 16384 (manual, section on system catalogs' initial data); `public` may
-# have been made anew. What depends on another object, or belongs to an extension, goes with that.
-_MADE = """
-    with made (classid, objid) as (
+# The server's own objects have oids below 16384 (manual, "System Catalog Initial Data"), except for a `public` that was
+# created anew. What is part of another object or of an extension is dropped with it.
+_CREATED_OBJECTS = """
+    with created (classid, objid) as (
         select tableoid, oid from pg_event_trigger
         union all select tableoid, oid from pg_publication
         union all select tableoid, oid from pg_extension
@@ -39,22 +39,22 @@ _MADE = """
     )
     select
         upper(found.type),
-        -- Older versions say of a transform what DROP TRANSFORM does not take.
+        -- Older versions write a transform in a way that DROP TRANSFORM does not accept.
         case found.type when 'transform' then replace(found.identity, ' on language ', ' language ')
             else found.identity
         end
-    from made
-    cross join lateral pg_identify_object(made.classid, made.objid, 0) found
-    where made.objid >= 16384
+    from created
+    cross join lateral pg_identify_object(created.classid, created.objid, 0) found
+    where created.objid >= 16384
         and not exists (
             select from pg_depend dep
-            where dep.classid = made.classid and dep.objid = made.objid and dep.deptype in ('i', 'e')
-                -- The columns of a partition key depend on their own table so.
-                and (dep.refclassid, dep.refobjid) <> (made.classid, made.objid)
+            where dep.classid = created.classid and dep.objid = created.objid and dep.deptype in ('i', 'e')
+                -- The columns of a partition key depend on their own table in this way.
+                and (dep.refclassid, dep.refobjid) <> (created.classid, created.objid)
         )
         and coalesce(found.schema, '') !~ '^pg_(temp|toast)'
     order by found.type <> 'event trigger', found.type <> 'publication', found.type <> 'extension',
-        found.type <> 'schema', made.objid desc
+        found.type <> 'schema', created.objid desc
 """
 _DROPPED_AS = {
     "COMPOSITE TYPE": "TYPE",
@@ -62,8 +62,8 @@ _DROPPED_AS = {
     "STATISTICS OBJECT": "STATISTICS",
 }
 
-
-# Default privileges are not dropped: they go when they are the built-in ones again (manual, ALTER DEFAULT PRIVILEGES).
+# Default privileges cannot be dropped; they vanish once they equal the built-in ones (manual, ALTER DEFAULT
+# PRIVILEGES).
 _RESET_PRIVILEGES = """
     with altered as (
         select
@@ -74,28 +74,28 @@ _RESET_PRIVILEGES = """
                 )
             end as built_in,
             format('alter default privileges for role %I ', pg_get_userbyid(acl.defaclrole))
-                || coalesce('in schema ' || quote_ident(nsp.nspname) || ' ', '') as whose,
+                || coalesce('in schema ' || quote_ident(nsp.nspname) || ' ', '') as alter_statement,
             case acl.defaclobjtype
                 when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types'
                 when 'n' then 'schemas' else 'large objects'
             end as objects
         from pg_default_acl acl left join pg_namespace nsp on nsp.oid = acl.defaclnamespace
     ), statements (step, statement) as (
-        select 1, whose || format('revoke all on %s from ', objects) || who.name
+        select 1, alter_statement || format('revoke all on %s from ', objects) || grantee.name
         from altered, aclexplode(given) each, lateral (
             select case each.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(each.grantee)) end as name
-        ) who
+        ) grantee
         union
-        select 2, whose || format('grant %s on %s to ', each.privilege_type, objects) || who.name
+        select 2, alter_statement || format('grant %s on %s to ', each.privilege_type, objects) || grantee.name
         from altered, aclexplode(built_in) each, lateral (
             select case each.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(each.grantee)) end as name
-        ) who
+        ) grantee
     )
     select statement from statements order by step
 """
 
-# As a row of statements that make it: a file may take it away, or say something of it.
-_PUBLIC = """
+# As statements that create it: a file may drop it, comment on it or change its grants.
+_PUBLIC_SCHEMA = """
     select array[
         'create schema public',
         format('alter schema public owner to %I', pg_get_userbyid(nsp.nspowner)),
@@ -114,26 +114,26 @@ _PUBLIC = """
 """
 
 
-def read_public(connection: psycopg.Connection) -> list[str]:
-    """Return the statements that make the schema `public` as it is, none where it is not there."""
-    row = connection.execute(_PUBLIC).fetchone()
+def read_public_schema(connection: psycopg.Connection) -> list[str]:
+    """Return the statements that create the schema `public` as it is, none if it does not exist."""
+    row = connection.execute(_PUBLIC_SCHEMA).fetchone()
     return [] if row is None else [str(each) for each in row[0]]
 
 
 def refuse_unless_empty(connection: psycopg.Connection) -> None:
-    """Raise InvalidInput, naming something that is there, unless nobody has made anything in this database."""
-    made = connection.execute(_MADE).fetchall()
-    if made:
-        what, identity = made[0]
+    """Raise InvalidInput, naming an object, if anything was created in this database."""
+    created = connection.execute(_CREATED_OBJECTS).fetchall()
+    if created:
+        what, identity = created[0]
         raise InvalidInput(
             f"the scratch database is not empty: it has {what.lower()} {identity}"
-            + (f" and {len(made) - 1} more" if len(made) > 1 else "")
+            + (f" and {len(created) - 1} more" if len(created) > 1 else "")
             + "; give one that is, since whatever is in it would be dropped"
         )
 
 
-def empty(connection: psycopg.Connection, public: list[str]) -> None:
-    """Drop whatever was made in a database, and let it have `public` as `read_public` has read it before.
+def drop_everything(connection: psycopg.Connection, public: list[str]) -> None:
+    """Drop whatever was created in a database, and restore `public` as `read_public_schema` returned it.
 
     Raises DatabaseFailed when something cannot be dropped.
     """
@@ -141,17 +141,17 @@ def empty(connection: psycopg.Connection, public: list[str]) -> None:
     connection.execute("set statement_timeout = 0")
     for (reset,) in connection.execute(_RESET_PRIVILEGES).fetchall():
         connection.execute(str(reset).encode())
-    left = connection.execute(_MADE).fetchall()
+    left = connection.execute(_CREATED_OBJECTS).fetchall()
     while left:
         for what, identity in left:
-            # What went with another is not there any more, and what could not go yet is tried again below.
+            # Some were dropped with another one; those that cannot be dropped yet are tried again in the next round.
             with suppress(psycopg.DatabaseError):
                 connection.execute(f"drop {_DROPPED_AS.get(what, what)} if exists {identity} cascade".encode())
-        before, left = left, connection.execute(_MADE).fetchall()
+        before, left = left, connection.execute(_CREATED_OBJECTS).fetchall()
         if len(left) == len(before):
             what, identity = left[0]
             raise DatabaseFailed(f"the scratch database could not be emptied again: {what.lower()} {identity} stays")
-    if read_public(connection) != public:
+    if read_public_schema(connection) != public:
         connection.execute("drop schema if exists public")
         for statement in public:
             connection.execute(statement.encode())

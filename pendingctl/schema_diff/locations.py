@@ -1,7 +1,7 @@
-"""Says which line of schema.sql is about an object, from the places that pglast gives.
+"""Finds the line of schema.sql that defines an object, from the locations that pglast returns.
 
-The names are followed through renames, schemas and `search_path`, as far as they stand in the file itself; what a
-DO block or a LIKE makes has no line of its own and gets its table's, or none.
+Names are followed through renames, changes of schema and `search_path`, as far as the file itself states them. What a
+DO block or a LIKE creates has no line of its own; its table's line is used, if there is one.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from . import made
 from .model import CatalogObject, Name
 from .parse import Script
+from .statement_targets import target_name, targets
 
-# Kind, name, and the attribute that the place is about: None for the object itself.
+# Kind, name, and the attribute that a statement sets: None for the object itself.
 _Place: TypeAlias = tuple[str, Name, str | None]
-# Kind, table, what the object is, and its columns: how one without a name is found.
+# Kind, table, type and columns, by which an object without a name is found.
 _Nameless: TypeAlias = tuple[str, Name, str, tuple[str | None, ...]]
 
 _CONSTRAINTS = {
@@ -59,13 +59,13 @@ _TABLE_COMMANDS = {
     "AT_AddInherit": "inherits",
 }
 _TRIGGER_COMMANDS = ("AT_EnableTrig", "AT_DisableTrig", "AT_EnableReplicaTrig", "AT_EnableAlwaysTrig")
-# What other objects stand in, and what is renamed with a table.
+# What other objects belong to, and what is renamed with a table.
 _OWNERS = ("table", "foreign table", "view", "materialized view", "domain")
 _OF_TABLE = frozenset({"table", "foreign table", "column", "constraint", "trigger", "rule", "policy"})
 
 
 class Locations:
-    """The places of a script's objects; built once, then asked."""
+    """Where in a script its objects are defined. Read once, then only queried."""
 
     def __init__(self, script: Script) -> None:
         self._source = script.source
@@ -77,13 +77,13 @@ class Locations:
             self._read(statement.tree, statement.offset)
 
     def line(self, item: CatalogObject, in_schema: bool, attribute: str) -> int | None:
-        """Return the line about an attribute, else about its object, else about its table, else None."""
+        """Return the line that sets an attribute, else that of its object, else that of its table, else None."""
         offset: int | None = None
         if in_schema:
-            name = made.key(item.kind, item.name)
+            name = target_name(item.kind, item.name)
             bare = tuple(part for part in name if not part.startswith("("))
-            asked = ((name, attribute), (name, None), (bare, attribute), (bare, None))
-            offset = self._first((item.kind, *each) for each in asked)
+            candidates = ((name, attribute), (name, None), (bare, attribute), (bare, None))
+            offset = self._first((item.kind, *each) for each in candidates)
             if offset is None:
                 offset = self._nameless_offset(item)
             if offset is None and item.kind == "sequence":
@@ -96,32 +96,32 @@ class Locations:
         return next((self._places[place] for place in places if place in self._places), None)
 
     def move_table(self, old: Name, new: Name) -> None:
-        """Follow a table that was renamed or put into another schema, with all that belongs to it."""
-        for (kind, name, about), offset in list(self._places.items()):
+        """Rename a table or move it to another schema, with everything that belongs to it."""
+        for (kind, name, attribute), offset in list(self._places.items()):
             if kind == "index" and self._table_of_index.get(name) == old:
-                del self._places[kind, name, about]
+                del self._places[kind, name, attribute]
                 self._table_of_index[new[0], name[1]] = new
-                self._places[kind, (new[0], name[1]), about] = offset
+                self._places[kind, (new[0], name[1]), attribute] = offset
             elif kind in _OF_TABLE and name[:2] == old:
-                del self._places[kind, name, about]
-                self._places[kind, new + name[2:], about] = offset
+                del self._places[kind, name, attribute]
+                self._places[kind, new + name[2:], attribute] = offset
         self._nameless = {
-            (kind, new if table == old else table, what, columns): offset
-            for (kind, table, what, columns), offset in self._nameless.items()
+            (kind, new if table == old else table, type_, columns): offset
+            for (kind, table, type_, columns), offset in self._nameless.items()
         }
 
     def _nameless_offset(self, item: CatalogObject) -> int | None:
-        what = item.attributes.get("type") or ""
-        # In the order written, then as a check's columns are kept here, then where there can be only one.
+        type_ = item.attributes.get("type") or ""
+        # In the written order, then sorted, as for a check, then without columns, where a table can have only one.
         for columns in (item.columns, tuple(sorted({name for name in item.columns if name})), ()):
-            offset = self._nameless.get((item.kind, item.table, what, columns))
+            offset = self._nameless.get((item.kind, item.table, type_, columns))
             if offset is not None:
                 return offset
         return None
 
-    # A tree is what its class's name says; the fields are those of the server's own nodes.
-    def _read(self, tree: Any, offset: int) -> None:  # noqa: PLR0912  # one branch a statement
-        for place in made.places(tree, self._schema):
+    # The name of a tree's class is the server's own name for the node, and the fields are those of that node.
+    def _read(self, tree: Any, offset: int) -> None:  # noqa: PLR0912  # one branch per statement
+        for place in targets(tree, self._schema):
             if place[2] is not None or getattr(tree, "replace", False):
                 self._places[place] = offset
             else:
@@ -169,7 +169,7 @@ class Locations:
 
     def _create_table(self, tree: Any) -> None:
         table = self._name(tree.relation)
-        # IF NOT EXISTS: the first one counts.
+        # With IF NOT EXISTS the first one counts.
         if ("table", table, None) in self._places:
             return
         self._places["table", table, None] = tree.relation.location
@@ -223,8 +223,8 @@ class Locations:
         elif subtype == "AT_AddConstraint":
             self._constraint(table, command.def_, None)
         elif subtype in ("AT_ValidateConstraint", "AT_AlterConstraint"):
-            about = "validity" if subtype == "AT_ValidateConstraint" else "deferrable"
-            self._places["constraint", (*table, command.name or command.def_.conname), about] = offset
+            attribute = "validity" if subtype == "AT_ValidateConstraint" else "deferrable"
+            self._places["constraint", (*table, command.name or command.def_.conname), attribute] = offset
         elif subtype == "AT_AttachPartition":
             child = self._name(command.def_.name)
             self._places["table", child, "partition_of"] = offset
@@ -242,7 +242,7 @@ class Locations:
             columns = tuple(element.name for element in tree.indexParams)
             self._nameless.setdefault(("index", table, "", columns), offset)
             return
-        # An index lives in its table's schema, whatever the search_path.
+        # An index is in its table's schema, whatever the search_path.
         index = (table[0], tree.idxname)
         self._table_of_index.setdefault(index, table)
         self._places.setdefault(("index", index, None), offset)
@@ -263,10 +263,10 @@ class Locations:
                 self._rename_place("index", old, tree.newname)
 
     def _rename_place(self, kind: str, old: Name, new: str) -> None:
-        for (placed, name, about), offset in list(self._places.items()):
+        for (placed, name, attribute), offset in list(self._places.items()):
             if placed == kind and name == old:
-                del self._places[placed, name, about]
-                self._places[placed, (*old[:-1], new), about] = offset
+                del self._places[placed, name, attribute]
+                self._places[placed, (*old[:-1], new), attribute] = offset
 
 
 def _columns_in(expression: Any) -> set[str]:

@@ -1,4 +1,4 @@
-"""What the rooms of the comparison hand to each other: pure data."""
+"""The data that the parts of the comparison pass to each other."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-# Names from the outside in: ("public",), ("public", "orders"), ("public", "orders", "id").
+# A qualified name, outermost part first: ("public",), ("public", "orders"), ("public", "orders", "id").
 Name: TypeAlias = tuple[str, ...]
-# Kind and name: what makes two objects of the two sides one.
+# Kind and name: objects of the two sides with the same key are compared.
 Key: TypeAlias = tuple[str, Name]
 
 
@@ -17,10 +17,11 @@ Key: TypeAlias = tuple[str, Name]
 class CatalogObject:
     """One object as the server's catalogs describe it.
 
-    `definition` is the whole object in the deparser's words: it says what is there when the other side lacks it,
-    and it catches what no named attribute covers. `columns` are the columns that a constraint or an index is
-    about (None for an expression), by which a nameless one is found in schema.sql. `follows` are the objects from
-    which it has something: a partition's column its parent's, a view the columns that it reads.
+    `definition` is the whole object as the deparser writes it: shown when the other side lacks the object, and
+    compared in case no named attribute covers a difference. `columns` are those on which a constraint or an index
+    is defined (None for an expression); a nameless one is found in schema.sql by them. `depends_on` are the objects
+    from which this one takes an attribute: the parent's column for a column of a partition, the columns that a view
+    reads.
     """
 
     kind: str
@@ -29,12 +30,12 @@ class CatalogObject:
     definition: str
     attributes: Mapping[str, str | None]
     columns: tuple[str | None, ...] = ()
-    follows: tuple[Key, ...] = ()
+    depends_on: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One side of the comparison. `uncompared` counts the objects of kinds that were met and left alone."""
+    """One side of the comparison. `uncompared` counts the objects of each kind that is not compared."""
 
     objects: tuple[CatalogObject, ...]
     uncompared: Mapping[str, int] = field(default_factory=dict)
@@ -45,14 +46,13 @@ class Catalog:
 class Difference:
     """One attribute of one object on which schema.sql and the database disagree.
 
-    `attribute` is "presence" when one side lacks the object; that side's value is None then. `line` is the line
-    of schema.sql that is about it: for an object that schema.sql lacks the line of its table, else None.
+    `attribute` is "presence" when one side lacks the object; that side's value is then None. `line` is the line of
+    schema.sql that defines it; for an object that schema.sql lacks it is the line of its table, if any.
 
-    The further fields only explain, and two differences that say the same are equal whatever they hold. `folded`
-    counts by kind what is not listed because it follows from this (the columns of a missing table, the same in each
-    partition). An object of
-    schema.sql that the database seems to have under another name is told twice, as the two names differ:
-    `renamed_to` stands at the one that the database lacks, `renamed_from` at the one that schema.sql lacks.
+    The other fields explain, and do not count when differences are compared for equality. `folded` counts by kind
+    what is not listed because it follows from this difference (the columns of a missing table, the same change in
+    each partition). An object that seems to be renamed is reported under both names: `renamed_to` is set on the one
+    that the database lacks, `renamed_from` on the one that schema.sql lacks.
     """
 
     kind: str
@@ -68,17 +68,18 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Uncompared:
-    """Something that was met and not compared. `what` is what --ignore names it by, `sentence` tells people."""
+    """Something that was found and not compared. --ignore matches `what`; `sentence` is for people."""
 
     what: str
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the caller wants compared; the defaults are those of the command line.
+class Options:
+    """What to compare; the defaults are those of the command line.
 
-    `schemas` None is every schema but the system's. `ignore` are the patterns that ignore.py explains.
+    `schemas` limits the comparison to these; None is every schema but the system's. ignore.py explains the patterns
+    of `ignore`.
     """
 
     schemas: tuple[str, ...] | None = None
@@ -88,15 +89,15 @@ class Asked:
     extension_versions: bool = False
 
     @property
-    def options(self) -> frozenset[str]:
-        """What the catalogs are read with, by name."""
+    def enabled(self) -> frozenset[str]:
+        """The names of what the catalogs are read for only on request."""
         named = {"privileges": self.privileges, "extension_versions": self.extension_versions}
-        return frozenset(name for name, wanted in named.items() if wanted)
+        return frozenset(name for name, is_enabled in named.items() if is_enabled)
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaDiff:
-    """The verdict. `notes` tell what was passed over on purpose, a sentence each, and change nothing."""
+    """The result. The `notes` are sentences about what was skipped on purpose; they do not affect `identical`."""
 
     schema_file: Path
     differences: tuple[Difference, ...]

@@ -1,6 +1,6 @@
-"""Reads schema.sql: splits it into statements and refuses what must not run, before anything does.
+"""Reads schema.sql: splits it into statements, and refuses those that must not run before any of them does.
 
-pglast is a GPL extra, hence imported here and in locations.py only, and only when a file is read.
+pglast is an extra under the GPL, and is therefore imported only when a file is read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ..errors import ExtraMissing, InvalidInput
 if TYPE_CHECKING:
     from pglast.ast import RawStmt, RoleSpec
 
-# A dump's random key, which psql checks, what only changes how psql prints and stops, and the rows of a dump. A line
-# inside a function's body could look the same, hence they count only where the parser stumbles over one.
-_PASSED_OVER = (
+# Commands of psql that have no effect on the schema, and the rows of a dump. A line inside a function's body could look
+# the same, so they are skipped only where the parser fails on one.
+_SKIPPED = (
     (
         re.compile(
             r"^(?P<what>\\(?:(?:un)?restrict|connect|c|echo|qecho|warn|timing|pset"
@@ -39,10 +39,10 @@ _PASSED_OVER = (
     ),
 )
 _COMMAND = re.compile(r"\\[^\s;]*")
-# One leads to the database that the file is for; more of them make a file for several.
+# One of them connects to the database that the file is for; a file with several is for several databases.
 _CONNECT = re.compile(r"^\\(?:connect|c)\b", re.MULTILINE | re.IGNORECASE)
 
-# What reaches outside the scratch database, by its node in the parse tree.
+# Statements that reach outside the scratch database, by their node in the parse tree.
 _REFUSED = {
     "AlterDatabaseRefreshCollStmt": "ALTER DATABASE",
     "AlterDatabaseSetStmt": "ALTER DATABASE",
@@ -66,9 +66,9 @@ _ROLE_STATEMENTS = {
     "GrantRoleStmt": "GRANT of a role",
     "ReassignOwnedStmt": "REASSIGN OWNED",
 }
-# One that was loaded would fetch rows, and keep its database from being dropped. As scope.py calls them.
+# Never loaded: a subscription would fetch rows and prevent its database from being dropped. Named as in scope.py.
 _SUBSCRIPTIONS = "subscriptions (they hold passwords)"
-# What every database of a server sees, and in which field a node says that it is about such a thing.
+# Objects that all databases of a server share, and the field in which a node names the kind of its object.
 _SHARED_OBJECTS = {
     "OBJECT_DATABASE": "DATABASE",
     "OBJECT_PARAMETER_ACL": "PARAMETER",
@@ -76,7 +76,7 @@ _SHARED_OBJECTS = {
     "OBJECT_SUBSCRIPTION": "SUBSCRIPTION",
     "OBJECT_TABLESPACE": "TABLESPACE",
 }
-_ABOUT = {
+_OBJECT_KIND_FIELDS = {
     "AlterOwnerStmt": "objectType",
     "CommentStmt": "objtype",
     "GrantStmt": "objtype",
@@ -84,7 +84,7 @@ _ABOUT = {
     "SecLabelStmt": "objtype",
 }
 _OWNERSHIP = {"AlterDefaultPrivilegesStmt", "AlterOwnerStmt", "GrantStmt"}
-_NAMING_ROLES = _OWNERSHIP | {
+_NODES_WITH_ROLES = _OWNERSHIP | {
     "AlterPolicyStmt",
     "AlterTableStmt",
     "CreatePolicyStmt",
@@ -97,7 +97,7 @@ _EXCERPT_CHARACTERS = 100
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The text of a file and where in it an offset is."""
+    """The text of a file, and the lines of its offsets."""
 
     label: str
     text: str
@@ -112,7 +112,7 @@ class Source:
         return bisect_right(self._line_starts, offset)
 
     def complaint(self, offset: int, message: str) -> str:
-        """Return `file:line:column: message` with the line and a caret below it."""
+        """Return `file:line:column: message`, followed by the line and a caret below it."""
         offset = min(max(offset, 0), len(self.text.rstrip()))
         line = self.line(offset)
         start = self._line_starts[line - 1]
@@ -126,9 +126,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement, the offset in the file where it begins, and its parse tree.
+    """One statement, the offset in the file at which it begins, and its parse tree.
 
-    `kind` is the name of the tree's class, which is the server's own name for such a node and says what fields it has.
+    `kind` is the name of the tree's class, the server's own name for such a node.
     """
 
     text: str
@@ -139,9 +139,9 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A schema.sql that parses and reaches for nothing outside its own database.
+    """A schema.sql that parses and contains nothing that reaches outside its own database.
 
-    `uncompared` counts what it makes, was passed over, and would be told as not compared.
+    `uncompared` counts the objects whose statements were skipped and which are never compared.
     """
 
     source: Source
@@ -160,7 +160,7 @@ def read_script(path: Path) -> Script:
     source, parsed, notes = _parse(Source(str(path), _read(path)))
     statements: list[Statement] = []
     subscriptions = 0
-    # Where one takes something back, what the file makes depends on them.
+    # They are skipped unless one rolls back: then the result depends on them.
     transactions = any(_rolls_back(raw.stmt) for raw in parsed)
     for raw in parsed:
         begin = raw.stmt_location or 0
@@ -185,27 +185,27 @@ def _rolls_back(tree: Any) -> bool:
 
 
 def refuse_role_statements(script: Script) -> None:
-    """Raise InvalidInput for a statement that would change the roles of a server that others use."""
+    """Raise InvalidInput for a statement that would change the roles of a shared server."""
     for statement in script.statements:
         if statement.kind in _ROLE_STATEMENTS:
             what = _ROLE_STATEMENTS[statement.kind]
             raise InvalidInput(
                 script.source.complaint(
                     statement.offset,
-                    f"{what} would change the roles of the live server, beside whose database this is loaded, "
-                    "or of the one of --scratch; install PostgreSQL of the same major version here, "
-                    "or take the statement out",
+                    f"{what} would change the roles of the live server, or of the server that --scratch names, "
+                    "on which this is loaded; install PostgreSQL of the same major version here, "
+                    "or remove the statement",
                 )
             )
 
 
 def without_ownership(script: Script) -> tuple[Statement, ...]:
-    """Return the statements to load where owners and grants are not ours to set."""
+    """Return the statements to load where owners and grants must not be set."""
     return tuple(each for each in without_change_of_role(script) if not _is_ownership(each))
 
 
 def without_change_of_role(script: Script) -> tuple[Statement, ...]:
-    """Return the statements to load where nobody asks for owners: another role may lack the right to make anything."""
+    """Return the statements to load where owners are not compared: another role might not be able to create them."""
     return tuple(each for each in script.statements if not _changes_role(each))
 
 
@@ -236,7 +236,7 @@ def _read(path: Path) -> str:
 
 
 def _parse(source: Source) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
-    """Parse a file; on an error first pass over what psql reads itself and the server never sees."""
+    """Parse a file. Lines that psql handles itself and the server never sees are blanked out where parsing fails."""
     from pglast.parser import ParseError, parse_sql
 
     notes: list[str] = []
@@ -247,23 +247,23 @@ def _parse(source: Source) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
             message, offset = error.args[0], _offset(source, error)
             cleaned = source.text
             several = _CONNECT.match(source.text, offset) and len(_CONNECT.findall(source.text)) > 1
-            for pattern, told in () if several else _PASSED_OVER:
+            for pattern, ending in () if several else _SKIPPED:
                 if any(found.start() <= offset <= found.end() for found in pattern.finditer(source.text)):
                     notes += [
-                        f"line {source.line(found.start('what'))}: {found['what'].strip()}{told} passed over"
+                        f"line {source.line(found.start('what'))}: {found['what'].strip()}{ending} passed over"
                         for found in pattern.finditer(cleaned)
                     ]
                     cleaned = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), cleaned)
             if cleaned == source.text:
                 command = _COMMAND.match(source.text, offset)
                 if command is not None:
-                    message = f"{command[0]} is a command of psql and cannot be run here; take the line out"
+                    message = f"{command[0]} is a command of psql and cannot be run here; remove the line"
                 raise InvalidInput(source.complaint(offset, message)) from None
             source = Source(source.label, cleaned)
 
 
 def _offset(source: Source, error: Exception) -> int:
-    # pglast gives None where the file ends too early.
+    # pglast returns None where the file ends too early.
     offset = error.args[1] if len(error.args) > 1 else None
     return offset if isinstance(offset, int) else len(source.text)
 
@@ -281,12 +281,12 @@ def _refuse(source: Source, statement: Statement) -> None:
         what = "DO in this language" if languages not in ([], ["plpgsql"]) else None
     if what is not None:
         raise InvalidInput(
-            source.complaint(statement.offset, f"{what} reaches outside the scratch database; take it out")
+            source.complaint(statement.offset, f"{what} reaches outside the scratch database; remove it")
         )
 
 
 def roles_in(texts: Iterable[str]) -> frozenset[str]:
-    """Return the roles that SQL texts name and none of them creates; one that does not parse names none."""
+    """Return the roles that SQL texts name and do not create. Texts that do not parse are ignored."""
     from pglast.parser import ParseError, parse_sql
 
     statements: list[Statement] = []
@@ -297,11 +297,11 @@ def roles_in(texts: Iterable[str]) -> frozenset[str]:
 
 
 def _shared_object(statement: Statement) -> str | None:
-    """Return what of the whole server's this statement is about, if it is."""
+    """Return the kind of the object shared by the whole server to which this statement applies, if any."""
     if statement.kind.endswith("SubscriptionStmt"):
         return "SUBSCRIPTION"
-    about = _ABOUT.get(statement.kind)
-    return None if about is None else _SHARED_OBJECTS.get(getattr(statement.tree, about).name)
+    field_name = _OBJECT_KIND_FIELDS.get(statement.kind)
+    return None if field_name is None else _SHARED_OBJECTS.get(getattr(statement.tree, field_name).name)
 
 
 def _roles(statements: list[Statement]) -> frozenset[str]:
@@ -316,7 +316,7 @@ def _roles(statements: list[Statement]) -> frozenset[str]:
 
     find = Roles()
     for statement in statements:
-        if statement.kind in _NAMING_ROLES:
+        if statement.kind in _NODES_WITH_ROLES:
             find(statement.tree)
         elif _changes_role(statement):
             named.update(each.val.sval for each in statement.tree.args or () if each.val.sval != "none")

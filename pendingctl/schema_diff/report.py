@@ -1,4 +1,4 @@
-"""How a verdict is said: a line each difference, and annotations for GitHub. Pure."""
+"""The text of a result: one line per difference, and annotations for GitHub. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is said of one difference, in the parts that a terminal colours. `line` is as in Difference."""
+    """The text of one difference, in the parts that a terminal colours. `line` is as in Difference."""
 
     line: int | None
     what: str
@@ -23,12 +23,12 @@ class Line:
     hint: str = ""
 
     def text(self, file: str) -> str:
-        """Return it in words; `file` is what schema.sql is called."""
+        """Return the whole text; `file` is the name of schema.sql."""
         return f"{self.what}: {file} says {self.expected} / database says {self.actual}{self.hint}"
 
 
 def lines(compared: SchemaDiff) -> Iterator[Line]:
-    """Yield a line for each difference, one for the two halves of a likely rename."""
+    """Yield a line for each difference, and a single one for the two halves of a likely rename."""
     paired = {(each.kind, each.renamed_to) for each in compared.differences if each.renamed_to is not None}
     for each in compared.differences:
         if each.renamed_to is not None:
@@ -40,16 +40,16 @@ def lines(compared: SchemaDiff) -> Iterator[Line]:
                 number, expected, actual = _first_differing_line(expected, actual)
                 what += f" line {number}"
             hint = "" if each.attribute == "presence" else _followers(each)
-            yield Line(each.line, what, _said(expected, each), _said(actual, each), hint)
+            yield Line(each.line, what, _value(expected, each), _value(actual, each), hint)
 
 
 def place(file: str, line: int | None) -> str:
-    """Return where in schema.sql it is, for the beginning of a line: just the file where nobody can say."""
+    """Return the beginning of a line: the file, and the line in it if it is known."""
     return f"{file}: " if line is None else f"{file}:{line}: "
 
 
 def github(compared: SchemaDiff, file: Path) -> Iterator[str]:
-    """Yield GitHub's workflow commands: an error each difference, a warning for what was not compared."""
+    """Yield GitHub's workflow commands: an error per difference, a warning for what was not compared."""
     for each in lines(compared):
         yield annotation("error", each.text(file.name), file, each.line)
     for left in compared.uncompared:
@@ -57,19 +57,19 @@ def github(compared: SchemaDiff, file: Path) -> Iterator[str]:
 
 
 def annotation(level: str, message: str, file: Path, line: int | None) -> str:
-    """Return one workflow command. GitHub looks the file up from the root of the checkout, hence relative paths."""
+    """Return one workflow command, with a relative path if possible: GitHub starts from the root of the checkout."""
     shown = file.relative_to(Path.cwd()) if file.is_absolute() and file.is_relative_to(Path.cwd()) else file
     where = f"file={_property(shown.as_posix())}" + ("" if line is None else f",line={line}")
     return f"::{level} {where}::{_data(message)}"
 
 
 def _first_differing_line(expected: str, actual: str) -> tuple[int, str | None, str | None]:
-    """Return where two texts of several lines part; the whole of them JSON tells."""
+    """Return the number of the first line in which two texts differ, and that line of each."""
     pairs = zip_longest(expected.split("\n"), actual.split("\n"))
     return next((number, ours, theirs) for number, (ours, theirs) in enumerate(pairs, start=1) if ours != theirs)
 
 
-def _said(value: str | None, difference: Difference) -> str:
+def _value(value: str | None, difference: Difference) -> str:
     if value is None:
         return NOTHING
     if difference.attribute == "presence" and difference.folded:

@@ -1,7 +1,7 @@
-"""Which objects of a database are read: those of its users, in the schemas that were asked for.
+"""Selects the objects of a database to read: those that users created, in the wanted schemas.
 
-What an extension brought is the extension's, and what the server itself made (a range type's constructors and
-casts, a table's row type) follows from what it was made for.
+The members of an extension are left out, and so is what the server creates along with another object: the
+constructors and casts of a range type, the row type of a table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import psycopg
 
 from .model import Name
 
-# What keeps account of migrations is made by none of them: ours, and those of yoyo as it comes.
+# No migration creates these: pendingctl's bookkeeping, and yoyo's own.
 BOOKKEEPING_TABLES = ("pendingctl_migration", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock")
 
 _RELATIONS = """
@@ -28,10 +28,10 @@ _RELATIONS = """
         )
 """
 
-# Each catalog of objects that users make, by the name of its parameter in the queries of kinds; a name with a
-# space is a kind that no query reads. Objects without a schema of their own go with the schemas that they are
-# about, or, where they are about none, only with the whole database. The initial ones have oids below 16384.
-# pg_subscription may be read but for its passwords, of pg_user_mapping only the view.
+# Each catalog of objects that users can create, under the name of its parameter in the queries of kinds/; a name with
+# a space is a kind that no query reads. Objects without a schema are selected with the schemas that they refer to, or,
+# if they refer to none, only with the whole database. The server's own objects have oids below 16384. Every role may
+# read pg_subscription except for its passwords, but not pg_user_mapping, hence the view.
 _SCOPE = """
     with inside as (
         select oid from pg_namespace
@@ -57,7 +57,7 @@ _SCOPE = """
             )
             and not exists (select from pg_type element where element.typarray = pg_type.oid)
         union all select 'functions', 'pg_proc', oid from functions
-        -- One without a function is only a name that another's COMMUTATOR or NEGATOR brought.
+        -- One without a function only reserves a name, for the COMMUTATOR or NEGATOR of another.
         union all select 'operators', 'pg_operator', oid from pg_operator
         where oprnamespace in (select oid from inside) and oprcode <> 0
         union all select 'operator_classes', 'pg_opclass', oid from pg_opclass
@@ -124,7 +124,7 @@ _SCOPE = """
     group by what
 """
 
-# What the queries of kinds name; a name that was not found is empty.
+# The parameters of the queries of kinds/; one without objects is an empty list.
 _NAMES = (
     "access_methods",
     "casts",
@@ -156,7 +156,7 @@ _NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The parameters that the queries of kinds are run with, and how many objects no query reads."""
+    """The parameters of the queries of kinds/, their lengths, and the counts of kinds that no query reads."""
 
     oids: Mapping[str, str]
     counts: Mapping[str, int]
@@ -164,7 +164,7 @@ class Scope:
 
 
 def read_scope(connection: psycopg.Connection, tables: Sequence[Name] | None, schemas: Sequence[str] | None) -> Scope:
-    """Find the objects: of these tables alone, or with None all of these schemas, or with None of every schema."""
+    """Return these tables alone, or with None every object in these schemas, or with None in all schemas."""
     relations = [
         oid
         for oid, schema, table in connection.execute(_RELATIONS, {"bookkeeping": list(BOOKKEEPING_TABLES)})
@@ -172,12 +172,12 @@ def read_scope(connection: psycopg.Connection, tables: Sequence[Name] | None, sc
     ]
     found: dict[str, list[int]] = {}
     if tables is None:
-        asked = {"named": None if schemas is None else list(schemas)}
-        found = {what: list(oids) for what, oids in connection.execute(_SCOPE, asked)}
+        parameters = {"named": None if schemas is None else list(schemas)}
+        found = {name: list(oids) for name, oids in connection.execute(_SCOPE, parameters)}
     known = {"relations": relations, **{name: found.get(name, []) for name in _NAMES}}
     return Scope(
-        # As text the server takes them for oids; the driver would send numbers, for which it has no index.
+        # As text, which the server reads as oids; the driver would send numbers, for which no index can be used.
         {name: "{" + ",".join(map(str, oids)) + "}" for name, oids in known.items()},
         {name: len(oids) for name, oids in known.items()},
-        {what: len(oids) for what, oids in found.items() if what not in known},
+        {name: len(oids) for name, oids in found.items() if name not in known},
     )

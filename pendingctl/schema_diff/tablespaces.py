@@ -1,4 +1,4 @@
-"""Which tablespaces a script names, and making them where the server is ours."""
+"""Creates the tablespaces that a script names, on a throw-away server."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from psycopg import sql
 
 from .parse import Statement
 
-# Of a table, an index, a materialized view and a constraint.
+# The fields of the nodes of a table, an index, a materialized view and a constraint.
 _FIELDS = ("tablespacename", "tableSpace", "tableSpaceName", "indexspace")
 
 
-def create_tablespaces_of(connection: psycopg.Connection, statements: Iterable[Statement]) -> None:
+def create_missing_tablespaces(connection: psycopg.Connection, statements: Iterable[Statement]) -> None:
     """Create the tablespaces that statements name and the server lacks, in its own data folder."""
-    there = {name for (name,) in connection.execute("select spcname from pg_tablespace").fetchall()}
-    for name in sorted(_named(statements) - there):
+    existing = {name for (name,) in connection.execute("select spcname from pg_tablespace").fetchall()}
+    for name in sorted(_tablespace_names(statements) - existing):
         connection.execute("set allow_in_place_tablespaces = on")
         connection.execute(sql.SQL("create tablespace {} location ''").format(sql.Identifier(name)))
 
 
-def _named(statements: Iterable[Statement]) -> set[str]:
+def _tablespace_names(statements: Iterable[Statement]) -> set[str]:
     from pglast.visitors import Visitor
 
     named: set[str] = set()

@@ -1,4 +1,4 @@
-"""A database to compare with: one for all cases, emptied before each, since making one takes a quarter of a second."""
+"""A database to compare with: one for all cases, emptied before each, since creating one takes 0.25 s."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def given(server_dsn: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def scratch_dsn(server_dsn: str) -> Iterator[str]:
-    """One for all cases, which each comparison must leave empty for the next: quicker than one that is made anew."""
+    """An empty database for all cases, which each comparison must leave empty: quicker than creating one each time."""
     with new_database(server_dsn) as dsn:
         yield dsn
 

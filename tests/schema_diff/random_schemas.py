@@ -1,4 +1,4 @@
-"""Random schemas, and one random change to each with what must be told of it."""
+"""Random schemas, and one random change to each with the differences that it must produce."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 SCHEMA = "app"
 
 # Kind, object, attribute.
-Told: TypeAlias = tuple[str, str, str]
+Reported: TypeAlias = tuple[str, str, str]
 
 _TYPES = {
     "integer": ("1", "2"),
@@ -38,7 +38,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Every table has a key `id` and a number `n`, which the constraints are about; the other columns are free."""
+    """A table with a key `id` and a number `n`, on which its constraints are defined, and with arbitrary columns."""
 
     name: str
     free: tuple[Column, ...] = ()
@@ -87,7 +87,7 @@ class Schema:
     viewed: int = 0
 
     def sql(self) -> str:
-        """A script, each table after the one that it refers to."""
+        """Return a script, with each table after the one that it references."""
         return "\n".join(
             [
                 f"create schema {SCHEMA};",
@@ -142,19 +142,19 @@ def schemas(draw: st.DrawFn) -> Schema:
 
 
 @st.composite
-def changed(draw: st.DrawFn) -> tuple[Schema, Schema, set[Told]]:
-    """A schema, the same with one change, and what is to be told."""
+def changed(draw: st.DrawFn) -> tuple[Schema, Schema, set[Reported]]:
+    """A schema, the same schema with one change, and the expected differences."""
     schema = draw(schemas())
-    after, told = draw(st.sampled_from(list(_changes(schema))))
-    return schema, after, told
+    after, reported = draw(st.sampled_from(list(_changes(schema))))
+    return schema, after, reported
 
 
-def _changes(schema: Schema) -> Iterator[tuple[Schema, set[Told]]]:
+def _changes(schema: Schema) -> Iterator[tuple[Schema, set[Reported]]]:
     for position, table in enumerate(schema.tables):
-        for new, told in _table_changes(table, is_parent=any(each.parent == table.name for each in schema.tables)):
+        for new, reported in _table_changes(table, is_parent=any(each.parent == table.name for each in schema.tables)):
             tables = (*schema.tables[:position], *new, *schema.tables[position + 1 :])
             indexes = tuple(index for index in schema.indexes if new or index.table != table.name)
-            yield replace(schema, tables=tables, indexes=indexes), told
+            yield replace(schema, tables=tables, indexes=indexes), reported
     for position, index in enumerate(schema.indexes):
         rest = (*schema.indexes[:position], *schema.indexes[position + 1 :])
         name = f"{SCHEMA}.{index.name}"
@@ -165,7 +165,7 @@ def _changes(schema: Schema) -> Iterator[tuple[Schema, set[Told]]]:
             (replace(index, columns=("id",) if index.columns != ("id",) else ("n",)), "keys"),
         ):
             if attribute == "keys" and index.descending and len(index.columns) > 1:
-                continue  # the position of what descends changes too
+                continue  # the position of the descending key changes too
             yield replace(schema, indexes=(*rest, other)), {("index", name, attribute)}
         yield replace(schema, indexes=rest), {("index", name, "presence")}
     others = (
@@ -177,8 +177,8 @@ def _changes(schema: Schema) -> Iterator[tuple[Schema, set[Told]]]:
         yield after, {(kind, f"{SCHEMA}.{name}", attribute)}
 
 
-def _table_changes(table: Table, *, is_parent: bool) -> Iterator[tuple[tuple[Table, ...], set[Told]]]:
-    """Yield what stands in the table's place, nothing when it is dropped."""
+def _table_changes(table: Table, *, is_parent: bool) -> Iterator[tuple[tuple[Table, ...], set[Reported]]]:
+    """Yield what replaces the table (nothing if it is dropped) and the expected differences."""
     name = f"{SCHEMA}.{table.name}"
     if not is_parent:
         yield (), {("table", name, "presence")}

@@ -1,7 +1,7 @@
-"""Each folder of cases/ is one difference, each of equal/ one pair that is spelled differently and means the same.
+"""Each folder of cases/ is one difference, each folder of equal/ two scripts that define the same schema.
 
-`a.sql` is the schema file, `b.sql` what the database was made with, `expected.json` what is told,
-with which options it was asked for, and which server it takes. A new case is a new folder.
+`a.sql` is the schema file, `b.sql` creates the database, and `expected.json` has the differences, the options of the
+comparison and what the server must have. To add a case, add a folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pglast
 import psycopg
 import pytest
 
-from pendingctl.schema_diff import Asked, Difference, diff_schema
+from pendingctl.schema_diff import Difference, Options, diff_schema
 from pendingctl.schema_diff.kinds import KINDS
 from pendingctl.schema_diff.scope import read_scope
 
@@ -21,19 +21,19 @@ HERE = Path(__file__).parent
 CASES = sorted((HERE / "cases").iterdir())
 EQUAL = sorted((HERE / "equal").iterdir())
 
-# Kinds that one query reads together.
+# Kinds that are read by the query of another kind.
 FAMILIES = {
     "foreign table": "table",
     "materialized view": "view",
     "procedure": "function",
 }
-NO_ATTRIBUTES = {"follows", "name", "of_table", "columns", "kind", "oid", "subid", "relation", "definition"}
-# A collation's rules take both ICU and PostgreSQL 16.
-UNTRIED = {"collation": {"rules"}}
+NO_ATTRIBUTES = {"depends_on", "name", "of_table", "columns", "kind", "oid", "subid", "relation", "definition"}
+# A collation's rules need both ICU and PostgreSQL 16.
+WITHOUT_CASE = {"collation": {"rules"}}
 
 
 def make(dsn: str, script: Path) -> int:
-    """Run a script as psql would, a statement at a time, and return the server's major version."""
+    """Run a script as psql would, statement by statement, and return the server's major version."""
     text = script.read_text(encoding="utf-8")
     with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in pglast.split(text, only_slices=True):
@@ -42,27 +42,27 @@ def make(dsn: str, script: Path) -> int:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_difference_is_told_with_its_line(case: Path, empty_database: str, scratch_dsn: str) -> None:
-    wanted = json.loads((case / "expected.json").read_text(encoding="utf-8"))
+def test_difference_is_reported_with_its_line(case: Path, empty_database: str, scratch_dsn: str) -> None:
+    expected = json.loads((case / "expected.json").read_text(encoding="utf-8"))
     with psycopg.connect(empty_database) as connection:
-        if connection.info.server_version // 10000 < wanted.get("oldest_major", 0):
-            pytest.skip(f"PostgreSQL {wanted['oldest_major']} brought this")
+        if connection.info.server_version // 10000 < expected.get("oldest_major", 0):
+            pytest.skip(f"PostgreSQL {expected['oldest_major']} introduced this")
         icu = connection.execute("select from pg_collation where collname = 'und-x-icu'").fetchone()
-        if wanted.get("needs_icu", False) and icu is None:
+        if expected.get("needs_icu", False) and icu is None:
             pytest.skip("this server was built without ICU")
     make(empty_database, case / "b.sql")
 
-    asked = Asked(**wanted.get("asked", {}))
-    found = diff_schema(empty_database, case / "a.sql", scratch=scratch_dsn, asked=asked)
+    options = Options(**expected.get("options", {}))
+    found = diff_schema(empty_database, case / "a.sql", scratch=scratch_dsn, options=options)
 
-    assert list(found.differences) == [Difference(**each) for each in wanted["differences"]]
+    assert list(found.differences) == [Difference(**each) for each in expected["differences"]]
 
 
 def test_every_attribute_of_every_kind_has_a_case(server_dsn: str) -> None:
-    told: dict[str, set[str]] = {}
+    reported: dict[str, set[str]] = {}
     for case in CASES:
         for each in json.loads((case / "expected.json").read_text(encoding="utf-8"))["differences"]:
-            told.setdefault(FAMILIES.get(each["kind"], each["kind"]), set()).add(each["attribute"])
+            reported.setdefault(FAMILIES.get(each["kind"], each["kind"]), set()).add(each["attribute"])
     with psycopg.connect(server_dsn) as connection:
         major = connection.info.server_version // 10000
         scope = read_scope(connection, None, None)
@@ -70,11 +70,11 @@ def test_every_attribute_of_every_kind_has_a_case(server_dsn: str) -> None:
             if kind.oldest_major <= major:
                 row = connection.execute(kind.query.encode(), {**scope.oids, "database_owner": None})
                 attributes = {column.name for column in row.description or ()} - NO_ATTRIBUTES
-                assert attributes - told[kind.name] == UNTRIED.get(kind.name, set()), kind.name
+                assert attributes - reported[kind.name] == WITHOUT_CASE.get(kind.name, set()), kind.name
 
 
 @pytest.mark.parametrize("pair", EQUAL, ids=lambda pair: pair.name)
-def test_same_thing_spelled_otherwise_is_silent(pair: Path, empty_database: str, scratch_dsn: str) -> None:
+def test_equivalent_schemas_have_no_differences(pair: Path, empty_database: str, scratch_dsn: str) -> None:
     make(empty_database, pair / "b.sql")
 
     found = diff_schema(empty_database, pair / "a.sql", scratch=scratch_dsn)

@@ -1,4 +1,4 @@
-"""The command itself: its options, what it prints where, and its exit codes."""
+"""The command: its options, its output on stdout and stderr, and its exit codes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_identical_is_exit_0(empty_database: str, schema: Path) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, "identical\n", "")
 
 
-def test_drift_is_a_line_each_with_its_place_and_exit_1(empty_database: str, schema: Path) -> None:
+def test_each_difference_is_a_line_with_its_position_and_the_exit_code_is_1(empty_database: str, schema: Path) -> None:
     schema.write_text(DRIFTED)
     make(empty_database, "create table t (a int default 6, c text, constraint k check (a > 0))")
 
@@ -67,22 +67,22 @@ def test_index_of_a_missing_column_is_folded(empty_database: str, schema: Path) 
     assert (found["object"], found["attribute"], found["folded"]) == ("public.t.b", "presence", {"index": 1})
 
 
-def test_json_keeps_its_shape(empty_database: str, schema: Path) -> None:
+def test_fields_of_the_json_output(empty_database: str, schema: Path) -> None:
     schema.write_text(DRIFTED)
 
-    told = document(run(*diff(empty_database, "-o", "json")))
+    shown = document(run(*diff(empty_database, "-o", "json")))
 
-    assert told["identical"] is False
-    (found,) = told["differences"]
+    assert shown["identical"] is False
+    (found,) = shown["differences"]
     folded = {"column": 2, "constraint": 1, "index": 1}
     assert found == {
         **{"kind": "table", "object": "public.t", "attribute": "presence", "expected": "table", "actual": None},
         **{"line": 1, "folded": folded, "renamed_to": None, "renamed_from": None},
     }
-    assert (told["uncompared"], told["notes"]) == ([], [])
+    assert (shown["uncompared"], shown["notes"]) == ([], [])
 
 
-def test_drift_that_is_ignored_is_none(empty_database: str, schema: Path) -> None:
+def test_ignored_drift_is_not_reported(empty_database: str, schema: Path) -> None:
     schema.write_text(DRIFTED)
     make(empty_database, DRIFTED, "alter table t alter a set default 6", "create table old_1 (a int)")
 
@@ -91,7 +91,7 @@ def test_drift_that_is_ignored_is_none(empty_database: str, schema: Path) -> Non
     assert (result.exit_code, result.stdout) == (0, "identical\n")
 
 
-def test_only_the_schemas_that_are_named_are_compared(empty_database: str, schema: Path) -> None:
+def test_only_the_listed_schemas_are_compared(empty_database: str, schema: Path) -> None:
     schema.write_text("create schema app;\ncreate table app.t (a int);\n")
     make(empty_database, "create schema app", "create table app.t (a int)", "create table u (a int)")
 
@@ -103,13 +103,13 @@ def test_only_the_schemas_that_are_named_are_compared(empty_database: str, schem
     assert "--schema" in complaint(run("diff-schema", "--dsn", empty_database, "--schemas", "app"), 2)
 
 
-def test_what_was_not_compared_is_exit_3_unless_ignored(
+def test_uncompared_kind_is_exit_3_unless_ignored(
     empty_database: str, schema: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_with_more(*arguments: Any, **options: Any) -> Catalog:
         return replace(read_catalog(*arguments, **options), uncompared={"things to come": 1})
 
-    monkeypatch.setattr("pendingctl.schema_diff.read_catalog", read_with_more)
+    monkeypatch.setattr("pendingctl.schema_diff.diff.read_catalog", read_with_more)
     schema.write_text(DRIFTED)
     make(empty_database, DRIFTED)
 
@@ -124,18 +124,18 @@ def test_what_was_not_compared_is_exit_3_unless_ignored(
     assert "things to come" in drifted.stderr
 
 
-def test_github_points_at_the_lines(empty_database: str, schema: Path) -> None:
+def test_github_annotations_name_the_lines(empty_database: str, schema: Path) -> None:
     schema.write_text(DRIFTED)
     make(empty_database, DRIFTED, "alter table t alter a set default 6")
-    wanted = "::error file=schema.sql,line=1::column public.t.a default: schema.sql says 5 / database says 6\n"
+    annotation = "::error file=schema.sql,line=1::column public.t.a default: schema.sql says 5 / database says 6\n"
 
-    assert run(*diff(empty_database, "--github")).stdout == wanted + "differences: 1\n"
+    assert run(*diff(empty_database, "--github")).stdout == annotation + "differences: 1\n"
     as_json = run(*diff(empty_database, "--github", "-o", "json"))
-    assert as_json.stderr == wanted
+    assert as_json.stderr == annotation
     assert json.loads(as_json.stdout)["identical"] is False
 
 
-def test_github_points_at_what_does_not_load(empty_database: str, schema: Path) -> None:
+def test_github_annotation_names_the_line_that_does_not_load(empty_database: str, schema: Path) -> None:
     schema.write_text("select 1;\ncreate tabel t;\n")
 
     result = run(*diff(empty_database, "--github"))
@@ -144,7 +144,7 @@ def test_github_points_at_what_does_not_load(empty_database: str, schema: Path) 
     assert result.stderr.startswith('::error file=schema.sql,line=2::syntax error at or near "tabel"\nerror: ')
 
 
-def test_values_of_several_lines_and_control_characters_stay_on_one(empty_database: str, schema: Path) -> None:
+def test_line_breaks_and_control_characters_in_values_are_escaped(empty_database: str, schema: Path) -> None:
     schema.write_text("create table t (a text default 'x');\n")
     make(empty_database, "create table t (a text default E'a\\n::error::b\\x1b[31m[red]')")
 
@@ -156,7 +156,7 @@ def test_values_of_several_lines_and_control_characters_stay_on_one(empty_databa
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--dsn", "", "--migrations", "."), "--dsn and --migrations"),
         (("--migrations", "nowhere"), "nowhere is not a folder of migrations"),
@@ -165,6 +165,6 @@ def test_values_of_several_lines_and_control_characters_stay_on_one(empty_databa
         (("--migrations", ".", "--scratch", "postgresql://h:x@y@z/d"), "malformed connection string"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(schema: Path, options: tuple[str, ...], said: str) -> None:
+def test_contradictory_options_are_refused(schema: Path, options: tuple[str, ...], message: str) -> None:
     schema.write_text("")
-    assert said in complaint(run("diff-schema", "--schema", "schema.sql", *options), 2)
+    assert message in complaint(run("diff-schema", "--schema", "schema.sql", *options), 2)

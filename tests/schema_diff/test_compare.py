@@ -1,4 +1,4 @@
-"""The pure comparison, on catalogs that Hypothesis makes up."""
+"""The pure comparison, on catalogs that Hypothesis generates."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pendingctl.schema_diff.compare import compare, notes, written
+from pendingctl.schema_diff.compare import column_order_notes, compare
 from pendingctl.schema_diff.model import Catalog, CatalogObject
+from pendingctl.schema_diff.names import format_name
 
 NAMES = st.sampled_from(["a", "b", "c", "Mixed", "with space"])
 VALUES = st.none() | st.sampled_from(["x", "y", "z"])
@@ -34,25 +35,25 @@ def no_line(_item: CatalogObject, _in_schema: bool, _attribute: str) -> int | No
 
 
 @given(catalogs())
-def test_catalog_against_itself_is_silent(catalog: Catalog) -> None:
+def test_catalog_does_not_differ_from_itself(catalog: Catalog) -> None:
     assert compare(catalog, catalog, no_line) == ()
-    assert list(notes(catalog, catalog)) == []
+    assert list(column_order_notes(catalog, catalog)) == []
 
 
 @given(catalogs(), st.data())
-def test_one_changed_attribute_is_told_and_nothing_else(catalog: Catalog, data: st.DataObject) -> None:
+def test_only_the_changed_attribute_is_reported(catalog: Catalog, data: st.DataObject) -> None:
     changed = data.draw(st.sampled_from(catalog.objects))
     other = replace(changed, attributes={**changed.attributes, "second": "other"})
     actual = Catalog(tuple(other if item is changed else item for item in catalog.objects))
 
     (difference,) = compare(catalog, actual, no_line)
 
-    assert (difference.kind, difference.object) == (changed.kind, written(changed.name))
+    assert (difference.kind, difference.object) == (changed.kind, format_name(changed.name))
     assert (difference.attribute, difference.expected, difference.actual) == ("second", "same", "other")
 
 
 @given(catalogs(), st.data())
-def test_one_missing_object_is_told_without_what_belongs_to_it(catalog: Catalog, data: st.DataObject) -> None:
+def test_missing_object_is_reported_without_its_parts(catalog: Catalog, data: st.DataObject) -> None:
     gone = data.draw(st.sampled_from(catalog.objects))
     is_table = gone.kind == "table"
     actual = Catalog(
@@ -62,11 +63,11 @@ def test_one_missing_object_is_told_without_what_belongs_to_it(catalog: Catalog,
     (difference,) = compare(catalog, actual, no_line)
     (mirrored,) = compare(actual, catalog, no_line)
 
-    assert (difference.object, difference.attribute) == (written(gone.name), "presence")
+    assert (difference.object, difference.attribute) == (format_name(gone.name), "presence")
     assert (difference.expected, difference.actual) == (mirrored.actual, mirrored.expected) == (gone.definition, None)
 
 
-def test_definition_is_told_only_where_no_attribute_differs() -> None:
+def test_definition_is_reported_only_if_no_attribute_differs() -> None:
     one = _object("index", ("public", "i"), ("public", "t"), "x")
     hidden = Catalog((replace(one, definition="other"),))
     named = Catalog((replace(one, definition="other", attributes={"first": "y", "second": "same"}),))
@@ -78,13 +79,13 @@ def test_definition_is_told_only_where_no_attribute_differs() -> None:
 def test_order_of_columns_is_a_note() -> None:
     columns = [_object("column", ("public", "t", name), ("public", "t"), None) for name in "abc"]
 
-    (note,) = notes(Catalog(tuple(columns)), Catalog((columns[2], columns[0])))
+    (note,) = column_order_notes(Catalog(tuple(columns)), Catalog((columns[2], columns[0])))
 
     assert note == "public.t: its columns stand in another order, which is not compared (--column-order)"
 
 
 def folding(*changes: CatalogObject, without: tuple[str, ...] = ()) -> Catalog:
-    """A table with two columns of different types, an index on one, and a partner; with changes."""
+    """A table with two columns of different types, and an index on one of them; with changes."""
     table = ("public", "t")
     objects = [
         _object("table", table, table, None),
@@ -95,13 +96,13 @@ def folding(*changes: CatalogObject, without: tuple[str, ...] = ()) -> Catalog:
     return Catalog((*(item for item in objects if item.name[-1] not in without), *changes))
 
 
-def test_index_of_a_missing_column_is_counted_there() -> None:
+def test_index_of_a_missing_column_is_counted_at_the_column() -> None:
     (difference,) = compare(folding(), folding(without=("b", "i")), no_line)
 
     assert (difference.object, difference.folded) == ("public.t.b", {"index": 1})
 
 
-def test_renamed_column_is_told_so_and_nothing_follows_from_it() -> None:
+def test_renamed_column_is_reported_as_such_and_nothing_is_folded_into_it() -> None:
     renamed = _object("column", ("public", "t", "c"), ("public", "t"), "integer")
 
     found = compare(folding(), folding(renamed, without=("b", "i")), no_line)
@@ -113,7 +114,7 @@ def test_renamed_column_is_told_so_and_nothing_follows_from_it() -> None:
     ]
 
 
-def test_column_of_another_type_is_no_rename() -> None:
+def test_column_of_another_type_is_not_a_rename() -> None:
     other = _object("column", ("public", "t", "c"), ("public", "t"), "bigint")
 
     found = compare(folding(), folding(other, without=("b", "i")), no_line)
@@ -121,7 +122,7 @@ def test_column_of_another_type_is_no_rename() -> None:
     assert [each.renamed_to or each.renamed_from for each in found] == [None, None]
 
 
-def test_where_two_could_be_meant_no_rename_is_told() -> None:
+def test_ambiguous_rename_is_not_reported() -> None:
     others = [_object("column", ("public", "t", name), ("public", "t"), "integer") for name in "cd"]
 
     found = compare(folding(), folding(*others, without=("b", "i")), no_line)
@@ -129,7 +130,7 @@ def test_where_two_could_be_meant_no_rename_is_told() -> None:
     assert [each.renamed_to or each.renamed_from for each in found] == [None, None, None]
 
 
-def test_renamed_table_is_known_by_what_belongs_to_it() -> None:
+def test_renamed_table_is_recognized_by_its_parts() -> None:
     table = ("public", "u")
     moved = [
         _object("table", table, table, None),
@@ -145,7 +146,7 @@ def test_renamed_table_is_known_by_what_belongs_to_it() -> None:
     assert {each.renamed_to for each in compare(folding(), Catalog(tuple(moved[:2])), no_line)} == {None}
 
 
-def test_what_belongs_to_a_table_that_became_a_view_is_folded_under_both() -> None:
+def test_parts_of_a_table_that_became_a_view_are_folded_into_both() -> None:
     name = ("public", "t")
     view = Catalog((_object("view", name, name, None), _object("column", (*name, "a"), name, "text")))
 

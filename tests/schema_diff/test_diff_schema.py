@@ -1,4 +1,4 @@
-"""diff_schema as a whole: which tables, which scratch database, what a bad file leads to, and what stays behind."""
+"""diff_schema as a whole: which tables it compares, which scratch database it uses, and how it handles bad files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from pendingctl.errors import DatabaseUnreachable, ExtraMissing, InvalidInput
 from pendingctl.schema import migrations
-from pendingctl.schema_diff import Asked, ScratchKind, diff_schema
+from pendingctl.schema_diff import Options, ScratchKind, diff_schema
 
 
 def run(dsn: str, *statements: str) -> None:
@@ -54,11 +54,11 @@ def role(empty_database: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("scratch", ["auto", "database", "embedded"])
-def test_migrated_database_is_silent(migrated: str, scratch: ScratchKind) -> None:
+def test_migrated_database_is_identical(migrated: str, scratch: ScratchKind) -> None:
     assert diff_schema(migrated, scratch=scratch).differences == ()
 
 
-def test_other_tables_are_nobodys_business(migrated: str) -> None:
+def test_other_tables_are_not_compared(migrated: str) -> None:
     run(migrated, "create table other (x int)", "create view v as select 1")
 
     found = diff_schema(migrated, scratch="database")
@@ -67,7 +67,7 @@ def test_other_tables_are_nobodys_business(migrated: str) -> None:
     assert found.notes == ()
 
 
-def test_drift_of_the_own_tables_is_told(migrated: str) -> None:
+def test_drift_of_own_tables_is_reported(migrated: str) -> None:
     run(
         migrated,
         "alter table pending_interactions alter claimed_at set default now()",
@@ -110,7 +110,7 @@ def test_tables_are_found_through_the_search_path(empty_database: str, name: str
     assert found.line is not None
 
 
-def test_organization_in_another_schema_of_the_path_is_silent(empty_database: str) -> None:
+def test_organization_in_another_schema_of_the_path_is_found(empty_database: str) -> None:
     run(empty_database, "create schema app", "create schema shared")
     migrations.apply(make_conninfo(empty_database, options="-c search_path=shared"), to="0001_organization")
     run(empty_database, "drop table shared.pendingctl_migration")
@@ -130,7 +130,7 @@ def test_organization_of_the_application_is_left_out(empty_database: str) -> Non
     assert found.notes == ("table public.organization is the application's own and was left out",)
 
 
-# a schema file of one's own
+# a schema file of the user's own
 
 
 def test_bookkeeping_is_left_out(migrated: str) -> None:
@@ -154,7 +154,7 @@ def test_bookkeeping_of_yoyo_itself_is_left_out(empty_database: str, schema: Pat
     assert diff_schema(empty_database, schema, scratch="database").identical
 
 
-def test_kinds_that_are_not_compared_are_told(empty_database: str, schema: Path) -> None:
+def test_uncompared_kinds_are_reported(empty_database: str, schema: Path) -> None:
     servers = "create foreign data wrapper fdw; create server s foreign data wrapper fdw;"
     schema.write_text(f"{servers} create user mapping for public server s options (password 'a');")
     run(empty_database, servers, "create user mapping for public server s options (password 'b')")
@@ -167,7 +167,7 @@ def test_kinds_that_are_not_compared_are_told(empty_database: str, schema: Path)
     )
 
 
-def test_subscriptions_of_a_dump_are_passed_over_and_told_as_not_compared(empty_database: str, schema: Path) -> None:
+def test_subscriptions_of_a_dump_are_skipped_and_reported_as_not_compared(empty_database: str, schema: Path) -> None:
     schema.write_text(
         "create table t (a int);\ncreate subscription s connection 'host=x' publication p with (connect = false);\n"
         "alter subscription s owner to nobody_here;\ncomment on subscription s is 'x';\n"
@@ -183,8 +183,8 @@ def test_subscriptions_of_a_dump_are_passed_over_and_told_as_not_compared(empty_
         "subscriptions (they hold passwords) are not compared (schema.sql has 1, the database 0)"
     ]
     assert found.notes[0] == "line 2: a statement on a subscription was passed over"
-    for asked in (Asked(ignore=("subscriptions *",)), Asked(schemas=("public",))):
-        assert diff_schema(empty_database, schema, scratch="database", asked=asked).identical
+    for options in (Options(ignore=("subscriptions *",)), Options(schemas=("public",))):
+        assert diff_schema(empty_database, schema, scratch="database", options=options).identical
 
 
 def test_order_of_columns_is_a_note(empty_database: str, schema: Path) -> None:
@@ -196,12 +196,13 @@ def test_order_of_columns_is_a_note(empty_database: str, schema: Path) -> None:
     assert found.identical
     assert found.notes == ("public.t: its columns stand in another order, which is not compared (--column-order)",)
 
-    (difference,) = diff_schema(empty_database, schema, scratch="database", asked=Asked(column_order=True)).differences
+    options = Options(column_order=True)
+    (difference,) = diff_schema(empty_database, schema, scratch="database", options=options).differences
     assert (difference.kind, difference.object, difference.attribute) == ("table", "public.t", "column_order")
     assert (difference.expected, difference.actual, difference.line) == ("a, b", "b, a", 1)
 
 
-def test_literal_means_what_it_means_in_the_live_database(empty_database: str, schema: Path) -> None:
+def test_literals_mean_the_same_as_in_the_live_database(empty_database: str, schema: Path) -> None:
     schema.write_text("create table t (a timestamptz default '2026-01-01');\n")
     dsn = make_conninfo(empty_database, options="-c timezone=Asia/Tokyo")
     run(dsn, "create table t (a timestamptz default '2026-01-01')")
@@ -210,7 +211,7 @@ def test_literal_means_what_it_means_in_the_live_database(empty_database: str, s
     assert not diff_schema(empty_database, schema, scratch="database").identical
 
 
-def test_what_a_dump_brings_along_is_passed_over_with_notes(empty_database: str, schema: Path) -> None:
+def test_other_statements_of_a_dump_are_skipped_with_notes(empty_database: str, schema: Path) -> None:
     schema.write_text(
         "\\restrict k3y\nset statement_timeout = 0;\nselect pg_catalog.set_config('search_path', '', false);\n"
         "begin;\ncreate table public.t (a text);\ncommit;\n"
@@ -243,7 +244,7 @@ def test_roles_that_a_file_names_need_not_exist(empty_database: str, schema: Pat
     assert diff_schema(empty_database, schema, scratch="database").identical
 
 
-def test_owner_whom_a_file_names_may_own_anything(empty_database: str, schema: Path) -> None:
+def test_owner_that_a_file_names_may_own_anything(empty_database: str, schema: Path) -> None:
     schema.write_text(
         "create function f() returns event_trigger language plpgsql as 'begin end';\n"
         "create event trigger e on sql_drop execute function f();\nalter event trigger e owner to nobody_here;\n"
@@ -251,7 +252,7 @@ def test_owner_whom_a_file_names_may_own_anything(empty_database: str, schema: P
         "set session authorization nobody_else;\ncreate table t (a int);\n"
     )
 
-    found = diff_schema(empty_database, schema, scratch="auto", asked=Asked(privileges=True))
+    found = diff_schema(empty_database, schema, scratch="auto", options=Options(privileges=True))
 
     assert [each.object for each in found.differences] == ["w", "e", "public.f()", "public.t"]
 
@@ -355,7 +356,7 @@ def test_role_without_grants_sees_everything(migrated: str, role: str) -> None:
     assert found.object == "public.pending_interactions.answer"
 
 
-def test_role_that_may_create_databases_needs_no_more(migrated: str, role: str) -> None:
+def test_createdb_is_the_only_privilege_needed(migrated: str, role: str) -> None:
     run(migrated, f"alter role {role} createdb")
     before = databases(migrated)
 
@@ -365,7 +366,7 @@ def test_role_that_may_create_databases_needs_no_more(migrated: str, role: str) 
     assert databases(migrated) == before
 
 
-def test_orphans_older_than_an_hour_are_swept(migrated: str) -> None:
+def test_orphans_older_than_an_hour_are_dropped(migrated: str) -> None:
     old = f"pendingctl_scratch_{int(time.time()) - 7200}_0a"
     young = f"pendingctl_scratch_{int(time.time()) - 60}_0b"
     run(migrated, f"create database {old}", f"create database {young}")

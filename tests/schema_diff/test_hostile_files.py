@@ -1,4 +1,4 @@
-"""Files that nobody wrote by hand, or that mean harm: passed over, refused with the line, or borne."""
+"""Generated or harmful files: their statements are skipped, refused with the line, or loaded without harm."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def schema(tmp_path: Path) -> Path:
         "import foreign schema x from server y into z",
     ],
 )
-def test_what_reaches_outside_is_refused_by_its_node(schema: Path, statement: str) -> None:
+def test_statement_that_reaches_outside_is_refused(schema: Path, statement: str) -> None:
     schema.write_text(f"create table t (a int);\n\n{statement};\n")
 
     with pytest.raises(InvalidInput, match=r"schema\.sql:3:1: .* reaches outside the scratch database"):
         read_script(schema)
 
 
-def test_the_same_words_in_text_are_no_statement(schema: Path) -> None:
+def test_the_same_words_inside_a_string_are_allowed(schema: Path) -> None:
     schema.write_text(
         "create table t (a text default 'drop database x; \\connect y');\n"
         "-- alter system set x = 1;\n"
@@ -68,7 +68,7 @@ def test_the_same_words_in_text_are_no_statement(schema: Path) -> None:
     "line",
     ["\\connect bot", "\\c bot", "\\set ON_ERROR_STOP on", "\\echo done", "\\encoding UTF8", "\\pset pager off"],
 )
-def test_harmless_commands_of_psql_are_passed_over_with_a_note(schema: Path, line: str) -> None:
+def test_harmless_psql_commands_are_skipped_with_a_note(schema: Path, line: str) -> None:
     schema.write_text(f"{line}\ncreate table t (a int);\n")
 
     script = read_script(schema)
@@ -79,7 +79,7 @@ def test_harmless_commands_of_psql_are_passed_over_with_a_note(schema: Path, lin
 
 
 @pytest.mark.parametrize("line", ["\\i other.sql", "\\! id", "\\copy t from 'x'", "\\gexec", "\\encoding LATIN1"])
-def test_other_commands_of_psql_are_refused(schema: Path, line: str) -> None:
+def test_other_psql_commands_are_refused(schema: Path, line: str) -> None:
     schema.write_text(f"create table t (a int);\n{line}\n")
 
     with pytest.raises(InvalidInput, match=r"schema\.sql:2:1: .* is a command of psql"):
@@ -90,7 +90,7 @@ def test_other_commands_of_psql_are_refused(schema: Path, line: str) -> None:
     "statement",
     ["grant connect on database x to y", "comment on database x is 'y'", "comment on role x is 'y'"],
 )
-def test_what_is_about_the_whole_server_is_passed_over_with_a_note(schema: Path, statement: str) -> None:
+def test_statement_on_a_shared_object_is_skipped_with_a_note(schema: Path, statement: str) -> None:
     schema.write_text(f"create table t (a int);\n{statement};\n")
 
     script = read_script(schema)
@@ -99,7 +99,7 @@ def test_what_is_about_the_whole_server_is_passed_over_with_a_note(schema: Path,
     assert script.notes[0].startswith("line 2: a statement on a ")
 
 
-def test_what_a_file_takes_back_is_not_there(empty_database: str, schema: Path) -> None:
+def test_rolled_back_statements_have_no_effect(empty_database: str, schema: Path) -> None:
     schema.write_text(
         "begin;\ncreate table t (a int);\nsavepoint s;\ncreate table gone (a int);\nrollback to s;\ncommit;\n"
         "begin;\ncreate table gone (a int);\nrollback;\n"
@@ -121,7 +121,7 @@ def test_empty_file_is_an_empty_schema(empty_database: str, schema: Path, text: 
     assert (found.object, found.expected, found.line) == ("public.t", None, None)
 
 
-def test_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+def test_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read: Is a directory"):
         read_script(tmp_path)
 

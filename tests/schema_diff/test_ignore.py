@@ -1,15 +1,19 @@
-"""What a pattern of --ignore silences, and what it does not."""
+"""What a pattern of --ignore excludes, and what it does not."""
 
 from __future__ import annotations
 
 import pytest
 
-from pendingctl.schema_diff.compare import compare, uncompared
-from pendingctl.schema_diff.ignore import told, unignored, without_ignored
+from pendingctl.schema_diff.compare import compare, uncompared_kinds
+from pendingctl.schema_diff.ignore import (
+    without_ignored_attributes,
+    without_ignored_objects,
+    without_ignored_uncompared,
+)
 from pendingctl.schema_diff.model import Catalog, CatalogObject, Name, Uncompared
 
 
-def thing(kind: str, name: Name, table: Name, value: str) -> CatalogObject:
+def make_object(kind: str, name: Name, table: Name, value: str) -> CatalogObject:
     return CatalogObject(kind, name, table, f"{kind} {value}", {"first": value, "second": "same"})
 
 
@@ -17,11 +21,11 @@ def catalog(value: str) -> Catalog:
     table, quoted = ("public", "orders"), ("app", "Odd [name]")
     return Catalog(
         (
-            thing("table", table, table, value),
-            thing("column", (*table, "id"), table, value),
-            thing("index", ("public", "by_id"), table, value),
-            thing("table", quoted, quoted, value),
-            thing("function", ("public", "f(integer[])"), (), value),
+            make_object("table", table, table, value),
+            make_object("column", (*table, "id"), table, value),
+            make_object("index", ("public", "by_id"), table, value),
+            make_object("table", quoted, quoted, value),
+            make_object("function", ("public", "f(integer[])"), (), value),
         ),
         {"sequences": 2 if value == "x" else 3},
     )
@@ -38,14 +42,14 @@ ALL = {
 
 
 def left(*patterns: str) -> set[str]:
-    one, other = without_ignored(catalog("x"), patterns), without_ignored(catalog("y"), patterns)
-    differences = told(compare(one, other, lambda *_: None), patterns)
-    kinds = unignored(uncompared(one, other), patterns)
+    one, other = without_ignored_objects(catalog("x"), patterns), without_ignored_objects(catalog("y"), patterns)
+    differences = without_ignored_attributes(compare(one, other, lambda *_: None), patterns)
+    kinds = without_ignored_uncompared(uncompared_kinds(one, other), patterns)
     return {f"{each.kind} {each.object} {each.attribute}" for each in differences} | {each.what for each in kinds}
 
 
 @pytest.mark.parametrize(
-    ("pattern", "silenced"),
+    ("pattern", "excluded"),
     [
         ("public.orders", {"table public.orders", "column public.orders.id", "index public.by_id"}),
         ("table public.orders", {"table public.orders", "column public.orders.id", "index public.by_id"}),
@@ -67,16 +71,16 @@ def left(*patterns: str) -> set[str]:
         ("*", ALL),
     ],
 )
-def test_pattern_silences(pattern: str, silenced: set[str]) -> None:
+def test_pattern_excludes_differences(pattern: str, excluded: set[str]) -> None:
     assert left() == ALL
-    assert left(pattern) == ALL - {name if name in ALL else f"{name} first" for name in silenced}
+    assert left(pattern) == ALL - {name if name in ALL else f"{name} first" for name in excluded}
 
 
-def test_several_patterns_add_up() -> None:
+def test_patterns_are_combined() -> None:
     assert left("index *", "sequences") == ALL - {"index public.by_id first", "sequences"}
 
 
-def test_what_cannot_be_compared_is_silenced_by_what_it_is() -> None:
+def test_pattern_excludes_what_cannot_be_compared() -> None:
     view = Uncompared("view public.v definition", "…")
-    assert unignored([view], ["view * definition"]) == ()
-    assert unignored([view], ["index *"]) == (view,)
+    assert without_ignored_uncompared([view], ["view * definition"]) == ()
+    assert without_ignored_uncompared([view], ["index *"]) == (view,)

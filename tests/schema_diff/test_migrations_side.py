@@ -1,4 +1,4 @@
-"""The other side made from a folder of yoyo migrations."""
+"""Comparing schema.sql with a folder of yoyo migrations."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_migrations_that_lead_to_schema_are_silent(folder: Path, schema: Path) -> None:
+def test_migrations_that_produce_the_schema_are_identical(folder: Path, schema: Path) -> None:
     found = diff_migrations(folder, schema)
 
     assert (found.differences, found.notes, found.uncompared) == ((), (), ())
 
 
-def test_drift_of_the_migrations_is_told(folder: Path, schema: Path) -> None:
+def test_drift_of_migrations_is_reported(folder: Path, schema: Path) -> None:
     (folder / "20260103_01_a1b2C-fourth.sql").write_text("alter table customer alter email type varchar(9);\n")
 
     (found,) = diff_migrations(folder, schema).differences
@@ -66,20 +66,20 @@ def test_drift_of_the_migrations_is_told(folder: Path, schema: Path) -> None:
     )
 
 
-def test_migrations_of_pendingctl_lead_to_its_own_schema() -> None:
+def test_pendingctls_migrations_produce_its_own_schema() -> None:
     result = run("diff-schema", "--migrations", str(migrations.migrations_directory()))
 
     assert (result.exit_code, result.stdout) == (0, "identical\n"), result.output
 
 
-def test_migration_that_fails_is_named(folder: Path, schema: Path) -> None:
+def test_failing_migration_is_named(folder: Path, schema: Path) -> None:
     (folder / "20260104_01_a1b2C-fails.sql").write_text("alter table nowhere add a int;\n")
 
     with pytest.raises(InvalidInput, match='20260104_01_a1b2C-fails failed: relation "nowhere" does not exist'):
         diff_migrations(folder, schema)
 
 
-def test_one_given_database_serves_both_sides_and_is_left_empty(
+def test_one_given_database_is_used_for_both_sides_and_left_empty(
     folder: Path, tmp_path: Path, empty_database: str
 ) -> None:
     (folder / "20260101_01_a1b2C-first.sql").write_text("create table customer (id bigint primary key);\n")

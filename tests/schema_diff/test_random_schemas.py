@@ -1,4 +1,4 @@
-"""One random change of a random schema, on a real server: it is told, and nothing else is."""
+"""One random change of a random schema, on a real server: it is reported, and nothing else is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from pendingctl.schema_diff.catalog import read_catalog
 from pendingctl.schema_diff.compare import compare
 from pendingctl.schema_diff.model import Catalog
-from tests.schema_diff.random_schemas import SCHEMA, Schema, Told, changed, schemas
+from tests.schema_diff.random_schemas import SCHEMA, Reported, Schema, changed, schemas
 
 TIMEOUT = timedelta(seconds=30)
 
@@ -43,29 +43,29 @@ def catalog_of(connection: psycopg.Connection, schema: Schema) -> Catalog:
         connection.rollback()
 
 
-def told(expected: Catalog, actual: Catalog) -> set[Told]:
+def reported(expected: Catalog, actual: Catalog) -> set[Reported]:
     found = compare(expected, actual, lambda *_: None, column_order=True)
     return {(each.kind, each.object, each.attribute) for each in found}
 
 
 @given(schemas())
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_schema_against_itself_is_silent(
+def test_schema_does_not_differ_from_itself(
     two_databases: tuple[psycopg.Connection, psycopg.Connection], schema: Schema
 ) -> None:
     one, other = two_databases
 
-    assert told(catalog_of(one, schema), catalog_of(other, schema)) == set()
+    assert reported(catalog_of(one, schema), catalog_of(other, schema)) == set()
 
 
 @given(changed())
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_one_change_is_told_and_nothing_else(
-    two_databases: tuple[psycopg.Connection, psycopg.Connection], change: tuple[Schema, Schema, set[Told]]
+def test_only_the_change_is_reported(
+    two_databases: tuple[psycopg.Connection, psycopg.Connection], change: tuple[Schema, Schema, set[Reported]]
 ) -> None:
     one, other = two_databases
-    before, after, wanted = change
+    before, after, expected = change
 
     ours, theirs = catalog_of(one, before), catalog_of(other, after)
 
-    assert told(ours, theirs) == told(theirs, ours) == wanted
+    assert reported(ours, theirs) == reported(theirs, ours) == expected

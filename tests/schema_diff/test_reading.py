@@ -1,4 +1,4 @@
-"""Reading one side of the comparison: from a standby, and with as many queries whatever there is to read."""
+"""Reading one side of the comparison: from a standby, and with a constant number of queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_standby_is_compared_like_its_primary(tmp_path: Path) -> None:
     schema = tmp_path / "schema.sql"
     schema.write_text("create table t (id integer primary key);\n")
     with throwaway_pair() as pair:
-        # Its commit returns once the standby shows it; `on` waits for the standby's disk alone.
+        # A commit returns once the standby shows it; `on` waits only until it is on the standby's disk.
         with psycopg.connect(pair.dsn, autocommit=True, options="-c synchronous_commit=remote_apply") as primary:
             primary.execute("create table t (id integer primary key, a text)")
         found = diff_schema(pair.standby.dsn, schema, scratch="local")
@@ -45,7 +45,7 @@ def queries_of_one_reading(dsn: str) -> int:
     """Count what libpq sends: a Query or a Parse message for each query."""
     with reading(dsn, "test") as connection, tempfile.TemporaryFile() as trace:
         connection.pgconn.trace(trace.fileno())
-        read_catalog(connection, None, STATEMENT_TIMEOUT, options=frozenset({"privileges"}))
+        read_catalog(connection, None, STATEMENT_TIMEOUT, enabled=frozenset({"privileges"}))
         connection.pgconn.untrace()
         trace.seek(0)
         sent = [line.split(b"\t") for line in trace.read().splitlines()]

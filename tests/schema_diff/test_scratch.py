@@ -1,4 +1,4 @@
-"""Where schema.sql is loaded, what that place is like, and that nothing stays there."""
+"""The scratch database: where it is, what it is like, and that nothing is left in it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from psycopg.conninfo import make_conninfo
 
 from pendingctl.embedded import find_binaries, throwaway_server
 from pendingctl.errors import InvalidInput
-from pendingctl.schema_diff import Asked, Difference, diff_schema
+from pendingctl.schema_diff import Difference, Options, diff_schema
 from pendingctl.schema_diff.emptying import refuse_unless_empty
+from pendingctl.schema_diff.load import load
+from pendingctl.schema_diff.normalization import classify
 from pendingctl.schema_diff.parse import read_script
-from pendingctl.schema_diff.scratch import Scratch, load
-from pendingctl.schema_diff.spellings import told_apart
+from pendingctl.schema_diff.scratch import Scratch
 
 EVERYTHING = """
     create schema app;
@@ -76,7 +77,7 @@ def is_empty(dsn: str) -> bool:
         return connection.execute(counted).fetchone() == (0,)
 
 
-# a database that the caller gives
+# the caller's own database
 
 
 def test_given_database_is_used_and_left_empty(empty_database: str, given: str, schema: Path) -> None:
@@ -112,18 +113,18 @@ def test_given_database_keeps_its_public_schema_and_gets_no_default_privileges(
     empty_database: str, given: str, schema: Path, file: str
 ) -> None:
     make(given, "grant create on schema public to pg_monitor with grant option")
-    asked = (
+    public_schema = (
         "select nspowner, obj_description(oid, 'pg_namespace'), "
         "array(select item::text from unnest(nspacl) item order by 1) from pg_namespace where nspname = 'public'"
     )
     with psycopg.connect(given, autocommit=True) as connection:
-        before = connection.execute(asked).fetchone()
+        before = connection.execute(public_schema).fetchone()
     schema.write_text(file)
 
-    diff_schema(empty_database, schema, scratch=given, asked=Asked(privileges=True))
+    diff_schema(empty_database, schema, scratch=given, options=Options(privileges=True))
 
     with psycopg.connect(given, autocommit=True) as connection:
-        assert connection.execute(asked).fetchone() == before
+        assert connection.execute(public_schema).fetchone() == before
     assert is_empty(given)
 
 
@@ -149,7 +150,7 @@ def test_given_database_that_is_not_empty_is_refused_and_left_alone(
         refuse_unless_empty(connection)
 
 
-# what the place is like
+# properties of the scratch database
 
 
 def test_encoding_and_locale_are_those_of_the_live_database(server_dsn: str, schema: Path) -> None:
@@ -181,7 +182,7 @@ def test_roles_of_a_throwaway_server_cannot_log_in(empty_database: str, schema: 
     assert diff_schema(empty_database, schema, scratch="local").identical
 
 
-def test_load_ends_in_time_whatever_the_file_sets(given: str, schema: Path) -> None:
+def test_load_obeys_its_time_limit_whatever_the_file_sets(given: str, schema: Path) -> None:
     schema.write_text(
         "set statement_timeout = 0;\n"
         "do $$ begin perform pg_sleep(60); exception when query_canceled then perform pg_sleep(60); end $$;\n"
@@ -200,7 +201,7 @@ def test_load_ends_in_time_whatever_the_file_sets(given: str, schema: Path) -> N
 
 @pytest.fixture(scope="module")
 def other_server(server_dsn: str) -> Iterator[str]:
-    """A server of another major version than the one that is tested."""
+    """A server of another major version than the tested one."""
     with psycopg.connect(server_dsn) as connection:
         tested = connection.info.server_version // 10000
     for major in range(18, 13, -1):
@@ -216,7 +217,7 @@ def other_server(server_dsn: str) -> Iterator[str]:
     pytest.skip("the machine has one major version only")
 
 
-def test_view_is_the_same_on_both_versions_or_not_comparable(other_server: str, server_dsn: str) -> None:
+def test_view_is_equal_on_both_versions_or_not_comparable(other_server: str, server_dsn: str) -> None:
     def deparsed(dsn: str, query: str) -> tuple[int, str]:
         with psycopg.connect(dsn) as connection:
             connection.execute("set client_min_messages = error")
@@ -228,7 +229,7 @@ def test_view_is_the_same_on_both_versions_or_not_comparable(other_server: str, 
     def compared(ours: str, theirs: str) -> tuple[int, int]:
         (one_major, one), (other_major, other) = deparsed(server_dsn, ours), deparsed(other_server, theirs)
         found = Difference("view", "public.v", "definition", one, other, None)
-        kept, unsure = told_apart([found] if one != other else [], one_major, other_major)
+        kept, unsure = classify([found] if one != other else [], one_major, other_major)
         return len(kept), len(unsure)
 
     simple = "select oid, relname as n from pg_class where relname > 'a'"
@@ -237,9 +238,9 @@ def test_view_is_the_same_on_both_versions_or_not_comparable(other_server: str, 
     assert compared(simple, simple.replace("as n", "as m")) == (0, 1)
 
 
-def test_qualifier_that_may_lead_elsewhere_is_never_dropped() -> None:
+def test_ambiguous_qualifier_is_never_dropped() -> None:
     def unsure(one: str, other: str) -> int:
-        return len(told_apart([Difference("view", "v", "definition", one, other, None)], 18, 15)[1])
+        return len(classify([Difference("view", "v", "definition", one, other, None)], 18, 15)[1])
 
     assert unsure("SELECT a FROM t;", "SELECT t.a FROM t;") == 0
     assert unsure("SELECT a FROM t x;", "SELECT x.a FROM t x;") == 0
@@ -265,16 +266,14 @@ def test_qualifier_that_may_lead_elsewhere_is_never_dropped() -> None:
     assert unsure("not sql", "SELECT 1") == 1
 
 
-def test_what_a_version_does_not_keep_cannot_differ_from_it() -> None:
+def test_attribute_that_a_version_does_not_store_is_not_a_difference() -> None:
     named = Difference("column", "public.t.a", "not_null_name", "a_is_given", None, 1)
 
-    assert told_apart([named], 18, 18)[0] == (named,)
-    assert told_apart([named], 18, 15) == ((), ())
+    assert classify([named], 18, 18)[0] == (named,)
+    assert classify([named], 18, 15) == ((), ())
 
 
-def test_identity_of_a_partition_is_no_matter_of_the_version(
-    other_server: str, empty_database: str, schema: Path
-) -> None:
+def test_identity_of_a_partition_is_equal_on_all_versions(other_server: str, empty_database: str, schema: Path) -> None:
     schema.write_text(
         "create table t (id int generated always as identity, k int) partition by list (k);\n"
         "create table t1 partition of t default;\n"
@@ -284,7 +283,7 @@ def test_identity_of_a_partition_is_no_matter_of_the_version(
     assert diff_schema(empty_database, schema, scratch=other_server).identical
 
 
-def test_another_version_is_told(other_server: str, empty_database: str, schema: Path) -> None:
+def test_another_version_is_noted(other_server: str, empty_database: str, schema: Path) -> None:
     schema.write_text("create table t (id int primary key, a text not null default 'x' check (a <> ''));\n")
     make(empty_database, schema.read_text())
 

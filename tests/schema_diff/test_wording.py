@@ -1,4 +1,4 @@
-"""How differences are worded, and what GitHub is told."""
+"""The text of differences, and GitHub's annotations."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ def verdict(*differences: Difference) -> SchemaDiff:
     return SchemaDiff(Path("schema.sql"), differences, ())
 
 
-def said(*differences: Difference) -> list[str]:
+def printed(*differences: Difference) -> list[str]:
     return [f"{report.place('s.sql', line.line)}{line.text('s.sql')}" for line in report.lines(verdict(*differences))]
 
 
-def test_both_sides_are_quoted() -> None:
-    assert said(Difference("column", "public.t.a", "default", "5", "6", 2)) == [
+def test_line_has_the_values_of_both_sides() -> None:
+    assert printed(Difference("column", "public.t.a", "default", "5", "6", 2)) == [
         "s.sql:2: column public.t.a default: s.sql says 5 / database says 6"
     ]
-    assert said(Difference("index", "public.i", "predicate", None, "(a > 0)", None)) == [
+    assert printed(Difference("index", "public.i", "predicate", None, "(a > 0)", None)) == [
         "s.sql: index public.i predicate: s.sql says nothing / database says (a > 0)"
     ]
 
 
-def test_first_line_on_which_two_texts_differ_is_told() -> None:
-    assert said(Difference("function", "public.f()", "body", "begin\n  one;\nend", "begin\n  two;\nend", 2)) == [
+def test_only_the_first_differing_line_of_two_texts_is_shown() -> None:
+    assert printed(Difference("function", "public.f()", "body", "begin\n  one;\nend", "begin\n  two;\nend", 2)) == [
         "s.sql:2: function public.f() body line 2: s.sql says   one; / database says   two;"
     ]
-    assert said(Difference("function", "public.f()", "body", "begin\nend\n;", "begin\nend", 2)) == [
+    assert printed(Difference("function", "public.f()", "body", "begin\nend\n;", "begin\nend", 2)) == [
         "s.sql:2: function public.f() body line 3: s.sql says ; / database says nothing"
     ]
-    assert said(Difference("view", "public.v", "options", "a\nb", None, 2)) == [
+    assert printed(Difference("view", "public.v", "options", "a\nb", None, 2)) == [
         "s.sql:2: view public.v options: s.sql says a\nb / database says nothing"
     ]
 
 
-def test_what_follows_is_counted_on_the_line_of_its_cause() -> None:
+def test_folded_objects_are_counted_on_the_line() -> None:
     missing = Difference(
         "table", "public.t", "presence", "table", None, 1, {"column": 3, "index": 2, "policy": 2, "constraint": 1}
     )
-    assert said(missing) == [
+    assert printed(missing) == [
         "s.sql:1: table public.t presence: s.sql says table with 3 columns, 2 indexes, 2 policies, 1 constraint / "
         "database says nothing"
     ]
@@ -51,7 +51,7 @@ def test_what_follows_is_counted_on_the_line_of_its_cause() -> None:
 def test_likely_rename_is_one_line() -> None:
     old = Difference("column", "public.t.a", "presence", "text", None, 3, renamed_to="public.t.b")
     new = Difference("column", "public.t.b", "presence", None, "text", 1, renamed_from="public.t.a")
-    assert said(old, new) == [
+    assert printed(old, new) == [
         "s.sql:3: column public.t.a name: s.sql says public.t.a / database says public.t.b, likely renamed"
     ]
 
@@ -66,11 +66,11 @@ def test_likely_rename_is_one_line() -> None:
         (Path("/nowhere/s.sql"), 1, "x", "::error file=/nowhere/s.sql,line=1::x"),
     ],
 )
-def test_annotation_is_escaped_as_the_runner_reads_it(file: Path, line: int | None, message: str, command: str) -> None:
+def test_annotation_is_escaped_for_the_runner(file: Path, line: int | None, message: str, command: str) -> None:
     assert report.annotation("error", message, file, line) == command
 
 
-def test_annotations_tell_drift_and_what_was_not_compared() -> None:
+def test_annotations_include_drift_and_what_was_not_compared() -> None:
     compared = SchemaDiff(
         Path("s.sql"),
         (Difference("column", "public.t.a", "default", "5", "6", 2),),

@@ -1,13 +1,13 @@
-"""The kinds of objects that are compared, each a query on pg_catalog. A new kind is a new entry here.
+"""The kinds of objects that are compared, each with its query on pg_catalog. To add a kind, add an entry here.
 
-Every query gives `name`, `definition` and `oid`, may give `of_table`, `columns` (see model.CatalogObject), `kind`
-(where it is not the family's), `subid` (a column's number) and `relation` (the oid under which its columns stand),
-and each further column is an attribute under that name, null where the object has none of it. Comments, owners and
-grants are read for all kinds at once, in said.py.
+Every query returns `name`, `definition` and `oid`, and may return `of_table`, `columns`, `depends_on` (see
+model.CatalogObject), `kind` (where it differs from the Kind's name), `subid` (a column's number) and `relation` (the
+oid of the relation that has its columns). Every other column of the result is an attribute of that name, null where
+the object has none. Comments, owners and grants are read for all kinds at once, in comments_and_privileges.py.
 
-All run under `search_path = pg_catalog`, so that the deparsers and `::regclass` print every other name with its
-schema, and on PostgreSQL 14 and later: a catalog column that one of these lacks is read through to_jsonb, where it
-is null. What they read is given by scope.py: `%(relations)s` are the oids of the tables that are compared,
+All queries run with `search_path = pg_catalog`, so that the deparsers and `::regclass` print all other names with
+their schemas, and on PostgreSQL 14 and later: a catalog column that some versions lack is read through to_jsonb,
+where it is then null. scope.py supplies the parameters: `%(relations)s` are the oids of the tables to compare,
 `%(types)s` those of the types, and so on.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .kind import Kind, listed
 
-# What a function is called with is part of its name. The body of C code is the file and the symbol in it.
+# The argument types are part of a function's name. For C code, the body is the symbol and `library` the file.
 _FUNCTIONS = f"""
     select
         array[nsp.nspname, pro.proname, '(' || oidvectortypes(pro.proargtypes) || ')']::text[] as name,

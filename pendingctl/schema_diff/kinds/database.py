@@ -1,4 +1,4 @@
-"""What stands in the database itself: schemas, extensions, publications, foreign servers and their wrappers."""
+"""Schemas, extensions, publications, foreign servers and their wrappers, default privileges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXTENSIONS = """
     where ext.oid = any(%(extensions)s)
 """
 
-# Of a publication only what lies in the schemas that are compared.
+# Only the part of a publication that is in the compared schemas.
 _PUBLICATIONS = """
     select
         array[pub.pubname]::text[] as name,
@@ -83,7 +83,7 @@ _SERVERS = f"""
     where srv.oid = any(%(foreign_servers)s)
 """
 
-# The rights that objects yet to be made will have. What they are is read with all other grants.
+# The privileges that future objects will have. They are read with all other grants.
 _DEFAULT_PRIVILEGES = """
     select
         array_remove(array[

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .kind import Kind
 
-# Left out are NOT NULL, which 18 lists here and a column's nullability tells on every version, and the rows with
-# which the server keeps track of a foreign key that touches partitions: they follow from the foreign key itself,
-# under names that depend on the order in which the partitions came.
+# Without NOT NULL, which is in this catalog since 18 and an attribute of the column on every version, and without the
+# rows with which the server keeps track of a foreign key on partitions: they follow from the foreign key itself, with
+# names that depend on the order in which the partitions were created.
 _CONSTRAINTS = """
     select
         array[nsp.nspname, rel.relname, con.conname]::text[] as name,
@@ -22,7 +22,7 @@ _CONSTRAINTS = """
             join pg_constraint above on above.conrelid = parent.oid
             where inh.inhrelid = rel.oid
                 and (above.oid = con.conparentid or (above.contype = 'c' and above.conname = con.conname))
-        ) end as follows,
+        ) end as depends_on,
         case con.contype
             when 'p' then 'primary key' when 'u' then 'unique' when 'c' then 'check'
             when 'f' then 'foreign key' else 'exclusion'
@@ -72,7 +72,7 @@ _CONSTRAINTS = """
             as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
         (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
-        -- What ALTER TABLE … DISABLE TRIGGER ALL does to a foreign key, on either table.
+        -- The effect of ALTER TABLE … DISABLE TRIGGER ALL on a foreign key, on either table.
         (
             select string_agg(distinct
                 case tg.tgenabled when 'D' then 'disabled' when 'R' then 'replica' else 'always' end
@@ -112,8 +112,8 @@ _CONSTRAINTS = """
         and not (con.contype = 'f' and con.conparentid <> 0)
 """
 
-# An index that a constraint made is the constraint's business. What is said key by key stands with the key's
-# position, and only where it is not the default or, for a collation, the column's own, which the column tells.
+# Without the indexes of constraints, which are compared with those. Attributes of single keys are listed with the
+# key's position, and only if they are not the default or, for a collation, that of the column.
 _INDEXES = """
     select
         array[nsp.nspname, index.relname]::text[] as name,
@@ -127,7 +127,7 @@ _INDEXES = """
             join pg_class parent on parent.oid = inh.inhparent
             join pg_namespace parent_nsp on parent_nsp.oid = parent.relnamespace
             where inh.inhrelid = index.oid
-        ) end as follows,
+        ) end as depends_on,
         rel.oid::regclass::text as table,
         am.amname::text as method,
         keys.listed as keys,

@@ -1,20 +1,23 @@
-"""What a kind of object is."""
+"""A kind of object, and the SQL that several kinds share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+# What ALTER TABLE … ALTER COLUMN … SET takes (PostgreSQL manual).
+COLUMN_OPTIONS = ("n_distinct", "n_distinct_inherited")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of object: its name, the catalog whose oids its query gives, and the query.
+    """One kind of object: its name, the catalog whose oids its query returns, and the query.
 
-    `optional` names the attributes that are read only where an option asks for them, and that option.
-    `with_columns`: what is said about columns that are no objects of their own (a view's) stands at the object.
-    `with_definition`: the definition is more than its attributes and compared beside them. On a server older than
-    `oldest_major` the query does not run, and the objects are told as not compared. With `option` it runs only where
-    that option asks for it.
+    `optional` maps each attribute that is read only on request to the option that enables it. `with_columns`: the
+    comments and grants of its columns, which are not objects of their own (a view's), are attributes of the object.
+    `with_definition`: the definition adds something to the attributes and is compared beside them. On servers older
+    than `oldest_major` the query cannot run, and the objects are reported as not compared. With `option`, it runs only
+    if that option is enabled.
     """
 
     name: str
@@ -28,13 +31,26 @@ class Kind:
 
 
 def listed(options: str) -> str:
-    """Return the SQL that lists an array of options, `name=value` each, in one order.
+    """Return the SQL that lists an array of options, each `name=value`, in alphabetical order.
 
-    A value may hold what looks like the next option; such a one stands in quotes.
+    An option whose value looks as if it contained another option is quoted.
     """
     return f"""(
             select string_agg(
                 case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
             )
             from unnest({options}) option
+        )"""
+
+
+def documented(options: str, names: Sequence[str]) -> str:
+    """Return the SQL that lists the options of an array that have one of these names, in alphabetical order.
+
+    A server may keep entries of its own in the same array: Debian's PostgreSQL 15.20 adds a number (`pg_attver`) to
+    every column, which differs between equal tables and is left out by its pg_dump.
+    """
+    known = ", ".join(f"'{name}'" for name in names)
+    return f"""(
+            select string_agg(option, ', ' order by option)
+            from unnest({options}) option where split_part(option, '=', 1) in ({known})
         )"""

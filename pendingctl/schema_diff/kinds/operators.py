@@ -25,7 +25,7 @@ _OPERATORS = """
     where opr.oid = any(%(operators)s)
 """
 
-# What a family of operators holds.
+# The members of an operator family.
 _MEMBERS = """
     join lateral (
         select
@@ -52,7 +52,7 @@ _MEMBERS = """
     ) members on true
 """
 
-# A class made without a family has made one of its own name, whose members are told at the class.
+# A class created without a family has one of the same name, whose members are attributes of the class.
 _CLASSES = (
     """
     select

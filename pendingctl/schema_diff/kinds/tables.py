@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kind import Kind, listed
+from .kind import COLUMN_OPTIONS, Kind, documented, listed
 
 _TABLES = f"""
     select
@@ -10,7 +10,7 @@ _TABLES = f"""
         array[nsp.nspname, rel.relname]::text[] as of_table,
         rel.oid,
         case rel.relkind when 'f' then 'foreign table' end as kind,
-        case when rel.relispartition then parents.follows end as follows,
+        case when rel.relispartition then parents.depends_on end as depends_on,
         case rel.relkind when 'p' then 'partitioned table' when 'f' then 'foreign table' else 'table' end as definition,
         case rel.relpersistence when 'u' then 'unlogged' else 'permanent' end as persistence,
         pg_get_partkeydef(rel.oid) as partition_key,
@@ -52,7 +52,7 @@ _TABLES = f"""
             inh.inhparent::regclass::text || case when inh.inhdetachpending then ' (detach pending)' else '' end,
             ', ' order by inh.inhseqno
         ) as names,
-        jsonb_agg(jsonb_build_array('table', parent_nsp.nspname, parent.relname)) as follows
+        jsonb_agg(jsonb_build_array('table', parent_nsp.nspname, parent.relname)) as depends_on
         from pg_inherits inh
         join pg_class parent on parent.oid = inh.inhparent
         join pg_namespace parent_nsp on parent_nsp.oid = parent.relnamespace
@@ -61,9 +61,9 @@ _TABLES = f"""
     where rel.oid = any(%(relations)s)
 """
 
-# A column of a partition is never declared by the partition itself, however that was made. Since 18 NOT NULL has a
-# name: one that the server made up follows from what the table and the column were called then, and says nothing.
-# Where it is declared is told only where that is elsewhere than its column.
+# `declared` is the same for all partitions, however they were created. Since 18 NOT NULL has a name; a generated one
+# depends on the former names of the table and the column, and is ignored. Where NOT NULL is declared is an attribute
+# only if that differs from where its column is declared.
 _COLUMNS = f"""
     select
         array[nsp.nspname, rel.relname, att.attname]::text[] as name,
@@ -76,7 +76,7 @@ _COLUMNS = f"""
             join pg_class parent on parent.oid = inh.inhparent
             join pg_namespace parent_nsp on parent_nsp.oid = parent.relnamespace
             where inh.inhrelid = rel.oid
-        ) end as follows,
+        ) end as depends_on,
         concat_ws(
             ' ',
             format_type(att.atttypid, att.atttypmod),
@@ -96,7 +96,7 @@ _COLUMNS = f"""
         end as not_null_declared,
         obj_description(not_null.oid, 'pg_constraint') as not_null_comment,
         case when att.attgenerated = '' then value.expression end as default,
-        -- Since 17 a partition has that of its parent, before it had none.
+        -- Since 17 a partition inherits that of its parent; before, it had none.
         case
             when rel.relispartition and current_setting('server_version_num')::integer >= 170000 then null
             when att.attidentity = 'a' then 'always'
@@ -112,7 +112,7 @@ _COLUMNS = f"""
             when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended'
         end end as storage,
         nullif(att.attstattarget::integer, -1)::text as statistics_target,
-        (select string_agg(option, ', ' order by option) from unnest(att.attoptions) option) as options,
+        {documented("att.attoptions", COLUMN_OPTIONS)} as options,
         {listed("att.attfdwoptions")} as server_options,
         case
             when att.attinhcount = 0 then 'here'

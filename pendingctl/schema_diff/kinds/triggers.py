@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .kind import Kind
 
-# A partition's copy follows from its parent's trigger and is told only where it was switched by itself. The
-# bits of tgtype are those of the server's catalog/pg_trigger.h; pg_get_expr cannot write WHEN, as it is about two
-# rows, so that is taken from the whole.
+# A partition's copy of its parent's trigger is read only if it was enabled or disabled by itself. The bits of tgtype
+# are defined in the server's catalog/pg_trigger.h. WHEN refers to two rows, which pg_get_expr cannot print, and is
+# taken from the whole definition.
 _TRIGGERS = """
     select
         array[nsp.nspname, rel.relname, tg.tgname]::text[] as name,
@@ -56,7 +56,7 @@ _TRIGGERS = """
         and (parent.oid is null or parent.tgenabled <> tg.tgenabled)
 """
 
-# A rule's condition and action can only be had from the whole: what follows its head.
+# A rule's condition and action are printed only as part of the whole definition, after its head.
 _RULES = """
     select
         array[nsp.nspname, rel.relname, rul.rulename]::text[] as name,

@@ -17,7 +17,7 @@ _ENUMS = """
     where typ.oid = any(%(types)s) and typ.typtype = 'e'
 """
 
-# Since 17 NOT NULL is listed among the constraints, too, with a name that says something where the user gave it.
+# Since 17 NOT NULL is among the constraints too, with a name that is compared if a user chose it.
 _DOMAINS = """
     select
         array[nsp.nspname, typ.typname]::text[] as name,
@@ -100,7 +100,7 @@ _RANGES = """
     where typ.oid = any(%(types)s) and typ.typtype = 'r'
 """
 
-# A shell type is a name without anything: the first half of making a base type.
+# A shell type is only a name: the first step of creating a base type.
 _BASE_TYPES = """
     select
         array[nsp.nspname, typ.typname]::text[] as name,
@@ -129,8 +129,8 @@ _BASE_TYPES = """
     where typ.oid = any(%(types)s) and typ.typtype in ('b', 'p')
 """
 
-# Where the locale stands depends on the provider and, since 15 and again since 17, on the version. The provider's
-# version of its data is the machine's business, and the encoding nobody can choose.
+# Which column has the locale depends on the provider, and changed with 15 and with 17. The version of the provider's
+# data depends on the machine, and the encoding cannot be chosen.
 _COLLATIONS = """
     select
         array[nsp.nspname, coll.collname]::text[] as name,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .kind import Kind
+from .kind import COLUMN_OPTIONS, Kind, documented
 
-# What REFRESH put into a materialized view is data, and whether it was run is, too.
-_VIEWS = """
+# The rows of a materialized view are data, and so is whether it was ever refreshed.
+_VIEWS = f"""
     select
         array[nsp.nspname, rel.relname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -25,7 +25,7 @@ _VIEWS = """
             join pg_class read on read.oid = dep.refobjid
             join pg_namespace read_nsp on read_nsp.oid = read.relnamespace
             where rule.ev_class = rel.oid
-        ) as follows,
+        ) as depends_on,
         (select string_agg(option, ', ' order by option) from unnest(rel.reloptions) option) as options,
         (
             select string_agg(
@@ -53,7 +53,7 @@ _VIEWS = """
                     'statistics ' || nullif(att.attstattarget::integer, -1),
                     case when att.attstorage <> typ.typstorage then 'storage ' || att.attstorage::text end,
                     'compression ' || nullif(att.attcompression::text, ''),
-                    array_to_string(att.attoptions, ', ')
+                    {documented("att.attoptions", COLUMN_OPTIONS)}
                 ),
                 '; ' order by att.attnum
             )
@@ -61,7 +61,7 @@ _VIEWS = """
             where att.attrelid = rel.oid and att.attnum > 0 and not att.attisdropped
                 and (
                     nullif(att.attstattarget::integer, -1) is not null or att.attstorage <> typ.typstorage
-                    or att.attcompression <> '' or att.attoptions is not null
+                    or att.attcompression <> '' or {documented("att.attoptions", COLUMN_OPTIONS)} is not null
                 )
         ) as column_settings,
         am.amname::text as access_method,
@@ -74,7 +74,7 @@ _VIEWS = """
     where rel.oid = any(%(views)s)
 """
 
-# One of a column belongs to the column: with that it comes and goes.
+# The sequence of a serial or identity column belongs to the column's table: it exists only with the column.
 _SEQUENCES = """
     select
         array[nsp.nspname, rel.relname]::text[] as name,
@@ -82,7 +82,7 @@ _SEQUENCES = """
         case when owner.column is not null then array[owner.column]::text[] end as columns,
         case when owner.column is not null
             then jsonb_build_array(jsonb_build_array('column', owner.schema, owner.table, owner.column))
-        end as follows,
+        end as depends_on,
         rel.oid,
         'sequence' as definition,
         case rel.relpersistence when 'u' then 'unlogged' else 'permanent' end as persistence,

@@ -1,6 +1,6 @@
-"""Which object a statement makes or is about, for the kinds that are one statement each. Pure.
+"""Which object a statement creates or changes, for the kinds that a statement of their own creates. Pure.
 
-Tables, their columns, keys and indexes are parts of statements; locations.py follows those.
+Tables, columns, constraints and indexes are found in parts of statements, by locations.py.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 from .model import Name
 
-# Kind, name, and the attribute that the statement is about: None for the object itself.
-Place: TypeAlias = tuple[str, Name, str | None]
+# Kind, name, and the attribute that the statement sets: None for the object itself.
+Target: TypeAlias = tuple[str, Name, str | None]
 
-_DEFINED = {
+_DEFINE_KINDS = {
     "OBJECT_AGGREGATE": "aggregate",
     "OBJECT_COLLATION": "collation",
     "OBJECT_OPERATOR": "operator",
@@ -23,7 +23,7 @@ _DEFINED = {
     "OBJECT_TSTEMPLATE": "text search template",
     "OBJECT_TYPE": "base type",
 }
-_NAMED = {
+_WITHOUT_SCHEMA = {
     "CreateAmStmt": ("access method", "amname"),
     "CreateEventTrigStmt": ("event trigger", "trigname"),
     "CreateExtensionStmt": ("extension", "extname"),
@@ -41,8 +41,8 @@ _IN_SCHEMA = {
     "CreateStatsStmt": ("statistics object", "defnames"),
 }
 _TYPE_KINDS = ("enum", "domain", "composite type", "range type", "base type")
-_COMMENTED = {
-    **_DEFINED,
+_COMMENT_KINDS = {
+    **_DEFINE_KINDS,
     "OBJECT_FUNCTION": "function",
     "OBJECT_PROCEDURE": "procedure",
     "OBJECT_COLUMN": "column",
@@ -59,10 +59,10 @@ _COMMENTED = {
     "OBJECT_TRIGGER": "trigger",
     "OBJECT_VIEW": "view",
 }
-# Their names have three parts, of which the schema may be left out.
+# Their names have three parts; the first, the schema, may be omitted.
 _OF_TABLE = ("column", "constraint", "policy", "rule", "trigger")
-# What the parser calls a type that the server writes otherwise.
-_WRITTEN = {
+# The server's deparser uses other names for these types than its parser.
+_DEPARSED_TYPES = {
     "bool": "boolean",
     "bpchar": "character",
     "float4": "real",
@@ -80,11 +80,11 @@ _WRITTEN = {
 }
 
 
-def places(tree: Any, schema: str) -> Iterator[Place]:  # noqa: PLR0912  # one branch a statement
-    """Yield what a statement is about; `schema` is where a name without one is made."""
+def targets(tree: Any, schema: str) -> Iterator[Target]:  # noqa: PLR0912  # one branch per statement
+    """Yield the targets of a statement; names without a schema are in `schema`."""
     statement = type(tree).__name__
-    if statement in _NAMED:
-        kind, part = _NAMED[statement]
+    if statement in _WITHOUT_SCHEMA:
+        kind, part = _WITHOUT_SCHEMA[statement]
         yield kind, (getattr(tree, part) or "",), None
     elif statement in _IN_SCHEMA:
         kind, part = _IN_SCHEMA[statement]
@@ -101,11 +101,11 @@ def places(tree: Any, schema: str) -> Iterator[Place]:  # noqa: PLR0912  # one b
             yield kind, _relation(tree.into.rel, schema), None
         case "CreateFunctionStmt":
             kind = "procedure" if tree.is_procedure else "function"
-            yield from _called(kind, tree.funcname, tree.parameters or (), schema)
+            yield from _routine(kind, tree.funcname, tree.parameters or (), schema)
         case "DefineStmt" if tree.kind.name == "OBJECT_AGGREGATE" and not tree.oldstyle and tree.args:
-            yield from _called("aggregate", tree.defnames, tree.args[0] or (), schema)
-        case "DefineStmt" if tree.kind.name in _DEFINED:
-            yield _DEFINED[tree.kind.name], _qualified(tree.defnames, schema), None
+            yield from _routine("aggregate", tree.defnames, tree.args[0] or (), schema)
+        case "DefineStmt" if tree.kind.name in _DEFINE_KINDS:
+            yield _DEFINE_KINDS[tree.kind.name], _qualified(tree.defnames, schema), None
         case "CreateTrigStmt":
             yield "trigger", (*_relation(tree.relation, schema), tree.trigname), None
         case "RuleStmt":
@@ -121,12 +121,12 @@ def places(tree: Any, schema: str) -> Iterator[Place]:  # noqa: PLR0912  # one b
         case "CreateTransformStmt":
             yield "transform", _for_language(tree.type_name, tree.lang), None
         case "CommentStmt":
-            for kind, name in _commented(tree, schema):
+            for kind, name in _comment_targets(tree, schema):
                 yield kind, name, "comment"
 
 
-def key(kind: str, name: Name) -> Name:
-    """Return the name under which places knows an object of the catalogs: its argument types without schemas."""
+def target_name(kind: str, name: Name) -> Name:
+    """Return the name by which `targets` knows an object of the catalogs: argument types without schemas."""
     if not name or not name[-1].startswith("("):
         return name
     if kind == "transform":
@@ -136,25 +136,25 @@ def key(kind: str, name: Name) -> Name:
 
 
 def signature(types: list[str]) -> str:
-    """Write argument types as one part of a name."""
+    """Return argument types as one part of a name."""
     return f"({', '.join(types)})"
 
 
-def _called(kind: str, names: Any, parameters: Any, schema: str) -> Iterator[Place]:
+def _routine(kind: str, names: Any, parameters: Any, schema: str) -> Iterator[Target]:
     taken = [each for each in parameters if each.mode.name not in ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")]
-    # Also without arguments: where one of them is written in a way of its own, the name must do.
+    # Also without arguments, in case a type is written differently here than in the catalogs.
     yield kind, (*_qualified(names, schema), signature([_type(each.argType) for each in taken])), None
     yield kind, _qualified(names, schema), None
 
 
-def _commented(tree: Any, schema: str) -> Iterator[tuple[str, Name]]:
+def _comment_targets(tree: Any, schema: str) -> Iterator[tuple[str, Name]]:
     about, target = tree.objtype.name, tree.object
     if about in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
         for kind in _TYPE_KINDS:
             yield kind, _qualified(target.names, schema)
     elif about in ("OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_AGGREGATE"):
         name = _qualified(target.objname, schema)
-        yield _COMMENTED[about], (*name, signature([_type(each) for each in target.objargs or ()]))
+        yield _COMMENT_KINDS[about], (*name, signature([_type(each) for each in target.objargs or ()]))
     elif about in ("OBJECT_OPCLASS", "OBJECT_OPFAMILY"):
         yield "operator " + about.removeprefix("OBJECT_OP").lower(), _qualified(target[1:], schema)
     elif about == "OBJECT_OPERATOR":
@@ -165,8 +165,8 @@ def _commented(tree: Any, schema: str) -> Iterator[tuple[str, Name]]:
         yield "cast", (signature([_type(each) for each in target]),)
     elif about == "OBJECT_DOMCONSTRAINT":
         yield "domain constraint", (*_qualified(target[0].names, schema), target[1].sval)
-    elif isinstance(target, tuple) and about in _COMMENTED:
-        kind = _COMMENTED[about]
+    elif isinstance(target, tuple) and about in _COMMENT_KINDS:
+        kind = _COMMENT_KINDS[about]
         parts = tuple(each.sval for each in target if hasattr(each, "sval"))
         least = 3 if kind in _OF_TABLE else 2
         yield kind, parts if len(parts) >= least else (schema, *parts)
@@ -190,4 +190,4 @@ def _qualified(names: Any, schema: str) -> Name:
 
 def _type(tree: Any) -> str:
     name = tree.names[-1].sval if tree.names else ""
-    return _WRITTEN.get(name, name) + ("[]" if tree.arrayBounds else "")
+    return _DEPARSED_TYPES.get(name, name) + ("[]" if tree.arrayBounds else "")

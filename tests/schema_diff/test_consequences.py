@@ -1,4 +1,4 @@
-"""What follows from a difference is counted at it: in partitions, in views, and in the sequences of serial columns."""
+"""Consequences are counted at their cause: in partitions, in views, and in the sequences of serial columns."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ OWN: dict[str, tuple[str, str, list[str]]] = {
 }
 
 
-def told(database: str, folder: Path, ours: str, theirs: str) -> list[tuple[str, dict[str, int]]]:
+def reported(database: str, folder: Path, ours: str, theirs: str) -> list[tuple[str, dict[str, int]]]:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(theirs.encode())
     schema = folder / "schema.sql"
@@ -110,14 +110,14 @@ def told(database: str, folder: Path, ours: str, theirs: str) -> list[tuple[str,
 
 
 @pytest.mark.parametrize(("ours", "theirs", "expected"), CASES.values(), ids=CASES.keys())
-def test_it_is_counted_at_the_difference_that_it_follows_from(
+def test_consequence_is_counted_at_its_cause(
     empty_database: str, tmp_path: Path, ours: str, theirs: str, expected: list[tuple[str, dict[str, int]]]
 ) -> None:
-    assert told(empty_database, tmp_path, ours, theirs) == expected
+    assert reported(empty_database, tmp_path, ours, theirs) == expected
 
 
 @pytest.mark.parametrize(("ours", "theirs", "expected"), OWN.values(), ids=OWN.keys())
-def test_what_is_its_own_is_told(
+def test_difference_that_does_not_follow_is_reported(
     empty_database: str, tmp_path: Path, ours: str, theirs: str, expected: list[str]
 ) -> None:
-    assert [what for what, _ in told(empty_database, tmp_path, ours, theirs)] == expected
+    assert [what for what, _ in reported(empty_database, tmp_path, ours, theirs)] == expected

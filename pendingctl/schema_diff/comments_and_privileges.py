@@ -1,4 +1,4 @@
-"""What can be said of an object of any kind: its comment, and where asked for its owner and its grants."""
+"""Reads what an object of any kind can have: its comment and, on request, its owner and its grants."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import psycopg
 
-# The catalog that an object stands in, its oid there, and the number of a column, otherwise 0.
+# The catalog that contains an object, its oid there, and the number of a column, otherwise 0.
 Identity: TypeAlias = tuple[str, int, int]
 
-# The server's own comments are thousands. `public` has one, which goes when it is made anew.
+# Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew.
 _COMMENTS = """
     select com.classoid::regclass::text, com.objoid, com.objsubid, com.description, att.attname
     from pg_description com
@@ -23,8 +23,8 @@ _COMMENTS = """
     order by com.objoid, com.objsubid
 """
 
-# Null stands for the default privileges, which acldefault knows for each type of object. Who granted does not
-# matter, and an owner may grant whatever it has. All rights that there are is one word, since 17 added one.
+# Null stands for the default privileges, which acldefault knows for each type of object. The grantor does not matter,
+# and an owner may grant all that it has. All the rights that exist are written as `all`, since 17 added one.
 _PRIVILEGES = """
     with owned (class, oid, subid, attname, owner, acl, type) as (
         select 'pg_class', oid, 0, null::name, relowner, relacl, case relkind when 'S' then 's' else 'r' end
@@ -118,27 +118,27 @@ _OWNER = "select pg_get_userbyid(datdba) from pg_database where datname = curren
 
 
 @dataclass(slots=True)
-class Texts:
-    """One thing that is said of many objects, such as their comments."""
+class Annotations:
+    """The values of one attribute, such as the comment, of many objects."""
 
     of_object: dict[Identity, str] = field(default_factory=dict)
-    # By relation, since a view's columns are no objects of their own.
+    # By relation, since a view's columns are not objects of their own.
     of_columns: dict[int, list[str]] = field(default_factory=dict)
 
     def add(self, identity: Identity, column: str | None, text: str) -> None:
-        """Keep what is said of an object, or of a column."""
+        """Add the value of an object or a column."""
         self.of_object[identity] = text
         if column is not None:
             self.of_columns.setdefault(identity[1], []).append(f"{column}: {text}")
 
     def columns(self, relation: int) -> str | None:
-        """Return what is said of a relation's columns."""
+        """Return the values of a relation's columns, with their names."""
         return "; ".join(self.of_columns.get(relation, ())) or None
 
 
-def read_comments(connection: psycopg.Connection) -> Mapping[str, Texts]:
-    """Return every comment that a user made, under the name of its attribute."""
-    comments = Texts()
+def read_comments(connection: psycopg.Connection) -> Mapping[str, Annotations]:
+    """Return every comment on an object that a user created, under the name of the attribute."""
+    comments = Annotations()
     for catalog, oid, subid, text, column in connection.execute(_COMMENTS):
         comments.add((catalog, oid, subid), column, text)
     return {"comment": comments}
@@ -146,13 +146,13 @@ def read_comments(connection: psycopg.Connection) -> Mapping[str, Texts]:
 
 def read_privileges(
     connection: psycopg.Connection, oids: Mapping[str, str], database_owner: str | None
-) -> Mapping[str, Texts]:
-    """Return owners and grants, in which the database's owner has no name of its own.
+) -> Mapping[str, Annotations]:
+    """Return owners and grants, with `(database owner)` in place of the name of the database's owner.
 
-    With None that is the owner of this database. Where schema.sql was loaded it is the role that reads, which
-    loaded it, and `database_owner`, the live database's owner, whom schema.sql may name.
+    With None that is the owner of this database. Where schema.sql was loaded it is the present role, which loaded
+    it, and `database_owner`, the owner of the live database, whom schema.sql may name.
     """
-    owners, grants = Texts(), Texts()
+    owners, grants = Annotations(), Annotations()
     found: Iterable[tuple[str, int, int, str | None, str, str | None]]
     found = connection.execute(_PRIVILEGES, {**oids, "database_owner": database_owner})
     for catalog, oid, subid, column, owner, granted in found:

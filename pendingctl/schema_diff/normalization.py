@@ -1,9 +1,9 @@
-"""What the server writes differently for the same thing, and the rules that undo it.
+"""Recognizes texts that differ and mean the same, by bringing them into a normal form.
 
-The queries on the catalogs read facts. What is left is text that a server's deparser wrote: an expression, a query, a
-statement. Two such texts may differ and mean the same, since the deparser of another major version wrote one of them,
-or since the server read one of them from its own words. Each rule takes the syntax tree of such a text to a form that
-is the same for both, and only where it cannot change what the text means.
+Most of what the catalogs hold can be compared as it is, but not what a server's deparser wrote: an expression, a query,
+a statement. Two such texts may mean the same and yet differ, because the deparser of another major version wrote one
+of them, or because the server parsed one of them from its own output. Each rule brings the syntax tree of a text into
+a form that is the same for both, and applies only where it cannot change the meaning.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .model import Difference, Uncompared
 
 Rule: TypeAlias = Callable[[Any], None]
 
-# The attributes that hold the deparser's text of a whole query or statement, which is what differs by version.
+# Attributes with the deparsed text of a whole query or statement, which differs between versions.
 _QUERIES = frozenset({"action", "body", "definition"})
-# Those that hold its text of parts of one. Any other text is the user's own and compared to the letter.
+# Attributes with the deparsed text of a part of one. Any other text is the user's own and compared literally.
 _PARTS = frozenset(
     {
         "column_defaults",
@@ -35,18 +35,18 @@ _PARTS = frozenset(
         "with_check",
     }
 )
-# What makes a statement of such a part.
+# Statements in which such a part can be parsed.
 _STATEMENTS = ("{}", "select {}", "alter table t add {}", "create table t partition of p {}")
 
 _PARAMETERS = frozenset({"options", "storage_parameters"})
-# Parameters of storage and of views that are boolean; the server keeps the word that it was given.
+# Boolean parameters of storage and of views; the server keeps the word as it was written.
 _BOOLEAN = re.compile(
     r"((?:^|, )(?:toast\.)?(?:autosummarize|autovacuum_enabled|deduplicate_items|fastupdate|security_barrier"
     r"|security_invoker|user_catalog_table|vacuum_truncate))=(?:(on|true|yes|1)|off|false|no|0)(?=,|$)",
     re.IGNORECASE,
 )
 
-# What an older version does not keep, so that it cannot differ from it: the version that brought it.
+# Attributes that older versions do not store, and which therefore cannot differ: the version that introduced them.
 _SINCE = {
     ("column", "not_null_comment"): 18,
     ("column", "not_null_declared"): 18,
@@ -56,12 +56,13 @@ _SINCE = {
 }
 
 
-def told_apart(
+def classify(
     differences: Iterable[Difference], expected_major: int, actual_major: int
 ) -> tuple[tuple[Difference, ...], tuple[Uncompared, ...]]:
-    """Return the differences that are surely ones, and what cannot be compared.
+    """Return the real differences, and those that cannot be decided; drop those that only look like one.
 
-    Between two versions a query that still differs may be drift or may be the version, and is the latter.
+    Between two versions a query that differs even in normal form may be drift or may come from the versions: that
+    cannot be decided.
     """
     kept: list[Difference] = []
     uncompared: list[Uncompared] = []
@@ -72,7 +73,7 @@ def told_apart(
         if each.expected is None or each.actual is None or each.attribute == "presence":
             kept.append(each)
         elif each.attribute in _PARAMETERS:
-            if _without_words(each.expected) != _without_words(each.actual):
+            if _with_plain_booleans(each.expected) != _with_plain_booleans(each.actual):
                 kept.append(each)
         elif _is_query(each) and not same_version:
             if not _same(each.expected, each.actual, (*EVERYWHERE, *ACROSS_VERSIONS)):
@@ -82,12 +83,12 @@ def told_apart(
     return tuple(kept), tuple(uncompared)
 
 
-def cast_of_an_array_is_one_of_its_elements(tree: Any) -> None:
+def push_array_casts_to_elements(tree: Any) -> None:
     """Write `(ARRAY[a, b])::text[]` as `ARRAY[a::text, b::text]`.
 
-    The server stores `x IN ('a', 'b')` on a varchar column as the first, and reads the first as the second: to an
-    ARRAY[] that is cast it hands the type down (transformTypeCast in its parse_expr.c). So a dump that was loaded
-    would differ from what was dumped for ever.
+    The server stores `x IN ('a', 'b')` on a varchar column as the first, and parses the first as the second: it
+    passes the type of a cast on to the elements of an ARRAY[] (transformTypeCast in its parse_expr.c). A restored
+    dump would therefore always differ from its source.
     """
     from pglast.ast import A_ArrayExpr, TypeCast, TypeName
     from pglast.visitors import Visitor
@@ -100,7 +101,7 @@ def cast_of_an_array_is_one_of_its_elements(tree: Any) -> None:
             element = TypeName(**{**{slot: getattr(whole, slot) for slot in whole}, "arrayBounds": None})
             return A_ArrayExpr(
                 elements=tuple(
-                    # An array of arrays has the type of its elements at every depth.
+                    # A nested array has the same type as the array around it.
                     TypeCast(arg=each, typeName=whole if isinstance(each, A_ArrayExpr) else element)
                     for each in array.elements or ()
                 )
@@ -109,12 +110,12 @@ def cast_of_an_array_is_one_of_its_elements(tree: Any) -> None:
     Casts()(tree)
 
 
-def joined_conditions_need_no_parentheses(tree: Any) -> None:
+def flatten_conditions(tree: Any) -> None:
     """Write `(a AND b) AND c` as `a AND b AND c`, and OR likewise.
 
-    The server stores `x BETWEEN 1 AND 9 AND y` as the first and reads the first as the second.
+    The server stores `x BETWEEN 1 AND 9 AND y` as the first, and parses the first as the second.
     """
-    # What stands inside comes after what it stands in.
+    # Inner nodes first: _nodes yields them after the outer ones.
     for node in reversed(list(_nodes(tree))):
         if _is(node, "BoolExpr") and node.boolop.name != "NOT_EXPR":
             within = [_is(each, "BoolExpr") and each.boolop == node.boolop for each in node.args]
@@ -122,8 +123,8 @@ def joined_conditions_need_no_parentheses(tree: Any) -> None:
             node.args = tuple(part for each in parts for part in each)
 
 
-def sets_have_no_order(tree: Any) -> None:
-    """Sort the values of a partition, and the columns that a foreign key sets when the other row is deleted."""
+def sort_sets(tree: Any) -> None:
+    """Sort the values of a list partition, and the columns that a foreign key sets on delete."""
     for node in _nodes(tree):
         if _is(node, "PartitionBoundSpec") and node.listdatums:
             node.listdatums = tuple(sorted(node.listdatums, key=repr))
@@ -131,11 +132,11 @@ def sets_have_no_order(tree: Any) -> None:
             node.fk_del_set_cols = tuple(sorted(node.fk_del_set_cols, key=repr))
 
 
-def one_relation_needs_no_qualifier(tree: Any) -> None:
-    """Since 16 a query of one relation is written `SELECT a FROM t`, before `SELECT t.a FROM t`.
+def drop_qualifiers_of_single_relation(tree: Any) -> None:
+    """Write `SELECT t.a FROM t`, as before 16, like `SELECT a FROM t`, as since 16.
 
-    Queries inside keep their qualifiers on every version, and need them, as those could lead outwards. In ORDER BY
-    and GROUP BY a bare column could be an output name instead.
+    Subqueries keep their qualifiers on every version, since a column may belong to an outer query. In ORDER BY and
+    GROUP BY a column without a qualifier could be an output name instead.
     """
     query = tree[0].stmt
     if not _is(query, "SelectStmt") or len(query.fromClause or ()) != 1:
@@ -155,19 +156,19 @@ def one_relation_needs_no_qualifier(tree: Any) -> None:
 
 
 EVERYWHERE: tuple[Rule, ...] = (
-    cast_of_an_array_is_one_of_its_elements,
-    joined_conditions_need_no_parentheses,
-    sets_have_no_order,
+    push_array_casts_to_elements,
+    flatten_conditions,
+    sort_sets,
 )
-ACROSS_VERSIONS: tuple[Rule, ...] = (one_relation_needs_no_qualifier,)
+ACROSS_VERSIONS: tuple[Rule, ...] = (drop_qualifiers_of_single_relation,)
 
 
-def _without_words(parameters: str) -> str:
+def _with_plain_booleans(parameters: str) -> str:
     return _BOOLEAN.sub(lambda found: f"{found[1]}={found[2] is not None}", parameters)
 
 
 def _is_query(difference: Difference) -> bool:
-    """Whether the text is the deparser's; a function's body is a string of the user's own but in one form."""
+    """Whether the text is a deparsed query, as a function's body is in its SQL-standard form alone."""
     if difference.attribute not in _QUERIES:
         return False
     texts = (difference.expected or "", difference.actual or "")
@@ -194,7 +195,7 @@ def _same(one: str, other: str, rules: Sequence[Rule]) -> bool:
 
 
 def _parsed(text: str) -> Any:
-    """Return the tree of a statement, or of a part of one as that of a statement, or None where it is neither."""
+    """Return the tree of a statement, or of a part within a statement, or None if the text is neither."""
     from pglast.parser import ParseError, parse_sql
 
     for statement in _STATEMENTS:
@@ -206,7 +207,7 @@ def _parsed(text: str) -> Any:
 
 
 def _is(node: object, kind: str) -> bool:
-    # By name, as parse.py does: pglast's types say None of whatever the grammar has.
+    # By name, as in parse.py: pglast's type hints declare every field of a node as None.
     return type(node).__name__ == kind
 
 
