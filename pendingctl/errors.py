@@ -40,6 +40,10 @@ class ScopeMismatch(Refused):
     """The id belongs to another scope; nothing was changed."""
 
 
+class RequestRefused(Refused):
+    """This request may not ask under this id, now or at all; nothing was changed."""
+
+
 class Undelivered(Refused):
     """An answer that was accepted is not delivered yet; nothing was done that would lose it."""
 
@@ -60,3 +64,7 @@ class NotMigrated(DatabaseFailed):
 
 class MigrationFailed(DatabaseFailed):
     """A migration could not be applied or rolled back; it left no trace."""
+
+
+class UnreadablePayload(PendingctlError):
+    """A row holds a payload that pendingctl would not have stored."""

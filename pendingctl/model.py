@@ -59,8 +59,8 @@ class Question:
 class Click:
     """One button press as a platform delivers it.
 
-    `delivery_key` is the same when the platform delivers the press again. `ask_number` is the asking that the
-    button belongs to; None means whichever is open.
+    `delivery_key` is the same when the platform delivers the press again. `ask_number` is the number on the card
+    whose button was pressed; None means whichever asking is open.
     """
 
     question_id: str
@@ -171,21 +171,50 @@ class EditedCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeasedCard:
-    """A card that shows less than its row, which this pod may edit until the lease runs out.
+class Unreadable:
+    """An answer that was leased and cannot be delivered, since its row's payload cannot be read: `reason` says why."""
 
-    `claimed_at` and `withdrawn_at` are None for a stale question.
+    question_id: str
+    ask_number: int
+    token: UUID
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetiredCard:
+    """The card of an earlier asking under the same id, which still has its buttons.
+
+    `ending` is answered, withdrawn or superseded; the last three fields are known for an answered one alone.
+    """
+
+    ask_number: int
+    card: JsonValue
+    text: str | None
+    ending: str
+    answer: str | None
+    answered_by: str | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedCard:
+    """A row whose cards show less than it holds, which this pod may edit until the lease runs out.
+
+    `claimed_at` and `withdrawn_at` are None for a question that is still open; its card is out of date if it `is_stale`.
     """
 
     question_id: str
     ask_number: int
+    organization_id: str
     connection_id: str
     card: JsonValue
-    payload: JsonObject
+    text: str | None
     answer: str | None
     answered_by: str
     claimed_at: datetime | None
     withdrawn_at: datetime | None
+    is_stale: bool
+    retired: tuple[RetiredCard, ...]
 
 
 class RefusalReason(StrEnum):
@@ -195,6 +224,8 @@ class RefusalReason(StrEnum):
     NOT_YOURS = "not_yours"
     INVALID_ANSWER = "invalid_answer"
     WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"
+    OTHER_APPLICATION = "other_application"
     UNKNOWN_OR_EXPIRED = "unknown_or_expired"
 
 
@@ -202,8 +233,8 @@ class RefusalReason(StrEnum):
 class Refusal:
     """The click did not win.
 
-    The last three fields are given for `already_answered` alone, and only while the asking that the click
-    belongs to is the row's present one.
+    `answered_by`, `answer` and `claimed_at` are given for `already_answered` alone, while the row still knows them:
+    for its present asking and the one before. `options` are those of the question, for `invalid_answer` alone.
     """
 
     id: str
@@ -211,6 +242,7 @@ class Refusal:
     answered_by: str | None = None
     answer: str | None = None
     claimed_at: datetime | None = None
+    options: tuple[str, ...] = ()
 
 
 class NoAnswer(StrEnum):
@@ -231,23 +263,40 @@ class Withdrawal(StrEnum):
 
 
 class PutOutcome(StrEnum):
-    """What storing a question did."""
+    """What storing a question did.
+
+    Refreshed: a retry of the same asking. Superseded: another question took the place of an open one. The last two:
+    the question has ended and was left alone.
+    """
 
     CREATED = "created"
     REFRESHED = "refreshed"
+    SUPERSEDED = "superseded"
     REOPENED = "reopened"
     ALREADY_ANSWERED = "already_answered"
+    WITHDRAWN = "withdrawn"
+
+
+# A question was asked, and its life began.
+NEW_ASKINGS = frozenset({PutOutcome.CREATED, PutOutcome.SUPERSEDED, PutOutcome.REOPENED})
+# It has ended, and nothing was asked.
+ENDED = frozenset({PutOutcome.ALREADY_ANSWERED, PutOutcome.WITHDRAWN})
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A question as `put` left it. `row_version` changes with every write to the row."""
+    """A question as `put` left it. `row_version` changes with every write to the row.
+
+    `is_to_be_posted` says that the caller, who announced that it posts the card, is the one to do that: no pod has
+    posted it, and no other one is about to.
+    """
 
     id: str
     outcome: PutOutcome
     ask_number: int
     created_at: datetime
     row_version: str
+    is_to_be_posted: bool = False
 
 
 class State(StrEnum):
@@ -283,6 +332,7 @@ class PendingSummary:
     organization_id: str
     connection_id: str
     expected_user_id: str
+    application: str
     state: State
     created_at: datetime
     claimed_at: datetime | None
@@ -311,6 +361,7 @@ class PendingInteraction(PendingSummary):
     withdrawn_at: datetime | None
     posted_at: datetime | None
     card: JsonValue
+    request_key: str | None
 
 
 @dataclass(frozen=True, slots=True)

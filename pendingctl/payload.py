@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from .errors import InvalidInput
+from .errors import InvalidInput, UnreadablePayload
 
 JsonValue: TypeAlias = "None | bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
 JsonObject: TypeAlias = Mapping[str, JsonValue]
@@ -35,13 +35,24 @@ def question_options(payload: JsonObject) -> tuple[str, ...]:
 def accepts(payload: JsonObject, value: str | None) -> bool:
     """Whether the value is an answer to the question as the claim sees it: one of its options, or any without them."""
     options = _question_field(payload, "options")
-    return not isinstance(options, list) or not options or value in options
+    return not isinstance(options, list) or not options or (isinstance(value, str) and value in options)
 
 
 def conversation_of(payload: JsonObject) -> str:
     """Return the conversation that the question belongs to, empty when the payload names none."""
     conversation = _question_field(payload, "conversation_id")
     return conversation if isinstance(conversation, str) else ""
+
+
+def read_payload(text: str) -> JsonObject:
+    """Return a row's payload. Raises UnreadablePayload for one that `put` would not have stored, and says why."""
+    try:
+        payload: JsonValue = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadablePayload(f"the row's payload cannot be read: {error}") from None
+    if not isinstance(payload, dict):
+        raise UnreadablePayload("the row's payload is not a JSON object")
+    return payload
 
 
 def _question_field(payload: JsonObject, field: str) -> JsonValue:

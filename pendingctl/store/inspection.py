@@ -21,7 +21,7 @@ from ..model import (
 )
 from ..payload import check_id, check_positive, check_text
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
-from . import statements
+from . import lease_statements, read_statements, statements
 
 READ_TIMEOUT = timedelta(seconds=30)
 REMAINING_CAP = 10_000
@@ -37,6 +37,7 @@ class Filters:
     state: State | None = None
     older_than: timedelta | None = None
     card: CardState | None = None
+    application: str | None = None
 
 
 class Inspection:
@@ -52,7 +53,7 @@ class Inspection:
         check_id(id, "question id")
         async with self._reading(connection) as reading:
             cursor = reading.cursor(row_factory=dict_row)
-            await cursor.execute(statements.GET, {"id": id, "max_age": max_age})
+            await cursor.execute(read_statements.GET, {"id": id, "max_age": max_age})
             row = await cursor.fetchone()
         return None if row is None else PendingInteraction(**_with_state(row))
 
@@ -66,9 +67,10 @@ class Inspection:
     ) -> list[PendingSummary]:
         """Return at most `limit` rows that pass the filters, the oldest first."""
         check_positive(limit, "limit")
-        for text in (filters.organization_id, filters.connection_id, filters.expected_user_id):
+        for text in (filters.organization_id, filters.connection_id, filters.expected_user_id, filters.application):
             check_text(text or "", "a filter")
         parameters = {
+            "application": filters.application,
             "organization_id": filters.organization_id,
             "connection_id": filters.connection_id,
             "expected_user_id": filters.expected_user_id,
@@ -80,14 +82,16 @@ class Inspection:
         }
         async with self._reading(connection) as reading:
             cursor = reading.cursor(row_factory=dict_row)
-            await cursor.execute(statements.FIND, parameters)
+            await cursor.execute(read_statements.FIND, parameters)
             return [PendingSummary(**_with_state(row)) for row in await cursor.fetchall()]
 
-    async def counts(self, *, max_age: timedelta = MAX_AGE, connection: Connection | None = None) -> Counts:
-        """Return how many rows are in each state, in all and for each organization."""
+    async def counts(
+        self, *, application: str | None = None, max_age: timedelta = MAX_AGE, connection: Connection | None = None
+    ) -> Counts:
+        """Return how many rows are in each state, in all and for each organization; None counts all applications."""
         async with self._reading(connection) as reading:
             cursor = reading.cursor(row_factory=dict_row)
-            await cursor.execute(statements.COUNT, {"max_age": max_age})
+            await cursor.execute(read_statements.COUNT, {"max_age": max_age, "application": application})
             total, *organizations = await cursor.fetchall()
         return Counts(
             pending=total["pending"],
@@ -106,11 +110,11 @@ class Inspection:
             ),
         )
 
-    async def stuck(self) -> list[str]:
-        """Return the ids of the answers that wait for a person, the oldest first."""
+    async def stuck(self, *, application: str = "") -> list[str]:
+        """Return the ids of an application's answers that wait for a person, the oldest first."""
         async with self._reading(None) as reading:
             cursor = reading.cursor(row_factory=scalar_row)
-            await cursor.execute(statements.STUCK)
+            await cursor.execute(lease_statements.STUCK, {"application": application})
             return await cursor.fetchall()
 
     async def count_stale(

@@ -13,7 +13,7 @@ from psycopg.rows import class_row, kwargs_row, scalar_row
 from ..model import MAX_AGE, Answer, Due, EditedCard, LeasedAnswer, LeasedCard, PostedCard, State
 from ..payload import JsonObject, check_id, conversation_of
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
-from . import statements
+from . import lease_statements as statements
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
@@ -25,8 +25,9 @@ class Leases:
     All methods raise DatabaseUnreachable, NotMigrated or DatabaseFailed when the database cannot do its part.
     """
 
-    def __init__(self, source: ConnectionSource) -> None:
+    def __init__(self, source: ConnectionSource, application: str = "") -> None:
         self._source = source
+        self._application = application
 
     async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
         """Return whether answers wait for delivery, and cards of these (organization, connection) pairs for an edit."""

@@ -1,80 +1,158 @@
-"""Why a click did not win. Pure: it judges a row that the store has found."""
+"""Why a click or a put matched no row. Pure: it judges a row that the store has found."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from ..model import Claim, Click, Refusal, RefusalReason, Scope
-from ..payload import JsonObject, accepts
+from ..errors import RequestRefused, ScopeMismatch, UnreadablePayload
+from ..model import Claim, Click, PutOutcome, Refusal, RefusalReason, Scope
+from ..payload import JsonObject, accepts, question_options, read_payload
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundRow:
-    """A row as it is looked at after a statement that did not match it."""
+    """A row as it is read after a statement that did not match it; nothing of its content for another tenant."""
 
     organization_id: str
     connection_id: str
     expected_user_id: str
-    entry_payload: JsonObject
+    application: str
+    ask_number: int
     created_at: datetime
     claimed_at: datetime | None
-    ask_number: int
+    payload: str | None
     answer: str | None
-    delivery_key: str | None
     answered_by: str | None
+    previous: str | None
+    delivery_key: str | None
+    lease_token: UUID | None
     withdrawn_at: datetime | None
+    request_key: str | None
+    displaced_keys: Sequence[str] | None
+    is_awaited: bool | None
     is_undelivered: bool
     row_version: str
 
     @property
     def scope(self) -> Scope:
-        """Who may claim it."""
+        """The scope that it belongs to."""
         return Scope(self.organization_id, self.connection_id, self.expected_user_id)
 
     @property
     def is_withdrawn(self) -> bool:
-        """Whether nobody needs the answer any more."""
+        """Whether the question was withdrawn."""
         return self.claimed_at is not None and self.withdrawn_at is not None
 
-    def repeated_claim(self, id: str) -> Claim:
-        """Return the claim that the row holds, told again: who is told so again neither delivers nor edits the card.
+    @property
+    def question(self) -> JsonObject:
+        """The payload; empty where it cannot be read or shown."""
+        try:
+            return {} if self.payload is None else read_payload(self.payload)
+        except UnreadablePayload:
+            return {}
 
-        Raises ValueError for a row that is not claimed.
-        """
-        if self.claimed_at is None:
-            raise ValueError(f"question {id!r} is not claimed")
-        return Claim(id, self.ask_number, self.entry_payload, self.claimed_at, repeated=True)
 
-
-def judge(click: Click, found: FoundRow | None) -> Claim | Refusal | None:
-    """Return what a click whose claim matched no row is told; None when it would match by now.
+def judge(
+    click: Click, found: FoundRow | None, application: str, lease_token: UUID | None = None
+) -> Claim | Refusal | None:
+    """Return the answer to a click whose claim matched no row; None when it would match by now.
 
     Organization and connection come first, so that a stranger cannot tell a foreign question from an unknown one;
-    then the user, whatever the state; then the state. A press that had won is told so again.
+    then whether this application may answer, the user, and the state. A press that had won is answered by its win.
     """
     id = click.question_id
-    if found is None or (found.organization_id, found.connection_id) != (
-        click.organization_id,
-        click.connection_id,
-    ):
+    if found is None or (found.organization_id, found.connection_id) != (click.organization_id, click.connection_id):
         return Refusal(id, RefusalReason.UNKNOWN_OR_EXPIRED)
+    if found.application != application:
+        return Refusal(id, RefusalReason.OTHER_APPLICATION)
     if found.expected_user_id != click.user_id:
         return Refusal(id, RefusalReason.NOT_YOURS)
     if click.ask_number is not None and click.ask_number != found.ask_number:
-        # The earlier asking was answered, or there would be no later one; of a later asking this row knows nothing.
-        earlier = click.ask_number < found.ask_number
-        return Refusal(id, RefusalReason.ALREADY_ANSWERED if earlier else RefusalReason.UNKNOWN_OR_EXPIRED)
+        return _judge_other_asking(click, found, click.ask_number)
     if found.claimed_at is None:
-        return None if accepts(found.entry_payload, click.value) else Refusal(id, RefusalReason.INVALID_ANSWER)
+        question = found.question
+        if accepts(question, click.value):
+            return None
+        return Refusal(id, RefusalReason.INVALID_ANSWER, options=question_options(question))
     if found.is_withdrawn:
         return Refusal(id, RefusalReason.WITHDRAWN)
     if (found.delivery_key, found.answer) == (click.delivery_key, click.value):
-        return found.repeated_claim(id)
+        is_own = lease_token is not None and found.lease_token == lease_token
+        return Claim(
+            id,
+            found.ask_number,
+            found.question,
+            found.claimed_at,
+            lease_token if is_own else None,
+            repeated=not is_own,
+        )
     return Refusal(
         id,
         RefusalReason.ALREADY_ANSWERED,
         found.answered_by or found.expected_user_id,
         found.answer,
-        claimed_at=found.claimed_at,
+        found.claimed_at,
     )
+
+
+def _judge_other_asking(click: Click, found: FoundRow, number: int) -> Claim | Refusal:
+    """Of the asking before the row's present one its ending is known, of older ones that they are superseded."""
+    id = click.question_id
+    if number > found.ask_number:
+        return Refusal(id, RefusalReason.UNKNOWN_OR_EXPIRED)
+    previous = json.loads(found.previous) if found.previous else None
+    if not isinstance(previous, Mapping) or previous.get("ask_number") != number:
+        return Refusal(id, RefusalReason.SUPERSEDED)
+    match previous.get("ending"):
+        case "withdrawn":
+            return Refusal(id, RefusalReason.WITHDRAWN)
+        case "answered":
+            at = datetime.fromisoformat(previous["at"])
+            if (previous.get("delivery_key"), previous.get("answer")) == (click.delivery_key, click.value):
+                return Claim(id, number, {}, at, repeated=True)
+            return Refusal(
+                id, RefusalReason.ALREADY_ANSWERED, previous.get("answered_by"), previous.get("answer"), at
+            )
+        case _:
+            return Refusal(id, RefusalReason.SUPERSEDED)
+
+
+def judge_put(
+    id: str,
+    scope: Scope,
+    application: str,
+    request_key: str | None,
+    found: FoundRow,
+    *,
+    keeps: bool,
+    waits: bool,
+) -> PutOutcome | None:
+    """Return how a question has ended that a put leaves alone; None when the put would match by now.
+
+    Raises ScopeMismatch and RequestRefused.
+    """
+    if found.scope != scope:
+        raise ScopeMismatch(f"question {id!r} belongs to another scope; nothing was changed")
+    if found.application != application:
+        raise ScopeMismatch(f"question {id!r} belongs to another application; nothing was changed")
+    if request_key is not None and request_key in (found.displaced_keys or ()):
+        raise RequestRefused(
+            f"request {request_key!r} comes too late: question {id!r} was asked anew since; nothing was changed"
+        )
+    if found.claimed_at is not None:
+        if keeps or found.is_undelivered or (request_key is not None and request_key == found.request_key):
+            return PutOutcome.WITHDRAWN if found.is_withdrawn else PutOutcome.ALREADY_ANSWERED
+        return None
+    if request_key is not None and request_key == found.request_key and not waits:
+        raise RequestRefused(
+            f"request {request_key!r} has asked question {id!r} with another content; nothing was changed"
+        )
+    if found.is_awaited:
+        raise RequestRefused(
+            f"somebody waits for the answer to question {id!r}; ask under another id, or try again later"
+        )
+    return None

@@ -1,107 +1,206 @@
-"""Every SQL statement on the tables, named, in one place. Returned columns have the names of the fields they fill.
+"""The statements of the claim path and of the sweep. Returned columns have the names of the fields they fill.
 
 Each statement of the claim path carries the id, so that an engine that shards by primary key sends it to one shard.
 Nothing relies on a row's place (ctid), and every time is the database's.
+
+A statement that may wait for a row's lock locks the row first, in `held`, and then reads the clock: what a statement
+computes before it waits is kept when the other transaction rolls back or has only locked the row, and a lease would
+begin before its time (PostgreSQL manual, section 13.2.1).
 """
 
-# The winning click is the one whose update finds the row unclaimed. Postgres locks the row, and a second update
-# that waited for the lock evaluates the condition again on the new version (manual, section 13.2.1), so of any
-# number of concurrent clicks exactly one gets a row back. Never select first.
+# Set within the statement, which also holds behind a pooler in transaction mode, and ends with its transaction.
+# No wait for a lock is longer than the caller's limit, and a commit waits for the disk whatever a role, a database or a
+# pooler say: only `off` is raised, and a stricter level stays (manual, section 19.5 "synchronous_commit").
+LIMITS = """(
+        select case when %(lock_timeout)s::text is not null then set_config('lock_timeout', %(lock_timeout)s, true) end,
+               case when current_setting('synchronous_commit') = 'off'
+                    then set_config('synchronous_commit', 'on', true) end
+    ) as limits"""
+
+# The winning click is the one that finds the row unclaimed. Postgres locks the row in `held`, and whoever waited for
+# the lock looks at the new version again, so of any number of concurrent clicks exactly one gets a row back. Never
+# select without the lock first.
 #
 # From then on the row is the truth about the answer. With a lease it is undelivered until it is marked, and whoever
-# holds the token delivers it; without one the caller has it. While somebody waits to read it no pod delivers it.
-CLAIM = """
-    update pending_interactions
-    set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s,
+# holds the token delivers it; without one the caller takes it. While somebody waits to read it no pod delivers it.
+CLAIM = f"""
+    with held as materialized (
+        select pending.id
+        from {LIMITS} cross join pending_interactions as pending
+        where id = %(id)s
+          and organization_id = %(organization_id)s
+          and connection_id = %(connection_id)s
+          and expected_user_id = %(expected_user_id)s
+          and application = %(application)s
+          and claimed_at is null
+          and (%(ask_number)s::bigint is null or ask_number = %(ask_number)s)
+          and (entry_payload #> '{{question,options}}' ? %(answer)s
+               or jsonb_typeof(entry_payload #> '{{question,options}}') is distinct from 'array'
+               or entry_payload #> '{{question,options}}' = '[]')
+        for no key update of pending
+    )
+    update pending_interactions as pending
+    set claimed_at = clock.now, answer = %(answer)s, delivery_key = %(delivery_key)s,
         answered_by = %(expected_user_id)s, pod = %(pod)s,
         delivery_due_at = case when %(lease)s::interval is not null
-                               then greatest(now() + %(lease)s::interval, awaited_until) end,
-        lease_token = case when awaited_until > now() then null else %(lease_token)s::uuid end,
-        delivery_attempts = case when awaited_until > now() or %(lease)s::interval is null then 0 else 1 end,
+                               then greatest(clock.now + %(lease)s::interval, awaited_until) end,
+        lease_token = case when awaited_until > clock.now then null else %(lease_token)s::uuid end,
+        delivery_attempts = case when %(lease_token)s::uuid is null or awaited_until > clock.now then 0 else 1 end,
         delivery_error = null,
-        delivered_at = case when %(lease)s::interval is null then now() end,
+        delivered_at = case when %(lease)s::interval is null then clock.now end,
         withdrawn_at = null,
-        card_due_at = case when card is not null then now() + coalesce(%(lease)s::interval, '0') end,
+        card_due_at = case when card is not null then clock.now + coalesce(%(lease)s::interval, '0') end,
         card_attempts = 0
-    where id = %(id)s
-      and organization_id = %(organization_id)s
-      and connection_id = %(connection_id)s
-      and expected_user_id = %(expected_user_id)s
-      and claimed_at is null
-      and (%(ask_number)s::integer is null or ask_number = %(ask_number)s)
-      and (jsonb_typeof(entry_payload #> '{question,options}') is distinct from 'array'
-           or entry_payload #> '{question,options}' = '[]'
-           or entry_payload #> '{question,options}' ? %(answer)s)
-    returning id, ask_number, entry_payload as payload, claimed_at, lease_token, card
+    from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
+    where pending.id = held.id
+    returning pending.id, ask_number, entry_payload::text as payload, claimed_at, lease_token, card
 """
 
-# Read after a statement matched no row, to explain why; `refusal.FoundRow` has these fields.
+# Read after a statement matched no row, to explain why; `refusal.FoundRow` has these fields. What the row holds is
+# shown to its own organization and connection alone.
 LOOK = """
-    select organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at, ask_number,
-           answer, delivery_key, answered_by, withdrawn_at, delivery_due_at is not null as is_undelivered,
+    select organization_id, connection_id, expected_user_id, application, ask_number, created_at, claimed_at,
+           case when is_ours then entry_payload::text end as payload,
+           case when is_ours then answer end as answer,
+           case when is_ours then answered_by end as answered_by,
+           case when is_ours then previous::text end as previous,
+           delivery_key, lease_token, withdrawn_at, request_key, displaced_keys,
+           awaited_until > clock_timestamp() as is_awaited, delivery_due_at is not null as is_undelivered,
            xmin::text as row_version
     from pending_interactions
+    cross join lateral (
+        select organization_id = %(organization_id)s and connection_id = %(connection_id)s
+    ) as scope (is_ours)
     where id = %(id)s
 """
 
-INSERT = """
+# The number is drawn only where a row is written: a default is evaluated before a conflict is seen.
+INSERT = f"""
     insert into pending_interactions
-        (id, organization_id, connection_id, expected_user_id, entry_payload, awaited_until)
-    values (%(id)s, %(organization_id)s, %(connection_id)s, %(expected_user_id)s, %(payload)s::jsonb,
-            now() + %(awaited_for)s::interval)
+        (id, organization_id, connection_id, expected_user_id, entry_payload, application, request_key,
+         awaited_by, awaited_until, posting_until)
+    select %(id)s, %(organization_id)s, %(connection_id)s, %(expected_user_id)s, %(payload)s::jsonb, %(application)s,
+           %(request_key)s, %(awaited_by)s::uuid, now() + %(awaited_for)s::interval, now() + %(posting)s::interval
+    from {LIMITS}
+    where not exists (select from pending_interactions where id = %(id)s)
     on conflict (id) do nothing
-    returning ask_number, created_at, xmin::text as row_version
+    returning 'created' as outcome, ask_number, created_at, xmin::text as row_version,
+              %(posting)s::interval is not null as is_to_be_posted
 """
 
-# created_at stays: a retry must not extend the row's life. So does awaited_until: who asks and waits has the answer
-# also when a pod stores the question again to post its card.
-REFRESH = """
-    update pending_interactions
+# What a card shows; two payloads that agree in this are the same question to whoever reads it.
+_SHOWN = """jsonb_build_array({0} #> '{{{{question,text}}}}', coalesce({0} #> '{{{{question,options}}}}', '[]'),
+                              coalesce({0} #>> '{{{{question,conversation_id}}}}', ''))"""
+_SHOWS_THE_SAME = f"{_SHOWN.format('entry_payload')} = {_SHOWN.format('%(payload)s::jsonb')}".replace("{{", "{").replace("}}", "}")
+
+_SAME_KEY_OR_NONE = "(request_key is null or %(request_key)s::text is null or request_key = %(request_key)s)"
+_IS_NOT_DISPLACED = "(%(request_key)s::text = any (displaced_keys)) is not true"
+
+# Nobody else waits for the answer: whoever asks an id that is waited for is refused.
+_IS_FREE = "(awaited_by is null or awaited_by is not distinct from %(awaited_by)s::uuid or awaited_until <= now())"
+
+# A retry of the same asking. created_at stays: it must not extend the row's life. So does who waits, unless this put
+# waits itself. The card is posted by one pod at a time, and once.
+REFRESH = f"""
+    with held as materialized (
+        select pending.id, posted_at is null and (posting_until <= clock_timestamp()) is not false as is_unposted
+        from {LIMITS} cross join pending_interactions as pending
+        where id = %(id)s
+          and organization_id = %(organization_id)s
+          and connection_id = %(connection_id)s
+          and expected_user_id = %(expected_user_id)s
+          and application = %(application)s
+          and claimed_at is null
+          and {_SHOWS_THE_SAME}
+          and {_SAME_KEY_OR_NONE}
+          and {_IS_NOT_DISPLACED}
+          and (%(awaited_by)s::uuid is null or {_IS_FREE})
+        for no key update of pending
+    )
+    update pending_interactions as pending
     set entry_payload = %(payload)s::jsonb,
-        awaited_until = coalesce(now() + %(awaited_for)s::interval, awaited_until)
-    where id = %(id)s
-      and organization_id = %(organization_id)s
-      and connection_id = %(connection_id)s
-      and expected_user_id = %(expected_user_id)s
-      and claimed_at is null
-    returning ask_number, created_at, xmin::text as row_version
+        request_key = coalesce(request_key, %(request_key)s),
+        awaited_by = coalesce(%(awaited_by)s, awaited_by),
+        awaited_until = coalesce(clock_timestamp() + %(awaited_for)s::interval, awaited_until),
+        posting_until = case when is_unposted then clock_timestamp() + %(posting)s::interval else posting_until end
+    from held
+    where pending.id = held.id
+    returning 'refreshed' as outcome, ask_number, created_at, xmin::text as row_version,
+              is_unposted and %(posting)s::interval is not null as is_to_be_posted
 """
 
-# A reopened question is a new asking: its life starts now, or the sweep would take it at once. Never while the
-# answer of the last asking is undelivered: it would be lost.
-REOPEN = """
-    update pending_interactions
+# How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away.
+_ENDED = """jsonb_build_object(
+            'ask_number', pending.ask_number,
+            'ending', case when claimed_at is null then 'superseded'
+                           when withdrawn_at is not null then 'withdrawn' else 'answered' end,
+            'at', claimed_at, 'answer', answer, 'answered_by', coalesce(answered_by, expected_user_id),
+            'delivery_key', delivery_key)"""
+
+# A new asking under the same id: another question while the one before is open, or the same after its end. Its life
+# starts now, or the sweep would take it at once. Never while the answer of the last asking is undelivered, which would
+# be lost; and not by a request that has asked this id before.
+ASK_AGAIN = f"""
+    with held as materialized (
+        select pending.id, claimed_at is null as was_open
+        from {LIMITS} cross join pending_interactions as pending
+        where id = %(id)s
+          and organization_id = %(organization_id)s
+          and connection_id = %(connection_id)s
+          and expected_user_id = %(expected_user_id)s
+          and application = %(application)s
+          and {_IS_NOT_DISPLACED}
+          and (request_key = %(request_key)s) is not true
+          and case when claimed_at is null
+                   then {_IS_FREE} and not ({_SHOWS_THE_SAME} and {_SAME_KEY_OR_NONE})
+                   else %(reopens)s and delivery_due_at is null end
+        for no key update of pending
+    )
+    update pending_interactions as pending
     set entry_payload = %(payload)s::jsonb,
-        ask_number = ask_number + 1,
-        created_at = now(),
+        ask_number = default,
+        created_at = clock_timestamp(),
+        request_key = %(request_key)s,
+        displaced_keys = case when request_key is null then displaced_keys
+                              else (array_prepend(request_key, displaced_keys))[:%(most_displaced_keys)s] end,
+        previous = {_ENDED},
+        retired_cards = case
+            when card is null or (claimed_at is not null and card_due_at is null) then retired_cards
+            else jsonb_path_query_array(
+                jsonb_build_array({_ENDED} || jsonb_build_object('card', card, 'text', entry_payload #>> '{{question,text}}'))
+                || coalesce(retired_cards, '[]'), '$[0 to 9]')
+        end,
         claimed_at = null, answer = null, delivery_key = null, answered_by = null, pod = null,
         lease_token = null, delivery_attempts = 0, delivery_error = null, delivered_at = null,
-        awaited_until = now() + %(awaited_for)s::interval,
-        withdrawn_at = null, posted_at = null, card = null, card_due_at = null, card_attempts = 0
-    where id = %(id)s
-      and organization_id = %(organization_id)s
-      and connection_id = %(connection_id)s
-      and expected_user_id = %(expected_user_id)s
-      and claimed_at is not null
-      and delivery_due_at is null
-    returning ask_number, created_at, xmin::text as row_version
+        withdrawn_at = null, posted_at = null, card = null, card_attempts = 0,
+        card_due_at = case when card is not null or retired_cards is not null then clock_timestamp() end,
+        awaited_by = %(awaited_by)s, awaited_until = clock_timestamp() + %(awaited_for)s::interval,
+        posting_until = clock_timestamp() + %(posting)s::interval
+    from held
+    where pending.id = held.id
+    returning case when was_open then 'superseded' else 'reopened' end as outcome, ask_number, created_at,
+              xmin::text as row_version, %(posting)s::interval is not null as is_to_be_posted
 """
 
 # One statement a batch; rows that exist already are left for `put`, one by one.
-INSERT_MANY = """
-    insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload)
-    select id, organization_id, connection_id, expected_user_id, payload::jsonb
-    from unnest(%(ids)s::text[], %(organization_ids)s::text[], %(connection_ids)s::text[],
-                %(expected_user_ids)s::text[], %(payloads)s::text[])
+INSERT_MANY = f"""
+    insert into pending_interactions
+        (id, organization_id, connection_id, expected_user_id, entry_payload, application)
+    select incoming.id, organization_id, connection_id, expected_user_id, payload::jsonb, %(application)s
+    from {LIMITS}
+    cross join unnest(%(ids)s::text[], %(organization_ids)s::text[], %(connection_ids)s::text[],
+                      %(expected_user_ids)s::text[], %(payloads)s::text[])
          as incoming (id, organization_id, connection_id, expected_user_id, payload)
-    order by id
+    where not exists (select from pending_interactions as pending where pending.id = incoming.id)
+    order by incoming.id
     on conflict (id) do nothing
     returning id
 """
 
 # Undelivered answers are deleted only on request.
-DELETE = """
+DELETE = f"""
     delete from pending_interactions
+    using {LIMITS}
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
@@ -111,10 +210,11 @@ DELETE = """
 """
 
 # Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out.
-WITHDRAW = """
+WITHDRAW = f"""
     update pending_interactions
     set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
-        card_due_at = case when card is not null then now() end
+        card_due_at = case when card is not null or retired_cards is not null then now() end
+    from {LIMITS}
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
@@ -125,279 +225,65 @@ WITHDRAW = """
 
 # xmin is the transaction that wrote this version of the row, so a claim or another put in between keeps the row
 # (manual, section 5.6 "System Columns").
-DELETE_UNTOUCHED = """
+DELETE_UNTOUCHED = f"""
     delete from pending_interactions
-    where id = %(id)s and xmin = %(row_version)s::xid and claimed_at is null
+    using {LIMITS}
+    where id = %(id)s and pending_interactions.xmin = %(row_version)s::xid and claimed_at is null
     returning id
 """
+
+# An open question's age counts from its asking, an ended one's from its end. A card that is due, and shows less than its
+# row, keeps the row for as long again at most. Undelivered answers stay.
+_AGED = "coalesce(claimed_at, created_at)"
+_IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
+          and ((card_due_at <= now()) is not true or {_AGED} < now() - %(max_age)s::interval * 2)
+          and (%(include_undelivered)s or delivery_due_at is null)"""
 
 # The array makes Postgres find the rows once and then delete them by primary key; how much that gains over
 # `id in (select … limit n)` depends on the rows (scripts/bench). Rows that a claim has locked are left for the next
 # sweep, and the lock looks at each row again.
-SWEEP = """
+SWEEP = f"""
     delete from pending_interactions
     where id = any (array(
         select id
         from pending_interactions
-        where created_at < now() - %(max_age)s::interval
-          and (%(include_undelivered)s or delivery_due_at is null)
-        order by created_at
+        where {_IS_STALE}
+        order by {_AGED}
         limit %(batch_size)s
         for update skip locked
     ))
     returning id
 """
 
-COUNT_STALE = """
+COUNT_STALE = f"""
     select count(*)
     from (
         select 1
         from pending_interactions
-        where created_at < now() - %(max_age)s::interval
-          and (%(include_undelivered)s or delivery_due_at is null)
+        where {_IS_STALE}
         limit %(cap)s
     ) as stale
 """
 
-COUNT_STALE_UNDELIVERED = """
+COUNT_STALE_UNDELIVERED = f"""
     select count(*)
     from pending_interactions
-    where delivery_due_at is not null and created_at < now() - %(max_age)s::interval
+    where delivery_due_at is not null and {_AGED} < now() - %(max_age)s::interval
 """
 
-# Whoever finds the last cycle old enough begins the next one; the others wait for the row and then find it young.
+# The first pod that finds the last cycle old enough begins the next one; the others wait for the row and then find it
+# young. A beginning in the future is a clock that was wrong then.
 BEGIN_SWEEP = """
     with begun as (
         update sweep_cycle
         set began_at = now(), pod = %(pod)s
-        where began_at <= now() - %(every)s::interval
+        where began_at <= now() - %(every)s::interval or began_at > now() + interval '1 minute'
         returning began_at
     )
     select exists (select from begun) as is_ours,
            extract(epoch from coalesce((select began_at from begun), greatest(began_at, now() - %(every)s::interval))
                               + %(every)s::interval - now())::float8 as next_in_seconds
     from sweep_cycle
-"""
-
-# What an idle pod asks: two looks at an index, nothing locked.
-DUE = """
-    select exists (select from pending_interactions where delivery_due_at <= now()) as answers,
-           exists (
-               select
-               from pending_interactions
-               where card_due_at <= now()
-                 and (organization_id, connection_id) in (
-                     select * from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
-                 )
-           ) as cards
-"""
-
-# The lease is taken by whoever locks the row first; another pod passes it over. An answer whose attempts are used
-# up, by pods that died over it too, is handed to a person instead: it is due at infinity.
-LEASE = """
-    update pending_interactions
-    set delivery_due_at = case when delivery_attempts < %(most_attempts)s
-                               then now() + %(lease)s::interval else 'infinity' end,
-        lease_token = case when delivery_attempts < %(most_attempts)s then gen_random_uuid() end,
-        delivery_attempts = least(delivery_attempts + 1, %(most_attempts)s),
-        delivery_error = case when delivery_attempts < %(most_attempts)s then delivery_error
-                              else coalesce(delivery_error, 'no pod lived to say what became of the attempts') end
-    where id = any (array(
-        select id
-        from pending_interactions
-        where delivery_due_at <= now()
-        order by delivery_due_at
-        limit %(limit)s
-        for update skip locked
-    ))
-    returning id as question_id, ask_number, answer as value, organization_id, connection_id,
-              coalesce(answered_by, expected_user_id) as user_id, entry_payload as payload, claimed_at,
-              lease_token as token, delivery_attempts as attempt, now() as leased_at
-"""
-
-# Zero rows: the lease ran out and somebody else has it, or the question was asked again since.
-MARK_DELIVERED = """
-    update pending_interactions
-    set delivery_due_at = null, lease_token = null, delivery_error = null, delivered_at = now()
-    where id = %(id)s and ask_number = %(ask_number)s and lease_token = %(lease_token)s
-    returning id
-"""
-
-MARK_FAILED = """
-    update pending_interactions
-    set delivery_due_at = case when %(permanent)s or delivery_attempts >= %(most_attempts)s
-                               then 'infinity' else now() + %(retry_in)s::interval end,
-        lease_token = null,
-        delivery_error = %(error)s
-    where id = %(id)s and ask_number = %(ask_number)s and lease_token = %(lease_token)s
-    returning delivery_due_at = 'infinity' as is_stuck
-"""
-
-# Whoever asked and waited has read the answer, whoever holds a lease on it.
-MARK_READ = """
-    update pending_interactions
-    set delivery_due_at = null, lease_token = null, delivery_error = null, delivered_at = now()
-    where id = %(id)s and ask_number = %(ask_number)s and delivery_due_at is not null
-"""
-
-REDELIVER = """
-    update pending_interactions
-    set delivery_due_at = now(), lease_token = null, delivery_attempts = 0, delivered_at = null
-    where id = any (%(ids)s) and claimed_at is not null and withdrawn_at is null
-    returning id
-"""
-
-STUCK = """
-    select id
-    from pending_interactions
-    where delivery_due_at = 'infinity'
-    order by claimed_at, id
-"""
-
-# What is known of cards may be forgotten when the server crashes: at worst one is edited once more. So nobody waits
-# until that is on the disk (manual, section 28.4 "Asynchronous Commit"); the setting ends with the statement's
-# transaction.
-_WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as without_waiting"
-
-# A card is due again when its question is stale, or at once if that was answered while the card was posted. A row that
-# somebody has locked is passed by, and its id returned: a statement that waited for one row would keep the others of
-# its batch from the clicks that come for them.
-MARK_POSTED = f"""
-    with posted as materialized (
-        select *
-        from unnest(%(ids)s::text[], %(ask_numbers)s::integer[], %(cards)s::text[]) as posted (id, ask_number, card)
-    ),
-    free as materialized (
-        select pending.id, pending.ask_number
-        from posted
-        join pending_interactions as pending using (id, ask_number)
-        for update of pending skip locked
-    ),
-    noted as (
-        update pending_interactions as pending
-        set posted_at = now(), card = posted.card::jsonb, card_attempts = 0,
-            card_due_at = case when posted.card is null then null
-                               when claimed_at is null then created_at + %(max_age)s::interval
-                               else now() end
-        from {_WITHOUT_WAITING}, posted join free using (id, ask_number)
-        where pending.id = posted.id and pending.ask_number = posted.ask_number
-        returning pending.id
-    )
-    select id
-    from posted
-    join pending_interactions using (id, ask_number)
-    where id not in (select id from noted)
-"""
-
-# A card that cannot be edited is tried again later and later, without anybody having to say that it failed.
-LEASE_CARDS = """
-    update pending_interactions
-    set card_due_at = now() + least(%(lease)s::interval * 2 ^ card_attempts, interval '1 hour'),
-        card_attempts = card_attempts + 1
-    where id = any (array(
-        select id
-        from pending_interactions
-        where card_due_at <= now()
-          and (organization_id, connection_id) in (
-              select * from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
-          )
-        order by card_due_at
-        limit %(limit)s
-        for update skip locked
-    ))
-    returning id as question_id, ask_number, connection_id, card, entry_payload as payload, answer,
-              coalesce(answered_by, expected_user_id) as answered_by, claimed_at, withdrawn_at
-"""
-
-# A row that has moved on since its card was edited stays due: claimed_at tells one end of an asking from another, and
-# the card itself one that was posted again meanwhile.
-MARK_EDITED = f"""
-    with edited as materialized (
-        select *
-        from unnest(%(ids)s::text[], %(ask_numbers)s::integer[], %(cards)s::text[], %(claimed_at)s::timestamptz[])
-             as edited (id, ask_number, card, claimed_at)
-    ),
-    free as materialized (
-        select pending.id
-        from edited
-        join pending_interactions as pending using (id, ask_number)
-        where card_due_at is not null
-          and pending.claimed_at is not distinct from edited.claimed_at
-          and pending.card is not distinct from edited.card::jsonb
-        for update of pending skip locked
-    ),
-    noted as (
-        update pending_interactions as pending
-        set card_due_at = null
-        from {_WITHOUT_WAITING}, free
-        where pending.id = free.id
-        returning pending.id
-    )
-    select id
-    from edited
-    join pending_interactions as pending using (id, ask_number)
-    where card_due_at is not null
-      and pending.claimed_at is not distinct from edited.claimed_at
-      and pending.card is not distinct from edited.card::jsonb
-      and id not in (select id from noted)
-"""
-
-_STATE = """
-    case
-        when delivery_due_at = 'infinity' then 'stuck'
-        when delivery_due_at is not null then 'undelivered'
-        when claimed_at is not null and withdrawn_at is not null then 'withdrawn'
-        when claimed_at is not null then 'claimed'
-        when created_at < now() - %(max_age)s::interval then 'stale'
-        else 'pending'
-    end
-"""
-
-_SUMMARY_COLUMNS = f"""
-    id, organization_id, connection_id, expected_user_id, created_at, claimed_at, ask_number,
-    {_STATE} as state,
-    extract(epoch from now() - created_at)::float8 as age_seconds,
-    entry_payload #>> '{{question,text}}' as question
-"""
-
-GET = f"""
-    select {_SUMMARY_COLUMNS}, entry_payload as payload, answer, delivery_key, answered_by, pod,
-           delivery_attempts, delivery_error, delivered_at, withdrawn_at, posted_at, card
-    from pending_interactions
-    where id = %(id)s
-"""
-
-# The states of few rows are named once more beside the expression, so that their index serves them.
-FIND = f"""
-    select {_SUMMARY_COLUMNS}
-    from pending_interactions
-    where (%(organization_id)s::text is null or organization_id = %(organization_id)s)
-      and (%(connection_id)s::text is null or connection_id = %(connection_id)s)
-      and (%(expected_user_id)s::text is null or expected_user_id = %(expected_user_id)s)
-      and (%(older_than)s::interval is null or created_at < now() - %(older_than)s::interval)
-      and (%(state)s::text is null or {_STATE} = %(state)s)
-      and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered') or delivery_due_at is not null)
-      and (%(card)s::text is distinct from 'behind' or card_due_at <= now())
-      and (%(card)s::text is distinct from 'never-posted' or (posted_at is null and claimed_at is null))
-    order by created_at, id
-    limit %(limit)s
-"""
-
-# The row without an organization is the total.
-COUNT = f"""
-    select organization_id,
-           count(*) filter (where state = 'claimed') as claimed,
-           count(*) filter (where state = 'withdrawn') as withdrawn,
-           count(*) filter (where state = 'undelivered') as undelivered,
-           count(*) filter (where state = 'stuck') as stuck,
-           count(*) filter (where state = 'pending') as pending,
-           count(*) filter (where state = 'stale') as stale,
-           extract(epoch from now() - min(created_at) filter (where claimed_at is null))::float8 as oldest_pending,
-           extract(epoch from now() - min(claimed_at) filter (where state in ('undelivered', 'stuck')))::float8
-               as oldest_undelivered
-    from (select organization_id, created_at, claimed_at, {_STATE} as state from pending_interactions) as rows
-    group by grouping sets ((), (organization_id))
-    order by organization_id nulls first
 """
 
 CREATE_ORGANIZATION = """

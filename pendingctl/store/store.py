@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import Literal, TypeAlias
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from psycopg.errors import NotNullViolation
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from ..errors import DatabaseFailed, InvalidInput, ScopeMismatch, Undelivered
+from ..errors import DatabaseFailed, InvalidInput, Undelivered, UnreadablePayload
 from ..model import (
     BATCH_SIZE,
     MAX_AGE,
@@ -35,14 +35,21 @@ from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_tr
 from . import statements
 from .inspection import Inspection
 from .leases import Leases
-from .refusal import FoundRow, judge
+from .refusal import FoundRow, judge, judge_put
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
 
 # A row can change hands between two statements of one call; each further try needs another such change.
 _TRIES = 5
 
-_CLAIM_ROW = class_row(Claim)
+# How long a statement waits for a row that somebody else holds. The platform wants its reply within 3 s.
+_CLAIM_LOCK_TIMEOUT = "1s"
+_PUT_LOCK_TIMEOUT = "5s"
+
+# How long an asker that waits keeps pods away from the answer, unless it renews that.
+AWAITED_FOR = timedelta(seconds=15)
+# Of requests that a later asking has displaced so many are remembered, the latest ones.
+MOST_DISPLACED_KEYS = 100
 
 
 class PendingStore:
@@ -57,10 +64,15 @@ class PendingStore:
     InvalidInput, before any SQL, for ids and payloads that it cannot hold.
     """
 
-    def __init__(self, source: ConnectionSource, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
-        self.leases = Leases(source)
+    def __init__(
+        self, source: ConnectionSource, *, application: str = "", max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    ) -> None:
+        if application:
+            check_id(application, "application")
+        self.leases = Leases(source, application)
         self.inspection = Inspection(source)
         self._source = source
+        self._application = application
         self._max_payload_bytes = max_payload_bytes
 
     async def put(
@@ -69,44 +81,60 @@ class PendingStore:
         scope: Scope,
         payload: JsonObject,
         *,
+        request_key: str | None = None,
         if_answered: IfAnswered = "reopen",
-        awaited_for: timedelta | None = None,
+        awaited_by: UUID | None = None,
+        posting: timedelta | None = None,
         connection: Connection | None = None,
     ) -> Stored:
         """Store a question, or store it again.
 
-        The same scope, unclaimed: the payload is refreshed and the row keeps its age. Claimed: asked again under
-        the next ask number, or left alone and reported as already answered: with `keep`, and while the answer is
-        undelivered. `awaited_for` is how long the caller itself waits to read the answer (see `read_answer`); only
-        after that do pods deliver it.
+        An open question of the same scope: where both the row and this put have a `request_key` the key decides, else
+        what the card shows (text, options, conversation). Equal is a retry: the payload is refreshed and the row keeps
+        its age. Otherwise another question takes its place: under a new ask number, its age from now, and the buttons
+        of the card before are refused.
 
-        Raises ScopeMismatch, changing nothing, when the id belongs to another scope, and NotFound when the
-        organization does not exist.
+        A question that has ended is asked again under a new ask number, or left alone and its ending reported: with
+        `keep`, while its answer is undelivered, and for the request that asked it.
+
+        `awaited_by` is a caller that waits to read the answer (see `asking.ask`): for 15 s from now, and as long as it
+        renews that, no pod delivers the answer. `posting` is how long this caller may take to post the card itself;
+        `Stored.is_to_be_posted` then says whether it is the one to do so.
+
+        Raises, changing nothing: ScopeMismatch when the id belongs to another scope or application, RequestRefused for
+        a request key that comes with another content or too late, and for an id that somebody else waits for,
+        NotFound when the organization does not exist.
         """
         check_id(id, "question id")
-        row = {
+        if request_key is not None:
+            check_id(request_key, "request key")
+        parameters = {
             "id": id,
             **_scope_parameters(scope),
+            "application": self._application,
             "payload": encode_payload(payload, self._max_payload_bytes),
-            "awaited_for": awaited_for,
+            "request_key": request_key,
+            "reopens": if_answered == "reopen",
+            "awaited_by": awaited_by,
+            "awaited_for": None if awaited_by is None else AWAITED_FOR,
+            "posting": posting,
+            "most_displaced_keys": MOST_DISPLACED_KEYS,
+            "lock_timeout": _lock_timeout(connection),
         }
-        attempts = [(statements.INSERT, PutOutcome.CREATED), (statements.REFRESH, PutOutcome.REFRESHED)]
-        if if_answered == "reopen":
-            attempts.append((statements.REOPEN, PutOutcome.REOPENED))
         async with Borrowed(self._source, connection) as borrowed:
             for _ in range(_TRIES):
-                for statement, outcome in attempts:
-                    cursor = borrowed.cursor(row_factory=kwargs_row(partial(Stored, id=id, outcome=outcome)))
-                    if (stored := await (await cursor.execute(statement, row)).fetchone()) is not None:
+                for statement in (statements.INSERT, statements.REFRESH, statements.ASK_AGAIN):
+                    cursor = borrowed.cursor(row_factory=kwargs_row(partial(_stored, id)))
+                    if (stored := await (await cursor.execute(statement, parameters)).fetchone()) is not None:
                         return stored
-                found = await _look(borrowed, id)
+                found = await _look(borrowed, id, scope)
                 if found is None:
                     continue
-                if found.scope != scope:
-                    raise ScopeMismatch(f"question {id!r} belongs to another scope; nothing was changed")
-                if found.claimed_at is not None and (if_answered == "keep" or found.is_undelivered):
-                    kept = PutOutcome.ALREADY_ANSWERED
-                    return Stored(id, kept, found.ask_number, found.created_at, found.row_version)
+                ending = judge_put(
+                    id, scope, self._application, request_key, found, keeps=if_answered == "keep", waits=awaited_by is not None
+                )
+                if ending is not None:
+                    return Stored(id, ending, found.ask_number, found.created_at, found.row_version)
         raise DatabaseFailed(f"question {id!r} changed {_TRIES} times while it was stored; try again")
 
     async def put_many(
@@ -153,28 +181,40 @@ class PendingStore:
             "connection_ids": [scope.connection_id for scope in scopes],
             "expected_user_ids": [scope.expected_user_id for scope in scopes],
             "payloads": [encode_payload(payload, self._max_payload_bytes) for _, payload in batch.values()],
+            "application": self._application,
+            "lock_timeout": None,
         }
         cursor = borrowed.cursor(row_factory=scalar_row)
         return set(await (await cursor.execute(statements.INSERT_MANY, columns)).fetchall())
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
-        """Make the click the winner, or say why it is not.
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
+        """Make the click the winner, or return why it is not.
 
-        A claim is durable, with its answer, when this returns. Without a `lease` the caller has the answer, which
-        counts as delivered. With one the row stays undelivered until it is marked: the claim has the token for that,
-        unless somebody waits to read the answer, and once the lease has run out any pod may deliver it. `pod` names
-        the claiming pod for the person on call.
+        A claim is durable, with its answer, when this returns. Without a `lease` the answer is the caller's and counts
+        as delivered. With one the row stays undelivered until it is marked: the claim has the token for that, unless
+        somebody waits to read the answer, and once the lease has run out any pod of the application may deliver it. A
+        lease of no length leaves the answer to the pods. `pod` names the claiming pod for the person on call.
 
-        The same press delivered again (the delivery key and value that won) is told that it won, with `repeated`
-        set, however often it asks: that is how to learn what became of a claim whose reply was lost.
+        The same press delivered again (the delivery key and value that won) is answered by the win, with `repeated`
+        set, however often it comes: that is how to learn what became of a claim whose reply was lost. Whoever tries
+        again itself passes the same `lease_token`, and may deliver if the row has it.
+
+        A click gives up after a second that somebody else holds the row, with DatabaseFailed.
         """
-        parameters = claim_parameters(click, lease, pod)
+        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
         async with Borrowed(self._source) as borrowed:
             for _ in range(_TRIES):
                 cursor = borrowed.cursor(row_factory=_CLAIM_ROW)
                 if (won := await (await cursor.execute(statements.CLAIM, parameters)).fetchone()) is not None:
                     return won
-                judgement = judge(click, await _look(borrowed, click.question_id))
+                judgement = judge(click, await _look(borrowed, click.question_id, click), self._application, lease_token)
                 if judgement is not None:
                     return judgement
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
@@ -185,43 +225,27 @@ class PendingStore:
         A later click is refused. To another scope the question is unknown.
         """
         check_id(id, "question id")
-        parameters = {"id": id, **_scope_parameters(scope)}
+        parameters = {"id": id, **_scope_parameters(scope), "lock_timeout": _lock_timeout(connection)}
         async with Borrowed(self._source, connection) as borrowed:
             for _ in range(_TRIES):
                 if await (await borrowed.execute(statements.WITHDRAW, parameters)).fetchone() is not None:
                     return Withdrawal.WITHDRAWN
-                found = await _look(borrowed, id)
+                found = await _look(borrowed, id, scope)
                 if found is None or found.scope != scope:
                     return Withdrawal.UNKNOWN
                 if found.claimed_at is not None:
                     return Withdrawal.ALREADY_WITHDRAWN if found.is_withdrawn else Withdrawal.ALREADY_ANSWERED
         raise DatabaseFailed(f"question {id!r} was reopened {_TRIES} times while it was withdrawn; try again")
 
-    async def read_answer(self, id: str, scope: Scope, ask_number: int) -> Answer | NoAnswer:
-        """Return the answer that the caller waits for, or why there is none.
-
-        Reading an answer counts as its delivery.
-        """
+    async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
+        """Return why there is no answer to this asking, or None when there is one, to be leased or delivered already."""
         async with Borrowed(self._source) as borrowed:
-            found = await _look(borrowed, id)
-            if found is None or found.scope != scope or found.ask_number != ask_number:
-                return NoAnswer.GONE
-            if found.claimed_at is None:
-                return NoAnswer.NOT_YET
-            if found.is_withdrawn:
-                return NoAnswer.WITHDRAWN
-            await borrowed.execute(statements.MARK_READ, {"id": id, "ask_number": ask_number})
-        return Answer(
-            question_id=id,
-            ask_number=ask_number,
-            value=found.answer,
-            organization_id=scope.organization_id,
-            connection_id=scope.connection_id,
-            user_id=scope.expected_user_id,
-            conversation_id=conversation_of(found.entry_payload),
-            payload=found.entry_payload,
-            claimed_at=found.claimed_at,
-        )
+            found = await _look(borrowed, id, scope)
+        if found is None or found.scope != scope or found.ask_number != ask_number:
+            return NoAnswer.GONE
+        if found.claimed_at is None:
+            return NoAnswer.NOT_YET
+        return NoAnswer.WITHDRAWN if found.is_withdrawn else None
 
     async def delete(
         self, id: str, scope: Scope, *, include_undelivered: bool = False, connection: Connection | None = None
@@ -231,12 +255,12 @@ class PendingStore:
         Raises Undelivered, deleting nothing, when its answer is not delivered yet, unless told to take it too.
         """
         check_id(id, "question id")
-        parameters = {"id": id, **_scope_parameters(scope), "include_undelivered": include_undelivered}
+        parameters = {"id": id, **_scope_parameters(scope), "include_undelivered": include_undelivered, "lock_timeout": _lock_timeout(connection)}
         async with Borrowed(self._source, connection) as borrowed:
             for _ in range(_TRIES):
                 if await (await borrowed.execute(statements.DELETE, parameters)).fetchone() is not None:
                     return True
-                found = await _look(borrowed, id)
+                found = await _look(borrowed, id, scope)
                 if found is None or found.scope != scope:
                     return False
                 if found.is_undelivered:
@@ -253,7 +277,7 @@ class PendingStore:
             return False
         async with Borrowed(self._source, connection) as borrowed:
             cursor = await borrowed.execute(
-                statements.DELETE_UNTOUCHED, {"id": stored.id, "row_version": stored.row_version}
+                statements.DELETE_UNTOUCHED, {"id": stored.id, "row_version": stored.row_version, "lock_timeout": _lock_timeout(connection)}
             )
             return await cursor.fetchone() is not None
 
@@ -325,25 +349,66 @@ class PendingStore:
         return in_transaction(self._source)
 
 
-def claim_parameters(click: Click, lease: timedelta | None, pod: str | None) -> dict[str, object]:
-    """Return the parameters of `statements.CLAIM`; each call has a lease token of its own."""
+def claim_parameters(
+    click: Click,
+    lease: timedelta | None,
+    pod: str | None,
+    *,
+    application: str = "",
+    lease_token: UUID | None = None,
+) -> dict[str, object]:
+    """Return the parameters of `statements.CLAIM`; each call has a lease token of its own unless one is given."""
+    leaves_it_to_the_pods = lease is None or not lease
     return {
         "id": click.question_id,
         "organization_id": click.organization_id,
         "connection_id": click.connection_id,
         "expected_user_id": click.user_id,
+        "application": application,
         "ask_number": click.ask_number,
         "answer": click.value,
         "delivery_key": click.delivery_key,
         "lease": lease,
-        "lease_token": None if lease is None else uuid4(),
+        "lease_token": None if leaves_it_to_the_pods else lease_token or uuid4(),
         "pod": pod,
+        "lock_timeout": _CLAIM_LOCK_TIMEOUT,
     }
 
 
-async def _look(connection: Connection, id: str) -> FoundRow | None:
+def _claim(
+    *,
+    id: str,
+    ask_number: int,
+    payload: str,
+    claimed_at: datetime,
+    lease_token: UUID | None,
+    card: JsonValue,
+) -> Claim:
+    try:
+        return Claim(id, ask_number, read_payload(payload), claimed_at, lease_token, card)
+    except UnreadablePayload:
+        # Whoever leases the answer finds the same, and reports it.
+        return Claim(id, ask_number, {}, claimed_at, None, card)
+
+
+_CLAIM_ROW = kwargs_row(_claim)
+
+
+def _stored(
+    id: str, *, outcome: str, ask_number: int, created_at: datetime, row_version: str, is_to_be_posted: bool
+) -> Stored:
+    return Stored(id, PutOutcome(outcome), ask_number, created_at, row_version, is_to_be_posted)
+
+
+async def _look(connection: Connection, id: str, by: Scope | Click) -> FoundRow | None:
     cursor = connection.cursor(row_factory=class_row(FoundRow))
-    return await (await cursor.execute(statements.LOOK, {"id": id})).fetchone()
+    parameters = {"id": id, "organization_id": by.organization_id, "connection_id": by.connection_id}
+    return await (await cursor.execute(statements.LOOK, parameters)).fetchone()
+
+
+def _lock_timeout(given: Connection | None) -> str | None:
+    """A statement in the caller's transaction leaves the caller's own limits alone."""
+    return None if given is not None else _PUT_LOCK_TIMEOUT
 
 
 def _scope_parameters(scope: Scope) -> dict[str, str]:

@@ -1,0 +1,287 @@
+"""The statements of leases on answers and cards. Returned columns have the names of the fields they fill."""
+
+from .statements import LIMITS
+
+# An application's tenants with undelivered answers, one look at the index each.
+_TENANTS = """
+    recursive tenant (organization_id) as (
+        select min(organization_id)
+        from pending_interactions
+        where application = %(application)s and delivery_due_at is not null and organization_id > %(after)s
+        union all
+        select (select min(pending.organization_id)
+                from pending_interactions as pending
+                where application = %(application)s and delivery_due_at is not null
+                  and pending.organization_id > tenant.organization_id)
+        from tenant
+        where tenant.organization_id is not null
+    )
+"""
+
+# What an idle pod asks: a look at an index for each tenant that has answers, and for each connection; nothing locked.
+DUE = f"""
+    with {_TENANTS}
+    select exists (
+               select
+               from tenant
+               cross join lateral (
+                   select
+                   from pending_interactions as pending
+                   where application = %(application)s and pending.organization_id = tenant.organization_id
+                     and delivery_due_at <= now()
+                   limit 1
+               ) as due
+           ) as answers,
+           exists (
+               select
+               from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
+                    as served (organization_id, connection_id)
+               cross join lateral (
+                   select
+                   from pending_interactions as pending
+                   where application = %(application)s and pending.organization_id = served.organization_id
+                     and pending.connection_id = served.connection_id and card_due_at <= now()
+                   limit 1
+               ) as due
+           ) as cards
+"""
+
+# Tenants take turns: the oldest of each first, then each one's second. The lease is taken by whoever locks the row
+# first; another pod passes it over, and finds others among the candidates. An answer whose attempts are used up, by pods
+# that died over it too, is handed to a person instead: it is due at infinity.
+LEASE = f"""
+    with {_TENANTS},
+    turn as (
+        select due.id, row_number() over (partition by due.organization_id order by due.delivery_due_at) as turn,
+               due.delivery_due_at
+        from (select organization_id from tenant limit %(most_tenants)s) as tenant
+        cross join lateral (
+            select id, pending.organization_id, delivery_due_at
+            from pending_interactions as pending
+            where application = %(application)s and pending.organization_id = tenant.organization_id
+              and delivery_due_at <= now()
+              and pending.organization_id <> all (%(busy)s::text[])
+            order by delivery_due_at
+            limit %(limit)s * 8
+        ) as due
+    ),
+    held as materialized (
+        select pending.id
+        from pending_interactions as pending
+        where id = any (array(select turn.id from turn order by turn, delivery_due_at limit %(limit)s * 8))
+          and delivery_due_at <= now()
+        limit %(limit)s
+        for no key update of pending skip locked
+    )
+    update pending_interactions as pending
+    set delivery_due_at = case when delivery_attempts < %(most_attempts)s
+                               then now() + %(lease)s::interval else 'infinity' end,
+        lease_token = case when delivery_attempts < %(most_attempts)s then gen_random_uuid() end,
+        delivery_attempts = least(delivery_attempts, %(most_attempts)s - 1) + 1,
+        delivery_error = case when delivery_attempts < %(most_attempts)s then delivery_error
+                              else coalesce(delivery_error, 'no pod lived to say what became of the attempts') end
+    from held
+    where pending.id = held.id
+    returning pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
+              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload, claimed_at,
+              lease_token as token, delivery_attempts as attempt, now() as leased_at
+"""
+
+_LEASED = "id = %(id)s and ask_number = %(ask_number)s and lease_token = %(lease_token)s"
+
+# Zero rows: the lease ran out and another pod took it, or the question was asked again since.
+MARK_DELIVERED = f"""
+    update pending_interactions
+    set delivery_due_at = null, lease_token = null, delivery_error = null, delivered_at = now()
+    from {LIMITS}
+    where {_LEASED}
+    returning id
+"""
+
+MARK_FAILED = f"""
+    update pending_interactions
+    set delivery_due_at = case when %(permanent)s or delivery_attempts >= %(most_attempts)s
+                               then 'infinity' else now() + %(retry_in)s::interval end,
+        lease_token = null,
+        delivery_error = %(error)s
+    from {LIMITS}
+    where {_LEASED}
+    returning delivery_due_at = 'infinity' as is_stuck
+"""
+
+# A hand-over that never began is no attempt.
+RELEASE = f"""
+    update pending_interactions
+    set delivery_due_at = now(), lease_token = null, delivery_attempts = greatest(delivery_attempts, 1) - 1
+    from {LIMITS}
+    where {_LEASED}
+    returning id
+"""
+
+REDELIVER = f"""
+    update pending_interactions
+    set delivery_due_at = now(), lease_token = null, delivery_attempts = 0, delivered_at = null
+    from {LIMITS}
+    where id = any (%(ids)s) and application = %(application)s and claimed_at is not null and withdrawn_at is null
+    returning id
+"""
+
+# An asker's lease on its question is renewed while it waits; zero rows: the question has ended, or the lease was lost.
+KEEP_WAITING = f"""
+    update pending_interactions
+    set awaited_until = now() + %(awaited_for)s::interval
+    from {LIMITS}
+    where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s and claimed_at is null
+    returning id
+"""
+
+# The answer that was waited for, unless a pod has leased it since the asker's lease ran out.
+LEASE_AWAITED = f"""
+    update pending_interactions
+    set delivery_due_at = now() + %(lease)s::interval, lease_token = gen_random_uuid(),
+        delivery_attempts = least(delivery_attempts, 2147483646) + 1
+    from {LIMITS}
+    where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
+      and delivery_due_at < 'infinity' and lease_token is null
+    returning id as question_id, ask_number, answer as value, organization_id, connection_id,
+              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload, claimed_at,
+              lease_token as token, delivery_attempts as attempt, now() as leased_at
+"""
+
+# An asker that gives up: what was answered is the pods' at once.
+STOP_WAITING = f"""
+    update pending_interactions
+    set awaited_by = null, awaited_until = null,
+        delivery_due_at = case when lease_token is null and delivery_due_at < 'infinity' then now()
+                               else delivery_due_at end
+    from {LIMITS}
+    where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
+    returning id
+"""
+
+STUCK = """
+    select id
+    from pending_interactions
+    where application = %(application)s and delivery_due_at = 'infinity'
+    order by claimed_at, id
+"""
+
+# What is known of cards may be forgotten when the server crashes: at worst one is edited once more. So nobody waits
+# until that is on the disk (manual, section 28.4 "Asynchronous Commit"); the setting ends with the statement's
+# transaction.
+_WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as without_waiting"
+
+# A card is due again when its question is stale, or at once if that was answered while the card was posted. A row that
+# somebody has locked is passed by, and its id returned: a statement that waited for one row would keep the others of
+# its batch from the clicks that come for them.
+MARK_POSTED = f"""
+    with posted as materialized (
+        select *
+        from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(cards)s::text[]) as posted (id, ask_number, card)
+    ),
+    free as materialized (
+        select pending.id, pending.ask_number
+        from posted
+        join pending_interactions as pending using (id, ask_number)
+        for update of pending skip locked
+    ),
+    noted as (
+        update pending_interactions as pending
+        set posted_at = now(), card = posted.card::jsonb, card_attempts = 0, posting_until = null,
+            card_due_at = case when retired_cards is not null then now()
+                               when posted.card is null then null
+                               when claimed_at is null then created_at + %(max_age)s::interval
+                               else now() end
+        from {_WITHOUT_WAITING}, posted join free using (id, ask_number)
+        where pending.id = posted.id and pending.ask_number = posted.ask_number
+        returning pending.id
+    )
+    select id
+    from posted
+    join pending_interactions using (id, ask_number)
+    where id not in (select id from noted)
+"""
+
+# Connections take turns. A card that cannot be edited is tried again later and later, without anybody having to report
+# that it failed.
+LEASE_CARDS = f"""
+    with turn as (
+        select due.id, row_number() over (partition by served.organization_id order by due.card_due_at) as turn,
+               due.card_due_at
+        from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
+             as served (organization_id, connection_id)
+        cross join lateral (
+            select id, card_due_at
+            from pending_interactions as pending
+            where application = %(application)s and pending.organization_id = served.organization_id
+              and pending.connection_id = served.connection_id and card_due_at <= now()
+            order by card_due_at
+            limit %(limit)s * 4
+        ) as due
+    ),
+    held as materialized (
+        select pending.id
+        from pending_interactions as pending
+        where id = any (array(select turn.id from turn order by turn, card_due_at limit %(limit)s * 4))
+          and card_due_at <= now()
+        limit %(limit)s
+        for no key update of pending skip locked
+    )
+    update pending_interactions as pending
+    set card_due_at = now() + least(%(lease)s::interval * 2 ^ least(greatest(card_attempts, 0), 12), interval '1 hour'),
+        card_attempts = least(card_attempts, 1000) + 1
+    from {_WITHOUT_WAITING}, held
+    where pending.id = held.id
+    returning pending.id as question_id, ask_number, organization_id, connection_id, card, entry_payload::text as payload,
+              answer, coalesce(answered_by, expected_user_id) as answered_by, claimed_at, withdrawn_at,
+              retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale
+"""
+
+# A row that has moved on since its card was edited stays due: claimed_at tells one end of an asking from another, and
+# the card itself one that was posted again meanwhile. Retired cards that were edited are forgotten.
+_MATCHES = """card_due_at is not null
+          and pending.claimed_at is not distinct from edited.claimed_at
+          and pending.card is not distinct from edited.card::jsonb"""
+MARK_EDITED = f"""
+    with edited as materialized (
+        select *
+        from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(cards)s::text[], %(claimed_at)s::timestamptz[])
+             as edited (id, ask_number, card, claimed_at)
+    ),
+    free as materialized (
+        select pending.id
+        from edited
+        join pending_interactions as pending using (id, ask_number)
+        where {_MATCHES}
+        for update of pending skip locked
+    ),
+    noted as (
+        update pending_interactions as pending
+        set card_due_at = case when retired_cards is not null then card_due_at end
+        from {_WITHOUT_WAITING}, free
+        where pending.id = free.id
+        returning pending.id
+    )
+    select id
+    from edited
+    join pending_interactions as pending using (id, ask_number)
+    where {_MATCHES}
+      and id not in (select id from noted)
+"""
+
+# The cards of former askings were edited; what is left to do is the present one's, which is due when it goes stale.
+MARK_RETIRED = f"""
+    update pending_interactions
+    set retired_cards = left_over.cards,
+        card_due_at = case when left_over.cards is not null then card_due_at
+                           when claimed_at is not null and card is not null then now()
+                           when card is not null then created_at + %(max_age)s::interval end
+    from {LIMITS}
+    cross join lateral (
+        select jsonb_agg(card) as cards
+        from jsonb_array_elements(retired_cards) as retired (card)
+        where card ->> 'ask_number' <> all (%(retired)s::text[])
+    ) as left_over
+    where id = %(id)s and retired_cards is not null
+    returning id
+"""

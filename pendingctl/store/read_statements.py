@@ -1,0 +1,73 @@
+"""The statements of what the person on call reads. Returned columns have the names of the fields they fill."""
+
+
+def _shown(time: str) -> str:
+    """Return a time as Python can hold it: `infinity` and years after 9999 must not break a list."""
+    return f"least(greatest({time}, '0001-01-02 00:00+00'), '9999-12-30 00:00+00')"
+
+
+_STATE = """
+    case
+        when delivery_due_at = 'infinity' then 'stuck'
+        when delivery_due_at is not null then 'undelivered'
+        when claimed_at is not null and withdrawn_at is not null then 'withdrawn'
+        when claimed_at is not null then 'claimed'
+        when created_at < now() - %(max_age)s::interval then 'stale'
+        else 'pending'
+    end
+"""
+
+_SUMMARY_COLUMNS = f"""
+    id, organization_id, connection_id, expected_user_id, application, ask_number,
+    {_shown("created_at")} as created_at, {_shown("claimed_at")} as claimed_at,
+    {_STATE} as state,
+    extract(epoch from now() - {_shown("created_at")})::float8 as age_seconds,
+    entry_payload #>> '{{question,text}}' as question
+"""
+
+GET = f"""
+    select {_SUMMARY_COLUMNS}, entry_payload as payload, answer, delivery_key, answered_by, pod,
+           delivery_attempts, delivery_error, {_shown("delivered_at")} as delivered_at,
+           {_shown("withdrawn_at")} as withdrawn_at, {_shown("posted_at")} as posted_at, card, request_key
+    from pending_interactions
+    where id = %(id)s
+"""
+
+# The states of few rows are named once more beside the expression, so that their index serves them.
+FIND = f"""
+    select {_SUMMARY_COLUMNS}
+    from pending_interactions
+    where (%(application)s::text is null or application = %(application)s)
+      and (%(organization_id)s::text is null or organization_id = %(organization_id)s)
+      and (%(connection_id)s::text is null or connection_id = %(connection_id)s)
+      and (%(expected_user_id)s::text is null or expected_user_id = %(expected_user_id)s)
+      and (%(older_than)s::interval is null or created_at < now() - %(older_than)s::interval)
+      and (%(state)s::text is null or {_STATE} = %(state)s)
+      and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered') or delivery_due_at is not null)
+      and (%(card)s::text is distinct from 'behind' or card_due_at <= now())
+      and (%(card)s::text is distinct from 'never-posted' or (posted_at is null and claimed_at is null))
+    order by created_at, id
+    limit %(limit)s
+"""
+
+# The row without an organization is the total.
+COUNT = f"""
+    select organization_id,
+           count(*) filter (where state = 'claimed') as claimed,
+           count(*) filter (where state = 'withdrawn') as withdrawn,
+           count(*) filter (where state = 'undelivered') as undelivered,
+           count(*) filter (where state = 'stuck') as stuck,
+           count(*) filter (where state = 'pending') as pending,
+           count(*) filter (where state = 'stale') as stale,
+           extract(epoch from now() - min(created_at) filter (where claimed_at is null))::float8 as oldest_pending,
+           extract(epoch from now() - min(claimed_at) filter (where state in ('undelivered', 'stuck')))::float8
+               as oldest_undelivered
+    from (
+        select organization_id, {_shown("created_at")} as created_at, {_shown("claimed_at")} as claimed_at,
+               {_STATE} as state
+        from pending_interactions
+        where %(application)s::text is null or application = %(application)s
+    ) as rows
+    group by grouping sets ((), (organization_id))
+    order by organization_id nulls first
+"""
