@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from ..printable import printable
 from .tables import new_table
+from .words import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
-    from ..race.report import Latency, RaceResult
     from ..race.self_test import SelfTestResult
+    from ..race.verdict.report import Latency, RaceResult
 
 # A broken implementation breaks the same law hundreds of times.
 MOST_VIOLATIONS = 10
@@ -87,7 +88,7 @@ def _checks(result: RaceResult) -> Table:
     shown.add_column("check")
     shown.add_column("verdict")
     for check in result.checks:
-        more = f", {len(check.violations):,} violations" if check.violations else ""
+        more = f", {counted(len(check.violations), 'violation', 'violations')}" if check.violations else ""
         shown.add_row(check.name, Text(check.verdict + more, _COLOURS[check.verdict]))
     return shown
 

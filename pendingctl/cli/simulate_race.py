@@ -19,11 +19,11 @@ from .event_loop import run
 from .options import Output, OutputOption, duration
 
 if TYPE_CHECKING:
-    from ..race.faults import OwnServer
-    from ..race.plan import RaceSettings
-    from ..race.report import RaceResult
-    from ..race.schedule import FaultKind
+    from ..race.faults.context import OwnServer
+    from ..race.plan.plan import RaceSettings
+    from ..race.plan.schedule import FaultKind
     from ..race.self_test import SelfTestResult
+    from ..race.verdict.report import RaceResult
 
 QUESTIONS = 50
 QUESTIONS_OF_A_SELF_TEST = 20
@@ -31,7 +31,7 @@ MOST_QUESTIONS = 1_000_000
 
 JunitOption = Annotated[
     Path | None,
-    typer.Option("--junit", metavar="FILE", show_default=False, help="Write a JUnit report: a test case a check."),
+    typer.Option("--junit", metavar="FILE", show_default=False, help="Write a JUnit report: one test case per check."),
 ]
 
 
@@ -94,7 +94,7 @@ def simulate_race(
 
     Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8 --fault kill --seed 7
     """
-    from ..race.plan import RaceSettings
+    from ..race.plan.plan import RaceSettings
 
     if questions is not None and lasting is not None:
         raise InvalidInput("--questions and --duration exclude each other")
@@ -128,7 +128,7 @@ def simulate_race(
 def show_result(result: RaceResult, output: Output, junit: Path | None) -> None:
     """Print a race's result, write it for a CI system, and set the exit code."""
     if junit is not None:
-        from ..race.junit import junit_report
+        from ..race.verdict.junit import junit_report
 
         try:
             junit.write_bytes(junit_report(result))
@@ -140,7 +140,7 @@ def show_result(result: RaceResult, output: Output, junit: Path | None) -> None:
 
 
 def _faults(named: Sequence[str]) -> tuple[FaultKind, ...]:
-    from ..race.schedule import FaultKind
+    from ..race.plan.schedule import FaultKind
 
     known = {kind.value: kind for kind in FaultKind}
     for name in named:
@@ -197,8 +197,8 @@ def _target(dsn: str | None, faults: Sequence[FaultKind]) -> Iterator[_Target]:
             render.note(f"racing on {target_of(dsn)}")
             yield _Target(database, None)
         return
-    from ..race.faults import OwnServer
-    from ..race.schedule import FaultKind
+    from ..race.faults.context import OwnServer
+    from ..race.plan.schedule import FaultKind
     from ..schema import migrations
 
     if FaultKind.FAILOVER in faults:

@@ -14,9 +14,9 @@ from ..model import Scope
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, SingleConnection
 from ..postgres.driver_errors import translated_errors
 from ..store import PendingStore
-from .history import Asked, Row
-from .plan import PAST, Names, PlannedQuestion, RaceSettings, plan_bystanders
-from .schedule import FaultKind
+from .history.history import RacedQuestion, Row
+from .plan.plan import PAST, Names, PlannedQuestion, RaceSettings, plan_bystanders
+from .plan.schedule import FaultKind
 
 APPLICATION = "pendingctl simulate-race"
 
@@ -77,7 +77,9 @@ def arrange(settings: RaceSettings, names: Names) -> Arrangement:
     return Arrangement(names, tuple(own), [])
 
 
-async def store_organizations(connection: Connection, settings: RaceSettings, arrangement: Arrangement) -> list[Asked]:
+async def store_organizations(
+    connection: Connection, settings: RaceSettings, arrangement: Arrangement
+) -> list[RacedQuestion]:
     """Create the run's organizations, and return the bystanders that were stored in the foreign one.
 
     Raises InvalidInput when organizations cannot be created here, or when another race sweeps this database. Where an
@@ -102,7 +104,7 @@ async def store_organizations(connection: Connection, settings: RaceSettings, ar
     return bystanders
 
 
-async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[Asked]) -> None:
+async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[RacedQuestion]) -> None:
     """Two races that sweep would take each other's rows. A bystander that is half as old as they tells of this one."""
     with translated_errors():
         for bystander in bystanders[:1]:
@@ -121,17 +123,17 @@ async def store_questions(
     arrangement: Arrangement,
     questions: Sequence[PlannedQuestion],
     extra: Sequence[PlannedQuestion] = (),
-) -> list[Asked]:
+) -> list[RacedQuestion]:
     """Store questions and return them with the extra ones, which the pods store. Raises as `put_many` does."""
     store = PendingStore(SingleConnection(connection))
-    asked = [
-        Asked(each.id, each.scope, each.payload(), each.conversation_id, planned.is_extra, delivers=True)
+    raced = [
+        RacedQuestion(each.id, each.scope, each.payload(), each.conversation_id, planned.is_extra, delivers=True)
         for planned in (*questions, *extra)
         for each in (planned.question,)
     ]
-    arrangement.ids += [each.id for each in asked]
-    await store.put_many((each.id, each.scope, each.payload) for each in asked if not each.is_extra)
-    return asked
+    arrangement.ids += [each.id for each in raced]
+    await store.put_many((each.id, each.scope, each.payload) for each in raced if not each.is_extra)
+    return raced
 
 
 async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Row]:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from ..errors import InvalidInput, NotMigrated, PendingctlError
 from ..postgres.connections import connect
-from .checker import judge
 from .coordinator import race
-from .faults import OwnServer
-from .history_files import make_directory, read_history, write_end, write_race
+from .faults.context import OwnServer
+from .history.files import make_directory, read_history, write_end, write_race
 from .interruption import undisturbed
-from .plan import STALE_AFTER, Names, RaceSettings
-from .report import RaceResult, summarize
+from .plan.plan import STALE_AFTER, Names, RaceSettings
+from .plan.schedule import NEED_AN_OWN_SERVER, FaultKind
 from .rows import APPLICATION, Arrangement, arrange, read_rows, remove
-from .schedule import NEED_AN_OWN_SERVER, FaultKind
+from .verdict.checker import judge
+from .verdict.report import RaceResult, summarize
 
 _log = logging.getLogger(__name__)
 

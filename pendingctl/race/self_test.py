@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from ..payload import JsonObject
-from .checker import Verdict
-from .controls import EXPECTED_CHECKS
-from .plan import RaceSettings
-from .report import RaceResult
-from .schedule import FaultKind
+from .plan.plan import RaceSettings
+from .plan.schedule import FaultKind
+from .pods.controls import EXPECTED_CHECKS
+from .verdict.checker import Verdict
+from .verdict.report import RaceResult
 
 # The faults without which a control breaks no law.
 _NEEDED: Mapping[str, tuple[FaultKind, ...]] = {

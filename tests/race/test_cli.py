@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import psycopg
 import pytest
 
-from pendingctl.race.controls import EXPECTED_CHECKS
+from pendingctl.race.pods.controls import EXPECTED_CHECKS
 from tests.commands import complaint, run
 
 RACE = ("simulate-race", "--pods", "2", "--questions", "5", "--clicks", "6", "--seed", "1")

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import psycopg
 import pytest
 
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import InvalidInput
-from pendingctl.race import coordinator, faults
-from pendingctl.race.faults import OwnServer
-from pendingctl.race.history import Fault, History, Operation, Outcome
-from pendingctl.race.history_files import read_history
-from pendingctl.race.plan import OperationKind, RaceSettings
-from pendingctl.race.report import RaceResult
+from pendingctl.race.faults import claims, locks
+from pendingctl.race.faults.context import OwnServer
+from pendingctl.race.history.files import read_history
+from pendingctl.race.history.history import Fault, History, Operation, Outcome
+from pendingctl.race.plan.plan import OperationKind, RaceSettings
+from pendingctl.race.plan.schedule import AT_A_DELIVERY, STATEMENT_TIMEOUT_MS, FaultKind, Moment
+from pendingctl.race.pods import dispatcher, supervisor
 from pendingctl.race.run import simulate_race
-from pendingctl.race.schedule import AT_A_DELIVERY, FaultKind, Moment
+from pendingctl.race.verdict.report import RaceResult
 from pendingctl.schema import migrations
 
 
@@ -130,9 +132,9 @@ async def test_a_pause_holds_a_claim_for_longer_than_a_statement_may_take(dsn: s
     result, history = await raced(dsn, tmp_path, FaultKind.PAUSE)
 
     assert_it_landed_and_passed(result)
-    paused = [each for each in history.operations if (each.took_ms or 0) >= faults.PAUSE_SECONDS * 1000]
+    paused = [each for each in history.operations if (each.took_ms or 0) >= claims.PAUSE_SECONDS * 1000]
     assert len({each.planned.question_id for each in paused}) == 4
-    assert faults.PAUSE_SECONDS * 1000 > faults.STATEMENT_TIMEOUT_MS
+    assert claims.PAUSE_SECONDS * 1000 > STATEMENT_TIMEOUT_MS
 
 
 async def test_only_the_races_own_backends_are_terminated(
@@ -168,7 +170,7 @@ async def test_a_sweeper_races_with_everything_and_takes_only_the_races_rows(
 
     assert_it_landed_and_passed(result)
     sweeps = [each for each in history.operations if each.kind is OperationKind.SWEEP]
-    assert any(each.told.ids for each in sweeps)
+    assert any(each.reported.ids for each in sweeps)
     assert {check.name: check.verdict for check in result.checks}["sweep_took_only_stale_rows"] == "pass"
     assert connection.execute("select id from pending_interactions").fetchall() == [("theirs",)]
 
@@ -204,18 +206,24 @@ async def test_a_server_that_is_not_the_races_own_is_never_stopped(dsn: str, kin
 
 @pytest.mark.once
 @pytest.mark.parametrize(
-    ("kind", "what", "instead"),
+    ("kind", "module", "what", "instead"),
     [
-        (FaultKind.KILL, "MOMENT_SECONDS", 0.0),
-        (FaultKind.DISCONNECT, "MOMENT_SECONDS", 0.0),
-        (FaultKind.PAUSE, "PAUSE_SECONDS", 0.0),
-        (FaultKind.TERMINATE, "_TERMINATE", "select false from unnest(%(pids)s::integer[])"),
+        (FaultKind.KILL, dispatcher, "MOMENT_SECONDS", 0.0),
+        (FaultKind.DISCONNECT, dispatcher, "MOMENT_SECONDS", 0.0),
+        (FaultKind.PAUSE, claims, "PAUSE_SECONDS", 0.0),
+        (FaultKind.TERMINATE, locks, "_TERMINATE", "select false from unnest(%(pids)s::integer[])"),
     ],
 )
 async def test_a_fault_that_does_not_strike_makes_the_race_inconclusive(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: FaultKind, what: str, instead: object
+    dsn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: FaultKind,
+    module: ModuleType,
+    what: str,
+    instead: object,
 ) -> None:
-    monkeypatch.setattr(faults, what, instead)
+    monkeypatch.setattr(module, what, instead)
 
     result, _ = await raced(dsn, tmp_path, kind, questions=5)
 
@@ -229,7 +237,7 @@ async def test_a_skew_that_is_none_makes_the_race_inconclusive(
     def no_skew(_number: int, _seed: int) -> float:
         return 0.0
 
-    monkeypatch.setattr(coordinator, "skew_hours", no_skew)
+    monkeypatch.setattr(supervisor, "skew_hours", no_skew)
 
     result, _ = await raced(dsn, tmp_path, FaultKind.SKEW)
 

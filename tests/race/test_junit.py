@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pendingctl.race.checker import CheckResult, Judgement, Verdict, Violation
-from pendingctl.race.history import History
-from pendingctl.race.junit import SUITE, junit_report
-from pendingctl.race.plan import RaceSettings
-from pendingctl.race.report import RaceResult, summarize
+from pendingctl.race.history.history import History
+from pendingctl.race.plan.plan import RaceSettings
+from pendingctl.race.verdict.checker import CheckResult, Judgement, Verdict, Violation
+from pendingctl.race.verdict.junit import SUITE, junit_report
+from pendingctl.race.verdict.report import RaceResult, summarize
 
 SETTINGS = RaceSettings(2, 4, 2, 9, implementation="no-user")
 PASSED = CheckResult("scope", Verdict.PASS, ())

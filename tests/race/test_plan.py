@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from pendingctl.errors import InvalidInput
 from pendingctl.model import Scope
-from pendingctl.race.controls import store_for
-from pendingctl.race.plan import (
+from pendingctl.race.plan.plan import (
     IMPLEMENTATIONS,
     MAX_CLICKS,
     MAX_DURATION_SECONDS,
@@ -29,7 +28,8 @@ from pendingctl.race.plan import (
     plan_bystanders,
     plan_question,
 )
-from pendingctl.race.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
+from pendingctl.race.plan.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
+from pendingctl.race.pods.controls import store_for
 
 NAMES = Names("run", "run", "run-foreign")
 PUT, CLAIM, DELETE, SWEEP, _ = OperationKind

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pendingctl.race import laws
-from pendingctl.race.controls import EXPECTED_CHECKS
-from pendingctl.race.plan import IMPLEMENTATIONS, RaceSettings
+from pendingctl.race.plan.plan import IMPLEMENTATIONS, RaceSettings
+from pendingctl.race.pods.controls import EXPECTED_CHECKS
 from pendingctl.race.self_test import ControlResult, CorrectResult, SelfTestResult, races_of
+from pendingctl.race.verdict import laws
 
 SMALL = RaceSettings(pods=3, questions=14, clicks=6, seed=1)
 

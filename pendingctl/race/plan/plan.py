@@ -13,9 +13,9 @@ from enum import StrEnum
 from random import Random
 from typing import Literal, TypeAlias
 
-from ..errors import InvalidInput
-from ..model import Question, Scope
-from ..payload import check_id
+from ...errors import InvalidInput
+from ...model import Question, Scope
+from ...payload import check_id
 from .schedule import LASTING, FaultKind, schedule_faults
 
 # What can be put to the test; `controls.store_for` makes each of them. The first is the product's own.
@@ -317,10 +317,10 @@ def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQue
 def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, random: Random) -> PlannedOperation:
     if kind is OperationKind.CLAIM:
         # The button of the first card, or whatever is open.
-        asked = random.choice([None, 1])
+        ask_number = random.choice([None, 1])
         value = random.choice(question.options)
         return PlannedOperation(
-            name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, asked
+            name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, ask_number
         )
     limit = random.choice([1, 5, 1_000]) if kind is OperationKind.SWEEP else None
     reopens = kind is OperationKind.PUT

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidInput
-from ..model import Scope
-from .history import Asked, Fault, HandOver, History, Operation, Outcome, Reason, Row, Told
-from .plan import OperationKind, PlannedOperation, RaceSettings, Wrong
-from .schedule import FaultKind, Moment
+from ...errors import InvalidInput
+from ...model import Scope
+from ..plan.plan import OperationKind, PlannedOperation, RaceSettings, Wrong
+from ..plan.schedule import FaultKind, Moment
+from .history import Fault, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
 VERSION = 2
@@ -80,20 +80,20 @@ def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dic
 
 def end_record(operation: Operation) -> dict[str, Any]:
     """What is written when an operation has ended; what nobody was told is left out."""
-    told = operation.told
+    reported = operation.reported
     record = {
         "event": "end",
         "number": operation.number,
         "ended_ns": operation.ended_ns,
         "outcome": operation.outcome,
-        "reason": told.reason,
-        "answered_by": told.answered_by,
-        "answer": told.answer,
-        "at": None if told.at is None else told.at.isoformat(),
-        "payload": told.payload,
-        "told_ask_number": told.ask_number,
-        "put": told.put,
-        "ids": told.ids or None,
+        "reason": reported.reason,
+        "answered_by": reported.answered_by,
+        "answer": reported.answer,
+        "at": None if reported.at is None else reported.at.isoformat(),
+        "payload": reported.payload,
+        "told_ask_number": reported.ask_number,
+        "put": reported.put,
+        "ids": reported.ids or None,
         "reply": operation.reply,
         "backend_pid": operation.backend_pid,
         "detail": operation.detail or None,
@@ -116,9 +116,9 @@ def write_race(directory: Path, settings: RaceSettings) -> None:
     _write(directory / RACE, [{"version": VERSION, "settings": asdict(settings)}])
 
 
-def write_questions(directory: Path, asked: list[Asked]) -> None:
+def write_questions(directory: Path, questions: list[RacedQuestion]) -> None:
     """Write the questions that are asked, or more of them."""
-    _write(directory / QUESTIONS, (asdict(each) for each in asked))
+    _write(directory / QUESTIONS, (asdict(each) for each in questions))
 
 
 def write_end(directory: Path, history: History, seconds: float) -> None:
@@ -189,7 +189,9 @@ def read_pod(path: Path) -> tuple[list[Operation], list[HandOver]]:
 
 
 def _read(directory: Path) -> tuple[History, float]:
-    asked = tuple(Asked(**record | {"scope": Scope(**record["scope"])}) for record in _lines(directory / QUESTIONS))
+    questions = tuple(
+        RacedQuestion(**record | {"scope": Scope(**record["scope"])}) for record in _lines(directory / QUESTIONS)
+    )
     pods = [read_pod(path) for path in sorted(directory.glob(POD))]
     faults: dict[int, Fault] = {}
     # A race whose pods could not start has no faults.
@@ -199,7 +201,7 @@ def _read(directory: Path) -> tuple[History, float]:
             **record | {"kind": FaultKind(record["kind"]), "moment": None if moment is None else Moment(moment)}
         )
     history = History(
-        asked,
+        questions,
         tuple(operation for operations, _ in pods for operation in operations),
         tuple(handed for _, hand_overs in pods for handed in hand_overs),
         (),
@@ -242,7 +244,7 @@ def _ended(operation: Operation, record: dict[str, Any]) -> Operation:
         operation,
         ended_ns=record["ended_ns"],
         outcome=Outcome(record["outcome"]),
-        told=Told(
+        reported=Reported(
             None if reason is None else Reason(reason),
             record.get("answered_by"),
             record.get("answer"),

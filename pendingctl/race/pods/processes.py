@@ -1,4 +1,4 @@
-"""The life cycle of a race's pods, seen from the coordinator."""
+"""One pod's process, seen from the coordinator: it is given orders, paused, killed and ended."""
 
 from __future__ import annotations
 
@@ -7,41 +7,39 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Container
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from . import wire
-from .interruption import undisturbed
-from .wire import Orders
+from .wire import Assignment
 
 END_SECONDS = 10.0
 EXIT_SECONDS = 2.0
 
 
 class Listener(Protocol):
-    """Who wants to know at once what the pods do."""
+    """Whatever must hear at once what the pods do."""
 
-    def hear_done(self, pod: str, order: int) -> None:
-        """All that this pod was told to fire by this order has ended."""
+    def on_done(self, pod: str, order: int) -> None:
+        """Everything that this order asked of this pod has ended."""
         ...
 
-    def hear_aimed(self, order: int, port: int) -> None:
+    def on_aimed(self, order: int, port: int) -> None:
         """The aimed operation of this order is about to be sent, over the connection from this port."""
         ...
 
-    def hear_changed(self) -> None:
+    def on_changed(self) -> None:
         """A pod has become ready, or is gone."""
         ...
 
 
 class PodProcess:
-    """One running pod. `number` is its place in the plan, `clock_is_off_by` the seconds by which its clock is."""
+    """One running pod. `number` is its place in the plan, `clock_is_off_by` the seconds by which its clock is wrong."""
 
-    def __init__(self, orders: Orders, process: asyncio.subprocess.Process, listener: Listener) -> None:
-        self.name = orders.name
-        self.number = orders.number
+    def __init__(self, assignment: Assignment, process: asyncio.subprocess.Process, listener: Listener) -> None:
+        self.name = assignment.name
+        self.number = assignment.number
         self.ready = False
         self.ended = False
         self.gone = False
@@ -54,24 +52,25 @@ class PodProcess:
             asyncio.create_task(self._listen(_pipe(process.stdout))),
             asyncio.create_task(self._keep_last_words(_pipe(process.stderr))),
         )
+        self._write(wire.encode_assignment(assignment))
 
     @property
     def was_killed(self) -> bool:
         """Whether SIGKILL ended it."""
         return self._process.returncode == -signal.SIGKILL
 
-    def fire(self, fire: bytes) -> None:
-        """Let it fire what `wire.encode_fire` wrote, now. A pod that is gone fires nothing."""
-        self._write(fire)
+    def send(self, order: bytes) -> None:
+        """Let it carry out what `wire.encode_order` wrote, now. A pod that is gone carries nothing out."""
+        self._write(order)
 
     def go_on(self) -> None:
         """Let it send the aimed operation."""
         self._write(wire.GO)
 
     async def pause(self, seconds: float) -> asyncio.Task[int]:
-        """Stop it for so long: SIGSTOP, which was sent when this returns, and SIGCONT, when what is returned is done.
+        """Stop it for so many seconds: SIGSTOP was sent when this returns, and SIGCONT when the returned task is done.
 
-        Another process does so: were the coordinator killed meanwhile, the pod would stay stopped for ever.
+        Another process sends both: were the coordinator killed meanwhile, the pod would stay stopped for ever.
         """
         pausing = await asyncio.create_subprocess_exec(
             *("/bin/sh", "-c", 'kill -STOP "$1" && echo stopped && sleep "$2"; kill -CONT "$1"'),
@@ -107,13 +106,13 @@ class PodProcess:
         await asyncio.gather(*self._listening)
 
     def last_words(self) -> str:
-        """Say how it ended, with the last line that it wrote to stderr."""
+        """Return how it ended, with the last line that it wrote to stderr."""
         code = self._process.returncode
         how = f"was ended by {_signal(code)}" if code is not None and code < 0 else f"ended with exit code {code}"
         # The traceback of a group of errors ends with a frame of lines.
         lines = [line.strip(" |+-") for line in self._last_words.decode(errors="replace").splitlines()]
-        said = next((line for line in reversed(lines) if line), "")
-        return f"{self.name} {how}" + (f": {said}" if said else "")
+        last = next((line for line in reversed(lines) if line), "")
+        return f"{self.name} {how}" + (f": {last}" if last else "")
 
     def _write(self, line: bytes) -> None:
         stdin = self._process.stdin
@@ -130,24 +129,24 @@ class PodProcess:
                 self._take(line)
         finally:
             self.gone = True
-            self._listener.hear_changed()
+            self._listener.on_changed()
 
     def _take(self, line: bytes) -> None:
-        word, _, said = line.rstrip(b"\n").partition(b" ")
+        keyword, _, argument = line.rstrip(b"\n").partition(b" ")
         if not line.endswith(b"\n"):
             return  # cut off by the pod's death
-        if word == wire.DONE:
-            self._listener.hear_done(self.name, int(said))
-        elif word == wire.AIMED:
-            order, _, port = said.partition(b" ")
-            self._listener.hear_aimed(int(order), int(port))
-        elif word == wire.READY:
-            self.clock_is_off_by = float(said) - time.time()
+        if keyword == wire.DONE:
+            self._listener.on_done(self.name, int(argument))
+        elif keyword == wire.AIMED:
+            order, _, port = argument.partition(b" ")
+            self._listener.on_aimed(int(order), int(port))
+        elif keyword == wire.READY:
+            self.clock_is_off_by = float(argument) - time.time()
             self.ready = True
-            self._listener.hear_changed()
-        elif word == wire.CANNOT:
-            self.refusal = said.decode()
-        elif word == wire.ENDED:
+            self._listener.on_changed()
+        elif keyword == wire.CANNOT:
+            self.refusal = argument.decode()
+        elif keyword == wire.ENDED:
             self.ended = True
 
     async def _keep_last_words(self, stderr: asyncio.StreamReader) -> None:
@@ -155,51 +154,23 @@ class PodProcess:
             self._last_words = (self._last_words + some)[-4096:]
 
 
-class PodProcesses:
-    """All pods of a race, those included that have ended."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self.all: list[PodProcess] = []
-
-    async def start(self, orders: Orders, skew_hours: float | None = None) -> PodProcess:
-        """Start a pod, or the successor of one; it is ready a little later."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            # The pod must be the same code as the coordinator, whatever the current folder holds.
-            "-P",
-            *("-m", "pendingctl.race"),
-            *([] if skew_hours is None else [str(skew_hours)]),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": _search_path()},
-            limit=wire.MAX_LINE_BYTES,
-            # Ctrl-C is for the coordinator alone, which ends its pods in good order.
-            start_new_session=True,
-        )
-        pod = PodProcess(orders, process, self._listener)
-        self.all.append(pod)
-        pod._write(wire.encode_orders(orders))
-        return pod
-
-    async def end(self, late: Container[str]) -> None:
-        """Let all pods end, and kill those that are late."""
-        await asyncio.gather(*(pod.kill() if pod.name in late else pod.end() for pod in self.all))
-
-    async def kill(self) -> None:
-        """Make sure that none is left."""
-        await asyncio.gather(*(pod.kill() for pod in self.all))
-
-
-@asynccontextmanager
-async def running_pods(listener: Listener) -> AsyncIterator[PodProcesses]:
-    """Pods as they are started; on leaving, whatever happened, none is left."""
-    pods = PodProcesses(listener)
-    try:
-        yield pods
-    finally:
-        await undisturbed(pods.kill())
+async def start_process(assignment: Assignment, listener: Listener, skew_hours: float | None = None) -> PodProcess:
+    """Start a pod, whose clock is wrong by so many hours."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        # The pod must be the same code as the coordinator, whatever the current folder holds.
+        "-P",
+        *("-m", "pendingctl.race"),
+        *([] if skew_hours is None else [str(skew_hours)]),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": _search_path()},
+        limit=wire.MAX_LINE_BYTES,
+        # Ctrl-C is for the coordinator alone, which ends its pods in good order.
+        start_new_session=True,
+    )
+    return PodProcess(assignment, process, listener)
 
 
 def _search_path() -> str:

@@ -56,6 +56,8 @@ _MOMENTS: dict[FaultKind, tuple[Moment | None, ...]] = {
 
 # How long a pod has to deliver an answer before another may; a paused one loses it.
 LEASE = timedelta(seconds=2)
+# The pods' connections have this in a race with pauses, and each pause is longer.
+STATEMENT_TIMEOUT_MS = 1_000
 
 LEAST_SKEW_HOURS = 2
 MOST_SKEW_HOURS = 72

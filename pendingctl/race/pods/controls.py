@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from ..model import (
+from ...model import (
     BATCH_SIZE,
     MAX_AGE,
     SWEEP_LIMIT,
@@ -28,12 +28,12 @@ from ..model import (
     State,
     Stored,
 )
-from ..payload import JsonObject, encode_payload
-from ..postgres.connections import Borrowed, Connection, ConnectionSource
-from ..store import IfAnswered, PendingStore, statements
-from ..store.leases import Leases
-from ..store.store import claim_parameters
-from .plan import IMPLEMENTATIONS
+from ...payload import JsonObject, encode_payload
+from ...postgres.connections import Borrowed, Connection, ConnectionSource
+from ...store import IfAnswered, PendingStore, statements
+from ...store.leases import Leases
+from ...store.store import claim_parameters
+from ..plan.plan import IMPLEMENTATIONS
 
 # Slow code is broken more often: the time in which another pod can come in between.
 _BETWEEN_SECONDS = 0.02
@@ -55,10 +55,10 @@ class SelectThenUpdate(PendingStore):
 
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
         """Claim in two statements."""
-        asked = claim_parameters(click, lease, pod)
+        parameters = claim_parameters(click, lease, pod)
         async with Borrowed(self._source) as connection:
-            seen = await (await connection.execute(_SELECT_UNCLAIMED, asked)).fetchone()
-        won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, asked)
+            seen = await (await connection.execute(_SELECT_UNCLAIMED, parameters)).fetchone()
+        won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, parameters)
         return won or await super().claim(click, lease=lease, pod=pod)
 
 
@@ -132,12 +132,12 @@ class SweepSelectThenDelete(PendingStore):
         """Delete the rows that were stale when they were selected."""
         async with Borrowed(self._source) as connection:
             selecting = connection.cursor(row_factory=scalar_row)
-            asked = {
+            parameters = {
                 "max_age": max_age,
                 "limit": min(limit or batch_size, batch_size),
                 "include_undelivered": include_undelivered,
             }
-            await selecting.execute(_SELECT_STALE, asked)
+            await selecting.execute(_SELECT_STALE, parameters)
             ids: list[str] = await selecting.fetchall()
             await asyncio.sleep(_BETWEEN_SECONDS)
             deleting = connection.cursor(row_factory=scalar_row)
@@ -293,10 +293,10 @@ def store_for(implementation: str, source: ConnectionSource) -> PendingStore:
     return _STORES.get(implementation, PendingStore)(source)
 
 
-def key_to_ask_again_with(implementation: str, delivery_key: str) -> str:
-    """Return the delivery key with which a click is asked again whose outcome is unknown.
+def retry_key(implementation: str, delivery_key: str) -> str:
+    """Return the delivery key for another try of a click whose outcome is unknown.
 
-    The same one; the control `retry-with-new-key` takes the unknown for a failure and presses anew.
+    It is the same one; the control `retry-with-new-key` takes the unknown for a failure and presses anew.
     """
     return f"{delivery_key}-again" if implementation == "retry-with-new-key" else delivery_key
 

@@ -12,15 +12,15 @@ from itertools import count
 
 from psycopg_pool import PoolTimeout
 
-from ..errors import DatabaseUnreachable, PendingctlError, ScopeMismatch, Undelivered
-from ..model import Claim, Click, Refusal
-from ..postgres.connections import Connection, Pool
-from ..store import PendingStore
-from .history import Operation, Outcome, Reason, Told
-from .history_files import HistoryFile, end_record, start_record
-from .plan import PlannedOperation
+from ...errors import DatabaseUnreachable, PendingctlError, ScopeMismatch, Undelivered
+from ...model import Claim, Click, Refusal
+from ...postgres.connections import Connection, Pool
+from ...store import PendingStore
+from ..history.files import HistoryFile, end_record, start_record
+from ..history.history import Operation, Outcome, Reason, Reported
+from ..plan.plan import PlannedOperation
 
-_NOTHING = Told()
+_NOTHING = Reported()
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Note:
     started_ns: int = 0
     ended_ns: int | None = None
     outcome: Outcome = Outcome.UNKNOWN
-    told: Told = _NOTHING
+    reported: Reported = _NOTHING
     backend_pid: int | None = None
     detail: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,10 +57,10 @@ class Recorder:
         note.started_ns = time.monotonic_ns()
         self._file.append(start_record(note.number, note.planned, note.started_ns))
 
-    def end(self, note: Note, outcome: Outcome, told: Told = _NOTHING, detail: str = "") -> None:
+    def end(self, note: Note, outcome: Outcome, reported: Reported = _NOTHING, detail: str = "") -> None:
         """Note how the operation ended; it is written by `write`, when the reply is known as well."""
         note.ended_ns = time.monotonic_ns()
-        note.outcome, note.told, note.detail = outcome, told, detail
+        note.outcome, note.reported, note.detail = outcome, reported, detail
         note.ended.set()
 
     def write(self, note: Note, reply: str | None = None) -> None:
@@ -73,7 +73,7 @@ class Recorder:
             note.started_ns,
             note.ended_ns,
             note.outcome,
-            note.told,
+            note.reported,
             reply,
             note.backend_pid,
             note.detail,
@@ -158,13 +158,13 @@ class RecordingSource:
             self._free.release()
 
 
-def outcome_of(result: Claim | Refusal) -> tuple[Outcome, Told]:
+def outcome_of(result: Claim | Refusal) -> tuple[Outcome, Reported]:
     """Return how a claim ended and what was told."""
     if isinstance(result, Claim):
         outcome = Outcome.REPEATED if result.repeated else Outcome.OK
-        return outcome, Told(at=result.claimed_at, payload=result.payload, ask_number=result.ask_number)
+        return outcome, Reported(at=result.claimed_at, payload=result.payload, ask_number=result.ask_number)
     reason = Reason(result.reason.value)
-    return Outcome.REFUSED, Told(reason, result.answered_by, result.answer, result.claimed_at)
+    return Outcome.REFUSED, Reported(reason, result.answered_by, result.answer, result.claimed_at)
 
 
 def outcome_of_error(error: PendingctlError) -> tuple[Outcome, Reason | None]:

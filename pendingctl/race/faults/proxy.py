@@ -15,8 +15,8 @@ from functools import partial
 
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 
-from ..postgres.connections import Connection
-from .schedule import Moment
+from ...postgres.connections import Connection
+from ..plan.schedule import Moment
 
 _CHUNK_BYTES = 64 * 1024
 

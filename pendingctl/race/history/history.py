@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ..model import RefusalReason, Scope
-from ..payload import JsonObject
-from .plan import OperationKind, PlannedOperation
-from .schedule import FaultKind, Moment
+from ...model import RefusalReason, Scope
+from ...payload import JsonObject
+from ..plan.plan import OperationKind, PlannedOperation
+from ..plan.schedule import FaultKind, Moment
 
 
 class Outcome(StrEnum):
@@ -46,7 +46,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reported:
     """What the store told besides the outcome.
 
     To a loser the answer that stands; to a winner the payload. `at` is the server's time: when the answer was
@@ -79,7 +79,7 @@ class Operation:
     started_ns: int
     ended_ns: int | None = None
     outcome: Outcome = Outcome.UNKNOWN
-    told: Told = Told()
+    reported: Reported = Reported()
     reply: str | None = None
     backend_pid: int | None = None
     detail: str = ""
@@ -126,7 +126,7 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RacedQuestion:
     """A question of the race. Its row was there, unclaimed, before the first operation.
 
     An extra question's was not: the pods store it, delete it and sweep it. Its answers are delivered by the pods, or
@@ -163,7 +163,7 @@ class History:
     names what the clean-up did not remove, and `reasons` say why the run itself proves nothing.
     """
 
-    asked: tuple[Asked, ...]
+    questions: tuple[RacedQuestion, ...]
     operations: tuple[Operation, ...]
     hand_overs: tuple[HandOver, ...]
     rows: tuple[Row, ...]
