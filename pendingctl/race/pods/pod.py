@@ -21,7 +21,7 @@ from ...model import Click, PutOutcome
 from ...platforms import Card, MessageHandle
 from ...pod.bridge import InteractionBridge
 from ...postgres.connections import Borrowed, Connection, Pool, open_pool
-from ...store import IfAnswered
+from ...store import IfAnswered, PendingStore
 from ..history.files import HistoryFile
 from ..history.history import Outcome, Reason, Reported
 from ..plan.plan import SWEEP_MAX_AGE, OperationKind, PlannedOperation, PlannedQuestion, plan_question
@@ -69,6 +69,7 @@ class Pod:
         self,
         assignment: wire.Assignment,
         source: RecordingSource,
+        store: PendingStore,
         recorder: Recorder,
         bridge: InteractionBridge,
         worker: Worker,
@@ -77,11 +78,11 @@ class Pod:
         self._assignment = assignment
         self._implementation = assignment.settings.implementation
         self._source = source
+        self._store = store
         self._recorder = recorder
         self._bridge = bridge
         self._worker = worker
         self._gate = gate
-        self._store = store_for(self._implementation, source)
         self._plan: dict[str, PlannedQuestion] = {}
         self._moves_into_the_past = FaultKind.SWEEP in assignment.settings.faults
 
@@ -231,15 +232,16 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
     async with _connections(assignment) as pool:
         await _connected(pool, assignment.connections)
         source = RecordingSource(pool)
-        store = RecordingStore(store_for(assignment.settings.implementation, source), recorder)
+        store = store_for(assignment.settings.implementation, source)
         gate = Gate()
         worker = Worker(assignment, file, recorder, source, gate)
-        bridge = InteractionBridge(store, SilentPlatform(), worker, pod=assignment.name, lease=LEASE)
+        recording = RecordingStore(store, recorder)
+        bridge = InteractionBridge(recording, SilentPlatform(), worker, pod=assignment.name, lease=LEASE)
         async with bridge:
             for organization in (assignment.names.organization_id, assignment.names.foreign_organization_id):
                 for connection in assignment.names.connections:
                     bridge.register(organization, connection)
-            pod = Pod(assignment, source, recorder, bridge, worker, gate)
+            pod = Pod(assignment, source, store, recorder, bridge, worker, gate)
             pod.plan_ahead()
             wire.report(wire.READY, f"{time.time():.3f}")
             async with asyncio.TaskGroup() as orders:
