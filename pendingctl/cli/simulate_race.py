@@ -45,12 +45,16 @@ def simulate_race(
     lasting: Annotated[
         timedelta | None,
         typer.Option(
-            "--duration", metavar="TIME", parser=duration, show_default=False, help="Ask for so long instead: 30s, 5m."
+            "--duration",
+            metavar="TIME",
+            parser=duration,
+            show_default=False,
+            help="Race for this long instead: 30s, 5m.",
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="S", min=0, show_default=False, help="Replays a plan; else a new one."),
+        typer.Option("--seed", metavar="S", min=0, show_default=False, help="Replay this plan; by default a new one."),
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -65,10 +69,11 @@ def simulate_race(
         str, typer.Option("--implementation", metavar="NAME", help="Race a store that is known to be broken.")
     ] = "correct",
     self_test: Annotated[
-        bool, typer.Option("--self-test", help="Race the correct store and every broken one: is each caught?")
+        bool,
+        typer.Option("--self-test", help="Race the correct store and every broken one, and see that each is caught."),
     ] = False,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", min=1, max=1_000, help="With --self-test: races of each store.")
+        int, typer.Option("--seeds", metavar="N", min=1, max=1_000, help="With --self-test: races per store.")
     ] = 3,
     organization: Annotated[
         str | None,
@@ -82,7 +87,7 @@ def simulate_race(
     dsn: Annotated[
         str | None,
         typer.Option(
-            "--dsn", metavar="DSN", show_default=False, help="Load this database; else a throw-away local server."
+            "--dsn", metavar="DSN", show_default=False, help="Race on this database, not on a throw-away local server."
         ),
     ] = None,
     output: OutputOption = Output.TABLE,
@@ -102,10 +107,10 @@ def simulate_race(
         raise InvalidInput(
             "--self-test chooses what is raced; leave out --fault, --implementation, --duration, --history and --junit"
         )
-    asked = questions or (QUESTIONS_OF_A_SELF_TEST if self_test else QUESTIONS)
+    number = questions or (QUESTIONS_OF_A_SELF_TEST if self_test else QUESTIONS)
     settings = RaceSettings(
         pods,
-        MOST_QUESTIONS if lasting else asked,
+        MOST_QUESTIONS if lasting else number,
         clicks,
         secrets.randbelow(2**31) if seed is None else seed,
         implementation,
@@ -178,7 +183,7 @@ async def _self_tested(target: _Target, settings: RaceSettings, seeds: int) -> S
 
 
 def _steps(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """What is told how many are done, of what is told how many more."""
+    """Return a callback that takes how many are done, given one that takes how many more."""
     done = 0
 
     def advanced(now: int) -> None:

@@ -1,4 +1,4 @@
-"""One pod of a race as a process: `python -m pendingctl.race`, with the hours by which its clock is off."""
+"""One pod of a race as a process: `python -m pendingctl.race`, with the hours by which its clock is wrong."""
 
 from __future__ import annotations
 

@@ -38,25 +38,26 @@ from .rows import (
     store_questions,
 )
 
-# A pod that waits until the coordinator has heard of each question idles; with more at once they wait for each other.
+# With fewer at once a pod idles while the coordinator learns that a question is done; with more, pods wait for each
+# other.
 ORDERS_AT_ONCE = 6
 QUESTIONS_TOGETHER = 4
 # How many questions are fired at while a server is away.
 WHILE_AWAY = 8
-# With a duration nobody knows how many questions are needed; so many are stored at a time.
+# With a duration it is not known how many questions are needed; so many are stored at a time.
 STORED_AT_ONCE = 500
 
-# How long the answers that killed and paused pods have left behind may take: some leases, and some attempts.
+# How long the delivery of answers of killed and paused pods may take: some leases, and some attempts.
 DELIVERED_SECONDS = 20.0
 DELIVERED_POLL_SECONDS = 0.1
 
-# A clock that is off by less might be a slow start.
+# A smaller difference might be a slow start.
 LEAST_SKEW_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What the coordinator knows of a race that was fired; what the pods did stands in their files."""
+    """What the coordinator knows of a race that was fired; what the pods did is in their files."""
 
     history: History
     seconds: float
@@ -72,7 +73,7 @@ async def race(
 ) -> Fired:
     """Store the questions, fire at all of them, and end the pods.
 
-    Raises as `run.simulate_race` does; what is stored by then is in the arrangement.
+    Raises as `run.simulate_race` does; the arrangement then names what is stored.
     """
     dispatcher = Dispatcher()
     async with await connect(dsn, application=APPLICATION) as connection:
@@ -146,7 +147,7 @@ class _Coordinator:
         return Fired(history, round(seconds, 3))
 
     async def _until_delivered(self) -> None:
-        """Let the pods deliver what is not delivered yet; what is left after a while, the rows show."""
+        """Wait while the pods deliver; after 20 seconds the rows show what is still undelivered."""
         deadline = time.monotonic() + DELIVERED_SECONDS
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
             while time.monotonic() < deadline:
@@ -161,7 +162,7 @@ class _Coordinator:
         began: float,
         on_progress: Callable[[int], None] | None,
     ) -> None:
-        """Fire at one question after the other, several at once, and let the faults strike. Raises RaceBrokenOff."""
+        """Fire at the questions in order, at several at once, and let the faults strike. Raises RaceBrokenOff."""
         settings = self._settings
         numbers = count()
         async with BoundedDispatcher(self._context.dispatcher, ORDERS_AT_ONCE, QUESTIONS_TOGETHER) as dispatcher:
@@ -176,7 +177,7 @@ class _Coordinator:
                 if sudden and self._is_due(sudden, number, elapsed):
                     planned = sudden.pop(0)
                     await dispatcher.drain()
-                    # A server that goes away goes while much is under way, as far as the race still goes on.
+                    # A server goes away while much is under way, as far as enough questions are left.
                     away = range(WHILE_AWAY if planned.kind in NEED_AN_OWN_SERVER else 0)
                     more = [next(numbers) for _ in away if self._has_room(number + len(away) + len(sudden))]
                     faults.begin(planned)
@@ -197,14 +198,14 @@ class _Coordinator:
         return number < self._settings.questions
 
     def _is_due(self, sudden: list[PlannedFault], number: int, elapsed: float) -> bool:
-        """Whether the next fault's position is reached, or no question more than the faults need is left."""
+        """Whether the next fault's position is reached, or only the questions that the faults need are left."""
         settings = self._settings
         if settings.duration_seconds is not None:
             return elapsed >= sudden[0].position * settings.duration_seconds
         return number >= sudden[0].position * settings.questions or settings.questions - number <= len(sudden)
 
     async def _store_more(self, number: int) -> None:
-        """Store the questions up to this one and some more; the extra ones between them are stored by the pods."""
+        """Store the questions up to this one and some more; the pods store the extra ones between them."""
         settings = self._settings
         if number < self._stored:
             return
@@ -218,16 +219,16 @@ class _Coordinator:
         write_questions(self._directory, raced)
 
     def _planned(self, label: str) -> PlannedQuestion:
-        """Plan a question when it is stored, and forget it when it is fired at."""
+        """Return the plan of a question, which is computed when it is stored and forgotten when it is fired at."""
         if (question := self._plan.pop(label, None)) is None:
             question = self._plan[label] = plan_question(self._settings, self._arrangement.names, label)
             self._kinds.update(operation.kind for operation in question.operations)
-            # What follows from the claims.
+            # Deliveries follow from the claims.
             self._kinds.add(OperationKind.DELIVER)
         return question
 
     def _judge_lasting(self, fault: Fault) -> Fault:
-        """Whether a fault that lasted from the first click to the last one was there."""
+        """Return a fault that lasted from the first click to the last one, with whether it landed."""
         if fault.kind is FaultKind.SKEW:
             right = [pod.name for pod in self._supervisor.all if abs(pod.clock_is_off_by) < LEAST_SKEW_SECONDS]
             detail = f"the clock of {', '.join(right)} was right" if right else ""
@@ -240,7 +241,7 @@ class _Coordinator:
 
 
 class _FaultLog:
-    """Writes each fault when it begins and again when it has ended, so that one that was broken off is there."""
+    """Writes each fault when it begins and again when it has ended: one that was broken off is then recorded."""
 
     def __init__(self, directory: Path) -> None:
         self._file = HistoryFile(directory / FAULTS)

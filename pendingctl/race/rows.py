@@ -1,6 +1,6 @@
 """The rows of a run: stored before it, read after it, removed at its end.
 
-They are read by a statement of their own and not through the store, which is what the race puts to the test.
+They are read by a statement of their own and not through the store, which the race puts to the test.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _MOVE_INTO_THE_PAST = """
     where id = %(id)s
 """
 
-# Younger than what a sweeper takes, and older than any row that is not a race's.
+# A bystander of a race with a sweeper is younger than what a sweeper takes, and older than any row of an application.
 _ANOTHER_SWEEPER = """
     select organization_id
     from pending_interactions
@@ -62,7 +62,7 @@ _ANOTHER_SWEEPER = """
 
 @dataclass(slots=True)
 class Arrangement:
-    """What a run has stored by now, and what it must remove: its rows, and the organizations that are its own."""
+    """What a run has stored by now, and must remove: its rows, and the organizations that it created."""
 
     names: Names
     own_organizations: tuple[str, ...]
@@ -105,7 +105,7 @@ async def store_organizations(
 
 
 async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[RacedQuestion]) -> None:
-    """Two races that sweep would take each other's rows. A bystander that is half as old as they tells of this one."""
+    """Two races that sweep would take each other's rows: an old bystander shows others that this one sweeps."""
     with translated_errors():
         for bystander in bystanders[:1]:
             await connection.execute(_MOVE_INTO_THE_PAST, {"id": bystander.id, "past": PAST * 0.75})
@@ -137,7 +137,7 @@ async def store_questions(
 
 
 async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Row]:
-    """Return the run's rows as they stand."""
+    """Return the run's rows."""
     with translated_errors():
         cursor = await connection.execute(_READ, {"ids": arrangement.ids})
         found = await cursor.fetchall()
@@ -155,7 +155,7 @@ async def count_undelivered(connection: Connection, arrangement: Arrangement) ->
 
 
 async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
-    """Delete the run's rows and organizations, nothing else, and return what is still there afterwards."""
+    """Delete the run's rows and organizations, nothing else, and return what is left of them."""
     names = arrangement.names
     store = PendingStore(SingleConnection(connection))
     if names.organization_id not in arrangement.own_organizations:
@@ -172,13 +172,13 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
 
 
 async def move_into_the_past(connection: Connection, id: str) -> None:
-    """Make a row so old that a sweep with the race's maximum age may take it, and nobody else's rows."""
+    """Make a row so old that a sweep with the race's maximum age takes it, and no row of an application."""
     with translated_errors():
         await connection.execute(_MOVE_INTO_THE_PAST, {"id": id, "past": PAST})
 
 
 async def server_time(source: ConnectionSource) -> datetime:
-    """Return what the server's clock says now."""
+    """Return the time by the server's clock."""
     async with Borrowed(source) as connection:
         row = await (await connection.execute("select clock_timestamp()")).fetchone()
     assert row is not None

@@ -47,7 +47,7 @@ async def strike_at_a_claim(
     trap = context.proxy.set_trap(port, moment)
     pod.go_on()
     if moment is Moment.AFTER_COMMIT:
-        # It goes ahead of the others, so that it is a winner's reply that is lost.
+        # It goes ahead of the others: the reply that is lost is a winner's.
         detail = await _committed(context.dsn, trap, target)
         racing = dispatcher.send(others, [question], burst, without=target.name)
     else:

@@ -24,7 +24,7 @@ async def strike_at_a_delivery(
     burst: int,
     more: list[PlannedQuestion],
 ) -> str:
-    """Return why the fault did not land, or "". The target goes ahead, so that it wins, and its pod delivers.
+    """Return why the fault did not land, or "". The target is fired ahead of the others: it wins, and its pod delivers.
 
     Raises RaceBrokenOff and the database's errors.
     """

@@ -1,7 +1,7 @@
 """A history on disk: a folder with a file for each process, JSON lines, written as things happen.
 
-A pod writes an operation before it is sent and again when it has ended, each with one append, so that what a pod that
-is killed had begun is known. `check-history` judges the folder alone.
+A pod writes an operation before it is sent and again when it has ended, each with one append: what a killed pod had
+begun is then known. `check-history` judges the folder alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class HistoryFile:
     """A file that one process appends to."""
 
     def __init__(self, path: Path) -> None:
-        # One write a line and nothing buffered: the kernel has it, even when the process is killed right after.
+        # One write per line and nothing buffered: the kernel has it, even when the process is killed right after.
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
 
     def append(self, record: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ def make_directory(directory: Path) -> None:
 
 
 def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dict[str, Any]:
-    """What is written before an operation is sent, the pod's own number of it first."""
+    """Return what is written before an operation is sent; `number` counts the operations of its pod."""
     return {
         "event": "start",
         "number": number,
@@ -79,7 +79,7 @@ def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dic
 
 
 def end_record(operation: Operation) -> dict[str, Any]:
-    """What is written when an operation has ended; what nobody was told is left out."""
+    """Return what is written when an operation has ended, without the fields that were not reported."""
     reported = operation.reported
     record = {
         "event": "end",
@@ -102,27 +102,27 @@ def end_record(operation: Operation) -> dict[str, Any]:
 
 
 def hand_over_record(handed: HandOver) -> dict[str, Any]:
-    """What is written when an answer was handed over."""
+    """Return what is written when an answer was handed over."""
     return {"event": "handed over", **asdict(handed)}
 
 
 def fault_record(fault: Fault) -> dict[str, Any]:
-    """What is written when a fault begins, and again when it has ended."""
+    """Return what is written when a fault begins, and again when it has ended."""
     return asdict(fault)
 
 
 def write_race(directory: Path, settings: RaceSettings) -> None:
-    """Write what the race is, before it begins."""
+    """Write the race's settings, before it begins."""
     _write(directory / RACE, [{"version": VERSION, "settings": asdict(settings)}])
 
 
 def write_questions(directory: Path, questions: list[RacedQuestion]) -> None:
-    """Write the questions that are asked, or more of them."""
+    """Append questions of the race."""
     _write(directory / QUESTIONS, (asdict(each) for each in questions))
 
 
 def write_end(directory: Path, history: History, seconds: float) -> None:
-    """Write what the coordinator knows at the end; a history without it is one of a race that was broken off."""
+    """Write what the coordinator knows at the end; a history without that belongs to a race that was broken off."""
     _write(
         directory / ROWS,
         (
@@ -145,16 +145,16 @@ def write_end(directory: Path, history: History, seconds: float) -> None:
 
 
 def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
-    """Return a race's settings, its history and for how many seconds it was fired.
+    """Return a race's settings, its history and for how many seconds it fired.
 
-    A last line that was cut off by its writer's death is passed over. Raises InvalidInput for a folder that is not a
+    A last line that was cut off by its writer's death is ignored. Raises InvalidInput for a folder that is not a
     history, or one of another version.
     """
     try:
         race = _document(directory / RACE)
         if race["version"] != VERSION:
             raise InvalidInput(
-                f"it is of version {race['version']}, and this reads version {VERSION}; "
+                f"it has version {race['version']}, and this pendingctl reads version {VERSION}; "
                 "check it with the pendingctl that wrote it"
             )
         fields = race["settings"]
@@ -174,7 +174,7 @@ def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
 
 
 def read_pod(path: Path) -> tuple[list[Operation], list[HandOver]]:
-    """Return what one pod did; operations that never ended are unknown."""
+    """Return what one pod did; the outcome of operations that never ended is unknown."""
     begun: dict[int, Operation] = {}
     handed: list[HandOver] = []
     for record in _lines(path):
@@ -281,7 +281,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _write(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Append records, a line each, to a file that nobody else may read: what people are asked is theirs."""
+    """Append records, a line each, to a file that no other user may read: questions are private."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
         for record in records:
             file.write(_encode(record).encode() + b"\n")

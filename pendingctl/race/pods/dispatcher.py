@@ -34,7 +34,7 @@ class Dispatcher:
         self.pods: dict[int, PodProcess] = {}
         self._aimed: dict[int, int] = {}
         self._waiting: dict[int, set[str]] = {}
-        # An event for each order, so that its news wakes nothing that waits for another one.
+        # An event for each order: its news then wakes nothing that waits for another one.
         self._finished: dict[int, asyncio.Event] = {}
         self._numbers = count(1)
         self._news = asyncio.Event()

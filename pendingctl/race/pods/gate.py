@@ -11,7 +11,7 @@ from . import wire
 
 
 class Gate:
-    """One pod's gate; the faults strike one after the other, so that one operation at a time waits at it."""
+    """One pod's gate. Faults strike one after the other: one operation at a time waits at it."""
 
     def __init__(self) -> None:
         self._opened = asyncio.Event()

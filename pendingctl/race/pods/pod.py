@@ -41,14 +41,14 @@ CLAIM_SECONDS = 20.0
 # A click whose outcome is unknown is tried once more, this often, until so long after the first try.
 RETRY_SECONDS = 0.1
 RESOLVE_SECONDS = 20.0
-# Small, so that a sweep takes several batches.
+# Small: a sweep then takes several batches.
 SWEEP_BATCH_SIZE = 2
 # Whatever hangs, nothing of a pod is left so long after the coordinator has gone.
 EXIT_WITHIN_SECONDS = 8.0
 
 
 class SilentPlatform:
-    """A chat platform that shows nothing to anybody."""
+    """A chat platform that shows nothing."""
 
     async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
         """Show nothing."""
@@ -87,7 +87,7 @@ class Pod:
         self._moves_into_the_past = FaultKind.SWEEP in assignment.settings.faults
 
     def plan_ahead(self) -> None:
-        """Work the plan out where its length is known, so that no click waits for that."""
+        """Compute the plan ahead where its length is known: no click then waits for it."""
         settings = self._assignment.settings
         if settings.duration_seconds is None:
             for number in range(settings.questions):
@@ -143,7 +143,7 @@ class Pod:
         self._recorder.write(note)
 
     async def _click_until_decided(self, note: Note) -> None:
-        """Click, and while the outcome is unknown click again as the platform would: with the same delivery key."""
+        """Click, and while the outcome is unknown click again as the platform would, with the same delivery key."""
         deadline = time.monotonic() + RESOLVE_SECONDS
         while await self._click(note) is Outcome.UNKNOWN and time.monotonic() < deadline:
             await asyncio.sleep(RETRY_SECONDS)
@@ -214,7 +214,7 @@ class Pod:
         except PendingctlError:
             if not taken:
                 raise
-            # Some batches are gone for good; which of the others, nobody knows.
+            # Some batches are gone for good; what became of the others is unknown.
             return Outcome.UNKNOWN, Reported(ids=tuple(taken))
         return Outcome.OK, Reported(at=now, ids=tuple(taken))
 
@@ -257,7 +257,7 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
 
 def _connections(assignment: wire.Assignment) -> Pool:
     async def limit_statements(connection: Connection) -> None:
-        # Behind a pooler, where nothing is prepared, the session is somebody else's a moment later.
+        # Behind a pooler, where nothing is prepared, the session serves another client a moment later.
         if assignment.statement_timeout_ms is not None and connection.prepare_threshold is not None:
             await connection.execute(f"set statement_timeout = {assignment.statement_timeout_ms:d}")
 
@@ -282,7 +282,7 @@ async def _connected(pool: Pool, connections: int) -> None:
 
 
 def _exit_within(seconds: float) -> None:
-    """End the process then, whatever hangs: the coordinator may be gone, and nobody else would end it."""
+    """End the process then, whatever hangs: the coordinator may be gone, and nothing else would end it."""
     watchdog = threading.Timer(seconds, os._exit, [1])
     watchdog.daemon = True
     watchdog.start()

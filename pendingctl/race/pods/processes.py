@@ -26,7 +26,7 @@ class Listener(Protocol):
         ...
 
     def on_aimed(self, order: int, port: int) -> None:
-        """The aimed operation of this order is about to be sent, over the connection from this port."""
+        """The aimed operation of this order is about to be sent over the connection from this port."""
         ...
 
     def on_changed(self) -> None:
@@ -76,7 +76,7 @@ class PodProcess:
             *("/bin/sh", "-c", 'kill -STOP "$1" && echo stopped && sleep "$2"; kill -CONT "$1"'),
             *("sh", str(self._process.pid), str(seconds)),
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,  # a pod that is killed meanwhile cannot go on
+            stderr=asyncio.subprocess.DEVNULL,  # a pod that is killed meanwhile cannot be continued
             start_new_session=True,
         )
         await _pipe(pausing.stdout).readline()
@@ -93,8 +93,8 @@ class PodProcess:
     async def kill(self) -> None:
         """Make sure that nothing of it is left."""
         if self.gone:
-            # It is ending by itself. To signal a process that has just ended makes the standard library lose
-            # its exit code.
+            # It is ending by itself. Signalling a process that has just ended makes the standard library lose its exit
+            # code.
             with suppress(TimeoutError):
                 async with asyncio.timeout(EXIT_SECONDS):
                     await self._process.wait()

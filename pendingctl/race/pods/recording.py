@@ -1,4 +1,4 @@
-"""What a pod notes of its operations, and where: around the store, while the bridge uses it as any other."""
+"""How a pod records its operations: around the store, which the bridge uses as any other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOTHING = Reported()
 
 @dataclass(slots=True)
 class Note:
-    """One operation in the making. `aim` is called once, with the connection, right before the statement is sent."""
+    """One operation under way. `aim` is awaited once, with the connection, right before the statement is sent."""
 
     planned: PlannedOperation
     aim: Callable[[Connection], Awaitable[None]] | None = None
@@ -58,7 +58,7 @@ class Recorder:
         self._file.append(start_record(note.number, note.planned, note.started_ns))
 
     def end(self, note: Note, outcome: Outcome, reported: Reported = _NOTHING, detail: str = "") -> None:
-        """Note how the operation ended; it is written by `write`, when the reply is known as well."""
+        """Note how the operation ended; `write` writes it, when the reply is known as well."""
         note.ended_ns = time.monotonic_ns()
         note.outcome, note.reported, note.detail = outcome, reported, detail
         note.ended.set()
@@ -82,9 +82,9 @@ class Recorder:
 
 
 class RecordingStore:
-    """A store as the bridge sees it: claims through another one, and notes what happened in the click's context.
+    """A store as the bridge sees it: it claims through another store and records the outcome for the click.
 
-    It is no PendingStore, so that no method of the other one can be passed by.
+    It is no PendingStore on purpose: a method that it did not hand on would be the correct one, not the raced one.
     """
 
     def __init__(self, inner: PendingStore, recorder: Recorder) -> None:
@@ -95,7 +95,7 @@ class RecordingStore:
         self._recorder = recorder
 
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
-        """Claim as the other store does, its errors included."""
+        """Claim through the other store, its errors included."""
         note = noting.get()
         assert note is not None
         self._recorder.begin(note)
@@ -112,16 +112,16 @@ class RecordingStore:
 
 
 class RecordingSource:
-    """A pool that notes which backend serves an operation, and lets a fault be aimed at it."""
+    """A pool that notes which backend serves an operation, and lets a fault aim at it."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        # Who waits in the pool's own queue gets a task and a timer for that; here a future.
+        # Waiting in the pool's own queue costs a task and a timer; here it costs a future.
         self._free = asyncio.Semaphore(pool.max_size)
         self._thresholds: dict[Connection, int | None] = {}
 
     async def check(self) -> None:
-        """Replace the connections that an earlier fault broke: on them nothing that is aimed at would be sent."""
+        """Replace the connections that an earlier fault broke: an aimed operation would not be sent on them."""
         await self._pool.check()
 
     async def getconn(self) -> Connection:
@@ -139,7 +139,7 @@ class RecordingSource:
             note.backend_pid = connection.info.backend_pid
             if note.aim is not None:
                 aim, note.aim = note.aim, None
-                # To prepare a statement is a round trip of its own, and would be what the fault strikes.
+                # Preparing a statement is a round trip of its own, at which the fault would strike.
                 self._thresholds[connection], connection.prepare_threshold = connection.prepare_threshold, None
                 try:
                     await aim(connection)
@@ -159,7 +159,7 @@ class RecordingSource:
 
 
 def outcome_of(result: Claim | Refusal) -> tuple[Outcome, Reported]:
-    """Return how a claim ended and what was told."""
+    """Return how a claim ended and what was reported."""
     if isinstance(result, Claim):
         outcome = Outcome.REPEATED if result.repeated else Outcome.OK
         return outcome, Reported(at=result.claimed_at, payload=result.payload, ask_number=result.ask_number)
@@ -168,7 +168,7 @@ def outcome_of(result: Claim | Refusal) -> tuple[Outcome, Reported]:
 
 
 def outcome_of_error(error: PendingctlError) -> tuple[Outcome, Reason | None]:
-    """Return whether an operation that raised was surely not applied: a connection that was lost may have committed."""
+    """Return the outcome of an operation that raised: on a connection that was lost it may have committed."""
     if isinstance(error, ScopeMismatch):
         return Outcome.REFUSED, Reason.OTHER_SCOPE
     if isinstance(error, Undelivered):
