@@ -20,8 +20,8 @@ from .options import Output, OutputOption, duration
 
 if TYPE_CHECKING:
     from ..race.faults.context import OwnServer
-    from ..race.plan.plan import RaceSettings
     from ..race.plan.schedule import FaultKind
+    from ..race.plan.settings import RaceSettings
     from ..race.self_test import SelfTestResult
     from ..race.verdict.report import RaceResult
 
@@ -99,7 +99,7 @@ def simulate_race(
 
     Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8 --fault kill --seed 7
     """
-    from ..race.plan.plan import RaceSettings
+    from ..race.plan.settings import RaceSettings
 
     if questions is not None and lasting is not None:
         raise InvalidInput("--questions and --duration exclude each other")

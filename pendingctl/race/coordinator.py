@@ -19,7 +19,7 @@ from .faults.proxy import Proxy, addresses_of, running_proxy, through_the_proxy
 from .faults.strike import strike
 from .history.files import FAULTS, POD, HistoryFile, fault_record, read_pod, write_questions
 from .history.history import Fault, History, Operation, Outcome
-from .plan.plan import OperationKind, PlannedQuestion, RaceSettings, plan_question
+from .plan.plan import OperationKind, PlannedQuestion, plan_question
 from .plan.schedule import (
     LASTING,
     NEED_AN_OWN_SERVER,
@@ -28,6 +28,7 @@ from .plan.schedule import (
     PlannedFault,
     schedule_faults,
 )
+from .plan.settings import RaceSettings
 from .pods.dispatcher import BoundedDispatcher, Dispatcher, RaceBrokenOff
 from .pods.supervisor import supervised_pods
 from .rows import (

@@ -15,8 +15,9 @@ from ..postgres.connections import Borrowed, Connection, ConnectionSource, Singl
 from ..postgres.driver_errors import translated_errors
 from ..store import PendingStore
 from .history.history import RacedQuestion, Row
-from .plan.plan import PAST, Names, PlannedQuestion, RaceSettings, plan_bystanders
+from .plan.plan import PAST, Names, PlannedQuestion, plan_bystanders
 from .plan.schedule import FaultKind
+from .plan.settings import RaceSettings
 
 APPLICATION = "pendingctl simulate-race"
 

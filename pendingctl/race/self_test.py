@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from ..payload import JsonObject
-from .plan.plan import RaceSettings
 from .plan.schedule import FaultKind
+from .plan.settings import RaceSettings
 from .pods.controls import EXPECTED_CHECKS
 from .verdict.checker import Verdict
 from .verdict.report import RaceResult

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from pendingctl.race.history.history import HandOver, History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
-from pendingctl.race.plan.plan import Names, PlannedOperation, RaceSettings, Wrong, plan_question
+from pendingctl.race.plan.plan import Names, PlannedOperation, Wrong, plan_question
+from pendingctl.race.plan.settings import RaceSettings
 
 _PODS = 4
 _STEP_NS = 1_000_000

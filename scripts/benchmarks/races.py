@@ -8,7 +8,7 @@ import sys
 from itertools import count
 from time import perf_counter
 
-from pendingctl.race.plan.plan import RaceSettings
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods.supervisor import CONNECTIONS_OF_A_POD
 from pendingctl.race.run import simulate_race
 from pendingctl.race.verdict.checker import judge

@@ -1,4 +1,4 @@
-"""The checker on histories written by hand: silent on what is lawful, and each law speaks when it is broken."""
+"""The checker on histories written by hand: it passes what is lawful, and each law is reported when it is broken."""
 
 from __future__ import annotations
 
@@ -690,7 +690,7 @@ def test_what_is_odd_and_lawful_breaks_no_law(history: History) -> None:
     assert judge(history).violations == ()
 
 
-def test_the_ask_again_of_an_unknown_click_settles_it() -> None:
+def test_another_try_of_an_unknown_click_settles_it() -> None:
     judgement = judge(ODD["an unknown claim took effect and is told so when asked again"])
 
     assert (judgement.verdict, judgement.reasons) == ("pass", ())
@@ -773,7 +773,7 @@ def test_an_operation_other_than_a_click_may_stay_unknown_under_a_fault() -> Non
     assert judge(replace(having(unknown), faults=(LANDED,))).verdict == "pass"
 
 
-def test_a_question_with_too_many_orders_is_undecided_and_accuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_with_too_many_orders_is_undecided_and_reports_no_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linearization, "MOST_CONFIGURATIONS", 3)
 
     judgement = judge(LAWFUL)

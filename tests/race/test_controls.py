@@ -14,8 +14,9 @@ import pytest
 from pendingctl.postgres.connections import ConnectionSource, SingleConnection, connect
 from pendingctl.race.history.files import hand_over_record
 from pendingctl.race.history.history import HandOver
-from pendingctl.race.plan.plan import IMPLEMENTATIONS, Names, RaceSettings, plan_question
+from pendingctl.race.plan.plan import Names, plan_question
 from pendingctl.race.plan.schedule import FaultKind
+from pendingctl.race.plan.settings import IMPLEMENTATIONS, RaceSettings
 from pendingctl.race.pods import pod, wire, worker
 from pendingctl.race.pods.controls import store_for
 from pendingctl.race.rows import arrange, store_organizations, store_questions

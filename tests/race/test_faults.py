@@ -16,8 +16,9 @@ from pendingctl.race.faults import claims, locks
 from pendingctl.race.faults.context import OwnServer
 from pendingctl.race.history.files import read_history
 from pendingctl.race.history.history import Fault, History, Operation, Outcome
-from pendingctl.race.plan.plan import OperationKind, RaceSettings
+from pendingctl.race.plan.plan import OperationKind
 from pendingctl.race.plan.schedule import AT_A_DELIVERY, STATEMENT_TIMEOUT_MS, FaultKind, Moment
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher, supervisor
 from pendingctl.race.run import simulate_race
 from pendingctl.race.verdict.report import RaceResult
@@ -42,7 +43,7 @@ def unknown_claims(history: History) -> list[Operation]:
     return [each for each in history.operations if each.kind is OperationKind.CLAIM and each.outcome is Outcome.UNKNOWN]
 
 
-def asked_again(history: History, first: Operation) -> list[Operation]:
+def retries_of(history: History, first: Operation) -> list[Operation]:
     """The later operations of the same press."""
     return [
         each
@@ -69,13 +70,13 @@ def the_fault(history: History, moment: Moment) -> Fault:
     return next(fault for fault in history.faults if fault.moment is moment)
 
 
-async def test_a_killed_pod_is_replaced_and_its_click_asked_again(dsn: str, tmp_path: Path) -> None:
+async def test_a_killed_pod_is_replaced_and_its_click_tried_again(dsn: str, tmp_path: Path) -> None:
     result, history = await raced(dsn, tmp_path, FaultKind.KILL)
 
     assert_it_landed_and_passed(result)
     for moment in (Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT):
         (killed,) = during(history, the_fault(history, moment))
-        again = asked_again(history, killed)
+        again = retries_of(history, killed)
         assert again
         assert {each.pod for each in again}.isdisjoint({killed.pod})
         assert {each.press for each in again} == {killed.press}
@@ -120,12 +121,12 @@ async def test_a_delivery_over_a_restart_ends_with_the_answer_delivered(tmp_path
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.DISCONNECT])
 @pytest.mark.law(6, 7)
-async def test_a_win_whose_reply_was_lost_is_told_again(dsn: str, tmp_path: Path, kind: FaultKind) -> None:
+async def test_a_win_whose_reply_was_lost_is_reported_again(dsn: str, tmp_path: Path, kind: FaultKind) -> None:
     result, history = await raced(dsn, tmp_path, kind)
 
     assert_it_landed_and_passed(result)
     (lost,) = during(history, the_fault(history, Moment.AFTER_COMMIT))
-    assert [each.outcome for each in asked_again(history, lost)] == [Outcome.REPEATED]
+    assert [each.outcome for each in retries_of(history, lost)] == [Outcome.REPEATED]
 
 
 async def test_a_pause_holds_a_claim_for_longer_than_a_statement_may_take(dsn: str, tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ async def test_a_fault_that_does_not_strike_makes_the_race_inconclusive(
     assert any(f"the fault {kind}" in reason and "never landed" in reason for reason in result.reasons)
 
 
-async def test_a_skew_that_is_none_makes_the_race_inconclusive(
+async def test_clocks_that_are_right_make_a_race_with_skew_inconclusive(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_skew(_number: int, _seed: int) -> float:
@@ -246,7 +247,7 @@ async def test_a_skew_that_is_none_makes_the_race_inconclusive(
 
 
 @pytest.mark.once
-async def test_the_order_of_the_faults_is_the_seeds(dsn: str, tmp_path: Path) -> None:
+async def test_the_seed_fixes_the_order_of_the_faults(dsn: str, tmp_path: Path) -> None:
     def struck(history: History) -> Sequence[tuple[FaultKind, Moment | None]]:
         return [(each.kind, each.moment) for each in sorted(history.faults, key=lambda each: each.started_ns)]
 

@@ -1,4 +1,4 @@
-"""A history on disk: what was written is what is read, and what cannot be read is said with the folder's name."""
+"""A history on disk: what was written is what is read, and the error about what cannot be read names the folder."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ from pendingctl.race.history.history import (
     Reported,
     Row,
 )
-from pendingctl.race.plan.plan import IMPLEMENTATIONS, OperationKind, PlannedOperation, RaceSettings, Wrong
+from pendingctl.race.plan.plan import OperationKind, PlannedOperation, Wrong
 from pendingctl.race.plan.schedule import FaultKind, Moment
+from pendingctl.race.plan.settings import IMPLEMENTATIONS, RaceSettings
 
 SETTINGS = RaceSettings(
     pods=2,
@@ -307,7 +308,7 @@ def test_whatever_was_written_is_read(history: History, race: RaceSettings, seco
         assert read_history(Path(name)) == (race, history, seconds)
 
 
-def test_what_a_dying_pod_did_not_write_to_its_end_is_passed_over(folder: Path) -> None:
+def test_a_line_that_a_dying_pod_did_not_finish_is_ignored(folder: Path) -> None:
     pod = folder / "pod-1.jsonl"
     whole = pod.read_bytes()
     last = len(whole.splitlines(keepends=True)[-1])
@@ -353,7 +354,7 @@ def test_a_race_without_faults_has_no_file_of_them(folder: Path) -> None:
     assert read_history(folder)[1] == replace(HISTORY, faults=())
 
 
-def test_what_nobody_was_told_is_not_written() -> None:
+def test_what_was_not_reported_is_not_written() -> None:
     record = end_record(Operation("pod-1", 3, CLICK, 1, 2, Outcome.FAILED))
 
     assert record == {"event": "end", "number": 3, "ended_ns": 2, "outcome": "failed"}
@@ -366,7 +367,7 @@ def test_a_line_is_on_the_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
         assert (tmp_path / "pod-1.jsonl").read_bytes() == b'{"event":"start"}\n'
 
 
-def test_a_pod_never_appends_to_another_ones_file(folder: Path) -> None:
+def test_a_pod_never_appends_to_another_pods_file(folder: Path) -> None:
     with pytest.raises(FileExistsError):
         HistoryFile(folder / "pod-1.jsonl")
 
@@ -444,7 +445,7 @@ def change(path: Path, **fields: object) -> None:
         (ROWS, {"claimed_at": 3}),
     ],
 )
-def test_a_record_that_makes_no_sense_is_refused_with_the_name_of_the_folder(
+def test_a_record_without_meaning_is_refused_with_the_name_of_the_folder(
     folder: Path, name: str, fields: dict[str, object]
 ) -> None:
     change(folder / name, **fields)

@@ -205,7 +205,7 @@ PAIRS: dict[str, tuple[RacedQuestion, ToldSo, ToldSo]] = {
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(30, 40, None, ask=1)), row(ask_number=2)),
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), claim(30, 40, "b", 1)), row("b", 2)),
     ),
-    "who lost to an asking that is over is told no answer": (
+    "a click that lost to an asking that is over gets no answer": (
         EXTRA,
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(30, 40, None, ask=1)), row(ask_number=2)),
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(31, 40, "yes", ask=1)), row(ask_number=2)),
@@ -350,7 +350,9 @@ PAIRS: dict[str, tuple[RacedQuestion, ToldSo, ToldSo]] = {
 
 
 @pytest.mark.parametrize(("question", "lawful", "lawless"), PAIRS.values(), ids=PAIRS.keys())
-def test_what_has_an_order_is_told_from_what_has_none(question: RacedQuestion, lawful: ToldSo, lawless: ToldSo) -> None:
+def test_what_has_an_order_is_distinguished_from_what_has_none(
+    question: RacedQuestion, lawful: ToldSo, lawless: ToldSo
+) -> None:
     assert linearize(question, *lawful, STALE_AFTER).found
     refuted = linearize(question, *lawless, STALE_AFTER)
     assert (refuted.found, refuted.undecided) == (False, False)

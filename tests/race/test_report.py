@@ -15,8 +15,9 @@ from rich.console import Console
 from pendingctl.cli.race_report import race_report
 from pendingctl.model import Scope
 from pendingctl.race.history.history import Fault, History, Operation, Outcome, RacedQuestion, Reason, Reported
-from pendingctl.race.plan.plan import OperationKind, PlannedOperation, RaceSettings
+from pendingctl.race.plan.plan import OperationKind, PlannedOperation
 from pendingctl.race.plan.schedule import FaultKind, Moment
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.verdict.checker import CheckResult, Judgement, Verdict, Violation
 from pendingctl.race.verdict.report import HISTOGRAM_MS, HistogramClass, Latency, histogram, measure, summarize
 
@@ -169,7 +170,7 @@ def test_the_verdict_is_one_of_three_words(judgement: Judgement, verdict: str) -
     assert bool(document["story"]) is (verdict == "fail")
 
 
-def test_a_click_that_is_asked_again_counts_once() -> None:
+def test_a_click_that_is_tried_again_counts_once() -> None:
     tries = (
         operation("q0.0", "pod-1", Outcome.UNKNOWN, 1.0),
         operation("q0.0", "pod-1", Outcome.UNKNOWN, 2.0),
@@ -192,7 +193,7 @@ def test_a_question_that_is_won_twice_is_one_winner() -> None:
     assert [pod.wins for pod in result.pods] == [1, 1]
 
 
-def test_outcomes_are_what_clicks_were_told() -> None:
+def test_outcomes_are_what_clicks_learned() -> None:
     reasons = (Reason.NOT_YOURS, Reason.ALREADY_ANSWERED, Reason.UNKNOWN_OR_EXPIRED, Reason.NOT_YOURS)
     refused = tuple(
         operation(f"q0.{number}", "pod-1", Outcome.REFUSED, 1.0, Reported(reason))
@@ -246,7 +247,7 @@ def test_percentiles_are_by_nearest_rank() -> None:
 
 
 @given(st.integers(1, 2_000))
-def test_a_percentile_is_the_smallest_that_so_many_do_not_exceed(count: int) -> None:
+def test_a_percentile_is_the_smallest_value_that_its_share_does_not_exceed(count: int) -> None:
     ranks = [ceil(Fraction(percent, 100) * count) for percent in (50, 95, 99, 100)]
 
     assert measure([float(each + 1) for each in range(count)]) == Latency(*map(float, ranks))

@@ -15,14 +15,14 @@ import psycopg
 import pytest
 
 from pendingctl.errors import InvalidInput, NotFound
-from pendingctl.race.plan.plan import RaceSettings
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher
 from pendingctl.race.run import simulate_race
 from tests.processes import processes
 
 COORDINATOR = """
 import asyncio, sys
-from pendingctl.race.plan.plan import RaceSettings
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
 
 async def main():

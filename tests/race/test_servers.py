@@ -14,8 +14,8 @@ from pendingctl.embedded import throwaway_pair, throwaway_server
 from pendingctl.race.faults.context import OwnServer
 from pendingctl.race.history.files import read_history
 from pendingctl.race.history.history import Outcome
-from pendingctl.race.plan.plan import RaceSettings
 from pendingctl.race.plan.schedule import FaultKind
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
 from pendingctl.schema import migrations
 

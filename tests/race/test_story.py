@@ -1,4 +1,4 @@
-"""The story that shows a broken law: of which question, what it tells, and whom it marks."""
+"""The story that shows a broken law: which question it is about, what it lists, and which click it marks."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_broken_question_to_which_nothing_was_done_has_none() -> None:
     assert smallest_story(happened, broken("bystander")) == ()
 
 
-def test_it_tells_what_was_done_in_order_and_what_came_of_it() -> None:
+def test_it_lists_what_was_done_in_order_and_what_came_of_it() -> None:
     happened = history(
         claim("q0.1", 3.5, Outcome.REFUSED, DEFEAT, pod="pod-2", key="key-b", value="no"),
         claim("q0.0", 2, took_ms=4.126),
@@ -116,17 +116,17 @@ def winners(*operations: Operation, rows: tuple[Row, ...] = ()) -> list[str]:
     return [line.what.split()[1] for line in story if line.is_winner]
 
 
-def test_the_winner_is_who_is_stored() -> None:
+def test_the_stored_winner_is_marked() -> None:
     both = (claim("q0.0", 0), claim("q0.1", 0, key="key-b", value="no"))
 
     assert winners(*both, rows=(row(key="key-b", answer="no"),)) == ["1"]
 
 
-def test_a_winner_that_nobody_saw_win_is_marked() -> None:
+def test_a_winner_whose_reply_was_lost_is_marked() -> None:
     assert winners(claim("q0.0", 0, Outcome.UNKNOWN, took_ms=None), rows=(row(),)) == ["0"]
 
 
-def test_without_a_row_the_winners_are_who_was_told_so() -> None:
+def test_without_a_row_the_clicks_that_were_told_that_they_won_are_marked() -> None:
     lost = claim("q0.1", 0, Outcome.REFUSED, DEFEAT, key="key-b")
     deleted = other(DELETE, "q0.3", 5)
     doubtful = claim("q0.4", 6, Outcome.UNKNOWN, key="key-d", took_ms=None)
@@ -134,7 +134,7 @@ def test_without_a_row_the_winners_are_who_was_told_so() -> None:
     assert winners(claim("q0.0", 0), lost, claim("q0.2", 0, key="key-c"), deleted, doubtful) == ["0", "2"]
 
 
-def test_nobody_is_marked_on_an_unclaimed_row() -> None:
+def test_no_click_is_marked_on_an_unclaimed_row() -> None:
     unclaimed = replace(row(), claimed_at=None, answer=None, delivery_key=None)
 
     assert winners(claim("q0.0", 0), rows=(unclaimed,)) == []
@@ -146,13 +146,13 @@ def test_a_stranger_that_wins_is_marked() -> None:
     assert winners(stranger, claim("q0.1", 2, Outcome.REFUSED, DEFEAT), rows=(row(key="key-s"),)) == ["0"]
 
 
-def test_a_stranger_with_the_winner_s_delivery_key_that_was_refused_is_no_winner() -> None:
+def test_a_refused_stranger_with_the_winning_delivery_key_is_not_marked() -> None:
     stranger = claim("q0.1", 0, Outcome.REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED), wrong=Wrong.ORGANIZATION)
 
     assert winners(claim("q0.0", 0), stranger, rows=(row(),)) == ["0"]
 
 
-def test_a_long_story_ends_before_nobody_reads_it() -> None:
+def test_a_long_story_is_cut() -> None:
     happened = history(*(claim(f"q0.{each}", each) for each in range(MOST_LINES + 5)))
 
     assert len(smallest_story(happened, broken("q0"))) == MOST_LINES

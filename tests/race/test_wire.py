@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pendingctl.race.plan.plan import Names, RaceSettings
+from pendingctl.race.plan.plan import Names
 from pendingctl.race.plan.schedule import FaultKind
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods.wire import (
     GO,
     Assignment,

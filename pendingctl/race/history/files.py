@@ -16,8 +16,9 @@ from typing import Any
 
 from ...errors import InvalidInput
 from ...model import Scope
-from ..plan.plan import OperationKind, PlannedOperation, RaceSettings, Wrong
+from ..plan.plan import OperationKind, PlannedOperation, Wrong
 from ..plan.schedule import FaultKind, Moment
+from ..plan.settings import RaceSettings
 from .history import Fault, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
 
 # Grows when the shape changes: a history of another version is refused rather than misread.

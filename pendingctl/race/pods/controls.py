@@ -34,7 +34,7 @@ from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...store import IfAnswered, PendingStore, statements
 from ...store.leases import Leases
 from ...store.store import claim_parameters
-from ..plan.plan import IMPLEMENTATIONS
+from ..plan.settings import IMPLEMENTATIONS
 
 # The time in which another pod can come in between; slow code breaks more often.
 _BETWEEN_SECONDS = 0.02
@@ -294,7 +294,7 @@ assert set(EXPECTED_CHECKS) == set(IMPLEMENTATIONS[1:])
 
 
 def store_for(implementation: str, source: ConnectionSource) -> PendingStore:
-    """Return the store of an implementation that `plan.IMPLEMENTATIONS` names."""
+    """Return the store of an implementation that `IMPLEMENTATIONS` names."""
     return _STORES.get(implementation, PendingStore)(source)
 
 

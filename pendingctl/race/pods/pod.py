@@ -30,7 +30,7 @@ from ..rows import APPLICATION, move_into_the_past, server_time
 from . import wire
 from .controls import retry_key, store_for
 from .gate import Gate
-from .recording import Note, Recorder, RecordingSource, RecordingStore, noting, outcome_of_error
+from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
 from .worker import Worker
 
 CONNECT_SECONDS = 20.0
@@ -122,7 +122,7 @@ class Pod:
         note = Note(planned)
         if order.aim:
             note.aim = partial(self._gate.wait, order.number)
-        noting.set(note)
+        current_note.set(note)
         if planned.kind is OperationKind.CLAIM:
             await self._click_until_decided(note)
             return
@@ -150,7 +150,7 @@ class Pod:
             planned = note.planned
             key = retry_key(self._implementation, planned.delivery_key or "")
             note = Note(replace(planned, delivery_key=key))
-            noting.set(note)
+            current_note.set(note)
 
     async def _click(self, note: Note) -> Outcome:
         planned = note.planned

@@ -40,7 +40,7 @@ class Note:
 
 
 # The bridge claims in a task of its own, which inherits the context of the click that caused it.
-noting: ContextVar[Note | None] = ContextVar("noting", default=None)
+current_note: ContextVar[Note | None] = ContextVar("current_note", default=None)
 
 
 class Recorder:
@@ -96,7 +96,7 @@ class RecordingStore:
 
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
         """Claim through the other store, its errors included."""
-        note = noting.get()
+        note = current_note.get()
         assert note is not None
         self._recorder.begin(note)
         try:
@@ -126,7 +126,7 @@ class RecordingSource:
 
     async def getconn(self) -> Connection:
         """Lend a connection of the pool."""
-        note = noting.get()
+        note = current_note.get()
         if note is not None and note.aim is not None:
             await self.check()
         await self._free.acquire()

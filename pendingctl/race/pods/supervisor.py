@@ -9,8 +9,9 @@ from itertools import count
 from pathlib import Path
 
 from ..interruption import undisturbed
-from ..plan.plan import Names, RaceSettings
+from ..plan.plan import Names
 from ..plan.schedule import STATEMENT_TIMEOUT_MS, FaultKind, skew_hours
+from ..plan.settings import RaceSettings
 from .dispatcher import Dispatcher, RaceBrokenOff
 from .processes import PodProcess, start_process
 from .wire import Assignment

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from ..plan.plan import Names, RaceSettings
+from ..plan.plan import Names
 from ..plan.schedule import FaultKind, Moment
+from ..plan.settings import RaceSettings
 
 # The pod has its connections and waits; its wall clock follows / it could not start, and why.
 READY = b"ready"

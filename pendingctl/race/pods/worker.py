@@ -15,7 +15,7 @@ from ..plan.plan import OperationKind, PlannedOperation
 from ..plan.schedule import Moment
 from .controls import marks_before_it_delivers
 from .gate import Gate
-from .recording import Note, Recorder, RecordingSource, noting, outcome_of_error
+from .recording import Note, Recorder, RecordingSource, current_note, outcome_of_error
 from .wire import Assignment
 
 
@@ -56,7 +56,7 @@ class Worker:
             ask_number=answer.ask_number,
         )
         note = Note(planned)
-        noting.set(note)
+        current_note.set(note)
         self._recorder.begin(note)
         is_marking = False
         try:
@@ -92,4 +92,4 @@ class Worker:
             return marked
         finally:
             self._recorder.write(note)
-            noting.set(None)
+            current_note.set(None)

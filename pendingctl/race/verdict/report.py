@@ -10,8 +10,9 @@ from math import ceil
 
 from ...payload import JsonObject
 from ..history.history import History, Operation, Outcome, Reason
-from ..plan.plan import OperationKind, RaceSettings
+from ..plan.plan import OperationKind
 from ..plan.schedule import schedule_faults
+from ..plan.settings import RaceSettings
 from .checker import CheckResult, Judgement, Violation
 from .story import StoryLine, smallest_story
 
