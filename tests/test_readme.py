@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pendingctl.cli.app import app
-from pendingctl.race.checker import CHECKS
-from pendingctl.race.controls import EXPECTED_CHECKS
-from pendingctl.race.schedule import FaultKind
+from pendingctl.race.plan.schedule import FaultKind
+from pendingctl.race.pods.controls import EXPECTED_CHECKS
+from pendingctl.race.verdict.checker import CHECKS
 from pendingctl.schema_diff import SCRATCH_KINDS
 
 ROOT = Path(__file__).parents[1]

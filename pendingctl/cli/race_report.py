@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from ..printable import printable
 from .tables import new_table
+from .words import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
-    from ..race.report import Latency, RaceResult
     from ..race.self_test import SelfTestResult
+    from ..race.verdict.report import Latency, RaceResult
 
 # A broken implementation breaks the same law hundreds of times.
 MOST_VIOLATIONS = 10
@@ -27,7 +28,7 @@ def race_report(result: RaceResult) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    # A race's checks come before its counts: what the law says first, how much it was put to the test after.
+    # The checks come before the counts: first what the laws say, then how hard they were tested.
     blocks: list[RenderableType] = [_checks(result), _pods(result), _outcomes(result)]
     if result.faults:
         blocks.append(
@@ -38,13 +39,13 @@ def race_report(result: RaceResult) -> RenderableType:
     if result.story:
         blocks.append(_story(result))
     spaced = [part for block in blocks for part in (block, Text(""))]
-    # Lines are not wrapped, so that they can be copied from a terminal.
+    # Lines are not wrapped: they are copied from a terminal.
     lines = [Text(line, no_wrap=True, overflow="ignore") for line in _lines(result)]
     return Group(*spaced, *lines, _verdict(result.verdict))
 
 
 def self_test_report(result: SelfTestResult) -> RenderableType:
-    """How many of how many seeds caught each control, and the verdict."""
+    """With how many seeds each control was caught, and the verdict."""
     from rich.console import Group
     from rich.text import Text
 
@@ -87,7 +88,7 @@ def _checks(result: RaceResult) -> Table:
     shown.add_column("check")
     shown.add_column("verdict")
     for check in result.checks:
-        more = f", {len(check.violations):,} violations" if check.violations else ""
+        more = f", {counted(len(check.violations), 'violation', 'violations')}" if check.violations else ""
         shown.add_row(check.name, Text(check.verdict + more, _COLOURS[check.verdict]))
     return shown
 
@@ -113,7 +114,7 @@ def _histogram(result: RaceResult) -> Table:
 
 
 def _story(result: RaceResult) -> Table:
-    """The operations of one question in order, a lane each pod."""
+    """The operations of one question in order, a lane per pod."""
     from rich.text import Text
 
     lanes = list(dict.fromkeys(line.pod for line in result.story))

@@ -19,11 +19,11 @@ from .event_loop import run
 from .options import Output, OutputOption, duration
 
 if TYPE_CHECKING:
-    from ..race.faults import OwnServer
-    from ..race.plan import RaceSettings
-    from ..race.report import RaceResult
-    from ..race.schedule import FaultKind
+    from ..race.faults.context import OwnServer
+    from ..race.plan.schedule import FaultKind
+    from ..race.plan.settings import RaceSettings
     from ..race.self_test import SelfTestResult
+    from ..race.verdict.report import RaceResult
 
 QUESTIONS = 50
 QUESTIONS_OF_A_SELF_TEST = 20
@@ -31,7 +31,7 @@ MOST_QUESTIONS = 1_000_000
 
 JunitOption = Annotated[
     Path | None,
-    typer.Option("--junit", metavar="FILE", show_default=False, help="Write a JUnit report: a test case a check."),
+    typer.Option("--junit", metavar="FILE", show_default=False, help="Write a JUnit report: one test case per check."),
 ]
 
 
@@ -45,12 +45,16 @@ def simulate_race(
     lasting: Annotated[
         timedelta | None,
         typer.Option(
-            "--duration", metavar="TIME", parser=duration, show_default=False, help="Ask for so long instead: 30s, 5m."
+            "--duration",
+            metavar="TIME",
+            parser=duration,
+            show_default=False,
+            help="Race for this long instead: 30s, 5m.",
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="S", min=0, show_default=False, help="Replays a plan; else a new one."),
+        typer.Option("--seed", metavar="S", min=0, show_default=False, help="Replay this plan; by default a new one."),
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -65,10 +69,11 @@ def simulate_race(
         str, typer.Option("--implementation", metavar="NAME", help="Race a store that is known to be broken.")
     ] = "correct",
     self_test: Annotated[
-        bool, typer.Option("--self-test", help="Race the correct store and every broken one: is each caught?")
+        bool,
+        typer.Option("--self-test", help="Race the correct store and every broken one, and see that each is caught."),
     ] = False,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", min=1, max=1_000, help="With --self-test: races of each store.")
+        int, typer.Option("--seeds", metavar="N", min=1, max=1_000, help="With --self-test: races per store.")
     ] = 3,
     organization: Annotated[
         str | None,
@@ -82,7 +87,7 @@ def simulate_race(
     dsn: Annotated[
         str | None,
         typer.Option(
-            "--dsn", metavar="DSN", show_default=False, help="Load this database; else a throw-away local server."
+            "--dsn", metavar="DSN", show_default=False, help="Race on this database, not on a throw-away local server."
         ),
     ] = None,
     output: OutputOption = Output.TABLE,
@@ -94,7 +99,7 @@ def simulate_race(
 
     Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8 --fault kill --seed 7
     """
-    from ..race.plan import RaceSettings
+    from ..race.plan.settings import RaceSettings
 
     if questions is not None and lasting is not None:
         raise InvalidInput("--questions and --duration exclude each other")
@@ -102,10 +107,10 @@ def simulate_race(
         raise InvalidInput(
             "--self-test chooses what is raced; leave out --fault, --implementation, --duration, --history and --junit"
         )
-    asked = questions or (QUESTIONS_OF_A_SELF_TEST if self_test else QUESTIONS)
+    number = questions or (QUESTIONS_OF_A_SELF_TEST if self_test else QUESTIONS)
     settings = RaceSettings(
         pods,
-        MOST_QUESTIONS if lasting else asked,
+        MOST_QUESTIONS if lasting else number,
         clicks,
         secrets.randbelow(2**31) if seed is None else seed,
         implementation,
@@ -128,7 +133,7 @@ def simulate_race(
 def show_result(result: RaceResult, output: Output, junit: Path | None) -> None:
     """Print a race's result, write it for a CI system, and set the exit code."""
     if junit is not None:
-        from ..race.junit import junit_report
+        from ..race.verdict.junit import junit_report
 
         try:
             junit.write_bytes(junit_report(result))
@@ -140,7 +145,7 @@ def show_result(result: RaceResult, output: Output, junit: Path | None) -> None:
 
 
 def _faults(named: Sequence[str]) -> tuple[FaultKind, ...]:
-    from ..race.schedule import FaultKind
+    from ..race.plan.schedule import FaultKind
 
     known = {kind.value: kind for kind in FaultKind}
     for name in named:
@@ -178,7 +183,7 @@ async def _self_tested(target: _Target, settings: RaceSettings, seeds: int) -> S
 
 
 def _steps(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """What is told how many are done, of what is told how many more."""
+    """Return a callback that takes how many are done, given one that takes how many more."""
     done = 0
 
     def advanced(now: int) -> None:
@@ -197,8 +202,8 @@ def _target(dsn: str | None, faults: Sequence[FaultKind]) -> Iterator[_Target]:
             render.note(f"racing on {target_of(dsn)}")
             yield _Target(database, None)
         return
-    from ..race.faults import OwnServer
-    from ..race.schedule import FaultKind
+    from ..race.faults.context import OwnServer
+    from ..race.plan.schedule import FaultKind
     from ..schema import migrations
 
     if FaultKind.FAILOVER in faults:

@@ -1,1 +1,1 @@
-"""simulate-race: pods race for real rows, and a checker says whether the laws held."""
+"""simulate-race: pods race for real rows, and a checker judges whether the laws held."""

@@ -1,4 +1,4 @@
-"""One pod of a race as a process: `python -m pendingctl.race`, with the hours by which its clock is off."""
+"""One pod of a race as a process: `python -m pendingctl.race`, with the hours by which its clock is wrong."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 def main() -> None:
     """Set the clock before anything is imported that may look at it, then run the pod."""
     if len(sys.argv) > 1:
-        from .skew import shift_wall_clock
+        from .pods.skew import shift_wall_clock
 
         shift_wall_clock(float(sys.argv[1]))
-    from .pod import run_pod
+    from .pods.pod import run_pod
 
     run_pod()
 

@@ -14,13 +14,23 @@ from typing import Self
 
 from ..errors import DatabaseFailed
 from ..postgres.connections import connect
-from .faults import STATEMENT_TIMEOUT_MS, Battlefield, OwnServer, strike
-from .firing import Board, RaceBrokenOff, Window
-from .history import Fault, History, Operation, Outcome
-from .history_files import FAULTS, POD, HistoryFile, fault_record, read_pod, write_questions
-from .plan import OperationKind, PlannedQuestion, RaceSettings, plan_question
-from .processes import PodProcess, PodProcesses, running_pods
-from .proxy import Proxy, addresses_of, running_proxy, through_the_proxy
+from .faults.context import FaultContext, OwnServer
+from .faults.proxy import Proxy, addresses_of, running_proxy, through_the_proxy
+from .faults.strike import strike
+from .history.files import FAULTS, POD, HistoryFile, fault_record, read_pod, write_questions
+from .history.history import Fault, History, Operation, Outcome
+from .plan.plan import OperationKind, PlannedQuestion, plan_question
+from .plan.schedule import (
+    LASTING,
+    NEED_AN_OWN_SERVER,
+    STRUCK_IN_THE_PROXY,
+    FaultKind,
+    PlannedFault,
+    schedule_faults,
+)
+from .plan.settings import RaceSettings
+from .pods.dispatcher import BoundedDispatcher, Dispatcher, RaceBrokenOff
+from .pods.supervisor import supervised_pods
 from .rows import (
     APPLICATION,
     Arrangement,
@@ -28,40 +38,27 @@ from .rows import (
     store_organizations,
     store_questions,
 )
-from .schedule import (
-    LASTING,
-    NEED_AN_OWN_SERVER,
-    STRUCK_IN_THE_PROXY,
-    FaultKind,
-    PlannedFault,
-    schedule_faults,
-    skew_hours,
-)
-from .wire import Orders
 
-READY_SECONDS = 40.0
-# A pod that waits until the coordinator has heard of each question idles; with more at once they wait for each other.
+# With fewer at once a pod idles while the coordinator learns that a question is done; with more, pods wait for each
+# other.
 ORDERS_AT_ONCE = 6
 QUESTIONS_TOGETHER = 4
 # How many questions are fired at while a server is away.
 WHILE_AWAY = 8
-# With a duration nobody knows how many questions are needed; so many are stored at a time.
+# With a duration it is not known how many questions are needed; so many are stored at a time.
 STORED_AT_ONCE = 500
 
-# How long the answers that killed and paused pods have left behind may take: some leases, and some attempts.
+# How long the delivery of answers of killed and paused pods may take: some leases, and some attempts.
 DELIVERED_SECONDS = 20.0
 DELIVERED_POLL_SECONDS = 0.1
 
-CONNECTIONS_OF_A_POD = 2
-# A stock server takes 100, and others want some too.
-MAX_CONNECTIONS = 64
-# A clock that is off by less might be a slow start.
+# A smaller difference might be a slow start.
 LEAST_SKEW_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What the coordinator knows of a race that was fired; what the pods did stands in their files."""
+    """What the coordinator knows of a race that was fired; what the pods did is in their files."""
 
     history: History
     seconds: float
@@ -77,19 +74,17 @@ async def race(
 ) -> Fired:
     """Store the questions, fire at all of them, and end the pods.
 
-    Raises as `run.simulate_race` does; what is stored by then is in the arrangement.
+    Raises as `run.simulate_race` does; the arrangement then names what is stored.
     """
-    board = Board()
+    dispatcher = Dispatcher()
     async with await connect(dsn, application=APPLICATION) as connection:
         write_questions(directory, await store_organizations(connection, settings, arrangement))
-    async with _proxy(dsn, settings) as (proxy, pods_dsn), running_pods(board) as pods:
-
-        async def succeed(killed: PodProcess) -> PodProcess:
-            return await coordinator.succeed(killed)
-
-        field = Battlefield(dsn, board, succeed, proxy, server)
-        coordinator = _Coordinator(settings, arrangement, directory, pods, pods_dsn, field)
-        return await coordinator.race(on_progress)
+    async with (
+        _proxy(dsn, settings) as (proxy, pods_dsn),
+        supervised_pods(pods_dsn, settings, arrangement.names, directory, dispatcher) as supervisor,
+    ):
+        context = FaultContext(dsn, dispatcher, supervisor, proxy, server)
+        return await _Coordinator(settings, arrangement, directory, context).race(on_progress)
 
 
 @asynccontextmanager
@@ -111,18 +106,13 @@ class _Coordinator:
         settings: RaceSettings,
         arrangement: Arrangement,
         directory: Path,
-        pods: PodProcesses,
-        pods_dsn: str,
-        field: Battlefield,
+        context: FaultContext,
     ) -> None:
         self._settings = settings
         self._arrangement = arrangement
         self._directory = directory
-        self._pods = pods
-        self._pods_dsn = pods_dsn
-        self._field = field
-        self._board = field.board
-        self._names = (f"pod-{number}" for number in count(1))
+        self._context = context
+        self._supervisor = context.supervisor
         self._kinds: set[OperationKind] = set()
         self._plan: dict[str, PlannedQuestion] = {}
         self._stored = 0
@@ -131,11 +121,11 @@ class _Coordinator:
         settings = self._settings
         schedule = schedule_faults(settings.faults, settings.seed)
         await self._store_more(0)
-        pods = [await self.start_pod(number) for number in range(settings.pods)]
-        reasons, late, seconds = await self._not_ready(pods), set[str](), 0.0
+        pods = [await self._supervisor.start(number) for number in range(settings.pods)]
+        reasons, late, seconds = await self._supervisor.wait_until_ready(pods), set[str](), 0.0
         if not reasons and all(pod.ready for pod in pods):
             began = time.monotonic()
-            with _HistoryOfFaults(self._directory) as faults:
+            with _FaultLog(self._directory) as faults:
                 lasting = [faults.begin(planned) for planned in schedule if planned.kind in LASTING]
                 try:
                     sudden = [planned for planned in schedule if planned.kind not in LASTING]
@@ -146,66 +136,37 @@ class _Coordinator:
                     reasons.append(str(broken))
                     late.update(broken.late)
                 seconds = seconds or time.monotonic() - began
-                await self._pods.end(late)
+                await self._supervisor.end(late)
                 for fault in lasting:
                     faults.end(self._judge_lasting(fault))
-        await self._pods.end(late)
-        if refused := next((pod for pod in self._pods.all if pod.refusal is not None), None):
+        await self._supervisor.end(late)
+        if refused := next((pod for pod in self._supervisor.all if pod.refusal is not None), None):
             raise DatabaseFailed(f"{refused.name} could not start: {refused.refusal}")
-        present = self._board.pods.values()
+        present = self._context.dispatcher.pods.values()
         reasons += [pod.last_words() for pod in present if not pod.ended and pod.name not in late]
         history = History((), (), (), (), frozenset(self._kinds), reasons=tuple(reasons))
         return Fired(history, round(seconds, 3))
 
     async def _until_delivered(self) -> None:
-        """Let the pods deliver what is not delivered yet; what is left after a while, the rows show."""
+        """Wait while the pods deliver; after 20 seconds the rows show what is still undelivered."""
         deadline = time.monotonic() + DELIVERED_SECONDS
-        async with await connect(self._field.dsn, application=APPLICATION) as connection:
+        async with await connect(self._context.dsn, application=APPLICATION) as connection:
             while time.monotonic() < deadline:
                 if not await count_undelivered(connection, self._arrangement):
                     return
                 await asyncio.sleep(DELIVERED_POLL_SECONDS)
 
-    async def start_pod(self, number: int) -> PodProcess:
-        """Start a pod, or the successor of one that was killed: another identity in the same place of the plan."""
-        settings = self._settings
-        orders = Orders(
-            self._pods_dsn,
-            next(self._names),
-            number,
-            min(CONNECTIONS_OF_A_POD, max(1, MAX_CONNECTIONS // settings.pods)),
-            settings,
-            self._arrangement.names,
-            str(self._directory),
-            STATEMENT_TIMEOUT_MS if FaultKind.PAUSE in settings.faults else None,
-        )
-        hours = skew_hours(number, settings.seed) if FaultKind.SKEW in settings.faults else None
-        pod = self._board.pods[number] = await self._pods.start(orders, hours)
-        return pod
-
-    async def succeed(self, killed: PodProcess) -> PodProcess:
-        """Return the successor of a killed pod when it is ready. Raises RaceBrokenOff."""
-        successor = await self.start_pod(killed.number)
-        if reasons := await self._not_ready([successor]):
-            raise RaceBrokenOff("; ".join(reasons))
-        return successor
-
-    async def _not_ready(self, pods: list[PodProcess]) -> list[str]:
-        """Wait for pods, and return which were late; one that is gone says itself why."""
-        await self._board.until(lambda: all(pod.ready for pod in pods) or any(pod.gone for pod in pods), READY_SECONDS)
-        return [f"{pod.name} was not ready within {READY_SECONDS:g} s" for pod in pods if not (pod.ready or pod.gone)]
-
     async def _fire_all(
         self,
         sudden: list[PlannedFault],
-        faults: _HistoryOfFaults,
+        faults: _FaultLog,
         began: float,
         on_progress: Callable[[int], None] | None,
     ) -> None:
-        """Fire at one question after the other, several at once, and let the faults strike. Raises RaceBrokenOff."""
+        """Fire at the questions in order, at several at once, and let the faults strike. Raises RaceBrokenOff."""
         settings = self._settings
         numbers = count()
-        async with Window(self._board, ORDERS_AT_ONCE, QUESTIONS_TOGETHER) as window:
+        async with BoundedDispatcher(self._context.dispatcher, ORDERS_AT_ONCE, QUESTIONS_TOGETHER) as dispatcher:
             for number in numbers:
                 elapsed = time.monotonic() - began
                 if not self._goes_on(number, elapsed, sudden):
@@ -213,20 +174,20 @@ class _Coordinator:
                 await self._store_more(number)
                 question = self._planned(f"q{number}")
                 if settings.has_extra(number):
-                    await window.fire(self._planned(f"x{number}"))
+                    await dispatcher.fire(self._planned(f"x{number}"))
                 if sudden and self._is_due(sudden, number, elapsed):
                     planned = sudden.pop(0)
-                    await window.drain()
-                    # A server that goes away goes while much is under way, as far as the race still goes on.
+                    await dispatcher.drain()
+                    # A server goes away while much is under way, as far as enough questions are left.
                     away = range(WHILE_AWAY if planned.kind in NEED_AN_OWN_SERVER else 0)
                     more = [next(numbers) for _ in away if self._has_room(number + len(away) + len(sudden))]
                     faults.begin(planned)
                     await self._store_more(max([number, *more]))
                     faults.end(
-                        await strike(self._field, planned, question, [self._planned(f"q{each}") for each in more])
+                        await strike(self._context, planned, question, [self._planned(f"q{each}") for each in more])
                     )
                 else:
-                    await window.fire(question)
+                    await dispatcher.fire(question)
                 if on_progress is not None:
                     on_progress(number + 1)
 
@@ -238,14 +199,14 @@ class _Coordinator:
         return number < self._settings.questions
 
     def _is_due(self, sudden: list[PlannedFault], number: int, elapsed: float) -> bool:
-        """Whether the next fault's position is reached, or no question more than the faults need is left."""
+        """Whether the next fault's position is reached, or only the questions that the faults need are left."""
         settings = self._settings
         if settings.duration_seconds is not None:
             return elapsed >= sudden[0].position * settings.duration_seconds
         return number >= sudden[0].position * settings.questions or settings.questions - number <= len(sudden)
 
     async def _store_more(self, number: int) -> None:
-        """Store the questions up to this one and some more; the extra ones between them are stored by the pods."""
+        """Store the questions up to this one and some more; the pods store the extra ones between them."""
         settings = self._settings
         if number < self._stored:
             return
@@ -254,23 +215,23 @@ class _Coordinator:
         self._stored = numbers.stop
         counted = [self._planned(f"q{each}") for each in numbers]
         extra = [self._planned(f"x{each}") for each in numbers if settings.has_extra(each)]
-        async with await connect(self._field.dsn, application=APPLICATION) as connection:
-            asked = await store_questions(connection, self._arrangement, counted, extra)
-        write_questions(self._directory, asked)
+        async with await connect(self._context.dsn, application=APPLICATION) as connection:
+            raced = await store_questions(connection, self._arrangement, counted, extra)
+        write_questions(self._directory, raced)
 
     def _planned(self, label: str) -> PlannedQuestion:
-        """Plan a question when it is stored, and forget it when it is fired at."""
+        """Return the plan of a question, which is computed when it is stored and forgotten when it is fired at."""
         if (question := self._plan.pop(label, None)) is None:
             question = self._plan[label] = plan_question(self._settings, self._arrangement.names, label)
             self._kinds.update(operation.kind for operation in question.operations)
-            # What follows from the claims.
+            # Deliveries follow from the claims.
             self._kinds.add(OperationKind.DELIVER)
         return question
 
     def _judge_lasting(self, fault: Fault) -> Fault:
-        """Whether a fault that lasted from the first click to the last one was there."""
+        """Return a fault that lasted from the first click to the last one, with whether it landed."""
         if fault.kind is FaultKind.SKEW:
-            right = [pod.name for pod in self._pods.all if abs(pod.clock_is_off_by) < LEAST_SKEW_SECONDS]
+            right = [pod.name for pod in self._supervisor.all if abs(pod.clock_is_off_by) < LEAST_SKEW_SECONDS]
             detail = f"the clock of {', '.join(right)} was right" if right else ""
         else:
             operations = [
@@ -280,8 +241,8 @@ class _Coordinator:
         return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)
 
 
-class _HistoryOfFaults:
-    """Writes each fault when it begins and again when it has ended, so that one that was broken off is there."""
+class _FaultLog:
+    """Writes each fault when it begins and again when it has ended: one that was broken off is then recorded."""
 
     def __init__(self, directory: Path) -> None:
         self._file = HistoryFile(directory / FAULTS)
@@ -310,6 +271,6 @@ def _raced_with_a_sweep(operations: list[Operation]) -> bool:
         other.started_ns < (sweep.ended_ns or 0) and sweep.started_ns < (other.ended_ns or 0)
         for sweep in operations
         if sweep.kind is OperationKind.SWEEP and sweep.outcome is Outcome.OK
-        for id in sweep.told.ids
+        for id in sweep.reported.ids
         for other in by_question[id]
     )

@@ -1,6 +1,6 @@
 """The rows of a run: stored before it, read after it, removed at its end.
 
-They are read by a statement of their own and not through the store, which is what the race puts to the test.
+They are read by a statement of their own and not through the store, which the race puts to the test.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from ..model import Scope
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, SingleConnection
 from ..postgres.driver_errors import translated_errors
 from ..store import PendingStore
-from .history import Asked, Row
-from .plan import PAST, Names, PlannedQuestion, RaceSettings, plan_bystanders
-from .schedule import FaultKind
+from .history.history import RacedQuestion, Row
+from .plan.plan import PAST, Names, PlannedQuestion, plan_bystanders
+from .plan.schedule import FaultKind
+from .plan.settings import RaceSettings
 
 APPLICATION = "pendingctl simulate-race"
 
@@ -51,7 +52,7 @@ _MOVE_INTO_THE_PAST = """
     where id = %(id)s
 """
 
-# Younger than what a sweeper takes, and older than any row that is not a race's.
+# A bystander of a race with a sweeper is younger than what a sweeper takes, and older than any row of an application.
 _ANOTHER_SWEEPER = """
     select organization_id
     from pending_interactions
@@ -62,7 +63,7 @@ _ANOTHER_SWEEPER = """
 
 @dataclass(slots=True)
 class Arrangement:
-    """What a run has stored by now, and what it must remove: its rows, and the organizations that are its own."""
+    """What a run has stored by now, and must remove: its rows, and the organizations that it created."""
 
     names: Names
     own_organizations: tuple[str, ...]
@@ -77,7 +78,9 @@ def arrange(settings: RaceSettings, names: Names) -> Arrangement:
     return Arrangement(names, tuple(own), [])
 
 
-async def store_organizations(connection: Connection, settings: RaceSettings, arrangement: Arrangement) -> list[Asked]:
+async def store_organizations(
+    connection: Connection, settings: RaceSettings, arrangement: Arrangement
+) -> list[RacedQuestion]:
     """Create the run's organizations, and return the bystanders that were stored in the foreign one.
 
     Raises InvalidInput when organizations cannot be created here, or when another race sweeps this database. Where an
@@ -102,8 +105,8 @@ async def store_organizations(connection: Connection, settings: RaceSettings, ar
     return bystanders
 
 
-async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[Asked]) -> None:
-    """Two races that sweep would take each other's rows. A bystander that is half as old as they tells of this one."""
+async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[RacedQuestion]) -> None:
+    """Two races that sweep would take each other's rows: an old bystander shows others that this one sweeps."""
     with translated_errors():
         for bystander in bystanders[:1]:
             await connection.execute(_MOVE_INTO_THE_PAST, {"id": bystander.id, "past": PAST * 0.75})
@@ -121,21 +124,21 @@ async def store_questions(
     arrangement: Arrangement,
     questions: Sequence[PlannedQuestion],
     extra: Sequence[PlannedQuestion] = (),
-) -> list[Asked]:
+) -> list[RacedQuestion]:
     """Store questions and return them with the extra ones, which the pods store. Raises as `put_many` does."""
     store = PendingStore(SingleConnection(connection))
-    asked = [
-        Asked(each.id, each.scope, each.payload(), each.conversation_id, planned.is_extra, delivers=True)
+    raced = [
+        RacedQuestion(each.id, each.scope, each.payload(), each.conversation_id, planned.is_extra, delivers=True)
         for planned in (*questions, *extra)
         for each in (planned.question,)
     ]
-    arrangement.ids += [each.id for each in asked]
-    await store.put_many((each.id, each.scope, each.payload) for each in asked if not each.is_extra)
-    return asked
+    arrangement.ids += [each.id for each in raced]
+    await store.put_many((each.id, each.scope, each.payload) for each in raced if not each.is_extra)
+    return raced
 
 
 async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Row]:
-    """Return the run's rows as they stand."""
+    """Return the run's rows."""
     with translated_errors():
         cursor = await connection.execute(_READ, {"ids": arrangement.ids})
         found = await cursor.fetchall()
@@ -153,7 +156,7 @@ async def count_undelivered(connection: Connection, arrangement: Arrangement) ->
 
 
 async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
-    """Delete the run's rows and organizations, nothing else, and return what is still there afterwards."""
+    """Delete the run's rows and organizations, nothing else, and return what is left of them."""
     names = arrangement.names
     store = PendingStore(SingleConnection(connection))
     if names.organization_id not in arrangement.own_organizations:
@@ -170,13 +173,13 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
 
 
 async def move_into_the_past(connection: Connection, id: str) -> None:
-    """Make a row so old that a sweep with the race's maximum age may take it, and nobody else's rows."""
+    """Make a row so old that a sweep with the race's maximum age takes it, and no row of an application."""
     with translated_errors():
         await connection.execute(_MOVE_INTO_THE_PAST, {"id": id, "past": PAST})
 
 
 async def server_time(source: ConnectionSource) -> datetime:
-    """Return what the server's clock says now."""
+    """Return the time by the server's clock."""
     async with Borrowed(source) as connection:
         row = await (await connection.execute("select clock_timestamp()")).fetchone()
     assert row is not None

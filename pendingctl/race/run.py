@@ -13,15 +13,16 @@ from pathlib import Path
 
 from ..errors import InvalidInput, NotMigrated, PendingctlError
 from ..postgres.connections import connect
-from .checker import judge
 from .coordinator import race
-from .faults import OwnServer
-from .history_files import make_directory, read_history, write_end, write_race
+from .faults.context import OwnServer
+from .history.files import make_directory, read_history, write_end, write_race
 from .interruption import undisturbed
-from .plan import STALE_AFTER, Names, RaceSettings
-from .report import RaceResult, summarize
+from .plan.plan import STALE_AFTER, Names
+from .plan.schedule import NEED_AN_OWN_SERVER, FaultKind
+from .plan.settings import RaceSettings
 from .rows import APPLICATION, Arrangement, arrange, read_rows, remove
-from .schedule import NEED_AN_OWN_SERVER, FaultKind
+from .verdict.checker import judge
+from .verdict.report import RaceResult, summarize
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +39,12 @@ async def simulate_race(
 ) -> RaceResult:
     """Let pods race for real rows in a migrated database, and judge what happened.
 
-    Whatever happens, cancellation included, no pod and no row of the race is left behind; only the end of this
-    very process by force leaves its rows, under organizations named pendingctl-race-…. `history` is a new folder in
-    which the history stays, `server` what the faults restart and failover act on. `on_progress` is told how many
-    questions are done. Raises InvalidInput when organizations cannot be created there, for faults that need a server
-    that was not given, and for a folder that cannot be used, NotFound when the given organization does not exist, and
-    DatabaseFailed when the database cannot do its part.
+    Whatever happens, cancellation included, no pod and no row of the race is left behind; only if this process is
+    killed do its rows stay, under organizations named pendingctl-race-…. `history` is a new folder in which the history
+    is kept, `server` is what the faults restart and failover act on. `on_progress` is called with the number of
+    questions that are done. Raises InvalidInput when organizations cannot be created there, for faults that need a
+    server that was not given, and for a folder that cannot be used, NotFound when the given organization does not
+    exist, and DatabaseFailed when the database cannot do its part.
     """
     for fault in settings.faults:
         if server is None and fault in NEED_AN_OWN_SERVER:
@@ -75,12 +76,12 @@ async def simulate_race(
             ),
             fired.seconds,
         )
-        # What is judged is what stands on the disk, so that check-history can only say the same.
+        # The files are judged, not what is in memory: check-history can then only give the same verdict.
         return check_history(directory)
 
 
 def check_history(directory: Path) -> RaceResult:
-    """Judge a history that a race left in a folder. Raises InvalidInput for a folder that holds none."""
+    """Judge a history that a race left in a folder. Raises InvalidInput for a folder without one."""
     settings, history, seconds = read_history(directory)
     return summarize(settings, judge(history), history, seconds)
 
@@ -96,10 +97,10 @@ def _directory(kept: Path | None) -> Iterator[Path]:
 
 
 async def _clean_up(dsn: str, arrangement: Arrangement) -> tuple[list[str], list[str]]:
-    """Return what is left behind, and why nothing could be removed where that is so."""
+    """Return what is left behind, and the reason where nothing could be removed."""
     try:
         async with asyncio.timeout(CLEAN_UP_SECONDS):
-            # A connection of its own: the run's others may be in the middle of anything when it is interrupted.
+            # A connection of its own: when the run is interrupted, the others may be in the middle of anything.
             async with await connect(dsn, application=APPLICATION) as connection:
                 return await remove(connection, arrangement), []
     except NotMigrated:

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from ..payload import JsonObject
-from .checker import Verdict
-from .controls import EXPECTED_CHECKS
-from .plan import RaceSettings
-from .report import RaceResult
-from .schedule import FaultKind
+from .plan.schedule import FaultKind
+from .plan.settings import RaceSettings
+from .pods.controls import EXPECTED_CHECKS
+from .verdict.checker import Verdict
+from .verdict.report import RaceResult
 
-# The faults without which a control breaks no law.
+# The faults without which a control would break no law.
 _NEEDED: Mapping[str, tuple[FaultKind, ...]] = {
     "retry-with-new-key": (FaultKind.DISCONNECT,),
     "sweep-select-then-delete": (FaultKind.SWEEP,),
@@ -22,7 +22,7 @@ _NEEDED: Mapping[str, tuple[FaultKind, ...]] = {
     "mark-before-deliver": (FaultKind.KILL,),
     "no-lease-token": (FaultKind.PAUSE,),
 }
-# The correct implementation is raced with all of them.
+# The correct implementation is raced with these.
 FAULTS = (FaultKind.DISCONNECT, FaultKind.SKEW, FaultKind.SWEEP)
 
 RaceOnce = Callable[[RaceSettings], Awaitable[RaceResult]]
@@ -30,7 +30,7 @@ RaceOnce = Callable[[RaceSettings], Awaitable[RaceResult]]
 
 @dataclass(frozen=True, slots=True)
 class ControlResult:
-    """How many of so many seeds caught a control by the check that was made for it; `caught_by` counts all checks."""
+    """With how many seeds a control was caught by the check that was made for it; `caught_by` counts all checks."""
 
     implementation: str
     expected_check: str
@@ -41,7 +41,7 @@ class ControlResult:
 
 @dataclass(frozen=True, slots=True)
 class CorrectResult:
-    """How many of so many seeds the correct implementation passed; `said` is what was said against it."""
+    """With how many seeds the correct implementation passed; `said` are violations and reasons where it did not."""
 
     seeds: int
     passed: int
@@ -57,7 +57,7 @@ class SelfTestResult:
 
     @property
     def verdict(self) -> Verdict:
-        """Pass when the correct implementation passed with every seed, and each control was caught by its check."""
+        """Pass when the correct implementation passed with every seed, and its check caught each control."""
         trusted = self.correct.passed == self.correct.seeds and all(control.caught for control in self.controls)
         return Verdict.PASS if trusted else Verdict.FAIL
 
@@ -77,9 +77,10 @@ def races_of(settings: RaceSettings, seeds: int) -> list[RaceSettings]:
 async def self_test(
     race: RaceOnce, settings: RaceSettings, seeds: int, *, on_progress: Callable[[int], None] | None = None
 ) -> SelfTestResult:
-    """Race everything with the seeds from the settings' one on, and judge the judgements.
+    """Race the correct implementation and each control, with consecutive seeds from the settings' seed on.
 
-    `race` runs one race; `on_progress` is told how many of `races_of` are done. Raises what `race` raises.
+    `race` runs one race; `on_progress` is called with the number of races of `races_of` that are done. Raises what
+    `race` raises.
     """
     results: list[RaceResult] = []
     for each in races_of(settings, seeds):

@@ -8,10 +8,10 @@ import sys
 from itertools import count
 from time import perf_counter
 
-from pendingctl.race.checker import judge
-from pendingctl.race.coordinator import CONNECTIONS_OF_A_POD
-from pendingctl.race.plan import RaceSettings
+from pendingctl.race.plan.settings import RaceSettings
+from pendingctl.race.pods.supervisor import CONNECTIONS_OF_A_POD
 from pendingctl.race.run import simulate_race
+from pendingctl.race.verdict.checker import judge
 
 from .claims import pgbench
 from .figures import Figure, Round, doing, in_turns, ratio
@@ -26,7 +26,7 @@ _CHECK_SECONDS = 10.0
 _CHECK = """
 import sys
 from benchmarks.made_up import made_up_history
-from pendingctl.race.checker import judge
+from pendingctl.race.verdict.checker import judge
 judge(made_up_history(questions=int(sys.argv[1]), clicks=int(sys.argv[2])))
 """
 

@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from pendingctl import Claim, Click, Delivery, PendingStore, Scope, open_pool
 from pendingctl.cli.app import app
 from pendingctl.errors import InvalidInput
-from pendingctl.race.plan import RaceSettings
+from pendingctl.race.plan.schedule import NEED_AN_OWN_SERVER, FaultKind
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
-from pendingctl.race.schedule import NEED_AN_OWN_SERVER, FaultKind
 from pendingctl.schema import migrations
 from tests.deliveries import Worker, claimed, run_out, until
 

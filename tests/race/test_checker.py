@@ -1,4 +1,4 @@
-"""The checker on histories written by hand: silent on what is lawful, and each law speaks when it is broken."""
+"""The checker on histories written by hand: it passes what is lawful, and each law is reported when it is broken."""
 
 from __future__ import annotations
 
@@ -9,11 +9,21 @@ import pytest
 
 from pendingctl.model import Scope
 from pendingctl.payload import JsonObject
-from pendingctl.race import linearization
-from pendingctl.race.checker import CHECKS, Verdict, Violation, judge
-from pendingctl.race.history import Asked, Fault, HandOver, History, Operation, Outcome, Reason, Row, Told
-from pendingctl.race.plan import OperationKind, PlannedOperation, Wrong
-from pendingctl.race.schedule import FaultKind, Moment
+from pendingctl.race.history.history import (
+    Fault,
+    HandOver,
+    History,
+    Operation,
+    Outcome,
+    RacedQuestion,
+    Reason,
+    Reported,
+    Row,
+)
+from pendingctl.race.plan.plan import OperationKind, PlannedOperation, Wrong
+from pendingctl.race.plan.schedule import FaultKind, Moment
+from pendingctl.race.verdict import linearization
+from pendingctl.race.verdict.checker import CHECKS, Verdict, Violation, judge
 
 SCOPE = Scope("acme", "slack", "U1")
 FOREIGN = {
@@ -30,17 +40,17 @@ CREATED, REOPENED, CREATED_AGAIN = (WON_AT + timedelta(minutes=each) for each in
 STALE = CREATED_AGAIN + STALE_AFTER + timedelta(milliseconds=1)
 
 PUT, CLAIM, DELETE, SWEEP, DELIVER = OperationKind
-DEFEAT = Told(Reason.ALREADY_ANSWERED, "U1", "yes", WON_AT)
-UNHEARD_OF = Told(Reason.UNKNOWN_OR_EXPIRED)
-NO_SUCH_ROW = Told(Reason.NO_SUCH_ROW)
+DEFEAT = Reported(Reason.ALREADY_ANSWERED, "U1", "yes", WON_AT)
+UNHEARD_OF = Reported(Reason.UNKNOWN_OR_EXPIRED)
+NO_SUCH_ROW = Reported(Reason.NO_SUCH_ROW)
 
 
-def victory(payload: JsonObject = PAYLOAD, at: datetime = WON_AT, ask_number: int = 1) -> Told:
-    return Told(at=at, payload=payload, ask_number=ask_number)
+def victory(payload: JsonObject = PAYLOAD, at: datetime = WON_AT, ask_number: int = 1) -> Reported:
+    return Reported(at=at, payload=payload, ask_number=ask_number)
 
 
-def stored(put: str, ask_number: int = 1, at: datetime | None = None) -> Told:
-    return Told(at=at, ask_number=ask_number, put=put)
+def stored(put: str, ask_number: int = 1, at: datetime | None = None) -> Reported:
+    return Reported(at=at, ask_number=ask_number, put=put)
 
 
 def operation(
@@ -49,7 +59,7 @@ def operation(
     outcome: Outcome,
     started: int,
     ended: int | None,
-    told: Told = Told(),  # noqa: B008
+    reported: Reported = Reported(),  # noqa: B008
     *,
     pod: str = "pod-1",
     question: str = "q",
@@ -69,31 +79,33 @@ def operation(
         planned = replace(planned, value=value, ask_number=ask_number)
     if kind is CLAIM:
         planned = replace(planned, delivery_key=key or f"key-{number}", value=value, ask_number=ask_number)
-        reply = "answered" if outcome in (Outcome.OK, Outcome.REPEATED) else str(told.reason or "cannot_serve")
-    return Operation(pod, number, planned, started, ended, outcome, told, reply)
+        reply = "answered" if outcome in (Outcome.OK, Outcome.REPEATED) else str(reported.reason or "cannot_serve")
+    return Operation(pod, number, planned, started, ended, outcome, reported, reply)
 
 
 def lost(lawful: Operation, *, ended: int | None = None) -> Operation:
     """The same operation, of which nobody saw what came of it."""
-    return replace(lawful, outcome=Outcome.UNKNOWN, told=Told(), ended_ns=ended, reply=None, detail="connection lost")
+    return replace(
+        lawful, outcome=Outcome.UNKNOWN, reported=Reported(), ended_ns=ended, reply=None, detail="connection lost"
+    )
 
 
-def refused(lawful: Operation, told: Told) -> Operation:
-    return replace(lawful, outcome=Outcome.REFUSED, told=told, reply=told.reason)
+def refused(lawful: Operation, reported: Reported) -> Operation:
+    return replace(lawful, outcome=Outcome.REFUSED, reported=reported, reply=reported.reason)
 
 
-def won(lawful: Operation, told: Told | None = None, outcome: Outcome = Outcome.OK) -> Operation:
-    return replace(lawful, outcome=outcome, told=told or victory(), reply="answered")
+def won(lawful: Operation, reported: Reported | None = None, outcome: Outcome = Outcome.OK) -> Operation:
+    return replace(lawful, outcome=outcome, reported=reported or victory(), reply="answered")
 
 
 WINNER = operation(0, CLAIM, Outcome.OK, 100, 200, victory(), key="key-a")
 LOSER = operation(1, CLAIM, Outcome.REFUSED, 150, 300, DEFEAT, pod="pod-2", key="key-b", value="no")
 REPEAT = operation(2, CLAIM, Outcome.REPEATED, 210, 260, victory(), pod="pod-2", key="key-a")
-WRONG_USER = operation(3, CLAIM, Outcome.REFUSED, 90, 180, Told(Reason.NOT_YOURS), pod="pod-2", wrong=Wrong.USER)
+WRONG_USER = operation(3, CLAIM, Outcome.REFUSED, 90, 180, Reported(Reason.NOT_YOURS), pod="pod-2", wrong=Wrong.USER)
 WRONG_CONNECTION = operation(4, CLAIM, Outcome.REFUSED, 90, 210, UNHEARD_OF, wrong=Wrong.CONNECTION)
 WRONG_ORGANIZATION = operation(5, CLAIM, Outcome.REFUSED, 250, 280, UNHEARD_OF, wrong=Wrong.ORGANIZATION)
-STORED_AGAIN = operation(6, PUT, Outcome.REFUSED, 220, 230, Told(Reason.ALREADY_ANSWERED), pod="pod-2")
-FOREIGN_PUT = operation(7, PUT, Outcome.REFUSED, 95, 105, Told(Reason.OTHER_SCOPE), wrong=Wrong.USER)
+STORED_AGAIN = operation(6, PUT, Outcome.REFUSED, 220, 230, Reported(Reason.ALREADY_ANSWERED), pod="pod-2")
+FOREIGN_PUT = operation(7, PUT, Outcome.REFUSED, 95, 105, Reported(Reason.OTHER_SCOPE), wrong=Wrong.USER)
 ON_COUNTED = (WINNER, LOSER, REPEAT, WRONG_USER, WRONG_CONNECTION, WRONG_ORGANIZATION, STORED_AGAIN, FOREIGN_PUT)
 
 # The extra question's life: put twice, won, asked again, deleted, put, swept; the claims in between lose.
@@ -103,15 +115,15 @@ X_WINNER = operation(12, CLAIM, Outcome.OK, 1020, 1030, victory(), question="x",
 X_LOSER = operation(13, CLAIM, Outcome.REFUSED, 1020, 1040, DEFEAT, pod="pod-2", question="x", value="no")
 X_REOPEN = operation(14, PUT, Outcome.OK, 1050, 1060, stored("reopened", 2, REOPENED), question="x", reopens=True)
 X_LATE = operation(
-    15, CLAIM, Outcome.REFUSED, 1062, 1068, Told(Reason.ALREADY_ANSWERED), pod="pod-2", question="x", key="key-x"
+    15, CLAIM, Outcome.REFUSED, 1062, 1068, Reported(Reason.ALREADY_ANSWERED), pod="pod-2", question="x", key="key-x"
 )
 X_DELETE = operation(16, DELETE, Outcome.OK, 1070, 1080, pod="pod-2", question="x")
 X_TOO_LATE = operation(17, CLAIM, Outcome.REFUSED, 1090, 1095, UNHEARD_OF, question="x")
 X_PUT_AGAIN = operation(
     18, PUT, Outcome.OK, 1100, 1110, stored("created", 1, CREATED_AGAIN), question="x", reopens=True
 )
-X_SWEEP = operation(19, SWEEP, Outcome.OK, 1120, 1130, Told(at=STALE, ids=("x",)), question="x", limit=5)
-X_KEPT = operation(22, DELETE, Outcome.REFUSED, 1070, 1080, Told(Reason.UNDELIVERED), pod="pod-2", question="x")
+X_SWEEP = operation(19, SWEEP, Outcome.OK, 1120, 1130, Reported(at=STALE, ids=("x",)), question="x", limit=5)
+X_KEPT = operation(22, DELETE, Outcome.REFUSED, 1070, 1080, Reported(Reason.UNDELIVERED), pod="pod-2", question="x")
 X_GONE = operation(20, DELETE, Outcome.REFUSED, 1140, 1150, NO_SUCH_ROW, question="x")
 # X_LATE comes after the reopening, so the button that it presses is that of an asking that is over.
 ON_EXTRA = (
@@ -119,8 +131,8 @@ ON_EXTRA = (
     *(X_DELETE, X_TOO_LATE, X_PUT_AGAIN, X_SWEEP, X_GONE),
 )
 
-ASKED = Asked("q", SCOPE, PAYLOAD, "C1")
-EXTRA = Asked("x", SCOPE, PAYLOAD, "C2", is_extra=True)
+ASKED = RacedQuestion("q", SCOPE, PAYLOAD, "C1")
+EXTRA = RacedQuestion("x", SCOPE, PAYLOAD, "C2", is_extra=True)
 ROW = Row("q", SCOPE, PAYLOAD, WON_AT, 1, "yes", "key-a")
 UNCLAIMED = replace(ROW, claimed_at=None, answer=None, delivery_key=None)
 X_ROW = replace(ROW, id="x", delivery_key="key-x")
@@ -141,7 +153,7 @@ DELIVERED = operation(30, DELIVER, Outcome.OK, 205, 240, pod="pod-2")
 X_DELIVERED = operation(31, DELIVER, Outcome.OK, 1032, 1045, question="x")
 DELIVERING = replace(
     LAWFUL,
-    asked=(replace(ASKED, delivers=True), replace(EXTRA, delivers=True)),
+    questions=(replace(ASKED, delivers=True), replace(EXTRA, delivers=True)),
     operations=(*LAWFUL.operations, DELIVERED, X_DELIVERED),
     planned_kinds=frozenset(OperationKind),
 )
@@ -201,8 +213,8 @@ Y_EXTRA = replace(EXTRA, id="y")
 Y_PUT = operation(40, PUT, Outcome.OK, 1100, 1110, stored("created", 1, CREATED_AGAIN), question="y", reopens=True)
 
 
-def sweeping(**told: object) -> Operation:
-    return replace(X_SWEEP, told=replace(X_SWEEP.told, **told))  # type: ignore[arg-type]
+def sweeping(**reported: object) -> Operation:
+    return replace(X_SWEEP, reported=replace(X_SWEEP.reported, **reported))  # type: ignore[arg-type]
 
 
 LAWLESS = {
@@ -235,7 +247,9 @@ LAWLESS = {
     "a bystander is claimed": (
         "winner_is_real",
         replace(
-            LAWFUL, asked=(*LAWFUL.asked, replace(ASKED, id="bystander")), rows=(ROW, replace(ROW, id="bystander"))
+            LAWFUL,
+            questions=(*LAWFUL.questions, replace(ASKED, id="bystander")),
+            rows=(ROW, replace(ROW, id="bystander")),
         ),
     ),
     "an extra question's stored winner was told that it lost": (
@@ -250,7 +264,7 @@ LAWLESS = {
     ),
     "a foreign put gets through": (
         "scope",
-        having(replace(FOREIGN_PUT, outcome=Outcome.OK, told=stored("refreshed"))),
+        having(replace(FOREIGN_PUT, outcome=Outcome.OK, reported=stored("refreshed"))),
     ),
     "a foreign delete gets through": (
         "scope",
@@ -276,11 +290,11 @@ LAWLESS = {
     "a wrong user is told that it is unknown": ("loser_was_told_the_truth", having(refused(WRONG_USER, UNHEARD_OF))),
     "a stranger is told that it exists": (
         "loser_was_told_the_truth",
-        having(refused(WRONG_ORGANIZATION, Told(Reason.NOT_YOURS))),
+        having(refused(WRONG_ORGANIZATION, Reported(Reason.NOT_YOURS))),
     ),
     "another connection is told that it is answered": (
         "loser_was_told_the_truth",
-        having(refused(WRONG_CONNECTION, Told(Reason.ALREADY_ANSWERED))),
+        having(refused(WRONG_CONNECTION, Reported(Reason.ALREADY_ANSWERED))),
     ),
     "a stranger is told the answer": (
         "loser_was_told_the_truth",
@@ -288,11 +302,11 @@ LAWLESS = {
     ),
     "a wrong user is told who answered": (
         "loser_was_told_the_truth",
-        having(refused(WRONG_USER, Told(Reason.NOT_YOURS, answered_by="U1"))),
+        having(refused(WRONG_USER, Reported(Reason.NOT_YOURS, answered_by="U1"))),
     ),
     "a rightful click is told that it is not theirs": (
         "loser_was_told_the_truth",
-        having(refused(LOSER, Told(Reason.NOT_YOURS))),
+        having(refused(LOSER, Reported(Reason.NOT_YOURS))),
     ),
     "a rightful click is told that it is unknown": ("loser_was_told_the_truth", having(refused(LOSER, UNHEARD_OF))),
     "a loser is told another answer": (
@@ -327,7 +341,7 @@ LAWLESS = {
     ),
     "an extra question's rightful click is told that it is not theirs": (
         "loser_was_told_the_truth",
-        having(refused(X_TOO_LATE, Told(Reason.NOT_YOURS))),
+        having(refused(X_TOO_LATE, Reported(Reason.NOT_YOURS))),
     ),
     "two clicks win one asking of an extra question": (
         "linearizable",
@@ -339,18 +353,24 @@ LAWLESS = {
     ),
     "a delete and a sweep both take one row": (
         "linearizable",
-        having(replace(X_GONE, started_ns=1115, outcome=Outcome.OK, told=Told())),
+        having(replace(X_GONE, started_ns=1115, outcome=Outcome.OK, reported=Reported())),
     ),
     "a delete finds no row where one is": ("linearizable", having(refused(X_DELETE, NO_SUCH_ROW))),
     "two puts both create the row": (
         "linearizable",
-        having(replace(X_REFRESH, told=stored("created", 1, CREATED))),
+        having(replace(X_REFRESH, reported=stored("created", 1, CREATED))),
     ),
-    "a put refreshes an answered question": ("linearizable", having(replace(X_REOPEN, told=stored("refreshed", 1)))),
-    "a put that reopens loses count": ("linearizable", having(replace(X_REOPEN, told=stored("reopened", 1, REOPENED)))),
+    "a put refreshes an answered question": (
+        "linearizable",
+        having(replace(X_REOPEN, reported=stored("refreshed", 1))),
+    ),
+    "a put that reopens loses count": (
+        "linearizable",
+        having(replace(X_REOPEN, reported=stored("reopened", 1, REOPENED))),
+    ),
     "a put is told that nothing is answered yet": (
         "linearizable",
-        having(replace(STORED_AGAIN, outcome=Outcome.OK, told=stored("refreshed"))),
+        having(replace(STORED_AGAIN, outcome=Outcome.OK, reported=stored("refreshed"))),
     ),
     "a claim is told again that it won before anybody has": (
         "linearizable",
@@ -491,14 +511,14 @@ LAWLESS = {
         "linearizable",
         replace(
             only_extra(X_PUT, X_WINNER, X_DELETE, hand_overs=(X_HANDED,)),
-            asked=(ASKED, replace(EXTRA, delivers=True)),
+            questions=(ASKED, replace(EXTRA, delivers=True)),
         ),
     ),
     "a delivered question is not deleted for want of its delivery": (
         "linearizable",
         replace(
             only_extra(X_PUT, X_WINNER, X_DELIVERED, X_KEPT, row=X_ROW, hand_overs=(X_HANDED,)),
-            asked=(ASKED, replace(EXTRA, delivers=True)),
+            questions=(ASKED, replace(EXTRA, delivers=True)),
         ),
     ),
     "a sweep takes more than its limit": (
@@ -508,7 +528,7 @@ LAWLESS = {
                 replace(sweeping(ids=("x", "y")), planned=replace(X_SWEEP.planned, limit=1)),
                 Y_PUT,
             ),
-            asked=(*LAWFUL.asked, Y_EXTRA),
+            questions=(*LAWFUL.questions, Y_EXTRA),
         ),
     ),
     "a sweep takes a row that is not the run's": ("sweep_was_bounded", having(sweeping(ids=("x", "theirs")))),
@@ -605,7 +625,7 @@ ODD = {
     "an answer is handed over twice under the same key": delivering(HANDED, replace(HANDED, pod="pod-2"), X_HANDED),
     "an answer is handed over by a pod that won nothing": delivering(replace(HANDED, pod="pod-3"), X_HANDED),
     "a delivery lost its lease to another one": having(
-        operation(62, DELIVER, Outcome.REFUSED, 204, 260, Told(Reason.LEASE_LOST)), history=DELIVERING
+        operation(62, DELIVER, Outcome.REFUSED, 204, 260, Reported(Reason.LEASE_LOST)), history=DELIVERING
     ),
     "a mark of unknown outcome took effect": having(lost(DELIVERED), history=DELIVERING),
     "a mark of unknown outcome did not, and another pod's did": having(
@@ -614,12 +634,12 @@ ODD = {
     "an undelivered question is neither deleted nor asked again": replace(
         only_extra(
             *(X_PUT, X_WINNER, X_KEPT),
-            replace(X_REOPEN, outcome=Outcome.REFUSED, told=Told(Reason.ALREADY_ANSWERED)),
+            replace(X_REOPEN, outcome=Outcome.REFUSED, reported=Reported(Reason.ALREADY_ANSWERED)),
             replace(X_DELIVERED, ended_ns=1090),
             row=X_ROW,
             hand_overs=(X_HANDED,),
         ),
-        asked=(ASKED, replace(EXTRA, delivers=True)),
+        questions=(ASKED, replace(EXTRA, delivers=True)),
     ),
     "a click wins after a delete and a put": having(
         replace(AFTER_THE_DELETE, started_ns=1111, ended_ns=1115), replace(X_SWEEP, started_ns=1118)
@@ -640,7 +660,7 @@ ODD = {
     "a click wins after a sweep and a put": having(
         operation(54, PUT, Outcome.OK, 1131, 1134, stored("created", 1, LATER), question="x", reopens=True),
         AFTER_THE_SWEEP,
-        replace(X_GONE, outcome=Outcome.OK, told=Told()),
+        replace(X_GONE, outcome=Outcome.OK, reported=Reported()),
     ),
     "the row is gone after an unknown delete": only_extra(X_PUT, lost(X_DELETE), X_TOO_LATE),
     "the row is still there after an unknown delete": only_extra(X_PUT, lost(X_DELETE), row=replace(UNCLAIMED, id="x")),
@@ -670,7 +690,7 @@ def test_what_is_odd_and_lawful_breaks_no_law(history: History) -> None:
     assert judge(history).violations == ()
 
 
-def test_the_ask_again_of_an_unknown_click_settles_it() -> None:
+def test_another_try_of_an_unknown_click_settles_it() -> None:
     judgement = judge(ODD["an unknown claim took effect and is told so when asked again"])
 
     assert (judgement.verdict, judgement.reasons) == ("pass", ())
@@ -709,18 +729,18 @@ VACUOUS = {
         replace(LAWFUL, faults=(Fault(0, FaultKind.SWEEP, None, 1),)),
     ),
     "a click's fate was never learnt": (
-        "what became of 1 clicks was never learnt, the first claim q.60 of pod-2: connection lost",
+        "clicks whose outcome was never learnt: 1, the first claim q.60 of pod-2: connection lost",
         having(lost(operation(60, CLAIM, Outcome.UNKNOWN, 140, None, pod="pod-2"))),
     ),
     "a click was asked again and failed": (
-        "what became of 1 clicks was never learnt",
+        "clicks whose outcome was never learnt: 1",
         having(
             lost(operation(60, CLAIM, Outcome.UNKNOWN, 140, None)),
             replace(operation(60, CLAIM, Outcome.FAILED, 160, 170), number=61),
         ),
     ),
     "an operation failed without a fault": (
-        "1 operations failed, the first put x.62 of pod-1: the pool was full",
+        "operations that failed: 1, the first put x.62 of pod-1: the pool was full",
         having(replace(operation(62, PUT, Outcome.FAILED, 1131, 1134, question="x"), detail="the pool was full")),
     ),
     "the run says so itself": (
@@ -753,13 +773,13 @@ def test_an_operation_other_than_a_click_may_stay_unknown_under_a_fault() -> Non
     assert judge(replace(having(unknown), faults=(LANDED,))).verdict == "pass"
 
 
-def test_a_question_with_too_many_orders_is_undecided_and_accuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_with_too_many_orders_is_undecided_and_reports_no_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linearization, "MOST_CONFIGURATIONS", 3)
 
     judgement = judge(LAWFUL)
 
     assert (judgement.verdict, judgement.violations) == ("inconclusive", ())
-    assert "the orders of 1 questions are too many to search" in judgement.reasons
+    assert "questions with too many orders to search: 1" in judgement.reasons
 
 
 def test_a_sweep_is_not_accused_where_the_search_gave_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import psycopg
 import pytest
 
-from pendingctl.race.controls import EXPECTED_CHECKS
+from pendingctl.race.pods.controls import EXPECTED_CHECKS
 from tests.commands import complaint, run
 
 RACE = ("simulate-race", "--pods", "2", "--questions", "5", "--clicks", "6", "--seed", "1")
@@ -122,7 +122,7 @@ def test_a_self_test_passes_the_correct_store_and_catches_every_control(dsn: str
         (("--history", "/"), "is not empty"),
     ],
 )
-def test_what_cannot_be_raced_is_said_before_anything_is_done(
+def test_what_cannot_be_raced_is_refused_before_anything_is_done(
     dsn: str, connection: psycopg.Connection, options: tuple[str, ...], words: str
 ) -> None:
     result = run(*RACE, "--dsn", dsn, *options)
@@ -137,7 +137,7 @@ def test_a_folder_without_a_history_cannot_be_checked(tmp_path: Path) -> None:
     assert "is not the history of a race" in complaint(run("check-history", str(tmp_path)), 2)
 
 
-def test_a_junit_file_that_cannot_be_written_is_said(dsn: str, tmp_path: Path) -> None:
+def test_a_junit_file_that_cannot_be_written_is_an_error(dsn: str, tmp_path: Path) -> None:
     result = run(*RACE, "--dsn", dsn, "--junit", str(tmp_path / "missing" / "race.xml"))
 
     assert result.exit_code == 2

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import psycopg
 import pytest
 
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import InvalidInput
-from pendingctl.race import coordinator, faults
-from pendingctl.race.faults import OwnServer
-from pendingctl.race.history import Fault, History, Operation, Outcome
-from pendingctl.race.history_files import read_history
-from pendingctl.race.plan import OperationKind, RaceSettings
-from pendingctl.race.report import RaceResult
+from pendingctl.race.faults import claims, locks
+from pendingctl.race.faults.context import OwnServer
+from pendingctl.race.history.files import read_history
+from pendingctl.race.history.history import Fault, History, Operation, Outcome
+from pendingctl.race.plan.plan import OperationKind
+from pendingctl.race.plan.schedule import AT_A_DELIVERY, STATEMENT_TIMEOUT_MS, FaultKind, Moment
+from pendingctl.race.plan.settings import RaceSettings
+from pendingctl.race.pods import dispatcher, supervisor
 from pendingctl.race.run import simulate_race
-from pendingctl.race.schedule import AT_A_DELIVERY, FaultKind, Moment
+from pendingctl.race.verdict.report import RaceResult
 from pendingctl.schema import migrations
 
 
@@ -40,7 +43,7 @@ def unknown_claims(history: History) -> list[Operation]:
     return [each for each in history.operations if each.kind is OperationKind.CLAIM and each.outcome is Outcome.UNKNOWN]
 
 
-def asked_again(history: History, first: Operation) -> list[Operation]:
+def retries_of(history: History, first: Operation) -> list[Operation]:
     """The later operations of the same press."""
     return [
         each
@@ -67,13 +70,13 @@ def the_fault(history: History, moment: Moment) -> Fault:
     return next(fault for fault in history.faults if fault.moment is moment)
 
 
-async def test_a_killed_pod_is_replaced_and_its_click_asked_again(dsn: str, tmp_path: Path) -> None:
+async def test_a_killed_pod_is_replaced_and_its_click_tried_again(dsn: str, tmp_path: Path) -> None:
     result, history = await raced(dsn, tmp_path, FaultKind.KILL)
 
     assert_it_landed_and_passed(result)
     for moment in (Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT):
         (killed,) = during(history, the_fault(history, moment))
-        again = asked_again(history, killed)
+        again = retries_of(history, killed)
         assert again
         assert {each.pod for each in again}.isdisjoint({killed.pod})
         assert {each.press for each in again} == {killed.press}
@@ -118,21 +121,21 @@ async def test_a_delivery_over_a_restart_ends_with_the_answer_delivered(tmp_path
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.DISCONNECT])
 @pytest.mark.law(6, 7)
-async def test_a_win_whose_reply_was_lost_is_told_again(dsn: str, tmp_path: Path, kind: FaultKind) -> None:
+async def test_a_win_whose_reply_was_lost_is_reported_again(dsn: str, tmp_path: Path, kind: FaultKind) -> None:
     result, history = await raced(dsn, tmp_path, kind)
 
     assert_it_landed_and_passed(result)
     (lost,) = during(history, the_fault(history, Moment.AFTER_COMMIT))
-    assert [each.outcome for each in asked_again(history, lost)] == [Outcome.REPEATED]
+    assert [each.outcome for each in retries_of(history, lost)] == [Outcome.REPEATED]
 
 
 async def test_a_pause_holds_a_claim_for_longer_than_a_statement_may_take(dsn: str, tmp_path: Path) -> None:
     result, history = await raced(dsn, tmp_path, FaultKind.PAUSE)
 
     assert_it_landed_and_passed(result)
-    paused = [each for each in history.operations if (each.took_ms or 0) >= faults.PAUSE_SECONDS * 1000]
+    paused = [each for each in history.operations if (each.took_ms or 0) >= claims.PAUSE_SECONDS * 1000]
     assert len({each.planned.question_id for each in paused}) == 4
-    assert faults.PAUSE_SECONDS * 1000 > faults.STATEMENT_TIMEOUT_MS
+    assert claims.PAUSE_SECONDS * 1000 > STATEMENT_TIMEOUT_MS
 
 
 async def test_only_the_races_own_backends_are_terminated(
@@ -168,7 +171,7 @@ async def test_a_sweeper_races_with_everything_and_takes_only_the_races_rows(
 
     assert_it_landed_and_passed(result)
     sweeps = [each for each in history.operations if each.kind is OperationKind.SWEEP]
-    assert any(each.told.ids for each in sweeps)
+    assert any(each.reported.ids for each in sweeps)
     assert {check.name: check.verdict for check in result.checks}["sweep_took_only_stale_rows"] == "pass"
     assert connection.execute("select id from pending_interactions").fetchall() == [("theirs",)]
 
@@ -204,18 +207,24 @@ async def test_a_server_that_is_not_the_races_own_is_never_stopped(dsn: str, kin
 
 @pytest.mark.once
 @pytest.mark.parametrize(
-    ("kind", "what", "instead"),
+    ("kind", "module", "what", "instead"),
     [
-        (FaultKind.KILL, "MOMENT_SECONDS", 0.0),
-        (FaultKind.DISCONNECT, "MOMENT_SECONDS", 0.0),
-        (FaultKind.PAUSE, "PAUSE_SECONDS", 0.0),
-        (FaultKind.TERMINATE, "_TERMINATE", "select false from unnest(%(pids)s::integer[])"),
+        (FaultKind.KILL, dispatcher, "MOMENT_SECONDS", 0.0),
+        (FaultKind.DISCONNECT, dispatcher, "MOMENT_SECONDS", 0.0),
+        (FaultKind.PAUSE, claims, "PAUSE_SECONDS", 0.0),
+        (FaultKind.TERMINATE, locks, "_TERMINATE", "select false from unnest(%(pids)s::integer[])"),
     ],
 )
 async def test_a_fault_that_does_not_strike_makes_the_race_inconclusive(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: FaultKind, what: str, instead: object
+    dsn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: FaultKind,
+    module: ModuleType,
+    what: str,
+    instead: object,
 ) -> None:
-    monkeypatch.setattr(faults, what, instead)
+    monkeypatch.setattr(module, what, instead)
 
     result, _ = await raced(dsn, tmp_path, kind, questions=5)
 
@@ -223,13 +232,13 @@ async def test_a_fault_that_does_not_strike_makes_the_race_inconclusive(
     assert any(f"the fault {kind}" in reason and "never landed" in reason for reason in result.reasons)
 
 
-async def test_a_skew_that_is_none_makes_the_race_inconclusive(
+async def test_clocks_that_are_right_make_a_race_with_skew_inconclusive(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_skew(_number: int, _seed: int) -> float:
         return 0.0
 
-    monkeypatch.setattr(coordinator, "skew_hours", no_skew)
+    monkeypatch.setattr(supervisor, "skew_hours", no_skew)
 
     result, _ = await raced(dsn, tmp_path, FaultKind.SKEW)
 
@@ -238,7 +247,7 @@ async def test_a_skew_that_is_none_makes_the_race_inconclusive(
 
 
 @pytest.mark.once
-async def test_the_order_of_the_faults_is_the_seeds(dsn: str, tmp_path: Path) -> None:
+async def test_the_seed_fixes_the_order_of_the_faults(dsn: str, tmp_path: Path) -> None:
     def struck(history: History) -> Sequence[tuple[FaultKind, Moment | None]]:
         return [(each.kind, each.moment) for each in sorted(history.faults, key=lambda each: each.started_ns)]
 

@@ -1,4 +1,4 @@
-"""A history on disk: what was written is what is read, and what cannot be read is said with the folder's name."""
+"""A history on disk: what was written is what is read, and the error about what cannot be read names the folder."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 from pendingctl.errors import InvalidInput
 from pendingctl.model import Scope
 from pendingctl.payload import JsonObject
-from pendingctl.race.history import Asked, Fault, HandOver, History, Operation, Outcome, Reason, Row, Told
-from pendingctl.race.history_files import (
+from pendingctl.race.history.files import (
     END,
     FAULTS,
     QUESTIONS,
@@ -41,8 +40,20 @@ from pendingctl.race.history_files import (
     write_questions,
     write_race,
 )
-from pendingctl.race.plan import IMPLEMENTATIONS, OperationKind, PlannedOperation, RaceSettings, Wrong
-from pendingctl.race.schedule import FaultKind, Moment
+from pendingctl.race.history.history import (
+    Fault,
+    HandOver,
+    History,
+    Operation,
+    Outcome,
+    RacedQuestion,
+    Reason,
+    Reported,
+    Row,
+)
+from pendingctl.race.plan.plan import OperationKind, PlannedOperation, Wrong
+from pendingctl.race.plan.schedule import FaultKind, Moment
+from pendingctl.race.plan.settings import IMPLEMENTATIONS, RaceSettings
 
 SETTINGS = RaceSettings(
     pods=2,
@@ -73,11 +84,11 @@ EACH_OF_A_KIND = (
         10,
         20,
         Outcome.OK,
-        Told(at=AT, payload=PAYLOAD, ask_number=1),
+        Reported(at=AT, payload=PAYLOAD, ask_number=1),
         "answered",
         4711,
     ),
-    Operation("pod-1", 1, CLICK, 11, 21, Outcome.REPEATED, Told(at=AT, payload={}, ask_number=2), "answered", 0),
+    Operation("pod-1", 1, CLICK, 11, 21, Outcome.REPEATED, Reported(at=AT, payload={}, ask_number=2), "answered", 0),
     Operation(
         "pod-1",
         2,
@@ -85,26 +96,28 @@ EACH_OF_A_KIND = (
         12,
         22,
         Outcome.REFUSED,
-        Told(Reason.ALREADY_ANSWERED, "U1", "", AT),
+        Reported(Reason.ALREADY_ANSWERED, "U1", "", AT),
         "already_answered",
     ),
     Operation("pod-1", 3, CLICK, 13, 23, Outcome.FAILED, reply="cannot_serve", detail="statement timeout\nat line 1"),
     Operation("pod-1", 4, CLICK, 14, 24, Outcome.UNKNOWN, detail="connection lost"),
-    Operation("pod-1", 5, replace(planned(PUT), reopens=True), 15, 25, Outcome.OK, Told(put="created", at=AT)),
-    Operation("pod-1", 6, planned(PUT), 16, 26, Outcome.REFUSED, Told(Reason.OTHER_SCOPE)),
+    Operation("pod-1", 5, replace(planned(PUT), reopens=True), 15, 25, Outcome.OK, Reported(put="created", at=AT)),
+    Operation("pod-1", 6, planned(PUT), 16, 26, Outcome.REFUSED, Reported(Reason.OTHER_SCOPE)),
     Operation("pod-1", 7, planned(DELETE), 17, 27, Outcome.OK),
-    Operation("pod-1", 8, planned(DELETE), 18, 28, Outcome.REFUSED, Told(Reason.NO_SUCH_ROW)),
-    Operation("pod-1", 9, replace(planned(SWEEP), limit=5), 19, 29, Outcome.OK, Told(at=AT, ids=("run-x0", "run-x1"))),
-    Operation("pod-1", 10, replace(planned(SWEEP), limit=1), 20, 30, Outcome.OK, Told(at=AT)),
+    Operation("pod-1", 8, planned(DELETE), 18, 28, Outcome.REFUSED, Reported(Reason.NO_SUCH_ROW)),
+    Operation(
+        "pod-1", 9, replace(planned(SWEEP), limit=5), 19, 29, Outcome.OK, Reported(at=AT, ids=("run-x0", "run-x1"))
+    ),
+    Operation("pod-1", 10, replace(planned(SWEEP), limit=1), 20, 30, Outcome.OK, Reported(at=AT)),
     Operation("pod-1", 11, replace(planned(DELIVER), value="no", ask_number=2), 21, 31, Outcome.OK),
-    Operation("pod-1", 12, planned(DELIVER), 22, 32, Outcome.REFUSED, Told(Reason.LEASE_LOST)),
+    Operation("pod-1", 12, planned(DELIVER), 22, 32, Outcome.REFUSED, Reported(Reason.LEASE_LOST)),
 )
 NEVER_ENDED = Operation("pod-1", 13, CLICK, 31, None, Outcome.UNKNOWN, detail="its end was never seen")
 
 HISTORY = History(
-    asked=(
-        Asked("run-q0", SCOPE, PAYLOAD, "C1"),
-        Asked("run-x0", Scope("globex", "teams", "U2"), {}, "", is_extra=True, delivers=True),
+    questions=(
+        RacedQuestion("run-q0", SCOPE, PAYLOAD, "C1"),
+        RacedQuestion("run-x0", Scope("globex", "teams", "U2"), {}, "", is_extra=True, delivers=True),
     ),
     operations=(*EACH_OF_A_KIND, NEVER_ENDED, replace(EACH_OF_A_KIND[0], pod="pod-2")),
     hand_overs=(
@@ -129,8 +142,8 @@ HISTORY = History(
 def write(folder: Path, history: History, race: RaceSettings = SETTINGS, seconds: float = 1.25) -> None:
     """Write a history as the coordinator and its pods do."""
     write_race(folder, race)
-    write_questions(folder, list(history.asked[:1]))
-    write_questions(folder, list(history.asked[1:]))
+    write_questions(folder, list(history.questions[:1]))
+    write_questions(folder, list(history.questions[1:]))
     pods = {each.pod for each in history.operations} | {each.pod for each in history.hand_overs}
     for pod in pods:
         _write_pod(folder / f"{pod}.jsonl", pod, history)
@@ -206,7 +219,7 @@ PLANNED = st.builds(
     limit=st.none() | st.integers(1, 1_000),
 )
 TOLD = st.builds(
-    Told,
+    Reported,
     reason=st.none() | st.sampled_from(Reason),
     answered_by=st.none() | IDS,
     answer=st.none() | TEXTS,
@@ -224,7 +237,7 @@ ENDED = st.builds(
     started_ns=NANOSECONDS,
     ended_ns=NANOSECONDS,
     outcome=st.sampled_from(Outcome),
-    told=TOLD,
+    reported=TOLD,
     reply=st.none() | IDS,
     backend_pid=st.none() | st.integers(1, 2**31),
     detail=TEXTS,
@@ -232,7 +245,9 @@ ENDED = st.builds(
 OPEN = st.builds(replace, st.just(NEVER_ENDED), planned=PLANNED, started_ns=NANOSECONDS)
 HISTORIES = st.builds(
     History,
-    asked=st.lists(st.builds(Asked, IDS, SCOPES, PAYLOADS, TEXTS, st.booleans(), st.booleans()), max_size=3).map(tuple),
+    questions=st.lists(
+        st.builds(RacedQuestion, IDS, SCOPES, PAYLOADS, TEXTS, st.booleans(), st.booleans()), max_size=3
+    ).map(tuple),
     operations=st.lists(ENDED | OPEN, max_size=4).map(
         lambda each: tuple(replace(operation, number=number) for number, operation in enumerate(each))
     ),
@@ -293,7 +308,7 @@ def test_whatever_was_written_is_read(history: History, race: RaceSettings, seco
         assert read_history(Path(name)) == (race, history, seconds)
 
 
-def test_what_a_dying_pod_did_not_write_to_its_end_is_passed_over(folder: Path) -> None:
+def test_a_line_that_a_dying_pod_did_not_finish_is_ignored(folder: Path) -> None:
     pod = folder / "pod-1.jsonl"
     whole = pod.read_bytes()
     last = len(whole.splitlines(keepends=True)[-1])
@@ -314,7 +329,7 @@ def test_an_operation_whose_end_was_cut_off_is_unknown(tmp_path: Path) -> None:
 
     ((read,), hand_overs) = read_pod(path)
 
-    assert (read.outcome, read.ended_ns, read.told, hand_overs) == (Outcome.UNKNOWN, None, Told(), [])
+    assert (read.outcome, read.ended_ns, read.reported, hand_overs) == (Outcome.UNKNOWN, None, Reported(), [])
     assert (read.pod, read.planned, read.started_ns) == ("pod-7", operation.planned, operation.started_ns)
 
 
@@ -339,7 +354,7 @@ def test_a_race_without_faults_has_no_file_of_them(folder: Path) -> None:
     assert read_history(folder)[1] == replace(HISTORY, faults=())
 
 
-def test_what_nobody_was_told_is_not_written() -> None:
+def test_what_was_not_reported_is_not_written() -> None:
     record = end_record(Operation("pod-1", 3, CLICK, 1, 2, Outcome.FAILED))
 
     assert record == {"event": "end", "number": 3, "ended_ns": 2, "outcome": "failed"}
@@ -352,7 +367,7 @@ def test_a_line_is_on_the_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
         assert (tmp_path / "pod-1.jsonl").read_bytes() == b'{"event":"start"}\n'
 
 
-def test_a_pod_never_appends_to_another_ones_file(folder: Path) -> None:
+def test_a_pod_never_appends_to_another_pods_file(folder: Path) -> None:
     with pytest.raises(FileExistsError):
         HistoryFile(folder / "pod-1.jsonl")
 
@@ -430,7 +445,7 @@ def change(path: Path, **fields: object) -> None:
         (ROWS, {"claimed_at": 3}),
     ],
 )
-def test_a_record_that_makes_no_sense_is_refused_with_the_name_of_the_folder(
+def test_a_record_without_meaning_is_refused_with_the_name_of_the_folder(
     folder: Path, name: str, fields: dict[str, object]
 ) -> None:
     change(folder / name, **fields)
@@ -461,8 +476,8 @@ def test_a_history_of_which_a_file_is_missing_is_refused(folder: Path, name: str
 
 
 def test_reading_does_not_depend_on_the_locale(folder: Path) -> None:
-    reading = "import pathlib, sys; from pendingctl.race.history_files import read_history as read; "
-    strict = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning:pendingctl.race.history_files"]
+    reading = "import pathlib, sys; from pendingctl.race.history.files import read_history as read; "
+    strict = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning:pendingctl.race.history.files"]
     done = subprocess.run(
         [sys.executable, *strict, "-c", reading + "print(read(pathlib.Path(sys.argv[1]))[0].organization_id)", folder],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "PYTHONUTF8": "0"},

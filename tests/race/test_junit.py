@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pendingctl.race.checker import CheckResult, Judgement, Verdict, Violation
-from pendingctl.race.history import History
-from pendingctl.race.junit import SUITE, junit_report
-from pendingctl.race.plan import RaceSettings
-from pendingctl.race.report import RaceResult, summarize
+from pendingctl.race.history.history import History
+from pendingctl.race.plan.settings import RaceSettings
+from pendingctl.race.verdict.checker import CheckResult, Judgement, Verdict, Violation
+from pendingctl.race.verdict.junit import SUITE, junit_report
+from pendingctl.race.verdict.report import RaceResult, summarize
 
 SETTINGS = RaceSettings(2, 4, 2, 9, implementation="no-user")
 PASSED = CheckResult("scope", Verdict.PASS, ())
@@ -65,7 +65,7 @@ def test_the_suite_counts_its_cases() -> None:
     assert counted == {"name": SUITE, "tests": "4", "failures": "2", "skipped": "1", "errors": "0", "time": "1.5"}
 
 
-def test_a_failure_says_the_first_violation_and_holds_all() -> None:
+def test_a_failure_names_the_first_violation_and_holds_all() -> None:
     failure = only_failure(result(failed("two", "three")))
 
     assert failure.get("message") == "q0: two"
@@ -128,7 +128,7 @@ def test_any_text_gives_xml_that_can_be_read(text: str) -> None:
     assert len(list(suite_of(raced).iter("failure"))) == 2
 
 
-def test_the_report_says_how_it_is_encoded() -> None:
+def test_the_report_declares_its_encoding() -> None:
     document = junit_report(result(failed("später")))
 
     assert document.startswith(b"<?xml version='1.0' encoding='utf-8'?>\n")

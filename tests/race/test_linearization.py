@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from pendingctl.model import Scope
-from pendingctl.race import linearization
-from pendingctl.race.history import Asked, Operation, Outcome, Reason, Row, Told
-from pendingctl.race.linearization import linearize
-from pendingctl.race.plan import OperationKind, PlannedOperation
+from pendingctl.race.history.history import Operation, Outcome, RacedQuestion, Reason, Reported, Row
+from pendingctl.race.plan.plan import OperationKind, PlannedOperation
+from pendingctl.race.verdict import linearization
+from pendingctl.race.verdict.linearization import linearize
 
 SCOPE = Scope("acme", "slack", "U1")
 STRANGERS = (Scope("globex", "slack", "U1"), Scope("acme", "teams", "U1"), Scope("acme", "slack", "U2"))
-EXTRA = Asked("x", SCOPE, {}, "C", is_extra=True)
-COUNTED = Asked("q", SCOPE, {}, "C")
+EXTRA = RacedQuestion("x", SCOPE, {}, "C", is_extra=True)
+COUNTED = RacedQuestion("q", SCOPE, {}, "C")
 # Answers that the pods deliver, rather than whoever claims.
 DELIVERING = replace(EXTRA, delivers=True)
 STALE_AFTER = timedelta(seconds=15)
@@ -43,7 +43,7 @@ def operation(
     started: int,
     ended: int | None,
     outcome: Outcome = OK,
-    told: Told = Told(),  # noqa: B008
+    reported: Reported = Reported(),  # noqa: B008
     *,
     key: str = "a",
     value: str = "yes",
@@ -56,15 +56,15 @@ def operation(
         planned = replace(planned, delivery_key=key, value=value, ask_number=ask_number)
     if kind is DELIVER:
         planned = replace(planned, value=value, ask_number=ask_number or 1)
-    return Operation("pod-1", started, planned, started, ended, outcome, told)
+    return Operation("pod-1", started, planned, started, ended, outcome, reported)
 
 
 def put(started: int, ended: int, did: str, ask_number: int = 1, at: datetime | None = None) -> Operation:
-    return operation(PUT, started, ended, told=Told(put=did, ask_number=ask_number, at=at))
+    return operation(PUT, started, ended, reported=Reported(put=did, ask_number=ask_number, at=at))
 
 
 def claim(started: int, ended: int, key: str = "a", ask_number: int | None = None, won: int = 1) -> Operation:
-    return operation(CLAIM, started, ended, told=Told(ask_number=won), key=key, ask_number=ask_number)
+    return operation(CLAIM, started, ended, reported=Reported(ask_number=won), key=key, ask_number=ask_number)
 
 
 def again(started: int, ended: int, key: str = "a", ask_number: int | None = None) -> Operation:
@@ -72,13 +72,13 @@ def again(started: int, ended: int, key: str = "a", ask_number: int | None = Non
 
 
 def lost(started: int, ended: int, answer: str | None = "yes", key: str = "b", ask: int | None = None) -> Operation:
-    told = Told(Reason.ALREADY_ANSWERED, answer=answer)
-    return operation(CLAIM, started, ended, REFUSED, told, key=key, value="no", ask_number=ask)
+    reported = Reported(Reason.ALREADY_ANSWERED, answer=answer)
+    return operation(CLAIM, started, ended, REFUSED, reported, key=key, value="no", ask_number=ask)
 
 
 def expired(started: int, ended: int, key: str = "c", ask_number: int | None = None) -> Operation:
-    told = Told(Reason.UNKNOWN_OR_EXPIRED)
-    return operation(CLAIM, started, ended, REFUSED, told, key=key, ask_number=ask_number)
+    reported = Reported(Reason.UNKNOWN_OR_EXPIRED)
+    return operation(CLAIM, started, ended, REFUSED, reported, key=key, ask_number=ask_number)
 
 
 def delete(started: int, ended: int) -> Operation:
@@ -87,16 +87,16 @@ def delete(started: int, ended: int) -> Operation:
 
 def nothing(started: int, ended: int) -> Operation:
     """A delete that found no row."""
-    return operation(DELETE, started, ended, REFUSED, Told(Reason.NO_SUCH_ROW))
+    return operation(DELETE, started, ended, REFUSED, Reported(Reason.NO_SUCH_ROW))
 
 
 def kept(started: int, ended: int) -> Operation:
     """A put that leaves an answered question alone."""
-    return operation(PUT, started, ended, REFUSED, Told(Reason.ALREADY_ANSWERED), keeps=True)
+    return operation(PUT, started, ended, REFUSED, Reported(Reason.ALREADY_ANSWERED), keeps=True)
 
 
 def sweep(started: int, ended: int, at: datetime | None) -> Operation:
-    return operation(SWEEP, started, ended, told=Told(at=at, ids=("x",)))
+    return operation(SWEEP, started, ended, reported=Reported(at=at, ids=("x",)))
 
 
 def unknown(kind: OperationKind, started: int, ended: int | None = None, key: str = "a") -> Operation:
@@ -122,7 +122,7 @@ ToldSo: TypeAlias = tuple[tuple[Operation, ...], Row | None]
 
 CREATED = put(0, 10, "created", at=clock(0))
 # By pairs: what has an order, and what is told a little differently and has none.
-PAIRS: dict[str, tuple[Asked, ToldSo, ToldSo]] = {
+PAIRS: dict[str, tuple[RacedQuestion, ToldSo, ToldSo]] = {
     "nothing was done": (EXTRA, ((), None), ((), row())),
     "nothing was done to a counted question": (COUNTED, ((), row()), ((), None)),
     "a put creates, and a second one finds it": (
@@ -197,15 +197,15 @@ PAIRS: dict[str, tuple[Asked, ToldSo, ToldSo]] = {
     ),
     "a winner is told again which asking it won": (
         EXTRA,
-        ((CREATED, claim(10, 20), replace(again(20, 30), told=Told(ask_number=1))), row("a")),
-        ((CREATED, claim(10, 20), replace(again(20, 30), told=Told(ask_number=2))), row("a")),
+        ((CREATED, claim(10, 20), replace(again(20, 30), reported=Reported(ask_number=1))), row("a")),
+        ((CREATED, claim(10, 20), replace(again(20, 30), reported=Reported(ask_number=2))), row("a")),
     ),
     "the button of an asking that is over loses": (
         EXTRA,
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(30, 40, None, ask=1)), row(ask_number=2)),
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), claim(30, 40, "b", 1)), row("b", 2)),
     ),
-    "who lost to an asking that is over is told no answer": (
+    "a click that lost to an asking that is over gets no answer": (
         EXTRA,
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(30, 40, None, ask=1)), row(ask_number=2)),
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(31, 40, "yes", ask=1)), row(ask_number=2)),
@@ -228,7 +228,7 @@ PAIRS: dict[str, tuple[Asked, ToldSo, ToldSo]] = {
     "a put of one's own is not told that it is another's": (
         EXTRA,
         ((CREATED,), row()),
-        ((CREATED, replace(nothing(10, 20), planned=CREATED.planned, told=Told(Reason.OTHER_SCOPE))), row()),
+        ((CREATED, replace(nothing(10, 20), planned=CREATED.planned, reported=Reported(Reason.OTHER_SCOPE))), row()),
     ),
     "a delete takes the row": (EXTRA, ((CREATED, delete(10, 20)), None), ((CREATED, delete(10, 20)), row())),
     "one of two deletes takes the row": (
@@ -349,17 +349,19 @@ PAIRS: dict[str, tuple[Asked, ToldSo, ToldSo]] = {
 }
 
 
-@pytest.mark.parametrize(("asked", "lawful", "lawless"), PAIRS.values(), ids=PAIRS.keys())
-def test_what_has_an_order_is_told_from_what_has_none(asked: Asked, lawful: ToldSo, lawless: ToldSo) -> None:
-    assert linearize(asked, *lawful, STALE_AFTER).found
-    refuted = linearize(asked, *lawless, STALE_AFTER)
+@pytest.mark.parametrize(("question", "lawful", "lawless"), PAIRS.values(), ids=PAIRS.keys())
+def test_what_has_an_order_is_distinguished_from_what_has_none(
+    question: RacedQuestion, lawful: ToldSo, lawless: ToldSo
+) -> None:
+    assert linearize(question, *lawful, STALE_AFTER).found
+    refuted = linearize(question, *lawless, STALE_AFTER)
     assert (refuted.found, refuted.undecided) == (False, False)
 
 
-@pytest.mark.parametrize(("asked", "lawful", "lawless"), PAIRS.values(), ids=PAIRS.keys())
-def test_the_pairs_are_right_by_the_slow_search_too(asked: Asked, lawful: ToldSo, lawless: ToldSo) -> None:
-    assert has_order(asked, *lawful, STALE_AFTER)
-    assert not has_order(asked, *lawless, STALE_AFTER)
+@pytest.mark.parametrize(("question", "lawful", "lawless"), PAIRS.values(), ids=PAIRS.keys())
+def test_the_pairs_are_right_by_the_slow_search_too(question: RacedQuestion, lawful: ToldSo, lawless: ToldSo) -> None:
+    assert has_order(question, *lawful, STALE_AFTER)
+    assert not has_order(question, *lawless, STALE_AFTER)
 
 
 def test_without_an_age_a_sweep_may_take_any_row() -> None:
@@ -434,7 +436,7 @@ NEVER_TOLD: Held = {"asking": 1, "answered": None, "created": None, "undelivered
 
 def carry_out(
     table: Table, action: Operation, now: datetime | None, *, delivers: bool, is_sure: bool = True
-) -> tuple[Outcome, Told]:
+) -> tuple[Outcome, Reported]:
     """Do to the table what the store does, and return what it would tell.
 
     `now` is the server's time, None where it is not known; without `is_sure` a sweep takes any row. With `delivers` an
@@ -444,93 +446,97 @@ def carry_out(
     held = table.get("row")
     if action.kind is SWEEP:
         if held is None:
-            return OK, Told(at=now)
+            return OK, Reported(at=now)
         if is_sure and held["undelivered"]:
-            return OK, Told(at=now)
+            return OK, Reported(at=now)
         if is_sure and held["created"] is not None and now is not None and held["created"] + STALE_AFTER >= now:
-            return OK, Told(at=now)
+            return OK, Reported(at=now)
         del table["row"]
-        return OK, Told(at=now, ids=("x",))
+        return OK, Reported(at=now, ids=("x",))
     if planned.scope != SCOPE:
-        return REFUSED, Told(Reason.OTHER_SCOPE if action.kind is PUT else Reason.UNKNOWN_OR_EXPIRED)
+        return REFUSED, Reported(Reason.OTHER_SCOPE if action.kind is PUT else Reason.UNKNOWN_OR_EXPIRED)
     if action.kind is DELETE:
         if held is None:
-            return REFUSED, Told(Reason.NO_SUCH_ROW)
+            return REFUSED, Reported(Reason.NO_SUCH_ROW)
         if held["undelivered"]:
-            return REFUSED, Told(Reason.UNDELIVERED)
+            return REFUSED, Reported(Reason.UNDELIVERED)
         del table["row"]
-        return OK, Told()
+        return OK, Reported()
     if action.kind is PUT:
         return _put(table, planned, now)
     if action.kind is DELIVER:
         if held is None or not held["undelivered"] or held["asking"] != planned.ask_number:
-            return REFUSED, Told(Reason.LEASE_LOST)
+            return REFUSED, Reported(Reason.LEASE_LOST)
         if held["answered"] is None or held["answered"][1] != planned.value:
-            return REFUSED, Told(Reason.LEASE_LOST)
+            return REFUSED, Reported(Reason.LEASE_LOST)
         table["row"] = {**held, "undelivered": False}
-        return OK, Told()
+        return OK, Reported()
     return _claim(table, planned, now, delivers=delivers)
 
 
-def _put(table: Table, planned: PlannedOperation, now: datetime | None) -> tuple[Outcome, Told]:
+def _put(table: Table, planned: PlannedOperation, now: datetime | None) -> tuple[Outcome, Reported]:
     held = table.get("row")
     if held is None:
         table["row"] = {"asking": 1, "answered": None, "created": now, "undelivered": False}
-        return OK, Told(put="created", ask_number=1, at=now)
+        return OK, Reported(put="created", ask_number=1, at=now)
     if held["answered"] is None:
-        return OK, Told(put="refreshed", ask_number=held["asking"])
+        return OK, Reported(put="refreshed", ask_number=held["asking"])
     if not planned.reopens or held["undelivered"]:
-        return REFUSED, Told(Reason.ALREADY_ANSWERED)
+        return REFUSED, Reported(Reason.ALREADY_ANSWERED)
     asking = held["asking"] + 1
     table["row"] = {"asking": asking, "answered": None, "created": now, "undelivered": False}
-    return OK, Told(put="reopened", ask_number=asking, at=now)
+    return OK, Reported(put="reopened", ask_number=asking, at=now)
 
 
-def _claim(table: Table, planned: PlannedOperation, now: datetime | None, *, delivers: bool) -> tuple[Outcome, Told]:
+def _claim(
+    table: Table, planned: PlannedOperation, now: datetime | None, *, delivers: bool
+) -> tuple[Outcome, Reported]:
     held = table.get("row")
     if held is None:
-        return REFUSED, Told(Reason.UNKNOWN_OR_EXPIRED)
+        return REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED)
     asking = planned.ask_number or held["asking"]
     if asking > held["asking"]:
-        return REFUSED, Told(Reason.UNKNOWN_OR_EXPIRED)
+        return REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED)
     if asking < held["asking"]:
-        return REFUSED, Told(Reason.ALREADY_ANSWERED)
+        return REFUSED, Reported(Reason.ALREADY_ANSWERED)
     press = (planned.delivery_key, planned.value)
     if held["answered"] is None:
         table["row"] = {**held, "answered": press, "undelivered": delivers}
-        return OK, Told(ask_number=asking, at=now)
+        return OK, Reported(ask_number=asking, at=now)
     if held["answered"] == press:
-        return REPEATED, Told(ask_number=asking)
-    return REFUSED, Told(Reason.ALREADY_ANSWERED, "U1", held["answered"][1])
+        return REPEATED, Reported(ask_number=asking)
+    return REFUSED, Reported(Reason.ALREADY_ANSWERED, "U1", held["answered"][1])
 
 
-def is_true(action: Operation, table: Table, asked: Asked, aged: bool) -> bool:
+def is_true(action: Operation, table: Table, question: RacedQuestion, aged: bool) -> bool:
     """Carry the operation out, and say whether it was told what the store would have told it."""
-    told = action.told
+    reported = action.reported
     if action.kind is DELIVER and action.outcome is REFUSED:
         # Another pod's lease is not in the model: a delivery may have lost its own at any time.
         return True
     if action.outcome is UNKNOWN:
-        carry_out(table, action, None, delivers=asked.delivers, is_sure=aged)
+        carry_out(table, action, None, delivers=question.delivers, is_sure=aged)
         return True
-    outcome, truth = carry_out(table, action, told.at, delivers=asked.delivers, is_sure=aged)
+    outcome, truth = carry_out(table, action, reported.at, delivers=question.delivers, is_sure=aged)
     if action.kind is SWEEP:
-        return action.outcome is OK and truth.ids == told.ids
+        return action.outcome is OK and truth.ids == reported.ids
     if action.planned.scope != SCOPE:
         return action.outcome is REFUSED
     if action.outcome is not outcome:
         return False
     if outcome is REFUSED:
-        return (told.reason, told.answer) == (truth.reason, truth.answer)
-    return told.put == truth.put and told.ask_number in (None, truth.ask_number)
+        return (reported.reason, reported.answer) == (truth.reason, truth.answer)
+    return reported.put == truth.put and reported.ask_number in (None, truth.ask_number)
 
 
-def has_order(asked: Asked, operations: Sequence[Operation], left: Row | None, stale_after: timedelta | None) -> bool:
+def has_order(
+    question: RacedQuestion, operations: Sequence[Operation], left: Row | None, stale_after: timedelta | None
+) -> bool:
     """Whether any order of all decided operations and any of the unknown ones explains everything."""
     decided = [each for each in operations if each.outcome not in (UNKNOWN, FAILED)]
     doubtful = [each for each in operations if each.outcome is UNKNOWN]
     return any(
-        respects_the_clock(order) and explains(asked, order, left, stale_after is not None)
+        respects_the_clock(order) and explains(question, order, left, stale_after is not None)
         for count in range(len(doubtful) + 1)
         for chosen in combinations(doubtful, count)
         for order in permutations((*decided, *chosen))
@@ -544,9 +550,9 @@ def respects_the_clock(order: Sequence[Operation]) -> bool:
     )
 
 
-def explains(asked: Asked, order: Sequence[Operation], left: Row | None, aged: bool) -> bool:
-    table: Table = {} if asked.is_extra else {"row": NEVER_TOLD}
-    return all(is_true(each, table, asked, aged) for each in order) and as_row(table) == (
+def explains(question: RacedQuestion, order: Sequence[Operation], left: Row | None, aged: bool) -> bool:
+    table: Table = {} if question.is_extra else {"row": NEVER_TOLD}
+    return all(is_true(each, table, question, aged) for each in order) and as_row(table) == (
         None
         if left is None
         else (left.ask_number, (left.delivery_key, left.answer) if left.claimed_at else None, left.undelivered)
@@ -562,7 +568,7 @@ def as_row(table: Table) -> tuple[int, tuple[str | None, str | None] | None, boo
 class Made:
     """A history that was made up."""
 
-    asked: Asked
+    question: RacedQuestion
     operations: tuple[Operation, ...]
     row: Row | None
 
@@ -572,8 +578,8 @@ def made_from_an_order(random: Random) -> Made:
 
     Some of them are lost on the way, there or back: these took effect or not, and as late as they liked.
     """
-    asked = random.choice([EXTRA, DELIVERING, COUNTED])
-    table: Table = {} if asked.is_extra else {"row": NEVER_TOLD}
+    question = random.choice([EXTRA, DELIVERING, COUNTED])
+    table: Table = {} if question.is_extra else {"row": NEVER_TOLD}
     operations: list[Operation] = []
     for place in range(random.randint(1, 6)):
         moment = place * 10
@@ -583,8 +589,8 @@ def made_from_an_order(random: Random) -> Made:
         if fate < 0.1:
             operations.append(replace(action, outcome=random.choice([UNKNOWN, FAILED])))
             continue
-        outcome, told = carry_out(table, action, clock(moment), delivers=asked.delivers)
-        if action.kind is SWEEP and not told.ids and fate >= 0.25:
+        outcome, reported = carry_out(table, action, clock(moment), delivers=question.delivers)
+        if action.kind is SWEEP and not reported.ids and fate >= 0.25:
             # A sweep that took nothing is not part of this question's history.
             continue
         if fate < 0.25:
@@ -592,20 +598,20 @@ def made_from_an_order(random: Random) -> Made:
             operations.append(replace(action, outcome=UNKNOWN, ended_ns=seen))
             continue
         if action.kind is CLAIM and random.random() < 0.2:
-            told = replace(told, ask_number=None)
-        operations.append(replace(action, outcome=outcome, told=told))
+            reported = replace(reported, ask_number=None)
+        operations.append(replace(action, outcome=outcome, reported=reported))
     random.shuffle(operations)
-    return Made(asked, tuple(operations), _left(table))
+    return Made(question, tuple(operations), _left(table))
 
 
 def made_up(random: Random) -> Made:
     """Operations that were told anything at all that such an operation can be told."""
-    asked = random.choice([EXTRA, DELIVERING, COUNTED])
+    question = random.choice([EXTRA, DELIVERING, COUNTED])
     operations = []
     for _ in range(random.randint(1, 6)):
         started = random.randint(0, 30)
         operations.append(_told_anything(random, _planned(random, started, started + random.randint(0, 15))))
-    return Made(asked, tuple(operations), _any_row(random))
+    return Made(question, tuple(operations), _any_row(random))
 
 
 def made_from_an_order_and_spoilt(random: Random) -> Made:
@@ -645,30 +651,30 @@ def _told_anything(random: Random, action: Operation) -> Operation:
     asking = random.choice([None, 1, 1, 2])
     at = clock(random.randint(0, 40))
     answer = random.choice([None, "yes", "yes", "no"])
-    possible: dict[OperationKind, list[tuple[Outcome, Told]]] = {
+    possible: dict[OperationKind, list[tuple[Outcome, Reported]]] = {
         PUT: [
-            (OK, Told(put="created", ask_number=asking, at=at)),
-            (OK, Told(put="refreshed", ask_number=asking)),
-            (OK, Told(put="reopened", ask_number=asking, at=at)),
-            (REFUSED, Told(Reason.ALREADY_ANSWERED)),
-            (REFUSED, Told(Reason.OTHER_SCOPE)),
+            (OK, Reported(put="created", ask_number=asking, at=at)),
+            (OK, Reported(put="refreshed", ask_number=asking)),
+            (OK, Reported(put="reopened", ask_number=asking, at=at)),
+            (REFUSED, Reported(Reason.ALREADY_ANSWERED)),
+            (REFUSED, Reported(Reason.OTHER_SCOPE)),
         ],
         CLAIM: [
-            (OK, Told(ask_number=asking)),
-            (OK, Told(ask_number=asking)),
-            (REPEATED, Told(ask_number=asking)),
-            (REFUSED, Told(Reason.ALREADY_ANSWERED, answer=answer)),
-            (REFUSED, Told(Reason.UNKNOWN_OR_EXPIRED)),
-            (REFUSED, Told(Reason.NOT_YOURS)),
+            (OK, Reported(ask_number=asking)),
+            (OK, Reported(ask_number=asking)),
+            (REPEATED, Reported(ask_number=asking)),
+            (REFUSED, Reported(Reason.ALREADY_ANSWERED, answer=answer)),
+            (REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED)),
+            (REFUSED, Reported(Reason.NOT_YOURS)),
         ],
-        DELETE: [(OK, Told()), (REFUSED, Told(Reason.NO_SUCH_ROW)), (REFUSED, Told(Reason.UNDELIVERED))],
-        DELIVER: [(OK, Told()), (REFUSED, Told(Reason.LEASE_LOST))],
-        SWEEP: [(OK, Told(at=at, ids=("x",)))],
+        DELETE: [(OK, Reported()), (REFUSED, Reported(Reason.NO_SUCH_ROW)), (REFUSED, Reported(Reason.UNDELIVERED))],
+        DELIVER: [(OK, Reported()), (REFUSED, Reported(Reason.LEASE_LOST))],
+        SWEEP: [(OK, Reported(at=at, ids=("x",)))],
     }
-    outcome, told = random.choice([*possible[action.kind], (UNKNOWN, Told())])
+    outcome, reported = random.choice([*possible[action.kind], (UNKNOWN, Reported())])
     if action.planned.scope != SCOPE and random.random() < 0.8:
-        outcome, told = REFUSED, Told(Reason.OTHER_SCOPE if action.kind is PUT else Reason.UNKNOWN_OR_EXPIRED)
-    return replace(action, outcome=outcome, told=told)
+        outcome, reported = REFUSED, Reported(Reason.OTHER_SCOPE if action.kind is PUT else Reason.UNKNOWN_OR_EXPIRED)
+    return replace(action, outcome=outcome, reported=reported)
 
 
 def _any_row(random: Random) -> Row | None:
@@ -690,9 +696,9 @@ def test_the_search_agrees_with_one_over_all_orders(
     random: Random, maker: Callable[[Random], Made], stale_after: timedelta | None
 ) -> None:
     made = maker(random)
-    expected = has_order(made.asked, made.operations, made.row, stale_after)
+    expected = has_order(made.question, made.operations, made.row, stale_after)
 
-    search = linearize(made.asked, made.operations, made.row, stale_after)
+    search = linearize(made.question, made.operations, made.row, stale_after)
 
     event(f"has an order: {expected}")
     assert (search.found, search.undecided) == (expected, False)
@@ -703,7 +709,7 @@ def test_the_search_agrees_with_one_over_all_orders(
 def test_what_really_happened_has_an_order(random: Random) -> None:
     made = made_from_an_order(random)
 
-    assert linearize(made.asked, made.operations, made.row, STALE_AFTER).found
+    assert linearize(made.question, made.operations, made.row, STALE_AFTER).found
 
 
 @pytest.mark.parametrize("maker", MAKERS)
@@ -712,9 +718,9 @@ def test_the_search_agrees_on_histories_with_an_order_and_on_those_without(maker
     disagreed: list[int] = []
     for seed in range(2_000):
         made = maker(Random(seed))
-        expected = has_order(made.asked, made.operations, made.row, STALE_AFTER)
+        expected = has_order(made.question, made.operations, made.row, STALE_AFTER)
         verdicts[expected] += 1
-        if linearize(made.asked, made.operations, made.row, STALE_AFTER).found is not expected:
+        if linearize(made.question, made.operations, made.row, STALE_AFTER).found is not expected:
             disagreed.append(seed)
 
     assert disagreed == []

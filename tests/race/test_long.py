@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pendingctl.race.plan import RaceSettings
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
 
 pytestmark = pytest.mark.long

@@ -12,24 +12,26 @@ from hypothesis import strategies as st
 
 from pendingctl.errors import InvalidInput
 from pendingctl.model import Scope
-from pendingctl.race.controls import store_for
-from pendingctl.race.plan import (
-    IMPLEMENTATIONS,
-    MAX_CLICKS,
-    MAX_DURATION_SECONDS,
-    MAX_PODS,
-    MAX_QUESTIONS,
+from pendingctl.race.plan.plan import (
     SWEEP_MAX_AGE,
     Names,
     OperationKind,
     PlannedOperation,
     PlannedQuestion,
-    RaceSettings,
     Wrong,
     plan_bystanders,
     plan_question,
 )
-from pendingctl.race.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
+from pendingctl.race.plan.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
+from pendingctl.race.plan.settings import (
+    IMPLEMENTATIONS,
+    MAX_CLICKS,
+    MAX_DURATION_SECONDS,
+    MAX_PODS,
+    MAX_QUESTIONS,
+    RaceSettings,
+)
+from pendingctl.race.pods.controls import store_for
 
 NAMES = Names("run", "run", "run-foreign")
 PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
@@ -102,7 +104,7 @@ def test_a_question_is_planned_alike_however_long_the_race_is() -> None:
     assert plan_question(short, NAMES, "q0") == plan_question(long, NAMES, "q0")
 
 
-def test_the_sweeper_changes_extra_questions_alone() -> None:
+def test_the_sweeper_changes_only_extra_questions() -> None:
     without, swept = race(), race(faults=(FaultKind.SWEEP,))
 
     assert plan_question(without, NAMES, "q5") == plan_question(swept, NAMES, "q5")
@@ -134,7 +136,7 @@ def test_every_operation_is_on_its_question_and_by_a_pod_of_the_race(
 
 
 @given(RACES, NUMBERS, st.sampled_from("qx"))
-def test_the_names_of_a_question_s_operations_are_unique_and_begin_with_its_label(
+def test_the_operations_of_a_question_have_unique_names_that_begin_with_its_label(
     settings: RaceSettings, number: int, kind: str
 ) -> None:
     question = plan_question(settings, NAMES, f"{kind}{number}")
@@ -203,7 +205,7 @@ def test_some_strangers_press_under_a_stolen_key(kind: Wrong) -> None:
 
 
 @given(st.integers(6, 20), SEEDS, NUMBERS)
-def test_from_six_clicks_on_every_question_has_every_kind(clicks: int, seed: int, number: int) -> None:
+def test_with_six_clicks_or_more_every_question_has_every_kind(clicks: int, seed: int, number: int) -> None:
     question = plan_question(race(clicks=clicks, seed=seed), NAMES, f"q{number}")
 
     assert {kind_of(click) for click in question.clicks} == EVERY_KIND
@@ -212,7 +214,7 @@ def test_from_six_clicks_on_every_question_has_every_kind(clicks: int, seed: int
 
 @pytest.mark.parametrize(("clicks", "questions"), [(2, 5), (3, 3), (4, 2), (5, 2)])
 @given(seed=SEEDS, first=NUMBERS)
-def test_below_that_the_kinds_take_turns_through_the_questions(
+def test_with_fewer_clicks_the_kinds_rotate_through_the_questions(
     clicks: int, questions: int, seed: int, first: int
 ) -> None:
     settings = race(clicks=clicks, seed=seed)
@@ -246,7 +248,7 @@ def test_the_wrong_clicks_sometimes_come_before_all_others() -> None:
         assert not any(operation.kind is CLAIM and operation.wrong for operation in second.operations)
 
 
-def test_counted_questions_are_stored_again_by_their_own_people_and_by_every_kind_of_stranger() -> None:
+def test_counted_questions_are_stored_again_by_their_own_scope_and_by_every_kind_of_stranger() -> None:
     puts = [
         operation
         for question in plan(race(), 200)
@@ -275,7 +277,7 @@ def test_an_extra_question_is_put_claimed_deleted_and_with_the_sweeper_swept(
 
 
 @given(RACES, NUMBERS, st.sampled_from("qx"))
-def test_a_put_reopens_on_extra_questions_alone(settings: RaceSettings, number: int, kind: str) -> None:
+def test_a_put_reopens_only_extra_questions(settings: RaceSettings, number: int, kind: str) -> None:
     question = plan_question(settings, NAMES, f"{kind}{number}")
 
     for operation in question.operations:
@@ -296,7 +298,7 @@ def test_extra_questions_come_early_and_more_of_them_with_the_sweeper() -> None:
     assert 0 < extra[0] < extra[1] < 1_000
 
 
-def test_the_sweeper_takes_nothing_that_is_not_the_run_s() -> None:
+def test_the_sweeper_takes_no_rows_but_those_of_the_run() -> None:
     # Whatever else is in the database, none of it is nine hundred years old.
     assert SWEEP_MAX_AGE.days > 365 * 900
 
@@ -402,9 +404,7 @@ def test_faults_strike_in_order_within_the_race_and_the_lasting_ones_from_its_st
 
 
 @given(FAULTS, SEEDS)
-def test_a_schedule_depends_on_which_faults_there_are_and_not_on_who_is_named_first(
-    kinds: list[FaultKind], seed: int
-) -> None:
+def test_a_schedule_depends_on_the_set_of_faults_and_not_on_their_order(kinds: list[FaultKind], seed: int) -> None:
     assert schedule_faults(kinds, seed) == schedule_faults([*reversed(kinds), *kinds], seed)
 
 

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from pendingctl.cli.race_report import race_report
 from pendingctl.model import Scope
-from pendingctl.race.checker import CheckResult, Judgement, Verdict, Violation
-from pendingctl.race.history import Asked, Fault, History, Operation, Outcome, Reason, Told
-from pendingctl.race.plan import OperationKind, PlannedOperation, RaceSettings
-from pendingctl.race.report import HISTOGRAM_MS, HistogramClass, Latency, histogram, measure, summarize
-from pendingctl.race.schedule import FaultKind, Moment
+from pendingctl.race.history.history import Fault, History, Operation, Outcome, RacedQuestion, Reason, Reported
+from pendingctl.race.plan.plan import OperationKind, PlannedOperation
+from pendingctl.race.plan.schedule import FaultKind, Moment
+from pendingctl.race.plan.settings import RaceSettings
+from pendingctl.race.verdict.checker import CheckResult, Judgement, Verdict, Violation
+from pendingctl.race.verdict.report import HISTOGRAM_MS, HistogramClass, Latency, histogram, measure, summarize
 
 SCOPE = Scope("acme", "slack", "U1")
 SETTINGS = RaceSettings(2, 4, 2, 9, faults=(FaultKind.PAUSE, FaultKind.SKEW))
@@ -35,7 +38,7 @@ JUDGEMENT = Judgement(
 LAWFUL = Judgement((CheckResult("scope", Verdict.PASS, ()),), (), 1)
 
 PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
-DEFEAT = Told(Reason.ALREADY_ANSWERED)
+DEFEAT = Reported(Reason.ALREADY_ANSWERED)
 
 
 def operation(
@@ -43,12 +46,12 @@ def operation(
     pod: str,
     outcome: Outcome,
     took_ms: float | None,
-    told: Told = Told(),  # noqa: B008
+    reported: Reported = Reported(),  # noqa: B008
     kind: OperationKind = CLAIM,
 ) -> Operation:
     planned = PlannedOperation(name, 0, kind, name.partition(".")[0], SCOPE, None, f"key-{name}", "yes", 1)
     ended = None if took_ms is None else round(took_ms * 1e6)
-    return Operation(pod, 0, planned, 0, ended, outcome, told)
+    return Operation(pod, 0, planned, 0, ended, outcome, reported)
 
 
 OPERATIONS = (
@@ -59,10 +62,13 @@ OPERATIONS = (
     operation("q1.1", "pod-1", Outcome.FAILED, 4.0),
     operation("x0.0", "pod-1", Outcome.OK, 5.0, kind=PUT),
     operation("x0.1", "pod-1", Outcome.OK, 6.0),
-    operation("x0.2", "pod-2", Outcome.REFUSED, 7.0, Told(Reason.NO_SUCH_ROW), DELETE),
+    operation("x0.2", "pod-2", Outcome.REFUSED, 7.0, Reported(Reason.NO_SUCH_ROW), DELETE),
 )
 HISTORY = History(
-    asked=(*(Asked(f"q{each}", SCOPE, {}, "C") for each in range(3)), Asked("x0", SCOPE, {}, "C", is_extra=True)),
+    questions=(
+        *(RacedQuestion(f"q{each}", SCOPE, {}, "C") for each in range(3)),
+        RacedQuestion("x0", SCOPE, {}, "C", is_extra=True),
+    ),
     operations=OPERATIONS,
     hand_overs=(),
     rows=(),
@@ -77,6 +83,22 @@ def to_json(judgement: Judgement, history: History = HISTORY, seconds: float = 0
     """The report as a program reads it."""
     document: dict[str, Any] = json.loads(json.dumps(summarize(SETTINGS, judgement, history, seconds).to_json()))
     return document
+
+
+def to_text(judgement: Judgement) -> str:
+    """The report as a person reads it."""
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(race_report(summarize(SETTINGS, judgement, HISTORY, 0.5)))
+    return captured.get()
+
+
+@pytest.mark.parametrize(("found", "words"), [((TWICE,), "fail, 1 violation"), ((TWICE, TWICE), "fail, 2 violations")])
+def test_the_violations_of_a_check_are_counted_in_english(found: tuple[Violation, ...], words: str) -> None:
+    text = to_text(Judgement((CheckResult("single_winner", Verdict.FAIL, found),), (), 1))
+
+    (line,) = (line for line in text.splitlines() if line.startswith("single_winner"))
+    assert line.rstrip().endswith(words)
 
 
 def test_the_json_has_the_promised_fields() -> None:
@@ -148,14 +170,14 @@ def test_the_verdict_is_one_of_three_words(judgement: Judgement, verdict: str) -
     assert bool(document["story"]) is (verdict == "fail")
 
 
-def test_a_click_that_is_asked_again_counts_once() -> None:
+def test_a_click_that_is_tried_again_counts_once() -> None:
     tries = (
         operation("q0.0", "pod-1", Outcome.UNKNOWN, 1.0),
         operation("q0.0", "pod-1", Outcome.UNKNOWN, 2.0),
         operation("q0.0", "pod-2", Outcome.REPEATED, 3.0),
         operation("q0.1", "pod-2", Outcome.REFUSED, 3.0, DEFEAT),
     )
-    result = summarize(SETTINGS, LAWFUL, History(HISTORY.asked, tries, (), ()), 1.0)
+    result = summarize(SETTINGS, LAWFUL, History(HISTORY.questions, tries, (), ()), 1.0)
 
     assert (result.questions, result.clicks, result.winners) == (1, 2, 1)
     assert {pod.name: pod.clicks for pod in result.pods} == {"pod-1": 1, "pod-2": 2}
@@ -165,18 +187,19 @@ def test_a_click_that_is_asked_again_counts_once() -> None:
 
 def test_a_question_that_is_won_twice_is_one_winner() -> None:
     both = (operation("q0.0", "pod-1", Outcome.OK, 1.0), operation("q0.1", "pod-2", Outcome.OK, 2.0))
-    result = summarize(SETTINGS, LAWFUL, History(HISTORY.asked, both, (), ()), 1.0)
+    result = summarize(SETTINGS, LAWFUL, History(HISTORY.questions, both, (), ()), 1.0)
 
     assert (result.winners, result.outcomes) == (1, {"won": 2})
     assert [pod.wins for pod in result.pods] == [1, 1]
 
 
-def test_outcomes_are_what_clicks_were_told() -> None:
-    told = (Reason.NOT_YOURS, Reason.ALREADY_ANSWERED, Reason.UNKNOWN_OR_EXPIRED, Reason.NOT_YOURS)
+def test_outcomes_are_what_clicks_learned() -> None:
+    reasons = (Reason.NOT_YOURS, Reason.ALREADY_ANSWERED, Reason.UNKNOWN_OR_EXPIRED, Reason.NOT_YOURS)
     refused = tuple(
-        operation(f"q0.{number}", "pod-1", Outcome.REFUSED, 1.0, Told(reason)) for number, reason in enumerate(told)
+        operation(f"q0.{number}", "pod-1", Outcome.REFUSED, 1.0, Reported(reason))
+        for number, reason in enumerate(reasons)
     )
-    result = summarize(SETTINGS, LAWFUL, History(HISTORY.asked, refused, (), ()), 1.0)
+    result = summarize(SETTINGS, LAWFUL, History(HISTORY.questions, refused, (), ()), 1.0)
 
     assert result.outcomes == {"already_answered": 1, "not_yours": 2, "unknown_or_expired": 1}
 
@@ -224,7 +247,7 @@ def test_percentiles_are_by_nearest_rank() -> None:
 
 
 @given(st.integers(1, 2_000))
-def test_a_percentile_is_the_smallest_that_so_many_do_not_exceed(count: int) -> None:
+def test_a_percentile_is_the_smallest_value_that_its_share_does_not_exceed(count: int) -> None:
     ranks = [ceil(Fraction(percent, 100) * count) for percent in (50, 95, 99, 100)]
 
     assert measure([float(each + 1) for each in range(count)]) == Latency(*map(float, ranks))

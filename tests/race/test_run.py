@@ -15,14 +15,14 @@ import psycopg
 import pytest
 
 from pendingctl.errors import InvalidInput, NotFound
-from pendingctl.race import firing
-from pendingctl.race.plan import RaceSettings
+from pendingctl.race.plan.settings import RaceSettings
+from pendingctl.race.pods import dispatcher
 from pendingctl.race.run import simulate_race
 from tests.processes import processes
 
 COORDINATOR = """
 import asyncio, sys
-from pendingctl.race.plan import RaceSettings
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
 
 async def main():
@@ -164,7 +164,7 @@ async def test_a_pod_that_hangs_is_ended_and_makes_the_race_inconclusive(
     def stop() -> None:
         os.kill(pods_of(os.getpid())[0], signal.SIGSTOP)
 
-    monkeypatch.setattr(firing, "QUESTION_SECONDS", 0.5)
+    monkeypatch.setattr(dispatcher, "QUESTION_SECONDS", 0.5)
     result = await simulate_race(dsn, RaceSettings(2, 500, 8, 1), on_progress=at_question(5, stop))
 
     assert (result.verdict, result.violations) == ("inconclusive", ())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pendingctl.race import laws
-from pendingctl.race.controls import EXPECTED_CHECKS
-from pendingctl.race.plan import IMPLEMENTATIONS, RaceSettings
+from pendingctl.race.plan.settings import IMPLEMENTATIONS, RaceSettings
+from pendingctl.race.pods.controls import EXPECTED_CHECKS
 from pendingctl.race.self_test import ControlResult, CorrectResult, SelfTestResult, races_of
+from pendingctl.race.verdict import laws
 
 SMALL = RaceSettings(pods=3, questions=14, clicks=6, seed=1)
 
@@ -16,7 +16,7 @@ def test_each_check_that_a_control_is_made_for_exists() -> None:
     assert set(EXPECTED_CHECKS.values()) <= {law.__name__ for law in laws.QUESTION_LAWS}
 
 
-def test_all_are_raced_with_the_same_seeds() -> None:
+def test_all_implementations_are_raced_with_the_same_seeds() -> None:
     races = races_of(SMALL, 3)
 
     for name in IMPLEMENTATIONS:

@@ -11,12 +11,12 @@ import psycopg
 import pytest
 
 from pendingctl.embedded import throwaway_pair, throwaway_server
-from pendingctl.race.faults import OwnServer
-from pendingctl.race.history import Outcome
-from pendingctl.race.history_files import read_history
-from pendingctl.race.plan import RaceSettings
+from pendingctl.race.faults.context import OwnServer
+from pendingctl.race.history.files import read_history
+from pendingctl.race.history.history import Outcome
+from pendingctl.race.plan.schedule import FaultKind
+from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
-from pendingctl.race.schedule import FaultKind
 from pendingctl.schema import migrations
 
 MAJOR = int(os.environ["PENDINGCTL_TEST_MAJOR"]) if os.environ.get("PENDINGCTL_TEST_MAJOR") else None

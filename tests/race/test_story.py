@@ -1,4 +1,4 @@
-"""The story that shows a broken law: of which question, what it tells, and whom it marks."""
+"""The story that shows a broken law: which question it is about, what it lists, and which click it marks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 import pytest
 
 from pendingctl.model import Scope
-from pendingctl.race.checker import Violation
-from pendingctl.race.history import Asked, History, Operation, Outcome, Reason, Row, Told
-from pendingctl.race.plan import OperationKind, PlannedOperation, Wrong
-from pendingctl.race.story import MOST_LINES, StoryLine, smallest_story
+from pendingctl.race.history.history import History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
+from pendingctl.race.plan.plan import OperationKind, PlannedOperation, Wrong
+from pendingctl.race.verdict.checker import Violation
+from pendingctl.race.verdict.story import MOST_LINES, StoryLine, smallest_story
 
 SCOPE = Scope("acme", "slack", "U1")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MS = 1_000_000
-DEFEAT = Told(Reason.ALREADY_ANSWERED, "U1", "yes", NOON)
+DEFEAT = Reported(Reason.ALREADY_ANSWERED, "U1", "yes", NOON)
 
 PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
 
@@ -25,7 +25,7 @@ def claim(
     name: str,
     started_ms: float,
     outcome: Outcome = Outcome.OK,
-    told: Told = Told(),  # noqa: B008
+    reported: Reported = Reported(),  # noqa: B008
     *,
     pod: str = "pod-1",
     key: str = "key-a",
@@ -36,18 +36,18 @@ def claim(
     scope = SCOPE if wrong is None else Scope("globex", "slack", "U1")
     planned = PlannedOperation(name, 0, CLAIM, name.partition(".")[0], scope, wrong, key, value, 1)
     ended = None if took_ms is None else round((started_ms + took_ms) * MS)
-    return Operation(pod, 0, planned, round(started_ms * MS), ended, outcome, told)
+    return Operation(pod, 0, planned, round(started_ms * MS), ended, outcome, reported)
 
 
-def other(kind: OperationKind, name: str, started_ms: float, told: Told = Told()) -> Operation:  # noqa: B008
+def other(kind: OperationKind, name: str, started_ms: float, reported: Reported = Reported()) -> Operation:  # noqa: B008
     planned = PlannedOperation(name, 0, kind, name.partition(".")[0], SCOPE)
-    return Operation("pod-2", 0, planned, round(started_ms * MS), round((started_ms + 1) * MS), Outcome.OK, told)
+    return Operation("pod-2", 0, planned, round(started_ms * MS), round((started_ms + 1) * MS), Outcome.OK, reported)
 
 
 def history(*operations: Operation, rows: tuple[Row, ...] = ()) -> History:
     ids = sorted({each.planned.question_id for each in operations})
-    asked = tuple(Asked(id, SCOPE, {}, "C", is_extra=id.startswith("x")) for id in ids)
-    return History(asked, operations, (), rows)
+    question = tuple(RacedQuestion(id, SCOPE, {}, "C", is_extra=id.startswith("x")) for id in ids)
+    return History(question, operations, (), rows)
 
 
 def row(id: str = "q0", key: str = "key-a", answer: str = "yes") -> Row:
@@ -71,8 +71,8 @@ def test_it_is_that_of_the_broken_question_with_the_fewest_operations() -> None:
 
 
 def test_sweeps_count_as_operations_of_the_questions_that_they_took() -> None:
-    swept = other(SWEEP, "x0.9", 5, Told(at=NOON, ids=("x0",)))
-    happened = history(other(PUT, "x0.0", 0, Told(put="created")), swept, claim("x1.0", 0))
+    swept = other(SWEEP, "x0.9", 5, Reported(at=NOON, ids=("x0",)))
+    happened = history(other(PUT, "x0.0", 0, Reported(put="created")), swept, claim("x1.0", 0))
 
     assert [line.what for line in smallest_story(happened, broken("x0"))] == ["put 0", "sweep 9"]
     assert len(smallest_story(happened, broken("x0", "x1"))) == 1
@@ -84,18 +84,20 @@ def test_there_is_none_where_no_question_is_broken(violations: list[Violation]) 
 
 
 def test_a_broken_question_to_which_nothing_was_done_has_none() -> None:
-    happened = replace(history(), asked=(Asked("bystander", SCOPE, {}, "C"),))
+    happened = replace(history(), questions=(RacedQuestion("bystander", SCOPE, {}, "C"),))
 
     assert smallest_story(happened, broken("bystander")) == ()
 
 
-def test_it_tells_what_was_done_in_order_and_what_came_of_it() -> None:
+def test_it_lists_what_was_done_in_order_and_what_came_of_it() -> None:
     happened = history(
         claim("q0.1", 3.5, Outcome.REFUSED, DEFEAT, pod="pod-2", key="key-b", value="no"),
         claim("q0.0", 2, took_ms=4.126),
-        claim("q0.2", 4, Outcome.REFUSED, Told(Reason.NOT_YOURS), wrong=Wrong.ORGANIZATION, key="key-c", value=None),
+        claim(
+            "q0.2", 4, Outcome.REFUSED, Reported(Reason.NOT_YOURS), wrong=Wrong.ORGANIZATION, key="key-c", value=None
+        ),
         claim("q0.3", 5, Outcome.UNKNOWN, key="key-d", took_ms=None),
-        other(PUT, "q0.put", 6, Told(put="refreshed")),
+        other(PUT, "q0.put", 6, Reported(put="refreshed")),
         rows=(row(),),
     )
 
@@ -114,17 +116,17 @@ def winners(*operations: Operation, rows: tuple[Row, ...] = ()) -> list[str]:
     return [line.what.split()[1] for line in story if line.is_winner]
 
 
-def test_the_winner_is_who_is_stored() -> None:
+def test_the_stored_winner_is_marked() -> None:
     both = (claim("q0.0", 0), claim("q0.1", 0, key="key-b", value="no"))
 
     assert winners(*both, rows=(row(key="key-b", answer="no"),)) == ["1"]
 
 
-def test_a_winner_that_nobody_saw_win_is_marked() -> None:
+def test_a_winner_whose_reply_was_lost_is_marked() -> None:
     assert winners(claim("q0.0", 0, Outcome.UNKNOWN, took_ms=None), rows=(row(),)) == ["0"]
 
 
-def test_without_a_row_the_winners_are_who_was_told_so() -> None:
+def test_without_a_row_the_clicks_that_were_told_that_they_won_are_marked() -> None:
     lost = claim("q0.1", 0, Outcome.REFUSED, DEFEAT, key="key-b")
     deleted = other(DELETE, "q0.3", 5)
     doubtful = claim("q0.4", 6, Outcome.UNKNOWN, key="key-d", took_ms=None)
@@ -132,7 +134,7 @@ def test_without_a_row_the_winners_are_who_was_told_so() -> None:
     assert winners(claim("q0.0", 0), lost, claim("q0.2", 0, key="key-c"), deleted, doubtful) == ["0", "2"]
 
 
-def test_nobody_is_marked_on_an_unclaimed_row() -> None:
+def test_no_click_is_marked_on_an_unclaimed_row() -> None:
     unclaimed = replace(row(), claimed_at=None, answer=None, delivery_key=None)
 
     assert winners(claim("q0.0", 0), rows=(unclaimed,)) == []
@@ -144,13 +146,13 @@ def test_a_stranger_that_wins_is_marked() -> None:
     assert winners(stranger, claim("q0.1", 2, Outcome.REFUSED, DEFEAT), rows=(row(key="key-s"),)) == ["0"]
 
 
-def test_a_stranger_with_the_winner_s_delivery_key_that_was_refused_is_no_winner() -> None:
-    stranger = claim("q0.1", 0, Outcome.REFUSED, Told(Reason.UNKNOWN_OR_EXPIRED), wrong=Wrong.ORGANIZATION)
+def test_a_refused_stranger_with_the_winning_delivery_key_is_not_marked() -> None:
+    stranger = claim("q0.1", 0, Outcome.REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED), wrong=Wrong.ORGANIZATION)
 
     assert winners(claim("q0.0", 0), stranger, rows=(row(),)) == ["0"]
 
 
-def test_a_long_story_ends_before_nobody_reads_it() -> None:
+def test_a_long_story_is_cut() -> None:
     happened = history(*(claim(f"q0.{each}", each) for each in range(MOST_LINES + 5)))
 
     assert len(smallest_story(happened, broken("q0"))) == MOST_LINES

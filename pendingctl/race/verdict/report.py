@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 
-from ..payload import JsonObject
+from ...payload import JsonObject
+from ..history.history import History, Operation, Outcome, Reason
+from ..plan.plan import OperationKind
+from ..plan.schedule import schedule_faults
+from ..plan.settings import RaceSettings
 from .checker import CheckResult, Judgement, Violation
-from .history import History, Operation, Outcome, Reason
-from .plan import OperationKind, RaceSettings
-from .schedule import schedule_faults
 from .story import StoryLine, smallest_story
 
-# Upper ends of the histogram's classes, in milliseconds.
+# Upper bounds of the histogram's classes, in milliseconds.
 HISTOGRAM_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1_000.0)
 
 
@@ -49,7 +50,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class HistogramClass:
-    """How many claims took at most so many milliseconds, and more than the class before; None has no end."""
+    """How many claims took at most so many milliseconds, and more than the class before; None means no bound."""
 
     up_to_ms: float | None
     claims: int
@@ -57,11 +58,11 @@ class HistogramClass:
 
 @dataclass(frozen=True, slots=True)
 class RaceResult:
-    """What a race showed. `winners` is the number of questions won, `contended` of those really fought for.
+    """What a race showed. `winners` is the number of questions won, `contended` of those on which clicks competed.
 
-    `reasons` say why an inconclusive run proves nothing. `clicks` are different clicks on the counted questions, of
-    which one that is asked again is one; `outcomes` count each time that one ended. Rates are over the time in which
-    clicks were fired. `story` is what happened to one question on which a law was broken.
+    `reasons` say why an inconclusive run proves nothing. `clicks` counts the clicks on the counted questions, each
+    once however often it was tried; `outcomes` counts every try. Rates are over the time in which clicks were fired.
+    `story` is what happened to one question on which a law was broken.
     """
 
     verdict: str
@@ -105,8 +106,8 @@ class RaceResult:
 
 
 def summarize(settings: RaceSettings, judgement: Judgement, history: History, fired_for_seconds: float) -> RaceResult:
-    """Return the result of a run whose clicks took `fired_for_seconds` in all."""
-    counted = {asked.id for asked in history.asked if not asked.is_extra}
+    """Return the result of a run that fired for so many seconds."""
+    counted = {question.id for question in history.questions if not question.is_extra}
     claims = [each for each in history.operations if each.kind is OperationKind.CLAIM]
     on_counted = [each for each in claims if each.planned.question_id in counted]
     ended = [took for operation in claims if (took := operation.took_ms) is not None]
@@ -146,7 +147,7 @@ def measure(latencies_ms: Sequence[float]) -> Latency:
 
 
 def histogram(latencies_ms: Sequence[float]) -> tuple[HistogramClass, ...]:
-    """Return how many latencies fall in each class, without the empty classes at both ends."""
+    """Return how many latencies fall into each class, without the empty classes at both ends."""
     counted = Counter(next((end for end in HISTOGRAM_MS if took <= end), None) for took in latencies_ms)
     classes = [HistogramClass(end, counted[end]) for end in (*HISTOGRAM_MS, None)]
     filled = [place for place, each in enumerate(classes) if each.claims]
@@ -170,9 +171,9 @@ def _faults(settings: RaceSettings, history: History) -> tuple[FaultTally, ...]:
 
 
 def _outcomes(claims: Sequence[Operation]) -> dict[str, int]:
-    """By what the click was told: won, or why not."""
+    """By what the click learned: that it won, or why not."""
     names = {Outcome.OK: "won", Outcome.REFUSED: ""}
-    counted = Counter(str(names.get(each.outcome, each.outcome) or each.told.reason) for each in claims)
+    counted = Counter(str(names.get(each.outcome, each.outcome) or each.reported.reason) for each in claims)
     order = ["won", Outcome.REPEATED, *Reason, Outcome.FAILED, Outcome.UNKNOWN]
     return {str(name): counted[name] for name in order if counted[name]}
 
@@ -188,7 +189,7 @@ def _operations(operations: Sequence[Operation]) -> dict[str, dict[str, int]]:
 
 
 def _again(settings: RaceSettings) -> str:
-    """The command that runs the same plan again, without where: a connection string may hold a password."""
+    """The command that runs the same plan again, without a target: a connection string may hold a password."""
     parts = ["pendingctl simulate-race", f"--pods {settings.pods}"]
     if settings.duration_seconds is None:
         parts.append(f"--questions {settings.questions}")

@@ -1,6 +1,7 @@
-"""Stores that are known to be wrong, so that the checker can be seen to fail. Nothing but a race reaches them.
+"""Stores that are known to be broken, with which the checker is seen to fail. Nothing but a race uses them.
 
-Each breaks one law in the way in which such code is usually written, and names the check that must find it.
+Each breaks one law in the way in which such code is usually written, and names the check that must find it. A test
+sees that a raced pod goes through every method that they override.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from ..model import (
+from ...model import (
     BATCH_SIZE,
     MAX_AGE,
     SWEEP_LIMIT,
@@ -28,37 +29,37 @@ from ..model import (
     State,
     Stored,
 )
-from ..payload import JsonObject, encode_payload
-from ..postgres.connections import Borrowed, Connection, ConnectionSource
-from ..store import IfAnswered, PendingStore, statements
-from ..store.leases import Leases
-from ..store.store import claim_parameters
-from .plan import IMPLEMENTATIONS
+from ...payload import JsonObject, encode_payload
+from ...postgres.connections import Borrowed, Connection, ConnectionSource
+from ...store import IfAnswered, PendingStore, statements
+from ...store.leases import Leases
+from ...store.store import claim_parameters
+from ..plan.settings import IMPLEMENTATIONS
 
-# Slow code is broken more often: the time in which another pod can come in between.
+# The time in which another pod can come in between; slow code breaks more often.
 _BETWEEN_SECONDS = 0.02
 
 
 class _BrokenClaim(PendingStore):
-    """Claims by a statement of its own; who gets no row is refused by the correct claim, which matches none then."""
+    """Claims by a statement of its own; a click that gets no row goes to the correct claim, which then refuses it."""
 
     statement: str
 
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
-        """Claim as the broken statement has it."""
+        """Claim by the broken statement."""
         won = await _claimed(self._source, self.statement, claim_parameters(click, lease, pod))
         return won or await super().claim(click, lease=lease, pod=pod)
 
 
 class SelectThenUpdate(PendingStore):
-    """Selects the row first and then updates it: between the two, everybody else has selected it as well."""
+    """Selects the row first and then updates it: between the two, other pods have selected it as well."""
 
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
         """Claim in two statements."""
-        asked = claim_parameters(click, lease, pod)
+        parameters = claim_parameters(click, lease, pod)
         async with Borrowed(self._source) as connection:
-            seen = await (await connection.execute(_SELECT_UNCLAIMED, asked)).fetchone()
-        won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, asked)
+            seen = await (await connection.execute(_SELECT_UNCLAIMED, parameters)).fetchone()
+        won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, parameters)
         return won or await super().claim(click, lease=lease, pod=pod)
 
 
@@ -75,10 +76,10 @@ class NoUser(_BrokenClaim):
 
 
 class ClaimThenAuthorize(PendingStore):
-    """Claims the row and only then looks whether the user may: the question is used up by whoever comes first."""
+    """Claims the row and only then checks the user: the question is used up by whoever comes first."""
 
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
-        """Claim for anybody, then refuse who is not the expected user."""
+        """Claim for anybody, then refuse all but the expected user."""
         won = await _claimed(self._source, NoUser.statement, claim_parameters(click, lease, pod))
         if won is None:
             return await super().claim(click, lease=lease, pod=pod)
@@ -89,7 +90,7 @@ class ClaimThenAuthorize(PendingStore):
 
 
 class PutTakesOver(PendingStore):
-    """Stores an id again whoever asks: a guessed id moves a question to another tenant."""
+    """Stores an id again for any scope: a guessed id moves a question to another tenant."""
 
     async def put(
         self,
@@ -119,7 +120,7 @@ class PutTakesOver(PendingStore):
 
 
 class SweepSelectThenDelete(PendingStore):
-    """Selects the stale rows, and a little later deletes whatever has these ids by then."""
+    """Selects the stale rows, and a little later deletes whatever rows have these ids by then."""
 
     async def sweep(
         self,
@@ -132,12 +133,12 @@ class SweepSelectThenDelete(PendingStore):
         """Delete the rows that were stale when they were selected."""
         async with Borrowed(self._source) as connection:
             selecting = connection.cursor(row_factory=scalar_row)
-            asked = {
+            parameters = {
                 "max_age": max_age,
                 "limit": min(limit or batch_size, batch_size),
                 "include_undelivered": include_undelivered,
             }
-            await selecting.execute(_SELECT_STALE, asked)
+            await selecting.execute(_SELECT_STALE, parameters)
             ids: list[str] = await selecting.fetchall()
             await asyncio.sleep(_BETWEEN_SECONDS)
             deleting = connection.cursor(row_factory=scalar_row)
@@ -146,7 +147,7 @@ class SweepSelectThenDelete(PendingStore):
 
 
 class PodClock(PendingStore):
-    """Judges by the pod's own clock which rows are stale."""
+    """Decides by the pod's own clock which rows are stale."""
 
     async def sweep(
         self,
@@ -156,7 +157,7 @@ class PodClock(PendingStore):
         batch_size: int = BATCH_SIZE,
         include_undelivered: bool = False,
     ) -> AsyncGenerator[list[str], None]:
-        """Delete what is older than the pod believes."""
+        """Delete the rows that are too old by the pod's clock."""
         swept = {
             "older_than": (datetime.now(UTC) - max_age).isoformat(),
             "batch_size": min(limit or batch_size, batch_size),
@@ -169,20 +170,22 @@ class PodClock(PendingStore):
 
 
 class DeliverFromMemory(PendingStore):
-    """Claims as if the answer were delivered by that: only the pod that claimed has it, in its memory."""
+    """Claims as if that delivered the answer: only the pod that claimed has it, in its memory."""
 
     def __init__(self, source: ConnectionSource) -> None:
         super().__init__(source)
         self.leases = _NothingToMark(source)
 
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
-        """Claim without a lease, and let the pod deliver nevertheless."""
+        """Claim without a lease, and let the pod deliver all the same."""
         result = await super().claim(click, pod=pod)
         is_ours = isinstance(result, Claim) and not result.repeated and lease is not None
         return replace(result, lease_token=uuid4()) if is_ours and isinstance(result, Claim) else result
 
 
 class _NothingToMark(Leases):
+    """Leaves the row alone: neither a delivery nor a failure is noted."""
+
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
         return True
 
@@ -193,7 +196,7 @@ class _NothingToMark(Leases):
 
 
 class NoLeaseToken(PendingStore):
-    """Marks whatever asking stands under the id: a late mark overrides what another pod does meanwhile."""
+    """Marks whatever asking has the id: a late mark overrides what another pod does meanwhile."""
 
     def __init__(self, source: ConnectionSource) -> None:
         super().__init__(source)
@@ -201,6 +204,8 @@ class NoLeaseToken(PendingStore):
 
 
 class _MarkedByTheId(Leases):
+    """Marks and gives back by the id alone."""
+
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
         async with Borrowed(self._source, connection) as borrowed:
             marked = {"id": leased.answer.question_id}
@@ -289,14 +294,14 @@ assert set(EXPECTED_CHECKS) == set(IMPLEMENTATIONS[1:])
 
 
 def store_for(implementation: str, source: ConnectionSource) -> PendingStore:
-    """Return the store of an implementation; `plan.IMPLEMENTATIONS` names them."""
+    """Return the store of an implementation that `IMPLEMENTATIONS` names."""
     return _STORES.get(implementation, PendingStore)(source)
 
 
-def key_to_ask_again_with(implementation: str, delivery_key: str) -> str:
-    """Return the delivery key with which a click is asked again whose outcome is unknown.
+def retry_key(implementation: str, delivery_key: str) -> str:
+    """Return the delivery key for another try of a click whose outcome is unknown.
 
-    The same one; the control `retry-with-new-key` takes the unknown for a failure and presses anew.
+    It is the same one; the control `retry-with-new-key` takes the unknown for a failure and presses anew.
     """
     return f"{delivery_key}-again" if implementation == "retry-with-new-key" else delivery_key
 

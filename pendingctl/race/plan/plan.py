@@ -1,7 +1,7 @@
-"""What a race will do, from its seed alone. Pure: the coordinator and every pod work out the same plan.
+"""What a race will do, from its seed alone. Pure: the coordinator and every pod compute the same plan.
 
-A race fires at one question after the other, several of them at a time. A question's operations come in bursts: those
-of one burst are fired together across the pods, and the next burst follows when all of them have ended.
+A race fires at its questions in order, at several of them at a time. A question's operations come in bursts: those of
+one burst are fired together across the pods, and the next burst follows when all of them have ended.
 """
 
 from __future__ import annotations
@@ -13,48 +13,22 @@ from enum import StrEnum
 from random import Random
 from typing import Literal, TypeAlias
 
-from ..errors import InvalidInput
-from ..model import Question, Scope
-from ..payload import check_id
-from .schedule import LASTING, FaultKind, schedule_faults
+from ...model import Question, Scope
+from .schedule import FaultKind
+from .settings import FIRST_WITH_MORE, RaceSettings
 
-# What can be put to the test; `controls.store_for` makes each of them. The first is the product's own.
-IMPLEMENTATIONS = (
-    "correct",
-    "select-then-update",
-    "no-organization",
-    "no-user",
-    "claim-then-authorize",
-    "retry-with-new-key",
-    "put-takes-over",
-    "sweep-select-then-delete",
-    "pod-clock",
-    "deliver-from-memory",
-    "mark-before-deliver",
-    "no-lease-token",
-)
-
-MAX_PODS = 64
-MAX_CLICKS = 1_000
-MAX_QUESTIONS = 1_000_000
-MAX_DURATION_SECONDS = 24 * 3600.0
 OPTIONS = ("yes", "no", "später ⏳", 'a "third" \\ way')
 
 # Rows of another tenant that nobody clicks, for the same users over the same connections.
 MAX_BYSTANDERS = 20
 
-# The first questions, and one of so many after them, come with an extra one that is also deleted, asked again and,
-# with a sweeper, swept. There are more where that is what the race is about.
-FIRST_WITH_MORE = 4
-EXTRA_EVERY = 100
-EXTRA_EVERY_WITH_SWEEPS = 2
-# The same of questions that are stored again, by their own people or by foreign ones, while they are clicked.
+# One question in so many is stored again while it is clicked, by its own scope or a foreign one.
 PUT_EVERY = 32
-# And of those whose wrong clicks come first, so that they would win if they could.
+# And of one in so many the wrong clicks come first: they would win if they could.
 WRONG_FIRST_EVERY = 8
 
-# The sweeper must not take anybody's rows but the run's: those that it may take are moved a thousand years into
-# the past, and are stale when they are a little older than that.
+# The sweeper must take no rows but the run's: those that it may take are moved a thousand years into the past, and
+# are stale when they are a little older than that.
 PAST = timedelta(days=365_250)
 STALE_AFTER = timedelta(milliseconds=30)
 SWEEP_MAX_AGE = PAST + STALE_AFTER
@@ -64,49 +38,8 @@ _REPEAT: Literal["repeat"] = "repeat"
 
 
 @dataclass(frozen=True, slots=True)
-class RaceSettings:
-    """How large a race is, what is put to the test and what goes wrong. Raises InvalidInput for what cannot be raced.
-
-    `questions` is how many are asked; with `duration_seconds` it is how many at most. `organization_id` names an
-    existing organization to race in; None means one of the race's own.
-    """
-
-    pods: int
-    questions: int
-    clicks: int
-    seed: int
-    implementation: str = "correct"
-    organization_id: str | None = None
-    faults: tuple[FaultKind, ...] = ()
-    duration_seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for number, name, most in (
-            (self.pods, "number of pods", MAX_PODS),
-            (self.questions, "number of questions", MAX_QUESTIONS),
-            (self.clicks, "number of clicks a question", MAX_CLICKS),
-        ):
-            if not 1 <= number <= most:
-                raise InvalidInput(f"the {name} is {number}; it must be between 1 and {most:,}")
-        if self.implementation not in IMPLEMENTATIONS:
-            raise InvalidInput(f"no implementation {self.implementation!r}; there are: {', '.join(IMPLEMENTATIONS)}")
-        if self.organization_id is not None:
-            check_id(self.organization_id, "organization_id")
-        if self.duration_seconds is not None and not 0 < self.duration_seconds <= MAX_DURATION_SECONDS:
-            raise InvalidInput(f"the duration must be above zero and at most {MAX_DURATION_SECONDS:,.0f} seconds")
-        sudden = sum(fault.kind not in LASTING for fault in schedule_faults(self.faults, self.seed))
-        if sudden > self.questions:
-            raise InvalidInput(f"these faults strike {sudden} times, each at a question; race with so many at least")
-
-    def has_extra(self, number: int) -> bool:
-        """Whether an extra question is fired at beside the one of this number."""
-        every = EXTRA_EVERY_WITH_SWEEPS if FaultKind.SWEEP in self.faults else EXTRA_EVERY
-        return number < FIRST_WITH_MORE or number % every == 0
-
-
-@dataclass(frozen=True, slots=True)
 class Names:
-    """What the rows of one run are called. Every id begins with `run`, so that they are nobody else's."""
+    """The names of one run's rows. Every id begins with `run`, which keeps it apart from everything else."""
 
     run: str
     organization_id: str
@@ -132,7 +65,7 @@ class OperationKind(StrEnum):
 
 
 class Wrong(StrEnum):
-    """What is wrong about an operation: whose hands it comes from."""
+    """What is wrong about an operation: which part of the scope is foreign."""
 
     USER = "wrong_user"
     CONNECTION = "wrong_connection"
@@ -147,9 +80,9 @@ _Kind: TypeAlias = Wrong | Literal["repeat"] | None
 class PlannedOperation:
     """One operation of the plan.
 
-    `name` is unique in the run, `pod` counts from 0, `scope` is that of who acts. A claim is a click: it has a
-    delivery key, which a repetition of the same press shares. A put `reopens` a question that was answered, or leaves
-    it alone. A sweep has a limit, and its question is only where it stands in the plan.
+    `name` is unique in the run, `pod` counts from 0, `scope` is the acting one. A claim is a click: it has a delivery
+    key, which a repetition of the same press shares. A put `reopens` a question that was answered, or leaves it alone.
+    A sweep has a limit, and its question is only its place in the plan.
     """
 
     name: str
@@ -167,7 +100,7 @@ class PlannedOperation:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Operations that are fired together, so many milliseconds after the burst before."""
+    """Operations that are fired together, so many milliseconds after the previous burst."""
 
     operations: tuple[PlannedOperation, ...]
     after_ms: int = 0
@@ -175,7 +108,7 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class PlannedQuestion:
-    """One question and all that is done to it. `label` is q12, or x3 for an extra one.
+    """One question and everything that is done to it. `label` is q12, or x3 for an extra one.
 
     A counted question is stored before it is fired at, and only clicked and stored again. An extra one is stored by
     the pods, deleted and swept.
@@ -187,12 +120,12 @@ class PlannedQuestion:
 
     @property
     def is_extra(self) -> bool:
-        """Whether it is not counted among the questions."""
+        """Whether it is an extra question, which the report does not count."""
         return self.label.startswith("x")
 
     @property
     def operations(self) -> list[PlannedOperation]:
-        """All that is done to it, in the order of the plan."""
+        """Everything that is done to it, in the order of the plan."""
         return [operation for burst in self.bursts for operation in burst.operations]
 
     @property
@@ -204,8 +137,8 @@ class PlannedQuestion:
 def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQuestion:
     """Return one question of a race by its label. The same settings, names and label give the same plan.
 
-    Each question has a rightful click; the first two rightful ones go to two pods, a repeat to another pod than its
-    original where there is another. From six clicks on every question has every kind; below, the kinds take turns
+    Each question has a rightful click; the first two rightful ones go to two pods, and a repeat to another pod than its
+    original where there is one. With six clicks or more every question has every kind; with fewer, the kinds rotate
     through the questions.
     """
     number = int(label[1:])
@@ -217,7 +150,7 @@ def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQu
 
 
 def plan_bystanders(settings: RaceSettings, names: Names) -> list[PlannedQuestion]:
-    """Return questions of the foreign organization that nobody clicks: they must come out untouched."""
+    """Return questions of the foreign organization that are never clicked: they must come out untouched."""
     return [
         PlannedQuestion(f"f{number}", _question(settings, names, f"f{number}"), ())
         for number in range(min(settings.questions, MAX_BYSTANDERS))
@@ -262,7 +195,7 @@ def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequ
             rightful.append(click)
         planned.append(click)
     if number < FIRST_WITH_MORE or number % PUT_EVERY == 0:
-        # By turns a repetition of the asking, which finds the question pending or answered, and foreign ones.
+        # In rotation it is stored again by its own scope, which finds it pending or answered, and by foreign ones.
         wrong = ([None, *Wrong])[(number if number < FIRST_WITH_MORE else number // PUT_EVERY) % 4]
         scope = question.scope if wrong is None else _wrong_scope(question.scope, wrong, names, number)
         pod = random.randrange(settings.pods)
@@ -276,7 +209,7 @@ def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequ
 
 
 def _kinds(clicks: int, number: int, turns: Sequence[_Kind], random: Random) -> list[_Kind]:
-    """Rightful is None. The rightful ones come first, since the others may borrow from them."""
+    """The kinds of a question's clicks; the rightful ones (None) come first, since the others may borrow from them."""
     due = min(clicks - 1, len(turns))
     kinds = [turns[(number * due + place) % len(turns)] for place in range(due)]
     kinds += random.choices(turns, weights=[4 if kind is None else 1 for kind in turns], k=clicks - due - 1)
@@ -289,7 +222,7 @@ def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQue
     question = _question(settings, names, label)
     put, claim, delete, sweep, _ = OperationKind
     swept = FaultKind.SWEEP in settings.faults
-    # A row that is put is there, then fought for, put again in between, and gone at the end.
+    # The row is stored, then competed for, stored again in between, and gone at the end.
     bursts: list[tuple[list[OperationKind], int]] = [([put, put], 0), ([claim, claim, put, delete], 0)]
     if swept:
         wait = STALE_AFTER // timedelta(milliseconds=1) + 10
@@ -316,11 +249,11 @@ def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQue
 
 def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, random: Random) -> PlannedOperation:
     if kind is OperationKind.CLAIM:
-        # The button of the first card, or whatever is open.
-        asked = random.choice([None, 1])
+        # A button of the first card, or of whichever asking is open.
+        ask_number = random.choice([None, 1])
         value = random.choice(question.options)
         return PlannedOperation(
-            name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, asked
+            name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, ask_number
         )
     limit = random.choice([1, 5, 1_000]) if kind is OperationKind.SWEEP else None
     reopens = kind is OperationKind.PUT

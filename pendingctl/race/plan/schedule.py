@@ -32,10 +32,10 @@ class Moment(StrEnum):
     BEFORE_MARK = "between delivery and its mark"
 
 
-# These strike at a claim in the proxy between pod and server, and those at claims that wait for a locked row.
+# The first strike at a claim in the proxy between pod and server, the second at claims that wait for a locked row.
 STRUCK_IN_THE_PROXY = frozenset({FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT})
 STRUCK_AT_A_LOCK = frozenset({FaultKind.TERMINATE, FaultKind.RESTART, FaultKind.FAILOVER})
-# The claim is over, and what is struck is the delivery of its answer.
+# The claim is over, and the fault strikes at the delivery of its answer.
 AT_A_DELIVERY = (Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK)
 _AT_A_CLAIM = (Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT)
 # These last from the first click to the last one.
@@ -54,8 +54,10 @@ _MOMENTS: dict[FaultKind, tuple[Moment | None, ...]] = {
     FaultKind.SWEEP: (None,),
 }
 
-# How long a pod has to deliver an answer before another may; a paused one loses it.
+# How long a pod has to deliver an answer before another pod may; a paused pod loses the lease.
 LEASE = timedelta(seconds=2)
+# The pods' connections have this in a race with pauses, and each pause is longer.
+STATEMENT_TIMEOUT_MS = 1_000
 
 LEAST_SKEW_HOURS = 2
 MOST_SKEW_HOURS = 72
@@ -76,7 +78,7 @@ def schedule_faults(kinds: Sequence[FaultKind], seed: int) -> list[PlannedFault]
     random = Random(f"{seed}/faults")
     struck = [(kind, moment) for kind in FaultKind if kind in kinds for moment in _MOMENTS[kind]]
     random.shuffle(struck)
-    # The lasting ones first; the others evenly spread, each a little off its place.
+    # The lasting ones first; the others evenly spread, each moved a little from its place.
     struck.sort(key=lambda each: each[0] not in LASTING)
     sudden = sum(kind not in LASTING for kind, _ in struck)
     planned: list[PlannedFault] = []
@@ -91,6 +93,6 @@ def schedule_faults(kinds: Sequence[FaultKind], seed: int) -> list[PlannedFault]
 
 
 def skew_hours(pod: int, seed: int) -> float:
-    """Return by how many hours a pod's clock is off: of two pods one is fast and the other slow."""
+    """Return by how many hours a pod's clock is wrong: of two neighbours one is fast and the other slow."""
     hours = Random(f"{seed}/skew/{pod}").uniform(LEAST_SKEW_HOURS, MOST_SKEW_HOURS)
     return hours if pod % 2 == 0 else -hours

@@ -1,4 +1,4 @@
-"""What a pod notes of its operations, and where: around the store, while the bridge uses it as any other."""
+"""How a pod records its operations: around the store, which the bridge uses as any other."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from itertools import count
 
 from psycopg_pool import PoolTimeout
 
-from ..errors import DatabaseUnreachable, PendingctlError, ScopeMismatch, Undelivered
-from ..model import Claim, Click, Refusal
-from ..postgres.connections import Connection, Pool
-from ..store import PendingStore
-from .history import Operation, Outcome, Reason, Told
-from .history_files import HistoryFile, end_record, start_record
-from .plan import PlannedOperation
+from ...errors import DatabaseUnreachable, PendingctlError, ScopeMismatch, Undelivered
+from ...model import Claim, Click, Refusal
+from ...postgres.connections import Connection, Pool
+from ...store import PendingStore
+from ..history.files import HistoryFile, end_record, start_record
+from ..history.history import Operation, Outcome, Reason, Reported
+from ..plan.plan import PlannedOperation
 
-_NOTHING = Told()
+_NOTHING = Reported()
 
 
 @dataclass(slots=True)
 class Note:
-    """One operation in the making. `aim` is called once, with the connection, right before the statement is sent."""
+    """One operation under way. `aim` is awaited once, with the connection, right before the statement is sent."""
 
     planned: PlannedOperation
     aim: Callable[[Connection], Awaitable[None]] | None = None
@@ -33,14 +33,14 @@ class Note:
     started_ns: int = 0
     ended_ns: int | None = None
     outcome: Outcome = Outcome.UNKNOWN
-    told: Told = _NOTHING
+    reported: Reported = _NOTHING
     backend_pid: int | None = None
     detail: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 # The bridge claims in a task of its own, which inherits the context of the click that caused it.
-noting: ContextVar[Note | None] = ContextVar("noting", default=None)
+current_note: ContextVar[Note | None] = ContextVar("current_note", default=None)
 
 
 class Recorder:
@@ -57,10 +57,10 @@ class Recorder:
         note.started_ns = time.monotonic_ns()
         self._file.append(start_record(note.number, note.planned, note.started_ns))
 
-    def end(self, note: Note, outcome: Outcome, told: Told = _NOTHING, detail: str = "") -> None:
-        """Note how the operation ended; it is written by `write`, when the reply is known as well."""
+    def end(self, note: Note, outcome: Outcome, reported: Reported = _NOTHING, detail: str = "") -> None:
+        """Note how the operation ended; `write` writes it, when the reply is known as well."""
         note.ended_ns = time.monotonic_ns()
-        note.outcome, note.told, note.detail = outcome, told, detail
+        note.outcome, note.reported, note.detail = outcome, reported, detail
         note.ended.set()
 
     def write(self, note: Note, reply: str | None = None) -> None:
@@ -73,7 +73,7 @@ class Recorder:
             note.started_ns,
             note.ended_ns,
             note.outcome,
-            note.told,
+            note.reported,
             reply,
             note.backend_pid,
             note.detail,
@@ -82,9 +82,9 @@ class Recorder:
 
 
 class RecordingStore:
-    """A store as the bridge sees it: claims through another one, and notes what happened in the click's context.
+    """A store as the bridge sees it: it claims through another store and records the outcome for the click.
 
-    It is no PendingStore, so that no method of the other one can be passed by.
+    It is no PendingStore on purpose: a method that it did not hand on would be the correct one, not the raced one.
     """
 
     def __init__(self, inner: PendingStore, recorder: Recorder) -> None:
@@ -95,8 +95,8 @@ class RecordingStore:
         self._recorder = recorder
 
     async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
-        """Claim as the other store does, its errors included."""
-        note = noting.get()
+        """Claim through the other store, its errors included."""
+        note = current_note.get()
         assert note is not None
         self._recorder.begin(note)
         try:
@@ -112,21 +112,21 @@ class RecordingStore:
 
 
 class RecordingSource:
-    """A pool that notes which backend serves an operation, and lets a fault be aimed at it."""
+    """A pool that notes which backend serves an operation, and lets a fault aim at it."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        # Who waits in the pool's own queue gets a task and a timer for that; here a future.
+        # Waiting in the pool's own queue costs a task and a timer; here it costs a future.
         self._free = asyncio.Semaphore(pool.max_size)
         self._thresholds: dict[Connection, int | None] = {}
 
     async def check(self) -> None:
-        """Replace the connections that an earlier fault broke: on them nothing that is aimed at would be sent."""
+        """Replace the connections that an earlier fault broke: an aimed operation would not be sent on them."""
         await self._pool.check()
 
     async def getconn(self) -> Connection:
         """Lend a connection of the pool."""
-        note = noting.get()
+        note = current_note.get()
         if note is not None and note.aim is not None:
             await self.check()
         await self._free.acquire()
@@ -139,7 +139,7 @@ class RecordingSource:
             note.backend_pid = connection.info.backend_pid
             if note.aim is not None:
                 aim, note.aim = note.aim, None
-                # To prepare a statement is a round trip of its own, and would be what the fault strikes.
+                # Preparing a statement is a round trip of its own, at which the fault would strike.
                 self._thresholds[connection], connection.prepare_threshold = connection.prepare_threshold, None
                 try:
                     await aim(connection)
@@ -158,17 +158,17 @@ class RecordingSource:
             self._free.release()
 
 
-def outcome_of(result: Claim | Refusal) -> tuple[Outcome, Told]:
-    """Return how a claim ended and what was told."""
+def outcome_of(result: Claim | Refusal) -> tuple[Outcome, Reported]:
+    """Return how a claim ended and what was reported."""
     if isinstance(result, Claim):
         outcome = Outcome.REPEATED if result.repeated else Outcome.OK
-        return outcome, Told(at=result.claimed_at, payload=result.payload, ask_number=result.ask_number)
+        return outcome, Reported(at=result.claimed_at, payload=result.payload, ask_number=result.ask_number)
     reason = Reason(result.reason.value)
-    return Outcome.REFUSED, Told(reason, result.answered_by, result.answer, result.claimed_at)
+    return Outcome.REFUSED, Reported(reason, result.answered_by, result.answer, result.claimed_at)
 
 
 def outcome_of_error(error: PendingctlError) -> tuple[Outcome, Reason | None]:
-    """Return whether an operation that raised was surely not applied: a connection that was lost may have committed."""
+    """Return the outcome of an operation that raised: on a connection that was lost it may have committed."""
     if isinstance(error, ScopeMismatch):
         return Outcome.REFUSED, Reason.OTHER_SCOPE
     if isinstance(error, Undelivered):

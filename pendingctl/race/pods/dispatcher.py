@@ -1,4 +1,4 @@
-"""Giving the pods their orders, and knowing which of them are still to be carried out."""
+"""Sending orders to the pods, and knowing which pods have yet to carry them out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from contextlib import suppress
 from itertools import count
 from typing import Self
 
-from .plan import PlannedQuestion
+from ..plan.plan import PlannedQuestion
+from ..plan.schedule import Moment
 from .processes import PodProcess
-from .schedule import Moment
-from .wire import Fire, encode_fire
+from .wire import Order, encode_order
 
 QUESTION_SECONDS = 60.0
+# How long an aimed operation is waited for; and how much longer a late one, to let it go on.
+MOMENT_SECONDS = 5.0
+LATE_SECONDS = 5.0
 
 
 class RaceBrokenOff(Exception):
@@ -24,44 +27,44 @@ class RaceBrokenOff(Exception):
         self.late = late
 
 
-class Board:
-    """Which pods have yet to report which orders, as their news come in."""
+class Dispatcher:
+    """Sends orders to the present pods, by number in the plan, and listens to what they report."""
 
     def __init__(self) -> None:
         self.pods: dict[int, PodProcess] = {}
-        self.aimed: dict[int, int] = {}
+        self._aimed: dict[int, int] = {}
         self._waiting: dict[int, set[str]] = {}
-        # An event for each order, so that its news wake nobody who waits for another one.
-        self._carried_out: dict[int, asyncio.Event] = {}
-        self._orders = count(1)
+        # An event for each order: its news then wakes nothing that waits for another one.
+        self._finished: dict[int, asyncio.Event] = {}
+        self._numbers = count(1)
         self._news = asyncio.Event()
 
-    def hear_done(self, pod: str, order: int) -> None:
+    def on_done(self, pod: str, order: int) -> None:
         """A pod has carried out an order."""
         waiting = self._waiting.get(order, set())
         waiting.discard(pod)
-        if not waiting and order in self._carried_out:
-            self._carried_out[order].set()
+        if not waiting and order in self._finished:
+            self._finished[order].set()
 
-    def hear_aimed(self, order: int, port: int) -> None:
+    def on_aimed(self, order: int, port: int) -> None:
         """The aimed operation of an order is about to be sent."""
-        self.aimed[order] = port
+        self._aimed[order] = port
         self._news.set()
 
-    def hear_changed(self) -> None:
+    def on_changed(self) -> None:
         """A pod has become ready, or is gone."""
         self._news.set()
         present = {pod.name for pod in self.pods.values() if not pod.gone}
         for order, waiting in self._waiting.items():
             if not waiting <= present:
-                self._carried_out[order].set()
+                self._finished[order].set()
 
-    def pods_at(self, questions: Sequence[PlannedQuestion], burst: int = 0) -> list[PodProcess]:
-        """The present pods that have a part in this burst of the questions."""
+    def pods_of(self, questions: Sequence[PlannedQuestion], burst: int = 0) -> list[PodProcess]:
+        """Return the present pods that have a part in this burst of the questions."""
         taking_part = {each.pod for question in questions for each in question.bursts[burst].operations}
         return [self.pods[number] for number in sorted(taking_part)]
 
-    def give(
+    def send(
         self,
         pods: Sequence[PodProcess],
         questions: Sequence[PlannedQuestion],
@@ -73,49 +76,68 @@ class Board:
         again: bool = False,
         aim_delivery: Moment | None = None,
     ) -> int:
-        """Let the pods fire, and return the order's number."""
-        order = next(self._orders)
-        self._waiting[order] = {pod.name for pod in pods}
-        self._carried_out[order] = asyncio.Event()
+        """Send the pods an order (see `wire.Order`), and return its number."""
+        number = next(self._numbers)
+        self._waiting[number] = {pod.name for pod in pods}
+        self._finished[number] = asyncio.Event()
         labels = [each.label for each in questions]
-        fire = encode_fire(Fire(order, labels, burst, only, without, aim, again, aim_delivery))
+        order = encode_order(Order(number, labels, burst, only, without, aim, again, aim_delivery))
         for pod in pods:
-            pod.fire(fire)
+            pod.send(order)
         if not pods:
-            self._carried_out[order].set()
-        return order
+            self._finished[number].set()
+        return number
 
-    def is_carried_out(self, order: int) -> bool:
+    def is_finished(self, order: int) -> bool:
         """Whether all pods have carried the order out."""
         return not self._waiting[order]
 
-    def withdraw(self, order: int) -> None:
+    def forget(self, order: int) -> None:
         """Wait for an order no longer: its pod was killed."""
-        del self._waiting[order], self._carried_out[order]
+        del self._waiting[order], self._finished[order]
 
-    async def carried_out(self, order: int) -> None:
+    async def finish(self, order: int) -> None:
         """Return when the pods have carried an order out. Raises RaceBrokenOff when one is late or gone."""
         with suppress(TimeoutError):
             async with asyncio.timeout(QUESTION_SECONDS):
-                await self._carried_out[order].wait()
+                await self._finished[order].wait()
         if self._waiting[order]:
             late = sorted(self._waiting[order])
-            if self._carried_out[order].is_set():
+            if self._finished[order].is_set():
                 raise RaceBrokenOff(f"{', '.join(late)} was lost")
             raise RaceBrokenOff(f"{', '.join(late)} did not report within {QUESTION_SECONDS:g} s", late)
-        self.withdraw(order)
+        self.forget(order)
 
     async def fire(self, *questions: PlannedQuestion) -> None:
-        """Let all that is planned for a question happen, or for several of one burst. Raises RaceBrokenOff."""
+        """Let everything planned for a question happen, or for several of one burst. Raises RaceBrokenOff."""
         for number, burst in enumerate(questions[0].bursts):
             if burst.after_ms:
                 await asyncio.sleep(burst.after_ms / 1000)
-            await self.carried_out(self.give(self.pods_at(questions, number), questions, number))
+            await self.finish(self.send(self.pods_of(questions, number), questions, number))
 
-    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until the condition holds on what was heard of pods and aims; return False when it did not in time.
+    async def port_of_aimed(self, order: int, pod: PodProcess) -> int | None:
+        """Wait until the aimed operation of an order waits for permission, and return the port that it will use.
 
-        One waits at a time.
+        None when it did not come that far in 5 seconds; it may go on then. Raises RaceBrokenOff when its pod is gone.
+        """
+
+        def waits() -> bool:
+            return order in self._aimed or pod.gone
+
+        in_time = await self.wait_until(waits, MOMENT_SECONDS)
+        if not in_time:
+            await self.wait_until(waits, LATE_SECONDS)
+        if pod.gone:
+            raise RaceBrokenOff(pod.last_words())
+        if not in_time:
+            pod.go_on()
+            return None
+        return self._aimed.pop(order)
+
+    async def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until a condition on the pods and their aims holds; return False when it did not in time.
+
+        Only one caller may wait at a time.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -126,14 +148,14 @@ class Board:
         return condition()
 
 
-class Window:
-    """So many orders at a time, and no more; on leaving nothing of it goes on.
+class BoundedDispatcher:
+    """Fires at questions with at most so many orders at once; on leaving none of them goes on.
 
-    Questions of one burst are fired some together: an order for each of them would cost the pods a tenth of their time.
+    Questions of one burst are fired several together: an order for each would cost the pods a tenth of their time.
     """
 
-    def __init__(self, board: Board, at_once: int, together: int) -> None:
-        self._board = board
+    def __init__(self, dispatcher: Dispatcher, at_once: int, together: int) -> None:
+        self._dispatcher = dispatcher
         self._at_once = at_once
         self._together = together
         self._gathered: list[PlannedQuestion] = []
@@ -161,20 +183,20 @@ class Window:
             await self._fire_gathered()
 
     async def drain(self) -> None:
-        """Fire what was gathered, and return when all has ended. Raises RaceBrokenOff."""
+        """Fire at what was gathered, and return when everything has ended. Raises RaceBrokenOff."""
         if self._gathered:
             await self._fire_gathered()
-        await self._until(0)
+        await self._wait_for_room(0)
 
     async def _fire_gathered(self) -> None:
         gathered, self._gathered = self._gathered, []
         await self._start(*gathered)
 
     async def _start(self, *questions: PlannedQuestion) -> None:
-        self._firing.add(asyncio.create_task(self._board.fire(*questions)))
-        await self._until(self._at_once - 1)
+        self._firing.add(asyncio.create_task(self._dispatcher.fire(*questions)))
+        await self._wait_for_room(self._at_once - 1)
 
-    async def _until(self, at_most: int) -> None:
+    async def _wait_for_room(self, at_most: int) -> None:
         while len(self._firing) > at_most:
             finished, self._firing = await asyncio.wait(self._firing, return_when=asyncio.FIRST_COMPLETED)
             for task in finished:

@@ -12,23 +12,23 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import combinations
 
-from .history import DECIDED, WON, Asked, HandOver, History, Operation, Outcome, Reason, Row
+from ..history.history import DECIDED, WON, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Row
+from ..plan.plan import OperationKind
 from .linearization import linearize
-from .plan import OperationKind
 
-# What the person may be told for each outcome. A claim that outlasts the platform's patience goes on after the
-# person was asked to try again, which is true whatever comes of it.
+# True whatever the outcome: a claim that outlasts the platform's patience goes on after the person was asked to try
+# again.
 _TRY_AGAIN = "cannot_serve"
 
 
 @dataclass(frozen=True)
 class Story:
-    """All that happened to one question, operations in the order of their start. `row` is None when it is gone.
+    """Everything that happened to one question, operations in the order of their start. `row` is None when it is gone.
 
-    `sweeps` are those that took its row, or whose outcome is unknown.
+    `sweeps` are those that took its row, and those whose outcome is unknown.
     """
 
-    asked: Asked
+    question: RacedQuestion
     operations: tuple[Operation, ...] = ()
     sweeps: tuple[Operation, ...] = ()
     hand_overs: tuple[HandOver, ...] = ()
@@ -52,12 +52,12 @@ class Story:
 
     def is_rightful(self, operation: Operation) -> bool:
         """Whether the operation's own scope is the question's, whatever the plan called it."""
-        return operation.planned.scope == self.asked.scope
+        return operation.planned.scope == self.question.scope
 
     @property
     def is_counted(self) -> bool:
         """Whether the question is asked once and its row stays."""
-        return not self.asked.is_extra
+        return not self.question.is_extra
 
     @property
     def everything(self) -> list[Operation]:
@@ -66,7 +66,7 @@ class Story:
 
 
 def single_winner(story: Story) -> Iterator[str]:
-    """Of all clicks on a question that is asked once, one wins; only the very same press may be told so again."""
+    """Of all clicks on a question that is asked once, one wins; only the same press may learn again that it won."""
     if not story.is_counted:
         return
     winners = story.winners
@@ -79,7 +79,7 @@ def single_winner(story: Story) -> Iterator[str]:
 
 
 def winner_is_real(story: Story) -> Iterator[str]:
-    """The stored winner is a click that was fired, and who was told that it won is stored."""
+    """The stored winner is a click that was fired, and a click that was told that it won is the stored one."""
     row = story.row
     if row is not None and row.claimed_at is not None:
         stored = (row.delivery_key, row.answer)
@@ -93,11 +93,11 @@ def winner_is_real(story: Story) -> Iterator[str]:
     for operation in story.claims:
         if operation.outcome not in WON:
             continue
-        told = (*operation.press, operation.told.at)
-        if told != (row.delivery_key, row.answer, row.claimed_at):
+        reported = (*operation.press, operation.reported.at)
+        if reported != (row.delivery_key, row.answer, row.claimed_at):
             yield (
                 f"{name_of(operation)} was told that it won with {operation.planned.value!r} "
-                f"at {_time(operation.told.at)}, but stored is {_stored(row)}"
+                f"at {_time(operation.reported.at)}, but stored is {_stored(row)}"
             )
 
 
@@ -106,8 +106,8 @@ def scope(story: Story) -> Iterator[str]:
     for operation in story.operations:
         if operation.outcome in WON and not story.is_rightful(operation):
             yield f"{name_of(operation)} got through, and it is foreign"
-    if story.row is not None and story.row.scope != story.asked.scope:
-        yield f"the row moved from {story.asked.scope} to {story.row.scope}"
+    if story.row is not None and story.row.scope != story.question.scope:
+        yield f"the row moved from {story.question.scope} to {story.row.scope}"
 
 
 def wrong_clicks_cost_nothing(story: Story) -> Iterator[str]:
@@ -123,7 +123,7 @@ def wrong_clicks_cost_nothing(story: Story) -> Iterator[str]:
 
 
 def loser_was_told_the_truth(story: Story) -> Iterator[str]:
-    """Every click is told what is so: why it lost, and to which answer; and never that it lost when it had won."""
+    """Every click gets a true reply: why it lost, and to which answer; and never that it lost when it had won."""
     first_winner_ns = min(
         (each.started_ns for each in story.rightful if each.outcome in (Outcome.OK, Outcome.UNKNOWN)), default=None
     )
@@ -135,16 +135,16 @@ def loser_was_told_the_truth(story: Story) -> Iterator[str]:
         if operation.outcome is not Outcome.REFUSED:
             continue
         if (true_reason := _true_reason(story, operation)) is not None:
-            yield from _told_a_stranger(operation, true_reason)
-        elif operation.told.reason is Reason.ALREADY_ANSWERED:
+            yield from _false_reply_to_a_stranger(operation, true_reason)
+        elif operation.reported.reason is Reason.ALREADY_ANSWERED:
             yield from _false_defeat(story, operation, first_winner_ns)
-        elif story.is_counted or operation.told.reason is not Reason.UNKNOWN_OR_EXPIRED:
+        elif story.is_counted or operation.reported.reason is not Reason.UNKNOWN_OR_EXPIRED:
             yield f"{name_of(operation)} is rightful, and was told {_said(operation)}"
 
 
 def linearizable(story: Story) -> Iterator[str]:
-    """All that was told about a question has one order in which it is true."""
-    search = linearize(story.asked, story.everything, story.row, None)
+    """The operations on a question have one order in which everything that was reported is true."""
+    search = linearize(story.question, story.everything, story.row, None)
     if search.found or search.undecided:
         return
     stuck = "the row at the end" if search.stuck is None else f"{name_of(search.stuck)}, told {_said(search.stuck)}"
@@ -155,17 +155,18 @@ def payload_intact(story: Story) -> Iterator[str]:
     """The row is there with the payload that was stored, and the winner was given the same."""
     if story.row is None and story.is_counted:
         yield "the row is gone"
-    elif story.row is not None and story.row.payload != story.asked.payload:
-        yield f"the payload was {story.asked.payload} and is {story.row.payload}"
+    elif story.row is not None and story.row.payload != story.question.payload:
+        yield f"the payload was {story.question.payload} and is {story.row.payload}"
     for operation in story.claims:
-        if operation.outcome in WON and operation.told.payload != story.asked.payload:
-            yield f"{name_of(operation)} was given the payload {operation.told.payload}, not {story.asked.payload}"
+        if operation.outcome in WON and operation.reported.payload != story.question.payload:
+            given, stored = operation.reported.payload, story.question.payload
+            yield f"{name_of(operation)} was given the payload {given}, not {stored}"
 
 
 def terminal_stays_terminal(story: Story) -> Iterator[str]:
     """After a delete or a sweep took the row no click wins, unless the question was put again since."""
     removals = [each for each in story.everything if _took_the_row(each)]
-    # An unknown put may take effect at any time after its start.
+    # A put whose outcome is unknown may take effect at any time after its start.
     puts = [each for each in story.operations if each.kind is OperationKind.PUT and each.outcome in _MAY_HAVE_DONE]
     for claim in story.claims:
         if claim.outcome not in WON:
@@ -185,26 +186,26 @@ def sweep_took_only_stale_rows(story: Story) -> Iterator[str]:
     for sweep in story.sweeps:
         if sweep.outcome is Outcome.OK and story.is_counted:
             yield f"{name_of(sweep)} took the row of a question that had just been asked"
-    search = linearize(story.asked, story.everything, story.row, story.stale_after)
+    search = linearize(story.question, story.everything, story.row, story.stale_after)
     if search.found or search.undecided:
         return
     # If only what a sweep may take is in the way of an order, a sweep took what it may not.
-    if linearize(story.asked, story.everything, story.row, None).found:
+    if linearize(story.question, story.everything, story.row, None).found:
         took = [sweep for sweep in story.sweeps if sweep.outcome is Outcome.OK]
         yield f"a row that was not stale yet, or whose answer was not delivered, was taken by one of {_names(took)}"
 
 
 def every_answer_delivered(story: Story) -> Iterator[str]:
-    """An answer that was accepted is handed over by somebody, whatever became of the pod that accepted it."""
-    if not story.asked.delivers:
+    """An answer that was accepted is handed over by some pod, whatever became of the pod that accepted it."""
+    if not story.question.delivers:
         return
     handed = Counter((each.ask_number, each.value) for each in story.hand_overs)
-    accepted = Counter((each.told.ask_number or 1, each.planned.value) for each in story.winners)
+    accepted = Counter((each.reported.ask_number or 1, each.planned.value) for each in story.winners)
     row = story.row
     if row is not None and row.claimed_at is not None:
         if row.undelivered:
             yield f"the answer {row.answer!r} of asking {row.ask_number} is undelivered at the end"
-        # Nobody may have been told of the win that stands.
+        # The reply to the click that won may have been lost.
         accepted[row.ask_number, row.answer] = max(1, accepted[row.ask_number, row.answer])
     for (ask_number, value), times in accepted.items():
         if handed[ask_number, value] < times:
@@ -213,8 +214,8 @@ def every_answer_delivered(story: Story) -> Iterator[str]:
 
 
 def applied_once(story: Story) -> Iterator[str]:
-    """A worker that honours the key applies one answer an asking: the one that stands, for the question's own user."""
-    expected = (story.asked.scope.expected_user_id, story.asked.conversation_id)
+    """A worker that honours the key applies one answer per asking: the stored one, for the question's own user."""
+    expected = (story.question.scope.expected_user_id, story.question.conversation_id)
     for each in story.hand_overs:
         if (each.user_id, each.conversation_id) != expected:
             yield f"handed over to {(each.user_id, each.conversation_id)} instead of {expected}"
@@ -239,11 +240,11 @@ def applied_once(story: Story) -> Iterator[str]:
 
 def sweep_was_bounded(history: History) -> Iterator[str]:
     """A sweep took no more rows than its limit, and none but the run's."""
-    own = {asked.id for asked in history.asked}
+    own = {question.id for question in history.questions}
     for operation in history.operations:
         if operation.kind is not OperationKind.SWEEP:
             continue
-        taken, limit = operation.told.ids, operation.planned.limit
+        taken, limit = operation.reported.ids, operation.planned.limit
         if limit is not None and len(taken) > limit:
             yield f"{name_of(operation)} took {len(taken)} rows, and its limit was {limit}"
         if strange := [id for id in taken if id not in own]:
@@ -251,7 +252,7 @@ def sweep_was_bounded(history: History) -> Iterator[str]:
 
 
 def nothing_left_behind(history: History) -> Iterator[str]:
-    """After the clean-up no row and no organization of the run is there."""
+    """After the clean-up no row and no organization of the run is left."""
     if history.left_behind:
         more = len(history.left_behind) - 5
         yield "left behind: " + ", ".join(history.left_behind[:5]) + (f" and {more} more" if more > 0 else "")
@@ -304,22 +305,22 @@ def _might_precede(put: Operation, claim: Operation) -> bool:
 
 def _true_reason(story: Story, operation: Operation) -> Reason | None:
     """Why a foreign click is refused, in the precedence of law 7; None for a rightful one."""
-    acting, own = operation.planned.scope, story.asked.scope
+    acting, own = operation.planned.scope, story.question.scope
     if (acting.organization_id, acting.connection_id) != (own.organization_id, own.connection_id):
         return Reason.UNKNOWN_OR_EXPIRED
     return Reason.NOT_YOURS if acting.expected_user_id != own.expected_user_id else None
 
 
-def _told_a_stranger(operation: Operation, true_reason: Reason) -> Iterator[str]:
-    told = operation.told
-    if told.reason is not true_reason:
-        yield f"{name_of(operation)} was told {told.reason}, and the truth is {true_reason}"
-    if (told.answered_by, told.answer, told.at) != (None, None, None):
-        yield f"{name_of(operation)} is foreign, and was told of the answer {told.answer!r}"
+def _false_reply_to_a_stranger(operation: Operation, true_reason: Reason) -> Iterator[str]:
+    reported = operation.reported
+    if reported.reason is not true_reason:
+        yield f"{name_of(operation)} was told {reported.reason}, and the truth is {true_reason}"
+    if (reported.answered_by, reported.answer, reported.at) != (None, None, None):
+        yield f"{name_of(operation)} is foreign, and was told of the answer {reported.answer!r}"
 
 
 def _false_defeat(story: Story, operation: Operation, first_winner_ns: int | None) -> Iterator[str]:
-    told, row = operation.told, story.row
+    reported, row = operation.reported, story.row
     if first_winner_ns is None:
         yield f"{name_of(operation)} was told already_answered, and no click won"
     elif operation.ended_ns is not None and operation.ended_ns < first_winner_ns:
@@ -329,9 +330,9 @@ def _false_defeat(story: Story, operation: Operation, first_winner_ns: int | Non
         return
     if row is None:
         return
-    stands = (story.asked.scope.expected_user_id, row.answer, row.claimed_at)
-    if (told.answered_by, told.answer, told.at) != stands:
-        said = f"{told.answer!r} by {told.answered_by} at {_time(told.at)}"
+    stands = (story.question.scope.expected_user_id, row.answer, row.claimed_at)
+    if (reported.answered_by, reported.answer, reported.at) != stands:
+        said = f"{reported.answer!r} by {reported.answered_by} at {_time(reported.at)}"
         yield f"{name_of(operation)} was told that the answer is {said}, but stored is {_stored(row)}"
     won = {each.planned.name for each in story.rightful if each.press == (row.delivery_key, row.answer)}
     if operation.planned.name in won:
@@ -339,28 +340,29 @@ def _false_defeat(story: Story, operation: Operation, first_winner_ns: int | Non
 
 
 def _false_defeat_of_an_extra(story: Story, operation: Operation) -> Iterator[str]:
-    """The row may have gone and come since, so that the winner is looked for among the clicks."""
-    told = operation.told
-    if (told.answered_by, told.answer, told.at) == (None, None, None):
+    """The row may have been deleted and stored again since: look for the winner among the clicks."""
+    reported = operation.reported
+    if (reported.answered_by, reported.answer, reported.at) == (None, None, None):
         return
-    winners = [each for each in story.rightful if each.outcome is Outcome.OK and each.planned.value == told.answer]
-    in_doubt = any(each.outcome is Outcome.UNKNOWN and each.planned.value == told.answer for each in story.rightful)
-    if told.answered_by != story.asked.scope.expected_user_id or (
-        told.at not in {each.told.at for each in winners} and not in_doubt
+    winners = [each for each in story.rightful if each.outcome is Outcome.OK and each.planned.value == reported.answer]
+    in_doubt = any(each.outcome is Outcome.UNKNOWN and each.planned.value == reported.answer for each in story.rightful)
+    if reported.answered_by != story.question.scope.expected_user_id or (
+        reported.at not in {each.reported.at for each in winners} and not in_doubt
     ):
-        said = f"{told.answer!r} by {told.answered_by} at {_time(told.at)}"
+        said = f"{reported.answer!r} by {reported.answered_by} at {_time(reported.at)}"
         yield f"{name_of(operation)} was told that the answer is {said}, and no click gave that"
 
 
 def _due_reply(operation: Operation) -> str | None:
-    return "answered" if operation.outcome in WON else operation.told.reason
+    return "answered" if operation.outcome in WON else operation.reported.reason
 
 
 def _said(operation: Operation) -> str:
-    return str(operation.told.reason or operation.outcome)
+    return str(operation.reported.reason or operation.outcome)
 
 
 def name_of(operation: Operation) -> str:
+    """Return what reports call an operation."""
     wrong = f" ({operation.planned.wrong})" if operation.planned.wrong else ""
     return f"{operation.kind} {operation.planned.name} of {operation.pod}{wrong}"
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 
-from .history import DECIDED, HandOver, History, Operation, Outcome
+from ..history.history import DECIDED, HandOver, History, Operation, Outcome
+from ..plan.plan import OperationKind
 from .laws import (
     QUESTION_LAWS,
     RUN_LAWS,
@@ -20,11 +21,10 @@ from .laws import (
     was_contended,
 )
 from .linearization import linearize
-from .plan import OperationKind
 
 
 class Verdict(StrEnum):
-    """What a run, or one check of it, showed. A check is skipped where the run held nothing for it to look at."""
+    """What a run, or one check of it, showed. A check is skipped where the plan held nothing for it to look at."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A law that was broken; `question_id` is None where the law is about the whole run."""
+    """A law that was broken; `question_id` is None for a law about the whole run."""
 
     law: str
     question_id: str | None
@@ -54,7 +54,7 @@ class CheckResult:
 class Judgement:
     """What a history proves: nothing when there are `reasons`, and a broken law in any case.
 
-    `contended` is the number of questions that were really fought for.
+    `contended` is the number of questions on which clicks really competed.
     """
 
     checks: tuple[CheckResult, ...]
@@ -63,7 +63,7 @@ class Judgement:
 
     @property
     def violations(self) -> tuple[Violation, ...]:
-        """All that was found, in the order of the checks."""
+        """Everything that the checks found, in their order."""
         return tuple(chain.from_iterable(check.violations for check in self.checks))
 
     @property
@@ -76,7 +76,7 @@ class Judgement:
 
 CHECKS = tuple(check.__name__ for check in (*QUESTION_LAWS, *RUN_LAWS))
 
-# What a check looks at; without it in the plan the check is skipped, since it cannot fail.
+# The operations without which a check cannot fail; where the plan holds none of them it is skipped.
 _NEEDS = {
     terminal_stays_terminal.__name__: (OperationKind.DELETE, OperationKind.SWEEP),
     sweep_took_only_stale_rows.__name__: (OperationKind.SWEEP,),
@@ -86,19 +86,19 @@ _NEEDS = {
 
 def judge(history: History) -> Judgement:
     """Check every law, and whether the history could have broken one."""
-    told = stories(history)
+    every_story = stories(history)
     violations: defaultdict[str, list[Violation]] = defaultdict(list)
     for check in QUESTION_LAWS:
-        for story in told:
+        for story in every_story:
             for detail in check(story):
-                violations[check.__name__].append(Violation(check.__name__, story.asked.id, detail))
+                violations[check.__name__].append(Violation(check.__name__, story.question.id, detail))
     for run_check in RUN_LAWS:
         for detail in run_check(history):
             violations[run_check.__name__].append(Violation(run_check.__name__, None, detail))
-    contended = sum(was_contended(story) for story in told if story.is_counted)
+    contended = sum(was_contended(story) for story in every_story if story.is_counted)
     return Judgement(
         tuple(_result(name, tuple(violations[name]), history) for name in CHECKS),
-        (*history.reasons, *_proves_nothing(history, told, contended)),
+        (*history.reasons, *_proves_nothing(history, every_story, contended)),
         contended,
     )
 
@@ -123,7 +123,7 @@ def stories(history: History) -> list[Story]:
         if operation.outcome is Outcome.UNKNOWN:
             unknown_sweeps.append(operation)
             continue
-        for id in operation.told.ids:
+        for id in operation.reported.ids:
             sweeps[id].append(operation)
     hand_overs: defaultdict[str, list[HandOver]] = defaultdict(list)
     for handed in history.hand_overs:
@@ -131,18 +131,18 @@ def stories(history: History) -> list[Story]:
     rows = {row.id: row for row in history.rows}
     return [
         Story(
-            asked,
-            tuple(operations.get(asked.id, ())),
-            (*sweeps.get(asked.id, ()), *(unknown_sweeps if asked.is_extra else ())),
-            tuple(hand_overs.get(asked.id, ())),
-            rows.get(asked.id),
+            question,
+            tuple(operations.get(question.id, ())),
+            (*sweeps.get(question.id, ()), *(unknown_sweeps if question.is_extra else ())),
+            tuple(hand_overs.get(question.id, ())),
+            rows.get(question.id),
             history.stale_after,
         )
-        for asked in history.asked
+        for question in history.questions
     ]
 
 
-def _proves_nothing(history: History, told: list[Story], contended: int) -> Iterator[str]:
+def _proves_nothing(history: History, every_story: list[Story], contended: int) -> Iterator[str]:
     if not contended:
         yield (
             "no question was contended: two different rightful clicks of two pods were never in flight at the same "
@@ -163,18 +163,20 @@ def _proves_nothing(history: History, told: list[Story], contended: int) -> Iter
         if each.kind is OperationKind.CLAIM and each.outcome is Outcome.UNKNOWN and each.planned.name not in decided
     ]
     if open_claims:
-        yield f"what became of {len(open_claims)} clicks was never learnt, the first {_first_detail(open_claims)}"
+        yield f"clicks whose outcome was never learnt: {len(open_claims)}, the first {_first_detail(open_claims)}"
     failed = [each for each in history.operations if each.outcome is Outcome.FAILED]
     if failed and not history.faults:
-        yield f"{len(failed)} operations failed, the first {_first_detail(failed)}"
+        yield f"operations that failed: {len(failed)}, the first {_first_detail(failed)}"
     ages = (None, history.stale_after)
-    searched = [story for story in told if story.asked.is_extra]
-    if undecided := sum(any(linearize(s.asked, s.everything, s.row, age).undecided for age in ages) for s in searched):
-        yield f"the orders of {undecided} questions are too many to search"
+    searched = [story for story in every_story if story.question.is_extra]
+    if undecided := sum(
+        any(linearize(s.question, s.everything, s.row, age).undecided for age in ages) for s in searched
+    ):
+        yield f"questions with too many orders to search: {undecided}"
 
 
 def _did_something(operation: Operation) -> bool:
-    return operation.kind is not OperationKind.SWEEP or bool(operation.told.ids)
+    return operation.kind is not OperationKind.SWEEP or bool(operation.reported.ids)
 
 
 def _first_detail(operations: list[Operation]) -> str:

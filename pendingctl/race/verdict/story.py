@@ -1,16 +1,16 @@
-"""The smallest story that shows a broken law: all that was done to one question, in order. Pure."""
+"""The smallest story that shows a broken law: everything that was done to one question, in order. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..history.history import WON, History, Operation, Outcome
+from ..plan.plan import OperationKind
 from .checker import Violation, stories
-from .history import WON, History, Operation, Outcome
 from .laws import Story
-from .plan import OperationKind
 
-# More than anybody reads.
+# More than anybody would read.
 MOST_LINES = 60
 
 
@@ -27,10 +27,12 @@ class StoryLine:
 
 
 def smallest_story(history: History, violations: Sequence[Violation]) -> tuple[StoryLine, ...]:
-    """Return the story with the fewest operations of those on which a law was broken; none where all held."""
+    """Return the shortest story of a question on which a law was broken; empty where all laws held."""
     broken = {violation.question_id for violation in violations}
-    told = [story for story in stories(history) if story.asked.id in broken and story.everything] if broken else []
-    return _lines(min(told, key=lambda story: len(story.everything))) if told else ()
+    broken_stories = (
+        [story for story in stories(history) if story.question.id in broken and story.everything] if broken else []
+    )
+    return _lines(min(broken_stories, key=lambda story: len(story.everything))) if broken_stories else ()
 
 
 def _lines(story: Story) -> tuple[StoryLine, ...]:
@@ -40,18 +42,18 @@ def _lines(story: Story) -> tuple[StoryLine, ...]:
 
 
 def _line(operation: Operation, first_ns: int, story: Story) -> StoryLine:
-    planned, told, row = operation.planned, operation.told, story.row
+    planned, reported, row = operation.planned, operation.reported, story.row
     what = f"{operation.kind} {planned.name.partition('.')[2]}"
     if planned.wrong is not None:
         what += f" by the {planned.wrong.replace('_', ' ')}"
     if planned.value is not None:
         what += f" {planned.value!r}"
-    outcome = str(told.reason or told.put or operation.outcome).replace("_", " ")
-    if operation.outcome is Outcome.REFUSED and told.answer is not None:
-        outcome += f" {told.answer!r}"
+    outcome = str(reported.reason or reported.put or operation.outcome).replace("_", " ")
+    if operation.outcome is Outcome.REFUSED and reported.answer is not None:
+        outcome += f" {reported.answer!r}"
     won = operation.outcome in WON
     if row is not None:
-        # Nobody may have been told of the win that stands.
+        # The reply to the click that won may have been lost.
         may_have_won = won or operation.outcome is Outcome.UNKNOWN
         won = may_have_won and operation.press == (row.delivery_key, row.answer)
     return StoryLine(

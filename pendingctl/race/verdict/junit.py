@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from ..printable import printable
+from ...printable import printable
 from .checker import Verdict
 from .report import RaceResult
 
@@ -12,7 +12,7 @@ SUITE = "pendingctl simulate-race"
 
 
 def junit_report(result: RaceResult) -> bytes:
-    """Return one test case a check, and one that fails when the race proves nothing."""
+    """Return one test case per check, and one more that fails when the race proves nothing."""
     cases = [
         _case(check.name, check.verdict, [_said(each.question_id, each.detail) for each in check.violations])
         for check in result.checks

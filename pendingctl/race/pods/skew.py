@@ -1,4 +1,4 @@
-"""A wall clock that is off."""
+"""A wall clock that is wrong."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 
 
 def shift_wall_clock(hours: float) -> None:
-    """Make this process believe that it is so many hours later, or earlier.
+    """Make this process believe that it is so many hours later, or earlier if negative.
 
-    It replaces Python's two ways to ask for the time of day, for all modules that are imported afterwards; the
-    monotonic clock stays, as it does on a machine whose clock is set wrong.
+    It replaces Python's two ways to read the time of day, for all modules that are imported afterwards; the monotonic
+    clock stays right, as it does on a machine whose clock is set wrong.
     """
     seconds = hours * 3600
     right_time, right_time_ns, right_datetime = time.time, time.time_ns, datetime.datetime

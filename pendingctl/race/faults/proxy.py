@@ -1,8 +1,8 @@
 """A loopback proxy between the pods and the server, where a fault can strike at an exact moment.
 
-It passes bytes on and understands none of them, so that encrypted connections go through it as well. A trap is set on
-one connection while nothing of it is under way: the next bytes from the pod are then the operation, and the next bytes
-from the server its reply, which the server sends when it has committed (PostgreSQL manual, "Message Flow").
+It passes bytes on and understands none of them, hence encrypted connections go through it as well. A trap is set on a
+connection on which nothing is under way: the next bytes from the pod are then the operation, and the next bytes from
+the server its reply, which the server sends when it has committed (PostgreSQL manual, "Message Flow").
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from functools import partial
 
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 
-from ..postgres.connections import Connection
-from .schedule import Moment
+from ...postgres.connections import Connection
+from ..plan.schedule import Moment
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -37,7 +37,7 @@ class Address:
 
 @dataclass(slots=True)
 class Trap:
-    """What stops a connection at a moment; when it has sprung, nothing passes until it is opened."""
+    """Stops a connection at a moment; when it has sprung, nothing passes until it is opened."""
 
     moment: Moment
     sent: bool = False
@@ -59,7 +59,7 @@ class Proxy:
         return trap
 
     def cut_off(self, pods_port: int) -> None:
-        """Drop the connection that comes from this port, and what of it was withheld."""
+        """Drop the connection that comes from this port, with the bytes that were withheld."""
         if (task := self._passing.get(pods_port)) is not None:
             task.cancel()
 
@@ -145,7 +145,7 @@ async def running_proxy(addresses: Sequence[Address]) -> AsyncIterator[Proxy]:
 
 
 def addresses_of(dsn: str, connection: Connection) -> list[Address]:
-    """Return where a connection string leads; of several hosts all, else where this connection to it went."""
+    """Return where a connection string leads: to all of several hosts, else to where this connection of it went."""
     parts = conninfo_to_dict(dsn)
     if "," in str(parts.get("host") or ""):
         return [
@@ -157,10 +157,10 @@ def addresses_of(dsn: str, connection: Connection) -> list[Address]:
 
 
 def through_the_proxy(dsn: str, connection: Connection, addresses: Sequence[Address], ports: Sequence[int]) -> str:
-    """Return the connection string with the proxy's ports in the place of the server's.
+    """Return the connection string with the proxy's ports in place of the server's.
 
-    The names of the hosts stay, so that a certificate is verified as without the proxy. The password is put in, since
-    a password file is looked up by port.
+    The names of the hosts stay: a certificate is verified as without the proxy. The password is included, since a
+    password file is looked up by port.
     """
     names = str(conninfo_to_dict(dsn).get("host") or connection.info.host).split(",")
     return make_conninfo(

@@ -1,7 +1,7 @@
 """A history on disk: a folder with a file for each process, JSON lines, written as things happen.
 
-A pod writes an operation before it is sent and again when it has ended, each with one append, so that what a pod that
-is killed had begun is known. `check-history` judges the folder alone.
+A pod writes an operation before it is sent and again when it has ended, each with one append: what a killed pod had
+begun is then known. `check-history` judges the folder alone.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidInput
-from ..model import Scope
-from .history import Asked, Fault, HandOver, History, Operation, Outcome, Reason, Row, Told
-from .plan import OperationKind, PlannedOperation, RaceSettings, Wrong
-from .schedule import FaultKind, Moment
+from ...errors import InvalidInput
+from ...model import Scope
+from ..plan.plan import OperationKind, PlannedOperation, Wrong
+from ..plan.schedule import FaultKind, Moment
+from ..plan.settings import RaceSettings
+from .history import Fault, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
 VERSION = 2
@@ -34,7 +35,7 @@ class HistoryFile:
     """A file that one process appends to."""
 
     def __init__(self, path: Path) -> None:
-        # One write a line and nothing buffered: the kernel has it, even when the process is killed right after.
+        # One write per line and nothing buffered: the kernel has it, even when the process is killed right after.
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
 
     def append(self, record: dict[str, Any]) -> None:
@@ -57,7 +58,7 @@ def make_directory(directory: Path) -> None:
 
 
 def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dict[str, Any]:
-    """What is written before an operation is sent, the pod's own number of it first."""
+    """Return what is written before an operation is sent; `number` counts the operations of its pod."""
     return {
         "event": "start",
         "number": number,
@@ -79,21 +80,21 @@ def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dic
 
 
 def end_record(operation: Operation) -> dict[str, Any]:
-    """What is written when an operation has ended; what nobody was told is left out."""
-    told = operation.told
+    """Return what is written when an operation has ended, without the fields that were not reported."""
+    reported = operation.reported
     record = {
         "event": "end",
         "number": operation.number,
         "ended_ns": operation.ended_ns,
         "outcome": operation.outcome,
-        "reason": told.reason,
-        "answered_by": told.answered_by,
-        "answer": told.answer,
-        "at": None if told.at is None else told.at.isoformat(),
-        "payload": told.payload,
-        "told_ask_number": told.ask_number,
-        "put": told.put,
-        "ids": told.ids or None,
+        "reason": reported.reason,
+        "answered_by": reported.answered_by,
+        "answer": reported.answer,
+        "at": None if reported.at is None else reported.at.isoformat(),
+        "payload": reported.payload,
+        "told_ask_number": reported.ask_number,
+        "put": reported.put,
+        "ids": reported.ids or None,
         "reply": operation.reply,
         "backend_pid": operation.backend_pid,
         "detail": operation.detail or None,
@@ -102,27 +103,27 @@ def end_record(operation: Operation) -> dict[str, Any]:
 
 
 def hand_over_record(handed: HandOver) -> dict[str, Any]:
-    """What is written when an answer was handed over."""
+    """Return what is written when an answer was handed over."""
     return {"event": "handed over", **asdict(handed)}
 
 
 def fault_record(fault: Fault) -> dict[str, Any]:
-    """What is written when a fault begins, and again when it has ended."""
+    """Return what is written when a fault begins, and again when it has ended."""
     return asdict(fault)
 
 
 def write_race(directory: Path, settings: RaceSettings) -> None:
-    """Write what the race is, before it begins."""
+    """Write the race's settings, before it begins."""
     _write(directory / RACE, [{"version": VERSION, "settings": asdict(settings)}])
 
 
-def write_questions(directory: Path, asked: list[Asked]) -> None:
-    """Write the questions that are asked, or more of them."""
-    _write(directory / QUESTIONS, (asdict(each) for each in asked))
+def write_questions(directory: Path, questions: list[RacedQuestion]) -> None:
+    """Append questions of the race."""
+    _write(directory / QUESTIONS, (asdict(each) for each in questions))
 
 
 def write_end(directory: Path, history: History, seconds: float) -> None:
-    """Write what the coordinator knows at the end; a history without it is one of a race that was broken off."""
+    """Write what the coordinator knows at the end; a history without that belongs to a race that was broken off."""
     _write(
         directory / ROWS,
         (
@@ -145,16 +146,16 @@ def write_end(directory: Path, history: History, seconds: float) -> None:
 
 
 def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
-    """Return a race's settings, its history and for how many seconds it was fired.
+    """Return a race's settings, its history and for how many seconds it fired.
 
-    A last line that was cut off by its writer's death is passed over. Raises InvalidInput for a folder that is not a
+    A last line that was cut off by its writer's death is ignored. Raises InvalidInput for a folder that is not a
     history, or one of another version.
     """
     try:
         race = _document(directory / RACE)
         if race["version"] != VERSION:
             raise InvalidInput(
-                f"it is of version {race['version']}, and this reads version {VERSION}; "
+                f"it has version {race['version']}, and this pendingctl reads version {VERSION}; "
                 "check it with the pendingctl that wrote it"
             )
         fields = race["settings"]
@@ -174,7 +175,7 @@ def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
 
 
 def read_pod(path: Path) -> tuple[list[Operation], list[HandOver]]:
-    """Return what one pod did; operations that never ended are unknown."""
+    """Return what one pod did; the outcome of operations that never ended is unknown."""
     begun: dict[int, Operation] = {}
     handed: list[HandOver] = []
     for record in _lines(path):
@@ -189,7 +190,9 @@ def read_pod(path: Path) -> tuple[list[Operation], list[HandOver]]:
 
 
 def _read(directory: Path) -> tuple[History, float]:
-    asked = tuple(Asked(**record | {"scope": Scope(**record["scope"])}) for record in _lines(directory / QUESTIONS))
+    questions = tuple(
+        RacedQuestion(**record | {"scope": Scope(**record["scope"])}) for record in _lines(directory / QUESTIONS)
+    )
     pods = [read_pod(path) for path in sorted(directory.glob(POD))]
     faults: dict[int, Fault] = {}
     # A race whose pods could not start has no faults.
@@ -199,7 +202,7 @@ def _read(directory: Path) -> tuple[History, float]:
             **record | {"kind": FaultKind(record["kind"]), "moment": None if moment is None else Moment(moment)}
         )
     history = History(
-        asked,
+        questions,
         tuple(operation for operations, _ in pods for operation in operations),
         tuple(handed for _, hand_overs in pods for handed in hand_overs),
         (),
@@ -242,7 +245,7 @@ def _ended(operation: Operation, record: dict[str, Any]) -> Operation:
         operation,
         ended_ns=record["ended_ns"],
         outcome=Outcome(record["outcome"]),
-        told=Told(
+        reported=Reported(
             None if reason is None else Reason(reason),
             record.get("answered_by"),
             record.get("answer"),
@@ -279,7 +282,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _write(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Append records, a line each, to a file that nobody else may read: what people are asked is theirs."""
+    """Append records, a line each, to a file that no other user may read: questions are private."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
         for record in records:
             file.write(_encode(record).encode() + b"\n")

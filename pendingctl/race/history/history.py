@@ -1,4 +1,4 @@
-"""What happened in a race. Pure: `history_files` brings it to disk and back."""
+"""What happened in a race. Pure: `files` writes it to disk and reads it back."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ..model import RefusalReason, Scope
-from ..payload import JsonObject
-from .plan import OperationKind, PlannedOperation
-from .schedule import FaultKind, Moment
+from ...model import RefusalReason, Scope
+from ...payload import JsonObject
+from ..plan.plan import OperationKind, PlannedOperation
+from ..plan.schedule import FaultKind, Moment
 
 
 class Outcome(StrEnum):
     """How an operation ended.
 
-    `repeated` is the same win told again to the same press. `failed` was surely not applied. `unknown` may have been:
-    the connection was lost, or the pod.
+    `repeated` is the same win reported again to the same press. `failed` was surely not applied; `unknown` may have
+    been applied: the connection was lost, or the pod.
     """
 
     OK = "ok"
@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-# The store said what is so; after the others nobody knows, or nothing was done.
+# The store reported the truth; after the other outcomes it is unknown, or nothing was done.
 DECIDED = frozenset({Outcome.OK, Outcome.REPEATED, Outcome.REFUSED})
 WON = frozenset({Outcome.OK, Outcome.REPEATED})
 
@@ -46,12 +46,11 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the store told besides the outcome.
+class Reported:
+    """What the store reported besides the outcome.
 
-    To a loser the answer that stands; to a winner the payload. `at` is the server's time: when the answer was
-    claimed, when the row was created, or for a sweep a moment after it. `put` is what a put did, `ids` are the rows
-    that a sweep took.
+    A loser gets the stored answer, a winner the payload. `at` is the server's time: when the answer was claimed, when
+    the row was created, or for a sweep a moment after it. `put` is what a put did, `ids` are those that a sweep took.
     """
 
     reason: Reason | None = None
@@ -66,11 +65,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation as a pod carried it out; a press that is asked again is another operation of the same plan.
+    """One operation as a pod carried it out; another try of a press is another operation of the same plan.
 
     `number` counts the operations of one pod. Times are nanoseconds of the monotonic clock, which all processes of a
-    machine share; `ended_ns` is None for an operation whose end nobody saw. `reply` is the kind of the bridge's reply
-    to a click, and `detail` the message of the error, if one there was.
+    machine share; `ended_ns` is None for an operation whose end was not seen. `reply` is the kind of the bridge's reply
+    to a click, and `detail` the message of an error.
     """
 
     pod: str
@@ -79,7 +78,7 @@ class Operation:
     started_ns: int
     ended_ns: int | None = None
     outcome: Outcome = Outcome.UNKNOWN
-    told: Told = Told()
+    reported: Reported = Reported()
     reply: str | None = None
     backend_pid: int | None = None
     detail: str = ""
@@ -126,11 +125,11 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question of the race. Its row was there, unclaimed, before the first operation.
+class RacedQuestion:
+    """A question of the race. Its row was there, unclaimed, before the first operation; that of an extra one was not.
 
-    An extra question's was not: the pods store it, delete it and sweep it. Its answers are delivered by the pods, or
-    without `delivers` whoever claimed has them.
+    Extra questions are stored, deleted and swept by the pods. With `delivers` the pods deliver the answers; without,
+    an answer belongs to whoever claimed it and counts as delivered.
     """
 
     id: str
@@ -143,7 +142,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A question's row as it stands after the race."""
+    """A question's row after the race."""
 
     id: str
     scope: Scope
@@ -159,11 +158,11 @@ class Row:
 class History:
     """Everything that the checker knows of a run.
 
-    `planned_kinds` are the kinds of operation that the plan held, `stale_after` the sweep's maximum age. `left_behind`
-    names what the clean-up did not remove, and `reasons` say why the run itself proves nothing.
+    `planned_kinds` are the kinds of operation in the plan, `stale_after` is the sweep's maximum age. `left_behind`
+    names what the clean-up did not remove, and `reasons` explain why the run itself proves nothing.
     """
 
-    asked: tuple[Asked, ...]
+    questions: tuple[RacedQuestion, ...]
     operations: tuple[Operation, ...]
     hand_overs: tuple[HandOver, ...]
     rows: tuple[Row, ...]

@@ -1,0 +1,1 @@
+"""What goes wrong in a race, at the moment that the plan wants."""

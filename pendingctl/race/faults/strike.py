@@ -1,0 +1,39 @@
+"""Striking: a fault really happens at the moment that the plan names, and it is known whether it did."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from ..history.history import Fault
+from ..plan.plan import OperationKind, PlannedQuestion
+from ..plan.schedule import AT_A_DELIVERY, PlannedFault
+from .claims import strike_at_a_claim
+from .context import FaultContext
+from .deliveries import strike_at_a_delivery
+from .locks import strike_at_a_lock
+
+
+async def strike(
+    context: FaultContext, planned: PlannedFault, question: PlannedQuestion, more: list[PlannedQuestion]
+) -> Fault:
+    """Fire at a question, let the fault strike meanwhile, and return the fault with whether it landed.
+
+    `more` questions are fired at while the server is away. Raises RaceBrokenOff and the database's errors.
+    """
+    fault = Fault(planned.number, planned.kind, planned.moment, time.monotonic_ns())
+    dispatcher = context.dispatcher
+    # The rightful clicks are in the last burst; what comes before them is not struck.
+    last = len(question.bursts) - 1
+    for burst in range(last):
+        await dispatcher.finish(dispatcher.send(dispatcher.pods_of([question], burst), [question], burst))
+    target = next(
+        each for each in question.bursts[last].operations if each.kind is OperationKind.CLAIM and each.wrong is None
+    )
+    if planned.moment in AT_A_DELIVERY:
+        detail = await strike_at_a_delivery(context, planned.kind, planned.moment, question, target, last, more)
+    elif planned.moment is not None:
+        detail = await strike_at_a_claim(context, planned.kind, planned.moment, question, target, last)
+    else:
+        detail = await strike_at_a_lock(context, planned.kind, question, last, more)
+    return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)

@@ -1,0 +1,1 @@
+"""What happened in a race, and its files."""

@@ -1,0 +1,1 @@
+"""What a race will do, from its seed alone: questions and operations, and the faults that strike."""

@@ -1,0 +1,309 @@
+"""One pod of a race: it has its own bridge and connections, and carries out the orders on its stdin (see `wire`).
+
+It is gone soon after its stdin has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from psycopg_pool import PoolTimeout
+
+from ...errors import DatabaseUnreachable, PendingctlError
+from ...model import Click, PutOutcome
+from ...platforms import Card, MessageHandle
+from ...pod.bridge import InteractionBridge
+from ...postgres.connections import Borrowed, Connection, Pool, open_pool
+from ...store import IfAnswered, PendingStore
+from ..history.files import HistoryFile
+from ..history.history import Outcome, Reason, Reported
+from ..plan.plan import SWEEP_MAX_AGE, OperationKind, PlannedOperation, PlannedQuestion, plan_question
+from ..plan.schedule import LEASE, FaultKind
+from ..rows import APPLICATION, move_into_the_past, server_time
+from . import wire
+from .controls import retry_key, store_for
+from .gate import Gate
+from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
+from .worker import Worker
+
+CONNECT_SECONDS = 20.0
+# How long a claim waits for a connection, while a server is away and comes back.
+WAIT_SECONDS = 5.0
+# How long a click's claim may outlast the bridge's reply before its outcome counts as unknown.
+CLAIM_SECONDS = 20.0
+# A click whose outcome is unknown is tried once more, this often, until so long after the first try.
+RETRY_SECONDS = 0.1
+RESOLVE_SECONDS = 20.0
+# Small: a sweep then takes several batches.
+SWEEP_BATCH_SIZE = 2
+# Whatever hangs, nothing of a pod is left so long after the coordinator has gone.
+EXIT_WITHIN_SECONDS = 8.0
+
+
+class SilentPlatform:
+    """A chat platform that shows nothing."""
+
+    async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
+        """Show nothing."""
+        return (connection_id, card.question_id)
+
+    async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
+        """Show nothing."""
+        return (connection_id, conversation_id, text)
+
+    async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
+        """Show nothing."""
+
+
+class Pod:
+    """Carries out the orders of one pod."""
+
+    def __init__(
+        self,
+        assignment: wire.Assignment,
+        source: RecordingSource,
+        store: PendingStore,
+        recorder: Recorder,
+        bridge: InteractionBridge,
+        worker: Worker,
+        gate: Gate,
+    ) -> None:
+        self._assignment = assignment
+        self._implementation = assignment.settings.implementation
+        self._source = source
+        self._store = store
+        self._recorder = recorder
+        self._bridge = bridge
+        self._worker = worker
+        self._gate = gate
+        self._plan: dict[str, PlannedQuestion] = {}
+        self._moves_into_the_past = FaultKind.SWEEP in assignment.settings.faults
+
+    def plan_ahead(self) -> None:
+        """Compute the plan ahead where its length is known: no click then waits for it."""
+        settings = self._assignment.settings
+        if settings.duration_seconds is None:
+            for number in range(settings.questions):
+                self._planned(f"q{number}")
+
+    async def carry_out(self, order: wire.Order) -> None:
+        """Fire what an order names, and report when all of it has ended."""
+        questions = [self._planned(label) for label in order.labels]
+        chosen = [
+            (question, each)
+            for question in questions
+            for each in (question.operations if order.again else question.bursts[order.burst].operations)
+            if order.only in (None, each.name) and order.without != each.name
+            if order.again or each.pod == self._assignment.number
+        ]
+        if order.aim_delivery is not None:
+            await self._source.check()
+            for _, planned in chosen:
+                self._worker.aim(planned.question_id, order.number, order.aim_delivery)
+        if len(chosen) == 1:
+            await self._fire(*chosen[0], order)
+        else:
+            await asyncio.gather(*(self._fire(question, planned, order) for question, planned in chosen))
+        wire.report(wire.DONE, str(order.number))
+
+    def _planned(self, label: str) -> PlannedQuestion:
+        if label not in self._plan:
+            self._plan[label] = plan_question(self._assignment.settings, self._assignment.names, label)
+        return self._plan[label]
+
+    async def _fire(self, question: PlannedQuestion, planned: PlannedOperation, order: wire.Order) -> None:
+        note = Note(planned)
+        if order.aim:
+            note.aim = partial(self._gate.wait, order.number)
+        current_note.set(note)
+        if planned.kind is OperationKind.CLAIM:
+            await self._click_until_decided(note)
+            return
+        self._recorder.begin(note)
+        try:
+            match planned.kind:
+                case OperationKind.PUT:
+                    outcome, reported = await self._put(question, planned)
+                case OperationKind.DELETE:
+                    outcome, reported = await self._delete(planned)
+                case OperationKind.SWEEP:
+                    outcome, reported = await self._sweep(planned)
+        except PendingctlError as error:
+            outcome, reason = outcome_of_error(error)
+            self._recorder.end(note, outcome, Reported(reason), str(error))
+        else:
+            self._recorder.end(note, outcome, reported)
+        self._recorder.write(note)
+
+    async def _click_until_decided(self, note: Note) -> None:
+        """Click, and while the outcome is unknown click again as the platform would, with the same delivery key."""
+        deadline = time.monotonic() + RESOLVE_SECONDS
+        while await self._click(note) is Outcome.UNKNOWN and time.monotonic() < deadline:
+            await asyncio.sleep(RETRY_SECONDS)
+            planned = note.planned
+            key = retry_key(self._implementation, planned.delivery_key or "")
+            note = Note(replace(planned, delivery_key=key))
+            current_note.set(note)
+
+    async def _click(self, note: Note) -> Outcome:
+        planned = note.planned
+        scope = planned.scope
+        reply = await self._bridge.click(
+            Click(
+                question_id=planned.question_id,
+                organization_id=scope.organization_id,
+                connection_id=scope.connection_id,
+                user_id=scope.expected_user_id,
+                delivery_key=planned.delivery_key or "",
+                value=planned.value,
+                ask_number=planned.ask_number,
+            )
+        )
+        if note.number is None:
+            raise RuntimeError(f"the bridge did not claim {planned.name}: {reply.text}")
+        if not note.ended.is_set():
+            try:
+                async with asyncio.timeout(CLAIM_SECONDS):
+                    await note.ended.wait()
+            except TimeoutError:
+                return Outcome.UNKNOWN
+        self._recorder.write(note, reply.kind.value)
+        return note.outcome
+
+    async def _put(self, question: PlannedQuestion, planned: PlannedOperation) -> tuple[Outcome, Reported]:
+        if_answered: IfAnswered = "reopen" if planned.reopens else "keep"
+        put = partial(
+            self._store.put,
+            planned.question_id,
+            planned.scope,
+            question.question.payload(),
+            if_answered=if_answered,
+        )
+        if self._moves_into_the_past and question.is_extra:
+            async with Borrowed(self._source) as connection, connection.transaction():
+                stored = await put(connection=connection)
+                if stored.outcome in _NEW_LIVES:
+                    await move_into_the_past(connection, stored.id)
+        else:
+            stored = await put()
+        if stored.outcome is PutOutcome.ALREADY_ANSWERED:
+            return Outcome.REFUSED, Reported(Reason.ALREADY_ANSWERED)
+        # A refreshed row's time may have been moved into the past.
+        created = stored.created_at if stored.outcome in _NEW_LIVES else None
+        return Outcome.OK, Reported(at=created, ask_number=stored.ask_number, put=stored.outcome)
+
+    async def _delete(self, planned: PlannedOperation) -> tuple[Outcome, Reported]:
+        if await self._store.delete(planned.question_id, planned.scope):
+            return Outcome.OK, Reported()
+        return Outcome.REFUSED, Reported(Reason.NO_SUCH_ROW)
+
+    async def _sweep(self, planned: PlannedOperation) -> tuple[Outcome, Reported]:
+        taken: list[str] = []
+        batches = self._store.sweep(max_age=SWEEP_MAX_AGE, limit=planned.limit, batch_size=SWEEP_BATCH_SIZE)
+        try:
+            async for ids in batches:
+                taken += ids
+            now = await server_time(self._source)
+        except PendingctlError:
+            if not taken:
+                raise
+            # Some batches are gone for good; what became of the others is unknown.
+            return Outcome.UNKNOWN, Reported(ids=tuple(taken))
+        return Outcome.OK, Reported(at=now, ids=tuple(taken))
+
+
+_NEW_LIVES = frozenset({PutOutcome.CREATED, PutOutcome.REOPENED})
+
+
+async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) -> None:
+    """Carry out the coordinator's orders, until its lines end.
+
+    Raises DatabaseUnreachable when the connections cannot be had in time.
+    """
+    file = HistoryFile(Path(assignment.history, f"{assignment.name}.jsonl"))
+    recorder = Recorder(assignment.name, file)
+    async with _connections(assignment) as pool:
+        await _connected(pool, assignment.connections)
+        source = RecordingSource(pool)
+        store = store_for(assignment.settings.implementation, source)
+        gate = Gate()
+        worker = Worker(assignment, file, recorder, source, gate)
+        recording = RecordingStore(store, recorder)
+        bridge = InteractionBridge(recording, SilentPlatform(), worker, pod=assignment.name, lease=LEASE)
+        async with bridge:
+            for organization in (assignment.names.organization_id, assignment.names.foreign_organization_id):
+                for connection in assignment.names.connections:
+                    bridge.register(organization, connection)
+            pod = Pod(assignment, source, store, recorder, bridge, worker, gate)
+            pod.plan_ahead()
+            wire.report(wire.READY, f"{time.time():.3f}")
+            async with asyncio.TaskGroup() as orders:
+                while line := await coordinator.readline():
+                    if line == wire.GO:
+                        gate.open()
+                    else:
+                        orders.create_task(pod.carry_out(wire.decode_order(line)))
+                _exit_within(EXIT_WITHIN_SECONDS)
+    file.close()
+    wire.report(wire.ENDED)
+
+
+def _connections(assignment: wire.Assignment) -> Pool:
+    async def limit_statements(connection: Connection) -> None:
+        # Behind a pooler, where nothing is prepared, the session serves another client a moment later.
+        if assignment.statement_timeout_ms is not None and connection.prepare_threshold is not None:
+            await connection.execute(f"set statement_timeout = {assignment.statement_timeout_ms:d}")
+
+    return open_pool(
+        assignment.dsn,
+        application=APPLICATION,
+        min_size=assignment.connections,
+        max_size=assignment.connections,
+        timeout=WAIT_SECONDS,
+        configure=limit_statements,
+    )
+
+
+async def _connected(pool: Pool, connections: int) -> None:
+    try:
+        await pool.wait(CONNECT_SECONDS)
+    except PoolTimeout as error:
+        raise DatabaseUnreachable(
+            f"{connections} connections could not be had within {CONNECT_SECONDS:g} s; "
+            "raise the server's max_connections, or race with fewer pods or clicks"
+        ) from error
+
+
+def _exit_within(seconds: float) -> None:
+    """End the process then, whatever hangs: the coordinator may be gone, and nothing else would end it."""
+    watchdog = threading.Timer(seconds, os._exit, [1])
+    watchdog.daemon = True
+    watchdog.start()
+
+
+async def _run() -> None:
+    coordinator = asyncio.StreamReader(limit=wire.MAX_LINE_BYTES)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(coordinator), sys.stdin)
+    assignment = await coordinator.readline()
+    if not assignment:
+        return
+    try:
+        await serve(wire.decode_assignment(assignment), coordinator)
+    except PendingctlError as error:
+        wire.report(wire.CANNOT, str(error))
+
+
+def run_pod() -> None:
+    """Run a pod until its stdin ends."""
+    try:
+        asyncio.run(_run())
+    except* BrokenPipeError:
+        # The coordinator is gone, and nobody is left to report to.
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""Whether a race's history shows that the laws held. Pure."""

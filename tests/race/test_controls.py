@@ -1,0 +1,136 @@
+"""A broken store is raced only if a pod really goes through what is broken about it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import pytest
+
+from pendingctl.postgres.connections import ConnectionSource, SingleConnection, connect
+from pendingctl.race.history.files import hand_over_record
+from pendingctl.race.history.history import HandOver
+from pendingctl.race.plan.plan import Names, plan_question
+from pendingctl.race.plan.schedule import FaultKind
+from pendingctl.race.plan.settings import IMPLEMENTATIONS, RaceSettings
+from pendingctl.race.pods import pod, wire, worker
+from pendingctl.race.pods.controls import store_for
+from pendingctl.race.rows import arrange, store_organizations, store_questions
+from pendingctl.store import PendingStore
+from pendingctl.store.inspection import Inspection
+from pendingctl.store.leases import Leases
+
+SETTINGS = RaceSettings(pods=1, questions=2, clicks=4, seed=1, faults=(FaultKind.SWEEP,))
+NAMES = Names("run", "run", "run-foreign")
+
+
+class FullDisk(Exception):
+    """What a worker raises that cannot take an answer."""
+
+
+def methods_of(type_: type, base: type) -> set[str]:
+    """The methods that a class defines differently from its base."""
+    above = base.__mro__
+    defined = {name for each in type_.__mro__ if each not in above for name in vars(each)}
+    return {name for name in defined if inspect.isfunction(getattr(type_, name)) and name != "__init__"}
+
+
+def overridden_by(store: PendingStore) -> set[str]:
+    return (
+        methods_of(type(store), PendingStore)
+        | {f"leases.{name}" for name in methods_of(type(store.leases), Leases)}
+        | {f"inspection.{name}" for name in methods_of(type(store.inspection), Inspection)}
+    )
+
+
+def spied(part: object, base: type, prefix: str, reached: set[str]) -> None:
+    """Let each public method of a part of the store note that it was reached."""
+    for name in (each for each in vars(base) if not each.startswith("_")):
+        method = getattr(part, name)
+
+        @wraps(method)
+        def noted(
+            *arguments: object, method: Callable[..., object] = method, name: str = name, **named: object
+        ) -> object:
+            reached.add(prefix + name)
+            return method(*arguments, **named)
+
+        setattr(part, name, noted)
+
+
+class Reports:
+    """What the pod has reported to its coordinator, which is this test."""
+
+    def __init__(self) -> None:
+        self._keywords = asyncio.Queue[bytes]()
+
+    def report(self, keyword: bytes, _argument: str = "") -> None:
+        self._keywords.put_nowait(keyword)
+
+    async def wait_for(self, keyword: bytes) -> None:
+        async with asyncio.timeout(20):
+            assert await self._keywords.get() == keyword
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The methods of the store that one pod goes through, with a worker that fails once."""
+    reached: set[str] = set()
+    reports = Reports()
+    failed: list[HandOver] = []
+
+    def spied_store(implementation: str, source: ConnectionSource) -> PendingStore:
+        store = store_for(implementation, source)
+        spied(store, PendingStore, "", reached)
+        spied(store.leases, Leases, "leases.", reached)
+        spied(store.inspection, Inspection, "inspection.", reached)
+        return store
+
+    def fails_once(handed: HandOver) -> dict[str, object]:
+        if not failed:
+            failed.append(handed)
+            raise FullDisk
+        return hand_over_record(handed)
+
+    monkeypatch.setattr(pod, "store_for", spied_store)
+    monkeypatch.setattr(pod, "_exit_within", lambda _seconds: None)
+    monkeypatch.setattr(worker, "hand_over_record", fails_once)
+    monkeypatch.setattr(wire, "report", reports.report)
+    arrangement = arrange(SETTINGS, NAMES)
+    questions = [plan_question(SETTINGS, NAMES, label) for label in ("q0", "x0", "q1", "x1")]
+    async with await connect(dsn, application="test") as connection:
+        await store_organizations(connection, SETTINGS, arrangement)
+        await store_questions(connection, arrangement, [each for each in questions if not each.is_extra])
+
+    lines = asyncio.StreamReader()
+    serving = asyncio.create_task(pod.serve(wire.Assignment(dsn, "pod-1", 0, 2, SETTINGS, NAMES, str(tmp_path)), lines))
+    await reports.wait_for(wire.READY)
+    orders = [(each.label, burst) for each in questions for burst in range(len(each.bursts))]
+    for number, (label, burst) in enumerate(orders):
+        lines.feed_data(wire.encode_order(wire.Order(number, [label], burst)))
+        await reports.wait_for(wire.DONE)
+    await until(lambda: {"leases.mark_failed", "leases.lease"} <= reached)
+    lines.feed_eof()
+    await serving
+    return reached
+
+
+async def test_a_pod_goes_through_whatever_a_control_overrides(dsn: str, reached: set[str]) -> None:
+    async with await connect(dsn, application="test") as connection:
+        stores = {each: store_for(each, SingleConnection(connection)) for each in IMPLEMENTATIONS}
+
+    passed_by = {name: overridden for name, store in stores.items() if (overridden := overridden_by(store) - reached)}
+    assert passed_by == {}
+    assert {"put", "claim", "delete", "sweep", "leases.lease", "leases.mark_delivered"} <= reached
+    assert {"withdraw", "inspection.find"}.isdisjoint(reached)
