@@ -5,55 +5,166 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID, uuid4
 
-from .errors import DatabaseUnreachable, Refused
-from .model import Answer, NoAnswer, PutOutcome, Question
+from .errors import AnswerTaken, DatabaseFailed, DatabaseUnreachable, PendingctlError, Refused
+from .model import ENDED, Answer, LeasedAnswer, NoAnswer, PutOutcome, Question, Unreadable, Withdrawal
 from .postgres.outages import Outage
 from .store import PendingStore
+from .store.store import AWAITED_FOR
+
+T = TypeVar("T")
 
 # Short at first, for the person who sits in front of it.
 FIRST_POLL_SECONDS = 0.1
 LONGEST_POLL_SECONDS = 1.0
-# Time for the asker to read what was clicked in the last moment, before pods take the answer over.
-GRACE = timedelta(seconds=10)
+# Several times within the 15 s that the store keeps pods away.
+RENEW_SECONDS = 4.0
+# How long the caller may work on the answer before the pods deliver it as well.
+HAND_OVER = timedelta(seconds=30)
 
 _log = logging.getLogger(__name__)
 
 
-async def ask(store: PendingStore, question: Question, *, timeout: timedelta) -> Answer | None:  # noqa: ASYNC109
-    """Store a question, wait for its answer and return it, or None when it was withdrawn or nobody answered in time.
+@asynccontextmanager
+async def ask(
+    store: PendingStore,
+    question: Question,
+    *,
+    timeout: timedelta,  # noqa: ASYNC109 (how long a person has, not a coroutine)
+    request_key: str | None = None,
+) -> AsyncIterator[Answer | NoAnswer]:
+    """Store a question and wait for its answer, which is the block's: it counts as delivered when the block ends.
 
-    Somebody else shows the question to the person: the bridge of a pod that posts its card, or the command `claim`.
-    What is returned counts as delivered, and goes to no sink. A question that is not answered in time is withdrawn, as
-    it is when the caller is cancelled. Should the caller die while it waits, the answer is delivered by the pods. A
-    database that goes away while the caller waits may come back.
+        async with ask(store, question, timeout=timedelta(minutes=10)) as answer:
+            ...
 
-    Raises Refused when the question was answered before, ScopeMismatch, NotFound and the database's errors as
+    Another part shows the question to the person: the bridge of a pod that posts its card, or the command `claim`.
+    Without an answer the block gets NOT_YET (nobody answered in time, and the question is withdrawn now), WITHDRAWN, or
+    GONE (deleted, or another question was asked under the id).
+
+    An answer is handed to one place: if the block raises, or the caller is cancelled or dies, the pods deliver it, half
+    a minute later at most. Only a caller that dies at the end of its block shares it with them. The database may go
+    away, and come back, while the caller waits.
+
+    Raises Refused when the question has ended before, or while somebody else waits for its answer, AnswerTaken when the
+    caller was away for so long that the pods deliver the answer, ScopeMismatch, NotFound and the database's errors as
     `PendingStore.put` does, and DatabaseUnreachable when the database is away at the end.
     """
-    scope = question.scope
-    stored = await store.put(question.id, scope, question.payload(), if_answered="keep", awaited_for=timeout + GRACE)
-    if stored.outcome is PutOutcome.ALREADY_ANSWERED:
-        raise Refused(f"question {question.id!r} was answered before; ask under another id")
-    until = time.monotonic() + timeout.total_seconds()
-    pause, outage = FIRST_POLL_SECONDS, Outage(_log)
+    awaited_by = uuid4()
+    stored = await store.put(
+        question.id,
+        question.scope,
+        question.payload(),
+        request_key=request_key,
+        if_answered="keep",
+        awaited_by=awaited_by,
+    )
+    if stored.outcome in ENDED:
+        ended = "withdrawn" if stored.outcome is PutOutcome.WITHDRAWN else "answered"
+        raise Refused(f"question {question.id!r} was {ended} before; ask under another id")
     try:
-        while (left := until - time.monotonic()) > 0:
-            try:
-                found = await store.read_answer(question.id, scope, stored.ask_number)
-            except DatabaseUnreachable as error:
-                outage.report("the answer to question %s cannot be read for now: %s", question.id, error)
-            else:
-                if found is not NoAnswer.NOT_YET:
-                    return found if isinstance(found, Answer) else None
-                outage.over()
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
-    except asyncio.CancelledError:
-        await store.withdraw(question.id, scope)
+        found = await _end_of(store, question, stored.ask_number, awaited_by, timeout)
+    except BaseException:
+        await _to_the_end(_leave(store, question, stored.ask_number, awaited_by))
         raise
-    await store.withdraw(question.id, scope)
-    # A click that came before the withdrawal has answered.
-    last = await store.read_answer(question.id, scope, stored.ask_number)
-    return last if isinstance(last, Answer) else None
+    if not isinstance(found, LeasedAnswer):
+        yield found
+        return
+    try:
+        yield found.answer
+    except BaseException:
+        await _to_the_end(store.leases.release(found))
+        raise
+    if not await _to_the_end(store.leases.mark_delivered(found)):
+        raise AnswerTaken(f"the answer to question {question.id!r} is delivered by the pods as well: {_AWAY}")
+
+
+_AWAY = "this asker was away for longer than its lease"
+
+
+async def _end_of(
+    store: PendingStore,
+    question: Question,
+    ask_number: int,
+    awaited_by: UUID,
+    timeout: timedelta,  # noqa: ASYNC109
+) -> LeasedAnswer | NoAnswer:
+    """Wait until the question has ended or nobody has answered it in time, and lease its answer."""
+    state = await _wait(store, question, ask_number, awaited_by, timeout)
+    if state is NoAnswer.NOT_YET:
+        match await store.withdraw(question.id, question.scope):
+            # A click that came before the withdrawal has answered.
+            case Withdrawal.ALREADY_ANSWERED:
+                state = None
+            case Withdrawal.UNKNOWN:
+                state = NoAnswer.GONE
+            case _:
+                return state
+    if state is not None:
+        return state
+    leased = await store.leases.lease_awaited(question.id, ask_number, awaited_by, lease=HAND_OVER)
+    if leased is None:
+        raise AnswerTaken(f"the answer to question {question.id!r} is delivered by the pods: {_AWAY}")
+    if isinstance(leased, Unreadable):
+        raise DatabaseFailed(f"the answer to question {question.id!r} cannot be read: {leased.reason}")
+    return leased
+
+
+async def _wait(
+    store: PendingStore,
+    question: Question,
+    ask_number: int,
+    awaited_by: UUID,
+    timeout: timedelta,  # noqa: ASYNC109
+) -> NoAnswer | None:
+    """Return NOT_YET when the time is up, else why there will be no answer; None when there is one."""
+    now = time.monotonic()
+    until, renew_at = now + timeout.total_seconds(), now + RENEW_SECONDS
+    pause, outage = FIRST_POLL_SECONDS, Outage(_log)
+    while (left := until - time.monotonic()) > 0:
+        try:
+            state = await store.read_answer(question.id, question.scope, ask_number)
+            if state is not NoAnswer.NOT_YET:
+                return state
+            if time.monotonic() > renew_at:
+                await store.leases.keep_waiting(question.id, ask_number, awaited_by, awaited_for=AWAITED_FOR)
+                renew_at = time.monotonic() + RENEW_SECONDS
+            outage.over()
+        except DatabaseUnreachable as error:
+            outage.report("the answer to question %s cannot be read for now: %s", question.id, error)
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+    return NoAnswer.NOT_YET
+
+
+async def _leave(store: PendingStore, question: Question, ask_number: int, awaited_by: UUID) -> None:
+    """Withdraw the question of an asker that gives up; an answer that is there already is the pods' at once."""
+    try:
+        await store.withdraw(question.id, question.scope)
+        await store.leases.stop_waiting(question.id, ask_number, awaited_by)
+    except PendingctlError as error:
+        _log.warning("question %s stays open although nobody waits for its answer: %s", question.id, error)
+
+
+async def _to_the_end(work: Awaitable[T]) -> T:
+    """Await it although the caller is cancelled meanwhile: half of it done, nobody would know where the answer is."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+            cancelled = True
+        except Exception:  # noqa: BLE001 (raised by the result below)
+            break
+    if cancelled:
+        task.exception()
+        raise asyncio.CancelledError
+    return task.result()

@@ -44,6 +44,12 @@ class RequestRefused(Refused):
     """This request may not ask under this id, now or at all; nothing was changed."""
 
 
+class AnswerTaken(PendingctlError):
+    """The answer that an asker waited for goes to the pods' worker instead: the asker was away for too long."""
+
+    exit_code = 3
+
+
 class Undelivered(Refused):
     """An answer that was accepted is not delivered yet; nothing was done that would lose it."""
 

@@ -200,7 +200,7 @@ class RetiredCard:
 class LeasedCard:
     """A row whose cards show less than it holds, which this pod may edit until the lease runs out.
 
-    `claimed_at` and `withdrawn_at` are None for a question that is still open; its card is out of date if it `is_stale`.
+    `claimed_at` and `withdrawn_at` are None for an open question, whose card is out of date if it `is_stale`.
     """
 
     question_id: str

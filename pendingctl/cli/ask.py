@@ -8,11 +8,13 @@ from uuid import uuid4
 
 import typer
 
-from ..model import Answer, Question, Scope
+from ..errors import InvalidInput, NotFound
+from ..model import Answer, NoAnswer, Question, Scope
 from . import render
 from .database import store_of
 from .event_loop import run
 from .options import (
+    ApplicationOption,
     ConnectionOption,
     DsnOption,
     OrganizationOption,
@@ -21,6 +23,10 @@ from .options import (
     UserOption,
     duration,
 )
+
+ANOTHER_ANSWER = 1
+NOBODY_ANSWERED = 4
+WITHDRAWN = 5
 
 
 def ask(
@@ -43,37 +49,55 @@ def ask(
         str | None,
         typer.Option("--id", metavar="ID", show_default=False, help="The question's id. Default: a new one."),
     ] = None,
+    application: ApplicationOption = "",
     dsn: DsnOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Ask a person a question, wait, and print the answer.
 
-    Exits with 1 if the question is withdrawn, or is not answered in time, which withdraws it.
+    Exits with 1 on another answer than --expect, with 4 if nobody answered in time, which withdraws the question, and
+    with 5 if it was withdrawn.
 
     Example: pendingctl ask --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
     """
-    question = Question(id or str(uuid4()), Scope(organization, connection, user), text, tuple(option or ()))
+    options = tuple(option or ())
+    if expect is not None and options and expect not in options:
+        raise InvalidInput(f"--expect {expect!r} is none of the options: {', '.join(options)}")
+    question = Question(id or str(uuid4()), Scope(organization, connection, user), text, options)
 
-    async def answered() -> Answer | None:
+    async def answered() -> int:
         from ..asking import ask as ask_and_wait
 
-        async with store_of(dsn, "ask") as store:
-            return await ask_and_wait(store, question, timeout=timeout)
+        async with (
+            store_of(dsn, "ask", application) as store,
+            ask_and_wait(store, question, timeout=timeout) as answer,
+        ):
+            # Before the block ends, which counts as the delivery.
+            return _show(question.id, answer, expect, output)
 
     render.note(f"waiting for the answer to {question.id}")
-    answer = run(answered())
-    if answer is None:
+    try:
+        exit_code = run(answered())
+    except NotFound as error:
+        raise InvalidInput(str(error)) from error
+    if exit_code:
+        raise typer.Exit(exit_code)
+
+
+def _show(id: str, answer: Answer | NoAnswer, expect: str | None, output: Output) -> int:
+    """Print the answer, or why there is none, and return the exit code."""
+    if isinstance(answer, NoAnswer):
+        in_time = answer is not NoAnswer.NOT_YET
         if output is not Output.TABLE:
-            render.show_document(output, {"answered": False, "id": question.id}, "")
-        render.note(f"{question.id} is not answered: it was withdrawn, or nobody answered in time")
-        raise typer.Exit(1)
+            render.show_document(output, {"answered": False, "id": id, "reason": answer}, "")
+        render.note(f"{id} was withdrawn or replaced" if in_time else f"nobody answered {id} in time; it is withdrawn")
+        return WITHDRAWN if in_time else NOBODY_ANSWERED
     document = {
         "answered": True,
-        "id": question.id,
+        "id": id,
         "answer": answer.value,
         "answered_by": answer.user_id,
         "claimed_at": answer.claimed_at,
     }
     render.show_document(output, document, answer.value or "")
-    if expect is not None and answer.value != expect:
-        raise typer.Exit(1)
+    return 0 if expect is None or answer.value == expect else ANOTHER_ANSWER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from . import render
 from .database import store_of
 from .event_loop import run
 from .options import (
+    ApplicationOption,
     ConnectionOption,
     DsnOption,
     OrganizationOption,
@@ -37,10 +39,14 @@ def claim(
             help="The same key is the same click. Default: new.",
         ),
     ] = None,
+    take: Annotated[bool, typer.Option("--take", help="Keep the answer from the pods' worker.")] = False,
+    application: ApplicationOption = "",
     dsn: DsnOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Claim a question by hand, as a click would.
+
+    The pods deliver the answer to their worker, unless --take says that the caller acts on it.
 
     Example: pendingctl claim deploy-42 --org acme --connection slack --user U1 --value yes
     """
@@ -54,8 +60,8 @@ def claim(
     )
 
     async def claimed() -> Claim | Refusal:
-        async with store_of(dsn, "claim") as store:
-            return await store.claim(click)
+        async with store_of(dsn, "claim", application) as store:
+            return await store.claim(click, lease=None if take else timedelta(0))
 
     result = run(claimed())
     if isinstance(result, Claim):
@@ -86,8 +92,12 @@ def _in_words(refusal: Refusal) -> str:
         case RefusalReason.NOT_YOURS:
             return "this question is for somebody else"
         case RefusalReason.INVALID_ANSWER:
-            return "not one of the options"
+            return f"not one of the options: {', '.join(refusal.options)}" if refusal.options else "not an answer"
         case RefusalReason.WITHDRAWN:
             return "the question was withdrawn"
+        case RefusalReason.SUPERSEDED:
+            return "the question has changed since"
+        case RefusalReason.OTHER_APPLICATION:
+            return "the question belongs to another application; see --application"
         case RefusalReason.UNKNOWN_OR_EXPIRED:
             return "unknown or expired"

@@ -75,15 +75,15 @@ def database_of(option: str | None) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def store_of(option: str | None, command: str) -> AsyncIterator[PendingStore]:
-    """Yield a store on one connection to the chosen database, made at its first use."""
+async def store_of(option: str | None, command: str, application: str = "") -> AsyncIterator[PendingStore]:
+    """Yield an application's store on one connection to the chosen database, made at its first use."""
     from ..postgres.connections import CommandConnection
     from ..store import PendingStore
 
     with database_of(option) as dsn:
         source = CommandConnection(dsn, application=f"pendingctl {command}")
         try:
-            yield PendingStore(source)
+            yield PendingStore(source, application=application)
         finally:
             await source.close()
 

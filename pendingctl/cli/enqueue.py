@@ -19,6 +19,7 @@ from . import render
 from .database import store_of
 from .event_loop import run
 from .options import (
+    ApplicationOption,
     DsnOption,
     OptionalConnection,
     OptionalOrganization,
@@ -61,6 +62,7 @@ def enqueue(
     if_answered: Annotated[
         IfAnswered, typer.Option("--if-answered", help="What to do with an id that is already answered.")
     ] = IfAnswered.REOPEN,
+    application: ApplicationOption = "",
     dsn: DsnOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -78,7 +80,7 @@ def enqueue(
             yield each
 
     async def stored(questions: Iterable[tuple[str, Scope, JsonObject]], total: int | None) -> dict[PutOutcome, int]:
-        async with store_of(dsn, "enqueue") as store:
+        async with store_of(dsn, "enqueue", application) as store:
             with render.progress("storing", total) as advance:
                 return await store.put_many(
                     noting_ids(questions),

@@ -15,6 +15,7 @@ from .fields import summary_fields
 from .options import (
     DsnOption,
     MaxAgeOption,
+    OptionalApplication,
     OptionalConnection,
     OptionalOrganization,
     OptionalUser,
@@ -26,6 +27,7 @@ from .question_table import question_table
 
 
 def list_rows(
+    application: OptionalApplication = None,
     dsn: DsnOption = None,
     organization: OptionalOrganization = None,
     connection: OptionalConnection = None,
@@ -53,7 +55,7 @@ def list_rows(
     async def found() -> list[PendingSummary]:
         from ..store.inspection import Filters
 
-        filters = Filters(organization, connection, user, state, older_than, card)
+        filters = Filters(organization, connection, user, state, older_than, card, application)
         async with store_of(dsn, "list") as store:
             return await store.inspection.find(filters, limit=limit + 1, max_age=max_age)
 

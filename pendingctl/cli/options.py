@@ -48,6 +48,15 @@ DsnOption = Annotated[
         "Default: PENDINGCTL_DSN, DATABASE_URL, or libpq's PG variables.",
     ),
 ]
+ApplicationOption = Annotated[
+    str,
+    typer.Option(
+        "--application", metavar="NAME", show_default=False, help="Whose questions: a set of pods with one worker."
+    ),
+]
+OptionalApplication = Annotated[
+    str | None, typer.Option("--application", metavar="NAME", show_default=False, help="Only this application's.")
+]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Output format.")]
 OrganizationOption = Annotated[str, typer.Option("--org", metavar="ID", help="Organization (tenant).")]
 ConnectionOption = Annotated[str, typer.Option("--connection", metavar="ID", help="Connection (installed bot).")]

@@ -12,7 +12,7 @@ from . import render
 from .confirmation import confirm
 from .database import store_of, target_of
 from .event_loop import run
-from .options import DryRunOption, DsnOption, Output, OutputOption, YesOption
+from .options import ApplicationOption, DryRunOption, DsnOption, Output, OutputOption, YesOption
 from .words import counted
 
 _ANSWERED = UNDELIVERED | {State.CLAIMED}
@@ -23,6 +23,7 @@ def redeliver(
         list[str] | None, typer.Argument(metavar="ID…", show_default=False, help="The questions' ids.")
     ] = None,
     all_stuck: Annotated[bool, typer.Option("--all-stuck", help="All stuck answers.")] = False,
+    application: ApplicationOption = "",
     dsn: DsnOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -39,14 +40,14 @@ def redeliver(
         raise InvalidInput("give the ids of questions whose answers are to be delivered again, or --all-stuck")
 
     async def found() -> list[str]:
-        async with store_of(dsn, "redeliver") as store:
+        async with store_of(dsn, "redeliver", application) as store:
             if all_stuck:
-                return await store.inspection.stuck()
+                return await store.inspection.stuck(application=application)
             rows = [await store.inspection.get(id) for id in dict.fromkeys(ids or ())]
         return [row.id for row in rows if row is not None and row.state in _ANSWERED]
 
     async def redelivered(answered: list[str]) -> list[str]:
-        async with store_of(dsn, "redeliver") as store:
+        async with store_of(dsn, "redeliver", application) as store:
             return await store.leases.redeliver(answered)
 
     answered = run(found())

@@ -8,11 +8,12 @@ from ..model import Counts
 from . import render
 from .database import store_of
 from .event_loop import run
-from .options import DsnOption, MaxAgeOption, Output, OutputOption
+from .options import DsnOption, MaxAgeOption, OptionalApplication, Output, OutputOption
 from .tables import stats_table
 
 
 def stats(
+    application: OptionalApplication = None,
     dsn: DsnOption = None,
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
@@ -24,7 +25,7 @@ def stats(
 
     async def counted() -> Counts:
         async with store_of(dsn, "stats") as store:
-            return await store.inspection.counts(max_age=max_age)
+            return await store.inspection.counts(application=application, max_age=max_age)
 
     counts = run(counted())
     totals = {

@@ -12,9 +12,11 @@ from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
+from uuid import UUID, uuid4
 
-from ..errors import PendingctlError
+from ..errors import DatabaseUnreachable, PendingctlError
 from ..model import (
+    ENDED,
     MAX_AGE,
     Claim,
     Click,
@@ -37,10 +39,18 @@ from .cards import CardLeases, Cards, answered, card_text
 from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
 from .loop import Loop
 from .memory import ExpiringCache
+from .turns import Turns
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
 # (api.slack.com, "Handling user interaction"); the rest is for the way there and back.
 REPLY_WITHIN = timedelta(seconds=2.5)
+
+RETRY_SECONDS = 0.05
+# Of ten connections, the usual size of a pool, one tenant's clicks take this many at most.
+CLAIMS_OF_A_TENANT = 4
+# How long other pods leave the card to the one that posts it, and how long that takes at most.
+POSTING = timedelta(seconds=30)
+POST_WITHIN = timedelta(seconds=20)
 
 EVENT_SECONDS = 5 * 60.0
 HANDLE_SECONDS = 24 * 3600.0
@@ -58,6 +68,7 @@ class AskOutcome(StrEnum):
     NOT_POSTED = "not_posted"
     POST_UNKNOWN = "post_unknown"
     ALREADY_ANSWERED = "already_answered"
+    WITHDRAWN = "withdrawn"
     REPEATED_EVENT = "repeated_event"
     CANNOT_SERVE = "cannot_serve"
 
@@ -70,6 +81,7 @@ class ReplyKind(StrEnum):
     NOT_YOURS = "not_yours"
     INVALID_ANSWER = "invalid_answer"
     WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"
     UNKNOWN_OR_EXPIRED = "unknown_or_expired"
     CANNOT_SERVE = "cannot_serve"
 
@@ -84,8 +96,8 @@ class Reply:
 
 _CANNOT_SERVE = Reply(ReplyKind.CANNOT_SERVE, "This cannot be served here right now, please try again.")
 _NOT_YOURS = Reply(ReplyKind.NOT_YOURS, "This question is for somebody else.")
-_INVALID_ANSWER = Reply(ReplyKind.INVALID_ANSWER, "That is not one of the options.")
 _WITHDRAWN = Reply(ReplyKind.WITHDRAWN, "This question was withdrawn.")
+_SUPERSEDED = Reply(ReplyKind.SUPERSEDED, "This question has changed; answer the newer card.")
 _UNKNOWN_OR_EXPIRED = Reply(ReplyKind.UNKNOWN_OR_EXPIRED, "This question is unknown or has expired.")
 
 
@@ -105,7 +117,16 @@ class BridgeStore(Protocol):
         """Its leases."""
         ...
 
-    async def put(self, id: str, scope: Scope, payload: JsonObject, *, if_answered: IfAnswered = "reopen") -> Stored:
+    async def put(
+        self,
+        id: str,
+        scope: Scope,
+        payload: JsonObject,
+        *,
+        request_key: str | None = None,
+        if_answered: IfAnswered = "reopen",
+        posting: timedelta | None = None,
+    ) -> Stored:
         """Store a question."""
         ...
 
@@ -113,7 +134,14 @@ class BridgeStore(Protocol):
         """Delete the row that a put created."""
         ...
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
         """Make the click the winner, or return why it is not."""
         ...
 
@@ -151,6 +179,8 @@ class InteractionBridge:
         self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
         self._loop = Loop(self._look)
         self._background = Background()
+        self._question_turns = Turns[tuple[str, str]](1)
+        self._tenant_turns = Turns[str](CLAIMS_OF_A_TENANT)
         # By organization, connection and event; by organization, connection, question and ask number.
         self._events = ExpiringCache[tuple[str, str, str], bool](
             count=MAX_REMEMBERED, seconds=EVENT_SECONDS, clock=clock
@@ -199,13 +229,13 @@ class InteractionBridge:
         self._handles.forget(lambda _: True)
 
     async def ask(self, question: Question, *, event_id: str) -> AskOutcome:
-        """Store a question and post its card, once for an event that the platform may deliver again.
+        """Store a question and post its card, once for an event that the platform may deliver again, to any pod.
 
         The row is stored before the card is posted. If the card surely was not shown, plain text is posted in its
         place and the row is deleted, since no click can ever come; after a time-out it stays, since the card may
-        be there. An event that failed is forgotten, so that its repetition is another try.
+        be there, and an event that is delivered again half a minute later posts it once more.
 
-        Raises ScopeMismatch, NotFound and the database's errors as `PendingStore.put` does.
+        Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does.
         """
         scope = question.scope
         connection = (scope.organization_id, scope.connection_id)
@@ -219,20 +249,27 @@ class InteractionBridge:
         self._events.put(event, True)
         outcome = None
         try:
-            outcome = await self._background.start(self._store_and_post(question), f"card of {question.id}")
+            asking = self._store_and_post(question, event_id)
+            outcome = await self._background.start(asking, f"card of {question.id}")
         finally:
             if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN):
                 self._events.forget(lambda key: key == event)
         return outcome
 
-    async def _store_and_post(self, question: Question) -> AskOutcome:
+    async def _store_and_post(self, question: Question, event_id: str) -> AskOutcome:
         scope = question.scope
-        stored = await self._store.put(question.id, scope, question.payload(), if_answered="keep")
-        if stored.outcome is PutOutcome.ALREADY_ANSWERED:
-            return AskOutcome.ALREADY_ANSWERED
+        stored = await self._store.put(
+            question.id, scope, question.payload(), request_key=event_id, if_answered="keep", posting=POSTING
+        )
+        if stored.outcome in ENDED:
+            withdrawn = stored.outcome is PutOutcome.WITHDRAWN
+            return AskOutcome.WITHDRAWN if withdrawn else AskOutcome.ALREADY_ANSWERED
+        if not stored.is_to_be_posted:
+            return AskOutcome.REPEATED_EVENT
         card = Card(question.id, stored.ask_number, question.conversation_id, question.text, question.options)
         try:
-            handle = await self._platform.post_card(scope.connection_id, card)
+            async with asyncio.timeout(POST_WITHIN.total_seconds()):
+                handle = await self._platform.post_card(scope.connection_id, card)
         except NotPosted as error:
             _log.warning("the card of question %s was not posted: %s", question.id, error)
             try:
@@ -256,23 +293,46 @@ class InteractionBridge:
         return AskOutcome.POSTED_AS_TEXT
 
     async def click(self, click: Click) -> Reply:
-        """Answer a click truly, in time for the platform.
+        """Answer a click truly, in time for the platform, whatever happens.
 
         A claim that takes longer goes on in the background, and the person is asked to try again: pressing again
         tells them what became of it.
         """
         if self._is_closing or (click.organization_id, click.connection_id) not in self._served:
             return _CANNOT_SERVE
-        claiming = self._background.start(self._claim(click), f"claim of {click.question_id}")
+        claiming = self._background.start(self._claim_in_turn(click), f"claim of {click.question_id}")
         await asyncio.wait([claiming], timeout=self._reply_within.total_seconds())
         return claiming.result() if claiming.done() and not claiming.cancelled() else _CANNOT_SERVE
 
-    async def _claim(self, click: Click) -> Reply:
+    async def _claim_in_turn(self, click: Click) -> Reply:
+        """Claim when it is this click's turn, if that comes in time: a row that somebody holds delays its own clicks.
+
+        The presses on one question come one after the other, and a tenant's questions do not take all connections.
+        """
+        until = time.monotonic() + self._reply_within.total_seconds()
         try:
-            result = await self._store.claim(click, lease=self._lease, pod=self._pod)
-        except PendingctlError as error:
-            _log.warning("question %s could not be claimed: %s", click.question_id, error)
+            async with (
+                self._question_turns.turn((click.organization_id, click.question_id)),
+                self._tenant_turns.turn(click.organization_id),
+            ):
+                return await self._claim(click, until) if time.monotonic() < until else _CANNOT_SERVE
+        except Exception:  # noqa: BLE001 (a person gets a reply, whatever a driver, a codec or an application raises)
+            _log.exception("question %s could not be claimed", click.question_id)
             return _CANNOT_SERVE
+
+    async def _claim(self, click: Click, until: float) -> Reply:
+        """Claim, again on another connection if one is lost on the way: by the same key and token it claims once."""
+        token = uuid4()
+        while True:
+            began = time.monotonic()
+            try:
+                result = await self._store.claim(click, lease=self._lease, lease_token=token, pod=self._pod)
+                break
+            except PendingctlError as error:
+                if not isinstance(error, DatabaseUnreachable) or time.monotonic() + RETRY_SECONDS > until:
+                    _log.warning("question %s could not be claimed: %s", click.question_id, error)
+                    return _CANNOT_SERVE
+            await asyncio.sleep(RETRY_SECONDS)
         if isinstance(result, Refusal):
             return _refusal_in_words(result)
         # A repeated win is in the row since it was won, and delivered from there.
@@ -281,7 +341,7 @@ class InteractionBridge:
                 leased = LeasedAnswer(
                     answer=answer_of(click, result), token=result.lease_token, attempt=1, leased_at=result.claimed_at
                 )
-                self._delivery.submit(leased)
+                self._delivery.submit(leased, began=began)
             self._background.start(self._edit_card(click, result), f"card of {click.question_id}")
         return Reply(ReplyKind.ANSWERED, "You answered." if click.value is None else f"You answered: {click.value}")
 
@@ -307,9 +367,14 @@ def _refusal_in_words(refusal: Refusal) -> Reply:
         case RefusalReason.NOT_YOURS:
             return _NOT_YOURS
         case RefusalReason.INVALID_ANSWER:
-            return _INVALID_ANSWER
+            options = f": {', '.join(refusal.options)}" if refusal.options else ""
+            return Reply(ReplyKind.INVALID_ANSWER, f"That is not one of the options{options}.")
         case RefusalReason.WITHDRAWN:
             return _WITHDRAWN
+        case RefusalReason.SUPERSEDED:
+            return _SUPERSEDED
+        case RefusalReason.OTHER_APPLICATION:
+            return _CANNOT_SERVE
         case RefusalReason.UNKNOWN_OR_EXPIRED:
             return _UNKNOWN_OR_EXPIRED
         case RefusalReason.ALREADY_ANSWERED:

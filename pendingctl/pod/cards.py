@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
 
 from ..errors import InvalidInput, PendingctlError
-from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard
-from ..payload import JsonValue, encode_json, question_text
+from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard, RetiredCard
+from ..payload import JsonValue, encode_json
 from ..platforms import ChatPlatform, MessageHandle
 from .notes import CardMarks, CardNotes
 
@@ -25,9 +25,18 @@ class CardLeases(CardMarks, Protocol):
     """What the cards ask of `store.leases`."""
 
     async def lease_cards(
-        self, connections: Collection[tuple[str, str]], *, lease: timedelta, limit: int
+        self,
+        connections: Collection[tuple[str, str]],
+        *,
+        lease: timedelta,
+        limit: int,
+        max_age: timedelta = MAX_AGE,
     ) -> list[LeasedCard]:
         """Take over cards that show less than their rows."""
+        ...
+
+    async def mark_retired(self, id: str, retired: Collection[RetiredCard], *, max_age: timedelta = MAX_AGE) -> bool:
+        """Forget cards of former askings that were edited."""
         ...
 
 
@@ -49,6 +58,7 @@ class Cards:
         self._leases = leases
         self._platform = platform
         self._served = served
+        self._max_age = max_age
         self._notes = CardNotes(leases, max_age=max_age)
         self._catching_up: asyncio.Task[None] | None = None
 
@@ -69,11 +79,7 @@ class Cards:
 
         That is noted if the platform confirms it.
         """
-        try:
-            async with asyncio.timeout(EDIT_SECONDS):
-                await self._platform.edit_card(connection_id, handle, text)
-        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("the card of question %s still has its buttons", question_id)
+        if not await self._replace(connection_id, question_id, handle, text):
             return
         note = EditedCard(question_id=question_id, ask_number=ask_number, card=_as_json(handle), claimed_at=claimed_at)
         self._notes.edited(note)
@@ -92,15 +98,31 @@ class Cards:
 
     async def _catch_up(self) -> None:
         try:
-            while cards := await self._leases.lease_cards(self._served(), lease=LEASE, limit=AT_ONCE):
-                await asyncio.gather(*(self._edit_leased(card) for card in cards))
+            while cards := await self._leases.lease_cards(
+                self._served(), lease=LEASE, limit=AT_ONCE, max_age=self._max_age
+            ):
+                await asyncio.gather(*map(self._edit_leased, cards))
         except PendingctlError as error:
             _log.warning("cards cannot be edited for now: %s", error)
 
-    async def _edit_leased(self, card: LeasedCard) -> None:
-        await self.edit(
-            card.connection_id, card.question_id, card.ask_number, card.card, card.claimed_at, _text_of(card)
-        )
+    async def _edit_leased(self, row: LeasedCard) -> None:
+        retired = [card for card in row.retired if await self._edit_retired(row, card)]
+        if retired:
+            await self._leases.mark_retired(row.question_id, retired, max_age=self._max_age)
+        if row.card is not None and (row.claimed_at is not None or row.is_stale):
+            await self.edit(row.connection_id, row.question_id, row.ask_number, row.card, row.claimed_at, _text_of(row))
+
+    async def _edit_retired(self, row: LeasedCard, retired: RetiredCard) -> bool:
+        return await self._replace(row.connection_id, row.question_id, retired.card, _text_of_retired(retired))
+
+    async def _replace(self, connection_id: str, question_id: str, handle: MessageHandle, text: str) -> bool:
+        try:
+            async with asyncio.timeout(EDIT_SECONDS):
+                await self._platform.edit_card(connection_id, handle, text)
+        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
+            _log.exception("a card of question %s still has its buttons", question_id)
+            return False
+        return True
 
 
 def _as_json(handle: MessageHandle) -> str | None:
@@ -130,7 +152,18 @@ def _text_of(card: LeasedCard) -> str:
         said = answered(card.answered_by, card.answer, card.claimed_at)
     else:
         said = "Expired: nobody has answered in time."
-    return card_text(question_text(card.payload), said)
+    return card_text(card.text, said)
+
+
+def _text_of_retired(card: RetiredCard) -> str:
+    match card.ending:
+        case "answered":
+            said = answered(card.answered_by, card.answer, card.at)
+        case "withdrawn":
+            said = f"Withdrawn{_at(card.at)}"
+        case _:
+            said = "This question has changed; answer the newer card."
+    return card_text(card.text, said)
 
 
 def _at(at: datetime | None) -> str:

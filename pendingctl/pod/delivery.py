@@ -6,15 +6,17 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Collection
 from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
 from ..errors import PendingctlError
-from ..model import Due, LeasedAnswer, State
+from ..model import Due, LeasedAnswer, State, Unreadable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, sink_of
 from .background import Background
 from .loop import Loop
+from .turns import Turns
 
 LEASE = timedelta(seconds=30)
 # With the delays below this gives a worker that is down about an hour to come back.
@@ -25,6 +27,10 @@ AT_ONCE = 20
 CLOSE_WITHIN = timedelta(seconds=30)
 # The rest of the lease is for marking the answer before another pod may take it.
 _SHARE_OF_THE_LEASE = 0.8
+# A hand-over that would begin with less of its lease is left to another pod.
+_LEAST_SHARE_OF_THE_LEASE = 0.2
+# One tenant's worker that hangs leaves the rest to the others.
+_SHARE_OF_A_TENANT = 0.75
 # Answers beyond these are left to the lease, and thereby to all pods.
 MOST_WAITING = 1_000
 
@@ -38,14 +44,32 @@ class AnswerLeases(Marks, Protocol):
         """Return whether answers wait."""
         ...
 
-    async def lease(self, *, lease: timedelta, limit: int, most_attempts: int) -> list[LeasedAnswer]:
+    async def lease(
+        self,
+        *,
+        lease: timedelta,
+        limit: int,
+        most_attempts: int,
+        after: str = "",
+        busy: Collection[str] = (),
+    ) -> list[LeasedAnswer | Unreadable]:
         """Take over answers that wait."""
         ...
 
     async def mark_failed(
-        self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
+        self,
+        leased: LeasedAnswer | Unreadable,
+        error: str,
+        *,
+        retry_in: timedelta,
+        most_attempts: int,
+        permanent: bool = False,
     ) -> State | None:
         """Give a lease back after a failure."""
+        ...
+
+    async def release(self, leased: LeasedAnswer) -> bool:
+        """Give a lease back whose hand-over never began."""
         ...
 
 
@@ -85,6 +109,8 @@ class Delivery:
         self._first_delay = first_delay
         self._at_once = at_once
         self._turns = asyncio.Semaphore(at_once)
+        self._tenant_turns = Turns[str](max(1, round(at_once * _SHARE_OF_A_TENANT)))
+        self._after = ""
         self._delivering = Background()
         self._taking_over: asyncio.Task[None] | None = None
         self._loop = Loop(self._look)
@@ -114,10 +140,14 @@ class Delivery:
             await asyncio.gather(self._taking_over, return_exceptions=True)
         await self._delivering.drain(until)
 
-    def submit(self, leased: LeasedAnswer) -> None:
-        """Deliver an answer that this pod has just leased, at once."""
+    def submit(self, leased: LeasedAnswer, *, began: float | None = None) -> None:
+        """Deliver an answer that this pod has just leased, at once.
+
+        `began` is when the statement that leased it was sent (time.monotonic): since it may have waited, nobody knows
+        more exactly when the lease began.
+        """
         if len(self._delivering) < MOST_WAITING:
-            self._start(leased)
+            self._start(leased, time.monotonic() if began is None else began)
 
     def take_over(self) -> None:
         """Begin to lease answers that are due and to deliver them, until none is due; no-op while that is under way."""
@@ -133,32 +163,67 @@ class Delivery:
             while True:
                 free = self._at_once - len(self._delivering)
                 if free > 0:
-                    leased = await self._leases.lease(lease=self._lease, limit=free, most_attempts=self._most_attempts)
+                    began = time.monotonic()
+                    leased = await self._leases.lease(
+                        lease=self._lease,
+                        limit=free,
+                        most_attempts=self._most_attempts,
+                        after=self._after,
+                        busy=self._tenant_turns.full(),
+                    )
                     for each in leased:
-                        self._start(each)
-                    if len(leased) < free:
+                        self._start(each, began)
+                    if len(leased) < free and not self._after:
                         return
+                    self._after = self._next_tenant(leased, free)
                 await self._delivering.one_done()
         except PendingctlError as error:
             _log.warning("no answers can be taken over for now: %s", error)
 
-    def _start(self, leased: LeasedAnswer) -> None:
-        until = time.monotonic() + self._lease.total_seconds() * _SHARE_OF_THE_LEASE
-        self._delivering.start(self._deliver_in_turn(leased, until), f"answer of question {leased.answer.question_id}")
+    def _next_tenant(self, leased: list[LeasedAnswer | Unreadable], limit: int) -> str:
+        """Return the organization after which the next look begins: a look sees `limit` of them, and the last ones end
+        a round.
+        """
+        seen = {each.answer.organization_id for each in leased if isinstance(each, LeasedAnswer)}
+        return max(seen) if len(seen) == limit else ""
 
-    async def _deliver_in_turn(self, leased: LeasedAnswer, until: float) -> None:
-        async with self._turns:
+    def _start(self, leased: LeasedAnswer | Unreadable, began: float) -> None:
+        if isinstance(leased, Unreadable):
+            failing = self._leases.mark_failed(
+                leased, leased.reason, retry_in=LONGEST_DELAY, most_attempts=self._most_attempts, permanent=True
+            )
+            self._delivering.start(failing, f"unreadable answer of question {leased.question_id}")
+            return
+        work = self._deliver_in_turn(leased, began)
+        self._delivering.start(work, f"answer of question {leased.answer.question_id}")
+
+    async def _deliver_in_turn(self, leased: LeasedAnswer, began: float) -> None:
+        lease = self._lease.total_seconds()
+        until = began + lease * _SHARE_OF_THE_LEASE
+        async with self._tenant_turns.turn(leased.answer.organization_id), self._turns:
             left = until - time.monotonic()
-            if left > 0:
+            if left >= lease * _LEAST_SHARE_OF_THE_LEASE:
                 await self._deliver(leased, left)
+                return
+        try:
+            await self._leases.release(leased)
+        except PendingctlError as error:
+            _log.warning("question %s: %s", leased.answer.question_id, error)
 
     async def _deliver(self, leased: LeasedAnswer, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as limit:
                 if not await self._sink.deliver(leased, self._leases):
                     _log.info("the answer of question %s is delivered by another pod", leased.answer.question_id)
-        except TimeoutError:
-            await self._failed(leased, DeliveryFailed(f"the worker took longer than {seconds:.1f} s"))
+        except TimeoutError as error:
+            late = DeliveryFailed(f"the worker took longer than {seconds:.1f} s")
+            await self._failed(leased, late if limit.expired() else error)
+        except asyncio.CancelledError:
+            if task.cancelling():
+                raise
+            await self._failed(leased, DeliveryFailed("the worker was cancelled from within"))
         except Exception as error:  # noqa: BLE001 (whatever a worker or an application raises)
             await self._failed(leased, error)
 
@@ -185,5 +250,5 @@ class Delivery:
 
 def retry_delay(first: timedelta, attempt: int) -> timedelta:
     """Return how long to wait after this attempt, counted from 1: doubled each time, with jitter, 5 minutes at most."""
-    longest = min(first * 2.0 ** min(attempt - 1, 30), LONGEST_DELAY)
-    return longest * random.uniform(0.5, 1)
+    longest = min(first.total_seconds() * 2.0 ** min(max(attempt, 1) - 1, 30), LONGEST_DELAY.total_seconds())
+    return timedelta(seconds=longest * random.uniform(0.5, 1))

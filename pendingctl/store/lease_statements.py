@@ -47,8 +47,8 @@ DUE = f"""
 """
 
 # Tenants take turns: the oldest of each first, then each one's second. The lease is taken by whoever locks the row
-# first; another pod passes it over, and finds others among the candidates. An answer whose attempts are used up, by pods
-# that died over it too, is handed to a person instead: it is due at infinity.
+# first; another pod passes it over, and finds others among the candidates. An answer whose attempts are used up, also
+# by pods that died over it, is handed to a person instead: it is due at infinity.
 LEASE = f"""
     with {_TENANTS},
     turn as (
@@ -79,7 +79,7 @@ LEASE = f"""
         lease_token = case when delivery_attempts < %(most_attempts)s then gen_random_uuid() end,
         delivery_attempts = least(delivery_attempts, %(most_attempts)s - 1) + 1,
         delivery_error = case when delivery_attempts < %(most_attempts)s then delivery_error
-                              else coalesce(delivery_error, 'no pod lived to say what became of the attempts') end
+                              else coalesce(delivery_error, 'the pods that attempted it died') end
     from held
     where pending.id = held.id
     returning pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
@@ -232,8 +232,9 @@ LEASE_CARDS = f"""
         card_attempts = least(card_attempts, 1000) + 1
     from {_WITHOUT_WAITING}, held
     where pending.id = held.id
-    returning pending.id as question_id, ask_number, organization_id, connection_id, card, entry_payload::text as payload,
-              answer, coalesce(answered_by, expected_user_id) as answered_by, claimed_at, withdrawn_at,
+    returning pending.id as question_id, ask_number, organization_id, connection_id, card::text as card,
+              entry_payload #>> '{{question,text}}' as text, answer,
+              coalesce(answered_by, expected_user_id) as answered_by, claimed_at, withdrawn_at,
               retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale
 """
 

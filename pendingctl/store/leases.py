@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -10,19 +11,34 @@ from uuid import UUID
 
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from ..model import MAX_AGE, Answer, Due, EditedCard, LeasedAnswer, LeasedCard, PostedCard, State
-from ..payload import JsonObject, check_id, conversation_of
+from ..errors import UnreadablePayload
+from ..model import (
+    MAX_AGE,
+    Answer,
+    Due,
+    EditedCard,
+    LeasedAnswer,
+    LeasedCard,
+    PostedCard,
+    RetiredCard,
+    State,
+    Unreadable,
+)
+from ..payload import JsonValue, check_id, conversation_of, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from . import lease_statements as statements
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
+# How long a mark waits for a row that somebody else holds.
+_LOCK_TIMEOUT = "2s"
 
 
 class Leases:
     """What a pod's loop works with: what is due, which pod has leased it, and what became of it.
 
-    All methods raise DatabaseUnreachable, NotMigrated or DatabaseFailed when the database cannot do its part.
+    Of one application's rows alone. All methods raise DatabaseUnreachable, NotMigrated or DatabaseFailed when the
+    database cannot do its part.
     """
 
     def __init__(self, source: ConnectionSource, application: str = "") -> None:
@@ -31,32 +47,55 @@ class Leases:
 
     async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
         """Return whether answers wait for delivery, and cards of these (organization, connection) pairs for an edit."""
+        parameters = {"application": self._application, "after": "", **_connections(connections)}
         async with Borrowed(self._source) as borrowed:
             cursor = borrowed.cursor(row_factory=class_row(Due))
-            due = await (await cursor.execute(statements.DUE, _connections(connections))).fetchone()
+            due = await (await cursor.execute(statements.DUE, parameters)).fetchone()
         assert due is not None
         return due
 
-    async def lease(self, *, lease: timedelta, limit: int, most_attempts: int) -> list[LeasedAnswer]:
-        """Take over at most `limit` answers whose lease has run out or whose next attempt is due, oldest first.
+    async def lease(
+        self,
+        *,
+        lease: timedelta,
+        limit: int,
+        most_attempts: int,
+        after: str = "",
+        busy: Collection[str] = (),
+    ) -> list[LeasedAnswer | Unreadable]:
+        """Take over at most `limit` answers whose lease has run out or whose next attempt is due.
 
-        No other pod gets them until `lease` has passed. An answer that was attempted `most_attempts` times without a
-        mark becomes stuck instead.
+        Tenants take turns: the oldest of each comes first, of at most `limit` organizations in the order of their ids
+        that come `after` this one, and none of the `busy` ones. No other pod gets the answers until `lease` has passed.
+        One that was attempted `most_attempts` times without a mark becomes stuck instead. One whose payload cannot be
+        read is leased as well, to be marked as failed.
         """
-        parameters = {"lease": lease, "limit": limit, "most_attempts": most_attempts}
+        parameters = {
+            "application": self._application,
+            "lease": lease,
+            "limit": limit,
+            "most_tenants": limit,
+            "most_attempts": most_attempts,
+            "after": after,
+            "busy": list(busy),
+        }
         async with Borrowed(self._source) as borrowed:
             cursor = borrowed.cursor(row_factory=kwargs_row(_leased_answer))
             leased = await (await cursor.execute(statements.LEASE, parameters)).fetchall()
         return [each for each in leased if each is not None]
 
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
-        """Mark an answer as delivered; False when the lease was lost, and somebody else delivers it."""
-        async with Borrowed(self._source, connection) as borrowed:
-            cursor = await borrowed.execute(statements.MARK_DELIVERED, _lease_parameters(leased))
-            return await cursor.fetchone() is not None
+        """Mark an answer as delivered; False when the lease was lost, and another pod delivers it."""
+        return await self._mark(statements.MARK_DELIVERED, _lease_parameters(leased), connection)
 
     async def mark_failed(
-        self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
+        self,
+        leased: LeasedAnswer | Unreadable,
+        error: str,
+        *,
+        retry_in: timedelta,
+        most_attempts: int,
+        permanent: bool = False,
     ) -> State | None:
         """Give a lease back after a failure, and return whether the answer is still UNDELIVERED or by now STUCK.
 
@@ -70,10 +109,15 @@ class Leases:
             "retry_in": retry_in,
             "most_attempts": most_attempts,
             "permanent": permanent,
+            "lock_timeout": _LOCK_TIMEOUT,
         }
         async with Borrowed(self._source) as borrowed:
             row = await (await borrowed.execute(statements.MARK_FAILED, failed)).fetchone()
         return None if row is None else State.STUCK if row[0] else State.UNDELIVERED
+
+    async def release(self, leased: LeasedAnswer) -> bool:
+        """Give a lease back whose hand-over never began: no attempt is counted. False when the lease was lost."""
+        return await self._mark(statements.RELEASE, _lease_parameters(leased), None)
 
     async def redeliver(self, ids: Sequence[str]) -> list[str]:
         """Queue answers for delivery now, attempts reset; return the ids found.
@@ -82,21 +126,55 @@ class Leases:
         """
         for id in ids:
             check_id(id, "question id")
+        parameters = {"ids": list(ids), "application": self._application, "lock_timeout": _LOCK_TIMEOUT}
         async with Borrowed(self._source) as borrowed:
             cursor = borrowed.cursor(row_factory=scalar_row)
-            await cursor.execute(statements.REDELIVER, {"ids": list(ids)})
+            await cursor.execute(statements.REDELIVER, parameters)
             return await cursor.fetchall()
 
-    async def lease_cards(
-        self, connections: Collection[tuple[str, str]], *, lease: timedelta, limit: int
-    ) -> list[LeasedCard]:
-        """Take over at most `limit` cards that show less than their rows, of these (organization, connection) pairs.
+    async def keep_waiting(self, id: str, ask_number: int, awaited_by: UUID, *, awaited_for: timedelta) -> bool:
+        """Keep pods away from the answer that this asker waits for; False when the question has ended, or the turn."""
+        return await self._mark(
+            statements.KEEP_WAITING, {**_asker(id, ask_number, awaited_by), "awaited_for": awaited_for}, None
+        )
 
-        One that is not marked is due again after `lease`, then after twice as long each time, an hour at most.
-        """
-        parameters = {**_connections(connections), "lease": lease, "limit": limit}
+    async def lease_awaited(
+        self, id: str, ask_number: int, awaited_by: UUID, *, lease: timedelta
+    ) -> LeasedAnswer | Unreadable | None:
+        """Lease the answer that this asker waited for; None when a pod has leased it since."""
+        parameters = {**_asker(id, ask_number, awaited_by), "lease": lease, "lock_timeout": _LOCK_TIMEOUT}
         async with Borrowed(self._source) as borrowed:
-            cursor = borrowed.cursor(row_factory=class_row(LeasedCard))
+            cursor = borrowed.cursor(row_factory=kwargs_row(_leased_answer))
+            return await (await cursor.execute(statements.LEASE_AWAITED, parameters)).fetchone()
+
+    async def stop_waiting(self, id: str, ask_number: int, awaited_by: UUID) -> bool:
+        """Leave the answer that this asker has waited for to the pods, at once."""
+        return await self._mark(statements.STOP_WAITING, _asker(id, ask_number, awaited_by), None)
+
+    async def lease_cards(
+        self,
+        connections: Collection[tuple[str, str]],
+        *,
+        lease: timedelta,
+        limit: int,
+        max_age: timedelta = MAX_AGE,
+    ) -> list[LeasedCard]:
+        """Take over at most `limit` rows whose cards show less than they hold, of these connections.
+
+        A connection is an (organization, connection) pair.
+
+        Organizations take turns. One that is not marked is due again after `lease`, then after twice as long each time,
+        an hour at most. `max_age` is the age at which a question is stale.
+        """
+        parameters = {
+            "application": self._application,
+            **_connections(connections),
+            "lease": lease,
+            "limit": limit,
+            "max_age": max_age,
+        }
+        async with Borrowed(self._source) as borrowed:
+            cursor = borrowed.cursor(row_factory=kwargs_row(_leased_card))
             return await (await cursor.execute(statements.LEASE_CARDS, parameters)).fetchall()
 
     async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
@@ -104,21 +182,34 @@ class Leases:
 
         Each is to be edited when its question is answered or withdrawn, and at the age of `max_age`, when that is
         stale. An asking that is over is passed by. Returns the ids of those that could not be noted yet, since
-        somebody has locked their rows.
+        their rows are locked.
         """
         return await self._note(statements.MARK_POSTED, {**_noted(posted), "max_age": max_age})
 
     async def mark_edited(self, edited: Collection[EditedCard]) -> set[str]:
         """Note that cards were edited; one whose row has changed since that began, or its card, stays due.
 
-        Returns the ids of those that could not be noted yet, since somebody has locked their rows.
+        Returns the ids of those that could not be noted yet, since their rows are locked.
         """
         claimed_at = [each.claimed_at for each in edited]
         return await self._note(statements.MARK_EDITED, {**_noted(edited), "claimed_at": claimed_at})
 
+    async def mark_retired(self, id: str, retired: Collection[RetiredCard], *, max_age: timedelta = MAX_AGE) -> bool:
+        """Forget the cards of former askings that were edited, so that only what is left to edit stays due."""
+        parameters = {"id": id, "retired": [str(each.ask_number) for each in retired], "max_age": max_age}
+        return await self._mark(statements.MARK_RETIRED, parameters, None)
+
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, for a mark beside a sink's own statement."""
         return in_transaction(self._source)
+
+    async def _mark(
+        self, statement: LiteralString, parameters: Mapping[str, object], connection: Connection | None
+    ) -> bool:
+        limits = {"lock_timeout": None if connection is not None else _LOCK_TIMEOUT}
+        async with Borrowed(self._source, connection) as borrowed:
+            cursor = await borrowed.execute(statement, {**parameters, **limits})
+            return await cursor.fetchone() is not None
 
     async def _note(self, statement: LiteralString, parameters: Mapping[str, object]) -> set[str]:
         async with Borrowed(self._source) as borrowed:
@@ -134,15 +225,19 @@ def _leased_answer(
     organization_id: str,
     connection_id: str,
     user_id: str,
-    payload: JsonObject,
+    payload: str,
     claimed_at: datetime,
     token: UUID | None,
     attempt: int,
     leased_at: datetime,
-) -> LeasedAnswer | None:
-    """Return what a row of LEASE leases; None for an answer that has become stuck."""
+) -> LeasedAnswer | Unreadable | None:
+    """Return what was leased; None for an answer that has become stuck. One bad row must not fail its batch."""
     if token is None:
         return None
+    try:
+        question = read_payload(payload)
+    except UnreadablePayload as error:
+        return Unreadable(question_id=question_id, ask_number=ask_number, token=token, reason=str(error))
     answer = Answer(
         question_id=question_id,
         ask_number=ask_number,
@@ -150,19 +245,76 @@ def _leased_answer(
         organization_id=organization_id,
         connection_id=connection_id,
         user_id=user_id,
-        conversation_id=conversation_of(payload),
-        payload=payload,
+        conversation_id=conversation_of(question),
+        payload=question,
         claimed_at=claimed_at,
     )
     return LeasedAnswer(answer=answer, token=token, attempt=attempt, leased_at=leased_at)
 
 
-def _lease_parameters(leased: LeasedAnswer) -> dict[str, str | int | UUID]:
-    return {
-        "id": leased.answer.question_id,
-        "ask_number": leased.answer.ask_number,
-        "lease_token": leased.token,
-    }
+def _leased_card(
+    *,
+    question_id: str,
+    ask_number: int,
+    organization_id: str,
+    connection_id: str,
+    card: str | None,
+    text: str | None,
+    answer: str | None,
+    answered_by: str,
+    claimed_at: datetime | None,
+    withdrawn_at: datetime | None,
+    is_stale: bool,
+    retired_cards: str | None,
+) -> LeasedCard:
+    """Return what a row of LEASE_CARDS leases. A reference that cannot be read is none: one row fails no batch."""
+    retired = _read_json(retired_cards)
+    return LeasedCard(
+        question_id=question_id,
+        ask_number=ask_number,
+        organization_id=organization_id,
+        connection_id=connection_id,
+        card=_read_json(card),
+        text=text,
+        answer=answer,
+        answered_by=answered_by,
+        claimed_at=claimed_at,
+        withdrawn_at=withdrawn_at,
+        is_stale=is_stale,
+        retired=tuple(map(_retired_card, retired)) if isinstance(retired, list) else (),
+    )
+
+
+def _retired_card(stored: JsonValue) -> RetiredCard:
+    fields = stored if isinstance(stored, Mapping) else {}
+    number, at = fields.get("ask_number"), fields.get("at")
+    texts = {name: value for name in ("text", "answer", "answered_by") if isinstance(value := fields.get(name), str)}
+    return RetiredCard(
+        ask_number=number if isinstance(number, int) else 0,
+        card=fields.get("card"),
+        text=texts.get("text"),
+        ending=str(fields.get("ending")),
+        answer=texts.get("answer"),
+        answered_by=texts.get("answered_by"),
+        at=datetime.fromisoformat(at) if isinstance(at, str) else None,
+    )
+
+
+def _read_json(text: str | None) -> JsonValue:
+    try:
+        read: JsonValue = json.loads(text) if text is not None else None
+    except ValueError:
+        return None
+    return read
+
+
+def _lease_parameters(leased: LeasedAnswer | Unreadable) -> dict[str, str | int | UUID]:
+    answer = leased.answer if isinstance(leased, LeasedAnswer) else leased
+    return {"id": answer.question_id, "ask_number": answer.ask_number, "lease_token": leased.token}
+
+
+def _asker(id: str, ask_number: int, awaited_by: UUID) -> dict[str, str | int | UUID]:
+    return {"id": id, "ask_number": ask_number, "awaited_by": awaited_by}
 
 
 def _noted(cards: Collection[PostedCard] | Collection[EditedCard]) -> dict[str, object]:

@@ -114,9 +114,7 @@ def _judge_other_asking(click: Click, found: FoundRow, number: int) -> Claim | R
             at = datetime.fromisoformat(previous["at"])
             if (previous.get("delivery_key"), previous.get("answer")) == (click.delivery_key, click.value):
                 return Claim(id, number, {}, at, repeated=True)
-            return Refusal(
-                id, RefusalReason.ALREADY_ANSWERED, previous.get("answered_by"), previous.get("answer"), at
-            )
+            return Refusal(id, RefusalReason.ALREADY_ANSWERED, previous.get("answered_by"), previous.get("answer"), at)
         case _:
             return Refusal(id, RefusalReason.SUPERSEDED)
 
@@ -129,7 +127,6 @@ def judge_put(
     found: FoundRow,
     *,
     keeps: bool,
-    waits: bool,
 ) -> PutOutcome | None:
     """Return how a question has ended that a put leaves alone; None when the put would match by now.
 
@@ -147,7 +144,7 @@ def judge_put(
         if keeps or found.is_undelivered or (request_key is not None and request_key == found.request_key):
             return PutOutcome.WITHDRAWN if found.is_withdrawn else PutOutcome.ALREADY_ANSWERED
         return None
-    if request_key is not None and request_key == found.request_key and not waits:
+    if request_key is not None and request_key == found.request_key and not found.is_awaited:
         raise RequestRefused(
             f"request {request_key!r} has asked question {id!r} with another content; nothing was changed"
         )

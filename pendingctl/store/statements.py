@@ -88,10 +88,15 @@ INSERT = f"""
               %(posting)s::interval is not null as is_to_be_posted
 """
 
-# What a card shows; two payloads that agree in this are the same question to whoever reads it.
-_SHOWN = """jsonb_build_array({0} #> '{{{{question,text}}}}', coalesce({0} #> '{{{{question,options}}}}', '[]'),
-                              coalesce({0} #>> '{{{{question,conversation_id}}}}', ''))"""
-_SHOWS_THE_SAME = f"{_SHOWN.format('entry_payload')} = {_SHOWN.format('%(payload)s::jsonb')}".replace("{{", "{").replace("}}", "}")
+
+def _shown(payload: str) -> str:
+    """Return what a card shows of a payload; two that agree in this are the same question to whoever reads it."""
+    return f"""jsonb_build_array(
+              {payload} #> '{{question,text}}', coalesce({payload} #> '{{question,options}}', '[]'),
+              coalesce({payload} #>> '{{question,conversation_id}}', ''))"""
+
+
+_SHOWS_THE_SAME = f"{_shown('entry_payload')} = {_shown('%(payload)s::jsonb')}"
 
 _SAME_KEY_OR_NONE = "(request_key is null or %(request_key)s::text is null or request_key = %(request_key)s)"
 _IS_NOT_DISPLACED = "(%(request_key)s::text = any (displaced_keys)) is not true"
@@ -167,7 +172,9 @@ ASK_AGAIN = f"""
         retired_cards = case
             when card is null or (claimed_at is not null and card_due_at is null) then retired_cards
             else jsonb_path_query_array(
-                jsonb_build_array({_ENDED} || jsonb_build_object('card', card, 'text', entry_payload #>> '{{question,text}}'))
+                jsonb_build_array({_ENDED} || jsonb_build_object(
+                    'card', card, 'text', entry_payload #>> '{{question,text}}'
+                ))
                 || coalesce(retired_cards, '[]'), '$[0 to 9]')
         end,
         claimed_at = null, answer = null, delivery_key = null, answered_by = null, pod = null,
@@ -232,8 +239,8 @@ DELETE_UNTOUCHED = f"""
     returning id
 """
 
-# An open question's age counts from its asking, an ended one's from its end. A card that is due, and shows less than its
-# row, keeps the row for as long again at most. Undelivered answers stay.
+# An open question's age counts from its asking, an ended one's from its end. A card that is due, and shows less than
+# its row, keeps the row for as long again at most. Undelivered answers stay.
 _AGED = "coalesce(claimed_at, created_at)"
 _IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
           and ((card_due_at <= now()) is not true or {_AGED} < now() - %(max_age)s::interval * 2)

@@ -19,7 +19,6 @@ from ..model import (
     BATCH_SIZE,
     MAX_AGE,
     SWEEP_LIMIT,
-    Answer,
     Claim,
     Click,
     NoAnswer,
@@ -30,7 +29,15 @@ from ..model import (
     SweepTurn,
     Withdrawal,
 )
-from ..payload import MAX_PAYLOAD_BYTES, JsonObject, check_id, check_positive, conversation_of, encode_payload
+from ..payload import (
+    MAX_PAYLOAD_BYTES,
+    JsonObject,
+    JsonValue,
+    check_id,
+    check_positive,
+    encode_payload,
+    read_payload,
+)
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from . import statements
 from .inspection import Inspection
@@ -130,9 +137,8 @@ class PendingStore:
                 found = await _look(borrowed, id, scope)
                 if found is None:
                     continue
-                ending = judge_put(
-                    id, scope, self._application, request_key, found, keeps=if_answered == "keep", waits=awaited_by is not None
-                )
+                keeps = if_answered == "keep"
+                ending = judge_put(id, scope, self._application, request_key, found, keeps=keeps)
                 if ending is not None:
                     return Stored(id, ending, found.ask_number, found.created_at, found.row_version)
         raise DatabaseFailed(f"question {id!r} changed {_TRIES} times while it was stored; try again")
@@ -214,7 +220,9 @@ class PendingStore:
                 cursor = borrowed.cursor(row_factory=_CLAIM_ROW)
                 if (won := await (await cursor.execute(statements.CLAIM, parameters)).fetchone()) is not None:
                     return won
-                judgement = judge(click, await _look(borrowed, click.question_id, click), self._application, lease_token)
+                judgement = judge(
+                    click, await _look(borrowed, click.question_id, click), self._application, lease_token
+                )
                 if judgement is not None:
                     return judgement
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
@@ -238,7 +246,7 @@ class PendingStore:
         raise DatabaseFailed(f"question {id!r} was reopened {_TRIES} times while it was withdrawn; try again")
 
     async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
-        """Return why there is no answer to this asking, or None when there is one, to be leased or delivered already."""
+        """Return why there is no answer to this asking; None when there is one, or was."""
         async with Borrowed(self._source) as borrowed:
             found = await _look(borrowed, id, scope)
         if found is None or found.scope != scope or found.ask_number != ask_number:
@@ -255,7 +263,12 @@ class PendingStore:
         Raises Undelivered, deleting nothing, when its answer is not delivered yet, unless told to take it too.
         """
         check_id(id, "question id")
-        parameters = {"id": id, **_scope_parameters(scope), "include_undelivered": include_undelivered, "lock_timeout": _lock_timeout(connection)}
+        parameters = {
+            "id": id,
+            **_scope_parameters(scope),
+            "include_undelivered": include_undelivered,
+            "lock_timeout": _lock_timeout(connection),
+        }
         async with Borrowed(self._source, connection) as borrowed:
             for _ in range(_TRIES):
                 if await (await borrowed.execute(statements.DELETE, parameters)).fetchone() is not None:
@@ -277,7 +290,8 @@ class PendingStore:
             return False
         async with Borrowed(self._source, connection) as borrowed:
             cursor = await borrowed.execute(
-                statements.DELETE_UNTOUCHED, {"id": stored.id, "row_version": stored.row_version, "lock_timeout": _lock_timeout(connection)}
+                statements.DELETE_UNTOUCHED,
+                {"id": stored.id, "row_version": stored.row_version, "lock_timeout": _lock_timeout(connection)},
             )
             return await cursor.fetchone() is not None
 

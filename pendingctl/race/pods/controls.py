@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
@@ -28,10 +28,11 @@ from ...model import (
     Scope,
     State,
     Stored,
+    Unreadable,
 )
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
-from ...store import IfAnswered, PendingStore, statements
+from ...store import IfAnswered, PendingStore, lease_statements, statements
 from ...store.leases import Leases
 from ...store.store import claim_parameters
 from ..plan.settings import IMPLEMENTATIONS
@@ -45,22 +46,37 @@ class _BrokenClaim(PendingStore):
 
     statement: str
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
         """Claim by the broken statement."""
-        won = await _claimed(self._source, self.statement, claim_parameters(click, lease, pod))
-        return won or await super().claim(click, lease=lease, pod=pod)
+        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
+        won = await _claimed(self._source, self.statement, parameters)
+        return won or await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
 
 
 class SelectThenUpdate(PendingStore):
     """Selects the row first and then updates it: between the two, other pods have selected it as well."""
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
         """Claim in two statements."""
-        parameters = claim_parameters(click, lease, pod)
+        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
         async with Borrowed(self._source) as connection:
             seen = await (await connection.execute(_SELECT_UNCLAIMED, parameters)).fetchone()
         won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, parameters)
-        return won or await super().claim(click, lease=lease, pod=pod)
+        return won or await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
 
 
 class NoOrganization(_BrokenClaim):
@@ -78,11 +94,19 @@ class NoUser(_BrokenClaim):
 class ClaimThenAuthorize(PendingStore):
     """Claims the row and only then checks the user: the question is used up by whoever comes first."""
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
         """Claim for anybody, then refuse all but the expected user."""
-        won = await _claimed(self._source, NoUser.statement, claim_parameters(click, lease, pod))
+        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
+        won = await _claimed(self._source, NoUser.statement, parameters)
         if won is None:
-            return await super().claim(click, lease=lease, pod=pod)
+            return await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
         row = await self.inspection.get(click.question_id)
         if row is not None and row.expected_user_id != click.user_id:
             return Refusal(click.question_id, RefusalReason.NOT_YOURS)
@@ -98,8 +122,10 @@ class PutTakesOver(PendingStore):
         scope: Scope,
         payload: JsonObject,
         *,
+        request_key: str | None = None,
         if_answered: IfAnswered = "reopen",
-        awaited_for: timedelta | None = None,
+        awaited_by: UUID | None = None,
+        posting: timedelta | None = None,
         connection: Connection | None = None,
     ) -> Stored:
         """Overwrite the row of another scope."""
@@ -109,13 +135,21 @@ class PutTakesOver(PendingStore):
             "connection_id": scope.connection_id,
             "expected_user_id": scope.expected_user_id,
             "payload": encode_payload(payload),
+            "application": self._application,
         }
         async with Borrowed(self._source, connection) as borrowed:
-            cursor = borrowed.cursor(row_factory=kwargs_row(partial(Stored, id=id, outcome=PutOutcome.REFRESHED)))
+            cursor = borrowed.cursor(row_factory=kwargs_row(partial(Stored, id, PutOutcome.REFRESHED)))
             if (taken := await (await cursor.execute(_TAKE_OVER, row)).fetchone()) is not None:
                 return taken
             return await super().put(
-                id, scope, payload, if_answered=if_answered, awaited_for=awaited_for, connection=borrowed
+                id,
+                scope,
+                payload,
+                request_key=request_key,
+                if_answered=if_answered,
+                awaited_by=awaited_by,
+                posting=posting,
+                connection=borrowed,
             )
 
 
@@ -160,6 +194,7 @@ class PodClock(PendingStore):
         """Delete the rows that are too old by the pod's clock."""
         swept = {
             "older_than": (datetime.now(UTC) - max_age).isoformat(),
+            "max_age": max_age,
             "batch_size": min(limit or batch_size, batch_size),
             "include_undelivered": include_undelivered,
         }
@@ -172,13 +207,20 @@ class PodClock(PendingStore):
 class DeliverFromMemory(PendingStore):
     """Claims as if that delivered the answer: only the pod that claimed has it, in its memory."""
 
-    def __init__(self, source: ConnectionSource) -> None:
-        super().__init__(source)
-        self.leases = _NothingToMark(source)
+    def __init__(self, source: ConnectionSource, *, application: str = "") -> None:
+        super().__init__(source, application=application)
+        self.leases = _NothingToMark(source, application)
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
         """Claim without a lease, and let the pod deliver all the same."""
-        result = await super().claim(click, pod=pod)
+        result = await super().claim(click, lease_token=lease_token, pod=pod)
         is_ours = isinstance(result, Claim) and not result.repeated and lease is not None
         return replace(result, lease_token=uuid4()) if is_ours and isinstance(result, Claim) else result
 
@@ -190,7 +232,13 @@ class _NothingToMark(Leases):
         return True
 
     async def mark_failed(
-        self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
+        self,
+        leased: LeasedAnswer | Unreadable,
+        error: str,
+        *,
+        retry_in: timedelta,
+        most_attempts: int,
+        permanent: bool = False,
     ) -> State | None:
         return None
 
@@ -198,9 +246,9 @@ class _NothingToMark(Leases):
 class NoLeaseToken(PendingStore):
     """Marks whatever asking has the id: a late mark overrides what another pod does meanwhile."""
 
-    def __init__(self, source: ConnectionSource) -> None:
-        super().__init__(source)
-        self.leases = _MarkedByTheId(source)
+    def __init__(self, source: ConnectionSource, *, application: str = "") -> None:
+        super().__init__(source, application=application)
+        self.leases = _MarkedByTheId(source, application)
 
 
 class _MarkedByTheId(Leases):
@@ -208,14 +256,21 @@ class _MarkedByTheId(Leases):
 
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
         async with Borrowed(self._source, connection) as borrowed:
-            marked = {"id": leased.answer.question_id}
+            marked = {"id": leased.answer.question_id, "lock_timeout": None}
             return await (await borrowed.execute(_MARK_DELIVERED_BY_ID, marked)).fetchone() is not None
 
     async def mark_failed(
-        self, leased: LeasedAnswer, error: str, *, retry_in: timedelta, most_attempts: int, permanent: bool = False
+        self,
+        leased: LeasedAnswer | Unreadable,
+        error: str,
+        *,
+        retry_in: timedelta,
+        most_attempts: int,
+        permanent: bool = False,
     ) -> State | None:
         failed = {
-            "id": leased.answer.question_id,
+            "id": leased.answer.question_id if isinstance(leased, LeasedAnswer) else leased.question_id,
+            "lock_timeout": None,
             "error": error,
             "retry_in": retry_in,
             "most_attempts": most_attempts,
@@ -227,8 +282,8 @@ class _MarkedByTheId(Leases):
 
 
 _WITH_TOKEN = " and ask_number = %(ask_number)s and lease_token = %(lease_token)s"
-_MARK_DELIVERED_BY_ID = statements.MARK_DELIVERED.replace(_WITH_TOKEN, "")
-_MARK_FAILED_BY_ID = statements.MARK_FAILED.replace(_WITH_TOKEN, " and claimed_at is not null")
+_MARK_DELIVERED_BY_ID = lease_statements.MARK_DELIVERED.replace(_WITH_TOKEN, "")
+_MARK_FAILED_BY_ID = lease_statements.MARK_FAILED.replace(_WITH_TOKEN, " and claimed_at is not null")
 
 _SELECT_UNCLAIMED = """
     select 1
@@ -249,7 +304,7 @@ _TAKE_OVER = """
     where id = %(id)s
       and (organization_id, connection_id, expected_user_id)
           is distinct from (%(organization_id)s, %(connection_id)s, %(expected_user_id)s)
-    returning ask_number, created_at, xmin::text
+    returning ask_number, created_at, xmin::text as row_version
 """
 
 _SELECT_STALE = """
@@ -261,7 +316,9 @@ _SELECT_STALE = """
     limit %(limit)s
 """
 
-_SWEEP_BY_THE_PODS_CLOCK = statements.SWEEP.replace("now() - %(max_age)s::interval", "%(older_than)s::timestamptz")
+_SWEEP_BY_THE_PODS_CLOCK = statements.SWEEP.replace(
+    "< now() - %(max_age)s::interval\n", "< %(older_than)s::timestamptz\n"
+)
 
 # The check by which each control must be found.
 EXPECTED_CHECKS: Mapping[str, str] = {

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
+from uuid import UUID
 
 from psycopg_pool import PoolTimeout
 
@@ -94,13 +95,22 @@ class RecordingStore:
         self._inner = inner
         self._recorder = recorder
 
-    async def claim(self, click: Click, *, lease: timedelta | None = None, pod: str | None = None) -> Claim | Refusal:
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
         """Claim through the other store, its errors included."""
         note = current_note.get()
         assert note is not None
-        self._recorder.begin(note)
+        # The bridge tries again on another connection: by the same key and token that is the same claim.
+        if note.number is None:
+            self._recorder.begin(note)
         try:
-            result = await self._inner.claim(click, lease=lease, pod=pod)
+            result = await self._inner.claim(click, lease=lease, lease_token=lease_token, pod=pod)
         except PendingctlError as error:
             self._recorder.end(note, outcome_of_error(error)[0], detail=str(error))
             raise
