@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 
 from pendingctl import Answer, Claim, LeasedAnswer, PendingStore, State
-from pendingctl.model import answer_of
+from pendingctl.model import Unreadable, answer_of
 from pendingctl.pod.delivery import MOST_ATTEMPTS
 from pendingctl.sinks import AnswerHandler
 from tests.questions import PAYLOAD, SCOPE, click
@@ -51,7 +51,14 @@ async def claimed(
 
 async def lease(store: PendingStore, limit: int = 10) -> list[LeasedAnswer]:
     """What another pod takes over."""
-    return await store.leases.lease(lease=LEASE, limit=limit, most_attempts=MOST_ATTEMPTS)
+    return readable(await store.leases.lease(lease=LEASE, limit=limit, most_attempts=MOST_ATTEMPTS))
+
+
+def readable(leased: list[LeasedAnswer | Unreadable]) -> list[LeasedAnswer]:
+    """The answers, all of which can be read."""
+    answers = [each for each in leased if isinstance(each, LeasedAnswer)]
+    assert len(answers) == len(leased)
+    return answers
 
 
 def run_out(connection: psycopg.Connection) -> None:

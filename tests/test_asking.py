@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
 
-from pendingctl import Claim, Delivery, PendingStore, Question, State, Withdrawal, ask
+from pendingctl import Answer, Claim, Delivery, NoAnswer, PendingStore, Question, State, Withdrawal
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import Refused
 from pendingctl.postgres.connections import CommandConnection
 from pendingctl.schema import migrations
+from tests.askers import answer_to
 from tests.deliveries import LEASE, Worker, run_out, state_of, until_state
 from tests.pods import Pod
 from tests.questions import SCOPE, click
@@ -30,7 +32,7 @@ async def stored(store: PendingStore) -> None:
 
 
 async def test_whoever_asks_reads_the_answer_and_no_pod_delivers_it(store: PendingStore) -> None:
-    asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
+    asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
     await stored(store)
 
     claim = await store.claim(click(), lease=LEASE)
@@ -38,26 +40,26 @@ async def test_whoever_asks_reads_the_answer_and_no_pod_delivers_it(store: Pendi
 
     assert isinstance(claim, Claim)
     assert claim.lease_token is None
-    assert answer is not None
+    assert isinstance(answer, Answer)
     assert (answer.value, answer.user_id, answer.conversation_id) == ("yes", "U1", "C1")
     assert await state_of(store) is State.CLAIMED
 
 
 async def test_nobody_answers_in_time_and_it_is_withdrawn(store: PendingStore) -> None:
-    assert await ask(store, QUESTION, timeout=timedelta(seconds=0.3)) is None
+    assert await answer_to(store, QUESTION, within=timedelta(seconds=0.3)) is NoAnswer.NOT_YET
     assert await state_of(store) is State.WITHDRAWN
 
 
 async def test_a_withdrawn_question_has_no_answer(store: PendingStore) -> None:
-    asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
+    asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
     await stored(store)
     assert await store.withdraw("q", SCOPE) is Withdrawal.WITHDRAWN
 
-    assert await asking is None
+    assert await asking is NoAnswer.WITHDRAWN
 
 
 async def test_a_question_whose_asker_is_cancelled_is_withdrawn(store: PendingStore) -> None:
-    asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
+    asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
     await stored(store)
     asking.cancel()
 
@@ -70,7 +72,7 @@ async def test_a_question_whose_asker_is_cancelled_is_withdrawn(store: PendingSt
 async def test_the_answer_to_an_asker_that_died_is_delivered_by_a_pod(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
-    await store.put("q", SCOPE, QUESTION.payload(), awaited_for=LONG)
+    await store.put("q", SCOPE, QUESTION.payload(), awaited_by=uuid4())
     await store.claim(click(), lease=LEASE)
     worker = Worker()
     async with Delivery(store, worker):
@@ -82,7 +84,7 @@ async def test_the_answer_to_an_asker_that_died_is_delivered_by_a_pod(
 
 
 async def test_whoever_waits_has_the_answer_also_when_a_pod_posts_the_card(store: PendingStore) -> None:
-    asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
+    asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
     await stored(store)
     pod = Pod(store)
     async with pod.bridge:
@@ -90,7 +92,7 @@ async def test_whoever_waits_has_the_answer_also_when_a_pod_posts_the_card(store
         await pod.click()
         answer = await asking
 
-    assert answer is not None
+    assert isinstance(answer, Answer)
     assert pod.answers == []
     assert await state_of(store) is State.CLAIMED
 
@@ -101,7 +103,7 @@ async def test_a_database_that_is_restarted_does_not_end_the_waiting() -> None:
         source = CommandConnection(server.dsn, application="test")
         store = PendingStore(source)
         await store.create_organization("acme")
-        asking = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
+        asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
         await asyncio.sleep(0.3)
         await asyncio.to_thread(server.restart)
         other = CommandConnection(server.dsn, application="test")
@@ -110,7 +112,7 @@ async def test_a_database_that_is_restarted_does_not_end_the_waiting() -> None:
         for each in (source, other):
             await each.close()
 
-    assert answer is not None
+    assert isinstance(answer, Answer)
     assert answer.value == "yes"
 
 
@@ -119,4 +121,4 @@ async def test_what_was_answered_before_is_not_asked(store: PendingStore) -> Non
     await store.claim(click())
 
     with pytest.raises(Refused, match="answered before"):
-        await ask(store, QUESTION, timeout=LONG)
+        await answer_to(store, QUESTION, within=LONG)

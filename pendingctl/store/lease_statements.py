@@ -270,19 +270,20 @@ MARK_EDITED = f"""
       and id not in (select id from noted)
 """
 
+_LEFT_OVER = """(
+        select jsonb_agg(card)
+        from jsonb_array_elements(retired_cards) as retired (card)
+        where card ->> 'ask_number' <> all (%(retired)s::text[])
+    )"""
+
 # The cards of former askings were edited; what is left to do is the present one's, which is due when it goes stale.
 MARK_RETIRED = f"""
     update pending_interactions
-    set retired_cards = left_over.cards,
-        card_due_at = case when left_over.cards is not null then card_due_at
+    set retired_cards = {_LEFT_OVER},
+        card_due_at = case when {_LEFT_OVER} is not null then card_due_at
                            when claimed_at is not null and card is not null then now()
                            when card is not null then created_at + %(max_age)s::interval end
     from {LIMITS}
-    cross join lateral (
-        select jsonb_agg(card) as cards
-        from jsonb_array_elements(retired_cards) as retired (card)
-        where card ->> 'ask_number' <> all (%(retired)s::text[])
-    ) as left_over
     where id = %(id)s and retired_cards is not null
     returning id
 """

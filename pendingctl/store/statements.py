@@ -66,8 +66,8 @@ LOOK = """
            case when is_ours then previous::text end as previous,
            delivery_key, lease_token, withdrawn_at, request_key, displaced_keys,
            awaited_until > clock_timestamp() as is_awaited, delivery_due_at is not null as is_undelivered,
-           xmin::text as row_version
-    from pending_interactions
+           pending.xmin::text as row_version
+    from pending_interactions as pending
     cross join lateral (
         select organization_id = %(organization_id)s and connection_id = %(connection_id)s
     ) as scope (is_ours)
@@ -268,6 +268,7 @@ COUNT_STALE = f"""
         select 1
         from pending_interactions
         where {_IS_STALE}
+        order by {_AGED}
         limit %(cap)s
     ) as stale
 """

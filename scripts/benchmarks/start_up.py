@@ -9,7 +9,7 @@ import sys
 from datetime import timedelta
 from time import perf_counter
 
-from pendingctl.store import statements
+from pendingctl.store import read_statements
 
 from .figures import Figure, Round, difference, doing, in_turns
 from .stage import YOUNG, Stage
@@ -20,10 +20,11 @@ _LISTED = 100
 # What `list` asks the database, asked by a program that does nothing else.
 _BARE_LIST = f"""
 import datetime, os, psycopg
-asked = dict.fromkeys(("organization_id", "connection_id", "expected_user_id", "state", "older_than", "card"))
+filters = "application", "organization_id", "connection_id", "expected_user_id", "state", "older_than", "card"
+asked = dict.fromkeys(filters)
 asked |= {{"limit": {_LISTED + 1}, "max_age": {timedelta(hours=24)!r}}}
 with psycopg.connect(os.environ["PENDINGCTL_DSN"], autocommit=True) as connection:
-    print(len(connection.execute({statements.FIND!r}, asked).fetchall()))
+    print(len(connection.execute({read_statements.FIND!r}, asked).fetchall()))
 """
 
 

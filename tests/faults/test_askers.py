@@ -13,9 +13,10 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import Claim, PendingStore, ask, open_pool
+from pendingctl import Claim, PendingStore, open_pool
 from pendingctl.errors import PendingctlError, Refused
 from pendingctl.model import UNDELIVERED
+from tests.askers import answer_to
 from tests.deliveries import LEASE, run_out, state_of
 from tests.faults.moments import came_true
 from tests.faults.proxy import Hold, running_proxy
@@ -82,7 +83,7 @@ async def test_an_asker_cancelled_while_its_mark_is_confirmed_loses_no_answer(
 ) -> None:
     answer = None
     async with running_proxy(dsn, connection) as proxy, open_pool(proxy.dsn, max_size=1) as far:
-        asking = asyncio.create_task(ask(PendingStore(far), QUESTION, timeout=LONG))
+        asking = asyncio.create_task(answer_to(PendingStore(far), QUESTION, within=LONG))
         await until_stored(store)
         proxy.hold = hold = Hold(b"UPDATE 1")
         await store.claim(click(), lease=LEASE)
@@ -101,11 +102,11 @@ async def test_an_asker_cancelled_while_its_mark_is_confirmed_loses_no_answer(
     reason="a second asker is let in: it waits for the same answer, and withdraws the question at its own time-out",
 )
 async def test_a_second_asker_of_an_awaited_question_is_refused(store: PendingStore) -> None:
-    first = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
+    first = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
     await until_stored(store)
     is_refused = False
     try:
-        await ask(store, QUESTION, timeout=SHORT)
+        await answer_to(store, QUESTION, within=SHORT)
     except Refused:
         is_refused = True
     await store.withdraw("q", SCOPE)
@@ -120,10 +121,10 @@ async def test_a_second_asker_of_an_awaited_question_is_refused(store: PendingSt
     reason="the second asker's time-out withdraws the question of the first, whoever put it",
 )
 async def test_a_second_asker_does_not_close_the_question_of_the_first(store: PendingStore) -> None:
-    first = asyncio.create_task(ask(store, QUESTION, timeout=LONG))
+    first = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
     await until_stored(store)
     with suppress(Refused):
-        await ask(store, QUESTION, timeout=SHORT)
+        await answer_to(store, QUESTION, within=SHORT)
     claim = await store.claim(click(), lease=LEASE)
     answer = await first
 

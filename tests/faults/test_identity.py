@@ -9,8 +9,9 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import Card, Claim, PendingStore, Question, Refusal, ReplyKind, State, ask
+from pendingctl import Card, Claim, PendingStore, Question, Refusal, ReplyKind, State
 from pendingctl.errors import Refused
+from tests.askers import answer_to
 from tests.deliveries import until, until_state
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, RecordingPlatform
@@ -220,7 +221,7 @@ async def test_an_asker_reads_no_answer_into_a_withdrawn_question(store: Pending
     await store.withdraw("q", SCOPE)
     said = ""
     try:
-        await ask(store, QUESTION, timeout=timedelta(seconds=0.2))
+        await answer_to(store, QUESTION, within=timedelta(seconds=0.2))
     except Refused as refused:
         said = str(refused)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -190,9 +191,16 @@ async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
 async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptureFixture) -> None:
     class Gone(PendingStore):
         async def claim(
-            self, click: Click, *, lease: timedelta | None = None, pod: str | None = None
+            self,
+            click: Click,
+            *,
+            lease: timedelta | None = None,
+            lease_token: UUID | None = None,
+            pod: str | None = None,
         ) -> Claim | Refusal:
-            raise DatabaseUnreachable(f"no server for {click.question_id} within {lease}, asked by {pod!r}")
+            raise DatabaseUnreachable(
+                f"no server for {click.question_id} within {lease}, asked by {pod!r} for {lease_token}"
+            )
 
     async with open_pool("host=/nowhere", min_size=0) as pool:
         assert await Pod(Gone(pool)).click() is ReplyKind.CANNOT_SERVE

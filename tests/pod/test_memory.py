@@ -12,7 +12,7 @@ import pytest
 from pendingctl import Answer, AskOutcome, Delivery, PendingStore
 from pendingctl.pod import bridge, delivery, notes
 from pendingctl.pod.memory import ExpiringCache
-from tests.deliveries import Worker, until
+from tests.deliveries import Worker, readable, until
 from tests.pods import QUESTION, Pod
 from tests.questions import PAYLOAD, SCOPE, click
 
@@ -132,7 +132,7 @@ async def test_answers_that_wait_on_a_pod_are_bounded(store: PendingStore, conne
         "update pending_interactions "
         "set claimed_at = now(), answer = 'yes', answered_by = 'U1', delivery_due_at = now()"
     )
-    leased = await store.leases.lease(lease=timedelta(minutes=5), limit=many, most_attempts=20)
+    leased = readable(await store.leases.lease(lease=timedelta(minutes=5), limit=many, most_attempts=20))
     going = asyncio.Event()
 
     async def wait(answer: Answer) -> None:
