@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -17,18 +17,21 @@ from ..postgres.connections import Connection
 
 AnswerHandler: TypeAlias = Callable[[Answer], Awaitable[None]]
 
+# A failed answer is tried again after at most that; Postgres has no time that is timedelta.max from now.
+MOST_RETRY_AFTER = timedelta(days=1)
+
 
 class DeliveryFailed(Exception):
     """The worker did not take the answer. Any other exception of a sink means the same, without the details.
 
     `permanent`: trying again is of no use, and the answer is stuck until a person looks at it. `retry_after`: how long
-    the worker wants to be left alone at least.
+    the worker wants to be left alone at least; a day at most is heeded.
     """
 
     def __init__(self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.permanent = permanent
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else min(max(retry_after, timedelta()), MOST_RETRY_AFTER)
 
 
 class Marks(Protocol):
@@ -62,6 +65,11 @@ class CallableSink:
         """Deliver by the callable; whatever it raises is a failure."""
         await self.handler(leased.answer)
         return await marks.mark_delivered(leased)
+
+
+def fields_of(answer: Answer) -> dict[str, object]:
+    """Return the answer's fields by their names. (`dataclasses.asdict` fails over a payload that is nested deeply.)"""
+    return {field.name: getattr(answer, field.name) for field in fields(answer)}
 
 
 def sink_of(sink: AnswerSink | AnswerHandler) -> AnswerSink:
