@@ -24,7 +24,7 @@ from pendingctl import (
     open_pool,
 )
 from pendingctl.embedded import throwaway_server
-from pendingctl.errors import DatabaseFailed, Undelivered
+from pendingctl.errors import Undelivered
 from pendingctl.pod.delivery import FIRST_DELAY, MOST_ATTEMPTS, retry_delay
 from pendingctl.postgres.connections import Connection, Pool
 from pendingctl.schema import migrations
@@ -391,7 +391,7 @@ async def test_into_the_same_database_it_is_exactly_once(store: PendingStore, co
 async def test_what_the_application_refuses_is_not_marked(store: PendingStore, connection: psycopg.Connection) -> None:
     connection.execute("create table approval (question text, answer text check (answer <> 'yes'))")
 
-    with pytest.raises(DatabaseFailed, match="approval"):
+    with pytest.raises(DeliveryFailed, match="approval"):
         await PostgresSink(INSERT).deliver(await claimed(store), store.leases)
 
     assert await state_of(store) is State.UNDELIVERED

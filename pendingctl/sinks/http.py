@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from datetime import timedelta
@@ -15,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 from ..errors import ExtraMissing, InvalidInput
 from ..model import LeasedAnswer
 from ..payload import check_positive
-from .protocol import DeliveryFailed, Marks, fields_of
+from .protocol import DeliveryFailed, Marks, fields_of, json_of
 from .retry_after import requested_delay
 from .signature import sign, signing_key, webhook_id
 
@@ -192,11 +191,7 @@ def _transport(url: httpx.URL, at_once: int) -> httpx.AsyncHTTPTransport:
 def _body(leased: LeasedAnswer) -> bytes:
     answer = leased.answer
     document = {**fields_of(answer), "claimed_at": answer.claimed_at.isoformat(), "attempt": leased.attempt}
-    try:
-        return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
-        # `put` accepts no such payload; another writer has stored it.
-        raise DeliveryFailed(f"the answer cannot be written as JSON: {error}", permanent=True) from error
+    return json_of(document).encode()
 
 
 async def _finish(reply: httpx.Response) -> None:

@@ -6,6 +6,7 @@ ignores an answer whose `idempotency_key` it has seen before.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields
@@ -70,6 +71,18 @@ class CallableSink:
 def fields_of(answer: Answer) -> dict[str, object]:
     """Return the answer's fields by their names. (`dataclasses.asdict` fails over a payload that is nested deeply.)"""
     return {field.name: getattr(answer, field.name) for field in fields(answer)}
+
+
+def json_of(document: object) -> str:
+    """Return the JSON text. Raises DeliveryFailed, permanently, for a payload of another writer that has none.
+
+    What `put` has accepted has one. Its limits are not checked again, since what Postgres has read can be longer when
+    it is written: 1e308 has 309 digits.
+    """
+    try:
+        return json.dumps(document, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise DeliveryFailed(f"the answer cannot be written as JSON: {error}", permanent=True) from error
 
 
 def sink_of(sink: AnswerSink | AnswerHandler) -> AnswerSink:
