@@ -13,6 +13,8 @@ JsonObject: TypeAlias = Mapping[str, JsonValue]
 
 MAX_ID_CHARACTERS = 255
 MAX_PAYLOAD_BYTES = 256 * 1024
+# Each pod, sink and reader of JSON on the way takes that many, whatever its Python and however deep its own stack is.
+MAX_NESTING = 500
 
 
 def question_payload(text: str, options: Sequence[str], details: JsonObject | None = None) -> JsonObject:
@@ -91,8 +93,8 @@ def check_positive(value: int | None, name: str) -> None:
 def encode_payload(payload: JsonObject, max_bytes: int = MAX_PAYLOAD_BYTES) -> str:
     """Return the payload as JSON text that jsonb takes.
 
-    Raises InvalidInput for a payload that is no JSON object, that is over `max_bytes` bytes of UTF-8, or that
-    holds what jsonb cannot: NUL characters, lone surrogates, NaN and Infinity
+    Raises InvalidInput for a payload that is no JSON object, that is over `max_bytes` bytes of UTF-8, that is nested
+    more than 500 deep, or that holds what jsonb cannot: NUL characters, lone surrogates, NaN and Infinity
     (PostgreSQL manual, section 8.14 "JSON Types").
     """
     if not isinstance(payload, Mapping):
@@ -108,15 +110,30 @@ def encode_json(value: JsonValue, name: str, max_bytes: int = MAX_PAYLOAD_BYTES)
     except UnicodeEncodeError:
         raise InvalidInput(f"{name} holds a lone surrogate or broken UTF-8") from None
     except RecursionError:
-        raise InvalidInput(f"{name} is nested too deeply") from None
+        raise InvalidInput(f"{name} is nested over {MAX_NESTING} deep") from None
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{name} cannot be written as JSON: {error}") from None
     if size > max_bytes:
         raise InvalidInput(f"{name} has {size:,} bytes; at most {max_bytes:,} are allowed")
+    # Only a text with so many brackets can be nested so deeply.
+    if text.count("[") + text.count("{") > MAX_NESTING and _is_nested_too_deeply(value):
+        raise InvalidInput(f"{name} is nested over {MAX_NESTING} deep")
     # Only a text with the escape in it can hold the character; an escaped backslash before u0000 is harmless.
     if "\\u0000" in text and _holds_nul(value):
         raise InvalidInput(f"{name} holds a NUL character, which Postgres cannot store")
     return text
+
+
+def _is_nested_too_deeply(value: JsonValue) -> bool:
+    level = [value]
+    for _ in range(MAX_NESTING + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, Mapping | list | tuple)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+    return bool(level)
 
 
 def _holds_nul(payload: JsonValue) -> bool:

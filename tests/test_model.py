@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pendingctl.errors import InvalidInput
 from pendingctl.model import Click, Question, Scope
 from pendingctl.payload import (
+    MAX_NESTING,
     JsonObject,
     JsonValue,
     check_id,
@@ -69,6 +70,16 @@ def test_a_payload_nested_without_end_is_refused() -> None:
 
     with pytest.raises(InvalidInput, match="deep"):
         encode_payload(payload)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_payload_is_nested_500_deep_at_most(wide: bool) -> None:
+    deepest: JsonValue = {"brackets": ["[{" * 600, *([[]] * 600)]} if wide else {"a": [1]}
+    for _ in range(MAX_NESTING - 3):
+        deepest = [deepest]
+    assert json.loads(encode_payload({"a": deepest}))
+    with pytest.raises(InvalidInput, match="over 500 deep"):
+        encode_payload({"a": [deepest, 1]} if not wide else {"a": [[deepest]]})
 
 
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:

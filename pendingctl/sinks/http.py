@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import hashlib
-import hmac
-import json
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
+from urllib.request import getproxies, proxy_bypass
 
-from ..errors import ExtraMissing
+from ..errors import ExtraMissing, InvalidInput
 from ..model import LeasedAnswer
-from .protocol import DeliveryFailed, Marks
+from ..payload import check_positive
+from .protocol import DeliveryFailed, Marks, fields_of, json_of
+from .retry_after import requested_delay
+from .signature import sign, signing_key, webhook_id
 
 try:
     import httpx
@@ -23,32 +25,57 @@ except ImportError as error:
 
 CONNECT_SECONDS = 5.0
 REPLY_WITHIN = timedelta(seconds=15)
-# A worker that wants to be left alone for longer is asked again nevertheless.
-MOST_RETRY_AFTER = timedelta(hours=1)
-# Of the client's errors these two say that the same request may succeed later (RFC 9110, 15.5.9; RFC 6585, 4).
-_TEMPORARY = frozenset({408, 429})
+# A reply's body says nothing that the status does not. A short one that is there is read, so that the connection can
+# be used again; with any other the connection is closed.
+_BODY_BYTES = 16 * 1024
+_BODY_SECONDS = 0.2
+# Of the client's errors these say that the same request may succeed later (RFC 9110, section 15.5.9; IETF draft "The
+# Idempotency-Key HTTP Header Field", section 2.7; RFC 8470, section 5.2; RFC 6585, section 4).
+_TEMPORARY = frozenset({408, 409, 425, 429})
 
 
 class HttpSink:
     """POSTs each answer, the fields of `Answer` and the number of the attempt, as JSON; a reply of 2xx has taken it.
 
-    `Idempotency-Key` is the same for each delivery of an answer. With a `secret` the request is signed as Standard
-    Webhooks has it (standardwebhooks.com): `webhook-id`, `webhook-timestamp` in seconds, which is the database's time
-    of the lease, and `webhook-signature`: `v1,` and the base64 of the HMAC-SHA256 over `ID.TIMESTAMP.BODY`.
+    `Idempotency-Key` is the same for each delivery of an answer, a string as RFC 8941 has it. With a `secret` (text
+    with `whsec_`, or at least 24 bytes) the request is signed as Standard Webhooks has it (standardwebhooks.com):
+    `webhook-id`, which is the idempotency key with its dots as `%2E`; `webhook-timestamp`, which is the database's time
+    of the lease in seconds; and `webhook-signature`. Workers refuse what is older than five minutes, so a lease has to
+    be shorter.
 
-    400 to 499 is permanent, save 408 and 429; other replies, redirections included, and a worker that cannot be
-    reached or does not reply `within` that time, are tried again, not before a `Retry-After` has passed.
+    The status decides, and no more than 16 KiB of a reply's body are read. 409 means that a request with this key is
+    still under way: it is tried again, and a worker that has applied the key before replies 2xx as it did then. 408,
+    425 and 429 are tried again too, not before a `Retry-After` has passed; other replies of 400 to 499 are permanent,
+    410 among them: it concerns this answer, and the next is sent nevertheless. Everything else is tried again:
+    redirections, which are not followed, 500 to 599, and a worker that cannot be reached or does not reply
+    `reply_within` that time in all. `at_once` is the number of connections; waiting for one takes nothing of that time.
+    Where a connection that is kept from an earlier answer turns out to be closed, the request is sent once more over a
+    new one.
+
+    Cookies are not kept. The proxies of the environment are used, as by other clients (`HTTPS_PROXY`, `NO_PROXY`).
+
+    Raises InvalidInput for a URL, a secret, a limit or a proxy that cannot be used. No error quotes more of the URL
+    than its host.
     """
 
     def __init__(
-        self, url: str, *, secret: bytes | None = None, reply_within: timedelta = REPLY_WITHIN, at_once: int = 20
+        self,
+        url: str,
+        *,
+        secret: str | bytes | None = None,
+        reply_within: timedelta = REPLY_WITHIN,
+        at_once: int = 20,
     ) -> None:
-        self._url = url
-        self._secret = secret
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(reply_within.total_seconds(), connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
-        )
+        check_positive(at_once, "number of connections at once")
+        if reply_within <= timedelta():
+            raise InvalidInput(f"reply_within is {reply_within}; it must be positive")
+        self._url = _worker_url(url)
+        self._host = self._url.netloc.decode()
+        self._key = None if secret is None else signing_key(secret)
+        self._reply_within = reply_within
+        self._turns = asyncio.Semaphore(at_once)
+        # The transport alone, since a client keeps cookies, unpacks bodies and logs the whole URL.
+        self._transport = _transport(self._url, at_once)
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,59 +87,126 @@ class HttpSink:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def deliver(self, leased: LeasedAnswer, marks: Marks) -> bool:
         """POST the answer, then mark it. Raises DeliveryFailed."""
-        body = _body(leased)
-        headers = {"Content-Type": "application/json", "Idempotency-Key": f'"{leased.answer.idempotency_key}"'}
-        if self._secret is not None:
-            headers |= _signature(leased, body, self._secret)
-        try:
-            reply = await self._client.post(self._url, content=body, headers=headers)
-        except httpx.TimeoutException as error:
-            raise DeliveryFailed(f"the worker did not reply in time ({type(error).__name__})") from error
-        except httpx.HTTPError as error:
-            raise DeliveryFailed(f"the worker could not be reached: {error or type(error).__name__}") from error
+        request = self._request(leased)
+        async with self._turns:
+            reply = await self._reply(request)
+            await _finish(reply)
         if reply.is_success:
             return await marks.mark_delivered(leased)
+        reason = self._without_secrets(reply.reason_phrase)
         raise DeliveryFailed(
-            f"the worker replied {reply.status_code} {reply.reason_phrase}".strip(),
+            f"the worker replied {' '.join(filter(None, (str(reply.status_code), reason)))} ({self._host})",
             permanent=reply.is_client_error and reply.status_code not in _TEMPORARY,
-            retry_after=_retry_after(reply),
+            retry_after=requested_delay(reply.headers.get("Retry-After", ""), reply.headers.get("Date", "")),
         )
+
+    def _request(self, leased: LeasedAnswer) -> httpx.Request:
+        body = _body(leased)
+        headers = {
+            "User-Agent": "pendingctl",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "Idempotency-Key": f'"{leased.answer.idempotency_key}"',
+        }
+        if self._url.userinfo:
+            user_and_password = f"{self._url.username}:{self._url.password}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(user_and_password).decode()}"
+        if self._key is not None:
+            id, at = webhook_id(leased.answer.idempotency_key), int(leased.leased_at.timestamp())
+            headers |= {
+                "webhook-id": id,
+                "webhook-timestamp": str(at),
+                "webhook-signature": sign(self._key, id, at, body),
+            }
+        return httpx.Request("POST", self._url, content=body, headers=headers)
+
+    async def _reply(self, request: httpx.Request) -> httpx.Response:
+        """Send the request and return the reply's head. No cause is chained, since it may quote the URL."""
+        try:
+            async with asyncio.timeout(self._reply_within.total_seconds()):
+                return await self._send(request)
+        except TimeoutError:
+            seconds = self._reply_within.total_seconds()
+            raise DeliveryFailed(f"the worker did not reply in time ({self._host}, {seconds:g} s)") from None
+        except httpx.HTTPError as error:
+            said = self._without_secrets(str(error)) or type(error).__name__
+            raise DeliveryFailed(f"the worker could not be reached: {said} ({self._host})") from None
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        is_new = False
+
+        async def trace(event: str, info: Mapping[str, object]) -> None:
+            nonlocal is_new
+            del info
+            is_new = is_new or event.endswith(".connect_tcp.started")
+
+        request.extensions = {"timeout": {"connect": CONNECT_SECONDS}, "trace": trace}
+        try:
+            return await self._transport.handle_async_request(request)
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            # A new connection that breaks may have broken over this very answer.
+            if is_new:
+                raise
+            return await self._transport.handle_async_request(request)
+
+    def _without_secrets(self, text: str) -> str:
+        """Return the text, or nothing if it quotes a part of the URL beside its host."""
+        url = self._url
+        encoded = (part.decode() for part in (url.userinfo, url.query, url.raw_path.strip(b"/")))
+        decoded = (url.username, url.password, url.path.strip("/"), *url.params.keys(), *url.params.values())
+        return "" if any(part in text for part in (*encoded, *decoded) if part) else text
+
+
+def _worker_url(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        raise InvalidInput("the worker's URL cannot be read; give it as https://HOST/PATH") from None
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise InvalidInput("the worker's URL names no host; give it as https://HOST/PATH")
+    if parsed.port is not None and not 0 < parsed.port < 2**16:
+        raise InvalidInput("the worker's URL has a port that does not exist; give one from 1 to 65535")
+    return parsed
+
+
+def _transport(url: httpx.URL, at_once: int) -> httpx.AsyncHTTPTransport:
+    proxies = {} if proxy_bypass(url.netloc.decode()) else getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
+    try:
+        return httpx.AsyncHTTPTransport(limits=limits, proxy=proxy)
+    except (httpx.InvalidURL, ValueError, ImportError):
+        raise InvalidInput(
+            "the environment's proxy cannot be used for the worker; mend HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or "
+            "name the worker's host in NO_PROXY"
+        ) from None
 
 
 def _body(leased: LeasedAnswer) -> bytes:
     answer = leased.answer
-    document = {**asdict(answer), "claimed_at": answer.claimed_at.isoformat(), "attempt": leased.attempt}
-    return json.dumps(document, ensure_ascii=False).encode()
+    document = {**fields_of(answer), "claimed_at": answer.claimed_at.isoformat(), "attempt": leased.attempt}
+    return json_of(document).encode()
 
 
-def _signature(leased: LeasedAnswer, body: bytes, secret: bytes) -> dict[str, str]:
-    id, at = leased.answer.idempotency_key, str(int(leased.leased_at.timestamp()))
-    signed = hmac.new(secret, b".".join((id.encode(), at.encode(), body)), hashlib.sha256).digest()
-    return {
-        "webhook-id": id,
-        "webhook-timestamp": at,
-        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
-    }
-
-
-def _retry_after(reply: httpx.Response) -> timedelta | None:
-    """The header in either form (RFC 9110, section 10.2.3); a date counts from the worker's own clock."""
-    said = reply.headers.get("Retry-After", "").strip()
-    if said.isascii() and said.isdigit():
-        wanted = timedelta(seconds=min(int(said[:9]), 10**6))
-    else:
-        try:
-            until = _in_utc(parsedate_to_datetime(said))
-            now = _in_utc(parsedate_to_datetime(reply.headers.get("Date", "")))
-        except (ValueError, TypeError):
-            return None
-        wanted = until - now
-    return min(max(wanted, timedelta()), MOST_RETRY_AFTER)
-
-
-def _in_utc(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+async def _finish(reply: httpx.Response) -> None:
+    """Read a short body, and release the connection. Whatever the body does, the status stands."""
+    read = 0
+    # What httpx declares as an iterator is a generator, to be closed before the reply is.
+    body = cast("AsyncGenerator[bytes, None]", reply.aiter_raw())
+    try:
+        async with asyncio.timeout(_BODY_SECONDS), aclosing(body):
+            async for part in body:
+                read += len(part)
+                if read > _BODY_BYTES:
+                    break
+    except (TimeoutError, httpx.HTTPError):
+        pass
+    finally:
+        with suppress(httpx.HTTPError):
+            await reply.aclose()

@@ -6,9 +6,10 @@ ignores an answer whose `idempotency_key` it has seen before.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -17,18 +18,21 @@ from ..postgres.connections import Connection
 
 AnswerHandler: TypeAlias = Callable[[Answer], Awaitable[None]]
 
+# A failed answer is tried again after at most that; Postgres has no time that is timedelta.max from now.
+MOST_RETRY_AFTER = timedelta(days=1)
+
 
 class DeliveryFailed(Exception):
     """The worker did not take the answer. Any other exception of a sink means the same, without the details.
 
     `permanent`: trying again is of no use, and the answer is stuck until a person looks at it. `retry_after`: how long
-    the worker wants to be left alone at least.
+    the worker wants to be left alone at least; a day at most is heeded.
     """
 
     def __init__(self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.permanent = permanent
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else min(max(retry_after, timedelta()), MOST_RETRY_AFTER)
 
 
 class Marks(Protocol):
@@ -62,6 +66,23 @@ class CallableSink:
         """Deliver by the callable; whatever it raises is a failure."""
         await self.handler(leased.answer)
         return await marks.mark_delivered(leased)
+
+
+def fields_of(answer: Answer) -> dict[str, object]:
+    """Return the answer's fields by their names. (`dataclasses.asdict` fails over a payload that is nested deeply.)"""
+    return {field.name: getattr(answer, field.name) for field in fields(answer)}
+
+
+def json_of(document: object) -> str:
+    """Return the JSON text. Raises DeliveryFailed, permanently, for a payload of another writer that has none.
+
+    What `put` has accepted has one. Its limits are not checked again, since what Postgres has read can be longer when
+    it is written: 1e308 has 309 digits.
+    """
+    try:
+        return json.dumps(document, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise DeliveryFailed(f"the answer cannot be written as JSON: {error}", permanent=True) from error
 
 
 def sink_of(sink: AnswerSink | AnswerHandler) -> AnswerSink:

@@ -79,11 +79,6 @@ async def test_a_locked_row_costs_no_other_tenant_their_click(
     assert reply.kind is ReplyKind.ANSWERED
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="deliveries into a locked table hold all connections of the pod, up to twenty of ten",
-)
 async def test_a_locked_table_of_the_application_costs_no_click(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:

@@ -12,7 +12,7 @@ from pendingctl import (
     PostgresSink,
     State,
 )
-from pendingctl.errors import DatabaseFailed
+from pendingctl.sinks import DeliveryFailed
 from tests.deliveries import claimed, lease, run_out, state_of
 
 INSERT = "insert into approval (question, answer) values (%(question_id)s, %(value)s)"
@@ -37,7 +37,7 @@ async def test_into_the_same_database_it_is_exactly_once(store: PendingStore, co
 async def test_what_the_application_refuses_is_not_marked(store: PendingStore, connection: psycopg.Connection) -> None:
     connection.execute("create table approval (question text, answer text check (answer <> 'yes'))")
 
-    with pytest.raises(DatabaseFailed, match="approval"):
+    with pytest.raises(DeliveryFailed, match="approval"):
         await PostgresSink(INSERT).deliver(await claimed(store), store.leases)
 
     assert await state_of(store) is State.UNDELIVERED
