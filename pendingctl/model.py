@@ -380,7 +380,7 @@ class SweepTurn:
     next_in_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationCounts:
     """How many questions of one organization wait for an answer, and how many answers for their delivery."""
 
@@ -391,7 +391,7 @@ class OrganizationCounts:
     stuck: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """How many rows there are in each state, and where."""
 

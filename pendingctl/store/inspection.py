@@ -104,7 +104,11 @@ class Inspection:
             oldest_undelivered_seconds=total["oldest_undelivered"],
             organizations=tuple(
                 OrganizationCounts(
-                    row["organization_id"], row["pending"], row["stale"], row["undelivered"], row["stuck"]
+                    organization_id=row["organization_id"],
+                    pending=row["pending"],
+                    stale=row["stale"],
+                    undelivered=row["undelivered"],
+                    stuck=row["stuck"],
                 )
                 for row in organizations
             ),
