@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DatabaseFailed, DatabaseUnreachable, InvalidInput
+from ..postgres.durability import THROWAWAY_CLUSTER
 from . import watcher
 from .account import Account, server_account
 from .binaries import Binaries, find_binaries
@@ -47,7 +48,7 @@ _SETTINGS = {
     "log_timezone": "UTC",
 }
 # Its data ends with it. A crash of the server alone loses nothing: the kernel still writes what it was given.
-_THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+_THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off", "cluster_name": THROWAWAY_CLUSTER}
 
 
 @dataclass(frozen=True, slots=True)
