@@ -57,9 +57,6 @@ class DatabaseBusy(DatabaseFailed):
 class UnfitSetting(DatabaseFailed):
     """A setting of the server, database or role with which nothing would be done right; nothing was done."""
 
-    def __init__(self, name: str, value: str, remedy: str) -> None:
-        super().__init__(f"pendingctl cannot work where {name} is {value!r}: {remedy}")
-
 
 class DatabaseUnreachable(DatabaseFailed):
     """The connection was lost, or could not be made. What was under way may have been done, or not."""

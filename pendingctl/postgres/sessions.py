@@ -98,9 +98,9 @@ async def _fit(connection: Connection) -> None:
     facts = await (await connection.cursor(row_factory=dict_row).execute(_FACTS, {"names": names})).fetchone()
     assert facts is not None
     if facts["session_replication_role"] == "replica":
-        raise UnfitSetting("session_replication_role", "replica", "foreign keys would not hold; set it to origin")
+        raise _unfit("session_replication_role", "replica", "foreign keys would not hold; set it to origin")
     if facts["current_schema"] is None:
-        raise UnfitSetting("search_path", facts["search_path"], "no schema of it exists; name the tables' schema in it")
+        raise _unfit("search_path", facts["search_path"], "no schema of it exists; name the tables' schema in it")
     if facts["fsync"] == "off" and facts["cluster_name"] != THROWAWAY_CLUSTER:
         report_fsync_off()
     is_pooled = facts["backend_pid"] != connection.info.backend_pid
@@ -111,7 +111,7 @@ async def _fit(connection: Connection) -> None:
         connection.prepare_threshold = None
         for setting, value in other:
             if not (setting.passed_on or setting.is_harmless(value)):
-                raise UnfitSetting(
+                raise _unfit(
                     setting.name,
                     value,
                     f"behind a pooler it cannot be set; alter the role or the database to have {setting.value}",
@@ -123,6 +123,10 @@ async def _fit(connection: Connection) -> None:
     if is_pooled and "default_transaction_isolation" in {setting.name for setting, _ in other}:
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
         await connection.set_autocommit(False)
+
+
+def _unfit(name: str, value: str, remedy: str) -> UnfitSetting:
+    return UnfitSetting(f"pendingctl cannot work where {name} is {value!r}: {remedy}")
 
 
 async def _hang_up_instead(pgconn: PGconn, *, timeout: float = 0) -> None:  # noqa: ARG001, ASYNC109 (the driver's own)
