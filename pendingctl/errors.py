@@ -60,8 +60,20 @@ class DatabaseFailed(PendingctlError):
     exit_code = 3
 
 
+class DatabaseBusy(DatabaseFailed):
+    """Nothing was done, since another transaction or a time-out was in the way; the same may succeed when repeated."""
+
+
+class UnfitSetting(DatabaseFailed):
+    """A setting of the server, database or role with which nothing would be done right; nothing was done."""
+
+
 class DatabaseUnreachable(DatabaseFailed):
-    """No connection could be made, or it was lost."""
+    """The connection was lost, or could not be made. What was under way may have been done, or not."""
+
+
+class NotConnected(DatabaseUnreachable):
+    """No connection could be had, so that surely nothing was done; the same may succeed when repeated."""
 
 
 class NotMigrated(DatabaseFailed):

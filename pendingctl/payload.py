@@ -12,6 +12,9 @@ JsonValue: TypeAlias = "None | bool | int | float | str | Sequence[JsonValue] | 
 JsonObject: TypeAlias = Mapping[str, JsonValue]
 
 MAX_ID_CHARACTERS = 255
+# An entry of a B-tree index on pages of 8 kB holds 2,704 bytes (BTMaxItemSize in PostgreSQL's access/nbtree.h): 8 of a
+# header, then each long text with a header of 4, aligned to 4. An index has four ids at most, and each has this share.
+MAX_ID_BYTES = (2_704 - 8) // 4 // 4 * 4 - 4
 MAX_PAYLOAD_BYTES = 256 * 1024
 # Each pod, sink and reader of JSON on the way takes that many, whatever its Python and however deep its own stack is.
 MAX_NESTING = 500
@@ -63,7 +66,7 @@ def _question_field(payload: JsonObject, field: str) -> JsonValue:
 
 
 def check_id(value: str, name: str) -> None:
-    """Refuse what cannot be an id: empty, over 255 characters, or text that Postgres cannot hold.
+    """Refuse what cannot be an id: empty, over 255 characters or 668 bytes of UTF-8, or what Postgres cannot hold.
 
     Raises InvalidInput.
     """
@@ -72,6 +75,8 @@ def check_id(value: str, name: str) -> None:
     if len(value) > MAX_ID_CHARACTERS:
         raise InvalidInput(f"{name} has {len(value)} characters; at most {MAX_ID_CHARACTERS} are allowed")
     check_text(value, name)
+    if (size := len(value.encode())) > MAX_ID_BYTES:
+        raise InvalidInput(f"{name} has {size} bytes as UTF-8; at most {MAX_ID_BYTES} are allowed")
 
 
 def check_text(value: str, name: str) -> None:

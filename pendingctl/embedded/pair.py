@@ -95,11 +95,11 @@ def _query(server: Server, statement: LiteralString) -> object:
     import psycopg
 
     from ..postgres.driver_errors import translated_errors
-    from ..postgres.dsn import CONNECT_TIMEOUT_SECONDS
+    from ..postgres.limits import CONNECT_SECONDS
 
     with (
         translated_errors(),
-        psycopg.connect(server.dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection,
+        psycopg.connect(server.dsn, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection,
     ):
         row = connection.execute(statement).fetchone()
     return row and row[0]

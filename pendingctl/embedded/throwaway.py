@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..postgres.durability import THROWAWAY_CLUSTER
 from .account import Account, server_account
 from .binaries import Binaries, find_binaries
 from .cache import readable_binaries, template
@@ -23,7 +24,7 @@ _LEFTOVER_SECONDS = 60.0
 _THROWAWAY_MARK = "throwaway"
 
 # Its data ends with it. A crash of the server alone loses nothing: the kernel still writes what it was given.
-_THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+_THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off", "cluster_name": THROWAWAY_CLUSTER}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from copy import copy
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import psycopg
-from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow
 
-from .driver_errors import translate, translated_errors
+from ..errors import NotConnected, PendingctlError
+from .driver_errors import is_the_drivers, translate, translated_errors
 from .dsn import connect_parameters
+from .limits import BORROW_SECONDS, Purpose
+from .sessions import Connection, Deadline, is_alive, no_reply, prepare_connection
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
 
-Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
 Pool: TypeAlias = "AsyncConnectionPool[Connection]"
 
-# A pooler tells its clients a process number of its own making, for cancel requests that it forwards.
-SESSION = "select current_setting('transaction_isolation'), pg_backend_pid()"
+__all__ = [
+    "Borrowed",
+    "CommandConnection",
+    "Connection",
+    "ConnectionSource",
+    "Pool",
+    "SingleConnection",
+    "connect",
+    "in_transaction",
+    "open_pool",
+    "prepare_connection",
+]
 
 
 class ConnectionSource(Protocol):
@@ -34,41 +46,35 @@ class ConnectionSource(Protocol):
         ...
 
     async def putconn(self, conn: Connection, /) -> None:
-        """Take it back."""
+        """Take it back; one that is closed is replaced."""
+        ...
+
+
+@runtime_checkable
+class WatchfulSource(Protocol):
+    """A source that knows why it has no connection, and takes a warning: `pool.StorePool`."""
+
+    trouble: PendingctlError | None
+
+    def suspect(self, since: float) -> None:
+        """A connection has been silent since then (of `time.monotonic`); lend none that was not heard of later."""
         ...
 
 
 async def connect(dsn: str, *, application: str) -> Connection:
     """Open one connection that keeps the store's promises: see `prepare_connection`.
 
-    Raises InvalidInput for a malformed string and DatabaseUnreachable when no server answers.
+    Raises InvalidInput for a malformed string, NotConnected when no server answers, and UnfitSetting.
     """
     added = connect_parameters(dsn, application)
     with translated_errors():
         connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, **added)  # type: ignore[arg-type]
-        await prepare_connection(connection)
+        try:
+            await prepare_connection(connection)
+        except BaseException:
+            await connection.close()
+            raise
     return connection
-
-
-async def prepare_connection(connection: Connection) -> None:
-    """Make a connection fit for the store: each statement commits by itself, under read committed.
-
-    Under repeatable read the loser of a race gets error 40001 instead of an answer (PostgreSQL manual, section
-    13.2). Where a role or a database has another default, each statement gets a transaction of its own that
-    names the level, which also holds behind a pooler in transaction mode, where a session setting would not.
-
-    Behind a pooler nothing is prepared: in transaction mode the next statement may run in another session
-    (pgbouncer.org, "Features").
-    """
-    await connection.set_autocommit(True)
-    row = await (await connection.execute(SESSION)).fetchone()
-    assert row is not None
-    isolation, backend_pid = row
-    if backend_pid != connection.info.backend_pid:
-        connection.prepare_threshold = None
-    if isolation != "read committed":
-        await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
-        await connection.set_autocommit(False)
 
 
 def open_pool(
@@ -77,31 +83,19 @@ def open_pool(
     application: str = "pendingctl",
     min_size: int = 1,
     max_size: int = 10,
-    timeout: float = 5.0,
+    timeout: float = BORROW_SECONDS,
     configure: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> Pool:
     """Return a pool of connections fit for the store, to be entered with `async with`.
 
     `timeout` is how many seconds a caller waits for a free connection; `configure` is called with each new
-    connection. Raises InvalidInput for a malformed string; a server that does not answer shows itself at the first
-    use, as DatabaseUnreachable.
+    connection. Raises InvalidInput for a malformed string; a server that does not answer, or that has a setting with
+    which pendingctl cannot work, shows itself at the first use, as NotConnected or UnfitSetting.
     """
-    from psycopg_pool import AsyncConnectionPool
+    from .pool import StorePool
 
-    async def prepare(connection: Connection) -> None:
-        await prepare_connection(connection)
-        if configure is not None:
-            await configure(connection)
-
-    return AsyncConnectionPool(
-        dsn,
-        kwargs={"autocommit": True, **connect_parameters(dsn, application)},
-        min_size=min_size,
-        max_size=max_size,
-        timeout=timeout,
-        configure=prepare,
-        open=False,
-        name=application,
+    return StorePool(
+        dsn, application=application, min_size=min_size, max_size=max_size, timeout=timeout, configure=configure
     )
 
 
@@ -129,7 +123,8 @@ class CommandConnection:
 
     async def getconn(self) -> Connection:
         """Lend the connection. Raises as `connect` does."""
-        if self._connection is None or self._connection.closed:
+        if self._connection is None or not is_alive(self._connection):
+            await self.close()
             self._connection = await connect(self._dsn, application=self._application)
         return self._connection
 
@@ -146,34 +141,73 @@ class Borrowed:
     """A connection for as long as the block: the caller's own if `given`, else one of the source.
 
     At the end of the block what a borrowed connection did is committed, or rolled back after an error; a given one
-    stays as the caller has it. The driver's errors are raised as pendingctl's own. (A class, and not the pool's own
-    context manager within others: that makes a claim cost a pod an eighth less.)
+    stays as the caller has it. The driver's errors are raised as pendingctl's own.
+
+    All of it, the wait for a connection and COMMIT included, ends within the purpose's limit: then the connection is
+    hung up, and DatabaseUnreachable raised. It is not cancelled: a cancelled wait for a synchronous standby
+    acknowledges what is not replicated (PostgreSQL manual, section 26.2.8.3), and on a silent connection a cancellation
+    waits as well. A given connection has the limit of whoever borrowed it.
+
+    (A class, and not the pool's own context manager within others: that makes a claim cost a pod an eighth less.)
     """
 
-    __slots__ = ("_borrowed", "_given", "_source")
+    __slots__ = ("_borrowed", "_deadline", "_given", "_lent_at", "_seconds", "_source")
 
-    def __init__(self, source: ConnectionSource, given: Connection | None = None) -> None:
+    def __init__(
+        self, source: ConnectionSource, given: Connection | None = None, *, purpose: Purpose = Purpose.READ
+    ) -> None:
         self._source = source
         self._given = given
+        self._seconds = purpose.seconds
         self._borrowed: Connection | None = None
+        self._deadline: Deadline | None = None
+        self._lent_at = 0.0
 
     async def __aenter__(self) -> Connection:
         if self._given is not None:
             return self._given
+        end = asyncio.get_running_loop().time() + self._seconds
+        if isinstance(self._source, CommandConnection):
+            # It connects at its first use, which has a limit of its own.
+            connection = await self._source.getconn()
+            end = asyncio.get_running_loop().time() + self._seconds
+        else:
+            connection = await self._lent(end)
+        self._borrowed = connection
+        self._lent_at = time.monotonic()
+        self._deadline = Deadline(connection, end)
+        return connection
+
+    async def _lent(self, end: float) -> Connection:
         task = asyncio.current_task()
         cancellations = task.cancelling() if task is not None else 0
         try:
-            connection = await self._source.getconn()
+            async with asyncio.timeout_at(end):
+                connection = await self._source.getconn()
+        except TimeoutError as error:
+            raise self._trouble() or NotConnected(
+                f"no connection of the pool was free within {self._seconds:g} s; try again, or give the pool more"
+            ) from error
         except psycopg.Error as error:
-            raise translate(error) from error
+            raise self._trouble() or translate(error) from error
         # Before Python 3.12 asyncio.wait_for, with which a pool waits for a connection, forgets a cancellation that
         # comes when the connection does (github.com/python/cpython/issues/86296); a loop that is closed would go on
         # for ever.
         if task is not None and task.cancelling() > cancellations:
             await self._source.putconn(connection)
             raise asyncio.CancelledError
-        self._borrowed = connection
         return connection
+
+    def _trouble(self) -> PendingctlError | None:
+        """Why the source has no connection, where it knows: the same each time, so a copy."""
+        trouble = self._source.trouble if isinstance(self._source, WatchfulSource) else None
+        return trouble and copy(trouble)
+
+    def go_on(self) -> None:
+        """Begin the limit anew: what was sent is done, and more of the same follows in this transaction."""
+        if self._borrowed is not None and self._deadline is not None and not self._deadline.has_passed:
+            self._deadline.call_off()
+            self._deadline = Deadline(self._borrowed, asyncio.get_running_loop().time() + self._seconds)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -181,25 +215,39 @@ class Borrowed:
         if self._borrowed is not None:
             try:
                 if self._borrowed.pgconn.transaction_status != TransactionStatus.IDLE:
-                    await _end_transaction(self._borrowed, error)
+                    await self._end_transaction(self._borrowed, error)
             finally:
-                await self._source.putconn(self._borrowed)
-        if isinstance(error, psycopg.Error):
-            raise translate(error) from error
+                await self._give_back(self._borrowed)
+        if error is not None and is_the_drivers(error):
+            raise self._translated(error) from error
 
+    async def _end_transaction(self, connection: Connection, error: BaseException | None) -> None:
+        try:
+            if error is None:
+                await connection.commit()
+            else:
+                await connection.rollback()
+        except psycopg.Error as trouble:
+            # The error of the block is the one to raise, not one that it has led to.
+            if error is None:
+                raise self._translated(trouble) from trouble
 
-async def _end_transaction(connection: Connection, error: BaseException | None) -> None:
-    if error is None:
-        with translated_errors():
-            await connection.commit()
-    else:
-        # The error of the block is the one to raise, not one that it has led to.
-        with suppress(psycopg.Error):
-            await connection.rollback()
+    async def _give_back(self, connection: Connection) -> None:
+        assert self._deadline is not None
+        self._deadline.call_off()
+        if self._deadline.has_passed and isinstance(self._source, WatchfulSource):
+            self._source.suspect(self._lent_at)
+        await self._source.putconn(connection)
+
+    def _translated(self, error: BaseException) -> PendingctlError:
+        has_passed = self._deadline is not None and self._deadline.has_passed
+        if has_passed and isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            return no_reply(self._seconds)
+        return translate(error)
 
 
 @asynccontextmanager
-async def in_transaction(source: ConnectionSource) -> AsyncIterator[Connection]:
+async def in_transaction(source: ConnectionSource, *, purpose: Purpose = Purpose.SINK) -> AsyncIterator[Connection]:
     """Lend a connection in a transaction that ends with the block."""
-    async with Borrowed(source) as borrowed, borrowed.transaction():
+    async with Borrowed(source, purpose=purpose) as borrowed, borrowed.transaction():
         yield borrowed

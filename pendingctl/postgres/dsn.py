@@ -9,9 +9,21 @@ import psycopg
 from psycopg import conninfo
 
 from ..errors import InvalidInput
+from .limits import (
+    CONNECT_SECONDS,
+    TCP_COUNT,
+    TCP_IDLE_SECONDS,
+    TCP_INTERVAL_SECONDS,
+    TCP_UNACKNOWLEDGED_SECONDS,
+)
 
-# libpq's own default is to wait as long as the kernel does, about two minutes.
-CONNECT_TIMEOUT_SECONDS = 10
+# libpq's own default for these is the kernel's: two hours, and about a quarter of an hour.
+_TCP = {
+    "keepalives_idle": TCP_IDLE_SECONDS,
+    "keepalives_interval": TCP_INTERVAL_SECONDS,
+    "keepalives_count": TCP_COUNT,
+    "tcp_user_timeout": TCP_UNACKNOWLEDGED_SECONDS * 1000,
+}
 
 
 def check_dsn(dsn: str) -> dict[str, str]:
@@ -42,10 +54,14 @@ def describe(dsn: str) -> str:
     return " ".join(f"{name}={parts[name]}" for name in places if parts.get(name)) or "libpq's defaults"
 
 
-def connect_parameters(dsn: str, application: str) -> dict[str, str | int]:
-    """Return what is added to the user's string on every connection, without overriding any of it."""
+def connect_parameters(dsn: str, application: str, connect_seconds: int = CONNECT_SECONDS) -> dict[str, str | int]:
+    """Return what is added to the user's string on every connection.
+
+    None of it overrides the user's, but the encoding: text is UTF-8 here, whatever the server or the user's
+    environment would have.
+    """
     parts = check_dsn(dsn)
-    added: dict[str, str | int] = {"fallback_application_name": application}
+    added: dict[str, str | int] = {"fallback_application_name": application, "client_encoding": "UTF8"}
     if "connect_timeout" not in parts and "PGCONNECT_TIMEOUT" not in os.environ:
-        added["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
-    return added
+        added["connect_timeout"] = connect_seconds
+    return added | {name: value for name, value in _TCP.items() if name not in parts}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from .connections import Connection, ConnectionSource
+from ..errors import PendingctlError
+from .connections import Connection, ConnectionSource, WatchfulSource
 
 
 class Share:
@@ -13,6 +14,16 @@ class Share:
     def __init__(self, source: ConnectionSource, at_once: int) -> None:
         self._source = source
         self._free = asyncio.Semaphore(at_once)
+
+    @property
+    def trouble(self) -> PendingctlError | None:
+        """Why the source has no connection, where it knows."""
+        return self._source.trouble if isinstance(self._source, WatchfulSource) else None
+
+    def suspect(self, since: float) -> None:
+        """A connection has been silent since then (of `time.monotonic`); the source lends none as old."""
+        if isinstance(self._source, WatchfulSource):
+            self._source.suspect(since)
 
     async def getconn(self) -> Connection:
         """Lend a connection of the source, when one of this share is free."""

@@ -26,12 +26,11 @@ from ..model import (
 )
 from ..payload import JsonValue, check_id, conversation_of, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
+from ..postgres.limits import Purpose
 from . import lease_statements as statements
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
-# How long a mark waits for a row that somebody else holds.
-_LOCK_TIMEOUT = "2s"
 
 
 class Leases:
@@ -41,14 +40,17 @@ class Leases:
     database cannot do its part.
     """
 
-    def __init__(self, source: ConnectionSource, application: str = "") -> None:
+    def __init__(
+        self, source: ConnectionSource, application: str = "", *, sinks: ConnectionSource | None = None
+    ) -> None:
         self._source = source
+        self._sinks = sinks or source
         self._application = application
 
     async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
         """Return whether answers wait for delivery, and cards of these (organization, connection) pairs for an edit."""
         parameters = {"application": self._application, "after": "", **_connections(connections)}
-        async with Borrowed(self._source) as borrowed:
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             cursor = borrowed.cursor(row_factory=class_row(Due))
             due = await (await cursor.execute(statements.DUE, parameters)).fetchone()
         assert due is not None
@@ -79,7 +81,7 @@ class Leases:
             "after": after,
             "busy": list(busy),
         }
-        async with Borrowed(self._source) as borrowed:
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             cursor = borrowed.cursor(row_factory=kwargs_row(_leased_answer))
             leased = await (await cursor.execute(statements.LEASE, parameters)).fetchall()
         return [each for each in leased if each is not None]
@@ -109,9 +111,9 @@ class Leases:
             "retry_in": retry_in,
             "most_attempts": most_attempts,
             "permanent": permanent,
-            "lock_timeout": _LOCK_TIMEOUT,
+            "lock_timeout": Purpose.MARK.lock_timeout,
         }
-        async with Borrowed(self._source) as borrowed:
+        async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             row = await (await borrowed.execute(statements.MARK_FAILED, failed)).fetchone()
         return None if row is None else State.STUCK if row[0] else State.UNDELIVERED
 
@@ -126,8 +128,8 @@ class Leases:
         """
         for id in ids:
             check_id(id, "question id")
-        parameters = {"ids": list(ids), "application": self._application, "lock_timeout": _LOCK_TIMEOUT}
-        async with Borrowed(self._source) as borrowed:
+        parameters = {"ids": list(ids), "application": self._application, "lock_timeout": Purpose.MARK.lock_timeout}
+        async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             cursor = borrowed.cursor(row_factory=scalar_row)
             await cursor.execute(statements.REDELIVER, parameters)
             return await cursor.fetchall()
@@ -142,8 +144,8 @@ class Leases:
         self, id: str, ask_number: int, awaited_by: UUID, *, lease: timedelta
     ) -> LeasedAnswer | Unreadable | None:
         """Lease the answer that this asker waited for; None when a pod has leased it since."""
-        parameters = {**_asker(id, ask_number, awaited_by), "lease": lease, "lock_timeout": _LOCK_TIMEOUT}
-        async with Borrowed(self._source) as borrowed:
+        parameters = {**_asker(id, ask_number, awaited_by), "lease": lease, "lock_timeout": Purpose.MARK.lock_timeout}
+        async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             cursor = borrowed.cursor(row_factory=kwargs_row(_leased_answer))
             return await (await cursor.execute(statements.LEASE_AWAITED, parameters)).fetchone()
 
@@ -173,7 +175,7 @@ class Leases:
             "limit": limit,
             "max_age": max_age,
         }
-        async with Borrowed(self._source) as borrowed:
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             cursor = borrowed.cursor(row_factory=kwargs_row(_leased_card))
             return await (await cursor.execute(statements.LEASE_CARDS, parameters)).fetchall()
 
@@ -201,18 +203,18 @@ class Leases:
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, for a mark beside a sink's own statement."""
-        return in_transaction(self._source)
+        return in_transaction(self._sinks, purpose=Purpose.SINK)
 
     async def _mark(
         self, statement: LiteralString, parameters: Mapping[str, object], connection: Connection | None
     ) -> bool:
-        limits = {"lock_timeout": None if connection is not None else _LOCK_TIMEOUT}
-        async with Borrowed(self._source, connection) as borrowed:
+        limits = {"lock_timeout": None if connection is not None else Purpose.MARK.lock_timeout}
+        async with Borrowed(self._source, connection, purpose=Purpose.MARK) as borrowed:
             cursor = await borrowed.execute(statement, {**parameters, **limits})
             return await cursor.fetchone() is not None
 
     async def _note(self, statement: LiteralString, parameters: Mapping[str, object]) -> set[str]:
-        async with Borrowed(self._source) as borrowed:
+        async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             cursor = borrowed.cursor(row_factory=scalar_row)
             return set(await (await cursor.execute(statement, parameters)).fetchall())
 

@@ -39,6 +39,8 @@ from ..payload import (
     read_payload,
 )
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
+from ..postgres.limits import Purpose
+from ..postgres.shares import Share
 from . import statements
 from .inspection import Inspection
 from .leases import Leases
@@ -48,10 +50,6 @@ IfAnswered: TypeAlias = Literal["reopen", "keep"]
 
 # A row can change hands between two statements of one call; each further try needs another such change.
 _TRIES = 5
-
-# How long a statement waits for a row that somebody else holds. The platform wants its reply within 3 s.
-_CLAIM_LOCK_TIMEOUT = "1s"
-_PUT_LOCK_TIMEOUT = "5s"
 
 # How long an asker that waits keeps pods away from the answer, unless it renews that.
 AWAITED_FOR = timedelta(seconds=15)
@@ -76,9 +74,10 @@ class PendingStore:
     ) -> None:
         if application:
             check_id(application, "application")
-        self.leases = Leases(source, application)
+        requests, loop, sinks = _shares(source)
+        self.leases = Leases(loop, application, sinks=sinks)
         self.inspection = Inspection(source)
-        self._source = source
+        self._source = requests
         self._application = application
         self._max_payload_bytes = max_payload_bytes
 
@@ -128,7 +127,7 @@ class PendingStore:
             "most_displaced_keys": MOST_DISPLACED_KEYS,
             "lock_timeout": _lock_timeout(connection),
         }
-        async with Borrowed(self._source, connection) as borrowed:
+        async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             for _ in range(_TRIES):
                 for statement in (statements.INSERT, statements.REFRESH, statements.ASK_AGAIN):
                     cursor = borrowed.cursor(row_factory=kwargs_row(partial(_stored, id)))
@@ -161,7 +160,8 @@ class PendingStore:
         outcomes = Counter[PutOutcome]()
         known = set[str]()
         waiting = iter(questions)
-        async with Borrowed(self._source, connection) as borrowed, borrowed.transaction():
+        borrowing = Borrowed(self._source, connection, purpose=Purpose.BULK)
+        async with borrowing as borrowed, borrowed.transaction():
             while batch := {id: (scope, payload) for id, scope, payload in islice(waiting, BATCH_SIZE)}:
                 if create_organizations:
                     for organization in sorted({scope.organization_id for scope, _ in batch.values()} - known):
@@ -173,6 +173,7 @@ class PendingStore:
                 for id in sorted(batch.keys() - new):
                     stored = await self.put(id, *batch[id], if_answered=if_answered, connection=borrowed)
                     outcomes[stored.outcome] += 1
+                borrowing.go_on()
                 if on_stored is not None:
                     on_stored(len(batch))
         return outcomes
@@ -215,7 +216,7 @@ class PendingStore:
         A click gives up after a second that somebody else holds the row, with DatabaseFailed.
         """
         parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
-        async with Borrowed(self._source) as borrowed:
+        async with Borrowed(self._source, purpose=Purpose.CLAIM) as borrowed:
             for _ in range(_TRIES):
                 cursor = borrowed.cursor(row_factory=_CLAIM_ROW)
                 if (won := await (await cursor.execute(statements.CLAIM, parameters)).fetchone()) is not None:
@@ -234,7 +235,7 @@ class PendingStore:
         """
         check_id(id, "question id")
         parameters = {"id": id, **_scope_parameters(scope), "lock_timeout": _lock_timeout(connection)}
-        async with Borrowed(self._source, connection) as borrowed:
+        async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             for _ in range(_TRIES):
                 if await (await borrowed.execute(statements.WITHDRAW, parameters)).fetchone() is not None:
                     return Withdrawal.WITHDRAWN
@@ -269,7 +270,7 @@ class PendingStore:
             "include_undelivered": include_undelivered,
             "lock_timeout": _lock_timeout(connection),
         }
-        async with Borrowed(self._source, connection) as borrowed:
+        async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             for _ in range(_TRIES):
                 if await (await borrowed.execute(statements.DELETE, parameters)).fetchone() is not None:
                     return True
@@ -288,7 +289,7 @@ class PendingStore:
         """
         if stored.outcome is not PutOutcome.CREATED:
             return False
-        async with Borrowed(self._source, connection) as borrowed:
+        async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             cursor = await borrowed.execute(
                 statements.DELETE_UNTOUCHED,
                 {"id": stored.id, "row_version": stored.row_version, "lock_timeout": _lock_timeout(connection)},
@@ -314,7 +315,7 @@ class PendingStore:
         left = limit
         while left is None or left > 0:
             size = batch_size if left is None else min(batch_size, left)
-            async with Borrowed(self._source) as borrowed:
+            async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
                 cursor = borrowed.cursor(row_factory=scalar_row)
                 parameters = {"max_age": max_age, "batch_size": size, "include_undelivered": include_undelivered}
                 await cursor.execute(statements.SWEEP, parameters)
@@ -328,7 +329,7 @@ class PendingStore:
 
     async def begin_sweep(self, every: timedelta, *, pod: str | None = None) -> SweepTurn:
         """Begin the cluster's next sweep cycle if the last one began `every` ago; of any number of pods one does."""
-        async with Borrowed(self._source) as borrowed:
+        async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
             cursor = borrowed.cursor(row_factory=class_row(SweepTurn))
             turn = await (await cursor.execute(statements.BEGIN_SWEEP, {"every": every, "pod": pod})).fetchone()
         if turn is None:
@@ -341,7 +342,7 @@ class PendingStore:
         Raises InvalidInput when the application's own table has further columns that must be filled.
         """
         check_id(id, "organization_id")
-        async with Borrowed(self._source, connection) as borrowed:
+        async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             try:
                 cursor = await borrowed.execute(statements.CREATE_ORGANIZATION, {"id": id})
             except NotNullViolation as error:
@@ -354,13 +355,25 @@ class PendingStore:
     async def delete_organization(self, id: str, *, connection: Connection | None = None) -> bool:
         """Delete an organization and, with it, all its rows; return whether there was one."""
         check_id(id, "organization_id")
-        async with Borrowed(self._source, connection) as borrowed:
+        async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             cursor = await borrowed.execute(statements.DELETE_ORGANIZATION, {"id": id})
             return await cursor.fetchone() is not None
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, for methods that take `connection` beside an application's own statements."""
         return in_transaction(self._source)
+
+
+def _shares(source: ConnectionSource) -> tuple[ConnectionSource, ConnectionSource, ConnectionSource]:
+    """Return the parts of a pool for requests, the pod's loop and sinks, each with connections that the others leave.
+
+    A source that lends one connection, or says nothing of its size, is all three.
+    """
+    size = getattr(source, "max_size", None)
+    if not isinstance(size, int) or size < 3:
+        return source, source, source
+    third = size // 3
+    return Share(source, size - 2), Share(source, third), Share(source, third)
 
 
 def claim_parameters(
@@ -385,7 +398,7 @@ def claim_parameters(
         "lease": lease,
         "lease_token": None if leaves_it_to_the_pods else lease_token or uuid4(),
         "pod": pod,
-        "lock_timeout": _CLAIM_LOCK_TIMEOUT,
+        "lock_timeout": Purpose.CLAIM.lock_timeout,
     }
 
 
@@ -422,7 +435,7 @@ async def _look(connection: Connection, id: str, by: Scope | Click) -> FoundRow 
 
 def _lock_timeout(given: Connection | None) -> str | None:
     """A statement in the caller's transaction leaves the caller's own limits alone."""
-    return None if given is not None else _PUT_LOCK_TIMEOUT
+    return None if given is not None else Purpose.PUT.lock_timeout
 
 
 def _scope_parameters(scope: Scope) -> dict[str, str]:

@@ -36,8 +36,14 @@ def test_a_description_has_no_password() -> None:
 def test_what_the_user_gave_is_not_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
     assert connect_parameters("host=h", "pendingctl list") == {
         "fallback_application_name": "pendingctl list",
+        "client_encoding": "UTF8",
         "connect_timeout": 10,
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
     }
-    assert "connect_timeout" not in connect_parameters("host=h connect_timeout=3", "pendingctl")
+    given = connect_parameters("host=h connect_timeout=3 tcp_user_timeout=0 keepalives_idle=60", "pendingctl")
+    assert given.keys().isdisjoint({"connect_timeout", "tcp_user_timeout", "keepalives_idle"})
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "3")
     assert "connect_timeout" not in connect_parameters("host=h", "pendingctl")

@@ -14,7 +14,7 @@ from pendingctl.errors import DatabaseFailed, InvalidInput
 from pendingctl.payload import JsonObject
 from pendingctl.postgres.connections import SingleConnection, connect
 from pendingctl.sinks.postgres import AT_ONCE
-from tests.deliveries import LEASE, claimed, run_out, state_of
+from tests.deliveries import LEASE, claimed, readable, run_out, state_of
 from tests.questions import PAYLOAD, SCOPE, click
 
 INSERT = "insert into approval (question, answer, payload) values (%(question_id)s, %(value)s, %(payload)s)"
@@ -188,7 +188,7 @@ async def test_what_put_accepts_can_be_written(store: PendingStore, connection: 
     await store.put("q", SCOPE, payload)
     await store.claim(click(), lease=LEASE)
     run_out(connection)
-    (leased,) = await store.leases.lease(lease=LEASE, limit=1, most_attempts=3)
+    (leased,) = readable(await store.leases.lease(lease=LEASE, limit=1, most_attempts=3))
     assert await PostgresSink(INSERT).deliver(leased, store.leases)
     assert connection.execute(
         "select a.payload = p.entry_payload from approval as a, pending_interactions as p"

@@ -1,0 +1,114 @@
+"""A pool that lends no connection of which it could know that it is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+from weakref import WeakKeyDictionary
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+
+from ..errors import PendingctlError
+from .driver_errors import translate
+from .dsn import connect_parameters
+from .limits import BORROW_SECONDS, POD_CONNECT_SECONDS, PREPARE_SECONDS, RECONNECT_SECONDS
+from .sessions import Connection, is_alive, prepare_connection, within
+
+
+class _ReportingConnection(psycopg.AsyncConnection[TupleRow]):
+    """A connection; why it could not be made is reported to `on_failure`, where a pool only logs it."""
+
+    @classmethod
+    async def connect(  # type: ignore[override]
+        cls, conninfo: str = "", *, on_failure: Callable[[Exception], None], **parameters: Any
+    ) -> Self:
+        """Connect, as the driver does."""
+        try:
+            return await super().connect(conninfo, **parameters)
+        except Exception as error:
+            on_failure(error)
+            raise
+
+
+class StorePool(AsyncConnectionPool[Connection]):
+    """Connections fit for the store. `trouble` is why none could be made; None after one could.
+
+    Before a connection is lent it is looked at: one that the other end has closed is replaced, without a round trip.
+    One that has fallen silent looks like any other; whoever has waited on one in vain reports it with `suspect`, and
+    those that have not replied since are replaced instead of costing a further wait each.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        application: str,
+        min_size: int,
+        max_size: int,
+        timeout: float = BORROW_SECONDS,
+        configure: Callable[[Connection], Awaitable[None]] | None,
+    ) -> None:
+        self.trouble: PendingctlError | None = None
+        self._further = configure
+        self._heard_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+        self._silent_since = 0.0
+        super().__init__(
+            dsn,
+            connection_class=_ReportingConnection,
+            kwargs={
+                "autocommit": True,
+                "on_failure": self._note_trouble,
+                **connect_parameters(dsn, application, POD_CONNECT_SECONDS),
+            },
+            min_size=min_size,
+            max_size=max_size,
+            timeout=timeout,
+            configure=self._make_fit,
+            reconnect_timeout=RECONNECT_SECONDS,
+            open=False,
+            name=application,
+        )
+
+    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 (the pool's own)
+        """Lend a connection that is not known to be lost."""
+        while True:
+            connection = await super().getconn(timeout)
+            if self._heard_at.get(connection, 0.0) >= self._silent_since and is_alive(connection):
+                return connection
+            connection.pgconn.finish()
+            await super().putconn(connection)
+
+    async def putconn(self, conn: Connection) -> None:
+        """Take a connection back; one that is broken is replaced."""
+        self._heard_at[conn] = time.monotonic()
+        await super().putconn(conn)
+
+    def suspect(self, since: float) -> None:
+        """A connection has been silent since then (of `time.monotonic`); lend none that was not heard of later."""
+        self._silent_since = max(self._silent_since, since)
+
+    @staticmethod
+    async def check_connection(conn: Connection) -> None:
+        """Raise unless the connection replies in time."""
+        with within(conn, PREPARE_SECONDS):
+            await AsyncConnectionPool.check_connection(conn)
+
+    async def _make_fit(self, connection: Connection) -> None:
+        try:
+            await prepare_connection(connection)
+            if self._further is not None:
+                with within(connection, PREPARE_SECONDS):
+                    await self._further(connection)
+        except Exception as error:
+            self._note_trouble(error)
+            # The pool forgets it without closing it.
+            connection.pgconn.finish()
+            raise
+        self.trouble = None
+        self._heard_at[connection] = time.monotonic()
+
+    def _note_trouble(self, error: Exception) -> None:
+        self.trouble = error if isinstance(error, PendingctlError) else translate(error)
