@@ -13,6 +13,9 @@ POD_CONNECT_SECONDS = 3
 # For a new connection to be looked at and made fit: two round trips.
 PREPARE_SECONDS = 3.0
 
+# For a pooled connection that is checked, by an empty statement; one after the other, so each has little.
+CHECK_SECONDS = 1.0
+
 # For a pool to have a connection free, where the purpose leaves as much.
 BORROW_SECONDS = 5.0
 

@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from ..errors import PendingctlError
 from .driver_errors import translate
 from .dsn import connect_parameters
-from .limits import BORROW_SECONDS, POD_CONNECT_SECONDS, PREPARE_SECONDS, RECONNECT_SECONDS
+from .limits import BORROW_SECONDS, CHECK_SECONDS, POD_CONNECT_SECONDS, PREPARE_SECONDS, RECONNECT_SECONDS
 from .sessions import Connection, is_alive, prepare_connection, within
 
 
@@ -93,7 +93,7 @@ class StorePool(AsyncConnectionPool[Connection]):
     @staticmethod
     async def check_connection(conn: Connection) -> None:
         """Raise unless the connection replies in time."""
-        with within(conn, PREPARE_SECONDS):
+        with within(conn, CHECK_SECONDS):
             await AsyncConnectionPool.check_connection(conn)
 
     async def _make_fit(self, connection: Connection) -> None:
