@@ -32,7 +32,7 @@ _CLAIM_ALL = """
 """
 
 
-class _SilentPlatform:
+class SilentPlatform:
     """Shows nothing, and has a reference of each card as a platform would."""
 
     async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
@@ -67,7 +67,7 @@ async def _cycles(stage: Stage, others: list[Contender], cycles: int, rounds: in
 
     async with open_pool(stage.dsn, max_size=4) as pool:
         store = PendingStore(pool)
-        async with InteractionBridge(store, _SilentPlatform(), answered.put) as bridge:
+        async with InteractionBridge(store, SilentPlatform(), answered.put) as bridge:
             bridge.register(SCOPE.organization_id, SCOPE.connection_id)
 
             async def ours() -> float:
