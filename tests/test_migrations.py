@@ -426,12 +426,6 @@ class TestAnApplicationsOwnOrganization:
 
         assert owned.execute("select * from organization").fetchall() == [("acme", "free")]
 
-    def test_with_another_type_of_id_is_a_clear_error(self, empty_dsn: str, empty: psycopg.Connection) -> None:
-        empty.execute("create table organization (id uuid primary key)")
-
-        with pytest.raises(MigrationFailed, match="0002_pending_interactions failed: foreign key constraint"):
-            migrations.apply(empty_dsn)
-
 
 class TestAnyDsnThatLibpqTakes:
     """yoyo's own parser refuses most of these."""
