@@ -114,10 +114,13 @@ def test_a_crash_never_reads_as_a_verdict(cli: Cli, monkeypatch: pytest.MonkeyPa
     async def crash(*_: object, **__: object) -> None:
         raise RuntimeError("planted [/]")
 
-    monkeypatch.setattr("pendingctl.store.PendingStore.counts", crash)
+    monkeypatch.setattr("pendingctl.store.inspection.Inspection.counts", crash)
 
     assert "internal error: RuntimeError: planted [/]" in complaint(cli("stats"), 70)
-    assert isinstance(cli("--debug", "stats").exception, RuntimeError)
+    debugged = cli("--debug", "stats")
+    assert debugged.exit_code == 70
+    assert "Traceback" in debugged.stderr
+    assert "internal error: RuntimeError: planted [/]" in debugged.stderr
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ def migrate(
     if check and dry_run:
         raise InvalidInput("--check and --dry-run exclude each other")
 
-    with database_of(dsn) as database:
+    applies = not (check or dry_run or rollback is not None)
+    with database_of(dsn, create=applies) as database:
         if rollback is not None:
             where = target_of(dsn)
             _roll_back(database, rollback, where, output, lock_timeout=lock_timeout, dry_run=dry_run, yes=yes)

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..errors import InvalidInput
 from ..model import Counts, PendingInteraction, PendingSummary
 from ..printable import printable
 from .options import Output
@@ -32,7 +33,7 @@ PIPE_WIDTH = 100_000
 
 def show_document(output: Output, document: Row, text: RenderableType) -> None:
     """Print one result; `text` is what a person reads, a plain string for most."""
-    with _closed_pipe_is_quiet():
+    with _written():
         match output:
             case Output.TABLE:
                 sys.stdout.write(_rendered(text))
@@ -48,7 +49,7 @@ def show_rows(
     output: Output, rows: Sequence[Row], further: Row, table: Callable[[Sequence[Row]], RenderableType]
 ) -> None:
     """Print a list; the JSON document holds it as `rows`, with the `further` fields beside it."""
-    with _closed_pipe_is_quiet():
+    with _written():
         match output:
             case Output.TABLE:
                 sys.stdout.write(_rendered(table(rows)))
@@ -64,7 +65,7 @@ def show_rows(
 def console() -> Iterator[Console]:
     """A console on stdout for what prints by itself."""
     printing = _console()
-    with _closed_pipe_is_quiet():
+    with _written():
         with printing.capture() as captured:
             yield printing
         sys.stdout.write(_trimmed(captured.get()))
@@ -268,13 +269,19 @@ def _trimmed(text: str) -> str:
 
 
 @contextmanager
-def _closed_pipe_is_quiet() -> Iterator[None]:
-    """When nobody reads any more, the command goes on to its own exit code."""
+def _written() -> Iterator[None]:
+    """Write to stdout at once. When nobody reads a pipe any more, the command goes on to its own exit code.
+
+    Raises InvalidInput where stdout is closed or takes no more; what the command did stays done.
+    """
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # What is buffered still would fail once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise InvalidInput(f"the result could not be written to stdout: {error.strerror}") from error
 
 
 def _json(document: Row, indent: int | None = None) -> str:

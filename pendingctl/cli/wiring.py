@@ -22,20 +22,24 @@ T = TypeVar("T")
 
 
 @contextmanager
-def database_of(option: str | None) -> Iterator[str]:
-    """The connection string of the database that the user means; a local server runs as long as it is needed."""
-    with _served(resolve_dsn(option, os.environ)) as dsn:
+def database_of(option: str | None, *, create: bool = False) -> Iterator[str]:
+    """The connection string of the database that the user means; a local server runs as long as it is needed.
+
+    A local server that is not there yet is made only with `create`: a folder's name with a typing error in it must not
+    show an empty database.
+    """
+    with _served(resolve_dsn(option, os.environ), create=create) as dsn:
         yield dsn
 
 
 @contextmanager
-def _served(dsn: Dsn) -> Iterator[str]:
+def _served(dsn: Dsn, *, create: bool) -> Iterator[str]:
     if not dsn.is_embedded:
         yield dsn.conninfo
         return
     from ..embedded import kept_server
 
-    with kept_server(Path(dsn.embedded_directory) if dsn.embedded_directory else None) as server:
+    with kept_server(Path(dsn.embedded_directory) if dsn.embedded_directory else None, create=create) as server:
         yield server.dsn
 
 

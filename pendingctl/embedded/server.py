@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..errors import DatabaseFailed, DatabaseUnreachable, InvalidInput
 from . import watcher
-from .account import Account, server_account
+from .account import ROOM_NEEDED, Account, server_account
 from .binaries import Binaries, find_binaries
 from .cache import readable_binaries, template
 from .locks import (
@@ -32,6 +32,9 @@ from .locks import (
 )
 
 _LEFTOVER_SECONDS = 60.0
+
+# With less than this a server that ends at its start has found the disk full; it may not even have room to say so.
+_FULL_BYTES = 256 * 1024
 
 # sun_path has 104 bytes on macOS and 108 on Linux; "/.s.PGSQL.5432.lock" is 19 of them.
 _LONGEST_SOCKET_FOLDER = 80
@@ -138,17 +141,17 @@ def _remove_leftovers(temporary: Path, binaries: Binaries, account: Account) -> 
 
 
 @contextmanager
-def kept_server(directory: Path | None = None) -> Iterator[Server]:
+def kept_server(directory: Path | None = None, *, create: bool = True) -> Iterator[Server]:
     """The local server whose data stays; by default below ~/.local/share (root: /var/lib/pendingctl).
 
     Several processes may use it at once: the first starts it, and it stops when the last is gone, however that
     ends; after the block of the last it has stopped.
 
-    Raises InvalidInput when the folder cannot be used or there is no Postgres for it, and DatabaseUnreachable when
-    it does not start.
+    Raises InvalidInput when the folder cannot be used, when it holds no server and none is to be created, or when
+    there is no Postgres for it, and DatabaseUnreachable when it does not start.
     """
     account = server_account()
-    folder = _kept_folder(directory, account)
+    folder = _kept_folder(directory, account, create=create)
     with hold_lock(folder / "users.lock", fcntl.LOCK_SH):
         with hold_lock(folder / "start.lock", fcntl.LOCK_EX):
             data = folder / "data"
@@ -247,6 +250,8 @@ class _Running:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while (instance := self._ready_instance()) == other_than or not instance:
             if self.ended.is_file() or time.monotonic() > deadline:
+                if shutil.disk_usage(self.folder).free < _FULL_BYTES:
+                    raise InvalidInput(f"the disk of {self.folder} is full; a local server needs {ROOM_NEEDED} there")
                 raise DatabaseUnreachable(f"the local PostgreSQL {self.binaries.version} did not start: {self._why()}")
             time.sleep(0.002)
 
@@ -325,7 +330,7 @@ class _Running:
             shutil.rmtree(each, ignore_errors=True)
 
 
-def _kept_folder(directory: Path | None, account: Account) -> Path:
+def _kept_folder(directory: Path | None, account: Account, *, create: bool) -> Path:
     if directory is None:
         if account.switch:
             directory = Path("/var/lib/pendingctl/postgres")
@@ -334,6 +339,8 @@ def _kept_folder(directory: Path | None, account: Account) -> Path:
     folder = directory.expanduser().absolute()
     try:
         if not folder.is_dir():
+            if not create and not folder.exists():
+                raise _no_server(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir(mode=0o700)
             account.let_through(folder)
@@ -342,17 +349,26 @@ def _kept_folder(directory: Path | None, account: Account) -> Path:
     except FileExistsError:
         if not folder.is_dir():
             raise InvalidInput(f"the local server's folder {folder} cannot be used: a file is in its way") from None
-        return _kept_folder(folder, account)
+        return _kept_folder(folder, account, create=create)
     except OSError as error:
         raise InvalidInput(f"the local server's folder {folder} cannot be used: {error.strerror}") from error
     if names and "users.lock" not in names:
         raise InvalidInput(f"{folder} holds something else; name a new folder for the local server")
+    if not create and "data" not in names:
+        raise _no_server(folder)
     if not account.can_reach(folder):
         raise InvalidInput(
             f"the server runs as user {account.name}, who cannot enter {folder}; "
             "name a folder below one that everybody may enter"
         )
     return folder
+
+
+def _no_server(folder: Path) -> InvalidInput:
+    find_binaries()  # to install Postgres comes first
+    return InvalidInput(
+        f"there is no local server in {folder}; to make one: pendingctl migrate --dsn 'embedded:{folder}'"
+    )
 
 
 def _temporary_directory(account: Account) -> Path:
