@@ -129,6 +129,17 @@ def test_a_rollback_does_not_wait_for_an_applications_own_organization(empty_dsn
             assert migrations.rollback(empty_dsn, 1, lock_timeout=timedelta(seconds=1)) == ["0001_organization"]
 
 
+def test_a_rollback_that_fails_midway_names_what_is_rolled_back(dsn: str, connection: psycopg.Connection) -> None:
+    connection.execute(
+        "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload) "
+        "values ('q', 'acme', 'slack', 'U1', '{}')"
+    )
+    connection.execute(CLAIM)
+
+    with pytest.raises(MigrationFailed, match=r"undelivered.*; rollback of .*0005_delivery_indexes is done"):
+        migrations.rollback(dsn, steps_back_to(dsn, "0004_delivery"))
+
+
 def test_every_rollback_says_what_it_loses() -> None:
     for file in migrations.migrations_directory().glob("*.rollback.sql"):
         assert "-- loses: " in file.read_text(encoding="utf-8"), file.name

@@ -143,8 +143,9 @@ def apply(
                 check_organization(connection, applying=True)
             check_writable(connection)
             connection.execute(_CREATE_BOOKKEEPING)
-        for id in pending:
-            with _failures_named(id, "apply", lock_timeout), _one_migration(backend, files.by_id[id]):
+        for number, id in enumerate(pending):
+            failures = _failures_named(id, "apply", lock_timeout, after=pending[:number])
+            with failures, _one_migration(backend, files.by_id[id]):
                 files.by_id[id].process_steps(backend, "apply")
                 connection.execute(_MARK, {"id": id, "content_sha256": files.content_sha256(id)})
         return pending
@@ -173,8 +174,9 @@ def rollback(
             raise Refused("another run has migrated this database since that was confirmed; nothing was rolled back")
         if chosen:
             check_writable(backend.connection)
-        for id in chosen:
-            with _failures_named(id, "rollback", lock_timeout), _one_migration(backend, files.by_id[id]):
+        for number, id in enumerate(chosen):
+            failures = _failures_named(id, "rollback", lock_timeout, after=chosen[:number])
+            with failures, _one_migration(backend, files.by_id[id]):
                 files.by_id[id].process_steps(backend, "rollback")
                 backend.connection.execute(_UNMARK, {"id": id})
         return chosen
@@ -361,14 +363,15 @@ def _one_migration(backend: _Backend, migration: Migration) -> Iterator[None]:
 
 
 @contextmanager
-def _failures_named(id: str, direction: str, lock_timeout: timedelta) -> Iterator[None]:
-    """Raise the driver's errors with the migration's name in the message."""
+def _failures_named(id: str, direction: str, lock_timeout: timedelta, *, after: Sequence[str]) -> Iterator[None]:
+    """Raise the driver's errors with the migration's name in the message, and with those that were done before it."""
+    done = f"; {direction} of {', '.join(after)} is done" if after else ""
     try:
         yield
     except psycopg.errors.LockNotAvailable as error:
         raise MigrationFailed(
             f"{direction} of {id} got no lock within {lock_timeout.total_seconds():g} s: "
-            "a long transaction holds a table; try again when it has ended, or raise --lock-timeout"
+            f"a long transaction holds a table; try again when it has ended, or raise --lock-timeout{done}"
         ) from error
     except psycopg.Error as error:
         # Without a code of the server's, or with one of class 08 or 57 (manual, appendix A), the connection is lost.
@@ -376,4 +379,4 @@ def _failures_named(id: str, direction: str, lock_timeout: timedelta) -> Iterato
             raise translate(error) from error
         depending = error.diag.message_detail if isinstance(error, psycopg.errors.DependentObjectsStillExist) else None
         reason = f"{str(error).strip().splitlines()[0]}{f' ({depending})' if depending else ''}"
-        raise MigrationFailed(f"{direction} of {id} failed: {' '.join(reason.split())}") from error
+        raise MigrationFailed(f"{direction} of {id} failed: {' '.join(reason.split())}{done}") from error
