@@ -1,1 +1,2 @@
+-- loses: every question, those without an answer too
 drop table pending_interactions;

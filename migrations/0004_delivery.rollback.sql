@@ -1,4 +1,7 @@
--- What is not delivered would be lost: deliver it first.
+-- loses: who answered, when an answer was delivered, what was withdrawn, and the cards' references: no card is edited
+-- What is not delivered would be lost: deliver it first. Locked before the look, so that no answer is accepted between
+-- it and the drop; in the order of a sweep, and with the quieter table first, so that clicks do not wait for that one.
+lock table sweep_cycle, pending_interactions in access exclusive mode;
 do $$
 begin
     if exists (select from pending_interactions where delivery_due_at is not null) then

@@ -1,11 +1,16 @@
+-- loses: request keys, applications, how a question's former asking ended, and former cards, which keep their buttons
+-- Pods of the version before claim and deliver whatever is in the table: an application's answers would go to another
+-- one's worker. Locked before the look, so that nothing is asked or answered between it and the drop.
 lock table pending_interactions in access exclusive mode;
-
--- Cards that a later asking has retired would keep their buttons for good.
 do $$
 begin
     if exists (select from pending_interactions where application <> '' and delivery_due_at is not null) then
         raise exception 'there are undelivered answers of applications, which the version before would mix up; '
                         'see: pendingctl list --state undelivered';
+    end if;
+    if exists (select from pending_interactions where application <> '' and claimed_at is null) then
+        raise exception 'there are open questions of applications, whose answers the version before would mix up; '
+                        'see: pendingctl list --state pending and --state stale';
     end if;
 end
 $$;

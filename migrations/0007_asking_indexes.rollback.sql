@@ -1,4 +1,5 @@
 -- transactional: false
+-- loses: nothing
 drop index concurrently if exists idx_pending_interactions_undelivered;
 create index concurrently idx_pending_interactions_undelivered
     on pending_interactions (delivery_due_at)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import signal
 import sys
+import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 
 INTERNAL_ERROR = 70
 
+# Of a folder or a file that a command writes to beside the database, that of TMPDIR above all.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOENT)
+
 
 class _Commands(TyperGroup):
     """Turns each error into its exit code, for the test runner as well as on the command line."""
@@ -42,31 +48,35 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's vendored Context is not public
         try:
             return super().invoke(ctx)
-        except PendingctlError as error:
-            if ctx.params.get("debug"):
-                raise
-            _complain(str(error))
-            raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
             raise typer.Exit(128 + signal.SIGINT) from None
         except (typer.Exit, typer.Abort, SystemExit):
             raise
         except Exception as error:
-            if ctx.params.get("debug"):
-                raise
-            # The parser's errors have this method; typer exports no name for their base class.
-            format_message = getattr(error, "format_message", None)
-            if format_message is not None:
-                where = getattr(error, "ctx", None) or ctx
-                _complain(f"{format_message()} (see: {where.command_path} --help)")
-                raise typer.Exit(2) from None
-            _complain(f"internal error: {type(error).__name__}: {error} (pendingctl --debug shows where)")
-            raise typer.Exit(INTERNAL_ERROR) from error
+            message, exit_code = _ending(error, ctx)
+            # Text in it that comes from a database or a file cannot steer the terminal; a full stderr changes no exit
+            # code.
+            with suppress(OSError):
+                if ctx.params.get("debug"):
+                    sys.stderr.write(printable("".join(traceback.format_exception(error))))
+                sys.stderr.write(f"error: {printable(message)}\n")
+            raise typer.Exit(exit_code) from error
 
 
-def _complain(message: str) -> None:
-    """Print an error on stderr; text in it that comes from a database or a file cannot steer the terminal."""
-    sys.stderr.write(f"error: {printable(message)}\n")
+def _ending(error: Exception, ctx: typer.Context) -> tuple[str, int]:
+    """Return an error in one line, and its exit code."""
+    # The parser's errors have this method; typer exports no name for their base class.
+    format_message = getattr(error, "format_message", None)
+    if format_message is not None:
+        where = getattr(error, "ctx", None) or ctx
+        return f"{format_message()} (see: {where.command_path} --help)", 2
+    match error:
+        case PendingctlError():
+            return str(error), error.exit_code
+        case OSError() if error.errno in _UNWRITABLE:
+            reason = error.strerror if error.filename is None else f"cannot use {error.filename}: {error.strerror}"
+            return f"{reason}; make room, or set TMPDIR to a folder that can be written to", 2
+    return f"internal error: {type(error).__name__}: {error} (pendingctl --debug shows where)", INTERNAL_ERROR
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's signature)

@@ -62,15 +62,19 @@ def resolve_dsn(option: str | None, environ: Mapping[str, str]) -> Dsn:
 
 
 @contextmanager
-def database_of(option: str | None) -> Iterator[str]:
-    """Yield the connection string of the chosen database; a kept local server runs as long as the block."""
+def database_of(option: str | None, *, create: bool = False) -> Iterator[str]:
+    """Yield the connection string of the chosen database; a kept local server runs as long as the block.
+
+    Unless `create` is true, a folder that holds no local server is refused: a mistyped name must not lead to an empty
+    database.
+    """
     dsn = resolve_dsn(option, os.environ)
     if not dsn.is_embedded:
         yield dsn.conninfo
         return
     from ..embedded import kept_server
 
-    with kept_server(Path(dsn.embedded_directory) if dsn.embedded_directory else None) as server:
+    with kept_server(Path(dsn.embedded_directory) if dsn.embedded_directory else None, create=create) as server:
         yield server.dsn
 
 

@@ -121,7 +121,10 @@ def _ids(id: str | None, count: int) -> Iterator[str]:
 @contextmanager
 def _opened(file: str) -> Iterator[BinaryIO]:
     if file == "-":
-        yield sys.stdin.buffer
+        try:
+            yield sys.stdin.buffer
+        except OSError as error:
+            raise InvalidInput(f"cannot read stdin: {error.strerror}") from error
         return
     try:
         with Path(file).open("rb") as opened:

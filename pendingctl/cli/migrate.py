@@ -45,7 +45,8 @@ def migrate(
     if check and dry_run:
         raise InvalidInput("--check and --dry-run exclude each other")
 
-    with database_of(dsn) as database:
+    applies = not (check or dry_run or rollback is not None)
+    with database_of(dsn, create=applies) as database:
         if rollback is not None:
             where = target_of(dsn)
             _roll_back(database, rollback, where, output, lock_timeout=lock_timeout, dry_run=dry_run, yes=yes)
@@ -84,20 +85,21 @@ def _roll_back(
     from ..schema import migrations
 
     chosen = migrations.rollback_candidates(database, count)
+    lost = migrations.losses(chosen)
     document: dict[str, object] = {"applied": [], "rolled_back": []}
     if dry_run:
-        document["would_roll_back"] = chosen
+        document |= {"would_roll_back": chosen, "would_lose": lost}
     elif chosen:
-        confirm(
-            f"Roll back {', '.join(chosen)} on {where}? Everything that they created is lost, rows included.", yes=yes
-        )
+        question = f"Roll back {', '.join(chosen)} on {where}?"
+        confirm(f"{question} Lost for good: {'; '.join(lost)}." if lost else question, yes=yes)
         chosen = migrations.rollback(
             database, count, confirmed=chosen, lock_timeout=lock_timeout, on_wait=_note_waiting
         )
         document["rolled_back"] = chosen
     document["pending"] = migrations.status(database).pending
     verb = "would roll back" if dry_run else "rolled back"
-    render.show_document(output, document, "\n".join(f"{verb} {id}" for id in chosen) or "nothing to roll back")
+    lines = [f"{verb} {id}" for id in chosen] + [f"would lose {each}" for each in lost if dry_run]
+    render.show_document(output, document, "\n".join(lines) or "nothing to roll back")
 
 
 def _note_waiting() -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..errors import InvalidInput
 from ..printable import printable
 from .options import Output
 
@@ -29,9 +30,12 @@ _PIPE_WIDTH = 1_000_000
 
 
 def show_document(output: Output, document: Row, text: RenderableType, *, rows: Sequence[Row] | None = None) -> None:
-    """Print a result: `text` for people, `document` as JSON, `rows` (else the document) as JSON lines or CSV."""
+    """Print a result: `text` for people, `document` as JSON, `rows` (else the document) as JSON lines or CSV.
+
+    Raises InvalidInput when stdout is closed or full.
+    """
     records = [document] if rows is None else rows
-    with _closed_pipe_is_quiet():
+    with _written():
         match output:
             case Output.TABLE:
                 sys.stdout.write(_rendered(text))
@@ -47,7 +51,7 @@ def show_document(output: Output, document: Row, text: RenderableType, *, rows: 
 def console() -> Iterator[Console]:
     """Lend a console on stdout to code that prints by itself."""
     printing = _console()
-    with _closed_pipe_is_quiet():
+    with _written():
         with printing.capture() as captured:
             yield printing
         sys.stdout.write(_trimmed(captured.get()))
@@ -107,13 +111,19 @@ def _trimmed(text: str) -> str:
 
 
 @contextmanager
-def _closed_pipe_is_quiet() -> Iterator[None]:
-    """When the reader of stdout is gone, let the command go on to its own exit code."""
+def _written() -> Iterator[None]:
+    """Flush what the block writes to stdout. When the reader of a pipe is gone, the command goes on to its exit code.
+
+    Raises InvalidInput when stdout is closed or full; what the command did stays done.
+    """
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # What is buffered still would fail once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise InvalidInput(f"the result could not be written to stdout: {error.strerror}") from error
 
 
 def _json(document: Row, indent: int | None = None) -> str:

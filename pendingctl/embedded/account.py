@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DatabaseFailed
+from ..errors import DatabaseFailed, InvalidInput
+
+# What a program says, in English as its locale is C, where a folder is full or read-only.
+_NO_ROOM = ("No space left on device", "Disk quota exceeded", "Read-only file system")
+
+# An empty server's data, and as much again when it has written its first 16 MB of WAL.
+ROOM_NEEDED = "about 60 MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,10 @@ class Account:
     switch: bool
 
     def run(self, command: Sequence[str | Path]) -> None:
-        """Run a command as this user. Raises DatabaseFailed with the last line of its output."""
+        """Run a command as this user.
+
+        Raises InvalidInput when there is no room for its files, else DatabaseFailed with the last line of its output.
+        """
         try:
             ended = subprocess.run(
                 command,
@@ -40,6 +49,9 @@ class Account:
             raise DatabaseFailed(f"{Path(command[0]).name} could not be run as user {self.name}: {error}") from error
         if ended.returncode != 0:
             lines = (ended.stderr or ended.stdout).strip().splitlines() or [f"exit code {ended.returncode}"]
+            for line in lines:
+                if any(reason in line for reason in _NO_ROOM):
+                    raise InvalidInput(f"{line.strip()}; a local server needs {ROOM_NEEDED} there")
             raise DatabaseFailed(f"{Path(command[0]).name} failed: {lines[-1]}")
 
     def can_reach(self, path: Path) -> bool:

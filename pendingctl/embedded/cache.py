@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import DatabaseFailed
+from ..errors import DatabaseFailed, InvalidInput
 from .account import Account
 from .binaries import Binaries
 
@@ -42,9 +42,13 @@ def readable_binaries(binaries: Binaries, account: Account) -> Binaries:
     def copy(target: Path) -> None:
         # The binaries find their libraries by relative paths, so the layout must stay the same.
         copied = target / package.name / installation.name
-        shutil.copytree(installation, copied, symlinks=True)
-        if libraries.is_dir():
-            shutil.copytree(libraries, target / libraries.name, symlinks=True)
+        try:
+            shutil.copytree(installation, copied, symlinks=True)
+            if libraries.is_dir():
+                shutil.copytree(libraries, target / libraries.name, symlinks=True)
+        except shutil.Error as error:
+            _, _, reason = error.args[0][-1]
+            raise InvalidInput(f"the server's programs could not be copied to {target}: {reason}") from error
         target.chmod(0o755)
 
     bin_directory = Path(package.name, installation.name, "bin")
@@ -106,7 +110,7 @@ def _exclusive(folder: Path) -> Iterator[None]:
 
 
 def _cache_directory() -> Path:
-    """Return a folder that only this user can write to, since programs are run from it."""
+    """Return a folder that this user can write to, and nobody else, since programs are run from it."""
     if os.geteuid() == 0:
         wanted = Path("/var/cache/pendingctl")
         mode = 0o755
@@ -120,6 +124,10 @@ def _cache_directory() -> Path:
             status = folder.lstat()
         except OSError:
             continue
-        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+        is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+        if is_own and os.access(folder, os.W_OK):
             return folder
-    raise DatabaseFailed(f"no cache folder can be created: neither {wanted} nor one in {tempfile.gettempdir()}")
+    raise InvalidInput(
+        f"there is no cache folder to write to: neither {wanted} nor one in {tempfile.gettempdir()}; "
+        "set TMPDIR to a folder that can be written to"
+    )

@@ -13,12 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DatabaseFailed, DatabaseUnreachable
+from ..errors import DatabaseFailed, DatabaseUnreachable, InvalidInput
 from . import watcher
-from .account import Account
+from .account import ROOM_NEEDED, Account
 from .binaries import Binaries
 from .locks import START_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS, is_locked, wait_for
 from .sockets import connection_string, socket_folder
+
+# A server that ends at its start with less room than this found the disk full; it may have had no room for its log.
+_FULL_BYTES = 256 * 1024
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -107,6 +110,8 @@ class ServerProcess:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while (instance := self._ready_instance()) == other_than or not instance:
             if self.ended.is_file() or time.monotonic() > deadline:
+                if shutil.disk_usage(self.folder).free < _FULL_BYTES:
+                    raise InvalidInput(f"the disk of {self.folder} is full; a local server needs {ROOM_NEEDED} there")
                 version = self.binaries.version
                 raise DatabaseUnreachable(f"the local PostgreSQL {version} did not start: {self._reason()}")
             time.sleep(0.002)

@@ -1,9 +1,9 @@
-"""The migrations: yoyo reads and orders the files and runs their steps; what yoyo leaves open is closed here.
+"""The migrations: yoyo reads and orders the files and runs their steps; its gaps are closed here.
 
-Our own bookkeeping (table `pendingctl_migration`, in the same schema as the tables) takes the place of yoyo's, so
-that an application's own yoyo is not disturbed, that an edited file is noticed by its content, that a migration
-and its mark commit together, and that looking writes nothing. A session advisory lock takes the place of yoyo's
-lock row, so that a killed run leaves none behind.
+The table `pendingctl_migration`, in the same schema as the other tables, takes the place of yoyo's bookkeeping: an
+application's own yoyo is not disturbed, an edited file is noticed by its content, a migration and its mark commit
+together, and looking writes nothing. A session advisory lock takes the place of yoyo's lock row, so that a killed
+run leaves no lock behind.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from yoyo.migrations import MigrationStep, topological_sort
 from ..errors import DatabaseFailed, InvalidInput, MigrationFailed, Refused
 from ..postgres.driver_errors import translate, translated_errors
 from ..postgres.dsn import connect_parameters
+from .place import check_organization, check_schema, check_writable
 
 if TYPE_CHECKING:
     from yoyo.migrations import Migration
@@ -40,8 +41,11 @@ LOCK_TIMEOUT = timedelta(seconds=5)
 TURN_TIMEOUT_SECONDS = 600
 TURN_POLL_SECONDS = 0.2
 
-# "pendingc" as a number: one run at a time in a database.
+# "pendingc" as a number: one run at a time in a database, whichever schema it is for.
 _ADVISORY_LOCK = 0x70656E64696E6763
+
+# The migration that references the table organization.
+_REFERENCES_ORGANIZATION = "0002_pending_interactions"
 
 _CREATE_BOOKKEEPING = """
     create table if not exists pendingctl_migration (
@@ -54,6 +58,9 @@ _BOOKKEEPING_EXISTS = "select to_regclass('pendingctl_migration') is not null"
 _APPLIED = "select id, content_sha256 from pendingctl_migration order by id"
 _MARK = "insert into pendingctl_migration (id, content_sha256) values (%(id)s, %(content_sha256)s)"
 _UNMARK = "delete from pendingctl_migration where id = %(id)s"
+
+# In a rollback file: what can be had back by no further migration.
+_LOSES = re.compile(r"^-- loses: (.+)$", re.MULTILINE)
 
 # yoyo logs the traceback of each error that it also raises.
 logging.getLogger("yoyo").addHandler(logging.NullHandler())
@@ -84,23 +91,27 @@ def migrations_directory() -> Path:
 
 
 def schema_file() -> Path:
-    """Return the hand-written schema.sql, which says what the migrations lead to."""
+    """Return the hand-written schema.sql, which describes what the migrations lead to."""
     return Path(__file__).parent / "schema.sql"
 
 
 def status(dsn: str, directory: Path | None = None) -> Status:
     """Return what is applied and what is pending; writes nothing and needs no right beyond reading.
 
-    Raises InvalidInput when a file is edited, does not load or shares its number, and DatabaseFailed.
+    Raises InvalidInput when a file is edited, does not load or shares its number, or when the schema that the
+    connection leads to cannot take the tables; and DatabaseFailed.
     """
     files = _Files(directory or migrations_directory())
     with _connected(dsn) as connection, translated_errors(), connection.transaction():
         connection.execute("set transaction read only")
-        return files.status(_applied(connection))
+        found = files.status(_applied(connection))
+        if _REFERENCES_ORGANIZATION in found.pending:
+            check_organization(connection, applying=False)
+        return found
 
 
 def pending_steps(dsn: str, directory: Path | None = None, *, to: str | None = None) -> list[Step]:
-    """Return what `apply` would run, without running it. Raises as `status` does."""
+    """Return what `apply` would run, without running it. Raises the errors of `status`."""
     files = _Files(directory or migrations_directory())
     return [files.step(id) for id in files.up_to(status(dsn, directory).pending, to)]
 
@@ -116,20 +127,25 @@ def apply(
     """Apply the pending migrations, up to and including `to`, and return their ids.
 
     Of several runs at the same moment one applies; the others wait, calling `on_wait` once, and find nothing to
-    do. Each statement waits at most `lock_timeout` for a lock, so that it never stands in the queue before
-    everybody else behind one long transaction.
+    do. Each statement waits at most `lock_timeout` for a lock, so that it does not hold up everybody else behind one
+    long transaction.
 
     Raises MigrationFailed, the migrations before it applied and nothing of the failed one left, unless it is a
-    non-transactional one, which can be run again; InvalidInput through a pooler; otherwise as `status` does.
+    non-transactional one, which can be run again; InvalidInput through a pooler; DatabaseFailed, before anything is
+    applied, on a read-only server; and the errors of `status`.
     """
     files = _Files(directory or migrations_directory())
     with _turn(dsn, lock_timeout, on_wait) as backend:
         connection = backend.connection
         pending = files.up_to(files.status(_applied(connection)).pending, to)
         if pending:
+            if _REFERENCES_ORGANIZATION in pending:
+                check_organization(connection, applying=True)
+            check_writable(connection)
             connection.execute(_CREATE_BOOKKEEPING)
-        for id in pending:
-            with _told(id, "apply", lock_timeout), _one_migration(backend, files.by_id[id]):
+        for number, id in enumerate(pending):
+            failures = _failures_named(id, "apply", lock_timeout, after=pending[:number])
+            with failures, _one_migration(backend, files.by_id[id]):
                 files.by_id[id].process_steps(backend, "apply")
                 connection.execute(_MARK, {"id": id, "content_sha256": files.content_sha256(id)})
         return pending
@@ -148,24 +164,34 @@ def rollback(
 
     `confirmed` are the ids that somebody agreed to: when they are no longer the last ones, nothing is done.
 
-    Raises Refused in that case, InvalidInput when one of them has no rollback, before anything is changed, and
-    otherwise as `apply` does.
+    Raises Refused in that case and InvalidInput when one of them has no rollback, both before anything is changed,
+    and the errors of `apply`.
     """
     files = _Files(directory or migrations_directory())
     with _turn(dsn, lock_timeout, on_wait) as backend:
         chosen = files.latest(files.status(_applied(backend.connection)), count)
         if confirmed is not None and chosen != list(confirmed):
             raise Refused("another run has migrated this database since that was confirmed; nothing was rolled back")
-        for id in chosen:
-            with _told(id, "rollback", lock_timeout), _one_migration(backend, files.by_id[id]):
+        if chosen:
+            check_writable(backend.connection)
+        for number, id in enumerate(chosen):
+            failures = _failures_named(id, "rollback", lock_timeout, after=chosen[:number])
+            with failures, _one_migration(backend, files.by_id[id]):
                 files.by_id[id].process_steps(backend, "rollback")
                 backend.connection.execute(_UNMARK, {"id": id})
         return chosen
 
 
 def rollback_candidates(dsn: str, count: int, directory: Path | None = None) -> list[str]:
-    """Return the ids that `rollback` would roll back, the latest first. Raises as `rollback` does."""
+    """Return the ids that `rollback` would roll back, the latest first. Raises the errors of `rollback`."""
     return _Files(directory or migrations_directory()).latest(status(dsn, directory), count)
+
+
+def losses(ids: Sequence[str], directory: Path | None = None) -> list[str]:
+    """Return, in words, what is lost when these migrations are rolled back: each rollback file's `-- loses:` line."""
+    files = _Files(directory or migrations_directory())
+    found = [_LOSES.search(_rollback_file(files.by_id[id]).read_text(encoding="utf-8")) for id in ids]
+    return [match[1] for match in found if match is not None and match[1] != "nothing"]
 
 
 class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo is untyped
@@ -261,6 +287,7 @@ def _rollback_file(migration: Migration) -> Path:
 
 
 def _applied(connection: psycopg.Connection) -> dict[str, str]:
+    check_schema(connection)
     row = connection.execute(_BOOKKEEPING_EXISTS).fetchone()
     if row is None or not row[0]:
         return {}
@@ -295,22 +322,24 @@ def _turn(dsn: str, lock_timeout: timedelta, on_wait: Callable[[], None] | None)
             )
         _wait_for_turn(connection, on_wait)
         # Only now: lock_timeout would also limit the wait for the advisory lock.
+        # Under another isolation a check would not see what was committed while its migration waited for a lock.
         connection.execute(
-            "select set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false)",
+            "select set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false),"
+            " set_config('default_transaction_isolation', 'read committed', false)",
             (f"{lock_timeout.total_seconds() * 1000:.0f}ms",),
         )
         yield backend
 
 
 def _wait_for_turn(connection: psycopg.Connection, on_wait: Callable[[], None] | None) -> None:
-    # A killed client's statement ends within a second rather than when it is done, and the lock with it. Not every
-    # platform's server can do that (manual, section 20.3).
+    # The statement of a client that was killed, and its lock, end within a second rather than when it is done. Not
+    # every platform's server can do that (manual, section 20.3).
     with suppress(psycopg.DatabaseError):
         connection.execute("set client_connection_check_interval = '1s'")
     deadline = time.monotonic() + TURN_TIMEOUT_SECONDS
     waited = False
-    # Asking again and again rather than waiting in the server: a session that waits there holds a snapshot, and
-    # CREATE INDEX CONCURRENTLY in the run that holds the lock would wait for that snapshot for ever.
+    # The lock is tried again and again: a session that waits for it in the server holds a snapshot, and CREATE INDEX
+    # CONCURRENTLY in the run that holds the lock would wait for that snapshot for ever.
     while True:
         row = connection.execute("select pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,)).fetchone()
         if row is not None and row[0]:
@@ -325,7 +354,7 @@ def _wait_for_turn(connection: psycopg.Connection, on_wait: Callable[[], None] |
 
 @contextmanager
 def _one_migration(backend: _Backend, migration: Migration) -> Iterator[None]:
-    """The transaction of a migration and its mark, which a non-transactional one goes without."""
+    """The transaction of a migration and its mark; a non-transactional one has none."""
     if not migration.use_transactions:
         yield
         return
@@ -334,15 +363,20 @@ def _one_migration(backend: _Backend, migration: Migration) -> Iterator[None]:
 
 
 @contextmanager
-def _told(id: str, direction: str, lock_timeout: timedelta) -> Iterator[None]:
+def _failures_named(id: str, direction: str, lock_timeout: timedelta, *, after: Sequence[str]) -> Iterator[None]:
+    """Raise the driver's errors with the migration's name in the message, and with those that were done before it."""
+    done = f"; {direction} of {', '.join(after)} is done" if after else ""
     try:
         yield
     except psycopg.errors.LockNotAvailable as error:
         raise MigrationFailed(
             f"{direction} of {id} got no lock within {lock_timeout.total_seconds():g} s: "
-            "a long transaction holds a table; try again when it has ended, or raise --lock-timeout"
+            f"a long transaction holds a table; try again when it has ended, or raise --lock-timeout{done}"
         ) from error
-    except psycopg.OperationalError as error:
-        raise translate(error) from error
     except psycopg.Error as error:
-        raise MigrationFailed(f"{direction} of {id} failed: {str(error).strip().splitlines()[0]}") from error
+        # Without a code of the server's, or with one of class 08 or 57 (manual, appendix A), the connection is lost.
+        if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:2] in ("08", "57"):
+            raise translate(error) from error
+        depending = error.diag.message_detail if isinstance(error, psycopg.errors.DependentObjectsStillExist) else None
+        reason = f"{str(error).strip().splitlines()[0]}{f' ({depending})' if depending else ''}"
+        raise MigrationFailed(f"{direction} of {id} failed: {' '.join(reason.split())}{done}") from error

@@ -118,7 +118,10 @@ def test_a_crash_never_reads_as_a_verdict(cli: Cli, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("pendingctl.store.inspection.Inspection.counts", crash)
 
     assert "internal error: RuntimeError: planted [/]" in complaint(cli("stats"), 70)
-    assert isinstance(cli("--debug", "stats").exception, RuntimeError)
+    debugged = cli("--debug", "stats")
+    assert debugged.exit_code == 70
+    assert "Traceback" in debugged.stderr
+    assert "internal error: RuntimeError: planted [/]" in debugged.stderr
 
 
 @pytest.mark.parametrize(

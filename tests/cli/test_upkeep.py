@@ -18,6 +18,8 @@ def test_migrate_applies_reports_and_rolls_back(empty_dsn: str, monkeypatch: pyt
         "0003_answer",
         "0004_delivery",
         "0005_delivery_indexes",
+        "0006_askings",
+        "0007_asking_indexes",
     ]
 
     check = run("migrate", "--check", "-o", "json")
@@ -31,9 +33,9 @@ def test_migrate_applies_reports_and_rolls_back(empty_dsn: str, monkeypatch: pyt
     assert run("migrate", "--check").exit_code == 0
 
     assert "--yes" in complaint(run("migrate", "--rollback", "1"), 2)
-    would = document(run("migrate", "--rollback", "4", "--dry-run", "-o", "json"))
+    would = document(run("migrate", "--rollback", "6", "--dry-run", "-o", "json"))
     assert would["would_roll_back"] == ids[:0:-1]
-    assert document(run("migrate", "--rollback", "4", "--yes", "-o", "json")) == {
+    assert document(run("migrate", "--rollback", "6", "--yes", "-o", "json")) == {
         "applied": [],
         "rolled_back": ids[:0:-1],
         "pending": ids[1:],

@@ -54,11 +54,6 @@ async def test_a_claim_that_has_returned_outlives_a_crash_whatever_the_servers_d
     assert {id for (id,) in kept} == ids
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the rollback looks for undelivered answers before it has the table's lock, and drops one accepted since",
-)
 async def test_a_rollback_drops_no_answer_that_was_accepted_while_it_waited(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:

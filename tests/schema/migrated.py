@@ -6,12 +6,16 @@ from pathlib import Path
 
 import psycopg
 
+from pendingctl.schema import migrations
+
 OURS = [
     "0001_organization",
     "0002_pending_interactions",
     "0003_answer",
     "0004_delivery",
     "0005_delivery_indexes",
+    "0006_askings",
+    "0007_asking_indexes",
 ]
 
 
@@ -22,6 +26,12 @@ def folder(path: Path, **files: str) -> Path:
         file = name.replace("__rollback", ".rollback").replace("_py", ".py").lstrip("m") + suffix
         (path / file).write_text(text, encoding="utf-8")
     return path
+
+
+def steps_back_to(dsn: str, id: str) -> int:
+    """How many migrations a rollback must take back to end before this one."""
+    applied = migrations.status(dsn).applied
+    return len(applied) - applied.index(id)
 
 
 def tables(connection: psycopg.Connection) -> set[str]:
