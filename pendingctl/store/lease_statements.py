@@ -135,14 +135,15 @@ KEEP_WAITING = f"""
     returning id
 """
 
-# The answer that was waited for, unless a pod has leased it since the asker's lease ran out.
+# The answer that was waited for, unless a pod has leased it since the asker's lease ran out: one whose hand-over has
+# failed may have reached its worker nevertheless.
 LEASE_AWAITED = f"""
     update pending_interactions
     set delivery_due_at = now() + %(lease)s::interval, lease_token = gen_random_uuid(),
-        delivery_attempts = least(delivery_attempts, 2147483646) + 1
+        delivery_attempts = 1
     from {LIMITS}
     where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
-      and delivery_due_at < 'infinity' and lease_token is null
+      and delivery_due_at < 'infinity' and lease_token is null and delivery_attempts = 0
     returning id as question_id, ask_number, answer as value, organization_id, connection_id,
               coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload, claimed_at,
               lease_token as token, delivery_attempts as attempt, now() as leased_at
@@ -155,7 +156,7 @@ STOP_WAITING = f"""
         delivery_due_at = case when lease_token is null and delivery_due_at < 'infinity' then now()
                                else delivery_due_at end
     from {LIMITS}
-    where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
+    where id = %(id)s and awaited_by = %(awaited_by)s
     returning id
 """
 

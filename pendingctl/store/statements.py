@@ -22,7 +22,8 @@ LIMITS = """(
 # select without the lock first.
 #
 # From then on the row is the truth about the answer. With a lease it is undelivered until it is marked, and whoever
-# holds the token delivers it; without one the caller takes it. While somebody waits to read it no pod delivers it.
+# holds the token delivers it; without one the caller takes it. While somebody waits to read it no pod delivers it, and
+# no longer than that: whoever waits may have died.
 CLAIM = f"""
     with held as materialized (
         select pending.id
@@ -43,7 +44,8 @@ CLAIM = f"""
     set claimed_at = clock.now, answer = %(answer)s, delivery_key = %(delivery_key)s,
         answered_by = %(expected_user_id)s, pod = %(pod)s,
         delivery_due_at = case when %(lease)s::interval is not null
-                               then greatest(clock.now + %(lease)s::interval, awaited_until) end,
+                               then case when awaited_until > clock.now then awaited_until
+                                         else clock.now + %(lease)s::interval end end,
         lease_token = case when awaited_until > clock.now then null else %(lease_token)s::uuid end,
         delivery_attempts = case when %(lease_token)s::uuid is null or awaited_until > clock.now then 0 else 1 end,
         delivery_error = null,
@@ -65,7 +67,7 @@ LOOK = """
            case when is_ours then answered_by end as answered_by,
            case when is_ours then previous::text end as previous,
            delivery_key, lease_token, withdrawn_at, request_key, displaced_keys,
-           awaited_until > clock_timestamp() as is_awaited, delivery_due_at is not null as is_undelivered,
+           awaited_by, awaited_until > clock_timestamp() as is_awaited, delivery_due_at is not null as is_undelivered,
            pending.xmin::text as row_version
     from pending_interactions as pending
     cross join lateral (
@@ -216,7 +218,8 @@ DELETE = f"""
     returning id
 """
 
-# Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out.
+# Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out. An asker closes only the
+# question that it still waits for.
 WITHDRAW = f"""
     update pending_interactions
     set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
@@ -227,6 +230,7 @@ WITHDRAW = f"""
       and connection_id = %(connection_id)s
       and expected_user_id = %(expected_user_id)s
       and claimed_at is null
+      and (%(awaited_by)s::uuid is null or awaited_by = %(awaited_by)s)
     returning id
 """
 

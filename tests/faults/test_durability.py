@@ -27,11 +27,6 @@ ASYNCHRONOUS = {
 
 
 @pytest.mark.once
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a claim returns before it is on the disk where the database or the role has synchronous_commit=off",
-)
 async def test_a_claim_that_has_returned_outlives_a_crash_whatever_the_servers_default() -> None:
     with throwaway_server(settings=ASYNCHRONOUS) as server:
         await asyncio.to_thread(migrations.apply, server.dsn)
@@ -54,11 +49,6 @@ async def test_a_claim_that_has_returned_outlives_a_crash_whatever_the_servers_d
     assert {id for (id,) in kept} == ids
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the rollback looks for undelivered answers before it has the table's lock, and drops one accepted since",
-)
 async def test_a_rollback_drops_no_answer_that_was_accepted_while_it_waited(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
