@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from .errors import AnswerTaken, DatabaseFailed, DatabaseUnreachable, InvalidInput, PendingctlError, Refused
+from .errors import AnswerTaken, DatabaseFailed, DatabaseUnreachable, PendingctlError, Refused
 from .model import ENDED, Answer, LeasedAnswer, NoAnswer, PutOutcome, Question, Unreadable, Withdrawal
 from .postgres.outages import Outage
 from .store import PendingStore
@@ -66,14 +66,16 @@ async def ask(
             if_answered="keep",
             awaited_by=awaited_by,
         )
-        if stored.outcome in ENDED:
-            ended = "withdrawn" if stored.outcome is PutOutcome.WITHDRAWN else "answered"
-            raise Refused(f"question {question.id!r} was {ended} before; ask under another id")
-        leased_at, found = await _end_of(store, question, stored.ask_number, awaited_by, timeout)
-    except (Refused, InvalidInput):
+    except asyncio.CancelledError:
+        # Nobody knows whether it was done.
+        await _to_the_end(_leave(store, question, awaited_by))
         raise
+    if stored.outcome in ENDED:
+        ended = "withdrawn" if stored.outcome is PutOutcome.WITHDRAWN else "answered"
+        raise Refused(f"question {question.id!r} was {ended} before; ask under another id")
+    try:
+        leased_at, found = await _end_of(store, question, stored.ask_number, awaited_by, timeout)
     except BaseException:
-        # Also when the put was broken off, and nobody knows whether it was done.
         await _to_the_end(_leave(store, question, awaited_by))
         raise
     if not isinstance(found, LeasedAnswer):

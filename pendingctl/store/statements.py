@@ -136,13 +136,14 @@ REFRESH = f"""
               is_unposted and %(posting)s::interval is not null as is_to_be_posted
 """
 
-# How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away.
+# How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away. The number of
+# the row's first asking says which cards that are noted late are of this row.
 _ENDED = """jsonb_build_object(
             'ask_number', pending.ask_number,
             'ending', case when claimed_at is null then 'superseded'
                            when withdrawn_at is not null then 'withdrawn' else 'answered' end,
             'at', claimed_at, 'answer', answer, 'answered_by', coalesce(answered_by, expected_user_id),
-            'delivery_key', delivery_key)"""
+            'delivery_key', delivery_key, 'text', entry_payload #>> '{question,text}')"""
 
 # A new asking under the same id: another question while the one before is open, or the same after its end. Its life
 # starts now, or the sweep would take it at once. Never while the answer of the last asking is undelivered, which would
@@ -170,14 +171,12 @@ ASK_AGAIN = f"""
         request_key = %(request_key)s,
         displaced_keys = case when request_key is null then displaced_keys
                               else (array_prepend(request_key, displaced_keys))[:%(most_displaced_keys)s] end,
-        previous = {_ENDED},
+        previous = {_ENDED} || jsonb_build_object('first', coalesce(previous -> 'first', to_jsonb(ask_number))),
         retired_cards = case
             when card is null or (claimed_at is not null and card_due_at is null) then retired_cards
             else jsonb_path_query_array(
-                jsonb_build_array({_ENDED} || jsonb_build_object(
-                    'card', card, 'text', entry_payload #>> '{{question,text}}'
-                ))
-                || coalesce(retired_cards, '[]'), '$[0 to 9]')
+                jsonb_build_array({_ENDED} || jsonb_build_object('card', card)) || coalesce(retired_cards, '[]'),
+                '$[0 to 9]')
         end,
         claimed_at = null, answer = null, delivery_key = null, answered_by = null, pod = null,
         lease_token = null, delivery_attempts = 0, delivery_error = null, delivered_at = null,

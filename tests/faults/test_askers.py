@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
-import pytest
 
 from pendingctl import Claim, PendingStore, open_pool
 from pendingctl.errors import PendingctlError, Refused

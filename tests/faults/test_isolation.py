@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from pendingctl import Claim, Delivery, InteractionBridge, PendingStore, PostgresSink, ReplyKind, Scope, open_pool
-from pendingctl.errors import DatabaseFailed
 from pendingctl.model import PostedCard
 from tests.deliveries import LEASE, Worker, claimed, run_out
 from tests.faults.moments import came_true, lock_waiters
