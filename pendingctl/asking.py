@@ -53,24 +53,30 @@ async def ask(
 
     Raises Refused when the question has ended before, or while somebody else waits for its answer, AnswerTaken when the
     caller was away for so long that the pods deliver the answer, ScopeMismatch, NotFound and the database's errors as
-    `PendingStore.put` does, and DatabaseUnreachable when the database is away at the end.
+    `PendingStore.put` does, and DatabaseUnreachable when the database is away at the end of the time, or of the block
+    for half a minute.
     """
     awaited_by = uuid4()
-    stored = await store.put(
-        question.id,
-        question.scope,
-        question.payload(),
-        request_key=request_key,
-        if_answered="keep",
-        awaited_by=awaited_by,
-    )
+    try:
+        stored = await store.put(
+            question.id,
+            question.scope,
+            question.payload(),
+            request_key=request_key,
+            if_answered="keep",
+            awaited_by=awaited_by,
+        )
+    except asyncio.CancelledError:
+        # Nobody knows whether it was done.
+        await _to_the_end(_leave(store, question, awaited_by))
+        raise
     if stored.outcome in ENDED:
         ended = "withdrawn" if stored.outcome is PutOutcome.WITHDRAWN else "answered"
         raise Refused(f"question {question.id!r} was {ended} before; ask under another id")
     try:
-        found = await _end_of(store, question, stored.ask_number, awaited_by, timeout)
+        leased_at, found = await _end_of(store, question, stored.ask_number, awaited_by, timeout)
     except BaseException:
-        await _to_the_end(_leave(store, question, stored.ask_number, awaited_by))
+        await _to_the_end(_leave(store, question, awaited_by))
         raise
     if not isinstance(found, LeasedAnswer):
         yield found
@@ -78,9 +84,9 @@ async def ask(
     try:
         yield found.answer
     except BaseException:
-        await _to_the_end(store.leases.release(found))
+        await _to_the_end(_give_back(store, found))
         raise
-    if not await _to_the_end(store.leases.mark_delivered(found)):
+    if not await _to_the_end(_mark_delivered(store, found, leased_at + HAND_OVER.total_seconds())):
         raise AnswerTaken(f"the answer to question {question.id!r} is delivered by the pods as well: {_AWAY}")
 
 
@@ -93,26 +99,30 @@ async def _end_of(
     ask_number: int,
     awaited_by: UUID,
     timeout: timedelta,  # noqa: ASYNC109
-) -> LeasedAnswer | NoAnswer:
-    """Wait until the question has ended or nobody has answered it in time, and lease its answer."""
+) -> tuple[float, LeasedAnswer | NoAnswer]:
+    """Wait until the question has ended or nobody has answered it in time, and lease its answer.
+
+    Returns with it when the lease began at the earliest (time.monotonic).
+    """
     state = await _wait(store, question, ask_number, awaited_by, timeout)
     if state is NoAnswer.NOT_YET:
-        match await store.withdraw(question.id, question.scope):
+        match await store.withdraw(question.id, question.scope, awaited_by=awaited_by):
             # A click that came before the withdrawal has answered.
             case Withdrawal.ALREADY_ANSWERED:
                 state = None
             case Withdrawal.UNKNOWN:
                 state = NoAnswer.GONE
             case _:
-                return state
+                pass
+    now = time.monotonic()
     if state is not None:
-        return state
+        return now, state
     leased = await store.leases.lease_awaited(question.id, ask_number, awaited_by, lease=HAND_OVER)
     if leased is None:
-        raise AnswerTaken(f"the answer to question {question.id!r} is delivered by the pods: {_AWAY}")
+        raise AnswerTaken(f"the answer to question {question.id!r} goes to the pods: {_AWAY}")
     if isinstance(leased, Unreadable):
         raise DatabaseFailed(f"the answer to question {question.id!r} cannot be read: {leased.reason}")
-    return leased
+    return now, leased
 
 
 async def _wait(
@@ -122,7 +132,10 @@ async def _wait(
     awaited_by: UUID,
     timeout: timedelta,  # noqa: ASYNC109
 ) -> NoAnswer | None:
-    """Return NOT_YET when the time is up, else why there will be no answer; None when there is one."""
+    """Return NOT_YET when the time is up, else why there will be no answer; None when there is one.
+
+    GONE is also said when somebody else has begun to wait, since this asker was away.
+    """
     now = time.monotonic()
     until, renew_at = now + timeout.total_seconds(), now + RENEW_SECONDS
     pause, outage = FIRST_POLL_SECONDS, Outage(_log)
@@ -132,7 +145,9 @@ async def _wait(
             if state is not NoAnswer.NOT_YET:
                 return state
             if time.monotonic() > renew_at:
-                await store.leases.keep_waiting(question.id, ask_number, awaited_by, awaited_for=AWAITED_FOR)
+                if not await store.leases.keep_waiting(question.id, ask_number, awaited_by, awaited_for=AWAITED_FOR):
+                    state = await store.read_answer(question.id, question.scope, ask_number)
+                    return NoAnswer.GONE if state is NoAnswer.NOT_YET else state
                 renew_at = time.monotonic() + RENEW_SECONDS
             outage.over()
         except DatabaseUnreachable as error:
@@ -142,13 +157,38 @@ async def _wait(
     return NoAnswer.NOT_YET
 
 
-async def _leave(store: PendingStore, question: Question, ask_number: int, awaited_by: UUID) -> None:
+async def _leave(store: PendingStore, question: Question, awaited_by: UUID) -> None:
     """Withdraw the question of an asker that gives up; an answer that is there already is the pods' at once."""
     try:
-        await store.withdraw(question.id, question.scope)
-        await store.leases.stop_waiting(question.id, ask_number, awaited_by)
+        await store.withdraw(question.id, question.scope, awaited_by=awaited_by)
+        await store.leases.stop_waiting(question.id, awaited_by)
     except PendingctlError as error:
         _log.warning("question %s stays open although nobody waits for its answer: %s", question.id, error)
+
+
+async def _give_back(store: PendingStore, leased: LeasedAnswer) -> None:
+    """Leave an answer to the pods at once; where that fails, they have it when the lease has run out."""
+    try:
+        await store.leases.release(leased)
+    except PendingctlError as error:
+        _log.warning("the pods wait for the answer to question %s: %s", leased.answer.question_id, error)
+
+
+async def _mark_delivered(store: PendingStore, leased: LeasedAnswer, until: float) -> bool:
+    """Mark the answer, again after a lost connection while the lease lasts (time.monotonic).
+
+    Nobody else can have taken it then: a mark that finds its lease gone was made by one whose reply was lost.
+    """
+    is_lost = False
+    while True:
+        try:
+            is_marked = await store.leases.mark_delivered(leased)
+            return is_marked or (is_lost and time.monotonic() < until)
+        except DatabaseUnreachable:
+            if time.monotonic() + LONGEST_POLL_SECONDS > until:
+                raise
+            is_lost = True
+        await asyncio.sleep(LONGEST_POLL_SECONDS)
 
 
 async def _to_the_end(work: Awaitable[T]) -> T:
@@ -165,6 +205,7 @@ async def _to_the_end(work: Awaitable[T]) -> T:
         except Exception:  # noqa: BLE001 (raised by the result below)
             break
     if cancelled:
-        task.exception()
+        if (error := task.exception()) is not None:
+            _log.warning("after a cancellation: %s", error)
         raise asyncio.CancelledError
     return task.result()

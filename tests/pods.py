@@ -82,7 +82,9 @@ class Pod:
         await self.before_answer()
         self.answers.append(answer)
 
-    async def click(self, key: str = "key", value: str = "yes", user: str = "U1", ask_number: int = 1) -> ReplyKind:
+    async def click(
+        self, key: str = "key", value: str = "yes", user: str = "U1", ask_number: int | None = None
+    ) -> ReplyKind:
         return (
             await self.bridge.click(
                 Click(

@@ -11,11 +11,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# How long work that was cancelled is waited for: it may hold on to an await that does not end.
+LAST_SECONDS = 1.0
+
 _log = logging.getLogger(__name__)
 
 
 class Background:
-    """Tasks that nobody awaits. The loop itself keeps only a weak reference (Python manual, asyncio.create_task)."""
+    """Tasks that outlive their caller; the loop keeps a weak reference alone (Python manual, asyncio.create_task)."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
@@ -24,11 +27,15 @@ class Background:
         return len(self._tasks)
 
     def start(self, work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
-        """Run the work as a task of this name."""
+        """Run the work as a task of this name, whose outcome the caller awaits."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def leave(self, work: Coroutine[object, object, object], name: str) -> None:
+        """Run the work as a task of this name that nobody awaits: what it raises is logged."""
+        self.start(work, name).add_done_callback(_report)
 
     async def one_done(self) -> None:
         """Return when one of the present tasks has ended; at once when there is none."""
@@ -41,8 +48,18 @@ class Background:
             async with asyncio.timeout(until - time.monotonic()):
                 while self._tasks:
                     await asyncio.wait(self._tasks)
-        late = list(self._tasks)
-        for task in late:
+        for task in self._tasks:
             _log.error("%s is given up: the pod closes and it is not done", task.get_name())
+        await self.cancel()
+
+    async def cancel(self) -> None:
+        """Break off all tasks."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_SECONDS)
+
+
+def _report(task: asyncio.Task[object]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("%s has failed", task.get_name(), exc_info=error)

@@ -181,8 +181,8 @@ class InteractionBridge:
         self._background = Background()
         self._question_turns = Turns[tuple[str, str]](1)
         self._tenant_turns = Turns[str](CLAIMS_OF_A_TENANT)
-        # By organization, connection and event; by organization, connection, question and ask number.
-        self._events = ExpiringCache[tuple[str, str, str], bool](
+        # By organization, connection, question and event; by organization, connection, question and ask number.
+        self._events = ExpiringCache[tuple[str, str, str, str], bool](
             count=MAX_REMEMBERED, seconds=EVENT_SECONDS, clock=clock
         )
         self._handles = ExpiringCache[tuple[str, str, str, int], MessageHandle](
@@ -223,7 +223,7 @@ class InteractionBridge:
         await self._loop.close()
         await self._background.drain(until)
         await self._delivery.close(within=timedelta(seconds=until - time.monotonic()))
-        await self._cards.close()
+        await self._cards.close(within=timedelta(seconds=until - time.monotonic()))
         self._served = frozenset()
         self._events.forget(lambda _: True)
         self._handles.forget(lambda _: True)
@@ -242,7 +242,7 @@ class InteractionBridge:
         if self._is_closing or connection not in self._served:
             _log.warning("question %s is for a connection that this pod does not serve", question.id)
             return AskOutcome.CANNOT_SERVE
-        event = (*connection, event_id)
+        event = (*connection, question.id, event_id)
         if self._events.get(event) is not None:
             return AskOutcome.REPEATED_EVENT
         # Remembered before the first wait, so that a repetition at the same moment does not post as well.
@@ -322,9 +322,9 @@ class InteractionBridge:
 
     async def _claim(self, click: Click, until: float) -> Reply:
         """Claim, again on another connection if one is lost on the way: by the same key and token it claims once."""
-        token = uuid4()
+        # The lease may have begun with the first try, whose reply was lost.
+        token, began = uuid4(), time.monotonic()
         while True:
-            began = time.monotonic()
             try:
                 result = await self._store.claim(click, lease=self._lease, lease_token=token, pod=self._pod)
                 break
@@ -342,7 +342,7 @@ class InteractionBridge:
                     answer=answer_of(click, result), token=result.lease_token, attempt=1, leased_at=result.claimed_at
                 )
                 self._delivery.submit(leased, began=began)
-            self._background.start(self._edit_card(click, result), f"card of {click.question_id}")
+            self._background.leave(self._edit_card(click, result), f"card of {click.question_id}")
         return Reply(ReplyKind.ANSWERED, "You answered." if click.value is None else f"You answered: {click.value}")
 
     async def _edit_card(self, click: Click, claim: Claim) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
@@ -12,11 +13,15 @@ from ..errors import InvalidInput, PendingctlError
 from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard, RetiredCard
 from ..payload import JsonValue, encode_json
 from ..platforms import ChatPlatform, MessageHandle
+from .background import LAST_SECONDS, Background
 from .notes import CardMarks, CardNotes
+from .turns import Turns
 
 LEASE = timedelta(seconds=30)
 EDIT_SECONDS = 15.0
 AT_ONCE = 10
+# One tenant's platform that hangs leaves the rest to the others.
+MOST_OF_A_TENANT = 7
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ class Cards:
         self._served = served
         self._max_age = max_age
         self._notes = CardNotes(leases, max_age=max_age)
+        self._editing = Background()
+        self._tenant_turns = Turns[str](MOST_OF_A_TENANT)
         self._catching_up: asyncio.Task[None] | None = None
 
     def posted(self, question_id: str, ask_number: int, handle: MessageHandle) -> None:
@@ -89,28 +96,50 @@ class Cards:
         if self._catching_up is None or self._catching_up.done():
             self._catching_up = asyncio.create_task(self._catch_up(), name="cards that are due")
 
-    async def close(self) -> None:
-        """Edit no more cards of other pods, and note what is left."""
+    async def close(self, *, within: timedelta) -> None:
+        """Edit no more cards of other pods, and note what is left, `within` that time."""
+        until = time.monotonic() + max(within.total_seconds(), LAST_SECONDS)
         if self._catching_up is not None:
             self._catching_up.cancel()
-            await asyncio.gather(self._catching_up, return_exceptions=True)
-        await self._notes.close()
+            await asyncio.wait([self._catching_up], timeout=LAST_SECONDS)
+        await self._editing.cancel()
+        await self._notes.close(within=timedelta(seconds=until - time.monotonic()))
 
     async def _catch_up(self) -> None:
         try:
-            while cards := await self._leases.lease_cards(
-                self._served(), lease=LEASE, limit=AT_ONCE, max_age=self._max_age
-            ):
-                await asyncio.gather(*map(self._edit_leased, cards))
+            while True:
+                # No tenant gets more than its share, so that one whose cards hang leaves room for the others.
+                room = min(AT_ONCE - len(self._editing), self._tenant_turns.room())
+                if room <= 0:
+                    await self._editing.one_done()
+                    continue
+                busy = set(self._tenant_turns.full())
+                served = [each for each in self._served() if each[0] not in busy]
+                cards = await self._leases.lease_cards(served, lease=LEASE, limit=room, max_age=self._max_age)
+                for card in cards:
+                    self._editing.leave(self._edit_leased(card), f"card of {card.question_id}")
+                # Each takes its turn, or waits for one.
+                await asyncio.sleep(0)
+                if len(cards) < room:
+                    if not busy or not self._editing:
+                        return
+                    await self._editing.one_done()
         except PendingctlError as error:
             _log.warning("cards cannot be edited for now: %s", error)
+        except Exception:  # noqa: BLE001 (the next look must not find this one under way for ever)
+            _log.exception("cards cannot be edited for now")
 
     async def _edit_leased(self, row: LeasedCard) -> None:
-        retired = [card for card in row.retired if await self._edit_retired(row, card)]
+        async with self._tenant_turns.turn(row.organization_id):
+            retired = [card for card in row.retired if await self._edit_retired(row, card)]
+            if row.card is not None and (row.claimed_at is not None or row.is_stale):
+                text = _text_of(row)
+                await self.edit(row.connection_id, row.question_id, row.ask_number, row.card, row.claimed_at, text)
         if retired:
-            await self._leases.mark_retired(row.question_id, retired, max_age=self._max_age)
-        if row.card is not None and (row.claimed_at is not None or row.is_stale):
-            await self.edit(row.connection_id, row.question_id, row.ask_number, row.card, row.claimed_at, _text_of(row))
+            try:
+                await self._leases.mark_retired(row.question_id, retired, max_age=self._max_age)
+            except PendingctlError as error:
+                _log.warning("retired cards of question %s are edited once more: %s", row.question_id, error)
 
     async def _edit_retired(self, row: LeasedCard, retired: RetiredCard) -> bool:
         return await self._replace(row.connection_id, row.question_id, retired.card, _text_of_retired(retired))

@@ -14,7 +14,7 @@ from typing import Protocol, Self
 from ..errors import PendingctlError
 from ..model import Due, LeasedAnswer, State, Unreadable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, sink_of
-from .background import Background
+from .background import LAST_SECONDS, Background
 from .loop import Loop
 from .turns import Turns
 
@@ -111,7 +111,8 @@ class Delivery:
         self._turns = asyncio.Semaphore(at_once)
         self._tenant_turns = Turns[str](max(1, round(at_once * _SHARE_OF_A_TENANT)))
         self._after = ""
-        self._delivering = Background()
+        self._submitted = Background()
+        self._taken_over = Background()
         self._taking_over: asyncio.Task[None] | None = None
         self._loop = Loop(self._look)
 
@@ -137,8 +138,9 @@ class Delivery:
         await self._loop.close()
         if self._taking_over is not None:
             self._taking_over.cancel()
-            await asyncio.gather(self._taking_over, return_exceptions=True)
-        await self._delivering.drain(until)
+            await asyncio.wait([self._taking_over], timeout=LAST_SECONDS)
+        await self._submitted.drain(until)
+        await self._taken_over.drain(until)
 
     def submit(self, leased: LeasedAnswer, *, began: float | None = None) -> None:
         """Deliver an answer that this pod has just leased, at once.
@@ -146,8 +148,8 @@ class Delivery:
         `began` is when the statement that leased it was sent (time.monotonic): since it may have waited, nobody knows
         more exactly when the lease began.
         """
-        if len(self._delivering) < MOST_WAITING:
-            self._start(leased, time.monotonic() if began is None else began)
+        if len(self._submitted) < MOST_WAITING:
+            self._start(self._submitted, leased, time.monotonic() if began is None else began)
 
     def take_over(self) -> None:
         """Begin to lease answers that are due and to deliver them, until none is due; no-op while that is under way."""
@@ -161,24 +163,28 @@ class Delivery:
     async def _take_over(self) -> None:
         try:
             while True:
-                free = self._at_once - len(self._delivering)
-                if free > 0:
-                    began = time.monotonic()
-                    leased = await self._leases.lease(
-                        lease=self._lease,
-                        limit=free,
-                        most_attempts=self._most_attempts,
-                        after=self._after,
-                        busy=self._tenant_turns.full(),
-                    )
-                    for each in leased:
-                        self._start(each, began)
-                    if len(leased) < free and not self._after:
+                # No tenant gets more than its share, so that one whose worker hangs leaves room for the others.
+                room = min(self._at_once - len(self._taken_over), self._tenant_turns.room())
+                if room <= 0:
+                    await self._taken_over.one_done()
+                    continue
+                began, busy, after = time.monotonic(), self._tenant_turns.full(), self._after
+                leased = await self._leases.lease(
+                    lease=self._lease, limit=room, most_attempts=self._most_attempts, after=after, busy=busy
+                )
+                for each in leased:
+                    self._start(self._taken_over, each, began)
+                # Each takes its turn, or waits for one.
+                await asyncio.sleep(0)
+                self._after = self._next_tenant(leased, room)
+                if len(leased) < room and not after:
+                    if not busy or not self._taken_over:
                         return
-                    self._after = self._next_tenant(leased, free)
-                await self._delivering.one_done()
+                    await self._taken_over.one_done()
         except PendingctlError as error:
             _log.warning("no answers can be taken over for now: %s", error)
+        except Exception:  # noqa: BLE001 (the next look must not find this one under way for ever)
+            _log.exception("no answers can be taken over for now")
 
     def _next_tenant(self, leased: list[LeasedAnswer | Unreadable], limit: int) -> str:
         """Return the organization after which the next look begins: a look sees `limit` of them, and the last ones end
@@ -187,15 +193,14 @@ class Delivery:
         seen = {each.answer.organization_id for each in leased if isinstance(each, LeasedAnswer)}
         return max(seen) if len(seen) == limit else ""
 
-    def _start(self, leased: LeasedAnswer | Unreadable, began: float) -> None:
+    def _start(self, tasks: Background, leased: LeasedAnswer | Unreadable, began: float) -> None:
         if isinstance(leased, Unreadable):
             failing = self._leases.mark_failed(
                 leased, leased.reason, retry_in=LONGEST_DELAY, most_attempts=self._most_attempts, permanent=True
             )
-            self._delivering.start(failing, f"unreadable answer of question {leased.question_id}")
+            tasks.leave(failing, f"mark of the unreadable answer of question {leased.question_id}")
             return
-        work = self._deliver_in_turn(leased, began)
-        self._delivering.start(work, f"answer of question {leased.answer.question_id}")
+        tasks.leave(self._deliver_in_turn(leased, began), f"answer of question {leased.answer.question_id}")
 
     async def _deliver_in_turn(self, leased: LeasedAnswer, began: float) -> None:
         lease = self._lease.total_seconds()

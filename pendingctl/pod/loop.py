@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from ..errors import PendingctlError
 from ..postgres.outages import Outage
+from .background import LAST_SECONDS
 
 POLL_SECONDS = 1.0
 
@@ -31,7 +32,7 @@ class Loop:
         """Look no more; a look under way is broken off."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait([self._task], timeout=LAST_SECONDS)
             self._task = None
 
     async def _run(self) -> None:

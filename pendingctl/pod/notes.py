@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
@@ -65,16 +66,18 @@ class CardNotes:
         self._edited[note.question_id, note.ask_number] = note
         self._write_soon()
 
-    async def close(self) -> None:
-        """Write what is left; what cannot be written in a few tries is given up."""
+    async def close(self, *, within: timedelta) -> None:
+        """Write what is left, `within` that time; what cannot be written in a few tries is given up."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        for number in range(LAST_TRIES):
-            if number > 0:
-                await asyncio.sleep(NOTE_SECONDS)
-            if await self._write() or self._outage.is_on:
-                break
+            await asyncio.wait([self._task], timeout=within.total_seconds())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds()):
+                for number in range(LAST_TRIES):
+                    if number > 0:
+                        await asyncio.sleep(NOTE_SECONDS)
+                    if await self._write() or self._outage.is_on:
+                        break
         self._give_up("the pod closes")
 
     def _write_soon(self) -> None:

@@ -22,7 +22,11 @@ class Turns(Generic[K]):
 
     def full(self) -> list[K]:
         """Return the keys that have no turn left."""
-        return [key for key, (semaphore, _) in self._turns.items() if semaphore.locked()]
+        return [key for key, (_, users) in self._turns.items() if users >= self._at_once]
+
+    def room(self) -> int:
+        """Return how many more turns are left to each key that has one left."""
+        return self._at_once - max((users for _, users in self._turns.values() if users < self._at_once), default=0)
 
     @asynccontextmanager
     async def turn(self, key: K) -> AsyncIterator[None]:

@@ -135,14 +135,15 @@ KEEP_WAITING = f"""
     returning id
 """
 
-# The answer that was waited for, unless a pod has leased it since the asker's lease ran out.
+# The answer that was waited for, unless a pod has leased it since the asker's lease ran out: one whose hand-over has
+# failed may have reached its worker nevertheless.
 LEASE_AWAITED = f"""
     update pending_interactions
     set delivery_due_at = now() + %(lease)s::interval, lease_token = gen_random_uuid(),
-        delivery_attempts = least(delivery_attempts, 2147483646) + 1
+        delivery_attempts = 1
     from {LIMITS}
     where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
-      and delivery_due_at < 'infinity' and lease_token is null
+      and delivery_due_at < 'infinity' and lease_token is null and delivery_attempts = 0
     returning id as question_id, ask_number, answer as value, organization_id, connection_id,
               coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload, claimed_at,
               lease_token as token, delivery_attempts as attempt, now() as leased_at
@@ -155,7 +156,7 @@ STOP_WAITING = f"""
         delivery_due_at = case when lease_token is null and delivery_due_at < 'infinity' then now()
                                else delivery_due_at end
     from {LIMITS}
-    where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
+    where id = %(id)s and awaited_by = %(awaited_by)s
     returning id
 """
 
@@ -171,35 +172,54 @@ STUCK = """
 # transaction.
 _WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as without_waiting"
 
-# A card is due again when its question is stale, or at once if that was answered while the card was posted. A row that
-# somebody has locked is passed by, and its id returned: a statement that waited for one row would keep the others of
-# its batch from the clicks that come for them.
+# A card is due again when its question is stale, or at once if that was answered while the card was posted. One that is
+# noted when its id was asked again already is retired. A row that somebody has locked is passed by, and its id
+# returned: a statement that waited for one row would keep the others of its batch from the clicks that come for them.
+_IS_OF_THE_ROW = """(posted.ask_number = pending.ask_number
+               or posted.ask_number < pending.ask_number and posted.card is not null
+                  and to_jsonb(posted.ask_number) >= pending.previous -> 'first')"""
 MARK_POSTED = f"""
     with posted as materialized (
         select *
         from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(cards)s::text[]) as posted (id, ask_number, card)
     ),
     free as materialized (
-        select pending.id, pending.ask_number
-        from posted
-        join pending_interactions as pending using (id, ask_number)
+        select pending.id, pending.ask_number, pending.previous
+        from pending_interactions as pending
+        where id = any (%(ids)s::text[])
+          and exists (select from posted where posted.id = pending.id and {_IS_OF_THE_ROW})
         for update of pending skip locked
+    ),
+    late as (
+        select pending.id,
+               jsonb_agg(case when pending.previous -> 'ask_number' = to_jsonb(posted.ask_number) then pending.previous
+                              else jsonb_build_object('ask_number', posted.ask_number, 'ending', 'superseded') end
+                         || jsonb_build_object('card', posted.card::jsonb)) as cards
+        from posted join free as pending using (id)
+        where posted.ask_number < pending.ask_number and {_IS_OF_THE_ROW}
+        group by pending.id
     ),
     noted as (
         update pending_interactions as pending
-        set posted_at = now(), card = posted.card::jsonb, card_attempts = 0, posting_until = null,
-            card_due_at = case when retired_cards is not null then now()
+        set posted_at = case when posted.id is null then posted_at else now() end,
+            card = case when posted.id is null then pending.card else posted.card::jsonb end,
+            card_attempts = 0,
+            posting_until = case when posted.id is null then posting_until end,
+            retired_cards = case when late.id is null then retired_cards
+                                 else jsonb_path_query_array(late.cards || coalesce(retired_cards, '[]'), '$[0 to 9]')
+                                 end,
+            card_due_at = case when late.id is not null or retired_cards is not null then now()
                                when posted.card is null then null
                                when claimed_at is null then created_at + %(max_age)s::interval
                                else now() end
-        from {_WITHOUT_WAITING}, posted join free using (id, ask_number)
-        where pending.id = posted.id and pending.ask_number = posted.ask_number
+        from {_WITHOUT_WAITING}, free left join posted using (id, ask_number) left join late using (id)
+        where pending.id = free.id
         returning pending.id
     )
     select id
     from posted
-    join pending_interactions using (id, ask_number)
-    where id not in (select id from noted)
+    join pending_interactions as pending using (id)
+    where {_IS_OF_THE_ROW} and id not in (select id from noted)
 """
 
 # Connections take turns. A card that cannot be edited is tried again later and later, without anybody having to report
@@ -238,11 +258,10 @@ LEASE_CARDS = f"""
               retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale
 """
 
-# A row that has moved on since its card was edited stays due: claimed_at tells one end of an asking from another, and
-# the card itself one that was posted again meanwhile. Retired cards that were edited are forgotten.
-_MATCHES = """card_due_at is not null
-          and pending.claimed_at is not distinct from edited.claimed_at
-          and pending.card is not distinct from edited.card::jsonb"""
+# A row that has moved on since its card was edited stays due, or is due again, since this edit may have landed over a
+# newer one: claimed_at tells one end of an asking from another, and the card itself one that was posted again since.
+_MATCHES = """pending.card is not distinct from edited.card::jsonb
+          and (card_due_at is not null or pending.claimed_at is distinct from edited.claimed_at)"""
 MARK_EDITED = f"""
     with edited as materialized (
         select *
@@ -250,7 +269,7 @@ MARK_EDITED = f"""
              as edited (id, ask_number, card, claimed_at)
     ),
     free as materialized (
-        select pending.id
+        select pending.id, pending.claimed_at is distinct from edited.claimed_at as is_overtaken
         from edited
         join pending_interactions as pending using (id, ask_number)
         where {_MATCHES}
@@ -258,7 +277,7 @@ MARK_EDITED = f"""
     ),
     noted as (
         update pending_interactions as pending
-        set card_due_at = case when retired_cards is not null then card_due_at end
+        set card_due_at = case when is_overtaken then now() when retired_cards is not null then card_due_at end
         from {_WITHOUT_WAITING}, free
         where pending.id = free.id
         returning pending.id

@@ -149,9 +149,9 @@ class Leases:
             cursor = borrowed.cursor(row_factory=kwargs_row(_leased_answer))
             return await (await cursor.execute(statements.LEASE_AWAITED, parameters)).fetchone()
 
-    async def stop_waiting(self, id: str, ask_number: int, awaited_by: UUID) -> bool:
+    async def stop_waiting(self, id: str, awaited_by: UUID) -> bool:
         """Leave the answer that this asker has waited for to the pods, at once."""
-        return await self._mark(statements.STOP_WAITING, _asker(id, ask_number, awaited_by), None)
+        return await self._mark(statements.STOP_WAITING, {"id": id, "awaited_by": awaited_by}, None)
 
     async def lease_cards(
         self,

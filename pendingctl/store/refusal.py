@@ -33,6 +33,7 @@ class FoundRow:
     withdrawn_at: datetime | None
     request_key: str | None
     displaced_keys: Sequence[str] | None
+    awaited_by: UUID | None
     is_awaited: bool | None
     is_undelivered: bool
     row_version: str

@@ -22,7 +22,8 @@ LIMITS = """(
 # select without the lock first.
 #
 # From then on the row is the truth about the answer. With a lease it is undelivered until it is marked, and whoever
-# holds the token delivers it; without one the caller takes it. While somebody waits to read it no pod delivers it.
+# holds the token delivers it; without one the caller takes it. While somebody waits to read it no pod delivers it, and
+# no longer than that: whoever waits may have died.
 CLAIM = f"""
     with held as materialized (
         select pending.id
@@ -43,7 +44,8 @@ CLAIM = f"""
     set claimed_at = clock.now, answer = %(answer)s, delivery_key = %(delivery_key)s,
         answered_by = %(expected_user_id)s, pod = %(pod)s,
         delivery_due_at = case when %(lease)s::interval is not null
-                               then greatest(clock.now + %(lease)s::interval, awaited_until) end,
+                               then case when awaited_until > clock.now then awaited_until
+                                         else clock.now + %(lease)s::interval end end,
         lease_token = case when awaited_until > clock.now then null else %(lease_token)s::uuid end,
         delivery_attempts = case when %(lease_token)s::uuid is null or awaited_until > clock.now then 0 else 1 end,
         delivery_error = null,
@@ -65,7 +67,7 @@ LOOK = """
            case when is_ours then answered_by end as answered_by,
            case when is_ours then previous::text end as previous,
            delivery_key, lease_token, withdrawn_at, request_key, displaced_keys,
-           awaited_until > clock_timestamp() as is_awaited, delivery_due_at is not null as is_undelivered,
+           awaited_by, awaited_until > clock_timestamp() as is_awaited, delivery_due_at is not null as is_undelivered,
            pending.xmin::text as row_version
     from pending_interactions as pending
     cross join lateral (
@@ -134,13 +136,14 @@ REFRESH = f"""
               is_unposted and %(posting)s::interval is not null as is_to_be_posted
 """
 
-# How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away.
+# How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away. The number of
+# the row's first asking says which cards that are noted late are of this row.
 _ENDED = """jsonb_build_object(
             'ask_number', pending.ask_number,
             'ending', case when claimed_at is null then 'superseded'
                            when withdrawn_at is not null then 'withdrawn' else 'answered' end,
             'at', claimed_at, 'answer', answer, 'answered_by', coalesce(answered_by, expected_user_id),
-            'delivery_key', delivery_key)"""
+            'delivery_key', delivery_key, 'text', entry_payload #>> '{question,text}')"""
 
 # A new asking under the same id: another question while the one before is open, or the same after its end. Its life
 # starts now, or the sweep would take it at once. Never while the answer of the last asking is undelivered, which would
@@ -168,14 +171,12 @@ ASK_AGAIN = f"""
         request_key = %(request_key)s,
         displaced_keys = case when request_key is null then displaced_keys
                               else (array_prepend(request_key, displaced_keys))[:%(most_displaced_keys)s] end,
-        previous = {_ENDED},
+        previous = {_ENDED} || jsonb_build_object('first', coalesce(previous -> 'first', to_jsonb(ask_number))),
         retired_cards = case
             when card is null or (claimed_at is not null and card_due_at is null) then retired_cards
             else jsonb_path_query_array(
-                jsonb_build_array({_ENDED} || jsonb_build_object(
-                    'card', card, 'text', entry_payload #>> '{{question,text}}'
-                ))
-                || coalesce(retired_cards, '[]'), '$[0 to 9]')
+                jsonb_build_array({_ENDED} || jsonb_build_object('card', card)) || coalesce(retired_cards, '[]'),
+                '$[0 to 9]')
         end,
         claimed_at = null, answer = null, delivery_key = null, answered_by = null, pod = null,
         lease_token = null, delivery_attempts = 0, delivery_error = null, delivered_at = null,
@@ -216,7 +217,8 @@ DELETE = f"""
     returning id
 """
 
-# Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out.
+# Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out. An asker closes only the
+# question that it still waits for.
 WITHDRAW = f"""
     update pending_interactions
     set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
@@ -227,6 +229,7 @@ WITHDRAW = f"""
       and connection_id = %(connection_id)s
       and expected_user_id = %(expected_user_id)s
       and claimed_at is null
+      and (%(awaited_by)s::uuid is null or awaited_by = %(awaited_by)s)
     returning id
 """
 

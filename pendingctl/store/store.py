@@ -228,19 +228,29 @@ class PendingStore:
                     return judgement
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
 
-    async def withdraw(self, id: str, scope: Scope, *, connection: Connection | None = None) -> Withdrawal:
+    async def withdraw(
+        self, id: str, scope: Scope, *, awaited_by: UUID | None = None, connection: Connection | None = None
+    ) -> Withdrawal:
         """Withdraw a question nobody needs answered; it races with clicks, and the first one wins.
 
-        A later click is refused. To another scope the question is unknown.
+        A later click is refused. To another scope the question is unknown, and with `awaited_by` to an asker that no
+        longer waits for it, since it was asked anew or somebody else waits.
         """
         check_id(id, "question id")
-        parameters = {"id": id, **_scope_parameters(scope), "lock_timeout": _lock_timeout(connection)}
+        parameters = {
+            "id": id,
+            **_scope_parameters(scope),
+            "awaited_by": awaited_by,
+            "lock_timeout": _lock_timeout(connection),
+        }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             for _ in range(_TRIES):
                 if await (await borrowed.execute(statements.WITHDRAW, parameters)).fetchone() is not None:
                     return Withdrawal.WITHDRAWN
                 found = await _look(borrowed, id, scope)
                 if found is None or found.scope != scope:
+                    return Withdrawal.UNKNOWN
+                if awaited_by is not None and found.awaited_by != awaited_by:
                     return Withdrawal.UNKNOWN
                 if found.claimed_at is not None:
                     return Withdrawal.ALREADY_WITHDRAWN if found.is_withdrawn else Withdrawal.ALREADY_ANSWERED

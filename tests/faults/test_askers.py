@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
-import pytest
 
 from pendingctl import Claim, PendingStore, open_pool
 from pendingctl.errors import PendingctlError, Refused
@@ -39,11 +38,6 @@ async def until_stored(store: PendingStore) -> None:
     raise TimeoutError
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="an asker that wakes after pods have delivered the answer reads it as well: both act on it",
-)
 async def test_an_asker_stopped_past_its_time_shares_the_answer_with_no_pod(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
@@ -73,11 +67,6 @@ async def test_an_asker_stopped_past_its_time_shares_the_answer_with_no_pod(
     assert has_answer != bool(pod.answers)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the answer is marked as read before the asker has it, so one cancelled between the two loses it",
-)
 async def test_an_asker_cancelled_while_its_mark_is_confirmed_loses_no_answer(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
@@ -96,11 +85,6 @@ async def test_an_asker_cancelled_while_its_mark_is_confirmed_loses_no_answer(
     assert answer is not None or await state_of(store) in UNDELIVERED
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a second asker is let in: it waits for the same answer, and withdraws the question at its own time-out",
-)
 async def test_a_second_asker_of_an_awaited_question_is_refused(store: PendingStore) -> None:
     first = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
     await until_stored(store)
@@ -115,11 +99,6 @@ async def test_a_second_asker_of_an_awaited_question_is_refused(store: PendingSt
     assert is_refused
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the second asker's time-out withdraws the question of the first, whoever put it",
-)
 async def test_a_second_asker_does_not_close_the_question_of_the_first(store: PendingStore) -> None:
     first = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
     await until_stored(store)
@@ -132,11 +111,6 @@ async def test_a_second_asker_does_not_close_the_question_of_the_first(store: Pe
     assert answer is not None
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the second asker's time replaces the first's, so the pod that claims delivers what the first reads too",
-)
 async def test_a_second_asker_that_dies_at_once_leaves_the_first_its_time(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD, awaited_for=LONG)
     with suppress(PendingctlError):

@@ -27,11 +27,6 @@ ASYNCHRONOUS = {
 
 
 @pytest.mark.once
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a claim returns before it is on the disk where the database or the role has synchronous_commit=off",
-)
 async def test_a_claim_that_has_returned_outlives_a_crash_whatever_the_servers_default() -> None:
     with throwaway_server(settings=ASYNCHRONOUS) as server:
         await asyncio.to_thread(migrations.apply, server.dsn)

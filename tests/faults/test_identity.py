@@ -33,11 +33,6 @@ async def press(pod: Pod, card: Card, key: str) -> ReplyKind:
     return await pod.click(key, ask_number=card.ask_number)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the ask number begins at 1 again, so both answers have the idempotency key q/1 and a worker drops one",
-)
 @pytest.mark.parametrize("way", ["swept", "deleted"])
 async def test_the_answer_to_an_id_asked_again_has_a_key_never_used_before(store: PendingStore, way: str) -> None:
     pod = Pod(store)
@@ -56,11 +51,6 @@ async def test_the_answer_to_an_id_asked_again_has_a_key_never_used_before(store
     assert first != second
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the ask number begins at 1 again, so the button of the card before wins the new question",
-)
 @pytest.mark.parametrize("way", ["swept", "deleted"])
 async def test_the_card_of_a_row_that_is_gone_answers_no_later_question(store: PendingStore, way: str) -> None:
     pod = Pod(store)
@@ -76,11 +66,6 @@ async def test_the_card_of_a_row_that_is_gone_answers_no_later_question(store: P
         assert await press(pod, new, "k-2") is ReplyKind.ANSWERED
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="another text or other options keep the ask number, so the old card's button answers what it never showed",
-)
 @pytest.mark.parametrize(
     "other",
     [replace(QUESTION, text="Deploy to PRODUCTION?"), replace(QUESTION, options=("yes", "no", "later"))],
@@ -99,11 +84,6 @@ async def test_the_button_of_a_card_that_showed_something_else_is_refused(store:
         assert await press(pod, new, "k-2") is ReplyKind.ANSWERED
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the card of the text before is forgotten, and keeps its buttons for good",
-)
 async def test_both_cards_of_a_question_put_with_another_text_lose_their_buttons(store: PendingStore) -> None:
     pod = Pod(store)
     async with pod.bridge:
@@ -117,11 +97,6 @@ async def test_both_cards_of_a_question_put_with_another_text_lose_their_buttons
         assert await came_true(lambda: len({handle for _, handle, _ in edited}) == 2), edited
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="an open id put with other content is refreshed: the asking before and this one have one number",
-)
 async def test_an_open_id_put_with_another_text_is_an_asking_with_a_number_of_its_own(store: PendingStore) -> None:
     first = await store.put("q", SCOPE, PAYLOAD)
     second = await store.put("q", SCOPE, replace(QUESTION, text="Drop production?").payload())
@@ -129,11 +104,6 @@ async def test_an_open_id_put_with_another_text_is_an_asking_with_a_number_of_it
     assert second.ask_number > first.ask_number
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="created_at stays whatever is asked, so a new text has only what is left of the old one's time",
-)
 async def test_the_age_of_an_open_id_put_with_another_text_starts_anew(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -146,11 +116,6 @@ async def test_the_age_of_an_open_id_put_with_another_text_starts_anew(
     assert row.age_seconds < 3600
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="which events were asked before is only in one pod's memory, so the other pod posts a second card",
-)
 async def test_one_event_delivered_to_two_pods_posts_one_card(store: PendingStore) -> None:
     platform = RecordingPlatform()
     pods = [Pod(store, platform=platform) for _ in range(2)]
@@ -162,11 +127,6 @@ async def test_one_event_delivered_to_two_pods_posts_one_card(store: PendingStor
     assert len(platform.cards) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="two pods post a card each, the row knows the later one, and the other keeps its buttons",
-)
 async def test_no_card_of_an_event_delivered_to_two_pods_keeps_its_buttons(store: PendingStore) -> None:
     platform = RecordingPlatform()
     pods = [Pod(store, platform=platform) for _ in range(2)]
@@ -180,11 +140,6 @@ async def test_no_card_of_an_event_delivered_to_two_pods_keeps_its_buttons(store
         assert await came_true(lambda: len({handle for _, handle, _ in platform.edits}) == posted), platform.edits
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a click on an earlier asking is always reported as already answered, although nobody had answered it",
-)
 async def test_a_late_click_on_a_withdrawn_asking_is_refused_as_what_it_was(store: PendingStore) -> None:
     first = await store.put("q", SCOPE, PAYLOAD)
     await store.withdraw("q", SCOPE)
@@ -196,11 +151,6 @@ async def test_a_late_click_on_a_withdrawn_asking_is_refused_as_what_it_was(stor
     assert isinstance(await store.claim(click()), Claim)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a bridge that finds a withdrawn question reports it as already answered",
-)
 async def test_a_bridge_reports_a_withdrawn_question_as_withdrawn(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.withdraw("q", SCOPE)
@@ -211,11 +161,6 @@ async def test_a_bridge_reports_a_withdrawn_question_as_withdrawn(store: Pending
     assert outcome.value != "already_answered"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="an asker that finds a withdrawn question is refused with the words that it was answered before",
-)
 async def test_an_asker_reads_no_answer_into_a_withdrawn_question(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     await store.withdraw("q", SCOPE)

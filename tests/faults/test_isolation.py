@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from pendingctl import Claim, Delivery, InteractionBridge, PendingStore, PostgresSink, ReplyKind, Scope, open_pool
-from pendingctl.errors import DatabaseFailed
 from pendingctl.model import PostedCard
 from tests.deliveries import LEASE, Worker, claimed, run_out
 from tests.faults.moments import came_true, lock_waiters
@@ -36,11 +35,6 @@ def make_foreign(connection: psycopg.Connection, id: str, payload: str) -> None:
     connection.execute("update pending_interactions set entry_payload = %s where id = %s", (payload, id))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=DatabaseFailed,
-    reason="the delay doubles without end: the fortieth attempt is out of an interval's range, for all cards at once",
-)
 async def test_a_card_that_can_never_be_edited_keeps_no_other_waiting(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -54,11 +48,6 @@ async def test_a_card_that_can_never_be_edited_keeps_no_other_waiting(
     assert "good" in [card.question_id for card in leased]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="claims wait for a locked row without a limit, and ten of them hold all connections of the pod",
-)
 async def test_a_locked_row_costs_no_other_tenant_their_click(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
@@ -150,21 +139,11 @@ async def test_answers_are_taken_over_a_few_seconds_after_connections_fell_silen
         assert await came_true(lambda: bool(pod.answers), 6)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a TimeoutError of the worker's own is taken for the pod's, and reported as a worker that was too slow",
-)
 async def test_a_workers_own_timeout_is_reported_as_such(store: PendingStore, connection: psycopg.Connection) -> None:
     said = await what_is_said(store, connection, TimeoutError("redis: connect to 10.0.0.7:6379 timed out"))
     assert "redis" in said
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a cancellation from inside the worker ends the delivery without a word, until the attempts are used up",
-)
 async def test_a_worker_that_is_cancelled_from_inside_is_reported(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -188,11 +167,6 @@ async def what_is_said(store: PendingStore, connection: psycopg.Connection, erro
     return said()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a row that does not parse fails its whole batch, after all of it was leased, until all are stuck",
-)
 @pytest.mark.parametrize("payload", FOREIGN, ids=["no question", "number"])
 async def test_an_answer_that_does_not_parse_keeps_no_other_waiting(
     store: PendingStore, connection: psycopg.Connection, payload: str
@@ -207,11 +181,6 @@ async def test_an_answer_that_does_not_parse_keeps_no_other_waiting(
         assert await came_true(lambda: "good" in worker.ids)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a row that does not parse fails its whole batch, after all of it was leased",
-)
 async def test_a_card_whose_row_does_not_parse_keeps_no_other_waiting(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:

@@ -16,11 +16,6 @@ from tests.pods import Pod
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="now() is when the statement began, so the wait for the row's lock is taken off the lease",
-)
 @pytest.mark.parametrize(
     "work",
     [
@@ -47,11 +42,6 @@ async def test_a_lease_counts_from_when_the_lock_of_the_row_is_held(
     assert due[0] >= released[0] + LEASE
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="an edit that lands after the card was noted as edited is the last word: Expired over Answered, for good",
-)
 async def test_a_late_slow_edit_is_not_the_last_word_of_a_card(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -83,11 +73,6 @@ async def test_a_late_slow_edit_is_not_the_last_word_of_a_card(
     assert "Answered" in shown[-1][2] or not is_noted()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the sweep takes a stale row although its card is due, and the card keeps its buttons for good",
-)
 async def test_a_row_whose_card_is_due_stays_for_one_further_maximum_age(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:

@@ -20,7 +20,7 @@ from pendingctl.store.inspection import Filters
 from pendingctl.store.leases import Leases
 from tests.deliveries import until
 from tests.pods import QUESTION, Pod, RecordingPlatform, failing
-from tests.questions import SCOPE, click
+from tests.questions import SCOPE, age, click
 
 
 def with_leases(pool: Pool, leases: type[Leases]) -> PendingStore:
@@ -74,6 +74,7 @@ async def test_a_withdrawal_is_shown(store: PendingStore) -> None:
 async def test_a_card_whose_question_goes_stale_says_so(store: PendingStore, connection: psycopg.Connection) -> None:
     await posted(store)
     assert await cards(store, CardState.BEHIND) == []
+    age(connection, 24)
     connection.execute("update pending_interactions set card_due_at = card_due_at - interval '24 hours'")
 
     pod = Pod(store)
@@ -215,11 +216,10 @@ async def test_a_row_that_somebody_has_locked_keeps_no_other_card_waiting(
 ) -> None:
     """As an application does whose long transaction stores a question again."""
     ids = ("before", "locked", "later")
-    for id in ids:
-        await store.put(id, SCOPE, QUESTION.payload())
-    posted_cards = [PostedCard(question_id=id, ask_number=1, card='"slack-1"') for id in ids]
+    numbers = {id: (await store.put(id, SCOPE, QUESTION.payload())).ask_number for id in ids}
+    posted_cards = [PostedCard(question_id=id, ask_number=numbers[id], card='"slack-1"') for id in ids]
     edited_cards = [
-        EditedCard(question_id=id, ask_number=1, card='"slack-1"', claimed_at=None)
+        EditedCard(question_id=id, ask_number=numbers.get(id, 1), card='"slack-1"', claimed_at=None)
         for id in ("before", "locked", "gone")
     ]
 
@@ -258,19 +258,21 @@ async def test_a_card_posted_again_for_the_same_asking_is_the_one_to_edit(
     assert connection.execute("select card from pending_interactions").fetchall() == [("slack-2",)]
 
 
-async def test_a_note_about_an_older_asking_changes_nothing(
+async def test_a_note_about_an_older_asking_changes_nothing_of_the_newer_ones_card(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
-    await posted(store)
+    pod = await posted(store)
+    first = pod.platform.cards[0].ask_number
     await store.claim(click())
-    await store.put("q", SCOPE, QUESTION.payload())
-    await store.leases.mark_posted([PostedCard(question_id="q", ask_number=1, card='"slack-1"')])
+    second = (await store.put("q", SCOPE, QUESTION.payload())).ask_number
+    await store.leases.mark_posted([PostedCard(question_id="q", ask_number=first, card='"slack-1"')])
     assert await cards(store, CardState.NEVER_POSTED) == ["q"]
-    await store.leases.mark_posted([PostedCard(question_id="q", ask_number=2, card='"slack-2"')])
+    connection.execute("update pending_interactions set retired_cards = null")
+    await store.leases.mark_posted([PostedCard(question_id="q", ask_number=second, card='"slack-2"')])
     connection.execute("update pending_interactions set card_due_at = now()")
-    await store.leases.mark_edited([EditedCard(question_id="q", ask_number=1, card='"slack-1"', claimed_at=None)])
+    await store.leases.mark_edited([EditedCard(question_id="q", ask_number=first, card='"slack-1"', claimed_at=None)])
     assert await due(connection) == [True]
-    await store.leases.mark_edited([EditedCard(question_id="q", ask_number=2, card='"slack-2"', claimed_at=None)])
+    await store.leases.mark_edited([EditedCard(question_id="q", ask_number=second, card='"slack-2"', claimed_at=None)])
     assert await due(connection) == [False]
 
 
@@ -284,19 +286,22 @@ async def test_rows_whose_card_was_never_posted_can_be_listed(store: PendingStor
     assert await cards(store, CardState.NEVER_POSTED) == ["stored", "unknown"]
 
 
-@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("newest_first", [True, False])
 async def test_notes_about_two_askings_at_once_do_not_mix(
-    store: PendingStore, connection: psycopg.Connection, first: int
+    store: PendingStore, connection: psycopg.Connection, newest_first: bool
 ) -> None:
-    await store.put("q", SCOPE, QUESTION.payload())
+    first = (await store.put("q", SCOPE, QUESTION.payload())).ask_number
     await store.claim(click())
-    await store.put("q", SCOPE, QUESTION.payload())
+    second = (await store.put("q", SCOPE, QUESTION.payload())).ask_number
+    notes = [
+        PostedCard(question_id="q", ask_number=number, card=f'"card of {name}"')
+        for number, name in ((first, "first"), (second, "second"))
+    ]
 
-    await store.leases.mark_posted(
-        [PostedCard(question_id="q", ask_number=number, card=f'"card of {number}"') for number in (first, 3 - first)]
-    )
+    await store.leases.mark_posted(notes[::-1] if newest_first else notes)
 
-    assert connection.execute("select card from pending_interactions").fetchall() == [("card of 2",)]
+    row = connection.execute("select card, retired_cards #>> '{0,card}' from pending_interactions").fetchall()
+    assert row == [("card of second", "card of first")]
 
 
 async def test_a_card_posted_while_the_one_before_it_is_edited_stays_due(

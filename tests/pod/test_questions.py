@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import pytest
 
 from pendingctl import (
@@ -42,7 +43,9 @@ async def test_the_row_is_there_before_the_card(pod: Pod, store: PendingStore) -
 
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
     assert seen == [State.PENDING]
-    assert pod.platform.cards == [Card("q", 1, "C1", "Deploy?", ("yes", "no"))]
+    row = await store.inspection.get("q")
+    assert row is not None
+    assert pod.platform.cards == [Card("q", row.ask_number, "C1", "Deploy?", ("yes", "no"))]
 
 
 @pytest.mark.law(4)
@@ -133,7 +136,11 @@ async def test_an_answered_question_is_not_asked_again(pod: Pod) -> None:
 
 
 @pytest.mark.law(4)
-async def test_a_cancelled_ask_keeps_its_row_and_is_forgotten(pod: Pod, store: PendingStore) -> None:
+async def test_a_cancelled_ask_keeps_its_row_and_its_event_posts_the_card_later(
+    pod: Pod, store: PendingStore, connection: psycopg.Connection
+) -> None:
+    """Not at once: nobody knows yet whether the card is there."""
+
     posting = asyncio.Event()
 
     async def hang() -> None:
@@ -149,6 +156,9 @@ async def test_a_cancelled_ask_keeps_its_row_and_is_forgotten(pod: Pod, store: P
 
     assert await store.inspection.get("q") is not None
     pod.platform.before_card = nothing
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
+    connection.execute("update pending_interactions set posting_until = now()")
+    pod.now = 301.0
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
 
 
@@ -194,8 +204,10 @@ async def test_an_event_that_failed_is_tried_again(pod: Pod, store: PendingStore
 
 
 @pytest.mark.law(9)
-async def test_an_event_is_remembered_for_five_minutes(pod: Pod) -> None:
+async def test_an_event_is_remembered_for_five_minutes(pod: Pod, store: PendingStore) -> None:
+    """By the pod, that is: the row knows its own event for as long as it is there."""
     await pod.bridge.ask(QUESTION, event_id="e")
+    await store.delete("q", QUESTION.scope)
     pod.now = 299.0
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
     pod.now = 301.0
