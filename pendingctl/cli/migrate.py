@@ -64,7 +64,7 @@ def _apply(database: str, to: str | None, output: Output, *, lock_timeout: timed
         render.note(f"a newer pendingctl has also applied {', '.join(status.unknown)}")
     lines = [f"applied {id}" for id in applied] + [f"pending {id}" for id in status.pending]
     document = {"applied": applied, "pending": status.pending}
-    render.show_document(output, document, "\n".join(lines) or "nothing is pending")
+    render.show_document(output, document, lines or "nothing is pending")
     if check and status.pending:
         raise typer.Exit(1)
 
@@ -75,7 +75,7 @@ def _show_sql(database: str, to: str | None, output: Output) -> None:
     steps = migrations.pending_steps(database, to=to)
     document = {"applied": [], "pending": [step.id for step in steps], "sql": [step.sql for step in steps]}
     text = "\n".join(f"-- {step.id}\n{step.sql}" for step in steps).rstrip()
-    render.show_document(output, document, text or "-- nothing is pending")
+    render.show_document(output, document, (text or "-- nothing is pending").split("\n"))
 
 
 def _roll_back(
@@ -97,7 +97,7 @@ def _roll_back(
         document["rolled_back"] = chosen
     document["pending"] = migrations.status(database).pending
     verb = "would roll back" if dry_run else "rolled back"
-    render.show_document(output, document, "\n".join(f"{verb} {id}" for id in chosen) or "nothing to roll back")
+    render.show_document(output, document, [f"{verb} {id}" for id in chosen] or "nothing to roll back")
 
 
 def _note_waiting() -> None:
