@@ -151,7 +151,7 @@ async def _wait(
                 renew_at = time.monotonic() + RENEW_SECONDS
             outage.over()
         except DatabaseUnreachable as error:
-            outage.report("the answer to question %s cannot be read for now: %s", question.id, error)
+            outage.report("the answer to question %r cannot be read for now: %s", question.id, error)
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
     return NoAnswer.NOT_YET
@@ -163,7 +163,7 @@ async def _leave(store: PendingStore, question: Question, awaited_by: UUID) -> N
         await store.withdraw(question.id, question.scope, awaited_by=awaited_by)
         await store.leases.stop_waiting(question.id, awaited_by)
     except PendingctlError as error:
-        _log.warning("question %s stays open although nobody waits for its answer: %s", question.id, error)
+        _log.warning("question %r stays open although nobody waits for its answer: %s", question.id, error)
 
 
 async def _give_back(store: PendingStore, leased: LeasedAnswer) -> None:

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import typer
 
-from ..errors import InvalidInput, NotFound
+from ..errors import AnswerTaken, InvalidInput, NotFound
 from ..model import Answer, NoAnswer, Question, Scope
 from . import render
 from .database import store_of
-from .event_loop import run
+from .event_loop import interruptible, run
 from .options import (
     ApplicationOption,
     ConnectionOption,
@@ -55,8 +55,9 @@ def ask(
 ) -> None:
     """Ask a person a question, wait, and print the answer.
 
-    Exits with 1 on another answer than --expect, with 4 if nobody answered in time, which withdraws the question, and
-    with 5 if it was withdrawn.
+    Exits with 1 on another answer than --expect, with 3 if the pods deliver the answer (it could not be printed, or
+    this command was stopped for too long), with 4 if nobody answered in time, which withdraws the question, and with 5
+    if it was withdrawn.
 
     Example: pendingctl ask --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
     """
@@ -85,13 +86,18 @@ def ask(
 
 
 def _show(id: str, answer: Answer | NoAnswer, expect: str | None, output: Output) -> int:
-    """Print the answer, or why there is none, and return the exit code."""
+    """Print the answer, or why there is none, and return the exit code.
+
+    Raises AnswerTaken when the answer cannot be printed.
+    """
     if isinstance(answer, NoAnswer):
-        in_time = answer is not NoAnswer.NOT_YET
         if output is not Output.TABLE:
             render.show_document(output, {"answered": False, "id": id, "reason": answer}, "")
-        render.note(f"{id} was withdrawn or replaced" if in_time else f"nobody answered {id} in time; it is withdrawn")
-        return WITHDRAWN if in_time else NOBODY_ANSWERED
+        if answer is NoAnswer.NOT_YET:
+            render.note(f"nobody answered {id} in time; it is withdrawn")
+            return NOBODY_ANSWERED
+        render.note(f"{id} was withdrawn, deleted or asked anew")
+        return WITHDRAWN
     document = {
         "answered": True,
         "id": id,
@@ -99,5 +105,11 @@ def _show(id: str, answer: Answer | NoAnswer, expect: str | None, output: Output
         "answered_by": answer.user_id,
         "claimed_at": answer.claimed_at,
     }
-    render.show_document(output, document, answer.value or "")
+    try:
+        with interruptible():
+            render.hand_over(output, document, (answer.value or "").split("\n"))
+    except OSError as error:
+        raise AnswerTaken(
+            f"the answer to {id} cannot be printed ({error.strerror}); the pods deliver it in its place"
+        ) from error
     return 0 if expect is None or answer.value == expect else ANOTHER_ANSWER

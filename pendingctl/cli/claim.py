@@ -39,14 +39,15 @@ def claim(
             help="The same key is the same click. Default: new.",
         ),
     ] = None,
-    take: Annotated[bool, typer.Option("--take", help="Keep the answer from the pods' worker.")] = False,
+    take: Annotated[bool, typer.Option("--take", help="Keep the answer: it counts as delivered.")] = False,
     application: ApplicationOption = "",
     dsn: DsnOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Claim a question by hand, as a click would.
+    """Claim a question by hand, as a click by its user would.
 
-    The pods deliver the answer to their worker, unless --take says that the caller acts on it.
+    The answer is delivered as a click's is: by the pods to their worker, or to the `ask` that waits for it. With --take
+    the caller keeps it, and nobody else gets it.
 
     Example: pendingctl claim deploy-42 --org acme --connection slack --user U1 --value yes
     """
@@ -65,7 +66,7 @@ def claim(
 
     result = run(claimed())
     if isinstance(result, Claim):
-        document = {
+        document: dict[str, object] = {
             "claimed": True,
             "id": id,
             "payload": result.payload,
@@ -73,10 +74,18 @@ def claim(
             "claimed_at": result.claimed_at,
             "repeated": result.repeated,
         }
-        again = " (this delivery key had already won)" if result.repeated else ""
-        render.show_document(output, document, f"claimed {id}{again}")
+        become = (
+            "this delivery key had already won"
+            if result.repeated
+            else "the answer is yours"
+            if take
+            else "the answer will be delivered"
+        )
+        render.show_document(output, document, f"claimed {id}; {become}")
         return
     document = {"claimed": False, "id": id, "reason": result.reason}
+    if result.reason is RefusalReason.INVALID_ANSWER:
+        document |= {"options": list(result.options)}
     if result.reason is RefusalReason.ALREADY_ANSWERED:
         document |= {"answered_by": result.answered_by, "answer": result.answer, "claimed_at": result.claimed_at}
     render.show_document(output, document, f"refused: {_in_words(result)}")
@@ -98,6 +107,6 @@ def _in_words(refusal: Refusal) -> str:
         case RefusalReason.SUPERSEDED:
             return "the question has changed since"
         case RefusalReason.OTHER_APPLICATION:
-            return "the question belongs to another application; see --application"
+            return "the question belongs to another application (see --application)"
         case RefusalReason.UNKNOWN_OR_EXPIRED:
             return "unknown or expired"

@@ -133,7 +133,7 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
 
 
-def _in_words(ids: list[str], counted: dict[str, JsonValue]) -> str:
+def _in_words(ids: list[str], counted: dict[str, JsonValue]) -> list[str]:
     outcomes = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counted.items() if number)
     shown = ids if len(ids) <= 10 else [*ids[:5], "…", *ids[-2:]]
-    return "\n".join([*shown, f"questions: {outcomes or 'none'}"])
+    return [*shown, f"questions: {outcomes or 'none'}"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Coroutine
-from typing import TypeVar
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -34,3 +36,21 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
             raise
 
     return asyncio.run(supervised())
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the block at once, although it blocks the event loop, as a write to a pipe can.
+
+    Raises SystemExit in the block.
+    """
+
+    def end(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (a signal handler's signature)
+        raise SystemExit(128 + signum)
+
+    before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

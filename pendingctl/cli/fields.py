@@ -12,6 +12,7 @@ def summary_fields(row: PendingSummary) -> dict[str, object]:
         "organization_id": row.organization_id,
         "connection_id": row.connection_id,
         "expected_user_id": row.expected_user_id,
+        "application": row.application,
         "state": row.state.value,
         "created_at": row.created_at,
         "claimed_at": row.claimed_at,
@@ -25,6 +26,7 @@ def interaction_fields(row: PendingInteraction) -> dict[str, object]:
     """Return the fields of `show`."""
     return {
         **summary_fields(row),
+        "request_key": row.request_key,
         "answer": row.answer,
         "answered_by": row.answered_by,
         "delivery_key": row.delivery_key,

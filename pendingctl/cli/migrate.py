@@ -65,7 +65,7 @@ def _apply(database: str, to: str | None, output: Output, *, lock_timeout: timed
         render.note(f"a newer pendingctl has also applied {', '.join(status.unknown)}")
     lines = [f"applied {id}" for id in applied] + [f"pending {id}" for id in status.pending]
     document = {"applied": applied, "pending": status.pending}
-    render.show_document(output, document, "\n".join(lines) or "nothing is pending")
+    render.show_document(output, document, lines or "nothing is pending")
     if check and status.pending:
         raise typer.Exit(1)
 
@@ -76,7 +76,7 @@ def _show_sql(database: str, to: str | None, output: Output) -> None:
     steps = migrations.pending_steps(database, to=to)
     document = {"applied": [], "pending": [step.id for step in steps], "sql": [step.sql for step in steps]}
     text = "\n".join(f"-- {step.id}\n{step.sql}" for step in steps).rstrip()
-    render.show_document(output, document, text or "-- nothing is pending")
+    render.show_document(output, document, (text or "-- nothing is pending").split("\n"))
 
 
 def _roll_back(
@@ -99,7 +99,7 @@ def _roll_back(
     document["pending"] = migrations.status(database).pending
     verb = "would roll back" if dry_run else "rolled back"
     lines = [f"{verb} {id}" for id in chosen] + [f"would lose {each}" for each in lost if dry_run]
-    render.show_document(output, document, "\n".join(lines) or "nothing to roll back")
+    render.show_document(output, document, lines or "nothing to roll back")
 
 
 def _note_waiting() -> None:

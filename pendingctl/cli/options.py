@@ -73,7 +73,12 @@ OptionalUser = Annotated[
 QuestionArgument = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The question's id.")]
 MaxAgeOption = Annotated[
     timedelta,
-    typer.Option("--max-age", metavar="AGE", parser=duration, help="Age at which a question becomes stale."),
+    typer.Option(
+        "--max-age",
+        metavar="AGE",
+        parser=duration,
+        help="Age at which a question is stale; an ended one's counts from its end.",
+    ),
 ]
 IncludeUndeliveredOption = Annotated[
     bool,

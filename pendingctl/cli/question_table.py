@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..model import PendingSummary, State
+from ..printable import printable
 from .render import one_line
 from .words import age
 
@@ -74,10 +75,14 @@ def _entry(row: PendingSummary) -> _Entry:
     from rich.text import Text
 
     return _Entry(
-        Text(one_line(row.id)),
+        Text(printable(row.id)),
         Text(row.state, _STYLES[row.state]),
         Text(age(row.age_seconds)),
-        (Text(one_line(row.organization_id)), Text(one_line(row.connection_id)), Text(one_line(row.expected_user_id))),
+        (
+            Text(printable(row.organization_id)),
+            Text(printable(row.connection_id)),
+            Text(printable(row.expected_user_id)),
+        ),
         Text(one_line(row.question or "")),
     )
 

@@ -44,7 +44,7 @@ def redeliver(
             if all_stuck:
                 return await store.inspection.stuck(application=application)
             rows = [await store.inspection.get(id) for id in dict.fromkeys(ids or ())]
-        return [row.id for row in rows if row is not None and row.state in _ANSWERED]
+        return [row.id for row in rows if row is not None and row.state in _ANSWERED and row.application == application]
 
     async def redelivered(answered: list[str]) -> list[str]:
         async with store_of(dsn, "redeliver", application) as store:
@@ -52,15 +52,18 @@ def redeliver(
 
     answered = run(found())
     if missing := sorted(set(ids or ()) - set(answered)):
-        raise NotFound(f"no answer to {', '.join(missing)}: unknown, withdrawn or not answered; nothing was done")
+        raise NotFound(
+            f"no answer to {', '.join(missing)}: unknown, withdrawn, not answered, or another application's; "
+            "nothing was done"
+        )
     amount = counted(len(answered), "answer", "answers")
     if dry_run:
         document = {"redelivered": [], "would_redeliver": answered}
-        render.show_document(output, document, "\n".join([*answered, f"would redeliver {amount}"]))
+        render.show_document(output, document, [*answered, f"would redeliver {amount}"])
         return
     if answered:
         confirm(f"Deliver {amount} again on {target_of(dsn)}?", yes=yes)
         answered = run(redelivered(answered))
     amount = counted(len(answered), "answer", "answers")
-    text = "\n".join([*answered, f"the pods will deliver {amount} again"])
-    render.show_document(output, {"redelivered": answered}, text)
+    lines = [*answered, f"the pods will deliver {amount} again"]
+    render.show_document(output, {"redelivered": answered}, lines)

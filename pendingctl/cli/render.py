@@ -1,15 +1,17 @@
 """How a command prints: text for people, JSON, JSON lines or CSV for programs.
 
 Machine formats print nothing but data on stdout; notes and progress go to stderr. Text from the database is data:
-it is never read as markup, and control characters in it are shown, not obeyed. rich is imported where it is used, so
-that commands may import this module at their start.
+it is never read as markup, and no format holds a character in it that could steer a terminal. rich is imported where it
+is used, so that commands may import this module at their start.
 """
 
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,34 +19,56 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import InvalidInput
-from ..printable import printable
+from ..printable import printable, printable_lines
 from .options import Output
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 Row: TypeAlias = Mapping[str, object]
+# A line, several lines, or what rich lays out.
+Text: TypeAlias = "Sequence[str] | RenderableType"
 
 # Wider than any line: a table in a pipe is as wide as its content and never cut.
 _PIPE_WIDTH = 1_000_000
 
+# Where a spreadsheet takes a cell for a formula, and what keeps it from that
+# (owasp.org/www-community/attacks/CSV_Injection; the wide forms are read like the narrow ones).
+_FORMULA_BEGINS = tuple("=+-@\t\r\n＝＋－＠")
+_TEXT_BEGINS = "'"
 
-def show_document(output: Output, document: Row, text: RenderableType, *, rows: Sequence[Row] | None = None) -> None:
+
+def show_document(output: Output, document: Row, text: Text, *, rows: Sequence[Row] | None = None) -> None:
     """Print a result: `text` for people, `document` as JSON, `rows` (else the document) as JSON lines or CSV.
 
     Raises InvalidInput when stdout is closed or full.
     """
-    records = [document] if rows is None else rows
     with _written():
-        match output:
-            case Output.TABLE:
-                sys.stdout.write(_rendered(text))
-            case Output.JSON:
-                sys.stdout.write(_json(document, indent=2))
-            case Output.JSONL:
-                sys.stdout.writelines(map(_json, records))
-            case Output.CSV:
-                _write_csv(records)
+        _write(output, document, text, [document] if rows is None else rows)
+
+
+def hand_over(output: Output, document: Row, text: Text) -> None:
+    """Print a result that counts as handed over once stdout has taken it. Raises OSError when it has not."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    try:
+        _write(output, document, text, [document])
+        sys.stdout.flush()
+    except BaseException:
+        _drop_stdout()
+        raise
+
+
+def _write(output: Output, document: Row, text: Text, records: Sequence[Row]) -> None:
+    match output:
+        case Output.TABLE:
+            sys.stdout.write(_rendered(text))
+        case Output.JSON:
+            sys.stdout.write(json_text(document, indent=2) + "\n")
+        case Output.JSONL:
+            sys.stdout.writelines(f"{json_text(record)}\n" for record in records)
+        case Output.CSV:
+            _write_csv(records)
 
 
 @contextmanager
@@ -83,7 +107,7 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 def one_line(value: object) -> str:
     """Return a text as one line of a table can hold it."""
-    return printable(value).replace("\n", " ")
+    return printable(str(value).replace("\n", " "))
 
 
 def _console() -> Console:
@@ -96,9 +120,11 @@ def _console() -> Console:
     return console
 
 
-def _rendered(text: RenderableType) -> str:
+def _rendered(text: Text) -> str:
     if isinstance(text, str):
-        return printable(text) + "\n"
+        return f"{printable(text)}\n"
+    if isinstance(text, Sequence):
+        return "".join(f"{printable(line)}\n" for line in text)
     console = _console()
     with console.capture() as captured:
         console.print(text, crop=False)
@@ -120,14 +146,20 @@ def _written() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        # What is buffered still would fail once more when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         if not isinstance(error, BrokenPipeError):
             raise InvalidInput(f"the result could not be written to stdout: {error.strerror}") from error
 
 
-def _json(document: Row, indent: int | None = None) -> str:
-    return json.dumps(document, default=_plain, ensure_ascii=False, indent=indent) + "\n"
+def _drop_stdout() -> None:
+    """Let what is left in stdout's buffer go nowhere, or the interpreter would fail on it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """Return JSON that is as readable as can be: characters that do not print are escaped, and no others."""
+    text = json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
+    return re.sub(r"[^\n -~]", lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
 def _write_csv(rows: Sequence[Row]) -> None:
@@ -141,8 +173,11 @@ def _write_csv(rows: Sequence[Row]) -> None:
 
 def _cell(value: object) -> object:
     if isinstance(value, (list, tuple, dict)):
-        return json.dumps(value, default=_plain, ensure_ascii=False)
-    return _plain(value)
+        return json_text(value)
+    plain = _plain(value)
+    if not isinstance(plain, str):
+        return plain
+    return printable_lines(f"{_TEXT_BEGINS}{plain}" if plain.startswith(_FORMULA_BEGINS) else plain)
 
 
 def _plain(value: object) -> object:

@@ -100,12 +100,16 @@ def sweep(
     with_ids: Annotated[bool, typer.Option("--ids", help="Print the ids of the deleted rows.")] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing, unless stale answers are not delivered yet.")
+    ] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Delete stale questions in short batches, oldest first.
 
-    Answered questions are included; those whose answer is not delivered yet stay. Locked rows are left for the next
-    sweep. With --every it runs until it is stopped; of any number of such sweepers, one sweeps in each cycle.
+    Open questions go by their age, ended ones by the time since their end. Those whose answer is not delivered yet
+    stay, and so do locked rows, for the next sweep. With --every it runs until it is stopped; of any number of such
+    sweepers, one sweeps in each cycle.
 
     Example: pendingctl sweep --limit 10000 --max-age 24h
     """
@@ -115,6 +119,8 @@ def sweep(
         raise InvalidInput("--every and --dry-run exclude each other")
     if every is not None and output in (Output.JSON, Output.CSV):
         raise InvalidInput("--every prints one result per cycle; use -o jsonl")
+    if quiet and (dry_run or with_ids):
+        raise InvalidInput("--quiet prints nothing; leave out --dry-run and --ids")
     most = None if everything else limit or SWEEP_LIMIT
 
     if dry_run:
@@ -131,12 +137,15 @@ def sweep(
         off_terminal=not include_undelivered,
     )
 
+    def show(result: _Sweep) -> None:
+        if not quiet or result.left.undelivered:
+            render.show_document(output, result.fields(), _sweep_in_words(result))
+
     async def swept() -> _Sweep:
         return await _swept(dsn, most, max_age, batch_size, keep_ids=with_ids, include_undelivered=include_undelivered)
 
     if every is None:
-        result = run(swept())
-        render.show_document(output, result.fields(), _sweep_in_words(result))
+        show(run(swept()))
         return
 
     async def sweeping() -> None:
@@ -146,7 +155,7 @@ def sweep(
             except DatabaseFailed as error:
                 render.note(f"this cycle failed: {error}")
             else:
-                render.show_document(output, result.fields(), _sweep_in_words(result))
+                show(result)
 
     run(sweeping())
 
@@ -219,11 +228,11 @@ async def _left(inspection: Inspection, max_age: timedelta, *, include_undeliver
     return _Left(min(stale, REMAINING_CAP), stale > REMAINING_CAP, undelivered)
 
 
-def _sweep_in_words(sweep: _Sweep) -> str:
+def _sweep_in_words(sweep: _Sweep) -> list[str]:
     more = "more than " if sweep.left.remaining_capped else ""
     rows, batches = counted(sweep.deleted, "row", "rows"), counted(sweep.batches, "batch", "batches")
     remain = f"{more}{sweep.left.remaining:,} remain"
-    return "\n".join([*(sweep.ids or ()), f"deleted {rows} in {batches}; {remain}{_undelivered_in_words(sweep.left)}"])
+    return [*(sweep.ids or ()), f"deleted {rows} in {batches}; {remain}{_undelivered_in_words(sweep.left)}"]
 
 
 def _undelivered_in_words(left: _Left) -> str:

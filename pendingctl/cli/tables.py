@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..model import Counts
-from ..printable import printable
-from .render import one_line
+from ..printable import printable, printable_lines
+from .render import json_text
 from .words import age
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ def fields_table(fields: Mapping[str, object]) -> RenderableType:
             case str() | int() | float():
                 shown = str(value)
             case _:
-                shown = json.dumps(value, ensure_ascii=False, indent=2)
-        table.add_row(Text(name.removesuffix("_seconds")), Text(printable(shown)))
+                shown = json_text(value, indent=2)
+        table.add_row(Text(name.removesuffix("_seconds")), Text(printable_lines(shown)))
     return table
 
 
@@ -66,7 +65,7 @@ def stats_table(counts: Counts) -> RenderableType:
         table.add_column(name, footer=f"{getattr(counts, name):,}", justify="right")
     for each in counts.organizations:
         waiting = (each.pending, each.stale, each.undelivered, each.stuck)
-        table.add_row(Text(one_line(each.organization_id)), *(f"{number:,}" for number in waiting))
+        table.add_row(Text(printable(each.organization_id)), *(f"{number:,}" for number in waiting))
     further = [f"{counts.claimed:,} claimed", f"{counts.withdrawn:,} withdrawn"]
     if counts.oldest_pending_seconds is not None:
         further.append(f"the oldest question has waited for {age(counts.oldest_pending_seconds)}")

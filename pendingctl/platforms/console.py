@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from ..printable import printable
+from ..printable import printable, printable_lines
 from .protocol import Card, MessageHandle
 
 
@@ -21,7 +21,7 @@ class ConsolePlatform:
 
     async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
         """Print the question with its buttons; the handle is the message's number."""
-        text = Text(printable(card.text))
+        text = Text(printable_lines(card.text))
         if card.options:
             text.append("\n\n")
             text.append("  ".join(f"[ {printable(option)} ]" for option in card.options), style="bold")
@@ -29,11 +29,11 @@ class ConsolePlatform:
 
     async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
         """Print plain text."""
-        return self._show(connection_id, conversation_id, Text(printable(text)))
+        return self._show(connection_id, conversation_id, Text(printable_lines(text)))
 
     async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
         """Print the message's new text under its number."""
-        self._print(f"message {handle} on {connection_id}, edited", Text(printable(text)))
+        self._print(f"message {handle} on {connection_id}, edited", Text(printable_lines(text)))
 
     def _show(self, connection_id: str, conversation_id: str, text: Text) -> int:
         number = next(self._numbers)

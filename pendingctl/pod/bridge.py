@@ -32,6 +32,7 @@ from ..model import (
 )
 from ..payload import JsonObject, question_text
 from ..platforms import Card, ChatPlatform, MessageHandle, NotPosted
+from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import IfAnswered
 from .background import Background
@@ -240,7 +241,7 @@ class InteractionBridge:
         scope = question.scope
         connection = (scope.organization_id, scope.connection_id)
         if self._is_closing or connection not in self._served:
-            _log.warning("question %s is for a connection that this pod does not serve", question.id)
+            _log.warning("question %r is for a connection that this pod does not serve", question.id)
             return AskOutcome.CANNOT_SERVE
         event = (*connection, question.id, event_id)
         if self._events.get(event) is not None:
@@ -250,7 +251,7 @@ class InteractionBridge:
         outcome = None
         try:
             asking = self._store_and_post(question, event_id)
-            outcome = await self._background.start(asking, f"card of {question.id}")
+            outcome = await self._background.start(asking, f"card of {question.id!r}")
         finally:
             if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN):
                 self._events.forget(lambda key: key == event)
@@ -271,13 +272,13 @@ class InteractionBridge:
             async with asyncio.timeout(POST_WITHIN.total_seconds()):
                 handle = await self._platform.post_card(scope.connection_id, card)
         except NotPosted as error:
-            _log.warning("the card of question %s was not posted: %s", question.id, error)
+            _log.warning("the card of question %r was not posted: %s", question.id, printable(error))
             try:
                 return await self._post_text(question)
             finally:
                 await self._store.delete_untouched(stored)
         except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("whether the card of question %s was posted is unknown; its row stays", question.id)
+            _log.exception("whether the card of question %r was posted is unknown; its row stays", question.id)
             return AskOutcome.POST_UNKNOWN
         self._handles.put((scope.organization_id, scope.connection_id, question.id, stored.ask_number), handle)
         self._cards.posted(question.id, stored.ask_number, handle)
@@ -288,7 +289,7 @@ class InteractionBridge:
         try:
             await self._platform.post_text(question.scope.connection_id, question.conversation_id, text)
         except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("the text of question %s was not posted either", question.id)
+            _log.exception("the text of question %r was not posted either", question.id)
             return AskOutcome.NOT_POSTED
         return AskOutcome.POSTED_AS_TEXT
 
@@ -300,7 +301,7 @@ class InteractionBridge:
         """
         if self._is_closing or (click.organization_id, click.connection_id) not in self._served:
             return _CANNOT_SERVE
-        claiming = self._background.start(self._claim_in_turn(click), f"claim of {click.question_id}")
+        claiming = self._background.start(self._claim_in_turn(click), f"claim of {click.question_id!r}")
         await asyncio.wait([claiming], timeout=self._reply_within.total_seconds())
         return claiming.result() if claiming.done() and not claiming.cancelled() else _CANNOT_SERVE
 
@@ -317,7 +318,7 @@ class InteractionBridge:
             ):
                 return await self._claim(click, until) if time.monotonic() < until else _CANNOT_SERVE
         except Exception:  # noqa: BLE001 (a person gets a reply, whatever a driver, a codec or an application raises)
-            _log.exception("question %s could not be claimed", click.question_id)
+            _log.exception("question %r could not be claimed", click.question_id)
             return _CANNOT_SERVE
 
     async def _claim(self, click: Click, until: float) -> Reply:
@@ -330,7 +331,7 @@ class InteractionBridge:
                 break
             except PendingctlError as error:
                 if not isinstance(error, DatabaseUnreachable) or time.monotonic() + RETRY_SECONDS > until:
-                    _log.warning("question %s could not be claimed: %s", click.question_id, error)
+                    _log.warning("question %r could not be claimed: %s", click.question_id, error)
                     return _CANNOT_SERVE
             await asyncio.sleep(RETRY_SECONDS)
         if isinstance(result, Refusal):
@@ -342,7 +343,7 @@ class InteractionBridge:
                     answer=answer_of(click, result), token=result.lease_token, attempt=1, leased_at=result.claimed_at
                 )
                 self._delivery.submit(leased, began=began)
-            self._background.leave(self._edit_card(click, result), f"card of {click.question_id}")
+            self._background.leave(self._edit_card(click, result), f"card of {click.question_id!r}")
         return Reply(ReplyKind.ANSWERED, "You answered." if click.value is None else f"You answered: {click.value}")
 
     async def _edit_card(self, click: Click, claim: Claim) -> None:

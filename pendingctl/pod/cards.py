@@ -149,7 +149,7 @@ class Cards:
             async with asyncio.timeout(EDIT_SECONDS):
                 await self._platform.edit_card(connection_id, handle, text)
         except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("a card of question %s still has its buttons", question_id)
+            _log.exception("a card of question %r still has its buttons", question_id)
             return False
         return True
 

@@ -13,6 +13,7 @@ from typing import Protocol, Self
 
 from ..errors import PendingctlError
 from ..model import Due, LeasedAnswer, State, Unreadable
+from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, sink_of
 from .background import LAST_SECONDS, Background
 from .loop import Loop
@@ -198,9 +199,9 @@ class Delivery:
             failing = self._leases.mark_failed(
                 leased, leased.reason, retry_in=LONGEST_DELAY, most_attempts=self._most_attempts, permanent=True
             )
-            tasks.leave(failing, f"mark of the unreadable answer of question {leased.question_id}")
+            tasks.leave(failing, f"mark of the unreadable answer of question {leased.question_id!r}")
             return
-        tasks.leave(self._deliver_in_turn(leased, began), f"answer of question {leased.answer.question_id}")
+        tasks.leave(self._deliver_in_turn(leased, began), f"answer of question {leased.answer.question_id!r}")
 
     async def _deliver_in_turn(self, leased: LeasedAnswer, began: float) -> None:
         lease = self._lease.total_seconds()
@@ -213,7 +214,7 @@ class Delivery:
         try:
             await self._leases.release(leased)
         except PendingctlError as error:
-            _log.warning("question %s: %s", leased.answer.question_id, error)
+            _log.warning("question %r: %s", leased.answer.question_id, error)
 
     async def _deliver(self, leased: LeasedAnswer, seconds: float) -> None:
         task = asyncio.current_task()
@@ -221,7 +222,7 @@ class Delivery:
         try:
             async with asyncio.timeout(seconds) as limit:
                 if not await self._sink.deliver(leased, self._leases):
-                    _log.info("the answer of question %s is delivered by another pod", leased.answer.question_id)
+                    _log.info("the answer of question %r is delivered by another pod", leased.answer.question_id)
         except TimeoutError as error:
             late = DeliveryFailed(f"the worker took longer than {seconds:.1f} s")
             await self._failed(leased, late if limit.expired() else error)
@@ -234,6 +235,8 @@ class Delivery:
 
     async def _failed(self, leased: LeasedAnswer, error: Exception) -> None:
         reason = str(error) or type(error).__name__
+        # What a worker or an application says may have several lines, and a log takes each for a message.
+        logged = printable(reason)
         permanent = isinstance(error, DeliveryFailed) and error.permanent
         requested = error.retry_after if isinstance(error, DeliveryFailed) else None
         try:
@@ -245,12 +248,12 @@ class Delivery:
                 permanent=permanent,
             )
         except PendingctlError as trouble:
-            _log.warning("question %s: %s; and then: %s", leased.answer.question_id, reason, trouble)
+            _log.warning("question %r: %s; and then: %s", leased.answer.question_id, logged, trouble)
             return
         if state is State.STUCK:
-            _log.error("the answer of question %s is stuck: %s", leased.answer.question_id, reason)
+            _log.error("the answer of question %r is stuck: %s", leased.answer.question_id, logged)
         elif state is State.UNDELIVERED:
-            _log.warning("the answer of question %s is tried again: %s", leased.answer.question_id, reason)
+            _log.warning("the answer of question %r is tried again: %s", leased.answer.question_id, logged)
 
 
 def retry_delay(first: timedelta, attempt: int) -> timedelta:

@@ -3,7 +3,9 @@
 
 def _shown(time: str) -> str:
     """Return a time as Python can hold it: `infinity` and years after 9999 must not break a list."""
-    return f"least(greatest({time}, '0001-01-02 00:00+00'), '9999-12-30 00:00+00')"
+    return (
+        f"case when {time} is not null then least(greatest({time}, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') end"
+    )
 
 
 _STATE = """

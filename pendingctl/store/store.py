@@ -258,7 +258,7 @@ class PendingStore:
 
     async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
         """Return why there is no answer to this asking; None when there is one, or was."""
-        async with Borrowed(self._source) as borrowed:
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             found = await _look(borrowed, id, scope)
         if found is None or found.scope != scope or found.ask_number != ask_number:
             return NoAnswer.GONE
