@@ -35,12 +35,12 @@ from ..platforms import Card, ChatPlatform, MessageHandle, NotPosted
 from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import IfAnswered
+from ..turns import Turns
 from .background import Background
 from .cards import CardLeases, Cards, answered, card_text
 from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
 from .loop import Loop
 from .memory import ExpiringCache
-from .turns import Turns
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
 # (api.slack.com, "Handling user interaction"); the rest is for the way there and back.

@@ -13,9 +13,9 @@ from ..errors import InvalidInput, PendingctlError
 from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard, RetiredCard
 from ..payload import JsonValue, encode_json
 from ..platforms import ChatPlatform, MessageHandle
+from ..turns import Turns
 from .background import LAST_SECONDS, Background
 from .notes import CardMarks, CardNotes
-from .turns import Turns
 
 LEASE = timedelta(seconds=30)
 EDIT_SECONDS = 15.0

@@ -15,9 +15,9 @@ from ..errors import PendingctlError
 from ..model import Due, LeasedAnswer, State, Unreadable
 from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, sink_of
+from ..turns import Turns
 from .background import LAST_SECONDS, Background
 from .loop import Loop
-from .turns import Turns
 
 LEASE = timedelta(seconds=30)
 # With the delays below this gives a worker that is down about an hour to come back.

@@ -12,10 +12,13 @@ import psycopg
 from ..errors import InvalidInput
 from ..model import LeasedAnswer
 from ..postgres.connections import Connection
+from ..turns import Turns
 from .protocol import DeliveryFailed, Marks, fields_of, json_of
 
-# A delivery holds one of the store's connections: no more than these, and each no longer than that.
+# A delivery holds one of the store's connections: no more than these, of one tenant no more than half, and each no
+# longer than that.
 AT_ONCE = 4
+OF_A_TENANT = 2
 LOCK_TIMEOUT = "2s"
 STATEMENT_TIMEOUT = "10s"
 
@@ -39,8 +42,8 @@ class PostgresSink:
 
         PostgresSink("insert into approval (question, answer) values (%(question_id)s, %(value)s)")
 
-    Four deliveries run at once. Each waits at most 2 s for a lock, and its statement takes at most 10 s; then it is
-    tried again, as after any error of the statement.
+    Four deliveries run at once, two of one organization. Each waits at most 2 s for a lock, and its statement takes at
+    most 10 s; then it is tried again, as after any error of the statement.
 
     Raises InvalidInput for a statement that is empty, or that would end the transaction or begin another.
     """
@@ -49,6 +52,7 @@ class PostgresSink:
     _turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False, repr=False, compare=False
     )
+    _tenant_turns: Turns[str] = field(default_factory=lambda: Turns(OF_A_TENANT), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         word = _first_word(self.statement)
@@ -62,7 +66,8 @@ class PostgresSink:
     async def deliver(self, leased: LeasedAnswer, marks: Marks) -> bool:
         """Deliver within one transaction. Raises DeliveryFailed for what the statement raises."""
         limits = {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT}
-        async with self._turns, marks.transaction() as connection:
+        tenant = leased.answer.organization_id
+        async with self._tenant_turns.turn(tenant), self._turns, marks.transaction() as connection:
             await connection.execute(LIMITS, limits)
             # First: it locks the row, so that no other pod's transaction is under way when the statement runs.
             if not await marks.mark_delivered(leased, connection=connection):
