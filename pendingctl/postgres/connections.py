@@ -166,36 +166,44 @@ class Borrowed:
     async def __aenter__(self) -> Connection:
         if self._given is not None:
             return self._given
-        end = asyncio.get_running_loop().time() + self._seconds
         if isinstance(self._source, CommandConnection):
             # It connects at its first use, which has a limit of its own.
             connection = await self._source.getconn()
-            end = asyncio.get_running_loop().time() + self._seconds
+            self._deadline = self._from_now(connection)
         else:
-            connection = await self._lent(end)
+            self._deadline = self._from_now()
+            connection = await self._lent(self._deadline)
         self._borrowed = connection
         self._lent_at = time.monotonic()
-        self._deadline = Deadline(connection, end)
         return connection
 
-    async def _lent(self, end: float) -> Connection:
+    def _from_now(self, connection: Connection | None = None) -> Deadline:
+        return Deadline(asyncio.get_running_loop().time() + self._seconds, connection)
+
+    async def _lent(self, deadline: Deadline) -> Connection:
         task = asyncio.current_task()
-        cancellations = task.cancelling() if task is not None else 0
+        assert task is not None
+        cancellations = task.cancelling()
+        connection: Connection | None = None
         try:
-            async with asyncio.timeout_at(end):
-                connection = await self._source.getconn()
-        except TimeoutError as error:
-            raise self._trouble() or NotConnected(
-                f"no connection of the pool was free within {self._seconds:g} s; try again, or give the pool more"
-            ) from error
-        except psycopg.Error as error:
-            raise self._trouble() or translate(error) from error
-        # Before Python 3.12 asyncio.wait_for, with which a pool waits for a connection, forgets a cancellation that
-        # comes when the connection does (github.com/python/cpython/issues/86296); a loop that is closed would go on
-        # for ever.
-        if task is not None and task.cancelling() > cancellations:
-            await self._source.putconn(connection)
-            raise asyncio.CancelledError
+            connection = await self._source.getconn()
+            # Before Python 3.12 asyncio.wait_for, with which a pool waits for a connection, forgets a cancellation that
+            # comes when the connection does (github.com/python/cpython/issues/86296); a loop that is closed would go on
+            # for ever.
+            if task.cancelling() > cancellations:
+                raise asyncio.CancelledError
+        except BaseException as error:
+            deadline.call_off()
+            if connection is not None:
+                await self._source.putconn(connection)
+            if deadline.has_passed and isinstance(error, asyncio.CancelledError) and task.uncancel() <= cancellations:
+                raise self._trouble() or NotConnected(
+                    f"no connection of the pool was free within {self._seconds:g} s; try again, or give the pool more"
+                ) from error
+            if is_the_drivers(error):
+                raise self._trouble() or translate(error) from error
+            raise
+        deadline.watch(connection)
         return connection
 
     def _trouble(self) -> PendingctlError | None:
@@ -207,7 +215,7 @@ class Borrowed:
         """Begin the limit anew: what was sent is done, and more of the same follows in this transaction."""
         if self._borrowed is not None and self._deadline is not None and not self._deadline.has_passed:
             self._deadline.call_off()
-            self._deadline = Deadline(self._borrowed, asyncio.get_running_loop().time() + self._seconds)
+            self._deadline = self._from_now(self._borrowed)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,13 +27,8 @@ _BY_WAY_OF_THE_DRIVER = (OSError, ValueError, OverflowError, RecursionError, Not
 _DRIVER = ("psycopg", "psycopg_binary", "psycopg_c", "psycopg_pool")
 
 # A login is refused before there is a session that could say why by a code: libpq passes on the text alone.
-_LOGIN = (
-    "password authentication failed",
-    "authentication failed",
-    "no password supplied",
-    "no pg_hba.conf entry",
-    "is not permitted to log in",
-    "does not exist",
+_LOGIN = re.compile(
+    "authentication failed|no password supplied|no pg_hba.conf entry|not permitted to log in|role .* does not exist"
 )
 _FULL = ("too many clients", "too many connections", "connection slots", "no more connections allowed")
 _IN_BETWEEN = ("starting up", "shutting down", "recovery", "not yet accepting connections")
@@ -141,7 +137,7 @@ def _not_connected(said: str) -> DatabaseFailed:
         return DatabaseFailed(f"{reason}; create it, or name another in the connection string")
     if "conversion between" in reason:
         return DatabaseFailed(f"{reason}; use a database whose encoding is UTF8")
-    if "FATAL:" in said and any(words in reason for words in _LOGIN):
+    if _LOGIN.search(reason):
         return DatabaseFailed(f"the server refused the login: {reason}; check the user, the password and pg_hba.conf")
     return NotConnected(f"the database cannot be reached: {said}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -18,8 +17,13 @@ from .limits import BORROW_SECONDS, CHECK_SECONDS, POD_CONNECT_SECONDS, PREPARE_
 from .sessions import Connection, is_alive, prepare_connection, within
 
 
-class _ReportingConnection(psycopg.AsyncConnection[TupleRow]):
-    """A connection; why it could not be made is reported to `on_failure`, where a pool only logs it."""
+class _PooledConnection(psycopg.AsyncConnection[TupleRow]):
+    """A connection of which is known when the server was last heard on it, by `time.monotonic`.
+
+    Why one could not be made is reported to `on_failure`, where a pool only logs it.
+    """
+
+    heard_at = 0.0
 
     @classmethod
     async def connect(  # type: ignore[override]
@@ -53,11 +57,10 @@ class StorePool(AsyncConnectionPool[Connection]):
     ) -> None:
         self.trouble: PendingctlError | None = None
         self._further = configure
-        self._heard_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._silent_since = 0.0
         super().__init__(
             dsn,
-            connection_class=_ReportingConnection,
+            connection_class=_PooledConnection,
             kwargs={
                 "autocommit": True,
                 "on_failure": self._note_trouble,
@@ -76,14 +79,16 @@ class StorePool(AsyncConnectionPool[Connection]):
         """Lend a connection that is not known to be lost."""
         while True:
             connection = await super().getconn(timeout)
-            if self._heard_at.get(connection, 0.0) >= self._silent_since and is_alive(connection):
+            assert isinstance(connection, _PooledConnection)
+            if connection.heard_at >= self._silent_since and is_alive(connection):
                 return connection
             connection.pgconn.finish()
             await super().putconn(connection)
 
     async def putconn(self, conn: Connection) -> None:
         """Take a connection back; one that is broken is replaced."""
-        self._heard_at[conn] = time.monotonic()
+        assert isinstance(conn, _PooledConnection)
+        conn.heard_at = time.monotonic()
         await super().putconn(conn)
 
     def suspect(self, since: float) -> None:
@@ -97,6 +102,7 @@ class StorePool(AsyncConnectionPool[Connection]):
             await AsyncConnectionPool.check_connection(conn)
 
     async def _make_fit(self, connection: Connection) -> None:
+        assert isinstance(connection, _PooledConnection)
         try:
             await prepare_connection(connection)
             if self._further is not None:
@@ -108,7 +114,7 @@ class StorePool(AsyncConnectionPool[Connection]):
             connection.pgconn.finish()
             raise
         self.trouble = None
-        self._heard_at[connection] = time.monotonic()
+        connection.heard_at = time.monotonic()
 
     def _note_trouble(self, error: Exception) -> None:
         self.trouble = error if isinstance(error, PendingctlError) else translate(error)
