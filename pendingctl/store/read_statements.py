@@ -22,9 +22,10 @@ _SUMMARY_COLUMNS = f"""
 """
 
 GET = f"""
-    select {_SUMMARY_COLUMNS}, entry_payload as payload, answer, delivery_key, answered_by, pod,
+    select {_SUMMARY_COLUMNS}, entry_payload::text as payload, answer, delivery_key, answered_by, pod,
            delivery_attempts, delivery_error, {readable("delivered_at")} as delivered_at,
-           {readable("withdrawn_at")} as withdrawn_at, {readable("posted_at")} as posted_at, card, request_key
+           {readable("withdrawn_at")} as withdrawn_at, {readable("posted_at")} as posted_at,
+           card::text as card, request_key
     from pending_interactions
     where id = %(id)s
 """
