@@ -125,4 +125,3 @@ SWEEP = """
     ))
     returning id
 """
-

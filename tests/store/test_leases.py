@@ -139,6 +139,6 @@ async def test_attempts_that_nobody_reported_count(store: PendingStore, connecti
     assert await state_of(store) is State.STUCK
     row = await store.inspection.get("q")
     assert row is not None
-    assert row.delivery_error == "no pod lived to say what became of the attempts"
+    assert row.delivery_error == "the pods that attempted it died"
     assert await store.inspection.stuck() == ["q"]
     assert not (await store.leases.due()).answers
