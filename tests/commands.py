@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import psycopg
 from typer.testing import CliRunner, Result
@@ -20,6 +24,23 @@ QUESTION = (*SCOPE, "--question", "Deploy?", "--option", "yes", "--option", "no"
 
 def run(*arguments: str, input: str | bytes | None = None) -> Result:
     return CliRunner().invoke(app, arguments, input=input)
+
+
+@contextmanager
+def running(dsn: str, *arguments: str, stdout: int | IO[Any] = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process of its own, killed at the end if it still runs."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pendingctl", *arguments],
+        env={**os.environ, "PENDINGCTL_DSN": dsn},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def document(result: Result) -> dict[str, Any]:
@@ -41,7 +62,10 @@ def complaint(result: Result, exit_code: int) -> str:
 
 
 def make_older(connection: psycopg.Connection, hours: int) -> None:
-    connection.execute("update pending_interactions set created_at = created_at - %s", (timedelta(hours=hours),))
+    connection.execute(
+        "update pending_interactions set created_at = created_at - %(age)s, claimed_at = claimed_at - %(age)s",
+        {"age": timedelta(hours=hours)},
+    )
 
 
 def count(connection: psycopg.Connection) -> int:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import typer
 
-from ..errors import AnswerTaken, InvalidInput, NotFound
+from ..errors import AnswerTaken, InvalidInput, Refused
 from ..model import Answer, NoAnswer, Question, Scope
 from . import render
 from .database import store_of
@@ -79,7 +79,8 @@ def ask(
     render.note(f"waiting for the answer to {question.id}")
     try:
         exit_code = run(answered())
-    except NotFound as error:
+    except Refused as error:
+        # Nothing was asked, which must not look like the answer of a person.
         raise InvalidInput(str(error)) from error
     if exit_code:
         raise typer.Exit(exit_code)

@@ -1,20 +1,15 @@
-"""The commands around answers: ask, withdraw, redeliver, and the sweep that repeats for ever."""
+"""The commands around answers: withdraw, redeliver, and the sweep that repeats for ever."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
 
-from tests.commands import QUESTION, SCOPE, Cli, complaint, count, document, make_older
+from tests.commands import QUESTION, SCOPE, Cli, complaint, count, document, make_older, running
 
 UNDELIVERED = (
     "update pending_interactions set claimed_at = now(), answer = 'yes', answered_by = 'U1', pod = 'pod-7', "
@@ -25,67 +20,6 @@ UNDELIVERED = (
 def answer(connection: psycopg.Connection, id: str, due: str) -> None:
     """Leave the answer as a pod does that died after the claim, or (due at infinity) whose worker refused it."""
     connection.execute(UNDELIVERED, (due, id))
-
-
-@contextmanager
-def running(dsn: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command in a process of its own, killed at the end if it still runs."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "pendingctl", *arguments],
-        env={**os.environ, "PENDINGCTL_DSN": dsn},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def until_stored(connection: psycopg.Connection, id: str) -> None:
-    for _ in range(500):
-        if connection.execute("select from pending_interactions where id = %s", (id,)).fetchone() is not None:
-            return
-        time.sleep(0.02)
-    raise TimeoutError
-
-
-# ask
-
-
-@pytest.mark.parametrize(
-    ("value", "options", "exit_code"),
-    [("yes", (), 0), ("no", (), 0), ("yes", ("--expect", "yes"), 0), ("no", ("--expect", "yes"), 1)],
-)
-def test_ask_waits_and_prints_the_answer(
-    cli: Cli, dsn: str, connection: psycopg.Connection, value: str, options: tuple[str, ...], exit_code: int
-) -> None:
-    with running(dsn, "ask", *QUESTION, "--id", "q", *options) as asking:
-        until_stored(connection, "q")
-        cli("claim", "q", *SCOPE, "--value", value)
-        out, _ = asking.communicate(timeout=20)
-
-    assert (out, asking.returncode) == (f"{value}\n", exit_code)
-
-
-def test_ask_withdraws_a_question_that_is_not_answered_in_time(cli: Cli) -> None:
-    result = cli("ask", *QUESTION, "--id", "q", "--timeout", "1s")
-
-    assert (result.stdout, result.exit_code) == ("", 1)
-    assert "note: q is not answered" in result.stderr
-    assert document(cli("show", "q", "-o", "json"))["state"] == "withdrawn"
-
-
-def test_ask_withdraws_its_question_when_it_is_interrupted(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
-    with running(dsn, "ask", *QUESTION, "--id", "q") as asking:
-        until_stored(connection, "q")
-        asking.send_signal(signal.SIGINT)
-        _, errors = asking.communicate(timeout=20)
-
-    assert asking.returncode == 130, errors
-    assert document(cli("show", "q", "-o", "json"))["state"] == "withdrawn"
 
 
 # withdraw
@@ -174,9 +108,9 @@ def test_stuck_and_undelivered_answers_are_seen_and_redelivered(cli: Cli, connec
 @pytest.mark.law(6)
 def test_an_undelivered_answer_is_deleted_and_swept_only_on_request(cli: Cli, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "2")
-    make_older(connection, 30)
     answer(connection, "q-1", "infinity")
     answer(connection, "q-2", "infinity")
+    make_older(connection, 30)
 
     assert "not delivered yet" in complaint(cli("delete", "q-1", *SCOPE, "--yes"), 1)
     assert (

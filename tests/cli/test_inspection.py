@@ -25,6 +25,7 @@ def test_list_has_the_promised_fields(cli: Cli) -> None:
             "organization_id": "acme",
             "connection_id": "slack",
             "expected_user_id": "U1",
+            "application": "",
             "state": "pending",
             "claimed_at": None,
             "question": "Deploy?",
@@ -38,7 +39,7 @@ def test_list_filters_and_reports_when_it_is_truncated(cli: Cli, connection: psy
     cli("enqueue", *QUESTION, "--id", "old", "--count", "3")
     make_older(connection, 30)
     cli("enqueue", *QUESTION, "--id", "new", "--org", "globex")
-    cli("claim", "old-1", *SCOPE, "--value", "yes")
+    cli("claim", "old-1", *SCOPE, "--value", "yes", "--take")
 
     def ids(*options: str) -> list[str]:
         return [row["id"] for row in document(cli("list", "-o", "json", *options))["rows"]]
@@ -86,7 +87,7 @@ def test_text_from_the_database_is_neither_markup_nor_control(cli: Cli) -> None:
 
 def test_show_has_the_payload(cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
-    cli("claim", "q", *SCOPE, "--value", "yes")
+    cli("claim", "q", *SCOPE, "--value", "yes", "--take")
 
     shown = document(cli("show", "q", "-o", "json"))
 

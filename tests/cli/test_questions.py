@@ -32,13 +32,44 @@ def test_enqueue_stores_many_alike(cli: Cli) -> None:
     assert len(set(generated)) == 1500
 
 
-def test_enqueue_reports_what_became_of_an_answered_question(cli: Cli) -> None:
-    cli("enqueue", *QUESTION, "--id", "q")
-    cli("claim", "q", *SCOPE, "--value", "yes")
+OUTCOMES = ("created", "refreshed", "superseded", "reopened", "already_answered", "withdrawn")
 
-    kept = document(cli("enqueue", *QUESTION, "--id", "q", "--if-answered", "keep", "-o", "json"))
-    assert (kept["already_answered"], kept["reopened"]) == (1, 0)
-    assert "1 reopened" in cli("enqueue", *QUESTION, "--id", "q").stdout
+
+@pytest.mark.parametrize(
+    ("before", "again", "outcome"),
+    [
+        ((), (), "refreshed"),
+        ((), ("--question", "Deploy to production?"), "superseded"),
+        (("claim", "--value", "yes", "--take"), (), "reopened"),
+        (("claim", "--value", "yes", "--take"), ("--if-answered", "keep"), "already_answered"),
+        (("claim", "--value", "yes"), (), "already_answered"),
+        (("withdraw", "--yes"), (), "reopened"),
+        (("withdraw", "--yes"), ("--if-answered", "keep"), "withdrawn"),
+    ],
+    ids=["same", "another question", "answered", "answered, keep", "undelivered", "withdrawn", "withdrawn, keep"],
+)
+def test_enqueue_reports_what_became_of_a_question_that_is_stored_again(
+    cli: Cli, before: tuple[str, ...], again: tuple[str, ...], outcome: str
+) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+    if before:
+        command, *options = before
+        assert cli(command, "q", *SCOPE, *options).exit_code == 0
+
+    result = document(cli("enqueue", *QUESTION, "--id", "q", *again, "-o", "json"))
+
+    assert {name: result[name] for name in OUTCOMES} == {name: int(name == outcome) for name in OUTCOMES}
+
+
+@pytest.mark.law(12)
+def test_an_id_that_comes_back_after_a_delete_has_a_greater_ask_number(cli: Cli) -> None:
+    numbers = []
+    for _ in range(3):
+        cli("enqueue", *QUESTION, "--id", "q")
+        numbers.append(document(cli("show", "q", "-o", "json"))["ask_number"])
+        cli("delete", "q", *SCOPE, "--yes")
+
+    assert numbers == sorted(set(numbers))
 
 
 def test_enqueue_for_a_missing_organization_names_the_option_that_creates_it(cli: Cli) -> None:
@@ -93,6 +124,8 @@ GOOD = b'{"id": "a", "organization_id": "acme", "connection_id": "c", "expected_
         (b'\xff{"a": 1}', "not UTF-8"),
         (GOOD.replace(b'"?"', b"7"), '"question" is not a string'),
         (GOOD.replace(b'"?"', b'"?", "options": "yes"'), '"options" is not an array'),
+        (GOOD.replace(b'"?"', b'"?", "options": [null]'), '"options" is not an array of strings'),
+        (GOOD.replace(b'"?"', b'"?", "options": null'), '"options" is not an array of strings'),
         (GOOD.replace(b'"?"', b'"?", "n": NaN'), "NaN"),
         (GOOD.replace(b'"?"', b'"\\u0000"').replace(b'"a"', b'"b"'), "NUL"),
         (GOOD.replace(b'"?"', b'"\\ud800"').replace(b'"a"', b'"b"'), "surrogate"),
@@ -144,6 +177,32 @@ def test_claim_wins_once(cli: Cli) -> None:
     assert (
         document(lost).items() >= {"claimed": False, "id": "q", "reason": "already_answered", "answer": "yes"}.items()
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "state"),
+    [
+        ((), "claimed q; the answer will be delivered\n", "undelivered"),
+        (("--take",), "claimed q; the answer is yours\n", "claimed"),
+    ],
+)
+def test_a_claim_is_a_click_whose_answer_the_pods_deliver_unless_it_is_taken(
+    cli: Cli, options: tuple[str, ...], text: str, state: str
+) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+
+    assert cli("claim", "q", *SCOPE, "--value", "yes", *options).stdout == text
+    assert document(cli("show", "q", "-o", "json"))["state"] == state
+
+
+def test_a_claim_of_what_is_no_option_names_the_options(cli: Cli) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+
+    refused = cli("claim", "q", *SCOPE, "--value", "maybe")
+
+    assert (refused.stdout, refused.exit_code) == ("refused: not one of the options: yes, no\n", 1)
+    as_json = document(cli("claim", "q", *SCOPE, "--value", "maybe", "-o", "json"))
+    assert as_json["options"] == ["yes", "no"]
 
 
 def test_claim_with_the_same_key_is_the_same_click(cli: Cli) -> None:

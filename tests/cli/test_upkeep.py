@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.commands import QUESTION, Cli, complaint, count, document, make_older, run
+from tests.commands import QUESTION, SCOPE, Cli, complaint, count, document, make_older, run
 
 # migrate
 
@@ -100,6 +100,37 @@ def test_sweep_caps_what_it_counts(cli: Cli, connection: psycopg.Connection) -> 
 )
 def test_an_impossible_value_is_a_usage_error(cli: Cli, options: tuple[str, ...]) -> None:
     assert "sweep --help" in complaint(cli("sweep", *options), 2)
+
+
+@pytest.mark.law(8)
+def test_an_ended_questions_age_counts_from_its_end(cli: Cli, connection: psycopg.Connection) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+    make_older(connection, 30)
+    cli("claim", "q", *SCOPE, "--value", "yes", "--take")
+
+    assert document(cli("sweep", "-o", "json"))["deleted"] == 0
+    make_older(connection, 30)
+    assert document(cli("sweep", "-o", "json"))["deleted"] == 1
+
+
+def test_a_quiet_sweep_prints_nothing_when_all_went_well(cli: Cli, connection: psycopg.Connection) -> None:
+    cli("enqueue", *QUESTION, "--id", "q", "--count", "2")
+    make_older(connection, 30)
+
+    result = cli("sweep", "--quiet")
+
+    assert (result.output, result.exit_code, count(connection)) == ("", 0, 0)
+
+
+def test_a_quiet_sweep_reports_answers_that_nobody_took_and_failures(cli: Cli, connection: psycopg.Connection) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+    cli("claim", "q", *SCOPE, "--value", "yes")
+    make_older(connection, 30)
+
+    assert "1 stale answer is not delivered yet" in cli("sweep", "--quiet").stdout
+    complaint(cli("sweep", "--quiet", "--dsn", "host=/nowhere"), 3)
+    complaint(cli("sweep", "--quiet", "--ids"), 2)
+    complaint(cli("sweep", "--quiet", "--dry-run"), 2)
 
 
 def test_sweep_takes_either_all_or_a_limit(cli: Cli) -> None:
