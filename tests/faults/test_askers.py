@@ -9,11 +9,12 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 
 from pendingctl import Claim, PendingStore, open_pool
-from pendingctl.errors import PendingctlError, Refused
+from pendingctl.errors import Refused
 from pendingctl.model import UNDELIVERED
 from tests.askers import answer_to
 from tests.deliveries import LEASE, run_out, state_of
@@ -112,9 +113,9 @@ async def test_a_second_asker_does_not_close_the_question_of_the_first(store: Pe
 
 
 async def test_a_second_asker_that_dies_at_once_leaves_the_first_its_time(store: PendingStore) -> None:
-    await store.put("q", SCOPE, PAYLOAD, awaited_for=LONG)
-    with suppress(PendingctlError):
-        await store.put("q", SCOPE, PAYLOAD, if_answered="keep", awaited_for=timedelta())
+    await store.put("q", SCOPE, PAYLOAD, awaited_by=uuid4())
+    with pytest.raises(Refused, match="waits for the answer"):
+        await store.put("q", SCOPE, PAYLOAD, if_answered="keep", awaited_by=uuid4())
     claim = await store.claim(click(), lease=LEASE)
 
     assert isinstance(claim, Claim)

@@ -37,7 +37,7 @@ async def test_the_worker_gets_the_answer_its_key_and_a_signature(store: Pending
     (request,) = worker.requests
     body = json.loads(request.body)
     assert (body["question_id"], body["value"], body["user_id"], body["payload"]) == ("q 42/ü", "yes", "U1", PAYLOAD)
-    assert request.headers["idempotency-key"] == '"q%2042%2F%C3%BC/1"'
+    assert request.headers["idempotency-key"] == f'"q%2042%2F%C3%BC/{leased.answer.ask_number}"'
     id, at = request.headers["webhook-id"], request.headers["webhook-timestamp"]
     assert abs(int(at) - datetime.now(UTC).timestamp()) < 60
     signed = hmac.new(SECRET, f"{id}.{at}.".encode() + request.body, hashlib.sha256).digest()
@@ -170,10 +170,11 @@ async def test_a_secret_of_standard_webhooks_signs_by_the_bytes_that_it_encodes(
     store: PendingStore, secret: str | bytes
 ) -> None:
     async with working() as worker, HttpSink(worker.url, secret=secret) as sink:
-        assert await sink.deliver(await claimed(store), store.leases)
+        leased = await claimed(store)
+        assert await sink.deliver(leased, store.leases)
 
     (request,) = worker.requests
-    signed = f"q/1.{request.headers['webhook-timestamp']}.".encode() + request.body
+    signed = f"q/{leased.answer.ask_number}.{request.headers['webhook-timestamp']}.".encode() + request.body
     digest = hmac.new(bytes(range(32)), signed, hashlib.sha256).digest()
     assert request.headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
 
@@ -223,8 +224,8 @@ async def test_an_id_with_dots_leaves_one_reading_of_what_is_signed(store: Pendi
         await sink.deliver(leased, store.leases)
 
     (request,) = worker.requests
-    assert request.headers["webhook-id"] == "a%2E1700000000%2Eb/1"
-    assert request.headers["idempotency-key"] == '"a.1700000000.b/1"'
+    assert request.headers["webhook-id"] == f"a%2E1700000000%2Eb/{leased.answer.ask_number}"
+    assert request.headers["idempotency-key"] == f'"a.1700000000.b/{leased.answer.ask_number}"'
 
 
 # Words and waits of the worker.

@@ -13,7 +13,7 @@ from pendingctl import DeliveryFailed, LeasedAnswer, PendingStore, PostgresSink,
 from pendingctl.errors import DatabaseFailed, InvalidInput
 from pendingctl.payload import JsonObject
 from pendingctl.postgres.connections import SingleConnection, connect
-from pendingctl.sinks.postgres import AT_ONCE
+from pendingctl.sinks.postgres import AT_ONCE, OF_A_TENANT
 from tests.deliveries import LEASE, claimed, readable, run_out, state_of
 from tests.questions import PAYLOAD, SCOPE, click
 
@@ -98,7 +98,7 @@ async def test_deliveries_that_wait_leave_connections_to_others(
             most = max(most, row[0])
         application.rollback()
         assert all(await asyncio.gather(*deliveries))
-    assert most == AT_ONCE
+    assert most == OF_A_TENANT
     assert len(approvals(connection)) == len(answers)
 
 

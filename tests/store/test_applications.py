@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -15,7 +14,7 @@ from pendingctl.postgres.connections import Pool
 from pendingctl.store import lease_statements
 from tests.deliveries import LEASE, claimed, lease, run_out, state_of
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
-from tests.store.test_statements import PARAMETERS
+from tests.store.test_statements import buffers
 
 SERVED = [("acme", "slack")]
 
@@ -146,17 +145,6 @@ def crowded(connection: psycopg.Connection) -> psycopg.Connection:
         )
     connection.execute("vacuum analyze pending_interactions")
     return connection
-
-
-def buffers(connection: psycopg.Connection, statement: str, **changed: object) -> int:
-    """How many pages a statement reads, in memory or from the disk, also those that it changes."""
-    with connection.transaction(force_rollback=True):
-        row = connection.execute(
-            f"explain (analyze, buffers, format json) {statement}", {**PARAMETERS, **changed}
-        ).fetchone()
-    assert row is not None
-    plan: dict[str, Any] = row[0][0]["Plan"]
-    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
 
 @pytest.mark.parametrize("name", ["DUE", "LEASE", "LEASE_CARDS"])
