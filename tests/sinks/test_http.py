@@ -70,7 +70,7 @@ async def test_the_worker_gets_the_answer_its_key_and_a_signature(store: Pending
     (request,) = worker.requests
     body = json.loads(request.body)
     assert (body["question_id"], body["value"], body["user_id"], body["payload"]) == ("q 42/ü", "yes", "U1", PAYLOAD)
-    assert request.headers["idempotency-key"] == '"q%2042%2F%C3%BC/1"'
+    assert request.headers["idempotency-key"] == f'"q%2042%2F%C3%BC/{leased.answer.ask_number}"'
     id, at = request.headers["webhook-id"], request.headers["webhook-timestamp"]
     assert abs(int(at) - datetime.now(UTC).timestamp()) < 60
     signed = hmac.new(SECRET, f"{id}.{at}.".encode() + request.body, hashlib.sha256).digest()
