@@ -1,3 +1,5 @@
+lock table pending_interactions in access exclusive mode;
+
 -- What is not delivered would be lost: deliver it first.
 do $$
 begin

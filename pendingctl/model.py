@@ -348,7 +348,7 @@ class PendingSummary:
 
 @dataclass(frozen=True, slots=True)
 class PendingInteraction(PendingSummary):
-    """One whole row."""
+    """One whole row. `payload` is empty where it cannot be read."""
 
     payload: JsonObject
     answer: str | None

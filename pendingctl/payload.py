@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TypeAlias
 
 from .errors import InvalidInput, UnreadablePayload
@@ -53,6 +54,23 @@ def read_payload(text: str) -> JsonObject:
     if not isinstance(payload, dict):
         raise UnreadablePayload("the row's payload is not a JSON object")
     return payload
+
+
+def read_json(text: str | None) -> JsonValue:
+    """Return a row's JSON; None where there is none, and where Python cannot read what jsonb can hold."""
+    try:
+        read: JsonValue = json.loads(text) if text is not None else None
+    except (ValueError, RecursionError):
+        return None
+    return read
+
+
+def read_time(stored: JsonValue) -> datetime | None:
+    """Return a time that a row holds as JSON; None for what Python cannot hold, such as `infinity`."""
+    try:
+        return datetime.fromisoformat(stored) if isinstance(stored, str) else None
+    except ValueError:
+        return None
 
 
 def _question_field(payload: JsonObject, field: str) -> JsonValue:

@@ -66,7 +66,7 @@ begin
 end
 $$;
 create trigger draw_ask_number before update of ask_number on pending_interactions
-    for each row when (new.ask_number = old.ask_number + 1)
+    for each row when (new.ask_number = old.ask_number::bigint + 1)
     execute function pendingctl_draw_ask_number();
 
 -- Whose turn it is to sweep: one row for the whole cluster.

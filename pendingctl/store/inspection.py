@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg.rows import dict_row, scalar_row
 
+from ..errors import UnreadablePayload
 from ..model import (
     MAX_AGE,
     CardState,
@@ -19,7 +20,7 @@ from ..model import (
     PendingSummary,
     State,
 )
-from ..payload import check_id, check_positive, check_text
+from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from . import lease_statements, read_statements, statements
 
@@ -55,7 +56,9 @@ class Inspection:
             cursor = reading.cursor(row_factory=dict_row)
             await cursor.execute(read_statements.GET, {"id": id, "max_age": max_age})
             row = await cursor.fetchone()
-        return None if row is None else PendingInteraction(**_with_state(row))
+        if row is None:
+            return None
+        return PendingInteraction(**{**_with_state(row), "payload": _payload(row), "card": read_json(row["card"])})
 
     async def find(
         self,
@@ -150,6 +153,13 @@ class Inspection:
             timeout = int(READ_TIMEOUT.total_seconds() * 1000)
             await borrowed.execute(f"set transaction read only; set local statement_timeout = {timeout}")
             yield borrowed
+
+
+def _payload(row: dict[str, Any]) -> JsonObject:
+    try:
+        return read_payload(row["payload"])
+    except UnreadablePayload:
+        return {}
 
 
 def _with_state(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The statements of leases on answers and cards. Returned columns have the names of the fields they fill."""
 
-from .statements import LIMITS
+from .statements import LIMITS, readable
 
 # An application's tenants with undelivered answers, one look at the index each.
 _TENANTS = """
@@ -46,30 +46,42 @@ DUE = f"""
            ) as cards
 """
 
-# Tenants take turns: the oldest of each first, then each one's second. The lease is taken by whoever locks the row
-# first; another pod passes it over, and finds others among the candidates. An answer whose attempts are used up, also
-# by pods that died over it, is handed to a person instead: it is due at infinity.
+# Tenants take turns: the oldest of each first, then each one's second, of those that have something due and are not
+# busy, or answers that wait for their time would keep all who come after from their turn. The lease is taken by
+# whoever locks the row first; another pod passes it over, and finds others among the candidates. An answer whose
+# attempts are used up, also by pods that died over it, is handed to a person instead: it is due at infinity.
 LEASE = f"""
     with {_TENANTS},
     turn as (
         select due.id, row_number() over (partition by due.organization_id order by due.delivery_due_at) as turn,
                due.delivery_due_at
-        from (select organization_id from tenant limit %(most_tenants)s) as tenant
+        from (
+            select organization_id
+            from tenant
+            where organization_id <> all (%(busy)s::text[])
+              and exists (
+                  select
+                  from pending_interactions as pending
+                  where application = %(application)s and pending.organization_id = tenant.organization_id
+                    and delivery_due_at <= now()
+              )
+            limit %(most_tenants)s
+        ) as tenant
         cross join lateral (
             select id, pending.organization_id, delivery_due_at
             from pending_interactions as pending
             where application = %(application)s and pending.organization_id = tenant.organization_id
               and delivery_due_at <= now()
-              and pending.organization_id <> all (%(busy)s::text[])
             order by delivery_due_at
             limit %(limit)s * 8
         ) as due
     ),
     held as materialized (
         select pending.id
-        from pending_interactions as pending
-        where id = any (array(select turn.id from turn order by turn, delivery_due_at limit %(limit)s * 8))
-          and delivery_due_at <= now()
+        from (select * from turn order by turn, delivery_due_at limit %(limit)s * 8) as candidate
+        join pending_interactions as pending using (id)
+        where pending.delivery_due_at <= now()
+        order by candidate.turn, candidate.delivery_due_at
         limit %(limit)s
         for no key update of pending skip locked
     )
@@ -83,8 +95,9 @@ LEASE = f"""
     from held
     where pending.id = held.id
     returning pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
-              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload, claimed_at,
-              lease_token as token, delivery_attempts as attempt, now() as leased_at
+              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload,
+              {readable("claimed_at")} as claimed_at, lease_token as token, delivery_attempts as attempt,
+              now() as leased_at
 """
 
 _LEASED = "id = %(id)s and ask_number = %(ask_number)s and lease_token = %(lease_token)s"
@@ -145,8 +158,9 @@ LEASE_AWAITED = f"""
     where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
       and delivery_due_at < 'infinity' and lease_token is null and delivery_attempts = 0
     returning id as question_id, ask_number, answer as value, organization_id, connection_id,
-              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload, claimed_at,
-              lease_token as token, delivery_attempts as attempt, now() as leased_at
+              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload,
+              {readable("claimed_at")} as claimed_at, lease_token as token, delivery_attempts as attempt,
+              now() as leased_at
 """
 
 # An asker that gives up: what was answered is the pods' at once.
@@ -171,6 +185,9 @@ STUCK = """
 # until that is on the disk (manual, section 28.4 "Asynchronous Commit"); the setting ends with the statement's
 # transaction.
 _WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as without_waiting"
+
+# A time of asking in the far future would overflow.
+_GOES_STALE_AT = "least(created_at, now()) + %(max_age)s::interval"
 
 # A card is due again when its question is stale, or at once if that was answered while the card was posted. One that is
 # noted when its id was asked again already is retired. A row that somebody has locked is passed by, and its id
@@ -210,7 +227,7 @@ MARK_POSTED = f"""
                                  end,
             card_due_at = case when late.id is not null or retired_cards is not null then now()
                                when posted.card is null then null
-                               when claimed_at is null then created_at + %(max_age)s::interval
+                               when claimed_at is null then {_GOES_STALE_AT}
                                else now() end
         from {_WITHOUT_WAITING}, free left join posted using (id, ask_number) left join late using (id)
         where pending.id = free.id
@@ -241,9 +258,10 @@ LEASE_CARDS = f"""
     ),
     held as materialized (
         select pending.id
-        from pending_interactions as pending
-        where id = any (array(select turn.id from turn order by turn, card_due_at limit %(limit)s * 4))
-          and card_due_at <= now()
+        from (select * from turn order by turn, card_due_at limit %(limit)s * 4) as candidate
+        join pending_interactions as pending using (id)
+        where pending.card_due_at <= now()
+        order by candidate.turn, candidate.card_due_at
         limit %(limit)s
         for no key update of pending skip locked
     )
@@ -254,14 +272,15 @@ LEASE_CARDS = f"""
     where pending.id = held.id
     returning pending.id as question_id, ask_number, organization_id, connection_id, card::text as card,
               entry_payload #>> '{{question,text}}' as text, answer,
-              coalesce(answered_by, expected_user_id) as answered_by, claimed_at, withdrawn_at,
+              coalesce(answered_by, expected_user_id) as answered_by, {readable("claimed_at")} as claimed_at,
+              {readable("withdrawn_at")} as withdrawn_at,
               retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale
 """
 
 # A row that has moved on since its card was edited stays due, or is due again, since this edit may have landed over a
 # newer one: claimed_at tells one end of an asking from another, and the card itself one that was posted again since.
-_MATCHES = """pending.card is not distinct from edited.card::jsonb
-          and (card_due_at is not null or pending.claimed_at is distinct from edited.claimed_at)"""
+_MATCHES = f"""pending.card is not distinct from edited.card::jsonb
+          and (card_due_at is not null or {readable("pending.claimed_at")} is distinct from edited.claimed_at)"""
 MARK_EDITED = f"""
     with edited as materialized (
         select *
@@ -269,7 +288,7 @@ MARK_EDITED = f"""
              as edited (id, ask_number, card, claimed_at)
     ),
     free as materialized (
-        select pending.id, pending.claimed_at is distinct from edited.claimed_at as is_overtaken
+        select pending.id, {readable("pending.claimed_at")} is distinct from edited.claimed_at as is_overtaken
         from edited
         join pending_interactions as pending using (id, ask_number)
         where {_MATCHES}
@@ -301,7 +320,8 @@ MARK_RETIRED = f"""
     set retired_cards = {_LEFT_OVER},
         card_due_at = case when {_LEFT_OVER} is not null then card_due_at
                            when claimed_at is not null and card is not null then now()
-                           when card is not null then created_at + %(max_age)s::interval end
+                           when card is not null then {_GOES_STALE_AT} end,
+        card_attempts = case when {_LEFT_OVER} is not null then card_attempts else 0 end
     from {LIMITS}
     where id = %(id)s and retired_cards is not null
     returning id

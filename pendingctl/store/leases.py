@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -24,7 +23,7 @@ from ..model import (
     State,
     Unreadable,
 )
-from ..payload import JsonValue, check_id, conversation_of, read_payload
+from ..payload import JsonValue, check_id, conversation_of, read_json, read_payload, read_time
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from . import lease_statements as statements
 
@@ -268,13 +267,13 @@ def _leased_card(
     retired_cards: str | None,
 ) -> LeasedCard:
     """Return what a row of LEASE_CARDS leases. A reference that cannot be read is none: one row fails no batch."""
-    retired = _read_json(retired_cards)
+    retired = read_json(retired_cards)
     return LeasedCard(
         question_id=question_id,
         ask_number=ask_number,
         organization_id=organization_id,
         connection_id=connection_id,
-        card=_read_json(card),
+        card=read_json(card),
         text=text,
         answer=answer,
         answered_by=answered_by,
@@ -287,7 +286,7 @@ def _leased_card(
 
 def _retired_card(stored: JsonValue) -> RetiredCard:
     fields = stored if isinstance(stored, Mapping) else {}
-    number, at = fields.get("ask_number"), fields.get("at")
+    number = fields.get("ask_number")
     texts = {name: value for name in ("text", "answer", "answered_by") if isinstance(value := fields.get(name), str)}
     return RetiredCard(
         ask_number=number if isinstance(number, int) else 0,
@@ -296,16 +295,8 @@ def _retired_card(stored: JsonValue) -> RetiredCard:
         ending=str(fields.get("ending")),
         answer=texts.get("answer"),
         answered_by=texts.get("answered_by"),
-        at=datetime.fromisoformat(at) if isinstance(at, str) else None,
+        at=read_time(fields.get("at")),
     )
-
-
-def _read_json(text: str | None) -> JsonValue:
-    try:
-        read: JsonValue = json.loads(text) if text is not None else None
-    except ValueError:
-        return None
-    return read
 
 
 def _lease_parameters(leased: LeasedAnswer | Unreadable) -> dict[str, str | int | UUID]:

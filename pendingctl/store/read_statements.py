@@ -1,10 +1,6 @@
 """The statements of what the person on call reads. Returned columns have the names of the fields they fill."""
 
-
-def _shown(time: str) -> str:
-    """Return a time as Python can hold it: `infinity` and years after 9999 must not break a list."""
-    return f"least(greatest({time}, '0001-01-02 00:00+00'), '9999-12-30 00:00+00')"
-
+from .statements import readable
 
 _STATE = """
     case
@@ -19,16 +15,17 @@ _STATE = """
 
 _SUMMARY_COLUMNS = f"""
     id, organization_id, connection_id, expected_user_id, application, ask_number,
-    {_shown("created_at")} as created_at, {_shown("claimed_at")} as claimed_at,
+    {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
     {_STATE} as state,
-    extract(epoch from now() - {_shown("created_at")})::float8 as age_seconds,
+    extract(epoch from now() - {readable("created_at")})::float8 as age_seconds,
     entry_payload #>> '{{question,text}}' as question
 """
 
 GET = f"""
-    select {_SUMMARY_COLUMNS}, entry_payload as payload, answer, delivery_key, answered_by, pod,
-           delivery_attempts, delivery_error, {_shown("delivered_at")} as delivered_at,
-           {_shown("withdrawn_at")} as withdrawn_at, {_shown("posted_at")} as posted_at, card, request_key
+    select {_SUMMARY_COLUMNS}, entry_payload::text as payload, answer, delivery_key, answered_by, pod,
+           delivery_attempts, delivery_error, {readable("delivered_at")} as delivered_at,
+           {readable("withdrawn_at")} as withdrawn_at, {readable("posted_at")} as posted_at,
+           card::text as card, request_key
     from pending_interactions
     where id = %(id)s
 """
@@ -63,7 +60,7 @@ COUNT = f"""
            extract(epoch from now() - min(claimed_at) filter (where state in ('undelivered', 'stuck')))::float8
                as oldest_undelivered
     from (
-        select organization_id, {_shown("created_at")} as created_at, {_shown("claimed_at")} as claimed_at,
+        select organization_id, {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
                {_STATE} as state
         from pending_interactions
         where %(application)s::text is null or application = %(application)s

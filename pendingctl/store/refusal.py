@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from uuid import UUID
 
 from ..errors import RequestRefused, ScopeMismatch, UnreadablePayload
 from ..model import Claim, Click, PutOutcome, Refusal, RefusalReason, Scope
-from ..payload import JsonObject, accepts, question_options, read_payload
+from ..payload import JsonObject, accepts, question_options, read_json, read_payload, read_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +48,12 @@ class FoundRow:
         return self.claimed_at is not None and self.withdrawn_at is not None
 
     @property
-    def question(self) -> JsonObject:
-        """The payload; empty where it cannot be read or shown."""
+    def question(self) -> JsonObject | None:
+        """The payload; None where it cannot be read or shown."""
         try:
-            return {} if self.payload is None else read_payload(self.payload)
+            return None if self.payload is None else read_payload(self.payload)
         except UnreadablePayload:
-            return {}
+            return None
 
 
 def judge(
@@ -76,9 +75,10 @@ def judge(
         return _judge_other_asking(click, found, click.ask_number)
     if found.claimed_at is None:
         question = found.question
-        if accepts(question, click.value):
+        # What cannot be read here, the claim has read, and refused.
+        if question is not None and accepts(question, click.value):
             return None
-        return Refusal(id, RefusalReason.INVALID_ANSWER, options=question_options(question))
+        return Refusal(id, RefusalReason.INVALID_ANSWER, options=question_options(question or {}))
     if found.is_withdrawn:
         return Refusal(id, RefusalReason.WITHDRAWN)
     if (found.delivery_key, found.answer) == (click.delivery_key, click.value):
@@ -86,7 +86,7 @@ def judge(
         return Claim(
             id,
             found.ask_number,
-            found.question,
+            found.question or {},
             found.claimed_at,
             lease_token if is_own else None,
             repeated=not is_own,
@@ -105,19 +105,24 @@ def _judge_other_asking(click: Click, found: FoundRow, number: int) -> Claim | R
     id = click.question_id
     if number > found.ask_number:
         return Refusal(id, RefusalReason.UNKNOWN_OR_EXPIRED)
-    previous = json.loads(found.previous) if found.previous else None
+    previous = read_json(found.previous)
     if not isinstance(previous, Mapping) or previous.get("ask_number") != number:
         return Refusal(id, RefusalReason.SUPERSEDED)
-    match previous.get("ending"):
-        case "withdrawn":
-            return Refusal(id, RefusalReason.WITHDRAWN)
-        case "answered":
-            at = datetime.fromisoformat(previous["at"])
-            if (previous.get("delivery_key"), previous.get("answer")) == (click.delivery_key, click.value):
-                return Claim(id, number, {}, at, repeated=True)
-            return Refusal(id, RefusalReason.ALREADY_ANSWERED, previous.get("answered_by"), previous.get("answer"), at)
-        case _:
-            return Refusal(id, RefusalReason.SUPERSEDED)
+    ending, at = previous.get("ending"), read_time(previous.get("at"))
+    if ending == "withdrawn":
+        return Refusal(id, RefusalReason.WITHDRAWN)
+    if ending != "answered":
+        return Refusal(id, RefusalReason.SUPERSEDED)
+    answer, answered_by = previous.get("answer"), previous.get("answered_by")
+    if at is not None and (previous.get("delivery_key"), answer) == (click.delivery_key, click.value):
+        return Claim(id, number, {}, at, repeated=True)
+    return Refusal(
+        id,
+        RefusalReason.ALREADY_ANSWERED,
+        answered_by if isinstance(answered_by, str) else None,
+        answer if isinstance(answer, str) else None,
+        at,
+    )
 
 
 def judge_put(

@@ -17,6 +17,13 @@ LIMITS = """(
                     then set_config('synchronous_commit', 'on', true) end
     ) as limits"""
 
+
+def readable(time: str) -> str:
+    """Return a time as Python can hold it: `infinity` and years after 9999 must not break what reads the row."""
+    return f"""case when {time} is not null
+                then least(greatest({time}, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') end"""
+
+
 # The winning click is the one that finds the row unclaimed. Postgres locks the row in `held`, and whoever waited for
 # the lock looks at the new version again, so of any number of concurrent clicks exactly one gets a row back. Never
 # select without the lock first.
@@ -55,13 +62,14 @@ CLAIM = f"""
         card_attempts = 0
     from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
     where pending.id = held.id
-    returning pending.id, ask_number, entry_payload::text as payload, claimed_at, lease_token, card
+    returning pending.id, ask_number, entry_payload::text as payload, claimed_at, lease_token, card::text as card
 """
 
 # Read after a statement matched no row, to explain why; `refusal.FoundRow` has these fields. What the row holds is
 # shown to its own organization and connection alone.
-LOOK = """
-    select organization_id, connection_id, expected_user_id, application, ask_number, created_at, claimed_at,
+LOOK = f"""
+    select organization_id, connection_id, expected_user_id, application, ask_number,
+           {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
            case when is_ours then entry_payload::text end as payload,
            case when is_ours then answer end as answer,
            case when is_ours then answered_by end as answered_by,
@@ -104,7 +112,8 @@ _SAME_KEY_OR_NONE = "(request_key is null or %(request_key)s::text is null or re
 _IS_NOT_DISPLACED = "(%(request_key)s::text = any (displaced_keys)) is not true"
 
 # Nobody else waits for the answer: whoever asks an id that is waited for is refused.
-_IS_FREE = "(awaited_by is null or awaited_by is not distinct from %(awaited_by)s::uuid or awaited_until <= now())"
+_IS_FREE = """(awaited_by is null or awaited_by is not distinct from %(awaited_by)s::uuid
+           or (awaited_until > now()) is not true)"""
 
 # A retry of the same asking. created_at stays: it must not extend the row's life. So does who waits, unless this put
 # waits itself. The card is posted by one pod at a time, and once.
@@ -132,7 +141,7 @@ REFRESH = f"""
         posting_until = case when is_unposted then clock_timestamp() + %(posting)s::interval else posting_until end
     from held
     where pending.id = held.id
-    returning 'refreshed' as outcome, ask_number, created_at, xmin::text as row_version,
+    returning 'refreshed' as outcome, ask_number, {readable("created_at")} as created_at, xmin::text as row_version,
               is_unposted and %(posting)s::interval is not null as is_to_be_posted
 """
 
@@ -144,6 +153,9 @@ _ENDED = """jsonb_build_object(
                            when withdrawn_at is not null then 'withdrawn' else 'answered' end,
             'at', claimed_at, 'answer', answer, 'answered_by', coalesce(answered_by, expected_user_id),
             'delivery_key', delivery_key, 'text', entry_payload #>> '{question,text}')"""
+
+# The card of an open question, or one that does not show yet how its question ended.
+_HAS_BUTTONS = "(card is not null and (claimed_at is null or card_due_at is not null))"
 
 # A new asking under the same id: another question while the one before is open, or the same after its end. Its life
 # starts now, or the sweep would take it at once. Never while the answer of the last asking is undelivered, which would
@@ -173,7 +185,7 @@ ASK_AGAIN = f"""
                               else (array_prepend(request_key, displaced_keys))[:%(most_displaced_keys)s] end,
         previous = {_ENDED} || jsonb_build_object('first', coalesce(previous -> 'first', to_jsonb(ask_number))),
         retired_cards = case
-            when card is null or (claimed_at is not null and card_due_at is null) then retired_cards
+            when not {_HAS_BUTTONS} then retired_cards
             else jsonb_path_query_array(
                 jsonb_build_array({_ENDED} || jsonb_build_object('card', card)) || coalesce(retired_cards, '[]'),
                 '$[0 to 9]')
@@ -181,7 +193,7 @@ ASK_AGAIN = f"""
         claimed_at = null, answer = null, delivery_key = null, answered_by = null, pod = null,
         lease_token = null, delivery_attempts = 0, delivery_error = null, delivered_at = null,
         withdrawn_at = null, posted_at = null, card = null, card_attempts = 0,
-        card_due_at = case when card is not null or retired_cards is not null then clock_timestamp() end,
+        card_due_at = case when {_HAS_BUTTONS} or retired_cards is not null then clock_timestamp() end,
         awaited_by = %(awaited_by)s, awaited_until = clock_timestamp() + %(awaited_for)s::interval,
         posting_until = clock_timestamp() + %(posting)s::interval
     from held
@@ -243,10 +255,11 @@ DELETE_UNTOUCHED = f"""
 """
 
 # An open question's age counts from its asking, an ended one's from its end. A card that is due, and shows less than
-# its row, keeps the row for as long again at most. Undelivered answers stay.
+# its row, keeps the row for as long again at most, also while a pod tries to edit it. Undelivered answers stay.
 _AGED = "coalesce(claimed_at, created_at)"
 _IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
-          and ((card_due_at <= now()) is not true or {_AGED} < now() - %(max_age)s::interval * 2)
+          and ((card_due_at <= now() or card_due_at is not null and card_attempts > 0) is not true
+               or {_AGED} < now() - %(max_age)s::interval * 2)
           and (%(include_undelivered)s or delivery_due_at is null)"""
 
 # The array makes Postgres find the rows once and then delete them by primary key; how much that gains over
@@ -292,7 +305,8 @@ BEGIN_SWEEP = """
         returning began_at
     )
     select exists (select from begun) as is_ours,
-           extract(epoch from coalesce((select began_at from begun), greatest(began_at, now() - %(every)s::interval))
+           extract(epoch from coalesce((select began_at from begun),
+                                       least(greatest(began_at, now() - %(every)s::interval), now()))
                               + %(every)s::interval - now())::float8 as next_in_seconds
     from sweep_cycle
 """

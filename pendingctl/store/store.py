@@ -32,10 +32,10 @@ from ..model import (
 from ..payload import (
     MAX_PAYLOAD_BYTES,
     JsonObject,
-    JsonValue,
     check_id,
     check_positive,
     encode_payload,
+    read_json,
     read_payload,
 )
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
@@ -406,13 +406,13 @@ def _claim(
     payload: str,
     claimed_at: datetime,
     lease_token: UUID | None,
-    card: JsonValue,
+    card: str | None,
 ) -> Claim:
     try:
-        return Claim(id, ask_number, read_payload(payload), claimed_at, lease_token, card)
+        return Claim(id, ask_number, read_payload(payload), claimed_at, lease_token, read_json(card))
     except UnreadablePayload:
         # Whoever leases the answer finds the same, and reports it.
-        return Claim(id, ask_number, {}, claimed_at, None, card)
+        return Claim(id, ask_number, {}, claimed_at, None, read_json(card))
 
 
 _CLAIM_ROW = kwargs_row(_claim)

@@ -12,6 +12,8 @@ OURS = [
     "0003_answer",
     "0004_delivery",
     "0005_delivery_indexes",
+    "0006_askings",
+    "0007_asking_indexes",
 ]
 
 

@@ -25,7 +25,7 @@ def test_the_migrations_apply_once_and_roll_back_to_nothing(empty_dsn: str, empt
     assert migrations.status(empty_dsn).pending == ()
     assert tables(empty) == {"organization", "pending_interactions", "pendingctl_migration", "sweep_cycle"}
 
-    assert migrations.rollback(empty_dsn, 5) == OURS[::-1]
+    assert migrations.rollback(empty_dsn, len(OURS)) == OURS[::-1]
     assert tables(empty) == {"pendingctl_migration"}
     assert migrations.apply(empty_dsn) == OURS
 
@@ -70,7 +70,7 @@ def test_looking_writes_nothing_and_needs_no_right(empty_dsn: str, empty: psycop
 
 
 def test_ddl_waits_for_a_lock_only_so_long(dsn: str, connection: psycopg.Connection) -> None:
-    migrations.rollback(dsn, 2)
+    migrations.rollback(dsn, len(OURS) - 3)
     with psycopg.connect(dsn) as busy:
         # The end of the long transaction, should the migration wait for it.
         busy.execute("set idle_in_transaction_session_timeout = '10s'")
@@ -88,7 +88,7 @@ def test_ddl_waits_for_a_lock_only_so_long(dsn: str, connection: psycopg.Connect
 
 def test_pods_of_the_version_before_work_while_it_is_migrated(dsn: str, connection: psycopg.Connection) -> None:
     """The statements of the version before 0004 know nothing of deliveries: what they claim is delivered."""
-    migrations.rollback(dsn, 2)
+    migrations.rollback(dsn, len(OURS) - 3)
     older = [
         "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload) "
         "values (%(id)s, 'acme', 'slack', 'U1', '{}')",
@@ -147,7 +147,7 @@ def test_what_is_undelivered_keeps_the_migration_from_being_rolled_back(
     )
 
     with pytest.raises(MigrationFailed, match="there are undelivered answers"):
-        migrations.rollback(dsn, 2)
+        migrations.rollback(dsn, len(OURS) - 3)
 
     connection.execute("update pending_interactions set delivery_due_at = null")
     migrations.rollback(dsn, 1)
@@ -195,7 +195,7 @@ class TestAnApplicationsOwnOrganization:
             "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload) "
             "values ('q', 'acme', 'slack', 'U1', '{}')"
         )
-        migrations.rollback(empty_dsn, 3)
+        migrations.rollback(empty_dsn, len(OURS) - 2)
 
         assert owned.execute("select * from organization").fetchall() == [("acme", "free")]
 
