@@ -15,7 +15,7 @@ from ..errors import PendingctlError
 from ..model import Due, LeasedAnswer, State, Unreadable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, sink_of
 from .background import LAST_SECONDS, Background
-from .loop import Loop
+from .loop import POLL_SECONDS, Loop
 from .turns import Turns
 
 LEASE = timedelta(seconds=30)
@@ -180,7 +180,7 @@ class Delivery:
                 if len(leased) < room and not after:
                     if not busy or not self._taken_over:
                         return
-                    await self._taken_over.one_done()
+                    await self._taken_over.one_done(within=POLL_SECONDS)
         except PendingctlError as error:
             _log.warning("no answers can be taken over for now: %s", error)
         except Exception:  # noqa: BLE001 (the next look must not find this one under way for ever)
