@@ -37,10 +37,10 @@ class Background:
         """Run the work as a task of this name that nobody awaits: what it raises is logged."""
         self.start(work, name).add_done_callback(_report)
 
-    async def one_done(self) -> None:
-        """Return when one of the present tasks has ended; at once when there is none."""
+    async def one_done(self, *, within: float | None = None) -> None:
+        """Return when one of the present tasks has ended, or after so many seconds; at once when there is none."""
         if self._tasks:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
 
     async def drain(self, until: float) -> None:
         """Wait for all tasks, also those that they start meanwhile; cancel what is left at `until` (time.monotonic)."""

@@ -253,7 +253,8 @@ class InteractionBridge:
             asking = self._store_and_post(question, event_id)
             outcome = await self._background.start(asking, f"card of {question.id!r}")
         finally:
-            if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN):
+            # That another pod posts the card just now is only known for this moment, and not by this pod.
+            if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN, AskOutcome.REPEATED_EVENT):
                 self._events.forget(lambda key: key == event)
         return outcome
 

@@ -15,6 +15,7 @@ from ..payload import JsonValue, encode_json
 from ..platforms import ChatPlatform, MessageHandle
 from ..turns import Turns
 from .background import LAST_SECONDS, Background
+from .loop import POLL_SECONDS
 from .notes import CardMarks, CardNotes
 
 LEASE = timedelta(seconds=30)
@@ -123,7 +124,7 @@ class Cards:
                 if len(cards) < room:
                     if not busy or not self._editing:
                         return
-                    await self._editing.one_done()
+                    await self._editing.one_done(within=POLL_SECONDS)
         except PendingctlError as error:
             _log.warning("cards cannot be edited for now: %s", error)
         except Exception:  # noqa: BLE001 (the next look must not find this one under way for ever)

@@ -17,7 +17,7 @@ from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, sink_of
 from ..turns import Turns
 from .background import LAST_SECONDS, Background
-from .loop import Loop
+from .loop import POLL_SECONDS, Loop
 
 LEASE = timedelta(seconds=30)
 # With the delays below this gives a worker that is down about an hour to come back.
@@ -181,7 +181,7 @@ class Delivery:
                 if len(leased) < room and not after:
                     if not busy or not self._taken_over:
                         return
-                    await self._taken_over.one_done()
+                    await self._taken_over.one_done(within=POLL_SECONDS)
         except PendingctlError as error:
             _log.warning("no answers can be taken over for now: %s", error)
         except Exception:  # noqa: BLE001 (the next look must not find this one under way for ever)

@@ -279,7 +279,7 @@ MARK_EDITED = f"""
              as edited (id, ask_number, card, claimed_at)
     ),
     free as materialized (
-        select pending.id, pending.claimed_at is distinct from edited.claimed_at as is_overtaken
+        select pending.id, {readable("pending.claimed_at")} is distinct from edited.claimed_at as is_overtaken
         from edited
         join pending_interactions as pending using (id, ask_number)
         where {_MATCHES}

@@ -16,7 +16,7 @@ from tests.deliveries import LEASE, Worker, claimed, run_out
 from tests.faults.moments import came_true, lock_waiters
 from tests.faults.proxy import running_proxy
 from tests.pods import Pod, RecordingPlatform, failing
-from tests.questions import PAYLOAD, SCOPE, click
+from tests.questions import PAYLOAD, SCOPE, age, click
 
 GLOBEX = Scope("globex", "slack", "U1")
 SERVED = [("acme", "slack"), ("globex", "slack")]
@@ -25,9 +25,10 @@ FOREIGN = ["[1]", '{"question": {"text": "?", "options": []}, "number": 1e5000}'
 
 
 async def put_with_due_card(store: PendingStore, connection: psycopg.Connection, id: str, scope: Scope) -> None:
-    """Store a question whose card is due."""
+    """Store a question that is stale, and whose card is due."""
     stored = await store.put(id, scope, PAYLOAD)
     await store.leases.mark_posted([PostedCard(question_id=id, ask_number=stored.ask_number, card=f'"{id}"')])
+    age(connection, 25, id)
     connection.execute("update pending_interactions set card_due_at = now() where id = %s", (id,))
 
 

@@ -158,7 +158,6 @@ async def test_a_cancelled_ask_keeps_its_row_and_its_event_posts_the_card_later(
     pod.platform.before_card = nothing
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
     connection.execute("update pending_interactions set posting_until = now()")
-    pod.now = 301.0
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
 
 

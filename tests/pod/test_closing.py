@@ -1,0 +1,147 @@
+"""A pod that closes accepts nothing any more, and ends in time whatever hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from pendingctl import AskOutcome, PendingStore, ReplyKind, State
+from pendingctl.errors import DatabaseFailed
+from pendingctl.model import MAX_AGE, LeasedAnswer, PostedCard, Unreadable
+from pendingctl.pod.background import Background
+from pendingctl.postgres.connections import Pool
+from pendingctl.store.leases import Leases
+from tests.deliveries import state_of, until
+from tests.pods import QUESTION, Pod
+from tests.questions import click
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("what", ["post", "edit", "worker", "note", "all"])
+async def test_a_pod_ends_at_its_one_deadline_whatever_hangs(store: PendingStore, pool: Pool, what: str) -> None:
+    class Hanging(Leases):
+        async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
+            if what in {"note", "all"}:
+                await hang()
+            return await super().mark_posted(posted, max_age=max_age)
+
+    store.leases = Hanging(pool)
+    pod = Pod(store)
+    pod.bridge.start()
+    await pod.bridge.ask(QUESTION, event_id="e")
+    if what in {"edit", "all"}:
+        pod.platform.before_edit = hang
+    if what in {"worker", "all"}:
+        pod.before_answer = hang
+    assert await pod.click() is ReplyKind.ANSWERED
+    posting = None
+    if what in {"post", "all"}:
+        pod.platform.before_card = hang
+        posting = asyncio.create_task(pod.bridge.ask(replace(QUESTION, id="q-2"), event_id="e"))
+        await asyncio.sleep(0.05)
+
+    began = time.monotonic()
+    closing = asyncio.create_task(pod.bridge.close(within=timedelta(seconds=0.5)))
+    await asyncio.sleep(0)
+    # Refused from the first moment on.
+    assert await pod.click("later") is ReplyKind.CANNOT_SERVE
+    assert await pod.bridge.ask(replace(QUESTION, id="q-3"), event_id="e") is AskOutcome.CANNOT_SERVE
+    await closing
+    assert time.monotonic() - began < 3
+    if posting is not None:
+        with pytest.raises(asyncio.CancelledError):
+            await posting
+    assert await state_of(store) is (State.UNDELIVERED if what in {"worker", "all"} else State.CLAIMED)
+
+
+async def test_a_pod_ends_although_its_platform_swallows_the_cancellation(store: PendingStore) -> None:
+    pod = Pod(store)
+    going = asyncio.Event()
+
+    async def be_stubborn() -> None:
+        while not going.is_set():
+            try:
+                await going.wait()
+            except asyncio.CancelledError:
+                continue
+
+    await pod.bridge.ask(QUESTION, event_id="e")
+    pod.platform.before_edit = be_stubborn
+    await pod.click()
+    async with asyncio.timeout(5):
+        await pod.bridge.close(within=timedelta(seconds=0.2))
+    going.set()
+
+
+async def test_what_nobody_awaits_is_logged_when_it_fails(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise ValueError("nobody would see this")
+
+    background = Background()
+    background.leave(fail(), "card of q")
+    await background.drain(time.monotonic() + 5)
+    await asyncio.sleep(0)
+
+    assert "card of q has failed" in caplog.text
+    assert "nobody would see this" in caplog.text
+
+
+async def test_taking_over_begins_anew_after_an_error_that_nobody_expected(
+    store: PendingStore, pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Leases):
+        tries = 0
+
+        async def lease(
+            self,
+            *,
+            lease: timedelta,
+            limit: int,
+            most_attempts: int,
+            after: str = "",
+            busy: Collection[str] = (),
+        ) -> list[LeasedAnswer | Unreadable]:
+            self.tries += 1
+            if self.tries == 1:
+                raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+            return await super().lease(lease=lease, limit=limit, most_attempts=most_attempts, after=after, busy=busy)
+
+    await store.put("q", QUESTION.scope, QUESTION.payload())
+    store.leases = Broken(pool)
+    pod = Pod(store)
+    async with pod.bridge:
+        await store.claim(click(), lease=timedelta())
+        await until(lambda: bool(pod.answers))
+    assert "invalid start byte" in caplog.text
+
+
+async def test_a_mark_of_an_unreadable_answer_that_fails_is_logged(
+    store: PendingStore, pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(Leases):
+        async def mark_failed(
+            self,
+            leased: LeasedAnswer | Unreadable,
+            error: str,
+            *,
+            retry_in: timedelta,
+            most_attempts: int,
+            permanent: bool = False,
+        ) -> State | None:
+            raise DatabaseFailed(f"{leased.token} {error} {retry_in} {most_attempts} {permanent}")
+
+    await store.put("q", QUESTION.scope, QUESTION.payload())
+    await store.claim(click(), lease=timedelta())
+    async with store.transaction() as connection:
+        await connection.execute("update pending_interactions set entry_payload = '[1]'")
+    store.leases = Away(pool)
+    async with Pod(store).bridge:
+        await until(lambda: "mark of the unreadable answer of question q has failed" in caplog.text)

@@ -1,0 +1,195 @@
+"""One tenant's trouble is its own: the answers, cards and clicks of the others do not wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from pendingctl import Answer, Claim, Delivery, PendingStore, ReplyKind, Scope, State, open_pool
+from pendingctl.model import PostedCard
+from pendingctl.platforms import MessageHandle
+from tests.deliveries import Worker, claimed, run_out, until
+from tests.faults.moments import came_true
+from tests.pods import Pod, RecordingPlatform
+from tests.questions import PAYLOAD, SCOPE, age, click
+
+GLOBEX = Scope("globex", "slack", "U1")
+DUE = """
+    update pending_interactions
+    set claimed_at = now(), answer = 'yes', answered_by = 'U1', delivery_due_at = now() - interval '1 hour'
+"""
+
+
+async def hang(answer: Answer) -> None:
+    if answer.organization_id == "acme":
+        await asyncio.Event().wait()
+
+
+async def claim_in_globex(store: PendingStore, id: str) -> None:
+    await store.put(id, GLOBEX, PAYLOAD)
+    assert isinstance(await store.claim(click(id, "globex"), lease=timedelta()), Claim)
+
+
+@pytest.mark.law(6)
+async def test_an_answer_is_taken_over_while_500_of_a_tenant_whose_worker_hangs_are_due(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put_many((f"q{number}", SCOPE, PAYLOAD) for number in range(500))
+    connection.execute(DUE)
+    worker = Worker(hang)
+    delivery = Delivery(store, worker)
+    delivery.start()
+    # All that the tenant may take is with its worker before the other's answer is there.
+    await came_true(lambda: under_way(connection) >= 15)
+    await claim_in_globex(store, "other")
+    assert await came_true(lambda: worker.ids == ["other"], 4)
+    assert under_way(connection) == 15
+    await delivery.close(within=timedelta())
+
+
+def under_way(connection: psycopg.Connection) -> int:
+    row = connection.execute("select count(lease_token) from pending_interactions").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.law(6)
+async def test_answers_are_taken_over_while_the_pods_own_clicks_wait_for_a_worker_that_hangs(
+    store: PendingStore,
+) -> None:
+    worker = Worker(hang)
+    delivery = Delivery(store, worker)
+    for number in range(30):
+        delivery.submit(await claimed(store, f"q{number}"))
+    delivery.start()
+    await claim_in_globex(store, "other")
+    assert await came_true(lambda: worker.ids == ["other"], 4)
+    await delivery.close(within=timedelta())
+
+
+async def test_all_of_one_tenants_answers_are_taken_over_without_a_pause(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put_many((f"q{number}", SCOPE, PAYLOAD) for number in range(200))
+    connection.execute(DUE)
+    worker = Worker()
+    async with Delivery(store, worker):
+        await until(lambda: len(worker.answers) == 200, 10)
+
+    assert (await store.inspection.counts()).undelivered == 0
+
+
+async def test_a_hand_over_that_has_waited_too_long_is_given_back_and_is_no_attempt(store: PendingStore) -> None:
+    lease = timedelta(seconds=2)
+    worker = Worker(hang)
+    delivery = Delivery(store, worker, lease=lease, at_once=1)
+    first, second = await claimed(store, "first", lease=lease), await claimed(store, "second", lease=lease)
+    delivery.submit(first)
+    delivery.submit(second)
+
+    await delivery.close()
+    rows = [await store.inspection.get(id) for id in ("first", "second")]
+    assert [(row.state, row.delivery_attempts) for row in rows if row is not None] == [
+        (State.UNDELIVERED, 1),
+        (State.UNDELIVERED, 0),
+    ]
+    assert worker.ids == []
+
+
+@pytest.mark.law(7)
+async def test_ten_presses_on_a_locked_question_cost_no_other_tenant_anything(store: PendingStore, dsn: str) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.put("other", GLOBEX, PAYLOAD)
+    async with open_pool(dsn, max_size=2) as pool:
+        pod = Pod(PendingStore(pool))
+        pod.bridge.register("globex", "slack")
+        with psycopg.connect(dsn) as application:
+            application.execute("select from pending_interactions where id = 'q' for update")
+            presses = [asyncio.create_task(pod.click(f"k-{number}")) for number in range(10)]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(0.9):
+                reply = await pod.bridge.click(click("other", "globex"))
+            kinds = await asyncio.gather(*presses)
+        await pod.bridge.close()
+
+    assert reply.kind is ReplyKind.ANSWERED
+    assert set(kinds) == {ReplyKind.CANNOT_SERVE}
+    assert len(pod.bridge._question_turns) == len(pod.bridge._tenant_turns) == 0
+
+
+class Hanging(RecordingPlatform):
+    """Edits no card of one tenant."""
+
+    async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
+        if str(handle).startswith("acme"):
+            await asyncio.Event().wait()
+        await super().edit_card(connection_id, handle, text)
+
+
+async def put_with_card(store: PendingStore, connection: psycopg.Connection, id: str, scope: Scope) -> None:
+    stored = await store.put(id, scope, PAYLOAD)
+    card = f'"{scope.organization_id}"'
+    await store.leases.mark_posted([PostedCard(question_id=id, ask_number=stored.ask_number, card=card)])
+    age(connection, 25, id)
+    connection.execute("update pending_interactions set card_due_at = now() where id = %s", (id,))
+
+
+async def test_a_platform_that_hangs_for_one_tenant_keeps_no_card_of_another_waiting(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    for number in range(20):
+        await put_with_card(store, connection, f"q{number}", SCOPE)
+    pod = Pod(store, platform=Hanging())
+    pod.bridge.register("globex", "slack")
+    pod.bridge.start()
+
+    def leased() -> int:
+        row = connection.execute("select count(*) from pending_interactions where card_attempts > 0").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    await came_true(lambda: leased() >= 7)
+    await put_with_card(store, connection, "other", GLOBEX)
+    assert await came_true(lambda: [handle for _, handle, _ in pod.platform.edits] == ["globex"], 4)
+    async with asyncio.timeout(4):
+        await pod.bridge.close()
+
+
+async def test_cards_are_edited_while_a_worker_hangs(store: PendingStore, connection: psycopg.Connection) -> None:
+    pod = Pod(store)
+
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    pod.before_answer = wait
+    for number in range(30):
+        await claimed(store, f"q{number}")
+    run_out(connection)
+    pod.bridge.start()
+    await came_true(lambda: under_way(connection) >= 15)
+    await put_with_card(store, connection, "other", SCOPE)
+    assert await came_true(lambda: bool(pod.platform.edits), 4)
+    await pod.bridge.close(within=timedelta())
+
+
+@pytest.mark.law(6)
+@pytest.mark.parametrize("payload", ["[1]", '{"number": 1e5000}'])
+async def test_an_answer_whose_row_cannot_be_read_is_stuck_alone_and_says_why(
+    store: PendingStore, connection: psycopg.Connection, payload: str
+) -> None:
+    for id in ("good", "poisoned"):
+        await claimed(store, id)
+    connection.execute("update pending_interactions set entry_payload = %s where id = 'poisoned'", (payload,))
+    run_out(connection)
+    worker = Worker()
+    async with Delivery(store, worker):
+        assert await came_true(lambda: worker.ids == ["good"])
+    row = connection.execute(
+        "select delivery_due_at = 'infinity', delivery_error from pending_interactions where id = 'poisoned'"
+    ).fetchone()
+    assert row is not None
+    assert row[0] is True
+    assert row[1]
