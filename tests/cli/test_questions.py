@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import psycopg
@@ -227,6 +228,18 @@ def test_claim_by_somebody_else_is_refused(cli: Cli, changed: tuple[str, str], r
     refused = cli("claim", "q", *SCOPE, *changed, "-o", "json")
 
     assert (refused.exit_code, document(refused)) == (1, {"claimed": False, "id": "q", "reason": reason})
+
+
+@pytest.mark.law(16)
+def test_a_claim_of_a_row_that_somebody_holds_gives_up_and_says_so(cli: Cli, dsn: str) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+    with psycopg.connect(dsn) as holding:
+        holding.execute("select from pending_interactions for update")
+        began = time.monotonic()
+        error = complaint(cli("claim", "q", *SCOPE, "--value", "yes"), 3)
+
+    assert "lock" in error
+    assert time.monotonic() - began < 5
 
 
 def test_delete_is_scoped_and_asks_for_confirmation(cli: Cli, connection: psycopg.Connection) -> None:
