@@ -117,7 +117,9 @@ def _without_a_code(error: psycopg.Error) -> PendingctlError:
     if type(error).__module__.startswith("psycopg_pool"):
         return NotConnected(f"no connection of the pool was free: {said}; try again, or give the pool more")
     if isinstance(error, psycopg.OperationalError):
-        if not said.startswith(("connection failed", "connection timeout", "failed to resolve", "[Errno")):
+        if not said.startswith(
+            ("connection failed", "connection is bad", "connection timeout", "failed to resolve", "[Errno")
+        ):
             return DatabaseUnreachable(f"the connection to the database was lost: {said}")
         return _not_connected(said)
     if isinstance(error, psycopg.DataError):

@@ -107,11 +107,7 @@ async def pod_on_silent_connections(
                 await proxy.hang_up()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="nothing limits the wait on a connection, so each silent one is lost to the pod until the kernel gives up",
-)
+@pytest.mark.law(16)
 async def test_silent_connections_stop_a_pod_for_a_few_seconds_at_most(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
@@ -126,11 +122,7 @@ async def test_silent_connections_stop_a_pod_for_a_few_seconds_at_most(
     assert kinds[-1] is ReplyKind.ANSWERED
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the loop waits on its silent connection, and takes no answer over",
-)
+@pytest.mark.law(16)
 async def test_answers_are_taken_over_a_few_seconds_after_connections_fell_silent(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:

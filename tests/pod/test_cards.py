@@ -398,6 +398,6 @@ async def test_a_pod_closes_in_time_over_a_platform_that_hangs(
     async with asyncio.timeout(5):
         await pod.bridge.close(within=timedelta(seconds=0.1))
 
-    assert "card of q is given up" in caplog.text
+    assert "card of 'q' is given up" in caplog.text
     with pytest.raises(asyncio.CancelledError):
         await asking
