@@ -64,7 +64,9 @@ class Proxy:
             self._silences.discard(silent)
             for end in (to_pod, to_server):
                 if end is not None:
-                    end.close()
+                    end.transport.abort()
+                    with suppress(OSError):
+                        await end.wait_closed()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.host.startswith("/"):

@@ -90,7 +90,7 @@ async def test_what_nobody_awaits_is_logged_when_it_fails(caplog: pytest.LogCapt
     await background.drain(time.monotonic() + 5)
     await asyncio.sleep(0)
 
-    assert "card of q has failed" in caplog.text
+    assert "card of 'q' has failed" in caplog.text
     assert "nobody would see this" in caplog.text
 
 
@@ -144,4 +144,4 @@ async def test_a_mark_of_an_unreadable_answer_that_fails_is_logged(
         await connection.execute("update pending_interactions set entry_payload = '[1]'")
     store.leases = Away(pool)
     async with Pod(store).bridge:
-        await until(lambda: "mark of the unreadable answer of question q has failed" in caplog.text)
+        await until(lambda: "mark of the unreadable answer of question 'q' has failed" in caplog.text)

@@ -206,7 +206,9 @@ def test_notes_about_cards_find_each_row_by_its_id(filled: psycopg.Connection, n
     changed = {"ids": many, "ask_numbers": [1] * 50, "cards": ["1"] * 50, "claimed_at": [None] * 50}
     nodes = plan_nodes(filled, STATEMENTS[name], **changed)
 
-    assert [n["Index Name"] for n in nodes if n["Node Type"] == "Index Scan"] == ["pending_interactions_pkey"] * 3
+    scans = [n["Index Name"] for n in nodes if "Index" in n["Node Type"] and "Index Name" in n]
+    assert scans
+    assert set(scans) == {"pending_interactions_pkey"}
     assert "Seq Scan" not in [n["Node Type"] for n in nodes]
 
 
