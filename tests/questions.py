@@ -34,10 +34,11 @@ def click(
 
 
 def age(connection: psycopg.Connection, hours: float, id: str | None = None) -> None:
-    """Let time pass: rows are older than they were."""
+    """Let time pass: rows, and their ends, are older than they were."""
     connection.execute(
-        "update pending_interactions set created_at = created_at - %s where %s::text is null or id = %s",
-        (timedelta(hours=hours), id, id),
+        "update pending_interactions set created_at = created_at - %(passed)s, claimed_at = claimed_at - %(passed)s "
+        "where %(id)s::text is null or id = %(id)s",
+        {"passed": timedelta(hours=hours), "id": id},
     )
 
 

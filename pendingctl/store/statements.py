@@ -74,7 +74,7 @@ LOOK = f"""
            case when is_ours then answer end as answer,
            case when is_ours then answered_by end as answered_by,
            case when is_ours then previous::text end as previous,
-           delivery_key, lease_token, withdrawn_at, request_key, displaced_keys,
+           delivery_key, lease_token, {readable("withdrawn_at")} as withdrawn_at, request_key, displaced_keys,
            awaited_by, awaited_until > clock_timestamp() as is_awaited, delivery_due_at is not null as is_undelivered,
            pending.xmin::text as row_version
     from pending_interactions as pending

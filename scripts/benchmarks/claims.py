@@ -43,6 +43,15 @@ _PLAIN_CLAIM = """
     returning entry_payload
 """
 _CONNECTIONS = (1, 8)
+# What a put of no application and without a request key sends along.
+_ASKED_BY_NOBODY = {
+    "application": "",
+    "request_key": None,
+    "awaited_by": None,
+    "awaited_for": None,
+    "posting": None,
+    "lock_timeout": "5s",
+}
 
 
 def measure_claims(stage: Stage, *, rows: int, rounds: int) -> Iterator[Figure]:
@@ -149,7 +158,7 @@ async def _pairs(stage: Stage, first: int, rounds: int, pairs: int) -> Figure:
 
         async def with_psycopg() -> None:
             for id in next(slices):
-                row = {**ASKED, "id": str(id), "payload": encode_payload(PAYLOAD), "awaited_for": None}
+                row = {**_ASKED_BY_NOBODY, **ASKED, "id": str(id), "payload": encode_payload(PAYLOAD)}
                 await (await bare.execute(statements.INSERT, row)).fetchone()
                 await (await bare.execute(statements.CLAIM, _claim_of(id))).fetchone()
 
@@ -186,13 +195,21 @@ def pgbench(program: Path, dsn: str, connections: int, size: int) -> Callable[[i
     """Return what claims so many rows from an id on with pgbench, each once, and returns its rate."""
     # pgbench has no null to send.
     with_nulls = re.sub(r"%\((ask_number|lease|lease_token|pod)\)s", "null", statements.CLAIM)
+    with_nulls = with_nulls.replace("%(application)s", "''")
     statement = re.sub(r"%\((\w+)\)s", r":\1", with_nulls)
     script = f"""
         \\set turn :turn + 1
         \\set id :first + :turn * :clients + :client_id
         {statement.strip()};
     """
-    variables = {**ASKED, "answer": "yes", "delivery_key": "press", "turn": -1, "clients": connections}
+    variables = {
+        **ASKED,
+        "answer": "yes",
+        "delivery_key": "press",
+        "lock_timeout": "1s",
+        "turn": -1,
+        "clients": connections,
+    }
     command = [
         *(str(program), "--no-vacuum", "--protocol=prepared", "--file=-", f"--transactions={size // connections}"),
         *(f"--client={connections}", f"--jobs={min(connections, os.cpu_count() or 1)}"),

@@ -33,9 +33,12 @@ _CLAIM_ALL = """
 
 
 class _SilentPlatform:
-    """Shows nothing, and has a reference of each card as a platform would."""
+    """Shows nothing, knows the card that it has last posted, and has a reference of each as a platform would."""
+
+    ask_number: int | None = None
 
     async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
+        self.ask_number = card.ask_number
         return {"channel": connection_id, "ts": card.question_id}
 
     async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
@@ -64,10 +67,11 @@ def measure_cycles(stage: Stage, *, cycles: int, rounds: int, alone: bool) -> It
 async def _cycles(stage: Stage, others: list[Contender], cycles: int, rounds: int) -> list[Figure]:
     answered = asyncio.Queue[Answer]()
     numbers = count()
+    platform = _SilentPlatform()
 
     async with open_pool(stage.dsn, max_size=4) as pool:
         store = PendingStore(pool)
-        async with InteractionBridge(store, _SilentPlatform(), answered.put) as bridge:
+        async with InteractionBridge(store, platform, answered.put) as bridge:
             bridge.register(SCOPE.organization_id, SCOPE.connection_id)
 
             async def ours() -> float:
@@ -82,7 +86,7 @@ async def _cycles(stage: Stage, others: list[Contender], cycles: int, rounds: in
                         user_id=SCOPE.expected_user_id,
                         delivery_key=id,
                         value="yes",
-                        ask_number=1,
+                        ask_number=platform.ask_number,
                     )
                     await bridge.click(click)
                     answer = await answered.get()

@@ -132,6 +132,32 @@ async def test_answers_are_delivered_through_few_sessions(pooled: str, connectio
         assert (await store.inspection.counts()).undelivered == 0
 
 
+@pytest.mark.law(6)
+async def test_what_is_acknowledged_is_durable_through_a_pooler(pooled: str, connection: psycopg.Connection) -> None:
+    """Its sessions are handed on: a level that a session kept would be somebody else's next."""
+    connection.execute(
+        """
+        create table committed (level text);
+        create function note() returns trigger language plpgsql as $$
+        begin
+            insert into committed values (current_setting('synchronous_commit'));
+            return null;
+        end $$;
+        create constraint trigger note after insert or update on pending_interactions
+            deferrable initially deferred for each row execute function note();
+        """
+    )
+    connection.execute(f"alter database {connection.info.dbname} set synchronous_commit = off")
+    async with open_pool(pooled, min_size=10, max_size=10) as pool:
+        store = PendingStore(pool)
+        await asyncio.gather(*(claimed(store, f"q{number}") for number in range(20)))
+        levels = connection.execute("select distinct level from committed").fetchall()
+        async with pool.connection() as lent:
+            kept = await (await lent.execute("show synchronous_commit")).fetchone()
+
+    assert (levels, kept) == ([("on",)], ("off",))
+
+
 async def test_a_race_through_a_pooler_passes(pooled: str) -> None:
     result = await simulate_race(pooled, RaceSettings(pods=3, questions=20, clicks=8, seed=1))
 

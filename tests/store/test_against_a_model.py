@@ -1,10 +1,11 @@
-"""The store against a model of it: random puts, clicks, deletions, sweeps and passing time."""
+"""The store against a model of it: random puts, clicks, withdrawals, deliveries, deletions, sweeps and passing time."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 
 import psycopg
 import pytest
@@ -19,26 +20,59 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pendingctl import Claim, Click, PendingStore, PutOutcome, Refusal, RefusalReason, Scope
-from pendingctl.errors import ScopeMismatch
+from pendingctl import Claim, Click, PendingStore, PutOutcome, Refusal, RefusalReason, Scope, Withdrawal
+from pendingctl.errors import RequestRefused, ScopeMismatch, Undelivered
+from pendingctl.payload import JsonObject
 from pendingctl.postgres.connections import SingleConnection, connect
 from pendingctl.store import IfAnswered
+from tests.deliveries import LEASE, readable
 
 SCOPES = st.builds(
     Scope, st.sampled_from(["acme", "globex"]), st.sampled_from(["slack", "teams"]), st.sampled_from(["U1", "U2"])
 )
+APPLICATIONS = ("", "deployer")
 IDS = ("a", "b", "c")
+REQUESTS = st.none() | st.sampled_from(["r1", "r2", "r3"])
+KEYS = st.sampled_from(["k1", "k2"])
+VALUES = st.sampled_from(["yes", "no"])
 DAY = timedelta(hours=24)
+
+
+class Ending(StrEnum):
+    SUPERSEDED = "superseded"
+    ANSWERED = "answered"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Before:
+    """The asking before a row's present one."""
+
+    ask_number: int
+    ending: Ending
+    press: tuple[str, str] | None
 
 
 @dataclass(frozen=True)
 class Row:
+    """`age` counts from the asking, or from its end; `press` is the winning key and value."""
+
     scope: Scope
-    payload: int
-    age: timedelta
-    ask_number: int = 1
-    answer: str | None = None
-    delivery_key: str | None = None
+    application: str
+    text: int
+    detail: int
+    ask_number: int
+    request: str | None
+    age: timedelta = timedelta(0)
+    displaced: tuple[str, ...] = ()
+    ending: Ending | None = None
+    press: tuple[str, str] | None = None
+    is_undelivered: bool = False
+    before: Before | None = None
+
+    @property
+    def payload(self) -> JsonObject:
+        return {"question": {"text": str(self.text)}, "detail": self.detail}
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -47,9 +81,12 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.rows: dict[str, Row] = {}
+        self.numbers: list[int] = []
         self.runner = asyncio.Runner()
         self.connection = self.runner.run(connect(self.dsn, application="test"))
-        self.store = PendingStore(SingleConnection(self.connection))
+        source = SingleConnection(self.connection)
+        self.stores = {application: PendingStore(source, application=application) for application in APPLICATIONS}
+        self.store = self.stores[""]
         self.runner.run(self.execute("truncate pending_interactions"))
 
     async def execute(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
@@ -63,37 +100,67 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         id=st.sampled_from(IDS),
         scope=SCOPES,
-        payload=st.integers(0, 9),
+        application=st.sampled_from(APPLICATIONS),
+        text=st.integers(0, 2),
+        detail=st.integers(0, 9),
+        request=REQUESTS,
         if_answered=st.sampled_from(["reopen", "keep"]),
     )
-    def put(self, id: str, scope: Scope, payload: int, if_answered: IfAnswered) -> None:
+    def put(
+        self,
+        id: str,
+        scope: Scope,
+        application: str,
+        text: int,
+        detail: int,
+        request: str | None,
+        if_answered: IfAnswered,
+    ) -> None:
         row = self.rows.get(id)
-        storing = self.store.put(id, scope, {"n": payload}, if_answered=if_answered)
-        if row is not None and row.scope != scope:
-            with pytest.raises(ScopeMismatch):
+        asked = Row(scope, application, text, detail, 0, request)
+        storing = self.stores[application].put(id, scope, asked.payload, request_key=request, if_answered=if_answered)
+        expected = _expected_put(row, asked, keeps=if_answered == "keep")
+        if not isinstance(expected, PutOutcome):
+            with pytest.raises(expected):
                 self.runner.run(storing)
             return
-        outcome = self.runner.run(storing).outcome
-        if row is None:
-            assert outcome is PutOutcome.CREATED
-            self.rows[id] = Row(scope, payload, timedelta(0))
-        elif row.delivery_key is None:
-            assert outcome is PutOutcome.REFRESHED
-            self.rows[id] = replace(row, payload=payload)
-        elif if_answered == "keep":
-            assert outcome is PutOutcome.ALREADY_ANSWERED
-        else:
-            assert outcome is PutOutcome.REOPENED
-            self.rows[id] = Row(scope, payload, timedelta(0), row.ask_number + 1)
+        stored = self.runner.run(storing)
+        assert stored.outcome is expected
+        if row is None or stored.outcome in (PutOutcome.SUPERSEDED, PutOutcome.REOPENED):
+            assert all(stored.ask_number > number for number in self.numbers)
+            self.numbers.append(stored.ask_number)
+            asked = replace(asked, ask_number=stored.ask_number)
+            if row is not None:
+                displaced = row.displaced if row.request is None else (row.request, *row.displaced)
+                before = Before(row.ask_number, row.ending or Ending.SUPERSEDED, row.press)
+                asked = replace(asked, displaced=displaced, before=before)
+            self.rows[id] = asked
+        elif stored.outcome is PutOutcome.REFRESHED:
+            self.rows[id] = replace(row, detail=detail, request=row.request or request)
+        assert stored.ask_number == self.rows[id].ask_number
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data(), text=st.integers(0, 2), request=REQUESTS, if_answered=st.sampled_from(["reopen", "keep"]))
+    def put_by_its_owner(self, data: st.DataObject, text: int, request: str | None, if_answered: IfAnswered) -> None:
+        id = data.draw(st.sampled_from(sorted(self.rows)))
+        self.put(id, self.rows[id].scope, self.rows[id].application, text, 0, request, if_answered)
 
     @rule(
         id=st.sampled_from(IDS),
         scope=SCOPES,
-        key=st.sampled_from(["k1", "k2"]),
-        value=st.sampled_from(["yes", "no"]),
-        ask_number=st.none() | st.integers(1, 3),
+        application=st.sampled_from(APPLICATIONS),
+        key=KEYS,
+        value=VALUES,
+        data=st.data(),
+        leases=st.booleans(),
     )
-    def claim(self, id: str, scope: Scope, key: str, value: str, ask_number: int | None) -> None:
+    def claim(
+        self, id: str, scope: Scope, application: str, key: str, value: str, data: st.DataObject, leases: bool
+    ) -> None:
+        row = self.rows.get(id)
+        # The card's number: of the present asking, the one before, an older one, or one that nobody has drawn.
+        known = sorted(self.numbers)
+        number = data.draw(st.none() | st.sampled_from([*known, (known or [0])[-1] + 1]))
         click = Click(
             question_id=id,
             organization_id=scope.organization_id,
@@ -101,44 +168,78 @@ class StoreMachine(RuleBasedStateMachine):
             user_id=scope.expected_user_id,
             delivery_key=key,
             value=value,
-            ask_number=ask_number,
+            ask_number=number,
         )
-        result = self.runner.run(self.store.claim(click))
-        row = self.rows.get(id)
-        if row is None or (row.scope.organization_id, row.scope.connection_id) != (
-            scope.organization_id,
-            scope.connection_id,
-        ):
-            expected: RefusalReason | None = RefusalReason.UNKNOWN_OR_EXPIRED
-        elif row.scope != scope:
-            expected = RefusalReason.NOT_YOURS
-        elif ask_number is not None and ask_number < row.ask_number:
-            expected = RefusalReason.ALREADY_ANSWERED
-        elif ask_number is not None and ask_number > row.ask_number:
-            expected = RefusalReason.UNKNOWN_OR_EXPIRED
-        elif row.delivery_key not in (None, key) or row.answer not in (None, value):
-            expected = RefusalReason.ALREADY_ANSWERED
-        else:
-            expected = None
-        if expected is not None:
+        result = self.runner.run(self.stores[application].claim(click, lease=LEASE if leases else None))
+        expected = _expected_claim(row, click, scope, application)
+        if isinstance(expected, RefusalReason):
             assert isinstance(result, Refusal)
             assert result.reason is expected
             return
         assert row is not None
         assert isinstance(result, Claim)
-        assert result.repeated == (row.delivery_key is not None)
-        assert (result.payload, result.ask_number) == ({"n": row.payload}, row.ask_number)
-        self.rows[id] = replace(row, answer=value, delivery_key=key)
+        assert (result.ask_number, result.repeated) == expected
+        if result.repeated:
+            return
+        assert result.payload == row.payload
+        self.rows[id] = replace(
+            row, ending=Ending.ANSWERED, press=(key, value), is_undelivered=leases, age=timedelta(0)
+        )
 
     @precondition(lambda self: self.rows)
-    @rule(data=st.data(), key=st.sampled_from(["k1", "k2"]), value=st.sampled_from(["yes", "no"]))
-    def claim_by_the_right_person(self, data: st.DataObject, key: str, value: str) -> None:
+    @rule(data=st.data(), key=KEYS, value=VALUES, leases=st.booleans())
+    def claim_by_the_right_person(self, data: st.DataObject, key: str, value: str, leases: bool) -> None:
         id = data.draw(st.sampled_from(sorted(self.rows)))
-        self.claim(id, self.rows[id].scope, key, value, None)
+        self.claim(id, self.rows[id].scope, self.rows[id].application, key, value, data, leases)
+
+    @rule(application=st.sampled_from(APPLICATIONS), fails=st.booleans())
+    def deliver(self, application: str, fails: bool) -> None:
+        """A pod takes over what is due, after the leases of those that claimed it have run out."""
+        leases = self.stores[application].leases
+        self.runner.run(
+            self.execute("update pending_interactions set delivery_due_at = now() where delivery_due_at is not null")
+        )
+        leased = readable(self.runner.run(leases.lease(lease=LEASE, limit=10, most_attempts=1_000)))
+        waiting = {id for id, row in self.rows.items() if row.is_undelivered and row.application == application}
+        assert {each.answer.question_id for each in leased} == waiting
+        for each in leased:
+            row = self.rows[each.answer.question_id]
+            assert row.press is not None
+            assert (each.answer.ask_number, each.answer.value) == (row.ask_number, row.press[1])
+            if fails:
+                assert self.runner.run(leases.release(each))
+            else:
+                assert self.runner.run(leases.mark_delivered(each))
+                self.rows[each.answer.question_id] = replace(row, is_undelivered=False)
+
+    @rule(id=st.sampled_from(IDS), scope=SCOPES)
+    def withdraw(self, id: str, scope: Scope) -> None:
+        became = self.runner.run(self.store.withdraw(id, scope))
+        row = self.rows.get(id)
+        if row is None or row.scope != scope:
+            assert became is Withdrawal.UNKNOWN
+        elif row.ending is None:
+            assert became is Withdrawal.WITHDRAWN
+            self.rows[id] = replace(row, ending=Ending.WITHDRAWN, age=timedelta(0))
+        elif row.ending is Ending.WITHDRAWN:
+            assert became is Withdrawal.ALREADY_WITHDRAWN
+        else:
+            assert became is Withdrawal.ALREADY_ANSWERED
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data())
+    def withdraw_by_its_owner(self, data: st.DataObject) -> None:
+        id = data.draw(st.sampled_from(sorted(self.rows)))
+        self.withdraw(id, self.rows[id].scope)
 
     @rule(id=st.sampled_from(IDS), scope=SCOPES)
     def delete(self, id: str, scope: Scope) -> None:
-        there = id in self.rows and self.rows[id].scope == scope
+        row = self.rows.get(id)
+        there = row is not None and row.scope == scope
+        if there and row is not None and row.is_undelivered:
+            with pytest.raises(Undelivered):
+                self.runner.run(self.store.delete(id, scope))
+            return
         assert self.runner.run(self.store.delete(id, scope)) == there
         if there:
             del self.rows[id]
@@ -147,7 +248,7 @@ class StoreMachine(RuleBasedStateMachine):
     def some_wait(self, scopes: dict[str, Scope]) -> None:
         """Begun with an empty table, most runs would never see two rows at once."""
         for id in IDS:
-            self.put(id, scopes[id], 0, "keep")
+            self.put(id, scopes[id], "", 0, 0, None, "keep")
 
     @precondition(lambda self: self.rows)
     @rule(hours=st.fixed_dictionaries({id: st.sampled_from([0, 1, 25, 30]) for id in IDS}))
@@ -156,7 +257,13 @@ class StoreMachine(RuleBasedStateMachine):
         for id, row in self.rows.items():
             gone = timedelta(hours=hours[id])
             self.runner.run(
-                self.execute("update pending_interactions set created_at = created_at - %s where id = %s", gone, id)
+                self.execute(
+                    "update pending_interactions set created_at = created_at - %s, claimed_at = claimed_at - %s "
+                    "where id = %s",
+                    gone,
+                    gone,
+                    id,
+                )
             )
             self.rows[id] = replace(row, age=row.age + gone)
 
@@ -167,18 +274,21 @@ class StoreMachine(RuleBasedStateMachine):
             return [id async for batch in self.store.sweep(limit=limit, batch_size=batch_size) for id in batch]
 
         ids = self.runner.run(swept())
-        stale = {id for id, row in self.rows.items() if row.age >= DAY}
+        stale = {id for id, row in self.rows.items() if row.age >= DAY and not row.is_undelivered}
         assert set(ids) <= stale
         assert len(ids) == min(limit, len(stale))
         taken = [self.rows.pop(id).age for id in ids]
-        assert all(row.age <= age for age in taken for row in self.rows.values()), "the oldest go first"
+        left = [row.age for row in self.rows.values() if not row.is_undelivered]
+        assert all(other <= age for age in taken for other in left), "the oldest go first"
 
     @invariant()
     def the_table_is_as_the_model_says(self) -> None:
         found = self.runner.run(
             self.execute(
-                "select id, organization_id, connection_id, expected_user_id, entry_payload, ask_number, answer, "
-                "delivery_key, claimed_at is not null from pending_interactions"
+                "select id, organization_id, connection_id, expected_user_id, application, entry_payload, ask_number, "
+                "request_key, coalesce(displaced_keys, '{}'), delivery_key, answer, claimed_at is not null, "
+                "withdrawn_at is not null, delivery_due_at is not null, previous ->> 'ending' "
+                "from pending_interactions"
             )
         )
         expected = [
@@ -187,15 +297,70 @@ class StoreMachine(RuleBasedStateMachine):
                 row.scope.organization_id,
                 row.scope.connection_id,
                 row.scope.expected_user_id,
-                {"n": row.payload},
+                row.application,
+                row.payload,
                 row.ask_number,
-                row.answer,
-                row.delivery_key,
-                row.delivery_key is not None,
+                row.request,
+                list(row.displaced),
+                *(row.press or (None, None)),
+                row.ending is not None,
+                row.ending is Ending.WITHDRAWN,
+                row.is_undelivered,
+                row.before and row.before.ending.value,
             )
             for id, row in self.rows.items()
         ]
         assert sorted(found, key=str) == sorted(expected, key=str)
+
+
+def _expected_put(row: Row | None, asked: Row, *, keeps: bool) -> PutOutcome | type[Exception]:
+    if row is None:
+        return PutOutcome.CREATED
+    if (row.scope, row.application) != (asked.scope, asked.application):
+        return ScopeMismatch
+    if asked.request in row.displaced:
+        return RequestRefused
+    is_same_request = row.request is not None and row.request == asked.request
+    if row.ending is not None:
+        if keeps or row.is_undelivered or is_same_request:
+            return PutOutcome.WITHDRAWN if row.ending is Ending.WITHDRAWN else PutOutcome.ALREADY_ANSWERED
+        return PutOutcome.REOPENED
+    if is_same_request:
+        return PutOutcome.REFRESHED if row.text == asked.text else RequestRefused
+    if row.request is not None and asked.request is not None:
+        return PutOutcome.SUPERSEDED
+    return PutOutcome.REFRESHED if row.text == asked.text else PutOutcome.SUPERSEDED
+
+
+def _expected_claim(row: Row | None, click: Click, scope: Scope, application: str) -> RefusalReason | tuple[int, bool]:
+    """Why the click is refused, or the asking that it has won, and whether it had won before."""
+    if row is None or (row.scope.organization_id, row.scope.connection_id) != (
+        scope.organization_id,
+        scope.connection_id,
+    ):
+        return RefusalReason.UNKNOWN_OR_EXPIRED
+    if row.application != application:
+        return RefusalReason.OTHER_APPLICATION
+    if row.scope != scope:
+        return RefusalReason.NOT_YOURS
+    number, press = click.ask_number, (click.delivery_key, click.value)
+    if number is not None and number > row.ask_number:
+        return RefusalReason.UNKNOWN_OR_EXPIRED
+    if number is not None and number < row.ask_number:
+        if row.before is None or row.before.ask_number != number:
+            return RefusalReason.SUPERSEDED
+        return _expected_of_ended(row.before.ending, row.before.press, press, number)
+    if row.ending is None:
+        return row.ask_number, False
+    return _expected_of_ended(row.ending, row.press, press, row.ask_number)
+
+
+def _expected_of_ended(
+    ending: Ending, won: tuple[str, str] | None, press: tuple[str, str | None], number: int
+) -> RefusalReason | tuple[int, bool]:
+    if ending is Ending.ANSWERED:
+        return (number, True) if won == press else RefusalReason.ALREADY_ANSWERED
+    return RefusalReason.WITHDRAWN if ending is Ending.WITHDRAWN else RefusalReason.SUPERSEDED
 
 
 @pytest.fixture

@@ -40,12 +40,12 @@ async def test_of_many_clicks_at_once_exactly_one_wins(store: PendingStore) -> N
 
 @pytest.mark.law(6)
 async def test_the_claim_brings_the_payload_and_keeps_the_answer(store: PendingStore) -> None:
-    await store.put("q", SCOPE, PAYLOAD)
+    stored = await store.put("q", SCOPE, PAYLOAD)
 
     claim = await store.claim(click(value="no"))
 
     assert isinstance(claim, Claim)
-    assert (claim.payload, claim.ask_number, claim.repeated) == (PAYLOAD, 1, False)
+    assert (claim.payload, claim.ask_number, claim.repeated) == (PAYLOAD, stored.ask_number, False)
     row = await store.inspection.get("q")
     assert row is not None
     assert (row.state, row.answer, row.claimed_at) == (State.CLAIMED, "no", claim.claimed_at)

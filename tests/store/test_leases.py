@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from pendingctl import (
+    Claim,
+    LeasedAnswer,
     PendingStore,
     PutOutcome,
     State,
 )
 from pendingctl.errors import Undelivered
+from pendingctl.store.store import AWAITED_FOR
 from tests.deliveries import LEASE, SHORT, claimed, lease, readable, run_out, state_of
+from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
 # The claim carries the answer.
@@ -139,6 +147,171 @@ async def test_attempts_that_nobody_reported_count(store: PendingStore, connecti
     assert await state_of(store) is State.STUCK
     row = await store.inspection.get("q")
     assert row is not None
-    assert row.delivery_error == "no pod lived to say what became of the attempts"
+    assert row.delivery_error == "the pods that attempted it died"
     assert await store.inspection.stuck() == ["q"]
     assert not (await store.leases.due()).answers
+
+
+# Tenants take turns.
+
+
+async def _due(connection: psycopg.Connection, organization: str, answers: int, hours: float = 1) -> None:
+    connection.execute(
+        """
+        insert into organization (id) values (%(organization)s) on conflict do nothing
+        """,
+        {"organization": organization},
+    )
+    connection.execute(
+        """
+        insert into pending_interactions
+            (id, organization_id, connection_id, expected_user_id, entry_payload, claimed_at, answer, delivery_due_at)
+        select %(organization)s || n, %(organization)s, 'slack', 'U1', '{}', now(), 'yes',
+               now() - %(age)s - n * interval '1 second'
+        from generate_series(1, %(answers)s) as n
+        """,
+        {"organization": organization, "answers": answers, "age": timedelta(hours=hours)},
+    )
+
+
+def _tenants(leased: list[LeasedAnswer]) -> Counter[str]:
+    return Counter(each.answer.organization_id for each in leased)
+
+
+@pytest.mark.law(16)
+async def test_five_hundred_answers_of_one_tenant_do_not_come_before_another_tenants(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await _due(connection, "acme", 500)
+    await _due(connection, "zulu", 1, hours=0)
+
+    assert _tenants(await lease(store, 10)) == {"acme": 9, "zulu": 1}
+    assert _tenants(await lease(store, 10)) == {"acme": 10}
+
+
+@pytest.mark.law(16)
+async def test_more_tenants_than_a_lease_takes_get_their_turn_one_after_the_other(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    tenants = [f"tenant-{number:02}" for number in range(25)]
+    for tenant in tenants:
+        await _due(connection, tenant, 50)
+
+    after, seen = "", Counter[str]()
+    for _ in range(3):
+        leased = readable(await store.leases.lease(lease=LEASE, limit=10, most_attempts=20, after=after))
+        seen += _tenants(leased)
+        after = max(each.answer.organization_id for each in leased)
+
+    assert set(seen) == set(tenants)
+
+
+@pytest.mark.law(16)
+async def test_tenants_whose_answers_wait_for_their_time_take_nobodys_turn(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    """Stuck, leased by another pod or to be tried again later: as many tenants as a lease takes, and before the one."""
+    for number in range(12):
+        await _due(connection, f"tenant-{number:02}", 1)
+    connection.execute(
+        "update pending_interactions set delivery_due_at = "
+        "case when id like '%1' then 'infinity' else now() + interval '1 hour' end"
+    )
+    await _due(connection, "zulu", 1)
+
+    assert (await store.leases.due()).answers
+    assert _tenants(await lease(store, 10)) == {"zulu": 1}
+
+
+@pytest.mark.law(16)
+async def test_busy_tenants_are_passed_by(store: PendingStore, connection: psycopg.Connection) -> None:
+    await _due(connection, "acme", 20)
+    await _due(connection, "globex", 20)
+
+    leased = await store.leases.lease(lease=LEASE, limit=10, most_attempts=20, busy=["acme"])
+
+    assert _tenants(readable(leased)) == {"globex": 10}
+
+
+@pytest.mark.law(16)
+async def test_of_each_tenant_the_longest_due_comes_first(store: PendingStore, connection: psycopg.Connection) -> None:
+    await _due(connection, "acme", 500)
+
+    leased = await lease(store, 3)
+
+    assert sorted(each.answer.question_id for each in leased) == ["acme498", "acme499", "acme500"]
+
+
+@pytest.mark.law(16)
+async def test_five_hundred_cards_of_one_organization_do_not_come_before_anothers(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await _due(connection, "acme", 500)
+    await _due(connection, "zulu", 1, hours=0)
+    connection.execute("update pending_interactions set card = '1', card_due_at = delivery_due_at")
+
+    leased = await store.leases.lease_cards([("acme", "slack"), ("zulu", "slack")], lease=LEASE, limit=10)
+
+    assert Counter(card.organization_id for card in leased) == {"acme": 9, "zulu": 1}
+
+
+# A lease begins when the row is ours.
+
+
+async def _commits(locking: psycopg.AsyncConnection) -> None:
+    await locking.execute("update pending_interactions set card_attempts = 1 where id = 'q'")
+
+
+async def _only_locks(locking: psycopg.AsyncConnection) -> None:
+    await locking.execute("select from pending_interactions where id = 'q' for update")
+
+
+@pytest.mark.parametrize("hold", [_commits, _only_locks])
+@pytest.mark.parametrize("ending", ["commit", "rollback"])
+@pytest.mark.law(6)
+async def test_a_lease_begins_when_the_lock_is_held(
+    store: PendingStore,
+    dsn: str,
+    connection: psycopg.Connection,
+    hold: Callable[[psycopg.AsyncConnection], Awaitable[None]],
+    ending: str,
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+    async with await psycopg.AsyncConnection.connect(dsn) as locking:
+        await hold(locking)
+        claiming = asyncio.create_task(store.claim(click(), lease=LEASE))
+        await until_waiting_for_a_lock(connection)
+        row = connection.execute("select clock_timestamp()").fetchone()
+        assert row is not None
+        await (locking.commit() if ending == "commit" else locking.rollback())
+        claim = await claiming
+
+    assert isinstance(claim, Claim)
+    assert claim.claimed_at >= row[0]
+    lasts = connection.execute("select delivery_due_at - claimed_at from pending_interactions").fetchone()
+    assert lasts == (LEASE,)
+
+
+@pytest.mark.parametrize("hold", [_commits, _only_locks])
+@pytest.mark.parametrize("ending", ["commit", "rollback"])
+async def test_who_asks_again_waits_from_when_the_lock_is_held(
+    store: PendingStore,
+    dsn: str,
+    connection: psycopg.Connection,
+    hold: Callable[[psycopg.AsyncConnection], Awaitable[None]],
+    ending: str,
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+    async with await psycopg.AsyncConnection.connect(dsn) as locking:
+        await hold(locking)
+        payload = PAYLOAD if hold is _commits else {}
+        putting = asyncio.create_task(store.put("q", SCOPE, payload, awaited_by=UUID(int=7)))
+        await until_waiting_for_a_lock(connection)
+        row = connection.execute("select clock_timestamp()").fetchone()
+        assert row is not None
+        await (locking.commit() if ending == "commit" else locking.rollback())
+        await putting
+
+    until = connection.execute("select awaited_until from pending_interactions").fetchone()
+    assert until is not None
+    assert until[0] >= row[0] + AWAITED_FOR

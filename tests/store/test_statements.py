@@ -119,6 +119,17 @@ def plan_nodes(connection: psycopg.Connection, statement: str, **changed: object
     return nodes
 
 
+def buffers(connection: psycopg.Connection, statement: str, **changed: object) -> int:
+    """How many pages a statement reads, in memory or from the disk, also those that it changes."""
+    with connection.transaction(force_rollback=True):
+        row = connection.execute(
+            f"explain (analyze, buffers, format json) {statement}", {**PARAMETERS, **changed}
+        ).fetchone()
+    assert row is not None
+    plan: dict[str, Any] = row[0][0]["Plan"]
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
 def scans_of_rows(connection: psycopg.Connection, statement: str) -> list[dict[str, Any]]:
     """The nodes of a plan that read rows of the table."""
     return [
@@ -143,6 +154,32 @@ def test_the_claim_path_finds_its_row_by_an_index(filled: psycopg.Connection, na
         assert scan["Node Type"] in ("Index Scan", "Index Only Scan")
         assert scan["Index Name"] in ("pending_interactions_pkey", "idx_pending_interactions_unclaimed")
         assert re.search(r"id = ('q42'|held\.id)", scan["Index Cond"])
+
+
+@pytest.mark.parametrize("name", [name for name in CLAIM_PATH if name != "GET"] + ["INSERT"])
+def test_the_claim_path_reads_a_handful_of_pages(filled: psycopg.Connection, name: str) -> None:
+    """Of the row and of the indexes that lead to it: each index is two pages deep here, and a changed row is entered
+    into all of them.
+    """
+    filled.execute(
+        "update pending_interactions set lease_token = %(lease_token)s, awaited_by = %(awaited_by)s, "
+        "retired_cards = '[]', ask_number = 1 where id = 'q42'",
+        PARAMETERS,
+    )
+    filled.execute("vacuum analyze pending_interactions")
+
+    assert buffers(filled, STATEMENTS[name], id="new" if name == "INSERT" else "q42") < 60
+
+
+def test_the_claim_is_two_looks_at_an_index(filled: psycopg.Connection) -> None:
+    nodes = plan_nodes(filled, statements.CLAIM)
+
+    scans = [
+        node for node in nodes if node.get("Relation Name") == "pending_interactions" and "Scan" in node["Node Type"]
+    ]
+    assert [scan["Node Type"] for scan in scans] == ["Index Scan", "Index Scan"]
+    assert "Sort" not in [node["Node Type"] for node in nodes]
+    assert sum(node["Plan Rows"] for node in scans) == 2
 
 
 @pytest.mark.law(2)
