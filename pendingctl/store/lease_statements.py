@@ -193,9 +193,9 @@ MARK_POSTED = f"""
     ),
     free as materialized (
         select pending.id, pending.ask_number, pending.previous
-        from pending_interactions as pending
-        where id = any (%(ids)s::text[])
-          and exists (select from posted where posted.id = pending.id and {_IS_OF_THE_ROW})
+        from (select distinct id from posted) as given
+        join pending_interactions as pending using (id)
+        where exists (select from posted where posted.id = pending.id and {_IS_OF_THE_ROW})
         for update of pending skip locked
     ),
     late as (
