@@ -72,7 +72,7 @@ async def _await(store: PendingStore) -> None:
     assert await store.leases.keep_waiting("new", stored.ask_number, ASKER, awaited_for=SHORT)
     await store.claim(click("new"), lease=timedelta(0))
     assert await store.leases.lease_awaited("new", stored.ask_number, ASKER, lease=LEASE) is not None
-    assert await store.leases.stop_waiting("new", stored.ask_number, ASKER)
+    assert await store.leases.stop_waiting("new", ASKER)
 
 
 async def _retire(store: PendingStore) -> None:
