@@ -24,52 +24,45 @@ def readable(time: str) -> str:
                 then least(greatest({time}, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') end"""
 
 
-# The winning click is the one whose update finds the row unclaimed. Postgres locks the row, and an update that waited
-# for the lock checks the condition again on the new version, so of any number of concurrent clicks exactly one gets a
-# row back. Never select first.
+# The winning click is the one that finds the row unclaimed. Postgres locks the row in `held`, and whoever waited for
+# the lock looks at the new version again, so of any number of concurrent clicks exactly one gets a row back. Never
+# select without the lock first.
 #
 # From then on the row is the truth about the answer. With a lease it is undelivered until it is marked, and whoever
-# holds the token delivers it; without one it belongs to the caller. While an asker waits to read it no pod delivers it,
-# and no longer than that: the asker may have died.
-#
-# A lease that began before the wait for a lock is begun anew by RENEW: to lock the row first, as the other statements
-# do, costs each claim a quarter of the server's time (scripts/bench).
+# holds the token delivers it; without one the caller takes it. While somebody waits to read it no pod delivers it, and
+# no longer than that: whoever waits may have died.
 CLAIM = f"""
-    update pending_interactions
-    set claimed_at = now(), answer = %(answer)s, delivery_key = %(delivery_key)s,
+    with held as materialized (
+        select pending.id
+        from {LIMITS} cross join pending_interactions as pending
+        where id = %(id)s
+          and organization_id = %(organization_id)s
+          and connection_id = %(connection_id)s
+          and expected_user_id = %(expected_user_id)s
+          and application = %(application)s
+          and claimed_at is null
+          and (%(ask_number)s::bigint is null or ask_number = %(ask_number)s)
+          and (entry_payload #> '{{question,options}}' ? %(answer)s
+               or jsonb_typeof(entry_payload #> '{{question,options}}') is distinct from 'array'
+               or entry_payload #> '{{question,options}}' = '[]')
+        for no key update of pending
+    )
+    update pending_interactions as pending
+    set claimed_at = clock.now, answer = %(answer)s, delivery_key = %(delivery_key)s,
         answered_by = %(expected_user_id)s, pod = %(pod)s,
         delivery_due_at = case when %(lease)s::interval is not null
-                               then case when awaited_until > now() then awaited_until
-                                         else now() + %(lease)s::interval end end,
-        lease_token = case when awaited_until > now() then null else %(lease_token)s::uuid end,
-        delivery_attempts = case when %(lease_token)s::uuid is null or awaited_until > now() then 0 else 1 end,
+                               then case when awaited_until > clock.now then awaited_until
+                                         else clock.now + %(lease)s::interval end end,
+        lease_token = case when awaited_until > clock.now then null else %(lease_token)s::uuid end,
+        delivery_attempts = case when %(lease_token)s::uuid is null or awaited_until > clock.now then 0 else 1 end,
         delivery_error = null,
-        delivered_at = case when %(lease)s::interval is null then now() end,
+        delivered_at = case when %(lease)s::interval is null then clock.now end,
         withdrawn_at = null,
-        card_due_at = case when card is not null then now() + coalesce(%(lease)s::interval, '0') end,
+        card_due_at = case when card is not null then clock.now + coalesce(%(lease)s::interval, '0') end,
         card_attempts = 0
-    from {LIMITS}
-    where id = %(id)s
-      and organization_id = %(organization_id)s
-      and connection_id = %(connection_id)s
-      and expected_user_id = %(expected_user_id)s
-      and application = %(application)s
-      and claimed_at is null
-      and (%(ask_number)s::bigint is null or ask_number = %(ask_number)s)
-      and (entry_payload #> '{{question,options}}' ? %(answer)s
-           or jsonb_typeof(entry_payload #> '{{question,options}}') is distinct from 'array'
-           or entry_payload #> '{{question,options}}' = '[]')
-    returning id, ask_number, entry_payload::text as payload, claimed_at, lease_token, card::text as card,
-              clock_timestamp() - now() > interval '100 milliseconds' as waited
-"""
-
-# Zero rows: the lease ran out during the wait, and another pod took the answer.
-RENEW = f"""
-    update pending_interactions
-    set delivery_due_at = now() + %(lease)s::interval
-    from {LIMITS}
-    where id = %(id)s and lease_token = %(lease_token)s and delivery_due_at < 'infinity'
-    returning id
+    from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
+    where pending.id = held.id
+    returning pending.id, ask_number, entry_payload::text as payload, claimed_at, lease_token, card::text as card
 """
 
 # Read after a statement matched no row, to explain why; `refusal.FoundRow` has these fields. What the row holds is

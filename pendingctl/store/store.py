@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -221,11 +220,7 @@ class PendingStore:
             for _ in range(_TRIES):
                 cursor = borrowed.cursor(row_factory=_CLAIM_ROW)
                 if (won := await (await cursor.execute(statements.CLAIM, parameters)).fetchone()) is not None:
-                    claim, waited = won
-                    if not waited or claim.lease_token is None:
-                        return claim
-                    renewed = await (await borrowed.execute(statements.RENEW, parameters)).fetchone()
-                    return claim if renewed is not None else replace(claim, lease_token=None)
+                    return won
                 judgement = judge(
                     click, await _look(borrowed, click.question_id, click), self._application, lease_token
                 )
@@ -425,15 +420,12 @@ def _claim(
     claimed_at: datetime,
     lease_token: UUID | None,
     card: str | None,
-    waited: bool,
-) -> tuple[Claim, bool]:
-    """Return a claim, and whether it has waited for a lock."""
+) -> Claim:
     try:
-        question = read_payload(payload)
+        return Claim(id, ask_number, read_payload(payload), claimed_at, lease_token, read_json(card))
     except UnreadablePayload:
         # Whoever leases the answer finds the same, and reports it.
-        return Claim(id, ask_number, {}, claimed_at, None, read_json(card)), waited
-    return Claim(id, ask_number, question, claimed_at, lease_token, read_json(card)), waited
+        return Claim(id, ask_number, {}, claimed_at, None, read_json(card))
 
 
 _CLAIM_ROW = kwargs_row(_claim)

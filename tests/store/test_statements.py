@@ -69,7 +69,6 @@ STATEMENTS = {
 }
 CLAIM_PATH = [
     "CLAIM",
-    "RENEW",
     "LOOK",
     "REFRESH",
     "ASK_AGAIN",
@@ -172,10 +171,15 @@ def test_the_claim_path_reads_a_handful_of_pages(filled: psycopg.Connection, nam
     assert buffers(filled, STATEMENTS[name], id="new" if name == "INSERT" else "q42") < 60
 
 
-def test_the_claim_is_one_look_at_an_index(filled: psycopg.Connection) -> None:
-    (scan,) = scans_of_rows(filled, statements.CLAIM)
+def test_the_claim_is_two_looks_at_an_index(filled: psycopg.Connection) -> None:
+    nodes = plan_nodes(filled, statements.CLAIM)
 
-    assert scan["Node Type"] == "Index Scan"
+    scans = [
+        node for node in nodes if node.get("Relation Name") == "pending_interactions" and "Scan" in node["Node Type"]
+    ]
+    assert [scan["Node Type"] for scan in scans] == ["Index Scan", "Index Scan"]
+    assert "Sort" not in [node["Node Type"] for node in nodes]
+    assert sum(node["Plan Rows"] for node in scans) == 2
 
 
 @pytest.mark.law(2)
