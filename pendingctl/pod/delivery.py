@@ -179,8 +179,9 @@ class Delivery:
                 await asyncio.sleep(0)
                 self._after = self._next_tenant(leased, room)
                 if len(leased) < room and not after:
-                    if not busy or not self._taken_over:
+                    if not busy:
                         return
+                    # Those that were busy may have something due, and by now a hand free.
                     await self._taken_over.one_done(within=POLL_SECONDS)
         except PendingctlError as error:
             _log.warning("no answers can be taken over for now: %s", error)
