@@ -217,6 +217,10 @@ class _Coordinator:
         extra = [self._planned(f"x{each}") for each in numbers if settings.has_extra(each)]
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
             raced = await store_questions(connection, self._arrangement, counted, extra)
+        for question in raced:
+            if question.ask_number is not None:
+                label = question.id.removeprefix(f"{self._arrangement.names.run}-")
+                self._context.dispatcher.on_asked(label, question.ask_number)
         write_questions(self._directory, raced)
 
     def _planned(self, label: str) -> PlannedQuestion:

@@ -28,6 +28,12 @@ _READ = """
     where id = any (%(ids)s)
 """
 
+_READ_ASK_NUMBERS = """
+    select id, ask_number
+    from pending_interactions
+    where id = any (%(ids)s)
+"""
+
 _COUNT_UNDELIVERED = """
     select count(*)
     from pending_interactions
@@ -126,15 +132,26 @@ async def store_questions(
     extra: Sequence[PlannedQuestion] = (),
 ) -> list[RacedQuestion]:
     """Store questions and return them with the extra ones, which the pods store. Raises as `put_many` does."""
-    store = PendingStore(SingleConnection(connection))
-    raced = [
-        RacedQuestion(each.id, each.scope, each.payload(), each.conversation_id, planned.is_extra, delivers=True)
+    store = PendingStore(SingleConnection(connection), application=arrangement.names.application)
+    arrangement.ids += [each.question.id for each in (*questions, *extra)]
+    await store.put_many((each.question.id, each.question.scope, each.question.payload()) for each in questions)
+    with translated_errors():
+        cursor = await connection.execute(_READ_ASK_NUMBERS, {"ids": [each.question.id for each in questions]})
+        numbers: dict[str, int] = dict(await cursor.fetchall())
+    return [
+        RacedQuestion(
+            each.id,
+            each.scope,
+            each.payload(),
+            each.conversation_id,
+            planned.is_extra,
+            delivers=True,
+            ask_number=numbers.get(each.id),
+            editions=tuple(edition.payload() for edition in planned.editions),
+        )
         for planned in (*questions, *extra)
         for each in (planned.question,)
     ]
-    arrangement.ids += [each.id for each in raced]
-    await store.put_many((each.id, each.scope, each.payload) for each in raced if not each.is_extra)
-    return raced
 
 
 async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Row]:

@@ -217,7 +217,7 @@ class PendingStore:
         parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
         async with Borrowed(self._source) as borrowed:
             for _ in range(_TRIES):
-                cursor = borrowed.cursor(row_factory=_CLAIM_ROW)
+                cursor = borrowed.cursor(row_factory=CLAIM_ROW)
                 if (won := await (await cursor.execute(statements.CLAIM, parameters)).fetchone()) is not None:
                     return won
                 judgement = judge(
@@ -405,7 +405,7 @@ def _claim(
         return Claim(id, ask_number, {}, claimed_at, None, card)
 
 
-_CLAIM_ROW = kwargs_row(_claim)
+CLAIM_ROW = kwargs_row(_claim)
 
 
 def _stored(

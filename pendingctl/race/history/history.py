@@ -39,7 +39,10 @@ class Reason(StrEnum):
     UNKNOWN_OR_EXPIRED = RefusalReason.UNKNOWN_OR_EXPIRED.value
     INVALID_ANSWER = RefusalReason.INVALID_ANSWER.value
     WITHDRAWN = RefusalReason.WITHDRAWN.value
+    SUPERSEDED = RefusalReason.SUPERSEDED.value
+    OTHER_APPLICATION = RefusalReason.OTHER_APPLICATION.value
     OTHER_SCOPE = "other_scope"
+    REQUEST_REFUSED = "request_refused"
     UNDELIVERED = "undelivered"
     LEASE_LOST = "lease_lost"
     NO_SUCH_ROW = "no_such_row"
@@ -129,7 +132,8 @@ class RacedQuestion:
     """A question of the race. Its row was there, unclaimed, before the first operation; that of an extra one was not.
 
     Extra questions are stored, deleted and swept by the pods. With `delivers` the pods deliver the answers; without,
-    an answer belongs to whoever claimed it and counts as delivered.
+    an answer belongs to whoever claimed it and counts as delivered. `ask_number` is that of a row that was there before
+    the first operation, `editions` are the other payloads under which it is put.
     """
 
     id: str
@@ -138,6 +142,8 @@ class RacedQuestion:
     conversation_id: str
     is_extra: bool = False
     delivers: bool = False
+    ask_number: int | None = None
+    editions: tuple[JsonObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ one burst are fired together across the pods, and the next burst follows when al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from random import Random
@@ -50,6 +50,11 @@ class Names:
         """The connections that the questions belong to; a click over the other one is wrong."""
         return f"{self.run}-a", f"{self.run}-b"
 
+    @property
+    def application(self) -> str:
+        """The application of the run's rows: its pods deliver no answer of another, and no other pod theirs."""
+        return self.run
+
 
 class OperationKind(StrEnum):
     """What is done to a question; a sweep is done to all of them.
@@ -81,8 +86,11 @@ class PlannedOperation:
     """One operation of the plan.
 
     `name` is unique in the run, `pod` counts from 0, `scope` is the acting one. A claim is a click: it has a delivery
-    key, which a repetition of the same press shares. A put `reopens` a question that was answered, or leaves it alone.
-    A sweep has a limit, and its question is only its place in the plan.
+    key, which a repetition of the same press shares, and presses the button of an `asking`: 1 is the first one that its
+    pod has heard of, -1 the latest, None whichever is open. That asking's `ask_number` is drawn by the database, and
+    known when the click is fired. A put `reopens` a question that was answered, or leaves it alone; it has a request
+    key or none, and shows the `edition` of that number. A sweep has a limit, and its question is only its place in the
+    plan.
     """
 
     name: str
@@ -96,6 +104,9 @@ class PlannedOperation:
     ask_number: int | None = None
     reopens: bool = False
     limit: int | None = None
+    asking: int | None = None
+    request_key: str | None = None
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +138,15 @@ class PlannedQuestion:
     def operations(self) -> list[PlannedOperation]:
         """Everything that is done to it, in the order of the plan."""
         return [operation for burst in self.bursts for operation in burst.operations]
+
+    def edition(self, number: int) -> Question:
+        """The question with another text, as a put of this edition shows it; edition 0 is the question itself."""
+        return replace(self.question, text=f"{self.question.text} (edition {number})") if number else self.question
+
+    @property
+    def editions(self) -> list[Question]:
+        """The other editions that are put."""
+        return [self.edition(number) for number in sorted({each.edition for each in self.operations} - {0})]
 
     @property
     def clicks(self) -> list[PlannedOperation]:
@@ -189,7 +209,7 @@ def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequ
                 stolen = random.choice(rightful)
                 key, value = stolen.delivery_key or key, stolen.value or value
         click = PlannedOperation(
-            f"{label}.{place}", pod, OperationKind.CLAIM, question.id, scope, wrong, key, value, ask_number=1
+            f"{label}.{place}", pod, OperationKind.CLAIM, question.id, scope, wrong, key, value, asking=1
         )
         if kind is None:
             rightful.append(click)
@@ -249,11 +269,10 @@ def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQue
 
 def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, random: Random) -> PlannedOperation:
     if kind is OperationKind.CLAIM:
-        # A button of the first card, or of whichever asking is open.
-        ask_number = random.choice([None, 1])
+        asking = random.choice([None, 1, -1])
         value = random.choice(question.options)
         return PlannedOperation(
-            name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, ask_number
+            name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, asking=asking
         )
     limit = random.choice([1, 5, 1_000]) if kind is OperationKind.SWEEP else None
     reopens = kind is OperationKind.PUT

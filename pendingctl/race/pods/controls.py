@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
-from psycopg.rows import class_row, kwargs_row, scalar_row
+from psycopg.rows import kwargs_row, scalar_row
 
 from ...model import (
     BATCH_SIZE,
@@ -34,7 +34,7 @@ from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...store import IfAnswered, PendingStore, lease_statements, statements
 from ...store.leases import Leases
-from ...store.store import claim_parameters
+from ...store.store import CLAIM_ROW, claim_parameters
 from ..plan.settings import IMPLEMENTATIONS
 
 # The time in which another pod can come in between; slow code breaks more often.
@@ -310,9 +310,9 @@ _TAKE_OVER = """
 _SELECT_STALE = """
     select id
     from pending_interactions
-    where created_at < now() - %(max_age)s::interval
+    where coalesce(claimed_at, created_at) < now() - %(max_age)s::interval
       and (%(include_undelivered)s or delivery_due_at is null)
-    order by created_at
+    order by coalesce(claimed_at, created_at)
     limit %(limit)s
 """
 
@@ -350,9 +350,9 @@ _STORES: Mapping[str, type[PendingStore]] = {
 assert set(EXPECTED_CHECKS) == set(IMPLEMENTATIONS[1:])
 
 
-def store_for(implementation: str, source: ConnectionSource) -> PendingStore:
+def store_for(implementation: str, source: ConnectionSource, *, application: str = "") -> PendingStore:
     """Return the store of an implementation that `IMPLEMENTATIONS` names."""
-    return _STORES.get(implementation, PendingStore)(source)
+    return _STORES.get(implementation, PendingStore)(source, application=application)
 
 
 def retry_key(implementation: str, delivery_key: str) -> str:
@@ -370,5 +370,5 @@ def marks_before_it_delivers(implementation: str) -> bool:
 
 async def _claimed(source: ConnectionSource, statement: str, parameters: Mapping[str, object]) -> Claim | None:
     async with Borrowed(source) as connection:
-        cursor = connection.cursor(row_factory=class_row(Claim))
+        cursor = connection.cursor(row_factory=CLAIM_ROW)
         return await (await cursor.execute(statement.encode(), parameters)).fetchone()

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from psycopg_pool import PoolTimeout
 
 from ...errors import DatabaseUnreachable, PendingctlError
-from ...model import Click, PutOutcome
+from ...model import ENDED, NEW_ASKINGS, Click
 from ...platforms import Card, MessageHandle
 from ...pod.bridge import InteractionBridge
 from ...postgres.connections import Borrowed, Connection, Pool, open_pool
@@ -119,7 +120,7 @@ class Pod:
         return self._plan[label]
 
     async def _fire(self, question: PlannedQuestion, planned: PlannedOperation, order: wire.Order) -> None:
-        note = Note(planned)
+        note = Note(_with_ask_number(planned, order.ask_numbers[order.labels.index(question.label)]))
         if order.aim:
             note.aim = partial(self._gate.wait, order.number)
         current_note.set(note)
@@ -167,7 +168,9 @@ class Pod:
             )
         )
         if note.number is None:
-            raise RuntimeError(f"the bridge did not claim {planned.name}: {reply.text}")
+            # It is claimed no more by now, or a moment later: which of them is unknown.
+            self._recorder.begin(note)
+            self._recorder.end(note, Outcome.UNKNOWN, detail="its turn did not come in time")
         if not note.ended.is_set():
             try:
                 async with asyncio.timeout(CLAIM_SECONDS):
@@ -183,20 +186,23 @@ class Pod:
             self._store.put,
             planned.question_id,
             planned.scope,
-            question.question.payload(),
+            question.edition(planned.edition).payload(),
+            request_key=planned.request_key,
             if_answered=if_answered,
         )
         if self._moves_into_the_past and question.is_extra:
             async with Borrowed(self._source) as connection, connection.transaction():
                 stored = await put(connection=connection)
-                if stored.outcome in _NEW_LIVES:
+                if stored.outcome in NEW_ASKINGS:
                     await move_into_the_past(connection, stored.id)
         else:
             stored = await put()
-        if stored.outcome is PutOutcome.ALREADY_ANSWERED:
-            return Outcome.REFUSED, Reported(Reason.ALREADY_ANSWERED)
+        if stored.outcome in ENDED:
+            return Outcome.REFUSED, Reported(Reason(stored.outcome.value))
+        if stored.outcome in NEW_ASKINGS:
+            wire.report(wire.ASKED, f"{question.label} {stored.ask_number}")
         # A refreshed row's time may have been moved into the past.
-        created = stored.created_at if stored.outcome in _NEW_LIVES else None
+        created = stored.created_at if stored.outcome in NEW_ASKINGS else None
         return Outcome.OK, Reported(at=created, ask_number=stored.ask_number, put=stored.outcome)
 
     async def _delete(self, planned: PlannedOperation) -> tuple[Outcome, Reported]:
@@ -219,7 +225,11 @@ class Pod:
         return Outcome.OK, Reported(at=now, ids=tuple(taken))
 
 
-_NEW_LIVES = frozenset({PutOutcome.CREATED, PutOutcome.REOPENED})
+def _with_ask_number(planned: PlannedOperation, known: Sequence[int]) -> PlannedOperation:
+    """Return a click with the number of the asking whose button it presses, if that is known by now."""
+    if planned.asking is None or not known:
+        return planned
+    return replace(planned, ask_number=known[0 if planned.asking > 0 else -1])
 
 
 async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) -> None:
@@ -232,7 +242,7 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
     async with _connections(assignment) as pool:
         await _connected(pool, assignment.connections)
         source = RecordingSource(pool)
-        store = store_for(assignment.settings.implementation, source)
+        store = store_for(assignment.settings.implementation, source, application=assignment.names.application)
         gate = Gate()
         worker = Worker(assignment, file, recorder, source, gate)
         recording = RecordingStore(store, recorder)
