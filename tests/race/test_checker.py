@@ -115,12 +115,12 @@ X_WINNER = operation(12, CLAIM, Outcome.OK, 1020, 1030, victory(), question="x",
 X_LOSER = operation(13, CLAIM, Outcome.REFUSED, 1020, 1040, DEFEAT, pod="pod-2", question="x", value="no")
 X_REOPEN = operation(14, PUT, Outcome.OK, 1050, 1060, stored("reopened", 2, REOPENED), question="x", reopens=True)
 X_LATE = operation(
-    15, CLAIM, Outcome.REFUSED, 1062, 1068, Reported(Reason.ALREADY_ANSWERED), pod="pod-2", question="x", key="key-x"
+    15, CLAIM, Outcome.REFUSED, 1062, 1068, DEFEAT, pod="pod-2", question="x", key="key-late", value="no"
 )
 X_DELETE = operation(16, DELETE, Outcome.OK, 1070, 1080, pod="pod-2", question="x")
 X_TOO_LATE = operation(17, CLAIM, Outcome.REFUSED, 1090, 1095, UNHEARD_OF, question="x")
 X_PUT_AGAIN = operation(
-    18, PUT, Outcome.OK, 1100, 1110, stored("created", 1, CREATED_AGAIN), question="x", reopens=True
+    18, PUT, Outcome.OK, 1100, 1110, stored("created", 3, CREATED_AGAIN), question="x", reopens=True
 )
 X_SWEEP = operation(19, SWEEP, Outcome.OK, 1120, 1130, Reported(at=STALE, ids=("x",)), question="x", limit=5)
 X_KEPT = operation(22, DELETE, Outcome.REFUSED, 1070, 1080, Reported(Reason.UNDELIVERED), pod="pod-2", question="x")
@@ -131,7 +131,7 @@ ON_EXTRA = (
     *(X_DELETE, X_TOO_LATE, X_PUT_AGAIN, X_SWEEP, X_GONE),
 )
 
-ASKED = RacedQuestion("q", SCOPE, PAYLOAD, "C1")
+ASKED = RacedQuestion("q", SCOPE, PAYLOAD, "C1", ask_number=1)
 EXTRA = RacedQuestion("x", SCOPE, PAYLOAD, "C2", is_extra=True)
 ROW = Row("q", SCOPE, PAYLOAD, WON_AT, 1, "yes", "key-a")
 UNCLAIMED = replace(ROW, claimed_at=None, answer=None, delivery_key=None)
@@ -206,8 +206,13 @@ def test_a_lawful_history_passes() -> None:
 # The claim that comes back under another key, its first try unknown, is another press.
 NEW_KEY = replace(LOSER, planned=replace(WINNER.planned, delivery_key="key-a-again"), number=30)
 X_SECOND = operation(31, CLAIM, Outcome.OK, 1020, 1040, victory(), pod="pod-2", question="x", value="no")
-AFTER_THE_DELETE = operation(32, CLAIM, Outcome.OK, 1090, 1094, victory(), question="x", key="key-z")
-AFTER_THE_SWEEP = operation(33, CLAIM, Outcome.OK, 1135, 1138, victory(), question="x", key="key-z")
+# Whichever asking was open by then.
+OPEN = replace(victory(), ask_number=None)
+AFTER_THE_DELETE = operation(32, CLAIM, Outcome.OK, 1090, 1094, OPEN, question="x", key="key-z", ask_number=None)
+AFTER_THE_SWEEP = operation(33, CLAIM, Outcome.OK, 1135, 1138, OPEN, question="x", key="key-z", ask_number=None)
+WON_AGAIN = operation(
+    60, CLAIM, Outcome.OK, 1111, 1115, victory(ask_number=3), question="x", key="key-again", ask_number=3
+)
 X_STRANGER = operation(34, CLAIM, Outcome.REFUSED, 1025, 1035, UNHEARD_OF, question="x", wrong=Wrong.ORGANIZATION)
 Y_EXTRA = replace(EXTRA, id="y")
 Y_PUT = operation(40, PUT, Outcome.OK, 1100, 1110, stored("created", 1, CREATED_AGAIN), question="y", reopens=True)
@@ -451,8 +456,8 @@ LAWLESS = {
     "a sweep takes an answer that is not delivered": (
         "sweep_took_only_stale_rows",
         replace(
-            having(replace(X_WINNER, number=60, started_ns=1111, ended_ns=1115), history=DELIVERING),
-            hand_overs=(HANDED, X_HANDED, X_HANDED),
+            having(WON_AGAIN, history=DELIVERING),
+            hand_overs=(HANDED, X_HANDED, replace(X_HANDED, ask_number=3)),
         ),
     ),
     "a sweep takes a counted question's row": (
@@ -475,7 +480,7 @@ LAWLESS = {
     "an extra question's answer is never handed over": ("every_answer_delivered", delivering(HANDED)),
     "an extra question is won twice and handed over once": (
         "every_answer_delivered",
-        having(replace(X_WINNER, number=60, started_ns=1111, ended_ns=1115), history=DELIVERING),
+        having(WON_AGAIN, history=DELIVERING),
     ),
     "two answers are handed over under one key": (
         "applied_once",
@@ -641,11 +646,17 @@ ODD = {
         ),
         questions=(ASKED, replace(EXTRA, delivers=True)),
     ),
-    "a click wins after a delete and a put": having(
-        replace(AFTER_THE_DELETE, started_ns=1111, ended_ns=1115), replace(X_SWEEP, started_ns=1118)
+    "a click wins after a delete and a put": replace(
+        having(replace(AFTER_THE_DELETE, started_ns=1111, ended_ns=1115), history=without(X_SWEEP, X_GONE)),
+        rows=(ROW, replace(X_ROW, ask_number=3, delivery_key="key-z")),
     ),
-    "a click wins after a delete while a put is under way": having(
-        replace(AFTER_THE_DELETE, ended_ns=1105), replace(X_TOO_LATE, ended_ns=1092)
+    "a click wins after a delete while a put is under way": replace(
+        having(
+            replace(AFTER_THE_DELETE, ended_ns=1105),
+            replace(X_TOO_LATE, ended_ns=1092),
+            history=without(X_SWEEP, X_GONE),
+        ),
+        rows=(ROW, replace(X_ROW, ask_number=3, delivery_key="key-z")),
     ),
     "a click wins after a delete and an unknown put": only_extra(
         *(X_PUT, X_DELETE, lost(replace(X_PUT_AGAIN, started_ns=1085)), AFTER_THE_DELETE),
@@ -658,7 +669,7 @@ ODD = {
         hand_overs=(X_HANDED,),
     ),
     "a click wins after a sweep and a put": having(
-        operation(54, PUT, Outcome.OK, 1131, 1134, stored("created", 1, LATER), question="x", reopens=True),
+        operation(54, PUT, Outcome.OK, 1131, 1134, stored("created", 4, LATER), question="x", reopens=True),
         AFTER_THE_SWEEP,
         replace(X_GONE, outcome=Outcome.OK, reported=Reported()),
     ),

@@ -23,7 +23,7 @@ from pendingctl.race.verdict.linearization import linearize
 SCOPE = Scope("acme", "slack", "U1")
 STRANGERS = (Scope("globex", "slack", "U1"), Scope("acme", "teams", "U1"), Scope("acme", "slack", "U2"))
 EXTRA = RacedQuestion("x", SCOPE, {}, "C", is_extra=True)
-COUNTED = RacedQuestion("q", SCOPE, {}, "C")
+COUNTED = RacedQuestion("q", SCOPE, {}, "C", ask_number=1)
 # Answers that the pods deliver, rather than whoever claims.
 DELIVERING = replace(EXTRA, delivers=True)
 STALE_AFTER = timedelta(seconds=15)
@@ -59,8 +59,35 @@ def operation(
     return Operation("pod-1", started, planned, started, ended, outcome, reported)
 
 
-def put(started: int, ended: int, did: str, ask_number: int = 1, at: datetime | None = None) -> Operation:
-    return operation(PUT, started, ended, reported=Reported(put=did, ask_number=ask_number, at=at))
+def put(
+    started: int,
+    ended: int,
+    did: str,
+    ask_number: int = 1,
+    at: datetime | None = None,
+    *,
+    key: str | None = None,
+    edition: int = 0,
+) -> Operation:
+    told = Reported(put=did, ask_number=ask_number, at=at)
+    return by_request(operation(PUT, started, ended, reported=told), key, edition)
+
+
+def by_request(put: Operation, key: str | None, edition: int = 0) -> Operation:
+    return replace(put, planned=replace(put.planned, request_key=key, edition=edition))
+
+
+def turned_away(started: int, ended: int, key: str, edition: int = 0) -> Operation:
+    refused = operation(PUT, started, ended, REFUSED, Reported(Reason.REQUEST_REFUSED))
+    return by_request(refused, key, edition)
+
+
+def superseded(started: int, ended: int, ask_number: int) -> Operation:
+    return operation(CLAIM, started, ended, REFUSED, Reported(Reason.SUPERSEDED), key="z", ask_number=ask_number)
+
+
+def won_before(started: int, ended: int, key: str, ask_number: int) -> Operation:
+    return replace(again(started, ended, key, ask_number), reported=Reported(ask_number=ask_number))
 
 
 def claim(started: int, ended: int, key: str = "a", ask_number: int | None = None, won: int = 1) -> Operation:
@@ -90,9 +117,10 @@ def nothing(started: int, ended: int) -> Operation:
     return operation(DELETE, started, ended, REFUSED, Reported(Reason.NO_SUCH_ROW))
 
 
-def kept(started: int, ended: int) -> Operation:
-    """A put that leaves an answered question alone."""
-    return operation(PUT, started, ended, REFUSED, Reported(Reason.ALREADY_ANSWERED), keeps=True)
+def kept(started: int, ended: int, key: str | None = None) -> Operation:
+    """A put that leaves an answered question alone, as each does whose key has asked it."""
+    left = operation(PUT, started, ended, REFUSED, Reported(Reason.ALREADY_ANSWERED), keeps=key is None)
+    return by_request(left, key)
 
 
 def sweep(started: int, ended: int, at: datetime | None) -> Operation:
@@ -121,6 +149,8 @@ def row(key: str | None = None, ask_number: int = 1, value: str = "yes", *, unde
 ToldSo: TypeAlias = tuple[tuple[Operation, ...], Row | None]
 
 CREATED = put(0, 10, "created", at=clock(0))
+DISPLACED = (put(0, 10, "created", key="k"), put(10, 20, "superseded", 2, key="l"))
+ASKED_AGAIN = (CREATED, claim(10, 20), put(20, 30, "reopened", 2))
 # By pairs: what has an order, and what is told a little differently and has none.
 PAIRS: dict[str, tuple[RacedQuestion, ToldSo, ToldSo]] = {
     "nothing was done": (EXTRA, ((), None), ((), row())),
@@ -187,8 +217,8 @@ PAIRS: dict[str, tuple[RacedQuestion, ToldSo, ToldSo]] = {
     ),
     "each asking has its own number": (
         EXTRA,
-        ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), claim(30, 40, "b", won=2)), row("b", 2)),
-        ((CREATED, claim(10, 20), put(20, 30, "reopened", 3), claim(30, 40, "b", won=3)), row("b", 3)),
+        ((CREATED, claim(10, 20), put(20, 30, "reopened", 9), claim(30, 40, "b", won=9)), row("b", 9)),
+        ((CREATED, claim(10, 20), put(20, 30, "reopened", 1), claim(30, 40, "b", won=1)), row("b", 1)),
     ),
     "a winner is told which asking it won": (
         EXTRA,
@@ -202,13 +232,76 @@ PAIRS: dict[str, tuple[RacedQuestion, ToldSo, ToldSo]] = {
     ),
     "the button of an asking that is over loses": (
         EXTRA,
-        ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(30, 40, None, ask=1)), row(ask_number=2)),
+        ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(30, 40, ask=1)), row(ask_number=2)),
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), claim(30, 40, "b", 1)), row("b", 2)),
     ),
-    "a click that lost to an asking that is over gets no answer": (
+    "a click that lost to the asking before gets its answer": (
         EXTRA,
-        ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(30, 40, None, ask=1)), row(ask_number=2)),
-        ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(31, 40, "yes", ask=1)), row(ask_number=2)),
+        ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(30, 40, "yes", ask=1)), row(ask_number=2)),
+        ((CREATED, claim(10, 20), put(20, 30, "reopened", 2), lost(31, 40, None, ask=1)), row(ask_number=2)),
+    ),
+    "the press that won the asking before is told so again": (
+        EXTRA,
+        ((*ASKED_AGAIN, won_before(30, 40, "a", 1)), row(ask_number=2)),
+        ((*ASKED_AGAIN, won_before(30, 40, "b", 1)), row(ask_number=2)),
+    ),
+    "the button of an asking before that is superseded": (
+        EXTRA,
+        (
+            (*ASKED_AGAIN, claim(30, 40, "b", won=2), put(40, 50, "reopened", 3), superseded(50, 60, 1)),
+            row(ask_number=3),
+        ),
+        ((*ASKED_AGAIN, superseded(31, 40, 1)), row(ask_number=2)),
+    ),
+    "another edition supersedes an open question": (
+        EXTRA,
+        ((CREATED, put(10, 20, "superseded", 2, edition=1), superseded(30, 40, 1)), row(ask_number=2)),
+        ((CREATED, put(10, 20, "refreshed", 1, edition=1)), row()),
+    ),
+    "the same edition under another key is another asking": (
+        EXTRA,
+        ((put(0, 10, "created", key="k"), put(10, 20, "superseded", 2, key="l")), row(ask_number=2)),
+        ((put(0, 10, "created", key="k"), put(10, 20, "refreshed", 1, key="l")), row()),
+    ),
+    "the same key again is a retry": (
+        EXTRA,
+        ((put(0, 10, "created", key="k"), put(10, 20, "refreshed", 1, key="k")), row()),
+        ((put(0, 10, "created", key="k"), put(10, 20, "superseded", 2, key="k")), row(ask_number=2)),
+    ),
+    "a put without a key leaves the key to a later one": (
+        EXTRA,
+        ((CREATED, put(10, 20, "refreshed", key="k"), put(20, 30, "superseded", 2, key="l")), row(ask_number=2)),
+        ((CREATED, put(10, 20, "refreshed", key="k"), put(20, 30, "refreshed", key="l")), row()),
+    ),
+    "the same key with another edition is refused": (
+        EXTRA,
+        ((put(0, 10, "created", key="k"), turned_away(10, 20, "k", 1)), row()),
+        ((put(0, 10, "created", key="k"), turned_away(10, 20, "l", 1)), row()),
+    ),
+    "a displaced key is refused": (
+        EXTRA,
+        (
+            (put(0, 10, "created", key="k"), put(10, 20, "superseded", 2, key="l"), turned_away(20, 30, "k")),
+            row(ask_number=2),
+        ),
+        (
+            (
+                put(0, 10, "created", key="k"),
+                put(10, 20, "superseded", 2, key="l"),
+                put(20, 30, "superseded", 3, key="k"),
+            ),
+            row(ask_number=3),
+        ),
+    ),
+    "the key that has asked a question does not ask it again": (
+        EXTRA,
+        ((put(0, 10, "created", key="k"), claim(10, 20), kept(20, 30, "k")), row("a")),
+        ((put(0, 10, "created", key="k"), claim(10, 20), put(20, 30, "reopened", 2, key="k")), row(ask_number=2)),
+    ),
+    "the number of an asking whose put was lost is what a later report says": (
+        EXTRA,
+        ((unknown(PUT, 0), claim(10, 20, won=5), lost(20, 30)), row("a", 5)),
+        ((unknown(PUT, 0), claim(10, 20, won=5), lost(20, 30)), row("a", 6)),
     ),
     "the button of an asking that is to come is unknown": (
         EXTRA,
@@ -251,9 +344,9 @@ PAIRS: dict[str, tuple[RacedQuestion, ToldSo, ToldSo]] = {
         ((CREATED, delete(10, 30), claim(15, 20)), None),
         ((CREATED, delete(10, 30), claim(15, 20)), row("a")),
     ),
-    "a question lives again after a delete, under the first number": (
+    "a question lives again after a delete": (
         EXTRA,
-        ((CREATED, claim(10, 20), delete(20, 30), put(30, 40, "created", 1)), row()),
+        ((CREATED, claim(10, 20), delete(20, 30), put(30, 40, "created", 2)), row(ask_number=2)),
         ((CREATED, claim(10, 20), delete(20, 30), put(30, 40, "reopened", 2)), row(ask_number=2)),
     ),
     "a sweep takes what is stale": (
@@ -268,13 +361,13 @@ PAIRS: dict[str, tuple[RacedQuestion, ToldSo, ToldSo]] = {
     ),
     "a question that is asked again is young": (
         EXTRA,
-        ((CREATED, claim(10, 20), sweep(20, 30, clock(20)), put(20, 30, "created", at=clock(18))), row()),
+        ((CREATED, sweep(20, 30, clock(20)), put(20, 30, "created", at=clock(18))), row()),
         ((CREATED, claim(10, 20), put(20, 30, "reopened", 2, clock(18)), sweep(31, 40, clock(20))), None),
     ),
-    "a claim does not keep a row from the sweep": (
+    "the age of an answered question counts from its end": (
         EXTRA,
+        ((CREATED, sweep(10, 20, clock(20)), put(15, 40, "created", 2), claim(15, 50, won=2)), row("a", 2)),
         ((CREATED, claim(10, 20), sweep(20, 30, clock(20))), None),
-        ((CREATED, claim(21, 30), sweep(10, 20, clock(20))), row("a")),
     ),
     "a sweep takes only what is there": (
         EXTRA,
@@ -420,18 +513,31 @@ def test_what_was_tried_before_in_another_order_is_not_tried_again() -> None:
 
 
 class Held(TypedDict):
-    """A row of the model. `created` is None where nobody was told."""
+    """A row of the model. `created` is None where nobody was told, and `asking` where nobody was told yet."""
 
-    asking: int
+    asking: int | None
     answered: tuple[str | None, str | None] | None
     created: datetime | None
     undelivered: bool
+    edition: int
+    key: str | None
+    displaced: list[str]
+    before: tuple[int | None, tuple[str | None, str | None] | None] | None
 
 
 Table = dict[str, Held]
 
 # A counted question's row, which the coordinator has stored.
-NEVER_TOLD: Held = {"asking": 1, "answered": None, "created": None, "undelivered": False}
+NEVER_TOLD: Held = {
+    "asking": 1,
+    "answered": None,
+    "created": None,
+    "undelivered": False,
+    "edition": 0,
+    "key": None,
+    "displaced": [],
+    "before": None,
+}
 
 
 def carry_out(
@@ -447,7 +553,7 @@ def carry_out(
     if action.kind is SWEEP:
         if held is None:
             return OK, Reported(at=now)
-        if is_sure and held["undelivered"]:
+        if is_sure and held["answered"] is not None:
             return OK, Reported(at=now)
         if is_sure and held["created"] is not None and now is not None and held["created"] + STALE_AFTER >= now:
             return OK, Reported(at=now)
@@ -463,47 +569,62 @@ def carry_out(
         del table["row"]
         return OK, Reported()
     if action.kind is PUT:
-        return _put(table, planned, now)
+        return _put(table, action, now)
     if action.kind is DELIVER:
-        if held is None or not held["undelivered"] or held["asking"] != planned.ask_number:
+        if held is None or not held["undelivered"] or held["asking"] not in (None, planned.ask_number):
             return REFUSED, Reported(Reason.LEASE_LOST)
         if held["answered"] is None or held["answered"][1] != planned.value:
             return REFUSED, Reported(Reason.LEASE_LOST)
-        table["row"] = {**held, "undelivered": False}
+        table["row"] = {**held, "undelivered": False, "asking": planned.ask_number}
         return OK, Reported()
-    return _claim(table, planned, now, delivers=delivers)
+    return _claim(table, action, now, delivers=delivers)
 
 
-def _put(table: Table, planned: PlannedOperation, now: datetime | None) -> tuple[Outcome, Reported]:
-    held = table.get("row")
+def _put(table: Table, action: Operation, now: datetime | None) -> tuple[Outcome, Reported]:
+    """The database draws the number: whichever was reported, if it is a greater one."""
+    held, planned, key = table.get("row"), action.planned, action.planned.request_key
+    number = action.reported.ask_number
+    new: Held = {**NEVER_TOLD, "asking": number, "created": now, "edition": planned.edition, "key": key}
     if held is None:
-        table["row"] = {"asking": 1, "answered": None, "created": now, "undelivered": False}
-        return OK, Reported(put="created", ask_number=1, at=now)
-    if held["answered"] is None:
-        return OK, Reported(put="refreshed", ask_number=held["asking"])
-    if not planned.reopens or held["undelivered"]:
+        table["row"] = new
+        return OK, Reported(put="created", ask_number=number, at=now)
+    if key is not None and key in held["displaced"]:
+        return REFUSED, Reported(Reason.REQUEST_REFUSED)
+    is_own = key is not None and key == held["key"]
+    if held["answered"] is not None and (not planned.reopens or held["undelivered"] or is_own):
         return REFUSED, Reported(Reason.ALREADY_ANSWERED)
-    asking = held["asking"] + 1
-    table["row"] = {"asking": asking, "answered": None, "created": now, "undelivered": False}
-    return OK, Reported(put="reopened", ask_number=asking, at=now)
+    if held["answered"] is None and held["edition"] == planned.edition and (is_own or None in (key, held["key"])):
+        table["row"] = {**held, "key": held["key"] or key, "asking": held["asking"] or number}
+        return OK, Reported(put="refreshed", ask_number=held["asking"] or number)
+    if held["answered"] is None and is_own:
+        return REFUSED, Reported(Reason.REQUEST_REFUSED)
+    if number is not None and held["asking"] is not None and number <= held["asking"]:
+        return OK, Reported(put="never under a number of before")
+    displaced = [*held["displaced"], *([held["key"]] if held["key"] is not None else [])]
+    table["row"] = {**new, "displaced": displaced, "before": (held["asking"], held["answered"])}
+    did = "superseded" if held["answered"] is None else "reopened"
+    return OK, Reported(put=did, ask_number=number, at=now)
 
 
-def _claim(
-    table: Table, planned: PlannedOperation, now: datetime | None, *, delivers: bool
-) -> tuple[Outcome, Reported]:
-    held = table.get("row")
+def _claim(table: Table, action: Operation, now: datetime | None, *, delivers: bool) -> tuple[Outcome, Reported]:
+    held, planned = table.get("row"), action.planned
     if held is None:
         return REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED)
-    asking = planned.ask_number or held["asking"]
-    if asking > held["asking"]:
-        return REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED)
-    if asking < held["asking"]:
-        return REFUSED, Reported(Reason.ALREADY_ANSWERED)
     press = (planned.delivery_key, planned.value)
+    if planned.ask_number not in (None, held["asking"]):
+        if held["asking"] is not None and planned.ask_number > held["asking"]:
+            return REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED)
+        if held["before"] is None or held["before"][0] != planned.ask_number or held["before"][1] is None:
+            return REFUSED, Reported(Reason.SUPERSEDED)
+        if held["before"][1] == press:
+            return REPEATED, Reported(ask_number=planned.ask_number)
+        return REFUSED, Reported(Reason.ALREADY_ANSWERED, "U1", held["before"][1][1])
+    asking = held["asking"] or action.reported.ask_number
     if held["answered"] is None:
-        table["row"] = {**held, "answered": press, "undelivered": delivers}
+        table["row"] = {**held, "answered": press, "undelivered": delivers, "asking": asking}
         return OK, Reported(ask_number=asking, at=now)
     if held["answered"] == press:
+        table["row"] = {**held, "asking": asking}
         return REPEATED, Reported(ask_number=asking)
     return REFUSED, Reported(Reason.ALREADY_ANSWERED, "U1", held["answered"][1])
 
@@ -552,14 +673,16 @@ def respects_the_clock(order: Sequence[Operation]) -> bool:
 
 def explains(question: RacedQuestion, order: Sequence[Operation], left: Row | None, aged: bool) -> bool:
     table: Table = {} if question.is_extra else {"row": NEVER_TOLD}
-    return all(is_true(each, table, question, aged) for each in order) and as_row(table) == (
-        None
-        if left is None
-        else (left.ask_number, (left.delivery_key, left.answer) if left.claimed_at else None, left.undelivered)
-    )
+    if not all(is_true(each, table, question, aged) for each in order):
+        return False
+    held = as_row(table)
+    if left is None or held is None:
+        return left is None and held is None
+    answered = (left.delivery_key, left.answer) if left.claimed_at else None
+    return held[0] in (None, left.ask_number) and held[1:] == (answered, left.undelivered)
 
 
-def as_row(table: Table) -> tuple[int, tuple[str | None, str | None] | None, bool] | None:
+def as_row(table: Table) -> tuple[int | None, tuple[str | None, str | None] | None, bool] | None:
     held = table.get("row")
     return None if held is None else (held["asking"], held["answered"], held["undelivered"])
 
@@ -589,13 +712,16 @@ def made_from_an_order(random: Random) -> Made:
         if fate < 0.1:
             operations.append(replace(action, outcome=random.choice([UNKNOWN, FAILED])))
             continue
+        if action.kind is PUT:
+            # Nobody presses the button of an asking whose number nobody was told.
+            action = replace(action, reported=Reported(ask_number=moment + (11 if fate >= 0.25 else 15)))
         outcome, reported = carry_out(table, action, clock(moment), delivers=question.delivers)
         if action.kind is SWEEP and not reported.ids and fate >= 0.25:
             # A sweep that took nothing is not part of this question's history.
             continue
         if fate < 0.25:
             seen = random.choice([None, started, ended])
-            operations.append(replace(action, outcome=UNKNOWN, ended_ns=seen))
+            operations.append(replace(action, outcome=UNKNOWN, reported=Reported(), ended_ns=seen))
             continue
         if action.kind is CLAIM and random.random() < 0.2:
             reported = replace(reported, ask_number=None)
@@ -635,20 +761,23 @@ MAKERS = (made_from_an_order, made_from_an_order_and_spoilt, made_up)
 def _planned(random: Random, started: int, ended: int) -> Operation:
     kind = random.choice([PUT, PUT, CLAIM, CLAIM, CLAIM, DELETE, SWEEP, DELIVER])
     scope = SCOPE if kind in (SWEEP, DELIVER) or random.random() < 0.85 else random.choice(STRANGERS)
-    return operation(
+    planned = operation(
         kind,
         started,
         ended,
         key=random.choice("abc"),
         value=random.choice(["yes", "yes", "no"]),
-        ask_number=random.choice([None, 1, 1, 2]),
+        ask_number=random.choice([None, 1, 11, 21]),
         keeps=random.random() < 0.25,
         scope=scope,
     )
+    if kind is not PUT:
+        return planned
+    return by_request(planned, random.choice([None, None, "k", "l"]), random.choice([0, 0, 1]))
 
 
 def _told_anything(random: Random, action: Operation) -> Operation:
-    asking = random.choice([None, 1, 1, 2])
+    asking = random.choice([None, 1, 1, 11, 21])
     at = clock(random.randint(0, 40))
     answer = random.choice([None, "yes", "yes", "no"])
     possible: dict[OperationKind, list[tuple[Outcome, Reported]]] = {
@@ -656,6 +785,8 @@ def _told_anything(random: Random, action: Operation) -> Operation:
             (OK, Reported(put="created", ask_number=asking, at=at)),
             (OK, Reported(put="refreshed", ask_number=asking)),
             (OK, Reported(put="reopened", ask_number=asking, at=at)),
+            (OK, Reported(put="superseded", ask_number=asking, at=at)),
+            (REFUSED, Reported(Reason.REQUEST_REFUSED)),
             (REFUSED, Reported(Reason.ALREADY_ANSWERED)),
             (REFUSED, Reported(Reason.OTHER_SCOPE)),
         ],
@@ -666,6 +797,7 @@ def _told_anything(random: Random, action: Operation) -> Operation:
             (REFUSED, Reported(Reason.ALREADY_ANSWERED, answer=answer)),
             (REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED)),
             (REFUSED, Reported(Reason.NOT_YOURS)),
+            (REFUSED, Reported(Reason.SUPERSEDED)),
         ],
         DELETE: [(OK, Reported()), (REFUSED, Reported(Reason.NO_SUCH_ROW)), (REFUSED, Reported(Reason.UNDELIVERED))],
         DELIVER: [(OK, Reported()), (REFUSED, Reported(Reason.LEASE_LOST))],
@@ -679,15 +811,15 @@ def _told_anything(random: Random, action: Operation) -> Operation:
 
 def _any_row(random: Random) -> Row | None:
     undelivered = random.random() < 0.5
-    return random.choice([None, row(), row("a"), row("b", undelivered=undelivered), row(ask_number=2), row("c", 2)])
+    return random.choice([None, row(), row("a"), row("b", undelivered=undelivered), row(ask_number=11), row("c", 11)])
 
 
 def _left(table: Table) -> Row | None:
     held = table.get("row")
     if held is None or held["answered"] is None:
-        return None if held is None else row(ask_number=held["asking"])
+        return None if held is None else row(ask_number=held["asking"] or 1)
     key, value = held["answered"]
-    return row(key, held["asking"], value or "", undelivered=held["undelivered"])
+    return row(key, held["asking"] or 1, value or "", undelivered=held["undelivered"])
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from psycopg.rows import kwargs_row, scalar_row
 
+from ...errors import DatabaseUnreachable
 from ...model import (
     BATCH_SIZE,
     MAX_AGE,
@@ -111,6 +112,25 @@ class ClaimThenAuthorize(PendingStore):
         if row is not None and row.expected_user_id != click.user_id:
             return Refusal(click.question_id, RefusalReason.NOT_YOURS)
         return won
+
+
+class RetryWithNewKey(PendingStore):
+    """Takes a claim whose reply was lost for one that failed, and presses anew."""
+
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
+        """Claim again under another delivery key when the connection was lost."""
+        try:
+            return await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+        except DatabaseUnreachable:
+            anew = replace(click, delivery_key=f"{click.delivery_key}-again")
+            return await super().claim(anew, lease=lease, pod=pod)
 
 
 class PutTakesOver(PendingStore):
@@ -340,6 +360,7 @@ _STORES: Mapping[str, type[PendingStore]] = {
     "no-organization": NoOrganization,
     "no-user": NoUser,
     "claim-then-authorize": ClaimThenAuthorize,
+    "retry-with-new-key": RetryWithNewKey,
     "put-takes-over": PutTakesOver,
     "sweep-select-then-delete": SweepSelectThenDelete,
     "pod-clock": PodClock,
@@ -353,14 +374,6 @@ assert set(EXPECTED_CHECKS) == set(IMPLEMENTATIONS[1:])
 def store_for(implementation: str, source: ConnectionSource, *, application: str = "") -> PendingStore:
     """Return the store of an implementation that `IMPLEMENTATIONS` names."""
     return _STORES.get(implementation, PendingStore)(source, application=application)
-
-
-def retry_key(implementation: str, delivery_key: str) -> str:
-    """Return the delivery key for another try of a click whose outcome is unknown.
-
-    It is the same one; the control `retry-with-new-key` takes the unknown for a failure and presses anew.
-    """
-    return f"{delivery_key}-again" if implementation == "retry-with-new-key" else delivery_key
 
 
 def marks_before_it_delivers(implementation: str) -> bool:

@@ -29,7 +29,7 @@ from ..plan.plan import SWEEP_MAX_AGE, OperationKind, PlannedOperation, PlannedQ
 from ..plan.schedule import LEASE, FaultKind
 from ..rows import APPLICATION, move_into_the_past, server_time
 from . import wire
-from .controls import retry_key, store_for
+from .controls import store_for
 from .gate import Gate
 from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
 from .worker import Worker
@@ -77,7 +77,6 @@ class Pod:
         gate: Gate,
     ) -> None:
         self._assignment = assignment
-        self._implementation = assignment.settings.implementation
         self._source = source
         self._store = store
         self._recorder = recorder
@@ -148,9 +147,7 @@ class Pod:
         deadline = time.monotonic() + RESOLVE_SECONDS
         while await self._click(note) is Outcome.UNKNOWN and time.monotonic() < deadline:
             await asyncio.sleep(RETRY_SECONDS)
-            planned = note.planned
-            key = retry_key(self._implementation, planned.delivery_key or "")
-            note = Note(replace(planned, delivery_key=key))
+            note = Note(note.planned)
             current_note.set(note)
 
     async def _click(self, note: Note) -> Outcome:

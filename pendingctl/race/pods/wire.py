@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from ..plan.plan import Names
 from ..plan.schedule import FaultKind, Moment
@@ -69,7 +69,7 @@ class Order:
     aim: bool = False
     again: bool = False
     aim_delivery: Moment | None = None
-    ask_numbers: Sequence[Sequence[int]] = ()
+    ask_numbers: Sequence[Sequence[int]] = field(default_factory=list)
 
 
 def encode_assignment(assignment: Assignment) -> bytes:

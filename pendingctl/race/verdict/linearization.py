@@ -255,7 +255,11 @@ def _apply_claim(operation: Operation, state: State, question: RacedQuestion) ->
                 yield _bound(state, reported)
         case Outcome.REPEATED:
             # It had won the asking before, which the row remembers.
-            if state is not None and state.previous == Ended(card, operation.press) and card == reported.ask_number:
+            if (
+                state is not None
+                and state.previous == Ended(card, operation.press)
+                and _agrees(reported.ask_number, card)
+            ):
                 yield state
         case _ if _is_true_refusal(operation, state, fits):
             yield state
