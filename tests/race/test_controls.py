@@ -69,7 +69,8 @@ class Reports:
         self._keywords = asyncio.Queue[bytes]()
 
     def report(self, keyword: bytes, _argument: str = "") -> None:
-        self._keywords.put_nowait(keyword)
+        if keyword != wire.ASKED:
+            self._keywords.put_nowait(keyword)
 
     async def wait_for(self, keyword: bytes) -> None:
         async with asyncio.timeout(20):
@@ -118,7 +119,7 @@ async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     await reports.wait_for(wire.READY)
     orders = [(each.label, burst) for each in questions for burst in range(len(each.bursts))]
     for number, (label, burst) in enumerate(orders):
-        lines.feed_data(wire.encode_order(wire.Order(number, [label], burst)))
+        lines.feed_data(wire.encode_order(wire.Order(number, [label], burst, ask_numbers=[[]])))
         await reports.wait_for(wire.DONE)
     await until(lambda: {"leases.mark_failed", "leases.lease"} <= reached)
     lines.feed_eof()
