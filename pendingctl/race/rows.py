@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..errors import InvalidInput
-from ..model import Scope
+from ..model import Click, Scope
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, SingleConnection
 from ..postgres.driver_errors import translated_errors
 from ..store import PendingStore
 from .history.history import RacedQuestion, Row
-from .plan.plan import PAST, Names, PlannedQuestion, plan_bystanders
+from .plan.plan import PAST, Names, PlannedQuestion, plan_bystanders, plan_others
 from .plan.schedule import FaultKind
 from .plan.settings import RaceSettings
 
@@ -69,11 +69,15 @@ _ANOTHER_SWEEPER = """
 
 @dataclass(slots=True)
 class Arrangement:
-    """What a run has stored by now, and must remove: its rows, and the organizations that it created."""
+    """What a run has stored by now, and must remove: its rows, and the organizations that it created.
+
+    `ids_of_others` are those of its rows that belong to another application than its pods.
+    """
 
     names: Names
     own_organizations: tuple[str, ...]
     ids: list[str]
+    ids_of_others: list[str]
 
 
 def arrange(settings: RaceSettings, names: Names) -> Arrangement:
@@ -81,13 +85,15 @@ def arrange(settings: RaceSettings, names: Names) -> Arrangement:
     own = [names.foreign_organization_id]
     if settings.organization_id is None:
         own.append(names.organization_id)
-    return Arrangement(names, tuple(own), [])
+    return Arrangement(names, tuple(own), [], [])
 
 
 async def store_organizations(
     connection: Connection, settings: RaceSettings, arrangement: Arrangement
 ) -> list[RacedQuestion]:
-    """Create the run's organizations, and return the bystanders that were stored in the foreign one.
+    """Create the run's organizations, and return what was stored in them to be left alone.
+
+    Those are bystanders in the foreign organization, and another application's answers.
 
     Raises InvalidInput when organizations cannot be created here, or when another race sweeps this database. Where an
     application's own table keeps the foreign organization from being created, wrong clicks name one that does not
@@ -108,7 +114,39 @@ async def store_organizations(
         bystanders = await store_questions(connection, arrangement, plan_bystanders(settings, names))
     if FaultKind.SWEEP in settings.faults:
         await _be_the_only_sweeper(connection, bystanders)
-    return bystanders
+    return [*bystanders, *await _store_others(connection, settings, arrangement)]
+
+
+async def _store_others(
+    connection: Connection, settings: RaceSettings, arrangement: Arrangement
+) -> list[RacedQuestion]:
+    """Store another application's questions, and answer them; its pods, which there are none of, would deliver that."""
+    store = PendingStore(SingleConnection(connection), application=arrangement.names.other_application)
+    stored: list[RacedQuestion] = []
+    for planned in plan_others(settings, arrangement.names):
+        question, scope = planned.question, planned.question.scope
+        arrangement.ids_of_others.append(question.id)
+        put = await store.put(question.id, scope, question.payload())
+        click = Click(
+            question_id=question.id,
+            organization_id=scope.organization_id,
+            connection_id=scope.connection_id,
+            user_id=scope.expected_user_id,
+            delivery_key=question.id,
+            value=question.options[0],
+        )
+        await store.claim(click, lease=timedelta(0))
+        stored.append(
+            RacedQuestion(
+                question.id,
+                scope,
+                question.payload(),
+                question.conversation_id,
+                ask_number=put.ask_number,
+                is_of_another_application=True,
+            )
+        )
+    return stored
 
 
 async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[RacedQuestion]) -> None:
@@ -157,7 +195,7 @@ async def store_questions(
 async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Row]:
     """Return the run's rows."""
     with translated_errors():
-        cursor = await connection.execute(_READ, {"ids": arrangement.ids})
+        cursor = await connection.execute(_READ, {"ids": [*arrangement.ids, *arrangement.ids_of_others]})
         found = await cursor.fetchall()
     return [
         Row(id, Scope(organization_id, connection_id, user_id), *rest)
@@ -178,13 +216,18 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
     store = PendingStore(SingleConnection(connection))
     if names.organization_id not in arrangement.own_organizations:
         with translated_errors():
-            await connection.execute(_DELETE, {"ids": arrangement.ids, "organization_id": names.organization_id})
+            ids = [*arrangement.ids, *arrangement.ids_of_others]
+            await connection.execute(_DELETE, {"ids": ids, "organization_id": names.organization_id})
             await connection.commit()
     for organization in arrangement.own_organizations:
         await store.delete_organization(organization)
     with translated_errors():
         cursor = await connection.execute(
-            _LEFT, {"ids": arrangement.ids, "organizations": list(arrangement.own_organizations)}
+            _LEFT,
+            {
+                "ids": [*arrangement.ids, *arrangement.ids_of_others],
+                "organizations": list(arrangement.own_organizations),
+            },
         )
         return [str(row[0]) for row in await cursor.fetchall()]
 

@@ -159,6 +159,14 @@ DELIVERING = replace(
 )
 
 
+# An answer that another application has to deliver.
+BESIDE_ANOTHER = replace(
+    LAWFUL,
+    questions=(*LAWFUL.questions, replace(ASKED, id="o", is_of_another_application=True)),
+    rows=(ROW, replace(ROW, id="o", undelivered=True)),
+)
+
+
 def having(*changed: Operation, history: History = LAWFUL) -> History:
     """The history with these operations, each in the place of the one of its number or added."""
     operations = {each.number: each for each in history.operations} | {each.number: each for each in changed}
@@ -363,7 +371,7 @@ LAWLESS = {
     "a delete finds no row where one is": ("linearizable", having(refused(X_DELETE, NO_SUCH_ROW))),
     "two puts both create the row": (
         "linearizable",
-        having(replace(X_REFRESH, reported=stored("created", 1, CREATED))),
+        having(replace(X_REFRESH, reported=stored("created", 0, CREATED))),
     ),
     "a put refreshes an answered question": (
         "linearizable",
@@ -526,6 +534,37 @@ LAWLESS = {
             questions=(ASKED, replace(EXTRA, delivers=True)),
         ),
     ),
+    "a card's question was changed under it": (
+        "answered_what_was_shown",
+        having(won(X_WINNER, victory(OTHER_PAYLOAD))),
+    ),
+    "an answer is given to another edition than the card's": (
+        "answered_what_was_shown",
+        replace(
+            having(won(X_WINNER, victory(OTHER_PAYLOAD))),
+            questions=(ASKED, replace(EXTRA, editions=(OTHER_PAYLOAD,))),
+        ),
+    ),
+    "a number comes back after a delete": (
+        "key_never_reused",
+        having(replace(X_PUT_AGAIN, reported=stored("created", 1, CREATED_AGAIN))),
+    ),
+    "a number is smaller than one before": (
+        "key_never_reused",
+        having(
+            replace(X_PUT, reported=stored("created", 5, CREATED)),
+            replace(X_PUT_AGAIN, reported=stored("created", 4, CREATED_AGAIN)),
+        ),
+    ),
+    "another application's answer is handed over": (
+        "only_its_application",
+        replace(BESIDE_ANOTHER, hand_overs=(*LAWFUL.hand_overs, replace(HANDED, question_id="o"))),
+    ),
+    "another application's answer is marked as delivered": (
+        "only_its_application",
+        replace(BESIDE_ANOTHER, rows=(ROW, replace(ROW, id="o"))),
+    ),
+    "another application's row is gone": ("only_its_application", replace(BESIDE_ANOTHER, rows=(ROW,))),
     "a sweep takes more than its limit": (
         "sweep_was_bounded",
         replace(
@@ -601,6 +640,7 @@ STRANGER_WITH_THE_WINNING_PRESS = replace(
 )
 
 ODD = {
+    "another application's answer is still due": BESIDE_ANOTHER,
     "an unknown claim took effect and is told so when asked again": having(
         lost(WINNER, ended=200), replace(won(WINNER, outcome=Outcome.REPEATED), number=51, started_ns=210, ended_ns=220)
     ),

@@ -133,7 +133,8 @@ class RacedQuestion:
 
     Extra questions are stored, deleted and swept by the pods. With `delivers` the pods deliver the answers; without,
     an answer belongs to whoever claimed it and counts as delivered. `ask_number` is that of a row that was there before
-    the first operation, `editions` are the other payloads under which it is put.
+    the first operation, `editions` are the other payloads under which it is put. One of another application is answered
+    before the race, its answer is due, and nothing is done to it.
     """
 
     id: str
@@ -144,6 +145,7 @@ class RacedQuestion:
     delivers: bool = False
     ask_number: int | None = None
     editions: tuple[JsonObject, ...] = ()
+    is_of_another_application: bool = False
 
 
 @dataclass(frozen=True, slots=True)

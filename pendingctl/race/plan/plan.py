@@ -22,6 +22,9 @@ OPTIONS = ("yes", "no", "später ⏳", 'a "third" \\ way')
 # Rows of another tenant that nobody clicks, for the same users over the same connections.
 MAX_BYSTANDERS = 20
 
+# Answers of another application in the same organization and database.
+MAX_OTHERS = 5
+
 # One question in so many is stored again while it is clicked, by its own scope or a foreign one.
 PUT_EVERY = 32
 # And of one in so many the wrong clicks come first: they would win if they could.
@@ -55,6 +58,11 @@ class Names:
         """The application of the run's rows: its pods deliver no answer of another, and no other pod theirs."""
         return self.run
 
+    @property
+    def other_application(self) -> str:
+        """An application that has answers in the same organization, and no pods."""
+        return f"{self.run}-other"
+
 
 class OperationKind(StrEnum):
     """What is done to a question; a sweep is done to all of them.
@@ -87,10 +95,10 @@ class PlannedOperation:
 
     `name` is unique in the run, `pod` counts from 0, `scope` is the acting one. A claim is a click: it has a delivery
     key, which a repetition of the same press shares, and presses the button of an `asking`: 1 is the first one that its
-    pod has heard of, -1 the latest, None whichever is open. That asking's `ask_number` is drawn by the database, and
-    known when the click is fired. A put `reopens` a question that was answered, or leaves it alone; it has a request
-    key or none, and shows the `edition` of that number. A sweep has a limit, and its question is only its place in the
-    plan.
+    pod has heard of, -1 the latest, -2 the one before, None whichever is open. That asking's `ask_number` is drawn by
+    the database, and known when the click is fired. A put `reopens` a question that was answered, or leaves it alone;
+    it has a request key or none, and shows the `edition` of that number. A sweep has a limit, and its question is only
+    its place in the plan.
     """
 
     name: str
@@ -177,6 +185,14 @@ def plan_bystanders(settings: RaceSettings, names: Names) -> list[PlannedQuestio
     ]
 
 
+def plan_others(settings: RaceSettings, names: Names) -> list[PlannedQuestion]:
+    """Return questions of another application whose answers are due all the while, for that application's pods."""
+    return [
+        PlannedQuestion(f"o{number}", _question(settings, names, f"o{number}"), ())
+        for number in range(min(settings.questions, MAX_OTHERS))
+    ]
+
+
 def _question(settings: RaceSettings, names: Names, label: str) -> Question:
     random = Random(f"{settings.seed}/{label}/question")
     organization = names.foreign_organization_id if label.startswith("f") else names.organization_id
@@ -240,7 +256,7 @@ def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQue
     label = f"x{number}"
     random = Random(f"{settings.seed}/{label}")
     question = _question(settings, names, label)
-    put, claim, delete, sweep, _ = OperationKind
+    put, claim, delete, sweep, *_ = OperationKind
     swept = FaultKind.SWEEP in settings.faults
     # The row is stored, then competed for, stored again in between, and gone at the end.
     bursts: list[tuple[list[OperationKind], int]] = [([put, put], 0), ([claim, claim, put, delete], 0)]
@@ -255,7 +271,7 @@ def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQue
     bursts += [([put], 0), ([claim, claim, delete], 0)]
     if swept:
         bursts += [([put], 0), ([sweep], wait)]
-    operations: list[Burst] = []
+    operations = _plan_editions(settings, question, label, random)
     place = 0
     for kinds, after_ms in bursts:
         order = random.sample(range(settings.pods), settings.pods)
@@ -267,6 +283,47 @@ def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQue
     return PlannedQuestion(label, question, tuple(operations))
 
 
+def _plan_editions(settings: RaceSettings, question: Question, label: str, random: Random) -> list[Burst]:
+    """Put a question, and then another edition by another request, while the first card still has its buttons."""
+    first, second = f"{question.id}-first", f"{question.id}-second"
+
+    def put(name: str, key: str | None, edition: int) -> PlannedOperation:
+        pod = random.randrange(settings.pods)
+        return PlannedOperation(
+            f"{label}.{name}",
+            pod,
+            OperationKind.PUT,
+            question.id,
+            question.scope,
+            reopens=True,
+            request_key=key,
+            edition=edition,
+        )
+
+    def press(name: str, asking: int) -> PlannedOperation:
+        pod, value = random.randrange(settings.pods), random.choice(question.options)
+        key = f"{question.id}-{name}"
+        return PlannedOperation(
+            f"{label}.{name}",
+            pod,
+            OperationKind.CLAIM,
+            question.id,
+            question.scope,
+            None,
+            key,
+            value,
+            asking=asking,
+        )
+
+    return [
+        Burst((put("first", first, 0),)),
+        Burst((put("retry", first, 0), put("same key", first, 1))),
+        Burst((put("second", random.choice([second, None]), 1),)),
+        Burst((press("old card", -2), press("new card", -1))),
+        Burst((press("old card later", 1), put("displaced", first, 0))),
+    ]
+
+
 def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, random: Random) -> PlannedOperation:
     if kind is OperationKind.CLAIM:
         asking = random.choice([None, 1, -1])
@@ -274,9 +331,14 @@ def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, rand
         return PlannedOperation(
             name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, asking=asking
         )
+    if kind is OperationKind.PUT:
+        request_key = random.choice([None, None, f"{question.id}-again", f"{question.id}-{name}"])
+        edition = random.choice([0, 0, 0, 1])
+        return PlannedOperation(
+            name, pod, kind, question.id, question.scope, reopens=True, request_key=request_key, edition=edition
+        )
     limit = random.choice([1, 5, 1_000]) if kind is OperationKind.SWEEP else None
-    reopens = kind is OperationKind.PUT
-    return PlannedOperation(name, pod, kind, question.id, question.scope, reopens=reopens, limit=limit)
+    return PlannedOperation(name, pod, kind, question.id, question.scope, limit=limit)
 
 
 def _wrong_scope(scope: Scope, wrong: Wrong, names: Names, number: int) -> Scope:

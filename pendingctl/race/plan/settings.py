@@ -22,6 +22,9 @@ IMPLEMENTATIONS = (
     "deliver-from-memory",
     "mark-before-deliver",
     "no-lease-token",
+    "refresh-under-a-card",
+    "ask-number-restarts",
+    "lease-everything",
 )
 
 MAX_PODS = 64

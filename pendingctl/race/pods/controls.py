@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ...postgres.connections import ConnectionSource
 from ...store import PendingStore
 from ..plan.settings import IMPLEMENTATIONS
-from . import broken_claims, broken_stores
+from . import broken_askings, broken_claims, broken_stores
 
 # The check by which each control must be found.
 EXPECTED_CHECKS: Mapping[str, str] = {
@@ -26,6 +26,9 @@ EXPECTED_CHECKS: Mapping[str, str] = {
     "deliver-from-memory": "every_answer_delivered",
     "mark-before-deliver": "every_answer_delivered",
     "no-lease-token": "linearizable",
+    "refresh-under-a-card": "answered_what_was_shown",
+    "ask-number-restarts": "key_never_reused",
+    "lease-everything": "only_its_application",
 }
 
 
@@ -40,6 +43,9 @@ _STORES: Mapping[str, type[PendingStore]] = {
     "pod-clock": broken_stores.PodClock,
     "deliver-from-memory": broken_stores.DeliverFromMemory,
     "no-lease-token": broken_stores.NoLeaseToken,
+    "refresh-under-a-card": broken_askings.RefreshUnderACard,
+    "ask-number-restarts": broken_askings.AskNumberRestarts,
+    "lease-everything": broken_askings.LeaseEverything,
 }
 
 

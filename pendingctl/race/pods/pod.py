@@ -226,7 +226,8 @@ def _with_ask_number(planned: PlannedOperation, known: Sequence[int]) -> Planned
     """Return a click with the number of the asking whose button it presses, if that is known by now."""
     if planned.asking is None or not known:
         return planned
-    return replace(planned, ask_number=known[0 if planned.asking > 0 else -1])
+    place = planned.asking - 1 if planned.asking > 0 else max(planned.asking, -len(known))
+    return replace(planned, ask_number=known[place])
 
 
 async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) -> None:

@@ -6,7 +6,7 @@ Pure. Questions are independent of each other, so most laws look at the story of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -257,22 +257,6 @@ def nothing_left_behind(history: History) -> Iterator[str]:
     if history.left_behind:
         more = len(history.left_behind) - 5
         yield "left behind: " + ", ".join(history.left_behind[:5]) + (f" and {more} more" if more > 0 else "")
-
-
-QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
-    single_winner,
-    winner_is_real,
-    scope,
-    wrong_clicks_cost_nothing,
-    loser_was_told_the_truth,
-    linearizable,
-    payload_intact,
-    terminal_stays_terminal,
-    sweep_took_only_stale_rows,
-    every_answer_delivered,
-    applied_once,
-)
-RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (sweep_was_bounded, nothing_left_behind)
 
 
 def was_contended(story: Story) -> bool:

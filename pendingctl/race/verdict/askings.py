@@ -1,0 +1,62 @@
+"""The laws of a race about askings: what a card showed, whose answer it is, and which number it had.
+
+Pure. Like those of `laws` each yields what it found wrong, in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...model import NEW_ASKINGS
+from ...payload import JsonObject
+from ..history.history import WON, Operation
+from ..plan.plan import OperationKind
+from .laws import Story, name_of
+
+
+def answered_what_was_shown(story: Story) -> Iterator[str]:
+    """A click that pressed the button of a card answered the question that this card showed."""
+    shown = {
+        each.reported.ask_number: _edition(story, each)
+        for each in story.operations
+        if each.kind is OperationKind.PUT and each.reported.put in NEW_ASKINGS
+    }
+    for claim in story.claims:
+        reported = claim.reported
+        if claim.outcome not in WON or claim.planned.ask_number is None or reported.payload is None:
+            continue
+        card = shown.get(claim.planned.ask_number)
+        # Of the asking before the present one the payload is not kept.
+        if card is not None and reported.payload and reported.payload != card:
+            yield f"{name_of(claim)} pressed the button of {card}, and answered {reported.payload}"
+
+
+def _edition(story: Story, put: Operation) -> JsonObject:
+    number = put.planned.edition
+    return story.question.editions[number - 1] if number else story.question.payload
+
+
+def key_never_reused(story: Story) -> Iterator[str]:
+    """Each asking has a greater number than all before, also when the question was deleted in between."""
+    begun = [each for each in story.operations if each.kind is OperationKind.PUT and each.reported.put in NEW_ASKINGS]
+    first = story.question.ask_number
+    for place, put in enumerate(begun):
+        number = put.reported.ask_number or 0
+        before = [each.reported.ask_number or 0 for each in begun if (each.ended_ns or 0) < put.started_ns]
+        if number in (first, *(each.reported.ask_number for each in begun[:place])):
+            yield f"{name_of(put)} asked under the number {number} once more, and its answer has the key of another one"
+        elif number < max([first or 0, *before]):
+            yield f"{name_of(put)} asked under the number {number}, after {max([first or 0, *before])}"
+
+
+def only_its_application(story: Story) -> Iterator[str]:
+    """The rows of another application, whose answers are due, are as they were, and nothing of them was handed over."""
+    question, row = story.question, story.row
+    if not question.is_of_another_application:
+        return
+    for handed in story.hand_overs:
+        yield f"{handed.pod} handed over the answer {handed.value!r} of another application"
+    if row is None:
+        yield "the row of another application is gone"
+    elif not row.undelivered or (row.ask_number, row.payload) != (question.ask_number, question.payload):
+        yield "the row of another application has changed"
