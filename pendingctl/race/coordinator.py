@@ -19,7 +19,8 @@ from .faults.proxy import Proxy, addresses_of, running_proxy, through_the_proxy
 from .faults.strike import strike
 from .history.files import FAULTS, POD, HistoryFile, fault_record, read_pod, write_questions
 from .history.history import Fault, History, Operation, Outcome
-from .plan.plan import OperationKind, PlannedQuestion, plan_question
+from .plan.operations import OperationKind, PlannedQuestion
+from .plan.plan import plan_question
 from .plan.schedule import (
     LASTING,
     NEED_AN_OWN_SERVER,
@@ -175,6 +176,8 @@ class _Coordinator:
                 question = self._planned(f"q{number}")
                 if settings.has_extra(number):
                     await dispatcher.fire(self._planned(f"x{number}"))
+                if settings.has_asker(number):
+                    await dispatcher.fire(self._planned(f"w{number}"))
                 if sudden and self._is_due(sudden, number, elapsed):
                     planned = sudden.pop(0)
                     await dispatcher.drain()
@@ -215,6 +218,7 @@ class _Coordinator:
         self._stored = numbers.stop
         counted = [self._planned(f"q{each}") for each in numbers]
         extra = [self._planned(f"x{each}") for each in numbers if settings.has_extra(each)]
+        extra += [self._planned(f"w{each}") for each in numbers if settings.has_asker(each)]
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
             raced = await store_questions(connection, self._arrangement, counted, extra)
         for question in raced:

@@ -15,14 +15,17 @@ from ..postgres.connections import Borrowed, Connection, ConnectionSource, Singl
 from ..postgres.driver_errors import translated_errors
 from ..store import PendingStore
 from .history.history import RacedQuestion, Row
-from .plan.plan import PAST, Names, PlannedQuestion, plan_bystanders, plan_others
+from .plan.extra import PAST
+from .plan.operations import Names, PlannedQuestion
+from .plan.plan import plan_bystanders, plan_others
 from .plan.schedule import FaultKind
 from .plan.settings import RaceSettings
 
 APPLICATION = "pendingctl simulate-race"
 
 _READ = """
-    select id, organization_id, connection_id, expected_user_id, entry_payload, claimed_at, ask_number,
+    select id, organization_id, connection_id, expected_user_id, entry_payload,
+           case when withdrawn_at is null then claimed_at end as claimed_at, ask_number,
            answer, delivery_key, delivery_due_at is not null as undelivered
     from pending_interactions
     where id = any (%(ids)s)
@@ -186,6 +189,7 @@ async def store_questions(
             delivers=True,
             ask_number=numbers.get(each.id),
             editions=tuple(edition.payload() for edition in planned.editions),
+            is_awaited=planned.is_awaited,
         )
         for planned in (*questions, *extra)
         for each in (planned.question,)

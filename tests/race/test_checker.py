@@ -20,7 +20,7 @@ from pendingctl.race.history.history import (
     Reported,
     Row,
 )
-from pendingctl.race.plan.plan import OperationKind, PlannedOperation, Wrong
+from pendingctl.race.plan.operations import OperationKind, PlannedOperation, Wrong
 from pendingctl.race.plan.schedule import FaultKind, Moment
 from pendingctl.race.verdict import linearization
 from pendingctl.race.verdict.checker import CHECKS, Verdict, Violation, judge
@@ -39,7 +39,7 @@ LATER = WON_AT + timedelta(seconds=1)
 CREATED, REOPENED, CREATED_AGAIN = (WON_AT + timedelta(minutes=each) for each in (1, 2, 3))
 STALE = CREATED_AGAIN + STALE_AFTER + timedelta(milliseconds=1)
 
-PUT, CLAIM, DELETE, SWEEP, DELIVER = OperationKind
+PUT, CLAIM, DELETE, SWEEP, DELIVER, ASK = OperationKind
 DEFEAT = Reported(Reason.ALREADY_ANSWERED, "U1", "yes", WON_AT)
 UNHEARD_OF = Reported(Reason.UNKNOWN_OR_EXPIRED)
 NO_SUCH_ROW = Reported(Reason.NO_SUCH_ROW)
@@ -144,7 +144,7 @@ LAWFUL = History(
     (*ON_COUNTED, *ON_EXTRA),
     (HANDED, X_HANDED),
     (ROW,),
-    planned_kinds=frozenset(OperationKind) - {DELIVER},
+    planned_kinds=frozenset(OperationKind) - {DELIVER, ASK},
     stale_after=STALE_AFTER,
 )
 
@@ -155,7 +155,7 @@ DELIVERING = replace(
     LAWFUL,
     questions=(replace(ASKED, delivers=True), replace(EXTRA, delivers=True)),
     operations=(*LAWFUL.operations, DELIVERED, X_DELIVERED),
-    planned_kinds=frozenset(OperationKind),
+    planned_kinds=frozenset(OperationKind) - {ASK},
 )
 
 
@@ -164,6 +164,20 @@ BESIDE_ANOTHER = replace(
     LAWFUL,
     questions=(*LAWFUL.questions, replace(ASKED, id="o", is_of_another_application=True)),
     rows=(ROW, replace(ROW, id="o", undelivered=True)),
+)
+
+
+# Somebody asked this one and waited for its answer.
+A_ASKED = operation(70, ASK, Outcome.OK, 2000, 2050, Reported(answer="yes", ask_number=7), question="w")
+A_WON = operation(71, CLAIM, Outcome.OK, 2020, 2030, victory(ask_number=7), question="w", key="key-w", ask_number=7)
+A_HANDED = replace(HANDED, question_id="w", ask_number=7, by_asker=True)
+AWAITED = replace(
+    LAWFUL,
+    questions=(*LAWFUL.questions, replace(EXTRA, id="w", conversation_id="C1", delivers=True, is_awaited=True)),
+    operations=(*LAWFUL.operations, A_ASKED, A_WON),
+    hand_overs=(*LAWFUL.hand_overs, A_HANDED),
+    rows=(ROW, replace(ROW, id="w", ask_number=7, delivery_key="key-w")),
+    planned_kinds=frozenset(OperationKind) - {DELIVER},
 )
 
 
@@ -207,7 +221,7 @@ def test_a_lawful_history_passes() -> None:
     judgement = judge(LAWFUL)
 
     assert (judgement.verdict, judgement.violations, judgement.reasons) == ("pass", (), ())
-    assert verdicts(LAWFUL) == dict.fromkeys(CHECKS, Verdict.PASS)
+    assert verdicts(LAWFUL) == dict.fromkeys(CHECKS, Verdict.PASS) | {"asker_or_pods": Verdict.SKIPPED}
     assert judgement.contended == 1
 
 
@@ -556,6 +570,14 @@ LAWLESS = {
             replace(X_PUT_AGAIN, reported=stored("created", 4, CREATED_AGAIN)),
         ),
     ),
+    "an answer goes to its asker and to the pods": (
+        "asker_or_pods",
+        replace(AWAITED, hand_overs=(*AWAITED.hand_overs, replace(A_HANDED, by_asker=False))),
+    ),
+    "an answer goes neither to its asker nor to the pods": (
+        "asker_or_pods",
+        replace(AWAITED, hand_overs=LAWFUL.hand_overs),
+    ),
     "another application's answer is handed over": (
         "only_its_application",
         replace(BESIDE_ANOTHER, hand_overs=(*LAWFUL.hand_overs, replace(HANDED, question_id="o"))),
@@ -641,6 +663,15 @@ STRANGER_WITH_THE_WINNING_PRESS = replace(
 
 ODD = {
     "another application's answer is still due": BESIDE_ANOTHER,
+    "an asker takes its answer": AWAITED,
+    "an asker is cancelled, and its answer goes to the pods": replace(
+        having(refused(A_ASKED, Reported(Reason.CANCELLED)), history=AWAITED),
+        hand_overs=(*LAWFUL.hand_overs, replace(A_HANDED, by_asker=False)),
+    ),
+    "an asker whose mark was lost shares its answer with the pods": replace(
+        having(lost(A_ASKED), history=AWAITED),
+        hand_overs=(*LAWFUL.hand_overs, A_HANDED, replace(A_HANDED, by_asker=False)),
+    ),
     "an unknown claim took effect and is told so when asked again": having(
         lost(WINNER, ended=200), replace(won(WINNER, outcome=Outcome.REPEATED), number=51, started_ns=210, ended_ns=220)
     ),
@@ -859,14 +890,14 @@ def test_a_broken_law_outweighs_a_reason() -> None:
         ({CLAIM}, {"terminal_stays_terminal", "sweep_took_only_stale_rows", "sweep_was_bounded"}),
         ({PUT, CLAIM, DELETE}, {"sweep_took_only_stale_rows", "sweep_was_bounded"}),
         ({PUT, CLAIM, SWEEP}, set()),
-        (set(OperationKind), set()),
+        (set(OperationKind) - {ASK}, set()),
     ],
 )
 def test_a_check_is_skipped_when_the_plan_held_nothing_for_it(kinds: set[OperationKind], skipped: set[str]) -> None:
     found = verdicts(replace(LAWFUL, planned_kinds=frozenset(kinds)))
 
-    assert {name for name, verdict in found.items() if verdict == "skipped"} == skipped
-    assert {verdict for name, verdict in found.items() if name not in skipped} == {"pass"}
+    assert {name for name, verdict in found.items() if verdict == "skipped"} == skipped | {"asker_or_pods"}
+    assert {verdict for name, verdict in found.items() if name not in skipped | {"asker_or_pods"}} == {"pass"}
 
 
 def test_what_a_check_finds_counts_whatever_was_planned() -> None:

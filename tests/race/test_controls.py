@@ -14,7 +14,8 @@ import pytest
 from pendingctl.postgres.connections import ConnectionSource, SingleConnection, connect
 from pendingctl.race.history.files import hand_over_record
 from pendingctl.race.history.history import HandOver
-from pendingctl.race.plan.plan import Names, plan_question
+from pendingctl.race.plan.operations import Names
+from pendingctl.race.plan.plan import plan_question
 from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.plan.settings import IMPLEMENTATIONS, RaceSettings
 from pendingctl.race.pods import pod, wire, worker
@@ -91,8 +92,8 @@ async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     reports = Reports()
     failed: list[HandOver] = []
 
-    def spied_store(implementation: str, source: ConnectionSource) -> PendingStore:
-        store = store_for(implementation, source)
+    def spied_store(implementation: str, source: ConnectionSource, *, application: str = "") -> PendingStore:
+        store = store_for(implementation, source, application=application)
         spied(store, PendingStore, "", reached)
         spied(store.leases, Leases, "leases.", reached)
         spied(store.inspection, Inspection, "inspection.", reached)

@@ -51,7 +51,7 @@ from pendingctl.race.history.history import (
     Reported,
     Row,
 )
-from pendingctl.race.plan.plan import OperationKind, PlannedOperation, Wrong
+from pendingctl.race.plan.operations import OperationKind, PlannedOperation, Wrong
 from pendingctl.race.plan.schedule import FaultKind, Moment
 from pendingctl.race.plan.settings import IMPLEMENTATIONS, RaceSettings
 

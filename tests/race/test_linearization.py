@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pendingctl.model import Scope
 from pendingctl.race.history.history import Operation, Outcome, RacedQuestion, Reason, Reported, Row
-from pendingctl.race.plan.plan import OperationKind, PlannedOperation
+from pendingctl.race.plan.operations import OperationKind, PlannedOperation
 from pendingctl.race.verdict import linearization
 from pendingctl.race.verdict.linearization import linearize
 
@@ -29,7 +29,7 @@ DELIVERING = replace(EXTRA, delivers=True)
 STALE_AFTER = timedelta(seconds=15)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
-PUT, CLAIM, DELETE, SWEEP, DELIVER = OperationKind
+PUT, CLAIM, DELETE, SWEEP, DELIVER, _ = OperationKind
 OK, REPEATED, REFUSED, FAILED, UNKNOWN = Outcome
 
 

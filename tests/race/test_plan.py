@@ -12,16 +12,9 @@ from hypothesis import strategies as st
 
 from pendingctl.errors import InvalidInput
 from pendingctl.model import Scope
-from pendingctl.race.plan.plan import (
-    SWEEP_MAX_AGE,
-    Names,
-    OperationKind,
-    PlannedOperation,
-    PlannedQuestion,
-    Wrong,
-    plan_bystanders,
-    plan_question,
-)
+from pendingctl.race.plan.extra import SWEEP_MAX_AGE
+from pendingctl.race.plan.operations import Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
+from pendingctl.race.plan.plan import plan_bystanders, plan_question
 from pendingctl.race.plan.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
 from pendingctl.race.plan.settings import (
     IMPLEMENTATIONS,
@@ -34,7 +27,7 @@ from pendingctl.race.plan.settings import (
 from pendingctl.race.pods.controls import store_for
 
 NAMES = Names("run", "run", "run-foreign")
-PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
+PUT, CLAIM, DELETE, SWEEP, *_ = OperationKind
 
 SEEDS = st.integers(-(2**40), 2**70)
 NUMBERS = st.integers(0, 100_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pendingctl.race.plan.plan import Names
+from pendingctl.race.plan.operations import Names
 from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods.wire import (

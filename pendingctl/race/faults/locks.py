@@ -11,7 +11,7 @@ import psycopg
 
 from ...postgres.connections import Connection, connect
 from ...postgres.driver_errors import translated_errors
-from ..plan.plan import PlannedQuestion
+from ..plan.operations import PlannedQuestion
 from ..plan.schedule import FaultKind
 from ..pods.dispatcher import MOMENT_SECONDS
 from ..rows import APPLICATION

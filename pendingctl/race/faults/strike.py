@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from ..history.history import Fault
-from ..plan.plan import OperationKind, PlannedQuestion
+from ..plan.operations import OperationKind, PlannedQuestion
 from ..plan.schedule import AT_A_DELIVERY, PlannedFault
 from .claims import strike_at_a_claim
 from .context import FaultContext

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...errors import InvalidInput
 from ...model import Scope
-from ..plan.plan import OperationKind, PlannedOperation, Wrong
+from ..plan.operations import Fate, OperationKind, PlannedOperation, Wrong
 from ..plan.schedule import FaultKind, Moment
 from ..plan.settings import RaceSettings
 from .history import Fault, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
@@ -78,6 +78,7 @@ def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dic
         "limit": planned.limit,
         "request_key": planned.request_key,
         "edition": planned.edition,
+        "fate": planned.fate,
     }
 
 
@@ -240,6 +241,7 @@ def _started(pod: str, record: dict[str, Any]) -> Operation:
         record["limit"],
         request_key=record["request_key"],
         edition=record["edition"],
+        fate=None if record["fate"] is None else Fate(record["fate"]),
     )
     return Operation(pod, record["number"], planned, record["started_ns"], detail="its end was never seen")
 

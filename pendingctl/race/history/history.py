@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ...model import RefusalReason, Scope
 from ...payload import JsonObject
-from ..plan.plan import OperationKind, PlannedOperation
+from ..plan.operations import OperationKind, PlannedOperation
 from ..plan.schedule import FaultKind, Moment
 
 
@@ -32,7 +32,7 @@ WON = frozenset({Outcome.OK, Outcome.REPEATED})
 
 
 class Reason(StrEnum):
-    """Why an operation was refused: a claim, a put, a delete, the mark of a delivery."""
+    """Why an operation was refused: a claim, a put, a delete, the mark of a delivery, an asker."""
 
     ALREADY_ANSWERED = RefusalReason.ALREADY_ANSWERED.value
     NOT_YOURS = RefusalReason.NOT_YOURS.value
@@ -46,6 +46,7 @@ class Reason(StrEnum):
     UNDELIVERED = "undelivered"
     LEASE_LOST = "lease_lost"
     NO_SUCH_ROW = "no_such_row"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """One answer as a pod handed it to the worker."""
+    """One answer as a pod handed it to the worker, or as an asker on this pod handed it on."""
 
     pod: str
     question_id: str
@@ -125,6 +126,7 @@ class HandOver:
     value: str | None
     user_id: str
     conversation_id: str
+    by_asker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class RacedQuestion:
     Extra questions are stored, deleted and swept by the pods. With `delivers` the pods deliver the answers; without,
     an answer belongs to whoever claimed it and counts as delivered. `ask_number` is that of a row that was there before
     the first operation, `editions` are the other payloads under which it is put. One of another application is answered
-    before the race, its answer is due, and nothing is done to it.
+    before the race, its answer is due, and nothing is done to it. Of an awaited one somebody waits for the answer.
     """
 
     id: str
@@ -146,6 +148,7 @@ class RacedQuestion:
     ask_number: int | None = None
     editions: tuple[JsonObject, ...] = ()
     is_of_another_application: bool = False
+    is_awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ EXPECTED_CHECKS: Mapping[str, str] = {
     "refresh-under-a-card": "answered_what_was_shown",
     "ask-number-restarts": "key_never_reused",
     "lease-everything": "only_its_application",
+    "mark-before-print": "asker_or_pods",
 }
 
 
@@ -60,3 +61,8 @@ def store_for(implementation: str, source: ConnectionSource, *, application: str
 def marks_before_it_delivers(implementation: str) -> bool:
     """Whether a pod marks an answer as delivered before it hands it over, as the control `mark-before-deliver` does."""
     return implementation == "mark-before-deliver"
+
+
+def marks_before_it_prints(implementation: str) -> bool:
+    """Whether an asker marks its answer before it hands it on, as the control `mark-before-print` does."""
+    return implementation == "mark-before-print"

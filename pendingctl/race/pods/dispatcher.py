@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Self
 
-from ..plan.plan import PlannedQuestion
+from ..plan.operations import PlannedQuestion
 from ..plan.schedule import Moment
 from .processes import PodProcess
 from .wire import Order, encode_order

@@ -25,10 +25,13 @@ from ...postgres.connections import Borrowed, Connection, Pool, open_pool
 from ...store import IfAnswered, PendingStore
 from ..history.files import HistoryFile
 from ..history.history import Outcome, Reason, Reported
-from ..plan.plan import SWEEP_MAX_AGE, OperationKind, PlannedOperation, PlannedQuestion, plan_question
+from ..plan.extra import SWEEP_MAX_AGE
+from ..plan.operations import OperationKind, PlannedOperation, PlannedQuestion
+from ..plan.plan import plan_question
 from ..plan.schedule import LEASE, FaultKind
 from ..rows import APPLICATION, move_into_the_past, server_time
 from . import wire
+from .asker import Askers
 from .controls import store_for
 from .gate import Gate
 from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
@@ -75,6 +78,7 @@ class Pod:
         bridge: InteractionBridge,
         worker: Worker,
         gate: Gate,
+        askers: Askers,
     ) -> None:
         self._assignment = assignment
         self._source = source
@@ -83,6 +87,7 @@ class Pod:
         self._bridge = bridge
         self._worker = worker
         self._gate = gate
+        self._askers = askers
         self._plan: dict[str, PlannedQuestion] = {}
         self._moves_into_the_past = FaultKind.SWEEP in assignment.settings.faults
 
@@ -111,6 +116,9 @@ class Pod:
             await self._fire(*chosen[0], order)
         else:
             await asyncio.gather(*(self._fire(question, planned, order) for question, planned in chosen))
+        if order.burst > 0:
+            for question in questions:
+                await self._askers.end(question.question.id)
         wire.report(wire.DONE, str(order.number))
 
     def _planned(self, label: str) -> PlannedQuestion:
@@ -125,6 +133,10 @@ class Pod:
         current_note.set(note)
         if planned.kind is OperationKind.CLAIM:
             await self._click_until_decided(note)
+            return
+        if planned.kind is OperationKind.ASK:
+            current_note.set(None)
+            await self._askers.begin(question, planned)
             return
         self._recorder.begin(note)
         try:
@@ -249,7 +261,8 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
             for organization in (assignment.names.organization_id, assignment.names.foreign_organization_id):
                 for connection in assignment.names.connections:
                     bridge.register(organization, connection)
-            pod = Pod(assignment, source, store, recorder, bridge, worker, gate)
+            askers = Askers(assignment, file, recorder, store)
+            pod = Pod(assignment, source, store, recorder, bridge, worker, gate, askers)
             pod.plan_ahead()
             wire.report(wire.READY, f"{time.time():.3f}")
             async with asyncio.TaskGroup() as orders:

@@ -19,7 +19,7 @@ from ...postgres.connections import Connection, Pool
 from ...store import PendingStore
 from ..history.files import HistoryFile, end_record, start_record
 from ..history.history import Operation, Outcome, Reason, Reported
-from ..plan.plan import PlannedOperation
+from ..plan.operations import PlannedOperation
 
 _NOTHING = Reported()
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from ..plan.plan import Names
+from ..plan.operations import Names
 from ..plan.schedule import FaultKind, Moment
 from ..plan.settings import RaceSettings
 

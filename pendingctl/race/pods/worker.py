@@ -11,7 +11,7 @@ from ...postgres.connections import Borrowed
 from ...sinks import Marks
 from ..history.files import HistoryFile, hand_over_record
 from ..history.history import HandOver, Outcome, Reason, Reported
-from ..plan.plan import OperationKind, PlannedOperation
+from ..plan.operations import OperationKind, PlannedOperation
 from ..plan.schedule import Moment
 from .controls import marks_before_it_delivers
 from .gate import Gate

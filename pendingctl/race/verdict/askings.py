@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from ...model import NEW_ASKINGS
 from ...payload import JsonObject
-from ..history.history import WON, Operation
-from ..plan.plan import OperationKind
+from ..history.history import WON, Operation, Outcome
+from ..plan.operations import OperationKind
 from .laws import Story, name_of
 
 
@@ -47,6 +47,25 @@ def key_never_reused(story: Story) -> Iterator[str]:
             yield f"{name_of(put)} asked under the number {number} once more, and its answer has the key of another one"
         elif number < max([first or 0, *before]):
             yield f"{name_of(put)} asked under the number {number}, after {max([first or 0, *before])}"
+
+
+def asker_or_pods(story: Story) -> Iterator[str]:
+    """An answer that somebody waits for is the asker's or the pods': of the two one hands it over.
+
+    Both do only where the asker's mark failed, which it reports.
+    """
+    if not story.question.is_awaited:
+        return
+    in_doubt = any(each.kind is OperationKind.ASK and each.outcome is Outcome.UNKNOWN for each in story.operations)
+    by_asker = {each.ask_number for each in story.hand_overs if each.by_asker}
+    by_pods = {each.ask_number for each in story.hand_overs if not each.by_asker}
+    for number in sorted(by_asker & by_pods):
+        if not in_doubt:
+            yield f"the answer of asking {number} was handed over by its asker and by a pod"
+    for claim in story.winners:
+        won = claim.reported.ask_number
+        if won is not None and won not in by_asker | by_pods:
+            yield f"the answer {claim.planned.value!r} of asking {won} went neither to its asker nor to the pods"
 
 
 def only_its_application(story: Story) -> Iterator[str]:

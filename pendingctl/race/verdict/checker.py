@@ -9,9 +9,9 @@ from enum import StrEnum
 from itertools import chain
 
 from ..history.history import DECIDED, HandOver, History, Operation, Outcome
-from ..plan.plan import OperationKind
+from ..plan.operations import OperationKind
 from . import laws
-from .askings import answered_what_was_shown, key_never_reused, only_its_application
+from .askings import answered_what_was_shown, asker_or_pods, key_never_reused, only_its_application
 from .laws import Story, name_of, was_contended
 from .linearization import linearize
 
@@ -82,6 +82,7 @@ QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
     answered_what_was_shown,
     key_never_reused,
     only_its_application,
+    asker_or_pods,
 )
 RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (laws.sweep_was_bounded, laws.nothing_left_behind)
 
@@ -92,6 +93,7 @@ _NEEDS = {
     laws.terminal_stays_terminal.__name__: (OperationKind.DELETE, OperationKind.SWEEP),
     laws.sweep_took_only_stale_rows.__name__: (OperationKind.SWEEP,),
     laws.sweep_was_bounded.__name__: (OperationKind.SWEEP,),
+    asker_or_pods.__name__: (OperationKind.ASK,),
 }
 
 
@@ -181,7 +183,7 @@ def _proves_nothing(history: History, every_story: list[Story], contended: int) 
     if failed and not history.faults:
         yield f"operations that failed: {len(failed)}, the first {_first_detail(failed)}"
     ages = (None, history.stale_after)
-    searched = [story for story in every_story if story.question.is_extra]
+    searched = [story for story in every_story if story.question.is_extra and not story.question.is_awaited]
     if undecided := sum(
         any(linearize(s.question, s.everything, s.row, age).undecided for age in ages) for s in searched
     ):

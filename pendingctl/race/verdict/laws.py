@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import combinations
 
 from ..history.history import DECIDED, WON, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Row
-from ..plan.plan import OperationKind
+from ..plan.operations import OperationKind
 from .linearization import linearize
 
 # True whatever the outcome: a claim that outlasts the platform's patience goes on after the person was asked to try
@@ -144,6 +144,9 @@ def loser_was_told_the_truth(story: Story) -> Iterator[str]:
 
 def linearizable(story: Story) -> Iterator[str]:
     """The operations on a question have one order in which everything that was reported is true."""
+    if story.question.is_awaited:
+        # An asker is no single operation: it stores, waits, leases and marks.
+        return
     search = linearize(story.question, story.everything, story.row, None)
     if search.found or search.undecided:
         return
@@ -274,7 +277,7 @@ def was_contended(story: Story) -> bool:
 
 
 # Whether it was true at the time, `linearizable` says.
-_ENDS_OF_AN_EXTRA = frozenset({Reason.UNKNOWN_OR_EXPIRED, Reason.SUPERSEDED})
+_ENDS_OF_AN_EXTRA = frozenset({Reason.UNKNOWN_OR_EXPIRED, Reason.SUPERSEDED, Reason.WITHDRAWN})
 _MAY_HAVE_DONE = frozenset({Outcome.OK, Outcome.UNKNOWN})
 
 

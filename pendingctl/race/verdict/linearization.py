@@ -15,7 +15,7 @@ from math import inf
 
 from ...model import PutOutcome
 from ..history.history import Operation, Outcome, RacedQuestion, Reason, Reported, Row
-from ..plan.plan import OperationKind
+from ..plan.operations import OperationKind
 
 # A question of a race needs a few dozen; this bounds what a hostile history can cost.
 MOST_CONFIGURATIONS = 100_000
