@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Self
 
-from ..errors import DatabaseFailed
+from ..errors import DatabaseFailed, InvalidInput, NotFound
 from ..postgres.connections import connect
 from .faults.context import FaultContext, OwnServer
 from .faults.proxy import Proxy, addresses_of, running_proxy, through_the_proxy
@@ -25,6 +25,7 @@ from .plan.schedule import (
     LASTING,
     NEED_AN_OWN_SERVER,
     STRUCK_IN_THE_PROXY,
+    TROUBLES,
     FaultKind,
     PlannedFault,
     schedule_faults,
@@ -186,9 +187,10 @@ class _Coordinator:
                     more = [next(numbers) for _ in away if self._has_room(number + len(away) + len(sudden))]
                     faults.begin(planned)
                     await self._store_more(max([number, *more]))
-                    faults.end(
-                        await strike(self._context, planned, question, [self._planned(f"q{each}") for each in more])
-                    )
+                    beside = [self._planned(f"q{each}") for each in more]
+                    if planned.kind in TROUBLES:
+                        beside = await self._store_for_trouble(planned)
+                    faults.end(await strike(self._context, planned, question, beside))
                 else:
                     await dispatcher.fire(question)
                 if on_progress is not None:
@@ -219,6 +221,21 @@ class _Coordinator:
         counted = [self._planned(f"q{each}") for each in numbers]
         extra = [self._planned(f"x{each}") for each in numbers if settings.has_extra(each)]
         extra += [self._planned(f"w{each}") for each in numbers if settings.has_asker(each)]
+        await self._store(counted, extra)
+
+    async def _store_for_trouble(self, planned: PlannedFault) -> list[PlannedQuestion]:
+        """Store two questions of the tenant that will be in trouble, and one of its neighbour."""
+        labels = (f"t{2 * planned.number}", f"t{2 * planned.number + 1}", f"n{planned.number}")
+        questions = [self._planned(label) for label in labels]
+        try:
+            await self._store(questions, ())
+        except NotFound as error:
+            raise InvalidInput(
+                f"the fault {planned.kind} needs a second organization, which cannot be created here"
+            ) from error
+        return questions
+
+    async def _store(self, counted: Sequence[PlannedQuestion], extra: Sequence[PlannedQuestion]) -> None:
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
             raced = await store_questions(connection, self._arrangement, counted, extra)
         for question in raced:

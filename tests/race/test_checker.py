@@ -181,6 +181,19 @@ AWAITED = replace(
 )
 
 
+# Somebody held rows of acme while globex was clicked.
+IN_GLOBEX = Scope("globex", "slack", "U1")
+N_WON = operation(80, CLAIM, Outcome.OK, 3020, 3030, victory(), question="n", key="key-n")
+N_WON = replace(N_WON, planned=replace(N_WON.planned, scope=IN_GLOBEX))
+NEIGHBOURED = replace(
+    LAWFUL,
+    questions=(*LAWFUL.questions, replace(ASKED, id="n", scope=IN_GLOBEX)),
+    operations=(*LAWFUL.operations, N_WON),
+    rows=(ROW, replace(ROW, id="n", scope=IN_GLOBEX, delivery_key="key-n")),
+    faults=(Fault(0, FaultKind.LOCK, None, 3000, 3100, landed=True, organization_id="acme"),),
+)
+
+
 def having(*changed: Operation, history: History = LAWFUL) -> History:
     """The history with these operations, each in the place of the one of its number or added."""
     operations = {each.number: each for each in history.operations} | {each.number: each for each in changed}
@@ -598,6 +611,14 @@ LAWLESS = {
         ),
     ),
     "a sweep takes a row that is not the run's": ("sweep_was_bounded", having(sweeping(ids=("x", "theirs")))),
+    "a neighbour's click is told to try again while a tenant is in trouble": (
+        "others_unharmed",
+        replace(NEIGHBOURED, operations=(*LAWFUL.operations, replace(N_WON, reply="cannot_serve"))),
+    ),
+    "a neighbour's click gets no reply while a tenant is in trouble": (
+        "others_unharmed",
+        replace(NEIGHBOURED, operations=(*LAWFUL.operations, N_WON, lost(replace(N_WON, number=81)))),
+    ),
     "a row is left behind": ("nothing_left_behind", replace(LAWFUL, left_behind=("question q",))),
 }
 
@@ -664,6 +685,7 @@ STRANGER_WITH_THE_WINNING_PRESS = replace(
 ODD = {
     "another application's answer is still due": BESIDE_ANOTHER,
     "an asker takes its answer": AWAITED,
+    "a neighbour's click is answered while a tenant is in trouble": NEIGHBOURED,
     "an asker is cancelled, and its answer goes to the pods": replace(
         having(refused(A_ASKED, Reported(Reason.CANCELLED)), history=AWAITED),
         hand_overs=(*LAWFUL.hand_overs, replace(A_HANDED, by_asker=False)),

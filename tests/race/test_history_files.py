@@ -51,7 +51,7 @@ from pendingctl.race.history.history import (
     Reported,
     Row,
 )
-from pendingctl.race.plan.operations import OperationKind, PlannedOperation, Wrong
+from pendingctl.race.plan.operations import Fate, OperationKind, PlannedOperation, Wrong
 from pendingctl.race.plan.schedule import FaultKind, Moment
 from pendingctl.race.plan.settings import IMPLEMENTATIONS, RaceSettings
 
@@ -68,7 +68,7 @@ SETTINGS = RaceSettings(
 SCOPE = Scope("acme", "slack", "U1")
 PAYLOAD: JsonObject = {"question": {"text": 'später\n\u2028"x" \\', "options": ["yes", "no"]}}
 AT = datetime(2026, 1, 1, 12, 0, 0, 123456, UTC)
-PUT, CLAIM, DELETE, SWEEP, DELIVER = OperationKind
+PUT, CLAIM, DELETE, SWEEP, DELIVER, ASK = OperationKind
 
 
 def planned(kind: OperationKind = CLAIM, name: str = "q0.1", wrong: Wrong | None = None) -> PlannedOperation:
@@ -111,18 +111,35 @@ EACH_OF_A_KIND = (
     Operation("pod-1", 10, replace(planned(SWEEP), limit=1), 20, 30, Outcome.OK, Reported(at=AT)),
     Operation("pod-1", 11, replace(planned(DELIVER), value="no", ask_number=2), 21, 31, Outcome.OK),
     Operation("pod-1", 12, planned(DELIVER), 22, 32, Outcome.REFUSED, Reported(Reason.LEASE_LOST)),
+    Operation(
+        "pod-1", 14, replace(planned(ASK), fate=Fate.CANCELLED), 23, 33, Outcome.REFUSED, Reported(Reason.CANCELLED)
+    ),
+    Operation(
+        "pod-1",
+        15,
+        replace(planned(PUT), request_key="key", edition=1),
+        24,
+        34,
+        Outcome.OK,
+        Reported(put="superseded", at=AT, ask_number=2**30),
+    ),
 )
 NEVER_ENDED = Operation("pod-1", 13, CLICK, 31, None, Outcome.UNKNOWN, detail="its end was never seen")
 
 HISTORY = History(
     questions=(
         RacedQuestion("run-q0", SCOPE, PAYLOAD, "C1"),
-        RacedQuestion("run-x0", Scope("globex", "teams", "U2"), {}, "", is_extra=True, delivers=True),
+        RacedQuestion(
+            "run-x0", Scope("globex", "teams", "U2"), {}, "", is_extra=True, delivers=True, editions=(PAYLOAD,)
+        ),
+        RacedQuestion("run-w0", SCOPE, PAYLOAD, "", is_extra=True, is_awaited=True),
+        RacedQuestion("run-o0", SCOPE, PAYLOAD, "", ask_number=2**30, is_of_another_application=True),
     ),
     operations=(*EACH_OF_A_KIND, NEVER_ENDED, replace(EACH_OF_A_KIND[0], pod="pod-2")),
     hand_overs=(
         HandOver("pod-1", "run-q0", 1, "später ⏳", "U1", "C1"),
         HandOver("pod-2", "run-x0", 2, None, "U2", ""),
+        HandOver("pod-2", "run-w0", 3, "no", "U2", "", by_asker=True),
     ),
     rows=(
         Row("run-q0", SCOPE, PAYLOAD, AT, 1, "später ⏳", "key", undelivered=True),
@@ -133,6 +150,7 @@ HISTORY = History(
     faults=(
         Fault(0, FaultKind.KILL, Moment.AFTER_COMMIT, 5, 6, landed=True, detail="pod-1 by SIGKILL"),
         Fault(1, FaultKind.SKEW, None, 5),
+        Fault(2, FaultKind.LOCK, None, 5, 6, landed=True, organization_id="acme"),
     ),
     left_behind=("question run-q0",),
     reasons=("pod-2 was ended by SIGKILL",),

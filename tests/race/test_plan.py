@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pendingctl.errors import InvalidInput
 from pendingctl.model import Scope
 from pendingctl.race.plan.extra import SWEEP_MAX_AGE
-from pendingctl.race.plan.operations import Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
+from pendingctl.race.plan.operations import Fate, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
 from pendingctl.race.plan.plan import plan_bystanders, plan_question
 from pendingctl.race.plan.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
 from pendingctl.race.plan.settings import (
@@ -286,6 +286,41 @@ def test_a_sweep_has_a_limit_and_only_a_claim_has_a_key(settings: RaceSettings, 
         assert (operation.delivery_key is not None) is (operation.value is not None) is (operation.kind is CLAIM)
 
 
+@given(RACES, NUMBERS)
+def test_each_extra_question_is_put_again_by_another_request_while_its_first_card_has_its_buttons(
+    settings: RaceSettings, number: int
+) -> None:
+    bursts = plan_question(settings, NAMES, f"x{number}").bursts
+    first, retries, second, presses = ([*burst.operations] for burst in bursts[:4])
+
+    (key,) = {each.request_key for each in (*first, *retries)}
+    assert [each.edition for each in (*first, *retries, *second)] == [0, 0, 1, 1]
+    assert key is not None
+    assert second[0].request_key != key
+    assert [each.asking for each in presses] == [-2, -1]
+
+
+def test_some_askers_take_their_answer_some_are_cancelled_with_it_and_some_give_up() -> None:
+    awaited = [plan_question(race(), NAMES, f"w{number}") for number in range(4)]
+
+    assert {question.bursts[0].operations[0].fate for question in awaited} == set(Fate)
+    for question in awaited:
+        (ask,), clicks = (burst.operations for burst in question.bursts)
+        assert question.is_extra
+        # Its pod takes part in the clicks, and waits with them for its asker.
+        assert ask.pod in {click.pod for click in clicks}
+
+
+@given(RACES, NUMBERS)
+def test_a_tenant_in_trouble_is_pressed_more_often_than_its_neighbour(settings: RaceSettings, number: int) -> None:
+    troubled, neighbour = (plan_question(settings, NAMES, f"{kind}{number}") for kind in "tn")
+
+    assert {click.pod for click in troubled.clicks} == {click.pod for click in neighbour.clicks}
+    assert len(troubled.clicks) == 6 * len(neighbour.clicks) == 6 * settings.pods
+    assert len({click.delivery_key for click in troubled.clicks}) == len(troubled.clicks)
+    assert neighbour.question.scope.organization_id == "run-foreign" != troubled.question.scope.organization_id
+
+
 def test_extra_questions_come_early_and_more_of_them_with_the_sweeper() -> None:
     extra = [sum(map(race(faults=faults).has_extra, range(1_000))) for faults in ((), (FaultKind.SWEEP,))]
 
@@ -373,6 +408,7 @@ MOMENTS: dict[FaultKind, list[Moment | None]] = {
     FaultKind.FAILOVER: [None],
     FaultKind.SKEW: [None],
     FaultKind.SWEEP: [None],
+    FaultKind.LOCK: [None],
 }
 
 

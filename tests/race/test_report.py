@@ -37,7 +37,7 @@ JUDGEMENT = Judgement(
 )
 LAWFUL = Judgement((CheckResult("scope", Verdict.PASS, ()),), (), 1)
 
-PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
+PUT, CLAIM, DELETE, SWEEP, *_ = OperationKind
 DEFEAT = Reported(Reason.ALREADY_ANSWERED)
 
 

@@ -105,7 +105,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault as it struck. `landed` says whether it surely did what it was planned to do."""
+    """A fault as it struck. `landed` says whether it surely did what it was planned to do.
+
+    `organization_id` is the tenant's whom it troubled, if it was one alone.
+    """
 
     number: int
     kind: FaultKind
@@ -114,6 +117,7 @@ class Fault:
     ended_ns: int | None = None
     landed: bool = False
     detail: str = ""
+    organization_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

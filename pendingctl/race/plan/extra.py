@@ -10,6 +10,9 @@ from .operations import Burst, Fate, OperationKind, PlannedOperation, PlannedQue
 from .schedule import FaultKind
 from .settings import RaceSettings
 
+# Of a question whose row is locked: more than the connections of a pod can serve before the reply is due.
+PRESSES_OF_A_POD = 6
+
 # How long an asker waits that gives up.
 GIVES_UP_AFTER = timedelta(milliseconds=200)
 
@@ -130,3 +133,28 @@ def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, rand
         )
     limit = random.choice([1, 5, 1_000]) if kind is OperationKind.SWEEP else None
     return PlannedOperation(name, pod, kind, question.id, question.scope, limit=limit)
+
+
+def plan_presses(settings: RaceSettings, question: Question, label: str) -> PlannedQuestion:
+    """Return a question that is pressed while one tenant is in trouble: often, t5, by its own users; n5 by another's.
+
+    A neighbour's question, of the foreign organization, is pressed once on each pod.
+    """
+    random = Random(f"{settings.seed}/{label}")
+    each = range(PRESSES_OF_A_POD if label.startswith("t") else 1)
+    clicks = [
+        PlannedOperation(
+            f"{label}.{pod}.{number}",
+            pod,
+            OperationKind.CLAIM,
+            question.id,
+            question.scope,
+            None,
+            f"{question.id}-{pod}-{number}",
+            random.choice(question.options),
+            asking=1,
+        )
+        for pod in range(settings.pods)
+        for number in each
+    ]
+    return PlannedQuestion(label, question, (Burst(tuple(clicks)),))

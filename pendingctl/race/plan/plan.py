@@ -11,7 +11,7 @@ from random import Random
 from typing import Literal, TypeAlias
 
 from ...model import Question, Scope
-from .extra import plan_awaited, plan_extra
+from .extra import plan_awaited, plan_extra, plan_presses
 from .operations import Burst, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
 from .settings import FIRST_WITH_MORE, RaceSettings
 
@@ -48,6 +48,8 @@ def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQu
         return plan_extra(settings, _question(settings, names, label), label)
     if label.startswith("w"):
         return plan_awaited(settings, _question(settings, names, label), label)
+    if label.startswith(("t", "n")):
+        return plan_presses(settings, _question(settings, names, label), label)
     turns: list[_Kind] = [None, _REPEAT, *Wrong]
     Random(f"{settings.seed}/turns").shuffle(turns)
     return _plan_counted(settings, names, number, turns)
@@ -71,7 +73,7 @@ def plan_others(settings: RaceSettings, names: Names) -> list[PlannedQuestion]:
 
 def _question(settings: RaceSettings, names: Names, label: str) -> Question:
     random = Random(f"{settings.seed}/{label}/question")
-    organization = names.foreign_organization_id if label.startswith("f") else names.organization_id
+    organization = names.foreign_organization_id if label.startswith(("f", "n")) else names.organization_id
     return Question(
         id=f"{names.run}-{label}",
         scope=Scope(organization, random.choice(names.connections), _user(int(label[1:]))),

@@ -26,6 +26,8 @@ IMPLEMENTATIONS = (
     "ask-number-restarts",
     "lease-everything",
     "mark-before-print",
+    "one-pool-for-all",
+    "no-time-limit",
 )
 
 MAX_PODS = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 from uuid import UUID
 
 from ...errors import DatabaseUnreachable
@@ -18,6 +19,7 @@ class _BrokenClaim(PendingStore):
     """Claims by a statement of its own; a click that gets no row goes to the correct claim, which then refuses it."""
 
     statement: str
+    limits: Mapping[str, object] = MappingProxyType({})
 
     async def claim(
         self,
@@ -29,7 +31,7 @@ class _BrokenClaim(PendingStore):
     ) -> Claim | Refusal:
         """Claim by the broken statement."""
         parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
-        won = await _claimed(self._source, self.statement, parameters)
+        won = await _claimed(self._source, self.statement, {**parameters, **self.limits})
         return won or await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
 
 
@@ -84,6 +86,13 @@ class ClaimThenAuthorize(PendingStore):
         if row is not None and row.expected_user_id != click.user_id:
             return Refusal(click.question_id, RefusalReason.NOT_YOURS)
         return won
+
+
+class NoTimeLimit(_BrokenClaim):
+    """Waits for a row as long as somebody holds it, and keeps the connection for so long."""
+
+    statement = statements.CLAIM
+    limits = MappingProxyType({"lock_timeout": None})
 
 
 class RetryWithNewKey(PendingStore):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...pod.bridge import InteractionBridge
+from ...pod.turns import Turns
 from ...postgres.connections import ConnectionSource
 from ...store import PendingStore
 from ..plan.settings import IMPLEMENTATIONS
@@ -30,6 +32,8 @@ EXPECTED_CHECKS: Mapping[str, str] = {
     "ask-number-restarts": "key_never_reused",
     "lease-everything": "only_its_application",
     "mark-before-print": "asker_or_pods",
+    "one-pool-for-all": "others_unharmed",
+    "no-time-limit": "others_unharmed",
 }
 
 
@@ -38,6 +42,7 @@ _STORES: Mapping[str, type[PendingStore]] = {
     "no-organization": broken_claims.NoOrganization,
     "no-user": broken_claims.NoUser,
     "claim-then-authorize": broken_claims.ClaimThenAuthorize,
+    "no-time-limit": broken_claims.NoTimeLimit,
     "retry-with-new-key": broken_claims.RetryWithNewKey,
     "put-takes-over": broken_stores.PutTakesOver,
     "sweep-select-then-delete": broken_stores.SweepSelectThenDelete,
@@ -66,3 +71,20 @@ def marks_before_it_delivers(implementation: str) -> bool:
 def marks_before_it_prints(implementation: str) -> bool:
     """Whether an asker marks its answer before it hands it on, as the control `mark-before-print` does."""
     return implementation == "mark-before-print"
+
+
+class OnePoolForAll(InteractionBridge):
+    """Lets every click take a connection at once: one tenant's clicks leave none to the others."""
+
+    def start(self) -> None:
+        """Begin, without turns."""
+        self._question_turns, self._tenant_turns = Turns(_NO_LIMIT), Turns(_NO_LIMIT)
+        super().start()
+
+
+_NO_LIMIT = 1_000_000
+
+
+def bridge_for(implementation: str) -> type[InteractionBridge]:
+    """Return the bridge of an implementation."""
+    return OnePoolForAll if implementation == "one-pool-for-all" else InteractionBridge

@@ -32,7 +32,7 @@ from ..plan.schedule import LEASE, FaultKind
 from ..rows import APPLICATION, move_into_the_past, server_time
 from . import wire
 from .asker import Askers
-from .controls import store_for
+from .controls import bridge_for, store_for
 from .gate import Gate
 from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
 from .worker import Worker
@@ -256,7 +256,9 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
         gate = Gate()
         worker = Worker(assignment, file, recorder, source, gate)
         recording = RecordingStore(store, recorder)
-        bridge = InteractionBridge(recording, SilentPlatform(), worker, pod=assignment.name, lease=LEASE)
+        bridge = bridge_for(assignment.settings.implementation)(
+            recording, SilentPlatform(), worker, pod=assignment.name, lease=LEASE
+        )
         async with bridge:
             for organization in (assignment.names.organization_id, assignment.names.foreign_organization_id):
                 for connection in assignment.names.connections:

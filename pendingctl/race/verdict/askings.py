@@ -1,4 +1,4 @@
-"""The laws of a race about askings: what a card showed, whose answer it is, and which number it had.
+"""The laws of a race about askings: what a card showed, whose answer it is, and which number it had; and about tenants.
 
 Pure. Like those of `laws` each yields what it found wrong, in words.
 """
@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 from ...model import NEW_ASKINGS
 from ...payload import JsonObject
-from ..history.history import WON, Operation, Outcome
+from ..history.history import DECIDED, WON, History, Operation, Outcome
 from ..plan.operations import OperationKind
-from .laws import Story, name_of
+from ..plan.schedule import TROUBLES
+from .laws import CANNOT_SERVE, Story, name_of
 
 
 def answered_what_was_shown(story: Story) -> Iterator[str]:
@@ -79,3 +80,18 @@ def only_its_application(story: Story) -> Iterator[str]:
         yield "the row of another application is gone"
     elif not row.undelivered or (row.ask_number, row.payload) != (question.ask_number, question.payload):
         yield "the row of another application has changed"
+
+
+def others_unharmed(history: History) -> Iterator[str]:
+    """While one tenant is in trouble, another's click gets a true reply within the platform's time."""
+    for fault in history.faults:
+        if fault.kind not in TROUBLES or fault.organization_id is None or fault.ended_ns is None:
+            continue
+        for claim in history.operations:
+            is_anothers = claim.planned.scope.organization_id != fault.organization_id and claim.planned.wrong is None
+            if claim.kind is not OperationKind.CLAIM or not is_anothers:
+                continue
+            if not fault.started_ns < claim.started_ns < fault.ended_ns:
+                continue
+            if claim.outcome not in DECIDED or claim.reply == CANNOT_SERVE:
+                yield f"{name_of(claim)} got no true reply in time while {fault.organization_id} was in trouble"

@@ -11,7 +11,7 @@ from itertools import chain
 from ..history.history import DECIDED, HandOver, History, Operation, Outcome
 from ..plan.operations import OperationKind
 from . import laws
-from .askings import answered_what_was_shown, asker_or_pods, key_never_reused, only_its_application
+from .askings import answered_what_was_shown, asker_or_pods, key_never_reused, only_its_application, others_unharmed
 from .laws import Story, name_of, was_contended
 from .linearization import linearize
 
@@ -84,7 +84,11 @@ QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
     only_its_application,
     asker_or_pods,
 )
-RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (laws.sweep_was_bounded, laws.nothing_left_behind)
+RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (
+    laws.sweep_was_bounded,
+    laws.nothing_left_behind,
+    others_unharmed,
+)
 
 CHECKS = tuple(check.__name__ for check in (*QUESTION_LAWS, *RUN_LAWS))
 

@@ -18,7 +18,7 @@ from .linearization import linearize
 
 # True whatever the outcome: a claim that outlasts the platform's patience goes on after the person was asked to try
 # again.
-_TRY_AGAIN = "cannot_serve"
+CANNOT_SERVE = "cannot_serve"
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def loser_was_told_the_truth(story: Story) -> Iterator[str]:
     for operation in story.claims:
         if operation.outcome not in DECIDED:
             continue
-        if operation.reply not in (_due_reply(operation), _TRY_AGAIN, None):
+        if operation.reply not in (_due_reply(operation), CANNOT_SERVE, None):
             yield f"{name_of(operation)} was {_said(operation)}, and the person was told {operation.reply!r}"
         if operation.outcome is not Outcome.REFUSED:
             continue
