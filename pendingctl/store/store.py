@@ -138,7 +138,8 @@ class PendingStore:
                 if found is None:
                     continue
                 keeps = if_answered == "keep"
-                ending = judge_put(id, scope, self._application, request_key, found, keeps=keeps)
+                waits = awaited_by is not None
+                ending = judge_put(id, scope, self._application, request_key, found, payload, keeps=keeps, waits=waits)
                 if ending is not None:
                     return Stored(id, ending, found.ask_number, found.created_at, found.row_version)
         raise DatabaseFailed(f"question {id!r} changed {_TRIES} times while it was stored; try again")
