@@ -43,7 +43,11 @@ class Askers:
         task = asyncio.create_task(self._ask(question, planned), name=planned.name)
         self._waiting[planned.question_id] = task
         while not task.done():
-            row = await self._store.inspection.get(planned.question_id)
+            try:
+                row = await self._store.inspection.get(planned.question_id)
+            except PendingctlError:
+                # On a connection that an earlier fault has cut; the next one is another.
+                row = None
             if row is not None:
                 wire.report(wire.ASKED, f"{question.label} {row.ask_number}")
                 return
