@@ -50,7 +50,7 @@ WHILE_AWAY = 8
 # With a duration it is not known how many questions are needed; so many are stored at a time.
 STORED_AT_ONCE = 500
 
-# How long the delivery of answers of killed and paused pods may take: some leases, and some attempts.
+# How long the delivery of answers of killed and paused pods may take: some leases, an asker's 15 s, and some attempts.
 DELIVERED_SECONDS = 20.0
 DELIVERED_POLL_SECONDS = 0.1
 
@@ -132,12 +132,11 @@ class _Coordinator:
                 try:
                     sudden = [planned for planned in schedule if planned.kind not in LASTING]
                     await self._fire_all(sudden, faults, began, on_progress)
-                    seconds = time.monotonic() - began
-                    await self._until_delivered()
                 except RaceBrokenOff as broken:
                     reasons.append(str(broken))
                     late.update(broken.late)
-                seconds = seconds or time.monotonic() - began
+                seconds = time.monotonic() - began
+                await self._until_delivered()
                 await self._supervisor.end(late)
                 for fault in lasting:
                     faults.end(self._judge_lasting(fault))

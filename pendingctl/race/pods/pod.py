@@ -24,7 +24,7 @@ from ...pod.bridge import InteractionBridge
 from ...postgres.connections import Borrowed, Connection, Pool, open_pool
 from ...store import IfAnswered, PendingStore
 from ..history.files import HistoryFile
-from ..history.history import Outcome, Reason, Reported
+from ..history.history import DECIDED, Outcome, Reason, Reported
 from ..plan.extra import SWEEP_MAX_AGE
 from ..plan.operations import OperationKind, PlannedOperation, PlannedQuestion
 from ..plan.plan import plan_question
@@ -157,10 +157,14 @@ class Pod:
     async def _click_until_decided(self, note: Note) -> None:
         """Click, and while the outcome is unknown click again as the platform would, with the same delivery key."""
         deadline = time.monotonic() + RESOLVE_SECONDS
-        while await self._click(note) is Outcome.UNKNOWN and time.monotonic() < deadline:
+        outcome = await self._click(note)
+        in_doubt = outcome is Outcome.UNKNOWN
+        # One that fails afterwards leaves the first one in doubt.
+        while in_doubt and outcome not in DECIDED and time.monotonic() < deadline:
             await asyncio.sleep(RETRY_SECONDS)
             note = Note(note.planned)
             current_note.set(note)
+            outcome = await self._click(note)
 
     async def _click(self, note: Note) -> Outcome:
         planned = note.planned
