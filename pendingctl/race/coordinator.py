@@ -45,6 +45,8 @@ from .rows import (
 # other.
 ORDERS_AT_ONCE = 6
 QUESTIONS_TOGETHER = 4
+# Over so many answers the worker hangs: more than a pod delivers at a time.
+HANGING = 60
 # How many questions are fired at while a server is away.
 WHILE_AWAY = 8
 # With a duration it is not known how many questions are needed; so many are stored at a time.
@@ -223,8 +225,9 @@ class _Coordinator:
         await self._store(counted, extra)
 
     async def _store_for_trouble(self, planned: PlannedFault) -> list[PlannedQuestion]:
-        """Store two questions of the tenant that will be in trouble, and one of its neighbour."""
-        labels = (f"t{2 * planned.number}", f"t{2 * planned.number + 1}", f"n{planned.number}")
+        """Store questions of the tenant that will be in trouble, and one of its neighbour."""
+        kind, number = ("t", 2) if planned.kind is FaultKind.LOCK else ("h", HANGING)
+        labels = [f"{kind}{number * planned.number + each}" for each in range(number)] + [f"n{planned.number}"]
         questions = [self._planned(label) for label in labels]
         try:
             await self._store(questions, ())

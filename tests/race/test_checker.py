@@ -185,10 +185,13 @@ AWAITED = replace(
 IN_GLOBEX = Scope("globex", "slack", "U1")
 N_WON = operation(80, CLAIM, Outcome.OK, 3020, 3030, victory(), question="n", key="key-n")
 N_WON = replace(N_WON, planned=replace(N_WON.planned, scope=IN_GLOBEX))
+N_DELIVERED = operation(82, DELIVER, Outcome.OK, 3040, 3050, question="n")
+N_DELIVERED = replace(N_DELIVERED, planned=replace(N_DELIVERED.planned, scope=IN_GLOBEX))
 NEIGHBOURED = replace(
     LAWFUL,
-    questions=(*LAWFUL.questions, replace(ASKED, id="n", scope=IN_GLOBEX)),
-    operations=(*LAWFUL.operations, N_WON),
+    questions=(*LAWFUL.questions, replace(ASKED, id="n", scope=IN_GLOBEX, delivers=True)),
+    hand_overs=(*LAWFUL.hand_overs, replace(HANDED, question_id="n")),
+    operations=(*LAWFUL.operations, N_WON, N_DELIVERED),
     rows=(ROW, replace(ROW, id="n", scope=IN_GLOBEX, delivery_key="key-n")),
     faults=(Fault(0, FaultKind.LOCK, None, 3000, 3100, landed=True, organization_id="acme"),),
 )
@@ -618,6 +621,13 @@ LAWLESS = {
     "a neighbour's click gets no reply while a tenant is in trouble": (
         "others_unharmed",
         replace(NEIGHBOURED, operations=(*LAWFUL.operations, N_WON, lost(replace(N_WON, number=81)))),
+    ),
+    "a neighbour's answer waits while a tenant is in trouble": (
+        "others_unharmed",
+        replace(
+            NEIGHBOURED,
+            operations=(*LAWFUL.operations, N_WON, replace(N_DELIVERED, started_ns=3 * 10**9, ended_ns=4 * 10**9)),
+        ),
     ),
     "a row is left behind": ("nothing_left_behind", replace(LAWFUL, left_behind=("question q",))),
 }

@@ -409,6 +409,7 @@ MOMENTS: dict[FaultKind, list[Moment | None]] = {
     FaultKind.SKEW: [None],
     FaultKind.SWEEP: [None],
     FaultKind.LOCK: [None],
+    FaultKind.SLOW_WORKER: [None],
 }
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from ..history.history import Fault
 from ..plan.operations import OperationKind, PlannedQuestion
-from ..plan.schedule import AT_A_DELIVERY, TROUBLES, PlannedFault
+from ..plan.schedule import AT_A_DELIVERY, TROUBLES, FaultKind, PlannedFault
 from .claims import strike_at_a_claim
 from .context import FaultContext
 from .deliveries import strike_at_a_delivery
 from .locks import strike_at_a_lock
-from .troubles import lock_rows_of_a_tenant
+from .troubles import hang_over_answers_of_a_tenant, lock_rows_of_a_tenant
 
 
 async def strike(
@@ -28,7 +28,8 @@ async def strike(
     if planned.kind in TROUBLES:
         await dispatcher.fire(question)
         *troubled, neighbour = more
-        detail = await lock_rows_of_a_tenant(context, troubled, neighbour)
+        trouble = lock_rows_of_a_tenant if planned.kind is FaultKind.LOCK else hang_over_answers_of_a_tenant
+        detail = await trouble(context, troubled, neighbour)
         tenant = question.question.scope.organization_id
         ended = replace(fault, ended_ns=time.monotonic_ns(), organization_id=tenant)
         return replace(ended, landed=not detail, detail=detail)

@@ -13,6 +13,8 @@ from ..rows import APPLICATION
 from .context import FaultContext
 from .locks import lock_rows, something_waits, transaction
 
+# For how long the worker hangs at least.
+HANGS_SECONDS = 2.0
 # Longer than a claim waits for a row, and than a platform waits for a reply.
 LOCKED_SECONDS = 4.0
 
@@ -42,3 +44,15 @@ async def lock_rows_of_a_tenant(
     for order in (pressing, beside):
         await dispatcher.finish(order)
     return detail
+
+
+async def hang_over_answers_of_a_tenant(
+    context: FaultContext, troubled: list[PlannedQuestion], neighbour: PlannedQuestion
+) -> str:
+    """Let the worker hang over the troubled questions' answers, and click a neighbour meanwhile; return ""."""
+    dispatcher = context.dispatcher
+    await dispatcher.finish(dispatcher.send(dispatcher.pods_of(troubled), troubled))
+    await dispatcher.fire(neighbour)
+    # The neighbour's answer has to come through before the worker is back.
+    await asyncio.sleep(HANGS_SECONDS)
+    return ""

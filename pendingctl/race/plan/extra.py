@@ -136,9 +136,9 @@ def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, rand
 
 
 def plan_presses(settings: RaceSettings, question: Question, label: str) -> PlannedQuestion:
-    """Return a question that is pressed while one tenant is in trouble: often, t5, by its own users; n5 by another's.
+    """Return a question that is pressed while one tenant is in trouble, of that tenant or, n5, of its neighbour.
 
-    A neighbour's question, of the foreign organization, is pressed once on each pod.
+    Each pod presses it: often, t5, where the row is locked; once the neighbour's, and h5, over which the worker hangs.
     """
     random = Random(f"{settings.seed}/{label}")
     each = range(PRESSES_OF_A_POD if label.startswith("t") else 1)

@@ -48,7 +48,7 @@ def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQu
         return plan_extra(settings, _question(settings, names, label), label)
     if label.startswith("w"):
         return plan_awaited(settings, _question(settings, names, label), label)
-    if label.startswith(("t", "n")):
+    if label.startswith(("t", "h", "n")):
         return plan_presses(settings, _question(settings, names, label), label)
     turns: list[_Kind] = [None, _REPEAT, *Wrong]
     Random(f"{settings.seed}/turns").shuffle(turns)

@@ -21,6 +21,7 @@ class FaultKind(StrEnum):
     SKEW = "skew"
     SWEEP = "sweep"
     LOCK = "lock"
+    SLOW_WORKER = "slow-worker"
 
 
 class Moment(StrEnum):
@@ -34,7 +35,7 @@ class Moment(StrEnum):
 
 
 # These trouble one tenant, whose neighbours must not feel it.
-TROUBLES = frozenset({FaultKind.LOCK})
+TROUBLES = frozenset({FaultKind.LOCK, FaultKind.SLOW_WORKER})
 # The first strike at a claim in the proxy between pod and server, the second at claims that wait for a locked row.
 STRUCK_IN_THE_PROXY = frozenset({FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT})
 STRUCK_AT_A_LOCK = frozenset({FaultKind.TERMINATE, FaultKind.RESTART, FaultKind.FAILOVER})
@@ -56,6 +57,7 @@ _MOMENTS: dict[FaultKind, tuple[Moment | None, ...]] = {
     FaultKind.SKEW: (None,),
     FaultKind.SWEEP: (None,),
     FaultKind.LOCK: (None,),
+    FaultKind.SLOW_WORKER: (None,),
 }
 
 # How long a pod has to deliver an answer before another pod may; a paused pod loses the lease.

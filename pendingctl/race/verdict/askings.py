@@ -14,6 +14,9 @@ from ..plan.operations import OperationKind
 from ..plan.schedule import TROUBLES
 from .laws import CANNOT_SERVE, Story, name_of
 
+# A platform's patience, which a neighbour's answer has as well.
+IN_TIME_NS = 2_500_000_000
+
 
 def answered_what_was_shown(story: Story) -> Iterator[str]:
     """A click that pressed the button of a card answered the question that this card showed."""
@@ -83,7 +86,7 @@ def only_its_application(story: Story) -> Iterator[str]:
 
 
 def others_unharmed(history: History) -> Iterator[str]:
-    """While one tenant is in trouble, another's click gets a true reply within the platform's time."""
+    """While one tenant is in trouble, another's click gets a true reply, and its answer is handed over, in time."""
     for fault in history.faults:
         if fault.kind not in TROUBLES or fault.organization_id is None or fault.ended_ns is None:
             continue
@@ -95,3 +98,15 @@ def others_unharmed(history: History) -> Iterator[str]:
                 continue
             if claim.outcome not in DECIDED or claim.reply == CANNOT_SERVE:
                 yield f"{name_of(claim)} got no true reply in time while {fault.organization_id} was in trouble"
+            elif claim.outcome is Outcome.OK and not _was_delivered_in_time(history, claim):
+                yield f"the answer of {name_of(claim)} had to wait while {fault.organization_id} was in trouble"
+
+
+def _was_delivered_in_time(history: History, claim: Operation) -> bool:
+    latest_ns = (claim.ended_ns or 0) + IN_TIME_NS
+    return any(
+        each.kind is OperationKind.DELIVER
+        and each.planned.question_id == claim.planned.question_id
+        and each.started_ns <= latest_ns
+        for each in history.operations
+    )
