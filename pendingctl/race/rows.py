@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..errors import InvalidInput
-from ..model import Click, Scope
+from ..model import Click, Question, Scope
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, SingleConnection
 from ..postgres.driver_errors import translated_errors
 from ..store import PendingStore
 from .history.history import RacedQuestion, Row
 from .plan.extra import PAST
 from .plan.operations import Names, PlannedQuestion
-from .plan.plan import plan_bystanders, plan_others
+from .plan.plan import plan_bystanders, plan_others, plan_poisoned
 from .plan.schedule import FaultKind
 from .plan.settings import RaceSettings
 
@@ -55,6 +55,12 @@ _LEFT = """
 """
 
 
+_POISON = """
+    update pending_interactions
+    set entry_payload = '["no question"]'
+    where id = %(id)s
+"""
+
 _MOVE_INTO_THE_PAST = """
     update pending_interactions
     set created_at = created_at - %(past)s::interval
@@ -74,7 +80,7 @@ _ANOTHER_SWEEPER = """
 class Arrangement:
     """What a run has stored by now, and must remove: its rows, and the organizations that it created.
 
-    `ids_of_others` are those of its rows that belong to another application than its pods.
+    `ids_of_others` are those of its rows that its pods cannot deliver: another application's, and a poisoned one.
     """
 
     names: Names
@@ -117,6 +123,7 @@ async def store_organizations(
         bystanders = await store_questions(connection, arrangement, plan_bystanders(settings, names))
     if FaultKind.SWEEP in settings.faults:
         await _be_the_only_sweeper(connection, bystanders)
+    await _store_poisoned(connection, settings, arrangement)
     return [*bystanders, *await _store_others(connection, settings, arrangement)]
 
 
@@ -125,31 +132,43 @@ async def _store_others(
 ) -> list[RacedQuestion]:
     """Store another application's questions, and answer them; its pods, which there are none of, would deliver that."""
     store = PendingStore(SingleConnection(connection), application=arrangement.names.other_application)
-    stored: list[RacedQuestion] = []
-    for planned in plan_others(settings, arrangement.names):
-        question, scope = planned.question, planned.question.scope
-        arrangement.ids_of_others.append(question.id)
-        put = await store.put(question.id, scope, question.payload())
-        click = Click(
-            question_id=question.id,
-            organization_id=scope.organization_id,
-            connection_id=scope.connection_id,
-            user_id=scope.expected_user_id,
-            delivery_key=question.id,
-            value=question.options[0],
-        )
-        await store.claim(click, lease=timedelta(0))
-        stored.append(
-            RacedQuestion(
-                question.id,
-                scope,
-                question.payload(),
-                question.conversation_id,
-                ask_number=put.ask_number,
-                is_of_another_application=True,
-            )
-        )
-    return stored
+    return [
+        await _store_answered(store, arrangement, planned.question)
+        for planned in plan_others(settings, arrangement.names)
+    ]
+
+
+async def _store_answered(store: PendingStore, arrangement: Arrangement, question: Question) -> RacedQuestion:
+    scope = question.scope
+    arrangement.ids_of_others.append(question.id)
+    put = await store.put(question.id, scope, question.payload())
+    click = Click(
+        question_id=question.id,
+        organization_id=scope.organization_id,
+        connection_id=scope.connection_id,
+        user_id=scope.expected_user_id,
+        delivery_key=question.id,
+        value=question.options[0],
+    )
+    await store.claim(click, lease=timedelta(0))
+    return RacedQuestion(
+        question.id,
+        scope,
+        question.payload(),
+        question.conversation_id,
+        ask_number=put.ask_number,
+        is_of_another_application=True,
+    )
+
+
+async def _store_poisoned(connection: Connection, settings: RaceSettings, arrangement: Arrangement) -> None:
+    """Store an answer that is due and that no pod can read: it must not keep back those that are leased with it."""
+    store = PendingStore(SingleConnection(connection), application=arrangement.names.application)
+    poisoned = plan_poisoned(settings, arrangement.names)
+    await _store_answered(store, arrangement, poisoned.question)
+    with translated_errors():
+        await connection.execute(_POISON, {"id": poisoned.question.id})
+        await connection.commit()
 
 
 async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[RacedQuestion]) -> None:

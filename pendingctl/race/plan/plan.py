@@ -71,6 +71,11 @@ def plan_others(settings: RaceSettings, names: Names) -> list[PlannedQuestion]:
     ]
 
 
+def plan_poisoned(settings: RaceSettings, names: Names) -> PlannedQuestion:
+    """Return the question whose row is stored as one that cannot be read."""
+    return PlannedQuestion("p0", _question(settings, names, "p0"), ())
+
+
 def _question(settings: RaceSettings, names: Names, label: str) -> Question:
     random = Random(f"{settings.seed}/{label}/question")
     organization = names.foreign_organization_id if label.startswith(("f", "n")) else names.organization_id
