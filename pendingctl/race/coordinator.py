@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Self
 
-from ..errors import DatabaseFailed
+from ..errors import DatabaseFailed, InvalidInput, NotFound
 from ..postgres.connections import connect
 from .faults.context import FaultContext, OwnServer
 from .faults.proxy import Proxy, addresses_of, running_proxy, through_the_proxy
 from .faults.strike import strike
 from .history.files import FAULTS, POD, HistoryFile, fault_record, read_pod, write_questions
 from .history.history import Fault, History, Operation, Outcome
-from .plan.plan import OperationKind, PlannedQuestion, plan_question
+from .plan.operations import OperationKind, PlannedQuestion
+from .plan.plan import plan_question
 from .plan.schedule import (
     LASTING,
     NEED_AN_OWN_SERVER,
     STRUCK_IN_THE_PROXY,
+    TROUBLES,
     FaultKind,
     PlannedFault,
     schedule_faults,
@@ -43,12 +45,14 @@ from .rows import (
 # other.
 ORDERS_AT_ONCE = 6
 QUESTIONS_TOGETHER = 4
+# Over so many answers the worker hangs: more than a pod delivers at a time.
+HANGING = 60
 # How many questions are fired at while a server is away.
 WHILE_AWAY = 8
 # With a duration it is not known how many questions are needed; so many are stored at a time.
 STORED_AT_ONCE = 500
 
-# How long the delivery of answers of killed and paused pods may take: some leases, and some attempts.
+# How long the delivery of answers of killed and paused pods may take: some leases, an asker's 15 s, and some attempts.
 DELIVERED_SECONDS = 20.0
 DELIVERED_POLL_SECONDS = 0.1
 
@@ -130,12 +134,11 @@ class _Coordinator:
                 try:
                     sudden = [planned for planned in schedule if planned.kind not in LASTING]
                     await self._fire_all(sudden, faults, began, on_progress)
-                    seconds = time.monotonic() - began
-                    await self._until_delivered()
                 except RaceBrokenOff as broken:
                     reasons.append(str(broken))
                     late.update(broken.late)
-                seconds = seconds or time.monotonic() - began
+                seconds = time.monotonic() - began
+                await self._until_delivered()
                 await self._supervisor.end(late)
                 for fault in lasting:
                     faults.end(self._judge_lasting(fault))
@@ -175,6 +178,8 @@ class _Coordinator:
                 question = self._planned(f"q{number}")
                 if settings.has_extra(number):
                     await dispatcher.fire(self._planned(f"x{number}"))
+                if settings.has_asker(number):
+                    await dispatcher.fire(self._planned(f"w{number}"))
                 if sudden and self._is_due(sudden, number, elapsed):
                     planned = sudden.pop(0)
                     await dispatcher.drain()
@@ -183,9 +188,10 @@ class _Coordinator:
                     more = [next(numbers) for _ in away if self._has_room(number + len(away) + len(sudden))]
                     faults.begin(planned)
                     await self._store_more(max([number, *more]))
-                    faults.end(
-                        await strike(self._context, planned, question, [self._planned(f"q{each}") for each in more])
-                    )
+                    beside = [self._planned(f"q{each}") for each in more]
+                    if planned.kind in TROUBLES:
+                        beside = await self._store_for_trouble(planned)
+                    faults.end(await strike(self._context, planned, question, beside))
                 else:
                     await dispatcher.fire(question)
                 if on_progress is not None:
@@ -215,8 +221,29 @@ class _Coordinator:
         self._stored = numbers.stop
         counted = [self._planned(f"q{each}") for each in numbers]
         extra = [self._planned(f"x{each}") for each in numbers if settings.has_extra(each)]
+        extra += [self._planned(f"w{each}") for each in numbers if settings.has_asker(each)]
+        await self._store(counted, extra)
+
+    async def _store_for_trouble(self, planned: PlannedFault) -> list[PlannedQuestion]:
+        """Store questions of the tenant that will be in trouble, and one of its neighbour."""
+        kind, number = ("t", 2) if planned.kind is FaultKind.LOCK else ("h", HANGING)
+        labels = [f"{kind}{number * planned.number + each}" for each in range(number)] + [f"n{planned.number}"]
+        questions = [self._planned(label) for label in labels]
+        try:
+            await self._store(questions, ())
+        except NotFound as error:
+            raise InvalidInput(
+                f"the fault {planned.kind} needs a second organization, which cannot be created here"
+            ) from error
+        return questions
+
+    async def _store(self, counted: Sequence[PlannedQuestion], extra: Sequence[PlannedQuestion]) -> None:
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
             raced = await store_questions(connection, self._arrangement, counted, extra)
+        for question in raced:
+            if question.ask_number is not None:
+                label = question.id.removeprefix(f"{self._arrangement.names.run}-")
+                self._context.dispatcher.on_asked(label, question.ask_number)
         write_questions(self._directory, raced)
 
     def _planned(self, label: str) -> PlannedQuestion:

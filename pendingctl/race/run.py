@@ -17,7 +17,8 @@ from .coordinator import race
 from .faults.context import OwnServer
 from .history.files import make_directory, read_history, write_end, write_race
 from .interruption import undisturbed
-from .plan.plan import STALE_AFTER, Names
+from .plan.extra import STALE_AFTER
+from .plan.operations import Names
 from .plan.schedule import NEED_AN_OWN_SERVER, FaultKind
 from .plan.settings import RaceSettings
 from .rows import APPLICATION, Arrangement, arrange, read_rows, remove

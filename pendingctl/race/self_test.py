@@ -21,9 +21,11 @@ _NEEDED: Mapping[str, tuple[FaultKind, ...]] = {
     "deliver-from-memory": (FaultKind.KILL,),
     "mark-before-deliver": (FaultKind.KILL,),
     "no-lease-token": (FaultKind.PAUSE,),
+    "one-pool-for-all": (FaultKind.LOCK,),
+    "no-time-limit": (FaultKind.LOCK,),
 }
 # The correct implementation is raced with these.
-FAULTS = (FaultKind.DISCONNECT, FaultKind.SKEW, FaultKind.SWEEP)
+FAULTS = (FaultKind.DISCONNECT, FaultKind.SKEW, FaultKind.SWEEP, FaultKind.LOCK)
 
 RaceOnce = Callable[[RaceSettings], Awaitable[RaceResult]]
 

@@ -81,7 +81,7 @@ class Leases:
             "busy": list(busy),
         }
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            cursor = borrowed.cursor(row_factory=kwargs_row(_leased_answer))
+            cursor = borrowed.cursor(row_factory=LEASED_ROW)
             leased = await (await cursor.execute(statements.LEASE, parameters)).fetchall()
         return [each for each in leased if each is not None]
 
@@ -145,7 +145,7 @@ class Leases:
         """Lease the answer that this asker waited for; None when a pod has leased it since."""
         parameters = {**_asker(id, ask_number, awaited_by), "lease": lease, "lock_timeout": Purpose.MARK.lock_timeout}
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
-            cursor = borrowed.cursor(row_factory=kwargs_row(_leased_answer))
+            cursor = borrowed.cursor(row_factory=LEASED_ROW)
             return await (await cursor.execute(statements.LEASE_AWAITED, parameters)).fetchone()
 
     async def stop_waiting(self, id: str, awaited_by: UUID) -> bool:
@@ -251,6 +251,9 @@ def _leased_answer(
         claimed_at=claimed_at,
     )
     return LeasedAnswer(answer=answer, token=token, attempt=attempt, leased_at=leased_at)
+
+
+LEASED_ROW = kwargs_row(_leased_answer)
 
 
 def _leased_card(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ..errors import RequestRefused, ScopeMismatch, UnreadablePayload
 from ..model import Claim, Click, PutOutcome, Refusal, RefusalReason, Scope
-from ..payload import JsonObject, accepts, question_options, read_json, read_payload, read_time
+from ..payload import JsonObject, JsonValue, accepts, question_options, read_json, read_payload, read_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +131,10 @@ def judge_put(
     application: str,
     request_key: str | None,
     found: FoundRow,
+    payload: JsonObject,
     *,
     keeps: bool,
+    waits: bool,
 ) -> PutOutcome | None:
     """Return how a question has ended that a put leaves alone; None when the put would match by now.
 
@@ -150,6 +152,10 @@ def judge_put(
         if keeps or found.is_undelivered or (request_key is not None and request_key == found.request_key):
             return PutOutcome.WITHDRAWN if found.is_withdrawn else PutOutcome.ALREADY_ANSWERED
         return None
+    has_its_key = None in (request_key, found.request_key) or request_key == found.request_key
+    if has_its_key and _shown(found.question or {}) == _shown(payload) and not (waits and found.is_awaited):
+        # Somebody has asked the same since the statements looked: this one is a retry by now.
+        return None
     if request_key is not None and request_key == found.request_key and not found.is_awaited:
         raise RequestRefused(
             f"request {request_key!r} has asked question {id!r} with another content; nothing was changed"
@@ -159,3 +165,10 @@ def judge_put(
             f"somebody waits for the answer to question {id!r}; ask under another id, or try again later"
         )
     return None
+
+
+def _shown(payload: JsonObject) -> tuple[JsonValue, ...]:
+    """Return what a card shows of a payload, as the statements of a put compare it."""
+    question = payload.get("question")
+    fields = question if isinstance(question, Mapping) else {}
+    return fields.get("text"), fields.get("options") or [], fields.get("conversation_id") or ""

@@ -137,7 +137,8 @@ class PendingStore:
                 if found is None:
                     continue
                 keeps = if_answered == "keep"
-                ending = judge_put(id, scope, self._application, request_key, found, keeps=keeps)
+                waits = awaited_by is not None
+                ending = judge_put(id, scope, self._application, request_key, found, payload, keeps=keeps, waits=waits)
                 if ending is not None:
                     return Stored(id, ending, found.ask_number, found.created_at, found.row_version)
         raise DatabaseFailed(f"question {id!r} changed {_TRIES} times while it was stored; try again")
@@ -218,7 +219,7 @@ class PendingStore:
         parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
         async with Borrowed(self._source, purpose=Purpose.CLAIM) as borrowed:
             for _ in range(_TRIES):
-                cursor = borrowed.cursor(row_factory=_CLAIM_ROW)
+                cursor = borrowed.cursor(row_factory=CLAIM_ROW)
                 if (won := await (await cursor.execute(statements.CLAIM, parameters)).fetchone()) is not None:
                     return won
                 judgement = judge(
@@ -428,7 +429,7 @@ def _claim(
         return Claim(id, ask_number, {}, claimed_at, None, read_json(card))
 
 
-_CLAIM_ROW = kwargs_row(_claim)
+CLAIM_ROW = kwargs_row(_claim)
 
 
 def _stored(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from pendingctl.race.history.history import HandOver, History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
-from pendingctl.race.plan.plan import Names, PlannedOperation, Wrong, plan_question
+from pendingctl.race.plan.operations import Names, PlannedOperation, Wrong
+from pendingctl.race.plan.plan import plan_question
 from pendingctl.race.plan.settings import RaceSettings
 
 _PODS = 4

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ...postgres.connections import connect
 from ...postgres.driver_errors import translated_errors
-from ..plan.plan import PlannedOperation, PlannedQuestion
+from ..plan.operations import PlannedOperation, PlannedQuestion
 from ..plan.schedule import STATEMENT_TIMEOUT_MS, FaultKind, Moment
 from ..pods.dispatcher import MOMENT_SECONDS
 from ..rows import APPLICATION

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ..plan.plan import PlannedOperation, PlannedQuestion
+from ..plan.operations import PlannedOperation, PlannedQuestion
 from ..plan.schedule import LEASE, FaultKind, Moment
 from ..pods.dispatcher import MOMENT_SECONDS
 from ..pods.processes import PodProcess

@@ -11,7 +11,7 @@ import psycopg
 
 from ...postgres.connections import Connection, connect
 from ...postgres.driver_errors import translated_errors
-from ..plan.plan import PlannedQuestion
+from ..plan.operations import PlannedQuestion
 from ..plan.schedule import FaultKind
 from ..pods.dispatcher import MOMENT_SECONDS
 from ..rows import APPLICATION
@@ -20,7 +20,7 @@ from .server import start_time, take_the_server_away
 
 POLL_SECONDS = 0.01
 
-_LOCK = "select pg_backend_pid() from pending_interactions where id = %(id)s for update"
+_LOCK = "select pg_backend_pid() from pending_interactions where id = any (%(ids)s) order by id for update"
 
 # Whatever waits for the row that the race has locked belongs to the race. Unlike pg_stat_activity, this view is read
 # anew by each statement of a transaction.
@@ -45,11 +45,11 @@ async def strike_at_a_lock(
     ):
         with translated_errors():
             # Both in a transaction: behind a pooler the waiting clicks might take all other sessions.
-            async with _transaction(locking), _transaction(looking):
-                locked = {"locked_by": await _lock(locking, question.question.id)}
+            async with transaction(locking), transaction(looking):
+                locked = {"locked_by": await lock_rows(locking, [question.question.id])}
                 racing = dispatcher.send(dispatcher.pods_of([question], burst), [question], burst)
                 detail = ""
-                if not await _something_waits(looking, locked):
+                if not await something_waits(looking, locked):
                     detail = f"nobody waited for the row within {MOMENT_SECONDS:g} s"
                 elif kind is FaultKind.TERMINATE:
                     detail = await _terminate(looking, locked)
@@ -61,13 +61,14 @@ async def strike_at_a_lock(
     return detail
 
 
-async def _lock(locking: Connection, id: str) -> object:
-    """Lock a row, and return the backend that holds the lock."""
-    row = await (await locking.execute(_LOCK, {"id": id})).fetchone()
+async def lock_rows(locking: Connection, ids: list[str]) -> object:
+    """Lock rows, and return the backend that holds the locks."""
+    row = await (await locking.execute(_LOCK, {"ids": ids})).fetchone()
     return None if row is None else row[0]
 
 
-async def _something_waits(looking: Connection, locked: dict[str, object]) -> bool:
+async def something_waits(looking: Connection, locked: dict[str, object]) -> bool:
+    """Return whether somebody waits for the backend `locked_by` within 5 seconds."""
     deadline = time.monotonic() + MOMENT_SECONDS
     while await (await looking.execute(_WAITING, locked)).fetchone() is None:
         if time.monotonic() > deadline:
@@ -83,7 +84,7 @@ async def _terminate(looking: Connection, locked: dict[str, object]) -> str:
 
 
 @asynccontextmanager
-async def _transaction(connection: Connection) -> AsyncIterator[None]:
+async def transaction(connection: Connection) -> AsyncIterator[None]:
     """A transaction that may lose its server, as it does when the fault is a restart or a failover."""
     await connection.set_autocommit(False)
     try:

@@ -8,7 +8,7 @@ import time
 from ...errors import DatabaseFailed, DatabaseUnreachable
 from ...postgres.connections import connect
 from ...postgres.driver_errors import translated_errors
-from ..plan.plan import PlannedQuestion
+from ..plan.operations import PlannedQuestion
 from ..plan.schedule import FaultKind
 from ..rows import APPLICATION
 from .context import FaultContext

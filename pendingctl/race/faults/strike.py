@@ -6,12 +6,13 @@ import time
 from dataclasses import replace
 
 from ..history.history import Fault
-from ..plan.plan import OperationKind, PlannedQuestion
-from ..plan.schedule import AT_A_DELIVERY, PlannedFault
+from ..plan.operations import OperationKind, PlannedQuestion
+from ..plan.schedule import AT_A_DELIVERY, TROUBLES, FaultKind, PlannedFault
 from .claims import strike_at_a_claim
 from .context import FaultContext
 from .deliveries import strike_at_a_delivery
 from .locks import strike_at_a_lock
+from .troubles import hang_over_answers_of_a_tenant, lock_rows_of_a_tenant
 
 
 async def strike(
@@ -19,10 +20,19 @@ async def strike(
 ) -> Fault:
     """Fire at a question, let the fault strike meanwhile, and return the fault with whether it landed.
 
-    `more` questions are fired at while the server is away. Raises RaceBrokenOff and the database's errors.
+    `more` questions are fired at while the server is away; of a fault that troubles one tenant they are its own, and
+    the last one a neighbour's. Raises RaceBrokenOff and the database's errors.
     """
     fault = Fault(planned.number, planned.kind, planned.moment, time.monotonic_ns())
     dispatcher = context.dispatcher
+    if planned.kind in TROUBLES:
+        await dispatcher.fire(question)
+        *troubled, neighbour = more
+        trouble = lock_rows_of_a_tenant if planned.kind is FaultKind.LOCK else hang_over_answers_of_a_tenant
+        detail = await trouble(context, troubled, neighbour)
+        tenant = question.question.scope.organization_id
+        ended = replace(fault, ended_ns=time.monotonic_ns(), organization_id=tenant)
+        return replace(ended, landed=not detail, detail=detail)
     # The rightful clicks are in the last burst; what comes before them is not struck.
     last = len(question.bursts) - 1
     for burst in range(last):

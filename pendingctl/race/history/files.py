@@ -16,13 +16,13 @@ from typing import Any
 
 from ...errors import InvalidInput
 from ...model import Scope
-from ..plan.plan import OperationKind, PlannedOperation, Wrong
+from ..plan.operations import Fate, OperationKind, PlannedOperation, Wrong
 from ..plan.schedule import FaultKind, Moment
 from ..plan.settings import RaceSettings
 from .history import Fault, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
-VERSION = 2
+VERSION = 3
 
 RACE, QUESTIONS, ROWS, FAULTS, END = "race.json", "questions.jsonl", "rows.jsonl", "faults.jsonl", "end.json"
 POD = "pod-*.jsonl"
@@ -76,6 +76,9 @@ def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dic
         "ask_number": planned.ask_number,
         "reopens": planned.reopens,
         "limit": planned.limit,
+        "request_key": planned.request_key,
+        "edition": planned.edition,
+        "fate": planned.fate,
     }
 
 
@@ -191,7 +194,8 @@ def read_pod(path: Path) -> tuple[list[Operation], list[HandOver]]:
 
 def _read(directory: Path) -> tuple[History, float]:
     questions = tuple(
-        RacedQuestion(**record | {"scope": Scope(**record["scope"])}) for record in _lines(directory / QUESTIONS)
+        RacedQuestion(**record | {"scope": Scope(**record["scope"]), "editions": tuple(record["editions"])})
+        for record in _lines(directory / QUESTIONS)
     )
     pods = [read_pod(path) for path in sorted(directory.glob(POD))]
     faults: dict[int, Fault] = {}
@@ -235,6 +239,9 @@ def _started(pod: str, record: dict[str, Any]) -> Operation:
         record["ask_number"],
         record["reopens"],
         record["limit"],
+        request_key=record["request_key"],
+        edition=record["edition"],
+        fate=None if record["fate"] is None else Fate(record["fate"]),
     )
     return Operation(pod, record["number"], planned, record["started_ns"], detail="its end was never seen")
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ...model import RefusalReason, Scope
 from ...payload import JsonObject
-from ..plan.plan import OperationKind, PlannedOperation
+from ..plan.operations import OperationKind, PlannedOperation
 from ..plan.schedule import FaultKind, Moment
 
 
@@ -32,17 +32,21 @@ WON = frozenset({Outcome.OK, Outcome.REPEATED})
 
 
 class Reason(StrEnum):
-    """Why an operation was refused: a claim, a put, a delete, the mark of a delivery."""
+    """Why an operation was refused: a claim, a put, a delete, the mark of a delivery, an asker."""
 
     ALREADY_ANSWERED = RefusalReason.ALREADY_ANSWERED.value
     NOT_YOURS = RefusalReason.NOT_YOURS.value
     UNKNOWN_OR_EXPIRED = RefusalReason.UNKNOWN_OR_EXPIRED.value
     INVALID_ANSWER = RefusalReason.INVALID_ANSWER.value
     WITHDRAWN = RefusalReason.WITHDRAWN.value
+    SUPERSEDED = RefusalReason.SUPERSEDED.value
+    OTHER_APPLICATION = RefusalReason.OTHER_APPLICATION.value
     OTHER_SCOPE = "other_scope"
+    REQUEST_REFUSED = "request_refused"
     UNDELIVERED = "undelivered"
     LEASE_LOST = "lease_lost"
     NO_SUCH_ROW = "no_such_row"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault as it struck. `landed` says whether it surely did what it was planned to do."""
+    """A fault as it struck. `landed` says whether it surely did what it was planned to do.
+
+    `organization_id` is the tenant's whom it troubled, if it was one alone.
+    """
 
     number: int
     kind: FaultKind
@@ -110,11 +117,12 @@ class Fault:
     ended_ns: int | None = None
     landed: bool = False
     detail: str = ""
+    organization_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """One answer as a pod handed it to the worker."""
+    """One answer as a pod handed it to the worker, or as an asker on this pod handed it on."""
 
     pod: str
     question_id: str
@@ -122,6 +130,7 @@ class HandOver:
     value: str | None
     user_id: str
     conversation_id: str
+    by_asker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,9 @@ class RacedQuestion:
     """A question of the race. Its row was there, unclaimed, before the first operation; that of an extra one was not.
 
     Extra questions are stored, deleted and swept by the pods. With `delivers` the pods deliver the answers; without,
-    an answer belongs to whoever claimed it and counts as delivered.
+    an answer belongs to whoever claimed it and counts as delivered. `ask_number` is that of a row that was there before
+    the first operation, `editions` are the other payloads under which it is put. One of another application is answered
+    before the race, its answer is due, and nothing is done to it. Of an awaited one somebody waits for the answer.
     """
 
     id: str
@@ -138,6 +149,10 @@ class RacedQuestion:
     conversation_id: str
     is_extra: bool = False
     delivers: bool = False
+    ask_number: int | None = None
+    editions: tuple[JsonObject, ...] = ()
+    is_of_another_application: bool = False
+    is_awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

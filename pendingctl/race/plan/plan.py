@@ -7,14 +7,12 @@ one burst are fired together across the pods, and the next burst follows when al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
 from random import Random
 from typing import Literal, TypeAlias
 
 from ...model import Question, Scope
-from .schedule import FaultKind
+from .extra import plan_awaited, plan_extra, plan_presses
+from .operations import Burst, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
 from .settings import FIRST_WITH_MORE, RaceSettings
 
 OPTIONS = ("yes", "no", "später ⏳", 'a "third" \\ way')
@@ -22,116 +20,20 @@ OPTIONS = ("yes", "no", "später ⏳", 'a "third" \\ way')
 # Rows of another tenant that nobody clicks, for the same users over the same connections.
 MAX_BYSTANDERS = 20
 
+# Answers of another application in the same organization and database.
+MAX_OTHERS = 5
+
 # One question in so many is stored again while it is clicked, by its own scope or a foreign one.
 PUT_EVERY = 32
 # And of one in so many the wrong clicks come first: they would win if they could.
 WRONG_FIRST_EVERY = 8
 
-# The sweeper must take no rows but the run's: those that it may take are moved a thousand years into the past, and
-# are stale when they are a little older than that.
-PAST = timedelta(days=365_250)
-STALE_AFTER = timedelta(milliseconds=30)
-SWEEP_MAX_AGE = PAST + STALE_AFTER
-
 _STOLEN_KEYS = 0.25
 _REPEAT: Literal["repeat"] = "repeat"
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """The names of one run's rows. Every id begins with `run`, which keeps it apart from everything else."""
-
-    run: str
-    organization_id: str
-    foreign_organization_id: str
-
-    @property
-    def connections(self) -> tuple[str, str]:
-        """The connections that the questions belong to; a click over the other one is wrong."""
-        return f"{self.run}-a", f"{self.run}-b"
-
-
-class OperationKind(StrEnum):
-    """What is done to a question; a sweep is done to all of them.
-
-    A delivery is not planned: it follows from a claim that won, on whichever pod holds the lease.
-    """
-
-    PUT = "put"
-    CLAIM = "claim"
-    DELETE = "delete"
-    SWEEP = "sweep"
-    DELIVER = "deliver"
-
-
-class Wrong(StrEnum):
-    """What is wrong about an operation: which part of the scope is foreign."""
-
-    USER = "wrong_user"
-    CONNECTION = "wrong_connection"
-    ORGANIZATION = "wrong_organization"
-
-
 # What a click is: rightful, the same press once more, or wrong.
 _Kind: TypeAlias = Wrong | Literal["repeat"] | None
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedOperation:
-    """One operation of the plan.
-
-    `name` is unique in the run, `pod` counts from 0, `scope` is the acting one. A claim is a click: it has a delivery
-    key, which a repetition of the same press shares. A put `reopens` a question that was answered, or leaves it alone.
-    A sweep has a limit, and its question is only its place in the plan.
-    """
-
-    name: str
-    pod: int
-    kind: OperationKind
-    question_id: str
-    scope: Scope
-    wrong: Wrong | None = None
-    delivery_key: str | None = None
-    value: str | None = None
-    ask_number: int | None = None
-    reopens: bool = False
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Burst:
-    """Operations that are fired together, so many milliseconds after the previous burst."""
-
-    operations: tuple[PlannedOperation, ...]
-    after_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedQuestion:
-    """One question and everything that is done to it. `label` is q12, or x3 for an extra one.
-
-    A counted question is stored before it is fired at, and only clicked and stored again. An extra one is stored by
-    the pods, deleted and swept.
-    """
-
-    label: str
-    question: Question
-    bursts: tuple[Burst, ...]
-
-    @property
-    def is_extra(self) -> bool:
-        """Whether it is an extra question, which the report does not count."""
-        return self.label.startswith("x")
-
-    @property
-    def operations(self) -> list[PlannedOperation]:
-        """Everything that is done to it, in the order of the plan."""
-        return [operation for burst in self.bursts for operation in burst.operations]
-
-    @property
-    def clicks(self) -> list[PlannedOperation]:
-        """Its claims."""
-        return [operation for operation in self.operations if operation.kind is OperationKind.CLAIM]
 
 
 def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQuestion:
@@ -143,7 +45,11 @@ def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQu
     """
     number = int(label[1:])
     if label.startswith("x"):
-        return _plan_extra(settings, names, number)
+        return plan_extra(settings, _question(settings, names, label), label)
+    if label.startswith("w"):
+        return plan_awaited(settings, _question(settings, names, label), label)
+    if label.startswith(("t", "h", "n")):
+        return plan_presses(settings, _question(settings, names, label), label)
     turns: list[_Kind] = [None, _REPEAT, *Wrong]
     Random(f"{settings.seed}/turns").shuffle(turns)
     return _plan_counted(settings, names, number, turns)
@@ -157,9 +63,22 @@ def plan_bystanders(settings: RaceSettings, names: Names) -> list[PlannedQuestio
     ]
 
 
+def plan_others(settings: RaceSettings, names: Names) -> list[PlannedQuestion]:
+    """Return questions of another application whose answers are due all the while, for that application's pods."""
+    return [
+        PlannedQuestion(f"o{number}", _question(settings, names, f"o{number}"), ())
+        for number in range(min(settings.questions, MAX_OTHERS))
+    ]
+
+
+def plan_poisoned(settings: RaceSettings, names: Names) -> PlannedQuestion:
+    """Return the question whose row is stored as one that cannot be read."""
+    return PlannedQuestion("p0", _question(settings, names, "p0"), ())
+
+
 def _question(settings: RaceSettings, names: Names, label: str) -> Question:
     random = Random(f"{settings.seed}/{label}/question")
-    organization = names.foreign_organization_id if label.startswith("f") else names.organization_id
+    organization = names.foreign_organization_id if label.startswith(("f", "n")) else names.organization_id
     return Question(
         id=f"{names.run}-{label}",
         scope=Scope(organization, random.choice(names.connections), _user(int(label[1:]))),
@@ -189,7 +108,7 @@ def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequ
                 stolen = random.choice(rightful)
                 key, value = stolen.delivery_key or key, stolen.value or value
         click = PlannedOperation(
-            f"{label}.{place}", pod, OperationKind.CLAIM, question.id, scope, wrong, key, value, ask_number=1
+            f"{label}.{place}", pod, OperationKind.CLAIM, question.id, scope, wrong, key, value, asking=1
         )
         if kind is None:
             rightful.append(click)
@@ -214,50 +133,6 @@ def _kinds(clicks: int, number: int, turns: Sequence[_Kind], random: Random) -> 
     kinds = [turns[(number * due + place) % len(turns)] for place in range(due)]
     kinds += random.choices(turns, weights=[4 if kind is None else 1 for kind in turns], k=clicks - due - 1)
     return sorted([None, *kinds], key=[None, _REPEAT, *Wrong].index)
-
-
-def _plan_extra(settings: RaceSettings, names: Names, number: int) -> PlannedQuestion:
-    label = f"x{number}"
-    random = Random(f"{settings.seed}/{label}")
-    question = _question(settings, names, label)
-    put, claim, delete, sweep, _ = OperationKind
-    swept = FaultKind.SWEEP in settings.faults
-    # The row is stored, then competed for, stored again in between, and gone at the end.
-    bursts: list[tuple[list[OperationKind], int]] = [([put, put], 0), ([claim, claim, put, delete], 0)]
-    if swept:
-        wait = STALE_AFTER // timedelta(milliseconds=1) + 10
-        bursts += [
-            ([put, put, sweep], 0),
-            ([sweep, claim, delete, put, sweep, put], wait),
-            ([put, sweep, claim], 0),
-            ([sweep, put, delete, put, sweep], wait),
-        ]
-    bursts += [([put], 0), ([claim, claim, delete], 0)]
-    if swept:
-        bursts += [([put], 0), ([sweep], wait)]
-    operations: list[Burst] = []
-    place = 0
-    for kinds, after_ms in bursts:
-        order = random.sample(range(settings.pods), settings.pods)
-        burst: list[PlannedOperation] = []
-        for kind in random.sample(kinds, len(kinds)):
-            burst.append(_on_extra(question, f"{label}.{place}", order[place % settings.pods], kind, random))
-            place += 1
-        operations.append(Burst(tuple(burst), after_ms))
-    return PlannedQuestion(label, question, tuple(operations))
-
-
-def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, random: Random) -> PlannedOperation:
-    if kind is OperationKind.CLAIM:
-        # A button of the first card, or of whichever asking is open.
-        ask_number = random.choice([None, 1])
-        value = random.choice(question.options)
-        return PlannedOperation(
-            name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, ask_number
-        )
-    limit = random.choice([1, 5, 1_000]) if kind is OperationKind.SWEEP else None
-    reopens = kind is OperationKind.PUT
-    return PlannedOperation(name, pod, kind, question.id, question.scope, reopens=reopens, limit=limit)
 
 
 def _wrong_scope(scope: Scope, wrong: Wrong, names: Names, number: int) -> Scope:

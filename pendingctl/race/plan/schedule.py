@@ -20,6 +20,8 @@ class FaultKind(StrEnum):
     FAILOVER = "failover"
     SKEW = "skew"
     SWEEP = "sweep"
+    LOCK = "lock"
+    SLOW_WORKER = "slow-worker"
 
 
 class Moment(StrEnum):
@@ -32,6 +34,8 @@ class Moment(StrEnum):
     BEFORE_MARK = "between delivery and its mark"
 
 
+# These trouble one tenant, whose neighbours must not feel it.
+TROUBLES = frozenset({FaultKind.LOCK, FaultKind.SLOW_WORKER})
 # The first strike at a claim in the proxy between pod and server, the second at claims that wait for a locked row.
 STRUCK_IN_THE_PROXY = frozenset({FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT})
 STRUCK_AT_A_LOCK = frozenset({FaultKind.TERMINATE, FaultKind.RESTART, FaultKind.FAILOVER})
@@ -52,6 +56,8 @@ _MOMENTS: dict[FaultKind, tuple[Moment | None, ...]] = {
     FaultKind.FAILOVER: (None,),
     FaultKind.SKEW: (None,),
     FaultKind.SWEEP: (None,),
+    FaultKind.LOCK: (None,),
+    FaultKind.SLOW_WORKER: (None,),
 }
 
 # How long a pod has to deliver an answer before another pod may; a paused pod loses the lease.

@@ -22,6 +22,12 @@ IMPLEMENTATIONS = (
     "deliver-from-memory",
     "mark-before-deliver",
     "no-lease-token",
+    "refresh-under-a-card",
+    "ask-number-restarts",
+    "lease-everything",
+    "mark-before-print",
+    "one-pool-for-all",
+    "no-time-limit",
 )
 
 MAX_PODS = 64
@@ -77,3 +83,7 @@ class RaceSettings:
         """Whether an extra question accompanies the one of this number."""
         every = EXTRA_EVERY_WITH_SWEEPS if FaultKind.SWEEP in self.faults else EXTRA_EVERY
         return number < FIRST_WITH_MORE or number % every == 0
+
+    def has_asker(self, number: int) -> bool:
+        """Whether somebody asks a question beside the one of this number and waits for its answer."""
+        return number < FIRST_WITH_MORE or number % EXTRA_EVERY == 0

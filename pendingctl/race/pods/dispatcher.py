@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Self
 
-from ..plan.plan import PlannedQuestion
+from ..plan.operations import PlannedQuestion
 from ..plan.schedule import Moment
 from .processes import PodProcess
 from .wire import Order, encode_order
@@ -32,6 +34,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.pods: dict[int, PodProcess] = {}
+        self._ask_numbers: defaultdict[str, list[int]] = defaultdict(list)
         self._aimed: dict[int, int] = {}
         self._waiting: dict[int, set[str]] = {}
         # An event for each order: its news then wakes nothing that waits for another one.
@@ -50,6 +53,10 @@ class Dispatcher:
         """The aimed operation of an order is about to be sent."""
         self._aimed[order] = port
         self._news.set()
+
+    def on_asked(self, label: str, ask_number: int) -> None:
+        """An asking of a question has begun, and drawn its number."""
+        insort(self._ask_numbers[label], ask_number)
 
     def on_changed(self) -> None:
         """A pod has become ready, or is gone."""
@@ -81,7 +88,8 @@ class Dispatcher:
         self._waiting[number] = {pod.name for pod in pods}
         self._finished[number] = asyncio.Event()
         labels = [each.label for each in questions]
-        order = encode_order(Order(number, labels, burst, only, without, aim, again, aim_delivery))
+        ask_numbers = [self._ask_numbers[label] for label in labels]
+        order = encode_order(Order(number, labels, burst, only, without, aim, again, aim_delivery, ask_numbers))
         for pod in pods:
             pod.send(order)
         if not pods:
@@ -114,6 +122,8 @@ class Dispatcher:
             if burst.after_ms:
                 await asyncio.sleep(burst.after_ms / 1000)
             await self.finish(self.send(self.pods_of(questions, number), questions, number))
+        for question in questions:
+            self._ask_numbers.pop(question.label, None)
 
     async def port_of_aimed(self, order: int, pod: PodProcess) -> int | None:
         """Wait until the aimed operation of an order waits for permission, and return the port that it will use.

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,18 +18,21 @@ from pathlib import Path
 from psycopg_pool import PoolTimeout
 
 from ...errors import DatabaseUnreachable, PendingctlError
-from ...model import Click, PutOutcome
+from ...model import ENDED, NEW_ASKINGS, Click
 from ...platforms import Card, MessageHandle
 from ...pod.bridge import InteractionBridge
 from ...postgres.connections import Borrowed, Connection, Pool, open_pool
 from ...store import IfAnswered, PendingStore
 from ..history.files import HistoryFile
-from ..history.history import Outcome, Reason, Reported
-from ..plan.plan import SWEEP_MAX_AGE, OperationKind, PlannedOperation, PlannedQuestion, plan_question
+from ..history.history import DECIDED, Outcome, Reason, Reported
+from ..plan.extra import SWEEP_MAX_AGE
+from ..plan.operations import OperationKind, PlannedOperation, PlannedQuestion
+from ..plan.plan import plan_question
 from ..plan.schedule import LEASE, FaultKind
 from ..rows import APPLICATION, move_into_the_past, server_time
 from . import wire
-from .controls import retry_key, store_for
+from .asker import Askers
+from .controls import bridge_for, store_for
 from .gate import Gate
 from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
 from .worker import Worker
@@ -74,15 +78,16 @@ class Pod:
         bridge: InteractionBridge,
         worker: Worker,
         gate: Gate,
+        askers: Askers,
     ) -> None:
         self._assignment = assignment
-        self._implementation = assignment.settings.implementation
         self._source = source
         self._store = store
         self._recorder = recorder
         self._bridge = bridge
         self._worker = worker
         self._gate = gate
+        self._askers = askers
         self._plan: dict[str, PlannedQuestion] = {}
         self._moves_into_the_past = FaultKind.SWEEP in assignment.settings.faults
 
@@ -111,6 +116,9 @@ class Pod:
             await self._fire(*chosen[0], order)
         else:
             await asyncio.gather(*(self._fire(question, planned, order) for question, planned in chosen))
+        if order.burst > 0:
+            for question in questions:
+                await self._askers.end(question.question.id)
         wire.report(wire.DONE, str(order.number))
 
     def _planned(self, label: str) -> PlannedQuestion:
@@ -119,12 +127,16 @@ class Pod:
         return self._plan[label]
 
     async def _fire(self, question: PlannedQuestion, planned: PlannedOperation, order: wire.Order) -> None:
-        note = Note(planned)
+        note = Note(_with_ask_number(planned, order.ask_numbers[order.labels.index(question.label)]))
         if order.aim:
             note.aim = partial(self._gate.wait, order.number)
         current_note.set(note)
         if planned.kind is OperationKind.CLAIM:
             await self._click_until_decided(note)
+            return
+        if planned.kind is OperationKind.ASK:
+            current_note.set(None)
+            await self._askers.begin(question, planned)
             return
         self._recorder.begin(note)
         try:
@@ -145,12 +157,14 @@ class Pod:
     async def _click_until_decided(self, note: Note) -> None:
         """Click, and while the outcome is unknown click again as the platform would, with the same delivery key."""
         deadline = time.monotonic() + RESOLVE_SECONDS
-        while await self._click(note) is Outcome.UNKNOWN and time.monotonic() < deadline:
+        outcome = await self._click(note)
+        in_doubt = outcome is Outcome.UNKNOWN
+        # One that fails afterwards leaves the first one in doubt.
+        while in_doubt and outcome not in DECIDED and time.monotonic() < deadline:
             await asyncio.sleep(RETRY_SECONDS)
-            planned = note.planned
-            key = retry_key(self._implementation, planned.delivery_key or "")
-            note = Note(replace(planned, delivery_key=key))
+            note = Note(note.planned)
             current_note.set(note)
+            outcome = await self._click(note)
 
     async def _click(self, note: Note) -> Outcome:
         planned = note.planned
@@ -167,7 +181,9 @@ class Pod:
             )
         )
         if note.number is None:
-            raise RuntimeError(f"the bridge did not claim {planned.name}: {reply.text}")
+            # It is claimed no more by now, or a moment later: which of them is unknown.
+            self._recorder.begin(note)
+            self._recorder.end(note, Outcome.UNKNOWN, detail="its turn did not come in time")
         if not note.ended.is_set():
             try:
                 async with asyncio.timeout(CLAIM_SECONDS):
@@ -183,20 +199,23 @@ class Pod:
             self._store.put,
             planned.question_id,
             planned.scope,
-            question.question.payload(),
+            question.edition(planned.edition).payload(),
+            request_key=planned.request_key,
             if_answered=if_answered,
         )
         if self._moves_into_the_past and question.is_extra:
             async with Borrowed(self._source) as connection, connection.transaction():
                 stored = await put(connection=connection)
-                if stored.outcome in _NEW_LIVES:
+                if stored.outcome in NEW_ASKINGS:
                     await move_into_the_past(connection, stored.id)
         else:
             stored = await put()
-        if stored.outcome is PutOutcome.ALREADY_ANSWERED:
-            return Outcome.REFUSED, Reported(Reason.ALREADY_ANSWERED)
+        if stored.outcome in ENDED:
+            return Outcome.REFUSED, Reported(Reason(stored.outcome.value))
+        if stored.outcome in NEW_ASKINGS:
+            wire.report(wire.ASKED, f"{question.label} {stored.ask_number}")
         # A refreshed row's time may have been moved into the past.
-        created = stored.created_at if stored.outcome in _NEW_LIVES else None
+        created = stored.created_at if stored.outcome in NEW_ASKINGS else None
         return Outcome.OK, Reported(at=created, ask_number=stored.ask_number, put=stored.outcome)
 
     async def _delete(self, planned: PlannedOperation) -> tuple[Outcome, Reported]:
@@ -219,7 +238,12 @@ class Pod:
         return Outcome.OK, Reported(at=now, ids=tuple(taken))
 
 
-_NEW_LIVES = frozenset({PutOutcome.CREATED, PutOutcome.REOPENED})
+def _with_ask_number(planned: PlannedOperation, known: Sequence[int]) -> PlannedOperation:
+    """Return a click with the number of the asking whose button it presses, if that is known by now."""
+    if planned.asking is None or not known:
+        return planned
+    place = planned.asking - 1 if planned.asking > 0 else max(planned.asking, -len(known))
+    return replace(planned, ask_number=known[place])
 
 
 async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) -> None:
@@ -232,16 +256,19 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
     async with _connections(assignment) as pool:
         await _connected(pool, assignment.connections)
         source = RecordingSource(pool)
-        store = store_for(assignment.settings.implementation, source)
+        store = store_for(assignment.settings.implementation, source, application=assignment.names.application)
         gate = Gate()
         worker = Worker(assignment, file, recorder, source, gate)
         recording = RecordingStore(store, recorder)
-        bridge = InteractionBridge(recording, SilentPlatform(), worker, pod=assignment.name, lease=LEASE)
+        bridge = bridge_for(assignment.settings.implementation)(
+            recording, SilentPlatform(), worker, pod=assignment.name, lease=LEASE
+        )
         async with bridge:
             for organization in (assignment.names.organization_id, assignment.names.foreign_organization_id):
                 for connection in assignment.names.connections:
                     bridge.register(organization, connection)
-            pod = Pod(assignment, source, store, recorder, bridge, worker, gate)
+            askers = Askers(assignment, file, recorder, store)
+            pod = Pod(assignment, source, store, recorder, bridge, worker, gate, askers)
             pod.plan_ahead()
             wire.report(wire.READY, f"{time.time():.3f}")
             async with asyncio.TaskGroup() as orders:

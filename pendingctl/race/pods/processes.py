@@ -29,6 +29,10 @@ class Listener(Protocol):
         """The aimed operation of this order is about to be sent over the connection from this port."""
         ...
 
+    def on_asked(self, label: str, ask_number: int) -> None:
+        """An asking of a question has begun, and drawn its number."""
+        ...
+
     def on_changed(self) -> None:
         """A pod has become ready, or is gone."""
         ...
@@ -140,6 +144,9 @@ class PodProcess:
         elif keyword == wire.AIMED:
             order, _, port = argument.partition(b" ")
             self._listener.on_aimed(int(order), int(port))
+        elif keyword == wire.ASKED:
+            label, _, number = argument.partition(b" ")
+            self._listener.on_asked(label.decode(), int(number))
         elif keyword == wire.READY:
             self.clock_is_off_by = float(argument) - time.time()
             self.ready = True

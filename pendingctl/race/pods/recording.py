@@ -13,13 +13,13 @@ from uuid import UUID
 
 from psycopg_pool import PoolTimeout
 
-from ...errors import DatabaseUnreachable, PendingctlError, ScopeMismatch, Undelivered
+from ...errors import DatabaseUnreachable, PendingctlError, RequestRefused, ScopeMismatch, Undelivered
 from ...model import Claim, Click, Refusal
 from ...postgres.connections import Connection, Pool
 from ...store import PendingStore
 from ..history.files import HistoryFile, end_record, start_record
 from ..history.history import Operation, Outcome, Reason, Reported
-from ..plan.plan import PlannedOperation
+from ..plan.operations import PlannedOperation
 
 _NOTHING = Reported()
 
@@ -106,13 +106,19 @@ class RecordingStore:
         """Claim through the other store, its errors included."""
         note = current_note.get()
         assert note is not None
-        # The bridge tries again on another connection: by the same key and token that is the same claim.
+        # The bridge tries again on another connection: by the same key and token that is the same claim, and what an
+        # earlier try may have done stays unknown until one of them reports it.
+        in_doubt = note.ended.is_set() and note.outcome is Outcome.UNKNOWN
         if note.number is None:
             self._recorder.begin(note)
+        else:
+            note.ended.clear()
+            note.outcome = Outcome.UNKNOWN
         try:
             result = await self._inner.claim(click, lease=lease, lease_token=lease_token, pod=pod)
         except PendingctlError as error:
-            self._recorder.end(note, outcome_of_error(error)[0], detail=str(error))
+            outcome = Outcome.UNKNOWN if in_doubt else outcome_of_error(error)[0]
+            self._recorder.end(note, outcome, detail=str(error))
             raise
         except BaseException as error:
             self._recorder.end(note, Outcome.UNKNOWN, detail=type(error).__name__)
@@ -181,6 +187,8 @@ def outcome_of_error(error: PendingctlError) -> tuple[Outcome, Reason | None]:
     """Return the outcome of an operation that raised: on a connection that was lost it may have committed."""
     if isinstance(error, ScopeMismatch):
         return Outcome.REFUSED, Reason.OTHER_SCOPE
+    if isinstance(error, RequestRefused):
+        return Outcome.REFUSED, Reason.REQUEST_REFUSED
     if isinstance(error, Undelivered):
         return Outcome.REFUSED, Reason.UNDELIVERED
     if isinstance(error, DatabaseUnreachable) and not isinstance(error.__cause__, PoolTimeout):

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from ..interruption import undisturbed
-from ..plan.plan import Names
+from ..plan.operations import Names
 from ..plan.schedule import STATEMENT_TIMEOUT_MS, FaultKind, skew_hours
 from ..plan.settings import RaceSettings
 from .dispatcher import Dispatcher, RaceBrokenOff

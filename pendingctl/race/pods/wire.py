@@ -11,9 +11,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
-from ..plan.plan import Names
+from ..plan.operations import Names
 from ..plan.schedule import FaultKind, Moment
 from ..plan.settings import RaceSettings
 
@@ -24,6 +24,8 @@ CANNOT = b"cannot"
 DONE = b"done"
 AIMED = b"aimed"
 ENDED = b"ended"
+# A put has begun an asking of a question, which has drawn a number.
+ASKED = b"asked"
 
 # The coordinator's permission to send the aimed operation.
 GO = b"go\n"
@@ -56,7 +58,7 @@ class Order:
 
     With `aim` the operation waits, right before it is sent, for permission to go on; with `aim_delivery` the delivery
     of the answer that it wins waits at that moment. With `again` the pod fires it whichever pod it was planned for: its
-    outcome is unknown, and it is tried once more.
+    outcome is unknown, and it is tried once more. `ask_numbers` are those of each question's askings so far.
     """
 
     number: int
@@ -67,6 +69,7 @@ class Order:
     aim: bool = False
     again: bool = False
     aim_delivery: Moment | None = None
+    ask_numbers: Sequence[Sequence[int]] = field(default_factory=list)
 
 
 def encode_assignment(assignment: Assignment) -> bytes:
@@ -95,6 +98,7 @@ def encode_order(order: Order) -> bytes:
         order.aim,
         order.again,
         order.aim_delivery,
+        order.ask_numbers,
     )
     return json.dumps(fields).encode() + b"\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from itertools import count
 
@@ -11,12 +12,15 @@ from ...postgres.connections import Borrowed
 from ...sinks import Marks
 from ..history.files import HistoryFile, hand_over_record
 from ..history.history import HandOver, Outcome, Reason, Reported
-from ..plan.plan import OperationKind, PlannedOperation
+from ..plan.operations import OperationKind, PlannedOperation
 from ..plan.schedule import Moment
 from .controls import marks_before_it_delivers
 from .gate import Gate
 from .recording import Note, Recorder, RecordingSource, current_note, outcome_of_error
 from .wire import Assignment
+
+# Longer than a hand-over may take.
+HANG_SECONDS = 3.0
 
 
 class Worker:
@@ -60,6 +64,8 @@ class Worker:
         self._recorder.begin(note)
         is_marking = False
         try:
+            if leased.attempt == 1 and planned.name.startswith("h"):
+                await asyncio.sleep(HANG_SECONDS)
             marked = True
             if self._marks_first:
                 marked = await marks.mark_delivered(leased)

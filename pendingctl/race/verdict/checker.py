@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 
 from ..history.history import DECIDED, HandOver, History, Operation, Outcome
-from ..plan.plan import OperationKind
-from .laws import (
-    QUESTION_LAWS,
-    RUN_LAWS,
-    Story,
-    name_of,
-    sweep_took_only_stale_rows,
-    sweep_was_bounded,
-    terminal_stays_terminal,
-    was_contended,
-)
+from ..plan.operations import OperationKind
+from . import laws
+from .askings import answered_what_was_shown, asker_or_pods, key_never_reused, only_its_application, others_unharmed
+from .laws import Story, name_of, was_contended
 from .linearization import linearize
 
 
@@ -74,13 +67,37 @@ class Judgement:
         return Verdict.INCONCLUSIVE if self.reasons else Verdict.PASS
 
 
+QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
+    laws.single_winner,
+    laws.winner_is_real,
+    laws.scope,
+    laws.wrong_clicks_cost_nothing,
+    laws.loser_was_told_the_truth,
+    laws.linearizable,
+    laws.payload_intact,
+    laws.terminal_stays_terminal,
+    laws.sweep_took_only_stale_rows,
+    laws.every_answer_delivered,
+    laws.applied_once,
+    answered_what_was_shown,
+    key_never_reused,
+    only_its_application,
+    asker_or_pods,
+)
+RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (
+    laws.sweep_was_bounded,
+    laws.nothing_left_behind,
+    others_unharmed,
+)
+
 CHECKS = tuple(check.__name__ for check in (*QUESTION_LAWS, *RUN_LAWS))
 
 # The operations without which a check cannot fail; where the plan holds none of them it is skipped.
 _NEEDS = {
-    terminal_stays_terminal.__name__: (OperationKind.DELETE, OperationKind.SWEEP),
-    sweep_took_only_stale_rows.__name__: (OperationKind.SWEEP,),
-    sweep_was_bounded.__name__: (OperationKind.SWEEP,),
+    laws.terminal_stays_terminal.__name__: (OperationKind.DELETE, OperationKind.SWEEP),
+    laws.sweep_took_only_stale_rows.__name__: (OperationKind.SWEEP,),
+    laws.sweep_was_bounded.__name__: (OperationKind.SWEEP,),
+    asker_or_pods.__name__: (OperationKind.ASK,),
 }
 
 
@@ -90,6 +107,8 @@ def judge(history: History) -> Judgement:
     violations: defaultdict[str, list[Violation]] = defaultdict(list)
     for check in QUESTION_LAWS:
         for story in every_story:
+            if story.question.is_of_another_application and check is not only_its_application:
+                continue
             for detail in check(story):
                 violations[check.__name__].append(Violation(check.__name__, story.question.id, detail))
     for run_check in RUN_LAWS:
@@ -168,7 +187,7 @@ def _proves_nothing(history: History, every_story: list[Story], contended: int) 
     if failed and not history.faults:
         yield f"operations that failed: {len(failed)}, the first {_first_detail(failed)}"
     ages = (None, history.stale_after)
-    searched = [story for story in every_story if story.question.is_extra]
+    searched = [story for story in every_story if story.question.is_extra and not story.question.is_awaited]
     if undecided := sum(
         any(linearize(s.question, s.everything, s.row, age).undecided for age in ages) for s in searched
     ):

@@ -6,19 +6,19 @@ Pure. Questions are independent of each other, so most laws look at the story of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import combinations
 
 from ..history.history import DECIDED, WON, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Row
-from ..plan.plan import OperationKind
+from ..plan.operations import OperationKind
 from .linearization import linearize
 
 # True whatever the outcome: a claim that outlasts the platform's patience goes on after the person was asked to try
 # again.
-_TRY_AGAIN = "cannot_serve"
+CANNOT_SERVE = "cannot_serve"
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def loser_was_told_the_truth(story: Story) -> Iterator[str]:
     for operation in story.claims:
         if operation.outcome not in DECIDED:
             continue
-        if operation.reply not in (_due_reply(operation), _TRY_AGAIN, None):
+        if operation.reply not in (_due_reply(operation), CANNOT_SERVE, None):
             yield f"{name_of(operation)} was {_said(operation)}, and the person was told {operation.reply!r}"
         if operation.outcome is not Outcome.REFUSED:
             continue
@@ -138,12 +138,15 @@ def loser_was_told_the_truth(story: Story) -> Iterator[str]:
             yield from _false_reply_to_a_stranger(operation, true_reason)
         elif operation.reported.reason is Reason.ALREADY_ANSWERED:
             yield from _false_defeat(story, operation, first_winner_ns)
-        elif story.is_counted or operation.reported.reason is not Reason.UNKNOWN_OR_EXPIRED:
+        elif story.is_counted or operation.reported.reason not in _ENDS_OF_AN_EXTRA:
             yield f"{name_of(operation)} is rightful, and was told {_said(operation)}"
 
 
 def linearizable(story: Story) -> Iterator[str]:
     """The operations on a question have one order in which everything that was reported is true."""
+    if story.question.is_awaited:
+        # An asker is no single operation: it stores, waits, leases and marks.
+        return
     search = linearize(story.question, story.everything, story.row, None)
     if search.found or search.undecided:
         return
@@ -152,15 +155,17 @@ def linearizable(story: Story) -> Iterator[str]:
 
 
 def payload_intact(story: Story) -> Iterator[str]:
-    """The row is there with the payload that was stored, and the winner was given the same."""
+    """The row is there with a payload that was stored, and the winner was given the same."""
+    stored = (story.question.payload, *story.question.editions)
     if story.row is None and story.is_counted:
         yield "the row is gone"
-    elif story.row is not None and story.row.payload != story.question.payload:
-        yield f"the payload was {story.question.payload} and is {story.row.payload}"
+    elif story.row is not None and story.row.payload not in stored:
+        yield f"the payload was {stored[0]} and is {story.row.payload}"
     for operation in story.claims:
-        if operation.outcome in WON and operation.reported.payload != story.question.payload:
-            given, stored = operation.reported.payload, story.question.payload
-            yield f"{name_of(operation)} was given the payload {given}, not {stored}"
+        # Of the asking before the present one the payload is not kept.
+        is_late = operation.outcome is Outcome.REPEATED and not story.is_counted and not operation.reported.payload
+        if operation.outcome in WON and operation.reported.payload not in stored and not is_late:
+            yield f"{name_of(operation)} was given the payload {operation.reported.payload}, not {stored[0]}"
 
 
 def terminal_stays_terminal(story: Story) -> Iterator[str]:
@@ -199,8 +204,8 @@ def every_answer_delivered(story: Story) -> Iterator[str]:
     """An answer that was accepted is handed over by some pod, whatever became of the pod that accepted it."""
     if not story.question.delivers:
         return
-    handed = Counter((each.ask_number, each.value) for each in story.hand_overs)
-    accepted = Counter((each.reported.ask_number or 1, each.planned.value) for each in story.winners)
+    handed = Counter[tuple[int | None, str | None]]((each.ask_number, each.value) for each in story.hand_overs)
+    accepted = Counter((each.reported.ask_number, each.planned.value) for each in story.winners)
     row = story.row
     if row is not None and row.claimed_at is not None:
         if row.undelivered:
@@ -222,9 +227,6 @@ def applied_once(story: Story) -> Iterator[str]:
     may_have_won = {each.planned.value for each in story.rightful if each.outcome in (*WON, Outcome.UNKNOWN)}
     for value in dict.fromkeys(each.value for each in story.hand_overs if each.value not in may_have_won):
         yield f"{value!r} was handed over, and no click won with it"
-    if not story.is_counted:
-        # It may be deleted and asked anew, with the same ask number.
-        return
     applied: dict[int, str | None] = {}
     for each in story.hand_overs:
         first = applied.setdefault(each.ask_number, each.value)
@@ -234,7 +236,9 @@ def applied_once(story: Story) -> Iterator[str]:
     if row is None:
         return
     for ask_number, value in applied.items():
-        if (ask_number, value) != (row.ask_number, row.answer):
+        # An extra question may have been asked again since.
+        is_last = story.is_counted or ask_number == row.ask_number
+        if is_last and (ask_number, value) != (row.ask_number, row.answer):
             yield f"applied was {value!r} of asking {ask_number}, but stored is {_stored(row)}"
 
 
@@ -258,22 +262,6 @@ def nothing_left_behind(history: History) -> Iterator[str]:
         yield "left behind: " + ", ".join(history.left_behind[:5]) + (f" and {more} more" if more > 0 else "")
 
 
-QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
-    single_winner,
-    winner_is_real,
-    scope,
-    wrong_clicks_cost_nothing,
-    loser_was_told_the_truth,
-    linearizable,
-    payload_intact,
-    terminal_stays_terminal,
-    sweep_took_only_stale_rows,
-    every_answer_delivered,
-    applied_once,
-)
-RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (sweep_was_bounded, nothing_left_behind)
-
-
 def was_contended(story: Story) -> bool:
     """Whether two different rightful presses on two pods were in flight at the same time."""
     return any(
@@ -288,6 +276,8 @@ def was_contended(story: Story) -> bool:
     )
 
 
+# Whether it was true at the time, `linearizable` says.
+_ENDS_OF_AN_EXTRA = frozenset({Reason.UNKNOWN_OR_EXPIRED, Reason.SUPERSEDED, Reason.WITHDRAWN})
 _MAY_HAVE_DONE = frozenset({Outcome.OK, Outcome.UNKNOWN})
 
 

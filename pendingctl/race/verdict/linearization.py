@@ -14,24 +14,40 @@ from datetime import datetime, timedelta
 from math import inf
 
 from ...model import PutOutcome
-from ..history.history import Operation, Outcome, RacedQuestion, Reason, Row
-from ..plan.plan import OperationKind
+from ..history.history import Operation, Outcome, RacedQuestion, Reason, Reported, Row
+from ..plan.operations import OperationKind
 
 # A question of a race needs a few dozen; this bounds what a hostile history can cost.
 MOST_CONFIGURATIONS = 100_000
+
+
+Press = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the asking before the present one ended: by a press, or without an answer when another took its place."""
+
+    ask_number: int | None
+    press: Press | None
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """A question's row as the laws see it; None means that there is no row. `created_at` is None where it is unknown.
 
-    An accepted answer is `delivered` once it is marked; until then nothing but its delivery changes the row.
+    So is `ask_number`, until something reports it, after a put whose own report was lost. An accepted answer is
+    `delivered` once it is marked; until then nothing but its delivery changes the row. `previous` is the asking before.
     """
 
-    ask_number: int = 1
-    press: tuple[str | None, str | None] | None = None
+    ask_number: int | None = None
+    press: Press | None = None
     created_at: datetime | None = None
     delivered: bool = False
+    edition: int = 0
+    request_key: str | None = None
+    displaced_keys: frozenset[str] = frozenset()
+    previous: Ended | None = None
 
     @property
     def undelivered(self) -> bool:
@@ -67,7 +83,7 @@ def linearize(
     starts = [each.started_ns for each in considered]
     ends = [_end(each) for each in considered]
     required = sum(1 << place for place, each in enumerate(considered) if each.outcome is not Outcome.UNKNOWN)
-    first: State = None if question.is_extra else Held()
+    first: State = None if question.is_extra else Held(question.ask_number)
 
     seen: set[tuple[int, State]] = set()
     waiting: list[tuple[int, State]] = [(0, first)]
@@ -127,7 +143,8 @@ def _explains(state: State, row: Row | None) -> bool:
     if state is None or row is None:
         return state is None and row is None
     press = None if row.claimed_at is None else (row.delivery_key, row.answer)
-    return (state.ask_number, state.press, state.undelivered) == (row.ask_number, press, row.undelivered)
+    agrees = _agrees(row.ask_number, state.ask_number)
+    return agrees and (state.press, state.undelivered) == (press, row.undelivered)
 
 
 def _apply(
@@ -153,25 +170,51 @@ def _apply(
 
 
 def _apply_put(operation: Operation, state: State) -> Iterator[State]:
-    reported, answered = operation.reported, state is not None and state.press is not None
+    """The request key decides where both have one, else the edition: the same is a retry, another a new asking."""
+    planned, reported = operation.planned, operation.reported
+    key = planned.request_key
+    is_late = state is not None and key is not None and key in state.displaced_keys
+    is_own = state is not None and key is not None and key == state.request_key
     if operation.outcome is Outcome.REFUSED:
-        is_kept = not operation.planned.reopens or (state is not None and state.undelivered)
-        if answered and is_kept and reported.reason is Reason.ALREADY_ANSWERED:
+        if state is not None and reported.reason is _due_refusal(operation, state, is_late=is_late, is_own=is_own):
             yield state
         return
-    created = Held(1, None, reported.at)
+    new = Held(reported.ask_number, None, reported.at, edition=planned.edition, request_key=key)
     if state is None:
-        did, after = PutOutcome.CREATED, created
-    elif not answered:
-        did, after = PutOutcome.REFRESHED, state
-    elif operation.planned.reopens and not state.undelivered:
-        did, after = PutOutcome.REOPENED, replace(created, ask_number=state.ask_number + 1)
-    else:
+        did, after = PutOutcome.CREATED, new
+    elif is_late or _due_refusal(operation, state, is_late=is_late, is_own=is_own) is not None:
         return
-    if operation.outcome is Outcome.UNKNOWN or (
-        reported.put == did and reported.ask_number in (None, after.ask_number)
-    ):
+    elif state.press is None and state.edition == planned.edition and (is_own or None in (key, state.request_key)):
+        did, after = PutOutcome.REFRESHED, replace(_bound(state, reported), request_key=state.request_key or key)
+        if not _agrees(reported.ask_number, state.ask_number):
+            return
+    else:
+        did = PutOutcome.SUPERSEDED if state.press is None else PutOutcome.REOPENED
+        displaced = state.displaced_keys | ({state.request_key} if state.request_key is not None else set())
+        after = replace(new, displaced_keys=displaced, previous=Ended(state.ask_number, state.press))
+        if None not in (new.ask_number, state.ask_number) and (new.ask_number or 0) <= (state.ask_number or 0):
+            return
+    if operation.outcome is Outcome.UNKNOWN or reported.put == did:
         yield after
+
+
+def _due_refusal(operation: Operation, state: Held, *, is_late: bool, is_own: bool) -> Reason | None:
+    planned = operation.planned
+    if is_late:
+        return Reason.REQUEST_REFUSED
+    if state.press is not None:
+        is_kept = not planned.reopens or state.undelivered or is_own
+        return Reason.ALREADY_ANSWERED if is_kept else None
+    return Reason.REQUEST_REFUSED if is_own and planned.edition != state.edition else None
+
+
+def _agrees(reported: int | None, held: int | None) -> bool:
+    return reported is None or held is None or reported == held
+
+
+def _bound(state: Held, reported: Reported) -> Held:
+    """Return the state with the number that was reported, if it was not known."""
+    return replace(state, ask_number=reported.ask_number) if state.ask_number is None else state
 
 
 def _apply_delete(operation: Operation, state: State) -> Iterator[State]:
@@ -192,11 +235,12 @@ def _apply_delivery(operation: Operation, state: State) -> Iterator[State]:
         yield state
     elif (
         state is not None
+        and state.undelivered
         and state.press is not None
-        and not state.delivered
-        and (state.ask_number, state.press[1]) == (planned.ask_number, planned.value)
+        and state.press[1] == planned.value
+        and _agrees(planned.ask_number, state.ask_number)
     ):
-        yield replace(state, delivered=True)
+        yield replace(state, ask_number=state.ask_number or planned.ask_number, delivered=True)
 
 
 def _apply_claim(operation: Operation, state: State, question: RacedQuestion) -> Iterator[State]:
@@ -204,11 +248,18 @@ def _apply_claim(operation: Operation, state: State, question: RacedQuestion) ->
     fits = state is not None and card in (None, state.ask_number)
     match operation.outcome:
         case Outcome.OK | Outcome.UNKNOWN:
-            if state is not None and fits and state.press is None and reported.ask_number in (None, state.ask_number):
-                yield replace(state, press=operation.press, delivered=not question.delivers)
+            if state is not None and fits and state.press is None and _agrees(reported.ask_number, state.ask_number):
+                yield replace(_bound(state, reported), press=operation.press, delivered=not question.delivers)
+        case Outcome.REPEATED if state is not None and fits:
+            if state.press == operation.press and _agrees(reported.ask_number, state.ask_number):
+                yield _bound(state, reported)
         case Outcome.REPEATED:
-            is_the_winner = state is not None and fits and state.press == operation.press
-            if is_the_winner and reported.ask_number in (None, state.ask_number if state else None):
+            # It had won the asking before, which the row remembers.
+            if (
+                state is not None
+                and state.previous == Ended(card, operation.press)
+                and _agrees(reported.ask_number, card)
+            ):
                 yield state
         case _ if _is_true_refusal(operation, state, fits):
             yield state
@@ -216,21 +267,24 @@ def _apply_claim(operation: Operation, state: State, question: RacedQuestion) ->
 
 def _is_true_refusal(operation: Operation, state: State, fits: bool) -> bool:
     reported, card = operation.reported, operation.planned.ask_number
-    match reported.reason:
-        case Reason.ALREADY_ANSWERED if state is not None and fits:
-            return state.press is not None and state.press != operation.press and reported.answer == state.press[1]
-        case Reason.ALREADY_ANSWERED:
-            return state is not None and card is not None and card < state.ask_number and reported.answer is None
-        case Reason.UNKNOWN_OR_EXPIRED:
-            return state is None or (card is not None and card > state.ask_number)
-        case _:
-            return False
+    if state is None:
+        return reported.reason is Reason.UNKNOWN_OR_EXPIRED
+    press = state.press
+    if not fits:
+        if card is not None and state.ask_number is not None and card > state.ask_number:
+            return reported.reason is Reason.UNKNOWN_OR_EXPIRED
+        press = state.previous.press if state.previous is not None and state.previous.ask_number == card else None
+        if press is None:
+            return reported.reason is Reason.SUPERSEDED
+    was_answered = reported.reason is Reason.ALREADY_ANSWERED and press is not None
+    return was_answered and press != operation.press and reported.answer == (press[1] if press else None)
 
 
 def _may_sweep(state: Held, sweep: Operation, stale_after: timedelta | None) -> bool:
     if stale_after is None:
         return True
-    if state.undelivered:
+    # The age of an ended question counts from its end, which a race does not move into the past.
+    if state.press is not None:
         return False
     if sweep.outcome is Outcome.UNKNOWN or state.created_at is None or sweep.reported.at is None:
         return True

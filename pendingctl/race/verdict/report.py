@@ -10,7 +10,7 @@ from math import ceil
 
 from ...payload import JsonObject
 from ..history.history import History, Operation, Outcome, Reason
-from ..plan.plan import OperationKind
+from ..plan.operations import OperationKind
 from ..plan.schedule import schedule_faults
 from ..plan.settings import RaceSettings
 from .checker import CheckResult, Judgement, Violation

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..history.history import WON, History, Operation, Outcome
-from ..plan.plan import OperationKind
+from ..plan.operations import OperationKind
 from .checker import Violation, stories
 from .laws import Story
 

@@ -10,22 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pendingctl.errors import InvalidInput
 from pendingctl.model import Scope
-from pendingctl.race.plan.plan import (
-    SWEEP_MAX_AGE,
-    Names,
-    OperationKind,
-    PlannedOperation,
-    PlannedQuestion,
-    Wrong,
-    plan_bystanders,
-    plan_question,
+from pendingctl.race.plan.extra import SWEEP_MAX_AGE
+from pendingctl.race.plan.operations import Fate, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
+from pendingctl.race.plan.plan import plan_bystanders, plan_question
+from pendingctl.race.plan.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
+from pendingctl.race.plan.settings import (
+    IMPLEMENTATIONS,
+    MAX_CLICKS,
+    MAX_DURATION_SECONDS,
+    MAX_PODS,
+    MAX_QUESTIONS,
+    RaceSettings,
 )
-from pendingctl.race.plan.schedule import FaultKind
-from pendingctl.race.plan.settings import MAX_QUESTIONS, RaceSettings
+from pendingctl.race.pods.controls import store_for
 
 NAMES = Names("run", "run", "run-foreign")
-PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
+PUT, CLAIM, DELETE, SWEEP, *_ = OperationKind
 
 SEEDS = st.integers(-(2**40), 2**70)
 NUMBERS = st.integers(0, 100_000)
@@ -108,7 +110,9 @@ def test_each_question_gets_its_clicks_and_one_at_least_is_rightful(settings: Ra
 
     assert len(question.clicks) == settings.clicks
     assert rightful(question)
-    assert {click.ask_number for click in question.clicks} == {1}
+    assert {click.asking for click in question.clicks} == {1}
+    # The database draws the number.
+    assert {click.ask_number for click in question.clicks} == {None}
     assert {click.value for click in question.clicks} <= set(question.question.options)
     assert {operation.kind for operation in question.operations} <= {PUT, CLAIM}
     assert not question.is_extra
@@ -282,6 +286,41 @@ def test_a_sweep_has_a_limit_and_only_a_claim_has_a_key(settings: RaceSettings, 
         assert (operation.delivery_key is not None) is (operation.value is not None) is (operation.kind is CLAIM)
 
 
+@given(RACES, NUMBERS)
+def test_each_extra_question_is_put_again_by_another_request_while_its_first_card_has_its_buttons(
+    settings: RaceSettings, number: int
+) -> None:
+    bursts = plan_question(settings, NAMES, f"x{number}").bursts
+    first, retries, second, presses = ([*burst.operations] for burst in bursts[:4])
+
+    (key,) = {each.request_key for each in (*first, *retries)}
+    assert [each.edition for each in (*first, *retries, *second)] == [0, 0, 1, 1]
+    assert key is not None
+    assert second[0].request_key != key
+    assert [each.asking for each in presses] == [-2, -1]
+
+
+def test_some_askers_take_their_answer_some_are_cancelled_with_it_and_some_give_up() -> None:
+    awaited = [plan_question(race(), NAMES, f"w{number}") for number in range(4)]
+
+    assert {question.bursts[0].operations[0].fate for question in awaited} == set(Fate)
+    for question in awaited:
+        (ask,), clicks = (burst.operations for burst in question.bursts)
+        assert question.is_extra
+        # Its pod takes part in the clicks, and waits with them for its asker.
+        assert ask.pod in {click.pod for click in clicks}
+
+
+@given(RACES, NUMBERS)
+def test_a_tenant_in_trouble_is_pressed_more_often_than_its_neighbour(settings: RaceSettings, number: int) -> None:
+    troubled, neighbour = (plan_question(settings, NAMES, f"{kind}{number}") for kind in "tn")
+
+    assert {click.pod for click in troubled.clicks} == {click.pod for click in neighbour.clicks}
+    assert len(troubled.clicks) == 6 * len(neighbour.clicks) == 6 * settings.pods
+    assert len({click.delivery_key for click in troubled.clicks}) == len(troubled.clicks)
+    assert neighbour.question.scope.organization_id == "run-foreign" != troubled.question.scope.organization_id
+
+
 def test_extra_questions_come_early_and_more_of_them_with_the_sweeper() -> None:
     extra = [sum(map(race(faults=faults).has_extra, range(1_000))) for faults in ((), (FaultKind.SWEEP,))]
 
@@ -305,3 +344,115 @@ def test_bystanders_belong_to_the_foreign_organization_and_nothing_is_done_to_th
     assert {each.question.scope.expected_user_id for each in bystanders} <= {
         each.question.scope.expected_user_id for each in others
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"pods": 0}, "the number of pods is 0"),
+        ({"pods": MAX_PODS + 1}, "between 1 and 64"),
+        ({"questions": 0}, "the number of questions is 0"),
+        ({"questions": MAX_QUESTIONS + 1}, "between 1 and 1,000,000"),
+        ({"clicks": -1}, "the number of clicks a question is -1"),
+        ({"clicks": MAX_CLICKS + 1}, "between 1 and 1,000"),
+        ({"implementation": "wishful"}, "no implementation 'wishful'; there are: correct, select-then-update,"),
+        ({"organization_id": ""}, "organization_id is empty"),
+        ({"duration_seconds": 0.0}, "the duration must be above zero"),
+        ({"duration_seconds": -1.0}, "the duration must be above zero"),
+        ({"duration_seconds": MAX_DURATION_SECONDS + 1}, "at most 86,400 seconds"),
+        ({"duration_seconds": float("nan")}, "the duration must be above zero"),
+        ({"duration_seconds": float("inf")}, "the duration must be above zero"),
+        ({"faults": (FaultKind.KILL,)}, "these faults strike 5 times"),
+        ({"questions": 13, "faults": (FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT)}, "strike 14 times"),
+    ],
+)
+def test_what_cannot_be_raced_is_refused(settings: dict[str, object], words: str) -> None:
+    usable: dict[str, object] = {"pods": 2, "questions": 2, "clicks": 2, "seed": 1}
+
+    with pytest.raises(InvalidInput, match=words):
+        RaceSettings(**{**usable, **settings})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pods": MAX_PODS, "questions": MAX_QUESTIONS, "clicks": MAX_CLICKS},
+        {"pods": 1, "questions": 1, "clicks": 1, "seed": -1},
+        {"duration_seconds": MAX_DURATION_SECONDS},
+        {"questions": 5, "faults": (FaultKind.KILL, *LASTING)},
+        {"questions": 1, "faults": tuple(LASTING)},
+    ],
+)
+def test_what_is_just_possible_is_raced(settings: dict[str, object]) -> None:
+    usable: dict[str, object] = {"pods": 2, "questions": 2, "clicks": 2, "seed": 1}
+
+    assert RaceSettings(**{**usable, **settings})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_every_implementation_that_has_a_name_has_a_store(implementation: str) -> None:
+    class NoConnections:
+        def connection(self) -> object:
+            raise AssertionError("not used")
+
+    assert store_for(implementation, NoConnections())  # type: ignore[arg-type]
+
+
+FAULTS = st.lists(st.sampled_from(FaultKind), unique=True)
+MOMENTS: dict[FaultKind, list[Moment | None]] = {
+    FaultKind.KILL: list(Moment),
+    FaultKind.PAUSE: [each for each in Moment if each is not Moment.BEFORE_SENDING],
+    FaultKind.DISCONNECT: list(Moment),
+    FaultKind.TERMINATE: [None, None],
+    FaultKind.RESTART: [None, Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK],
+    FaultKind.FAILOVER: [None],
+    FaultKind.SKEW: [None],
+    FaultKind.SWEEP: [None],
+    FaultKind.LOCK: [None],
+    FaultKind.SLOW_WORKER: [None],
+}
+
+
+@given(FAULTS, SEEDS)
+def test_every_moment_of_every_kind_is_struck_once(kinds: list[FaultKind], seed: int) -> None:
+    struck = Counter((fault.kind, fault.moment) for fault in schedule_faults(kinds, seed))
+
+    assert struck == Counter((kind, moment) for kind in kinds for moment in MOMENTS[kind])
+
+
+@given(FAULTS, SEEDS)
+def test_faults_strike_in_order_within_the_race_and_the_lasting_ones_from_its_start(
+    kinds: list[FaultKind], seed: int
+) -> None:
+    faults = schedule_faults(kinds, seed)
+    positions = [fault.position for fault in faults]
+    lasting = [fault.kind in LASTING for fault in faults]
+
+    assert [fault.number for fault in faults] == list(range(len(faults)))
+    assert positions == sorted(positions)
+    assert lasting == sorted(lasting, reverse=True)
+    for fault in faults:
+        assert fault.position == 0 if fault.kind in LASTING else 0 < fault.position < 1
+
+
+@given(FAULTS, SEEDS)
+def test_a_schedule_depends_on_the_set_of_faults_and_not_on_their_order(kinds: list[FaultKind], seed: int) -> None:
+    assert schedule_faults(kinds, seed) == schedule_faults([*reversed(kinds), *kinds], seed)
+
+
+def test_the_order_of_the_faults_depends_on_the_seed() -> None:
+    orders = {
+        tuple((fault.kind, fault.moment) for fault in schedule_faults(tuple(FaultKind), seed)) for seed in range(9)
+    }
+
+    assert len(orders) == 9
+
+
+@given(st.integers(0, MAX_PODS), SEEDS)
+def test_of_two_pods_one_is_hours_fast_and_the_other_hours_slow(pod: int, seed: int) -> None:
+    one, other = skew_hours(pod, seed), skew_hours(pod + 1, seed)
+
+    assert 2 <= abs(one) <= 72
+    assert 2 <= abs(other) <= 72
+    assert one * other < 0
+    assert skew_hours(pod, seed) == one

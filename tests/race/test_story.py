@@ -9,7 +9,7 @@ import pytest
 
 from pendingctl.model import Scope
 from pendingctl.race.history.history import History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
-from pendingctl.race.plan.plan import OperationKind, PlannedOperation, Wrong
+from pendingctl.race.plan.operations import OperationKind, PlannedOperation, Wrong
 from pendingctl.race.verdict.checker import Violation
 from pendingctl.race.verdict.story import MOST_LINES, StoryLine, smallest_story
 
@@ -18,7 +18,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MS = 1_000_000
 DEFEAT = Reported(Reason.ALREADY_ANSWERED, "U1", "yes", NOON)
 
-PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
+PUT, CLAIM, DELETE, SWEEP, *_ = OperationKind
 
 
 def claim(

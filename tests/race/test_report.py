@@ -15,7 +15,7 @@ from rich.console import Console
 from pendingctl.cli.race_report import race_report
 from pendingctl.model import Scope
 from pendingctl.race.history.history import Fault, History, Operation, Outcome, RacedQuestion, Reason, Reported
-from pendingctl.race.plan.plan import OperationKind, PlannedOperation
+from pendingctl.race.plan.operations import OperationKind, PlannedOperation
 from pendingctl.race.plan.schedule import FaultKind, Moment
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.verdict.checker import CheckResult, Judgement, Verdict, Violation
@@ -37,7 +37,7 @@ JUDGEMENT = Judgement(
 )
 LAWFUL = Judgement((CheckResult("scope", Verdict.PASS, ()),), (), 1)
 
-PUT, CLAIM, DELETE, SWEEP, _ = OperationKind
+PUT, CLAIM, DELETE, SWEEP, *_ = OperationKind
 DEFEAT = Reported(Reason.ALREADY_ANSWERED)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pendingctl.race.plan.plan import Names
+from pendingctl.race.plan.operations import Names
 from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods.wire import (
@@ -38,6 +38,7 @@ def test_an_assignment_arrives_as_sent() -> None:
         Order(3, ["x7"], 2, without="x7.1"),
         Order(4, ["q1"], only="q1.0", aim=True),
         Order(5, ["q1"], only="q1.0", again=True),
+        Order(6, ["q1", "x1"], ask_numbers=[[2**30], []]),
     ],
 )
 def test_an_order_arrives_as_sent(order: Order) -> None:

@@ -16,7 +16,7 @@ from pendingctl.race.faults import claims, locks
 from pendingctl.race.faults.context import OwnServer
 from pendingctl.race.history.files import read_history
 from pendingctl.race.history.history import Fault, History, Operation, Outcome
-from pendingctl.race.plan.plan import OperationKind
+from pendingctl.race.plan.operations import OperationKind
 from pendingctl.race.plan.schedule import AT_A_DELIVERY, STATEMENT_TIMEOUT_MS, FaultKind, Moment
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher, supervisor

@@ -58,12 +58,32 @@ async def test_no_answer_is_lost_with_the_server(tmp_path: Path, kinds: tuple[Fa
     assert any(each.outcome is Outcome.REPEATED for each in history.operations)
 
 
-async def test_a_server_that_forgets_what_it_committed_is_caught() -> None:
-    """What a restart must show on a server that replies before its log is on the disk."""
+FORGETFUL = {"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
+
+
+@pytest.mark.law(6)
+async def test_a_server_whose_roles_need_not_wait_for_the_disk_loses_no_answer_either() -> None:
     settings = RaceSettings(pods=3, questions=60, clicks=6, seed=1, faults=(FaultKind.RESTART,))
-    with migrated_server(wal_writer_delay="10s", wal_writer_flush_after="1GB") as (dsn, own):
+    with migrated_server(**FORGETFUL) as (dsn, own):
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("alter database postgres set synchronous_commit = off")
+        result = await simulate_race(dsn, settings, server=own)
+
+    assert (result.verdict, result.reasons, result.violations) == ("pass", (), ())
+
+
+async def test_a_server_that_forgets_what_it_committed_is_caught() -> None:
+    """What a restart must show on a server that replies before its log is on the disk, whatever the statements say."""
+    settings = RaceSettings(pods=3, questions=60, clicks=6, seed=1, faults=(FaultKind.RESTART,))
+    with migrated_server(**FORGETFUL) as (dsn, own):
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(
+                "create function forget() returns trigger language plpgsql as "
+                "$$ begin perform set_config('synchronous_commit', 'off', true); return null; end $$"
+            )
+            connection.execute(
+                "create trigger forget after update on pending_interactions for each row execute function forget()"
+            )
         result = await simulate_race(dsn, settings, server=own)
 
     assert result.verdict == "fail"

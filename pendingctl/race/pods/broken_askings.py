@@ -1,0 +1,158 @@
+"""Stores that mix askings or applications up, and are known to be broken (see `controls`)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from ...model import Due, LeasedAnswer, PutOutcome, Scope, Stored, Unreadable
+from ...payload import JsonObject, encode_payload
+from ...postgres.connections import Borrowed, Connection, ConnectionSource
+from ...store import IfAnswered, PendingStore, lease_statements
+from ...store.leases import LEASED_ROW, Leases
+
+
+class RefreshUnderACard(PendingStore):
+    """Takes whatever is put under an open id for a retry: the card shows one text, and its button answers another."""
+
+    async def put(
+        self,
+        id: str,
+        scope: Scope,
+        payload: JsonObject,
+        *,
+        request_key: str | None = None,
+        if_answered: IfAnswered = "reopen",
+        awaited_by: UUID | None = None,
+        posting: timedelta | None = None,
+        connection: Connection | None = None,
+    ) -> Stored:
+        """Refresh an open question of the same scope, whatever it asks."""
+        row = {
+            "id": id,
+            "organization_id": scope.organization_id,
+            "connection_id": scope.connection_id,
+            "expected_user_id": scope.expected_user_id,
+            "payload": encode_payload(payload),
+        }
+        async with Borrowed(self._source, connection) as borrowed:
+            refreshed = await (await borrowed.execute(_REFRESH, row)).fetchone()
+            if refreshed is not None:
+                return Stored(id, PutOutcome.REFRESHED, *refreshed)
+            return await super().put(
+                id,
+                scope,
+                payload,
+                request_key=request_key,
+                if_answered=if_answered,
+                awaited_by=awaited_by,
+                posting=posting,
+                connection=borrowed,
+            )
+
+
+class AskNumberRestarts(PendingStore):
+    """Counts the askings of each id: one that was deleted begins again with its first number."""
+
+    async def put(
+        self,
+        id: str,
+        scope: Scope,
+        payload: JsonObject,
+        *,
+        request_key: str | None = None,
+        if_answered: IfAnswered = "reopen",
+        awaited_by: UUID | None = None,
+        posting: timedelta | None = None,
+        connection: Connection | None = None,
+    ) -> Stored:
+        """Give a row that was created the number 1."""
+        async with Borrowed(self._source, connection) as borrowed, borrowed.transaction():
+            stored = await super().put(
+                id,
+                scope,
+                payload,
+                request_key=request_key,
+                if_answered=if_answered,
+                awaited_by=awaited_by,
+                posting=posting,
+                connection=borrowed,
+            )
+            if stored.outcome is not PutOutcome.CREATED:
+                return stored
+            numbered = await (await borrowed.execute(_NUMBER_FROM_ONE, {"id": id})).fetchone()
+            assert numbered is not None
+            number, created_at, version = numbered
+            return Stored(id, stored.outcome, number, created_at, version, stored.is_to_be_posted)
+
+
+class LeaseEverything(PendingStore):
+    """Delivers whatever answer is due, whichever application it is of."""
+
+    def __init__(self, source: ConnectionSource, *, application: str = "") -> None:
+        super().__init__(source, application=application)
+        self.leases = _OfAllApplications(source, application)
+
+
+class _OfAllApplications(Leases):
+    async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
+        """Look at the answers of all applications."""
+        parameters = {
+            "after": "",
+            "organization_ids": [organization for organization, _ in connections],
+            "connection_ids": [connection for _, connection in connections],
+        }
+        async with Borrowed(self._source) as borrowed:
+            cursor = borrowed.cursor(row_factory=class_row(Due))
+            due = await (await cursor.execute(_of_all(lease_statements.DUE), parameters)).fetchone()
+        assert due is not None
+        return due
+
+    async def lease(
+        self,
+        *,
+        lease: timedelta,
+        limit: int,
+        most_attempts: int,
+        after: str = "",
+        busy: Collection[str] = (),
+    ) -> list[LeasedAnswer | Unreadable]:
+        """Lease the answers of all applications."""
+        parameters = {
+            "lease": lease,
+            "limit": limit,
+            "most_tenants": limit,
+            "most_attempts": most_attempts,
+            "after": after,
+            "busy": list(busy),
+        }
+        async with Borrowed(self._source) as borrowed:
+            cursor = borrowed.cursor(row_factory=LEASED_ROW)
+            leased = await (await cursor.execute(_of_all(lease_statements.LEASE), parameters)).fetchall()
+        return [each for each in leased if each is not None]
+
+
+def _of_all(statement: str) -> bytes:
+    return statement.replace("application = %(application)s and ", "").encode()
+
+
+_REFRESH = """
+    update pending_interactions
+    set entry_payload = %(payload)s::jsonb
+    where id = %(id)s
+      and organization_id = %(organization_id)s
+      and connection_id = %(connection_id)s
+      and expected_user_id = %(expected_user_id)s
+      and claimed_at is null
+    returning ask_number, created_at, xmin::text
+"""
+
+_NUMBER_FROM_ONE = """
+    update pending_interactions
+    set ask_number = 1
+    where id = %(id)s
+    returning ask_number, created_at, xmin::text
+"""

@@ -1,0 +1,134 @@
+"""Claims that are known to be broken, each in the way in which such code is usually written (see `controls`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from types import MappingProxyType
+from uuid import UUID
+
+from ...errors import DatabaseUnreachable
+from ...model import Claim, Click, Refusal, RefusalReason
+from ...postgres.connections import Borrowed, ConnectionSource
+from ...store import PendingStore, statements
+from ...store.store import CLAIM_ROW, claim_parameters
+
+
+class _BrokenClaim(PendingStore):
+    """Claims by a statement of its own; a click that gets no row goes to the correct claim, which then refuses it."""
+
+    statement: str
+    limits: Mapping[str, object] = MappingProxyType({})
+
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
+        """Claim by the broken statement."""
+        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
+        won = await _claimed(self._source, self.statement, {**parameters, **self.limits})
+        return won or await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+
+
+class SelectThenUpdate(PendingStore):
+    """Selects the row first and then updates it: between the two, other pods have selected it as well."""
+
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
+        """Claim in two statements."""
+        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
+        async with Borrowed(self._source) as connection:
+            seen = await (await connection.execute(_SELECT_UNCLAIMED, parameters)).fetchone()
+        won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, parameters)
+        return won or await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+
+
+class NoOrganization(_BrokenClaim):
+    """Forgets the tenant in the claim's condition."""
+
+    statement = statements.CLAIM.replace("and organization_id = %(organization_id)s", "")
+
+
+class NoUser(_BrokenClaim):
+    """Forgets the user in the claim's condition."""
+
+    statement = statements.CLAIM.replace("and expected_user_id = %(expected_user_id)s", "")
+
+
+class ClaimThenAuthorize(PendingStore):
+    """Claims the row and only then checks the user: the question is used up by whoever comes first."""
+
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
+        """Claim for anybody, then refuse all but the expected user."""
+        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
+        won = await _claimed(self._source, NoUser.statement, parameters)
+        if won is None:
+            return await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+        row = await self.inspection.get(click.question_id)
+        if row is not None and row.expected_user_id != click.user_id:
+            return Refusal(click.question_id, RefusalReason.NOT_YOURS)
+        return won
+
+
+class NoTimeLimit(_BrokenClaim):
+    """Waits for a row as long as somebody holds it, and keeps the connection for so long."""
+
+    statement = statements.CLAIM
+    limits = MappingProxyType({"lock_timeout": None})
+
+
+class RetryWithNewKey(PendingStore):
+    """Takes a claim whose reply was lost for one that failed, and presses anew."""
+
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+        pod: str | None = None,
+    ) -> Claim | Refusal:
+        """Claim again under another delivery key when the connection was lost."""
+        try:
+            return await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+        except DatabaseUnreachable:
+            anew = replace(click, delivery_key=f"{click.delivery_key}-again")
+            return await super().claim(anew, lease=lease, pod=pod)
+
+
+_SELECT_UNCLAIMED = """
+    select 1
+    from pending_interactions
+    where id = %(id)s
+      and organization_id = %(organization_id)s
+      and connection_id = %(connection_id)s
+      and expected_user_id = %(expected_user_id)s
+      and claimed_at is null
+"""
+
+
+_UPDATE_WITHOUT_LOOKING_AGAIN = statements.CLAIM.replace("and claimed_at is null", "")
+
+
+async def _claimed(source: ConnectionSource, statement: str, parameters: Mapping[str, object]) -> Claim | None:
+    async with Borrowed(source) as connection:
+        cursor = connection.cursor(row_factory=CLAIM_ROW)
+        return await (await cursor.execute(statement.encode(), parameters)).fetchone()
