@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -45,7 +46,7 @@ def test_a_broken_law_prints_the_smallest_story_that_shows_it(dsn: str) -> None:
     assert "violation: single_winner pendingctl-race-" in result.stdout
     assert "★" in result.stdout
     assert "again: pendingctl simulate-race --pods 2" in result.stdout
-    assert result.stdout.count(" → ") >= 6
+    assert result.stdout.count(" → ") >= 3
 
 
 @pytest.mark.parametrize("options", [(), BROKEN], ids=["pass", "fail"])
@@ -61,7 +62,9 @@ def test_a_history_is_checked_again_with_the_same_verdict(dsn: str, tmp_path: Pa
 def test_a_history_that_was_tampered_with_fails(dsn: str, tmp_path: Path) -> None:
     run(*RACE, "--dsn", dsn, "--history", str(tmp_path / "history"))
     rows = tmp_path / "history" / "rows.jsonl"
-    rows.write_text(rows.read_text().replace('"delivery_key":"pendingctl', '"delivery_key":"another', 1))
+    rows.write_text(
+        re.sub(r'"delivery_key":"(?=pendingctl-race-\w+-q)', '"delivery_key":"another-', rows.read_text(), count=1)
+    )
 
     checked = run("check-history", str(tmp_path / "history"))
 

@@ -123,7 +123,8 @@ class RecordingStore:
         except BaseException as error:
             self._recorder.end(note, Outcome.UNKNOWN, detail=type(error).__name__)
             raise
-        self._recorder.end(note, *outcome_of(result))
+        # Of a claim that the bridge has tried again the detail is why.
+        self._recorder.end(note, *outcome_of(result), detail=note.detail)
         return result
 
 
