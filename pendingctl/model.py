@@ -137,10 +137,7 @@ def answer_of(click: Click, claim: Claim) -> Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeasedAnswer:
-    """An answer that this pod may deliver until the lease runs out. `attempt` counts from 1.
-
-    `leased_at` is the database's time. `mark_delivered` and `mark_failed` match the `token`.
-    """
+    """An answer that this pod may deliver until the lease runs out, and mark by its `token`. `attempt` counts from 1."""
 
     answer: Answer
     token: UUID
@@ -159,10 +156,7 @@ class PostedCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditedCard:
-    """A card was edited to show how its question ended at `claimed_at`; None: nobody answered in time.
-
-    `card` is the platform's reference of the edited card as JSON text, None if it cannot be written as JSON.
-    """
+    """A card was edited, as a PostedCard, to show how its question ended at `claimed_at`; None if it went stale."""
 
     question_id: str
     ask_number: int
@@ -300,10 +294,7 @@ class Stored:
 
 
 class State(StrEnum):
-    """A row's state: the first of these that applies.
-
-    Stuck: the answer could not be delivered and waits for a person. Stale: unclaimed and older than the maximum age.
-    """
+    """A row's state: the first of these that applies. Stuck answers wait for a person; stale is open and too old."""
 
     STUCK = "stuck"
     UNDELIVERED = "undelivered"
