@@ -137,7 +137,7 @@ def answer_of(click: Click, claim: Claim) -> Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeasedAnswer:
-    """An answer that this pod may deliver until the lease runs out, and mark by its `token`. `attempt` counts from 1."""
+    """An answer that this pod may deliver, and mark by its `token`, until its lease ends; `attempt` counts from 1."""
 
     answer: Answer
     token: UUID
