@@ -62,7 +62,8 @@ def simulate_race(
             "--fault",
             metavar="KIND",
             show_default=False,
-            help="kill, pause, disconnect, terminate, restart, failover, skew, sweep, lock or slow-worker; repeatable.",
+            help="kill, pause, disconnect, blackhole, terminate, restart, failover, skew, sweep, lock or slow-worker; "
+            "repeatable.",
         ),
     ] = None,
     implementation: Annotated[

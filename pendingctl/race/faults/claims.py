@@ -64,6 +64,9 @@ async def strike_at_a_claim(
             aimed = dispatcher.send([pod], [question], burst, only=target.name, again=True)
         case FaultKind.DISCONNECT:
             context.proxy.cut_off(port)
+        case FaultKind.BLACKHOLE:
+            # Not this connection alone: the pods find no other one of theirs that replies.
+            context.proxy.fall_silent()
         case _:
             began = time.monotonic()
             pausing = await pod.pause(PAUSE_SECONDS)

@@ -52,6 +52,7 @@ class Proxy:
         self.ports: list[int] = []
         self._traps: dict[int, Trap] = {}
         self._passing: dict[int, asyncio.Task[None]] = {}
+        self._silent: set[int] = set()
 
     def set_trap(self, pods_port: int, moment: Moment) -> Trap:
         """Set a trap on the connection that comes from this port."""
@@ -63,12 +64,20 @@ class Proxy:
         if (task := self._passing.get(pods_port)) is not None:
             task.cancel()
 
+    def fall_silent(self) -> None:
+        """From now on nothing passes on any present connection, and neither end learns of it; new ones work."""
+        self._silent |= self._passing.keys()
+
     def accept(self, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass a connection from a pod on to the server at this address, until either side ends it."""
         port: int = writer.get_extra_info("peername")[1]
         task = asyncio.create_task(self._pass_on(port, address, reader, writer))
         self._passing[port] = task
-        task.add_done_callback(lambda _: self._passing.pop(port, None))
+        task.add_done_callback(lambda _: self._forget(port))
+
+    def _forget(self, port: int) -> None:
+        self._passing.pop(port, None)
+        self._silent.discard(port)
 
     async def _pass_on(
         self, port: int, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -108,6 +117,8 @@ class Proxy:
                 await self._opened(port, trap)
             elif trap is not None:
                 trap.sent = True
+            if port in self._silent:
+                continue
             server.write(data)
             await server.drain()
             if trap is not None and trap.moment is Moment.AFTER_SENDING:
@@ -119,6 +130,8 @@ class Proxy:
             if trap is not None and trap.sent:
                 trap.sprung.set()
                 await self._opened(port, trap)
+            if port in self._silent:
+                continue
             pod.write(data)
             await pod.drain()
 

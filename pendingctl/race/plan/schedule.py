@@ -15,6 +15,7 @@ class FaultKind(StrEnum):
     KILL = "kill"
     PAUSE = "pause"
     DISCONNECT = "disconnect"
+    BLACKHOLE = "blackhole"
     TERMINATE = "terminate"
     RESTART = "restart"
     FAILOVER = "failover"
@@ -37,7 +38,7 @@ class Moment(StrEnum):
 # These trouble one tenant, whose neighbours must not feel it.
 TROUBLES = frozenset({FaultKind.LOCK, FaultKind.SLOW_WORKER})
 # The first strike at a claim in the proxy between pod and server, the second at claims that wait for a locked row.
-STRUCK_IN_THE_PROXY = frozenset({FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT})
+STRUCK_IN_THE_PROXY = frozenset({FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT, FaultKind.BLACKHOLE})
 STRUCK_AT_A_LOCK = frozenset({FaultKind.TERMINATE, FaultKind.RESTART, FaultKind.FAILOVER})
 # The claim is over, and the fault strikes at the delivery of its answer.
 AT_A_DELIVERY = (Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK)
@@ -51,6 +52,7 @@ _MOMENTS: dict[FaultKind, tuple[Moment | None, ...]] = {
     FaultKind.KILL: (*_AT_A_CLAIM, *AT_A_DELIVERY),
     FaultKind.PAUSE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT, *AT_A_DELIVERY),
     FaultKind.DISCONNECT: (*_AT_A_CLAIM, *AT_A_DELIVERY),
+    FaultKind.BLACKHOLE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT),
     FaultKind.TERMINATE: (None, None),
     FaultKind.RESTART: (None, *AT_A_DELIVERY),
     FaultKind.FAILOVER: (None,),

@@ -11,11 +11,9 @@ from datetime import timedelta
 from itertools import count
 from uuid import UUID
 
-from psycopg_pool import PoolTimeout
-
-from ...errors import DatabaseUnreachable, PendingctlError, RequestRefused, ScopeMismatch, Undelivered
+from ...errors import DatabaseUnreachable, NotConnected, PendingctlError, RequestRefused, ScopeMismatch, Undelivered
 from ...model import Claim, Click, Refusal
-from ...postgres.connections import Connection, Pool
+from ...postgres.connections import Connection, Pool, WatchfulSource
 from ...store import PendingStore
 from ..history.files import HistoryFile, end_record, start_record
 from ..history.history import Operation, Outcome, Reason, Reported
@@ -137,6 +135,16 @@ class RecordingSource:
         self._free = asyncio.Semaphore(pool.max_size)
         self._thresholds: dict[Connection, int | None] = {}
 
+    @property
+    def trouble(self) -> PendingctlError | None:
+        """Why the pool has no connection, where it knows."""
+        return self._pool.trouble if isinstance(self._pool, WatchfulSource) else None
+
+    def suspect(self, since: float) -> None:
+        """A connection has been silent since then (of `time.monotonic`)."""
+        if isinstance(self._pool, WatchfulSource):
+            self._pool.suspect(since)
+
     async def check(self) -> None:
         """Replace the connections that an earlier fault broke: an aimed operation would not be sent on them."""
         await self._pool.check()
@@ -192,6 +200,6 @@ def outcome_of_error(error: PendingctlError) -> tuple[Outcome, Reason | None]:
         return Outcome.REFUSED, Reason.REQUEST_REFUSED
     if isinstance(error, Undelivered):
         return Outcome.REFUSED, Reason.UNDELIVERED
-    if isinstance(error, DatabaseUnreachable) and not isinstance(error.__cause__, PoolTimeout):
+    if isinstance(error, DatabaseUnreachable) and not isinstance(error, NotConnected):
         return Outcome.UNKNOWN, None
     return Outcome.FAILED, None
