@@ -6,12 +6,10 @@ import asyncio
 import os
 import random
 import shutil
-import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,11 +35,10 @@ from pendingctl.postgres.connections import (
 from pendingctl.postgres.limits import Purpose
 from tests.faults.moments import came_true, lock_waiters
 from tests.faults.proxy import Proxy, running_proxy
+from tests.statements import CLAIM, LOCK_THE_ROW, run, taking
 
 PoolOf: TypeAlias = Callable[[str], AbstractAsyncContextManager[Pool]]
 
-CLAIM = Purpose.CLAIM.seconds
-LOCK_THE_ROW = "select from organization where id = 'acme' for update"
 BACKEND = "select pg_backend_pid()"
 
 
@@ -53,20 +50,6 @@ def test_the_server_reports_a_lock_before_the_connection_is_hung_up(purpose: Pur
 
 def test_a_claim_can_be_tried_twice_within_the_bridges_reply() -> None:
     assert 2 * CLAIM < 2.5
-
-
-@contextmanager
-def taking(at_least: float, at_most: float) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    assert at_least <= time.monotonic() - began < at_most
-
-
-async def run(source: ConnectionSource, statement: str = "select 1", *, purpose: Purpose = Purpose.CLAIM) -> object:
-    """What a statement brings back over a borrowed connection."""
-    async with Borrowed(source, purpose=purpose) as borrowed:
-        row = await (await borrowed.execute(statement.encode())).fetchone()
-        return row and row[0]
 
 
 @contextmanager
@@ -248,99 +231,6 @@ async def test_a_pool_that_is_used_up_says_so_within_the_purposes_limit(dsn: str
     async with open_pool(dsn, max_size=1) as pool, pool.connection():
         with taking(CLAIM - 0.1, CLAIM + 0.5), pytest.raises(NotConnected, match="no connection of the pool was free"):
             await run(pool)
-
-
-async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        dsn = f"host=127.0.0.1 port={listening.getsockname()[1]} connect_timeout=2"
-        with taking(1.5, 3), pytest.raises(NotConnected, match="timeout"):
-            await connect(dsn, application="test")
-        async with open_pool(dsn) as pool:
-            with taking(0, CLAIM + 0.5), pytest.raises(NotConnected):
-                await run(pool)
-
-
-@contextmanager
-def paused(dsn: str) -> Iterator[None]:
-    """All processes of a server are stopped, as on a machine that hangs; they go on afterwards."""
-    with psycopg.connect(dsn) as asking:
-        row = asking.execute("select pg_read_file('postmaster.pid')").fetchone()
-    assert row is not None
-    parent = int(str(row[0]).splitlines()[0])
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    processes = [parent, *map(int, children)]
-    try:
-        _signal(processes, signal.SIGSTOP)
-        yield
-    finally:
-        _signal(processes, signal.SIGCONT)
-
-
-def _signal(processes: list[int], number: signal.Signals) -> None:
-    for process in processes:
-        with suppress(ProcessLookupError):
-            os.kill(process, number)
-
-
-@pytest.mark.once
-async def test_a_server_that_hangs_is_given_up_and_used_again_when_it_goes_on() -> None:
-    with throwaway_server() as server:
-        async with open_pool(server.dsn, max_size=3) as pool:
-            await run(pool)
-            with paused(server.dsn):
-                for _ in range(2):
-                    with taking(0, CLAIM + 0.5), pytest.raises(DatabaseUnreachable):
-                        await run(pool)
-            with taking(0, 5):
-                while True:
-                    try:
-                        await run(pool)
-                    except DatabaseUnreachable:
-                        continue
-                    break
-
-
-@pytest.mark.once
-async def test_a_server_that_comes_back_is_found_within_seconds_however_long_it_was_away() -> None:
-    with throwaway_server() as server:
-        async with open_pool(server.dsn, min_size=3) as pool:
-            await run(pool)
-            await asyncio.to_thread(server.stop)
-            # Long enough for delays that double to be longer than what is allowed.
-            until = time.monotonic() + 8
-            while time.monotonic() < until:
-                with pytest.raises(DatabaseUnreachable):
-                    await run(pool)
-            await asyncio.to_thread(_start_again, server.dsn, server.data_directory, server.binaries.directory)
-            try:
-                with taking(0, 4):
-                    while True:
-                        try:
-                            await run(pool)
-                        except DatabaseUnreachable:
-                            continue
-                        break
-            finally:
-                _end(server.data_directory)
-
-
-def _as_its_owner(data: Path, command: list[str]) -> None:
-    owner = data.stat().st_uid
-    subprocess.run(command, user=owner if os.geteuid() == 0 else None, check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-
-def _start_again(dsn: str, data: Path, binaries: Path) -> None:
-    sockets = psycopg.conninfo.conninfo_to_dict(dsn)["host"]
-    options = f"-c listen_addresses= -c unix_socket_directories='{sockets}' -c fsync=off"
-    _as_its_owner(
-        data, [str(binaries / "pg_ctl"), "-w", "-s", "-D", str(data), "-l", "/dev/null", "-o", options, "start"]
-    )
-
-
-def _end(data: Path) -> None:
-    os.kill(int((data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
 
 
 @pytest.fixture

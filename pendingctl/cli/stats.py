@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ..model import Counts
+from ..counts import Counts
 from . import render
 from .database import store_of
 from .event_loop import run

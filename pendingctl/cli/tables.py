@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..model import Counts
+from ..counts import Counts
 from ..printable import printable, printable_lines
 from .render import json_text
 from .words import age

@@ -10,16 +10,9 @@ from typing import Any
 
 from psycopg.rows import dict_row, scalar_row
 
+from ..counts import Counts, OrganizationCounts
 from ..errors import UnreadablePayload
-from ..model import (
-    MAX_AGE,
-    CardState,
-    Counts,
-    OrganizationCounts,
-    PendingInteraction,
-    PendingSummary,
-    State,
-)
+from ..model import MAX_AGE, CardState, PendingInteraction, PendingSummary, State
 from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from . import lease_statements, read_statements, statements

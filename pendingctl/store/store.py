@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import Literal, TypeAlias
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from psycopg.errors import NotNullViolation
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from ..errors import DatabaseFailed, InvalidInput, Undelivered, UnreadablePayload
+from ..errors import DatabaseFailed, InvalidInput, Undelivered
 from ..model import (
     BATCH_SIZE,
     MAX_AGE,
@@ -35,8 +35,6 @@ from ..payload import (
     check_id,
     check_positive,
     encode_payload,
-    read_json,
-    read_payload,
 )
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.limits import Purpose
@@ -44,7 +42,8 @@ from ..postgres.shares import Share
 from . import statements
 from .inspection import Inspection
 from .leases import Leases
-from .refusal import FoundRow, judge, judge_put
+from .refusal import judge, judge_put
+from .rows import CLAIM_ROW, as_stored, claim_parameters, look, scope_parameters
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
 
@@ -116,7 +115,7 @@ class PendingStore:
             check_id(request_key, "request key")
         parameters = {
             "id": id,
-            **_scope_parameters(scope),
+            **scope_parameters(scope),
             "application": self._application,
             "payload": encode_payload(payload, self._max_payload_bytes),
             "request_key": request_key,
@@ -130,10 +129,10 @@ class PendingStore:
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             for _ in range(_TRIES):
                 for statement in (statements.INSERT, statements.REFRESH, statements.ASK_AGAIN):
-                    cursor = borrowed.cursor(row_factory=kwargs_row(partial(_stored, id)))
+                    cursor = borrowed.cursor(row_factory=kwargs_row(partial(as_stored, id)))
                     if (stored := await (await cursor.execute(statement, parameters)).fetchone()) is not None:
                         return stored
-                found = await _look(borrowed, id, scope)
+                found = await look(borrowed, id, scope)
                 if found is None:
                     continue
                 keeps = if_answered == "keep"
@@ -222,9 +221,7 @@ class PendingStore:
                 cursor = borrowed.cursor(row_factory=CLAIM_ROW)
                 if (won := await (await cursor.execute(statements.CLAIM, parameters)).fetchone()) is not None:
                     return won
-                judgement = judge(
-                    click, await _look(borrowed, click.question_id, click), self._application, lease_token
-                )
+                judgement = judge(click, await look(borrowed, click.question_id, click), self._application, lease_token)
                 if judgement is not None:
                     return judgement
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
@@ -240,7 +237,7 @@ class PendingStore:
         check_id(id, "question id")
         parameters = {
             "id": id,
-            **_scope_parameters(scope),
+            **scope_parameters(scope),
             "awaited_by": awaited_by,
             "lock_timeout": _lock_timeout(connection),
         }
@@ -248,7 +245,7 @@ class PendingStore:
             for _ in range(_TRIES):
                 if await (await borrowed.execute(statements.WITHDRAW, parameters)).fetchone() is not None:
                     return Withdrawal.WITHDRAWN
-                found = await _look(borrowed, id, scope)
+                found = await look(borrowed, id, scope)
                 if found is None or found.scope != scope:
                     return Withdrawal.UNKNOWN
                 if awaited_by is not None and found.awaited_by != awaited_by:
@@ -260,7 +257,7 @@ class PendingStore:
     async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
         """Return why there is no answer to this asking; None when there is one, or was."""
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            found = await _look(borrowed, id, scope)
+            found = await look(borrowed, id, scope)
         if found is None or found.scope != scope or found.ask_number != ask_number:
             return NoAnswer.GONE
         if found.claimed_at is None:
@@ -277,7 +274,7 @@ class PendingStore:
         check_id(id, "question id")
         parameters = {
             "id": id,
-            **_scope_parameters(scope),
+            **scope_parameters(scope),
             "include_undelivered": include_undelivered,
             "lock_timeout": _lock_timeout(connection),
         }
@@ -285,7 +282,7 @@ class PendingStore:
             for _ in range(_TRIES):
                 if await (await borrowed.execute(statements.DELETE, parameters)).fetchone() is not None:
                     return True
-                found = await _look(borrowed, id, scope)
+                found = await look(borrowed, id, scope)
                 if found is None or found.scope != scope:
                     return False
                 if found.is_undelivered:
@@ -387,71 +384,6 @@ def _shares(source: ConnectionSource) -> tuple[ConnectionSource, ConnectionSourc
     return Share(source, size - 2), Share(source, third), Share(source, third)
 
 
-def claim_parameters(
-    click: Click,
-    lease: timedelta | None,
-    pod: str | None,
-    *,
-    application: str = "",
-    lease_token: UUID | None = None,
-) -> dict[str, object]:
-    """Return the parameters of `statements.CLAIM`; each call has a lease token of its own unless one is given."""
-    leaves_it_to_the_pods = lease is None or not lease
-    return {
-        "id": click.question_id,
-        "organization_id": click.organization_id,
-        "connection_id": click.connection_id,
-        "expected_user_id": click.user_id,
-        "application": application,
-        "ask_number": click.ask_number,
-        "answer": click.value,
-        "delivery_key": click.delivery_key,
-        "lease": lease,
-        "lease_token": None if leaves_it_to_the_pods else lease_token or uuid4(),
-        "pod": pod,
-        "lock_timeout": Purpose.CLAIM.lock_timeout,
-    }
-
-
-def _claim(
-    *,
-    id: str,
-    ask_number: int,
-    payload: str,
-    claimed_at: datetime,
-    lease_token: UUID | None,
-    card: str | None,
-) -> Claim:
-    try:
-        return Claim(id, ask_number, read_payload(payload), claimed_at, lease_token, read_json(card))
-    except UnreadablePayload:
-        # Whoever leases the answer finds the same, and reports it.
-        return Claim(id, ask_number, {}, claimed_at, None, read_json(card))
-
-
-CLAIM_ROW = kwargs_row(_claim)
-
-
-def _stored(
-    id: str, *, outcome: str, ask_number: int, created_at: datetime, row_version: str, is_to_be_posted: bool
-) -> Stored:
-    return Stored(id, PutOutcome(outcome), ask_number, created_at, row_version, is_to_be_posted)
-
-
-async def _look(connection: Connection, id: str, by: Scope | Click) -> FoundRow | None:
-    cursor = connection.cursor(row_factory=class_row(FoundRow))
-    parameters = {"id": id, "organization_id": by.organization_id, "connection_id": by.connection_id}
-    return await (await cursor.execute(statements.LOOK, parameters)).fetchone()
-
-
 def _lock_timeout(given: Connection | None) -> str | None:
     """A statement in the caller's transaction leaves the caller's own limits alone."""
     return None if given is not None else Purpose.PUT.lock_timeout
-
-
-def _scope_parameters(scope: Scope) -> dict[str, str]:
-    return {
-        "organization_id": scope.organization_id,
-        "connection_id": scope.connection_id,
-        "expected_user_id": scope.expected_user_id,
-    }

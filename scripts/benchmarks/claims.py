@@ -22,7 +22,7 @@ from pendingctl.payload import encode_payload
 from pendingctl.pod.delivery import LEASE
 from pendingctl.postgres.connections import Connection
 from pendingctl.store import statements
-from pendingctl.store.store import claim_parameters
+from pendingctl.store.rows import claim_parameters
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
 from .stage import ASKED, FIRST_ID, PAYLOAD, SCOPE, YOUNG, Stage

@@ -380,24 +380,3 @@ async def test_a_pod_that_closes_waits_for_the_card_that_it_posts_and_for_its_no
     assert await asking is AskOutcome.POSTED
     assert await cards(store, CardState.NEVER_POSTED) == []
     assert "notes about cards" not in [task.get_name() for task in asyncio.all_tasks()]
-
-
-async def test_a_pod_closes_in_time_over_a_platform_that_hangs(
-    store: PendingStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    pod = Pod(store)
-    posting = asyncio.Event()
-
-    async def hang() -> None:
-        posting.set()
-        await asyncio.Event().wait()
-
-    pod.platform.before_card = hang
-    asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
-    await posting.wait()
-    async with asyncio.timeout(5):
-        await pod.bridge.close(within=timedelta(seconds=0.1))
-
-    assert "card of 'q' is given up" in caplog.text
-    with pytest.raises(asyncio.CancelledError):
-        await asking

@@ -145,3 +145,24 @@ async def test_a_mark_of_an_unreadable_answer_that_fails_is_logged(
     store.leases = Away(pool)
     async with Pod(store).bridge:
         await until(lambda: "mark of the unreadable answer of question 'q' has failed" in caplog.text)
+
+
+async def test_a_pod_closes_in_time_over_a_platform_that_hangs(
+    store: PendingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    pod = Pod(store)
+    posting = asyncio.Event()
+
+    async def hang() -> None:
+        posting.set()
+        await asyncio.Event().wait()
+
+    pod.platform.before_card = hang
+    asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
+    await posting.wait()
+    async with asyncio.timeout(5):
+        await pod.bridge.close(within=timedelta(seconds=0.1))
+
+    assert "card of 'q' is given up" in caplog.text
+    with pytest.raises(asyncio.CancelledError):
+        await asking

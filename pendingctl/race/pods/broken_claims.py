@@ -12,7 +12,7 @@ from ...errors import DatabaseUnreachable
 from ...model import Claim, Click, Refusal, RefusalReason
 from ...postgres.connections import Borrowed, ConnectionSource
 from ...store import PendingStore, statements
-from ...store.store import CLAIM_ROW, claim_parameters
+from ...store.rows import CLAIM_ROW, claim_parameters
 
 
 class _BrokenClaim(PendingStore):

@@ -10,21 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pendingctl.errors import InvalidInput
 from pendingctl.model import Scope
 from pendingctl.race.plan.extra import SWEEP_MAX_AGE
 from pendingctl.race.plan.operations import Fate, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
 from pendingctl.race.plan.plan import plan_bystanders, plan_question
-from pendingctl.race.plan.schedule import LASTING, FaultKind, Moment, schedule_faults, skew_hours
-from pendingctl.race.plan.settings import (
-    IMPLEMENTATIONS,
-    MAX_CLICKS,
-    MAX_DURATION_SECONDS,
-    MAX_PODS,
-    MAX_QUESTIONS,
-    RaceSettings,
-)
-from pendingctl.race.pods.controls import store_for
+from pendingctl.race.plan.schedule import FaultKind
+from pendingctl.race.plan.settings import MAX_QUESTIONS, RaceSettings
 
 NAMES = Names("run", "run", "run-foreign")
 PUT, CLAIM, DELETE, SWEEP, *_ = OperationKind
@@ -344,115 +335,3 @@ def test_bystanders_belong_to_the_foreign_organization_and_nothing_is_done_to_th
     assert {each.question.scope.expected_user_id for each in bystanders} <= {
         each.question.scope.expected_user_id for each in others
     }
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"pods": 0}, "the number of pods is 0"),
-        ({"pods": MAX_PODS + 1}, "between 1 and 64"),
-        ({"questions": 0}, "the number of questions is 0"),
-        ({"questions": MAX_QUESTIONS + 1}, "between 1 and 1,000,000"),
-        ({"clicks": -1}, "the number of clicks a question is -1"),
-        ({"clicks": MAX_CLICKS + 1}, "between 1 and 1,000"),
-        ({"implementation": "wishful"}, "no implementation 'wishful'; there are: correct, select-then-update,"),
-        ({"organization_id": ""}, "organization_id is empty"),
-        ({"duration_seconds": 0.0}, "the duration must be above zero"),
-        ({"duration_seconds": -1.0}, "the duration must be above zero"),
-        ({"duration_seconds": MAX_DURATION_SECONDS + 1}, "at most 86,400 seconds"),
-        ({"duration_seconds": float("nan")}, "the duration must be above zero"),
-        ({"duration_seconds": float("inf")}, "the duration must be above zero"),
-        ({"faults": (FaultKind.KILL,)}, "these faults strike 5 times"),
-        ({"questions": 13, "faults": (FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT)}, "strike 14 times"),
-    ],
-)
-def test_what_cannot_be_raced_is_refused(settings: dict[str, object], words: str) -> None:
-    usable: dict[str, object] = {"pods": 2, "questions": 2, "clicks": 2, "seed": 1}
-
-    with pytest.raises(InvalidInput, match=words):
-        RaceSettings(**{**usable, **settings})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"pods": MAX_PODS, "questions": MAX_QUESTIONS, "clicks": MAX_CLICKS},
-        {"pods": 1, "questions": 1, "clicks": 1, "seed": -1},
-        {"duration_seconds": MAX_DURATION_SECONDS},
-        {"questions": 5, "faults": (FaultKind.KILL, *LASTING)},
-        {"questions": 1, "faults": tuple(LASTING)},
-    ],
-)
-def test_what_is_just_possible_is_raced(settings: dict[str, object]) -> None:
-    usable: dict[str, object] = {"pods": 2, "questions": 2, "clicks": 2, "seed": 1}
-
-    assert RaceSettings(**{**usable, **settings})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_every_implementation_that_has_a_name_has_a_store(implementation: str) -> None:
-    class NoConnections:
-        def connection(self) -> object:
-            raise AssertionError("not used")
-
-    assert store_for(implementation, NoConnections())  # type: ignore[arg-type]
-
-
-FAULTS = st.lists(st.sampled_from(FaultKind), unique=True)
-MOMENTS: dict[FaultKind, list[Moment | None]] = {
-    FaultKind.KILL: list(Moment),
-    FaultKind.PAUSE: [each for each in Moment if each is not Moment.BEFORE_SENDING],
-    FaultKind.DISCONNECT: list(Moment),
-    FaultKind.TERMINATE: [None, None],
-    FaultKind.RESTART: [None, Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK],
-    FaultKind.FAILOVER: [None],
-    FaultKind.SKEW: [None],
-    FaultKind.SWEEP: [None],
-    FaultKind.LOCK: [None],
-    FaultKind.SLOW_WORKER: [None],
-}
-
-
-@given(FAULTS, SEEDS)
-def test_every_moment_of_every_kind_is_struck_once(kinds: list[FaultKind], seed: int) -> None:
-    struck = Counter((fault.kind, fault.moment) for fault in schedule_faults(kinds, seed))
-
-    assert struck == Counter((kind, moment) for kind in kinds for moment in MOMENTS[kind])
-
-
-@given(FAULTS, SEEDS)
-def test_faults_strike_in_order_within_the_race_and_the_lasting_ones_from_its_start(
-    kinds: list[FaultKind], seed: int
-) -> None:
-    faults = schedule_faults(kinds, seed)
-    positions = [fault.position for fault in faults]
-    lasting = [fault.kind in LASTING for fault in faults]
-
-    assert [fault.number for fault in faults] == list(range(len(faults)))
-    assert positions == sorted(positions)
-    assert lasting == sorted(lasting, reverse=True)
-    for fault in faults:
-        assert fault.position == 0 if fault.kind in LASTING else 0 < fault.position < 1
-
-
-@given(FAULTS, SEEDS)
-def test_a_schedule_depends_on_the_set_of_faults_and_not_on_their_order(kinds: list[FaultKind], seed: int) -> None:
-    assert schedule_faults(kinds, seed) == schedule_faults([*reversed(kinds), *kinds], seed)
-
-
-def test_the_order_of_the_faults_depends_on_the_seed() -> None:
-    orders = {
-        tuple((fault.kind, fault.moment) for fault in schedule_faults(tuple(FaultKind), seed)) for seed in range(9)
-    }
-
-    assert len(orders) == 9
-
-
-@given(st.integers(0, MAX_PODS), SEEDS)
-def test_of_two_pods_one_is_hours_fast_and_the_other_hours_slow(pod: int, seed: int) -> None:
-    one, other = skew_hours(pod, seed), skew_hours(pod + 1, seed)
-
-    assert 2 <= abs(one) <= 72
-    assert 2 <= abs(other) <= 72
-    assert one * other < 0
-    assert skew_hours(pod, seed) == one

@@ -136,3 +136,12 @@ async def test_a_pod_goes_through_whatever_a_control_overrides(dsn: str, reached
     assert passed_by == {}
     assert {"put", "claim", "delete", "sweep", "leases.lease", "leases.mark_delivered"} <= reached
     assert {"withdraw", "inspection.find"}.isdisjoint(reached)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_every_implementation_that_has_a_name_has_a_store(implementation: str) -> None:
+    class NoConnections:
+        def connection(self) -> object:
+            raise AssertionError("not used")
+
+    assert store_for(implementation, NoConnections())  # type: ignore[arg-type]

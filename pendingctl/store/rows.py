@@ -1,0 +1,84 @@
+"""The rows of the claim path: the parameters by which a statement finds or writes one, and what its columns become."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from psycopg.rows import class_row, kwargs_row
+
+from ..errors import UnreadablePayload
+from ..model import Claim, Click, PutOutcome, Scope, Stored
+from ..payload import read_json, read_payload
+from ..postgres.connections import Connection
+from ..postgres.limits import Purpose
+from . import statements
+from .refusal import FoundRow
+
+
+def claim_parameters(
+    click: Click,
+    lease: timedelta | None,
+    pod: str | None,
+    *,
+    application: str = "",
+    lease_token: UUID | None = None,
+) -> dict[str, object]:
+    """Return the parameters of `statements.CLAIM`; each call has a lease token of its own unless one is given."""
+    leaves_it_to_the_pods = lease is None or not lease
+    return {
+        "id": click.question_id,
+        "organization_id": click.organization_id,
+        "connection_id": click.connection_id,
+        "expected_user_id": click.user_id,
+        "application": application,
+        "ask_number": click.ask_number,
+        "answer": click.value,
+        "delivery_key": click.delivery_key,
+        "lease": lease,
+        "lease_token": None if leaves_it_to_the_pods else lease_token or uuid4(),
+        "pod": pod,
+        "lock_timeout": Purpose.CLAIM.lock_timeout,
+    }
+
+
+def _claim(
+    *,
+    id: str,
+    ask_number: int,
+    payload: str,
+    claimed_at: datetime,
+    lease_token: UUID | None,
+    card: str | None,
+) -> Claim:
+    try:
+        return Claim(id, ask_number, read_payload(payload), claimed_at, lease_token, read_json(card))
+    except UnreadablePayload:
+        # Whoever leases the answer finds the same, and reports it.
+        return Claim(id, ask_number, {}, claimed_at, None, read_json(card))
+
+
+CLAIM_ROW = kwargs_row(_claim)
+
+
+def as_stored(
+    id: str, *, outcome: str, ask_number: int, created_at: datetime, row_version: str, is_to_be_posted: bool
+) -> Stored:
+    """Return what a statement that stores a question has left; its columns have the names of the parameters."""
+    return Stored(id, PutOutcome(outcome), ask_number, created_at, row_version, is_to_be_posted)
+
+
+async def look(connection: Connection, id: str, by: Scope | Click) -> FoundRow | None:
+    """Return the row of this id as the organization and connection of `by` may see it; None where there is none."""
+    cursor = connection.cursor(row_factory=class_row(FoundRow))
+    parameters = {"id": id, "organization_id": by.organization_id, "connection_id": by.connection_id}
+    return await (await cursor.execute(statements.LOOK, parameters)).fetchone()
+
+
+def scope_parameters(scope: Scope) -> dict[str, str]:
+    """Return the parameters by which a statement finds the rows of exactly this scope."""
+    return {
+        "organization_id": scope.organization_id,
+        "connection_id": scope.connection_id,
+        "expected_user_id": scope.expected_user_id,
+    }
