@@ -17,6 +17,10 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
     SIGTERM cancels it, as Ctrl-C does, so that it cleans up before the process ends; then SystemExit is raised.
     """
     import asyncio
+    import logging
+
+    # What the driver warns of, a connection that is given up for one, the command reports in its own words.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
     async def supervised() -> T:
         task = asyncio.ensure_future(coroutine)

@@ -148,7 +148,7 @@ def _load_and_compare(
     locations = Locations(script)
     load(empty, script, settings, ownership=options.privileges)
     if own is not None:
-        move_tables(empty, own.schemas)
+        move_tables(empty, own.schemas, own.functions)
         for table, schema in own.schemas.items():
             locations.move_table(("public", table), (schema, table))
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():

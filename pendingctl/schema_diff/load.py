@@ -78,13 +78,19 @@ def load(
                 _run(connection, script, statement, late)
 
 
-def move_tables(scratch: Scratch, moves: Mapping[str, str]) -> None:
-    """Move tables from `public` into the schemas in which the live database has them."""
+def move_tables(scratch: Scratch, moves: Mapping[str, str], functions: Mapping[str, str]) -> None:
+    """Move tables, and functions without arguments, from `public` into the schemas where the live database has them."""
     with connected(scratch.dsn) as connection:
         for table, schema in moves.items():
             connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
             connection.execute(
                 sql.SQL("alter table public.{} set schema {}").format(sql.Identifier(table), sql.Identifier(schema))
+            )
+        for function, schema in functions.items():
+            connection.execute(
+                sql.SQL("alter function public.{}() set schema {}").format(
+                    sql.Identifier(function), sql.Identifier(schema)
+                )
             )
 
 

@@ -10,6 +10,8 @@ import psycopg
 from .model import Name
 
 OWN_TABLES = ("organization", "pending_interactions")
+# The function of a trigger stands beside the trigger's table.
+OWN_FUNCTIONS = {"pendingctl_draw_ask_number": "pending_interactions"}
 OWN_COMMENT = "created by pendingctl"
 
 # The first schema on the path that has the table; where none has it, the one in which a migration would create it.
@@ -24,9 +26,10 @@ _OWN_TABLE = """
 
 @dataclass(frozen=True, slots=True)
 class OwnTables:
-    """The schema of each table, the tables to compare, and a note for each that is left out."""
+    """The schemas of the tables and functions, the tables to compare, and a note for each that is left out."""
 
     schemas: Mapping[str, str]
+    functions: Mapping[str, str]
     compared: tuple[Name, ...]
     notes: tuple[str, ...]
 
@@ -46,4 +49,5 @@ def find_own_tables(live: psycopg.Connection) -> OwnTables:
             compared.append((schema, table))
         # Also of the one left out: a foreign key names it with its schema.
         schemas[table] = schema
-    return OwnTables(schemas, tuple(compared), tuple(left_out))
+    functions = {function: schemas[table] for function, table in OWN_FUNCTIONS.items()}
+    return OwnTables(schemas, functions, tuple(compared), tuple(left_out))

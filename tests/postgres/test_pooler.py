@@ -70,7 +70,7 @@ def pooled(dsn: str, pgbouncer: str) -> Iterator[str]:
         unix_socket_dir =
         auth_type = any
         pool_mode = transaction
-        default_pool_size = 5
+        default_pool_size = 20
         {f"user = {account}" if os.geteuid() == 0 else ""}
         """
     )

@@ -72,7 +72,7 @@ _CONSTRAINTS = """
             as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
         (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
-        -- The effect of ALTER TABLE … DISABLE TRIGGER ALL on a foreign key, on either table.
+        -- The effect of ALTER TABLE ... DISABLE TRIGGER ALL on a foreign key, on either table.
         (
             select string_agg(distinct
                 case tg.tgenabled when 'D' then 'disabled' when 'R' then 'replica' else 'always' end
