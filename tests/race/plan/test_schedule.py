@@ -16,6 +16,7 @@ MOMENTS: dict[FaultKind, list[Moment | None]] = {
     FaultKind.KILL: list(Moment),
     FaultKind.PAUSE: [each for each in Moment if each is not Moment.BEFORE_SENDING],
     FaultKind.DISCONNECT: list(Moment),
+    FaultKind.BLACKHOLE: [Moment.AFTER_SENDING, Moment.AFTER_COMMIT],
     FaultKind.TERMINATE: [None, None],
     FaultKind.RESTART: [None, Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK],
     FaultKind.FAILOVER: [None],
