@@ -26,8 +26,9 @@ if TYPE_CHECKING:
         Withdrawal,
     )
     from .platforms import Card, ChatPlatform, NotPosted
-    from .pod.bridge import AskOutcome, InteractionBridge, Reply, ReplyKind
+    from .pod.bridge import AskOutcome, InteractionBridge
     from .pod.delivery import Delivery
+    from .pod.replies import Reply, ReplyKind
     from .postgres.connections import open_pool
     from .sinks import AnswerSink, DeliveryFailed
     from .sinks.http import HttpSink
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from .store.inspection import Filters
 
 _HOMES = {
-    "pod.bridge": ("AskOutcome", "InteractionBridge", "Reply", "ReplyKind"),
+    "pod.bridge": ("AskOutcome", "InteractionBridge"),
+    "pod.replies": ("Reply", "ReplyKind"),
     "postgres.connections": ("open_pool",),
     "pod.delivery": ("Delivery",),
     "asking": ("ask",),

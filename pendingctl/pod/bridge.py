@@ -7,7 +7,6 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
@@ -25,7 +24,6 @@ from ..model import (
     PutOutcome,
     Question,
     Refusal,
-    RefusalReason,
     Scope,
     Stored,
     answer_of,
@@ -37,10 +35,11 @@ from ..sinks import AnswerHandler, AnswerSink
 from ..store import IfAnswered
 from ..turns import Turns
 from .background import Background
-from .cards import CardLeases, Cards, answered, card_text
+from .cards import CardLeases, Cards
 from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
 from .loop import Loop
 from .memory import ExpiringCache
+from .replies import CANNOT_SERVE, Reply, ReplyKind, answered, card_text, reply_to_refusal
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
 # (api.slack.com, "Handling user interaction"); the rest is for the way there and back.
@@ -72,34 +71,6 @@ class AskOutcome(StrEnum):
     WITHDRAWN = "withdrawn"
     REPEATED_EVENT = "repeated_event"
     CANNOT_SERVE = "cannot_serve"
-
-
-class ReplyKind(StrEnum):
-    """What a click is answered with."""
-
-    ANSWERED = "answered"
-    ALREADY_ANSWERED = "already_answered"
-    NOT_YOURS = "not_yours"
-    INVALID_ANSWER = "invalid_answer"
-    WITHDRAWN = "withdrawn"
-    SUPERSEDED = "superseded"
-    UNKNOWN_OR_EXPIRED = "unknown_or_expired"
-    CANNOT_SERVE = "cannot_serve"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer to a click, and the same as a sentence for the person."""
-
-    kind: ReplyKind
-    text: str
-
-
-_CANNOT_SERVE = Reply(ReplyKind.CANNOT_SERVE, "This cannot be served here right now, please try again.")
-_NOT_YOURS = Reply(ReplyKind.NOT_YOURS, "This question is for somebody else.")
-_WITHDRAWN = Reply(ReplyKind.WITHDRAWN, "This question was withdrawn.")
-_SUPERSEDED = Reply(ReplyKind.SUPERSEDED, "This question has changed; answer the newer card.")
-_UNKNOWN_OR_EXPIRED = Reply(ReplyKind.UNKNOWN_OR_EXPIRED, "This question is unknown or has expired.")
 
 
 class BridgeLeases(AnswerLeases, CardLeases, Protocol):
@@ -301,10 +272,10 @@ class InteractionBridge:
         tells them what became of it.
         """
         if self._is_closing or (click.organization_id, click.connection_id) not in self._served:
-            return _CANNOT_SERVE
+            return CANNOT_SERVE
         claiming = self._background.start(self._claim_in_turn(click), f"claim of {click.question_id!r}")
         await asyncio.wait([claiming], timeout=self._reply_within.total_seconds())
-        return claiming.result() if claiming.done() and not claiming.cancelled() else _CANNOT_SERVE
+        return claiming.result() if claiming.done() and not claiming.cancelled() else CANNOT_SERVE
 
     async def _claim_in_turn(self, click: Click) -> Reply:
         """Claim when it is this click's turn, if that comes in time: a row that somebody holds delays its own clicks.
@@ -317,10 +288,10 @@ class InteractionBridge:
                 self._question_turns.turn((click.organization_id, click.question_id)),
                 self._tenant_turns.turn(click.organization_id),
             ):
-                return await self._claim(click, until) if time.monotonic() < until else _CANNOT_SERVE
+                return await self._claim(click, until) if time.monotonic() < until else CANNOT_SERVE
         except Exception:  # noqa: BLE001 (a person gets a reply, whatever a driver, a codec or an application raises)
             _log.exception("question %r could not be claimed", click.question_id)
-            return _CANNOT_SERVE
+            return CANNOT_SERVE
 
     async def _claim(self, click: Click, until: float) -> Reply:
         """Claim, again on another connection if one is lost on the way: by the same key and token it claims once."""
@@ -333,10 +304,10 @@ class InteractionBridge:
             except PendingctlError as error:
                 if not isinstance(error, DatabaseUnreachable) or time.monotonic() + RETRY_SECONDS > until:
                     _log.warning("question %r could not be claimed: %s", click.question_id, error)
-                    return _CANNOT_SERVE
+                    return CANNOT_SERVE
             await asyncio.sleep(RETRY_SECONDS)
         if isinstance(result, Refusal):
-            return _refusal_in_words(result)
+            return reply_to_refusal(result)
         # A repeated win is in the row since it was won, and delivered from there.
         if not result.repeated:
             if result.lease_token is not None:
@@ -362,23 +333,3 @@ class InteractionBridge:
             self._delivery.take_over()
         if due.cards:
             self._cards.catch_up()
-
-
-def _refusal_in_words(refusal: Refusal) -> Reply:
-    match refusal.reason:
-        case RefusalReason.NOT_YOURS:
-            return _NOT_YOURS
-        case RefusalReason.INVALID_ANSWER:
-            options = f": {', '.join(refusal.options)}" if refusal.options else ""
-            return Reply(ReplyKind.INVALID_ANSWER, f"That is not one of the options{options}.")
-        case RefusalReason.WITHDRAWN:
-            return _WITHDRAWN
-        case RefusalReason.SUPERSEDED:
-            return _SUPERSEDED
-        case RefusalReason.OTHER_APPLICATION:
-            return _CANNOT_SERVE
-        case RefusalReason.UNKNOWN_OR_EXPIRED:
-            return _UNKNOWN_OR_EXPIRED
-        case RefusalReason.ALREADY_ANSWERED:
-            said = answered(refusal.answered_by, refusal.answer, refusal.claimed_at)
-            return Reply(ReplyKind.ALREADY_ANSWERED, f"Already {said[0].lower()}{said[1:]}")

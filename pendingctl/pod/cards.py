@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, cast
 
 from ..errors import InvalidInput, PendingctlError
@@ -15,8 +15,9 @@ from ..payload import JsonValue, encode_json
 from ..platforms import ChatPlatform, MessageHandle
 from ..turns import Turns
 from .background import LAST_SECONDS, Background
+from .card_notes import CardMarks, CardNotes
 from .loop import POLL_SECONDS
-from .notes import CardMarks, CardNotes
+from .replies import answered, at_time, card_text
 
 LEASE = timedelta(seconds=30)
 EDIT_SECONDS = 15.0
@@ -164,20 +165,9 @@ def _as_json(handle: MessageHandle) -> str | None:
         return None
 
 
-def answered(by: str | None, value: str | None, at: datetime | None) -> str:
-    """Say in one line who answered what and when, as far as it is known."""
-    words = "Answered" + (f" by {by}" if by else "") + (f": {value}" if value is not None else "")
-    return words + _at(at)
-
-
-def card_text(question: str | None, said: str) -> str:
-    """Return what a card says when its buttons are gone."""
-    return f"{question or ''}\n{said}".strip()
-
-
 def _text_of(card: LeasedCard) -> str:
     if card.withdrawn_at is not None:
-        said = f"Withdrawn{_at(card.withdrawn_at)}"
+        said = f"Withdrawn{at_time(card.withdrawn_at)}"
     elif card.claimed_at is not None:
         said = answered(card.answered_by, card.answer, card.claimed_at)
     else:
@@ -190,11 +180,7 @@ def _text_of_retired(card: RetiredCard) -> str:
         case "answered":
             said = answered(card.answered_by, card.answer, card.at)
         case "withdrawn":
-            said = f"Withdrawn{_at(card.at)}"
+            said = f"Withdrawn{at_time(card.at)}"
         case _:
             said = "This question has changed; answer the newer card."
     return card_text(card.text, said)
-
-
-def _at(at: datetime | None) -> str:
-    return f" ({at.astimezone(UTC):%Y-%m-%d %H:%M} UTC)" if at else ""

@@ -343,7 +343,7 @@ async def test_a_platform_without_references_has_no_card_to_edit(
 async def test_a_note_that_can_never_be_written_keeps_back_no_other(
     pool: Pool, store: PendingStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pendingctl.pod.notes.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("pendingctl.pod.card_notes.RETRY_SECONDS", 0.01)
 
     class Poisoned(Leases):
         async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pendingctl import Answer, AskOutcome, Delivery, PendingStore
-from pendingctl.pod import bridge, delivery, notes
+from pendingctl.pod import bridge, card_notes, delivery
 from pendingctl.pod.memory import ExpiringCache
 from tests.deliveries import Worker, readable, until
 from tests.pods import QUESTION, Pod
@@ -108,8 +108,8 @@ async def test_a_bridge_forgets_the_oldest_card_when_it_remembers_too_many(
 async def test_notes_about_cards_that_cannot_be_written_are_bounded(
     store: PendingStore, dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notes, "MOST_NOTES", 3)
-    monkeypatch.setattr(notes, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(card_notes, "MOST_NOTES", 3)
+    monkeypatch.setattr(card_notes, "RETRY_SECONDS", 0.1)
     pod = Pod(store)
     with psycopg.connect(dsn) as application:
 

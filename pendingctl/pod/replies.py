@@ -1,0 +1,74 @@
+"""The words that a person reads: the reply to a click, and what a card says when its buttons are gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from ..model import Refusal, RefusalReason
+
+
+class ReplyKind(StrEnum):
+    """What a click is answered with."""
+
+    ANSWERED = "answered"
+    ALREADY_ANSWERED = "already_answered"
+    NOT_YOURS = "not_yours"
+    INVALID_ANSWER = "invalid_answer"
+    WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"
+    UNKNOWN_OR_EXPIRED = "unknown_or_expired"
+    CANNOT_SERVE = "cannot_serve"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a click, and the same as a sentence for the person."""
+
+    kind: ReplyKind
+    text: str
+
+
+CANNOT_SERVE = Reply(ReplyKind.CANNOT_SERVE, "This cannot be served here right now, please try again.")
+_NOT_YOURS = Reply(ReplyKind.NOT_YOURS, "This question is for somebody else.")
+_WITHDRAWN = Reply(ReplyKind.WITHDRAWN, "This question was withdrawn.")
+_SUPERSEDED = Reply(ReplyKind.SUPERSEDED, "This question has changed; answer the newer card.")
+_UNKNOWN_OR_EXPIRED = Reply(ReplyKind.UNKNOWN_OR_EXPIRED, "This question is unknown or has expired.")
+
+
+def reply_to_refusal(refusal: Refusal) -> Reply:
+    """Return the reply to a click that did not win."""
+    match refusal.reason:
+        case RefusalReason.NOT_YOURS:
+            return _NOT_YOURS
+        case RefusalReason.INVALID_ANSWER:
+            options = f": {', '.join(refusal.options)}" if refusal.options else ""
+            return Reply(ReplyKind.INVALID_ANSWER, f"That is not one of the options{options}.")
+        case RefusalReason.WITHDRAWN:
+            return _WITHDRAWN
+        case RefusalReason.SUPERSEDED:
+            return _SUPERSEDED
+        case RefusalReason.OTHER_APPLICATION:
+            return CANNOT_SERVE
+        case RefusalReason.UNKNOWN_OR_EXPIRED:
+            return _UNKNOWN_OR_EXPIRED
+        case RefusalReason.ALREADY_ANSWERED:
+            said = answered(refusal.answered_by, refusal.answer, refusal.claimed_at)
+            return Reply(ReplyKind.ALREADY_ANSWERED, f"Already {said[0].lower()}{said[1:]}")
+
+
+def answered(by: str | None, value: str | None, at: datetime | None) -> str:
+    """Say in one line who answered what and when, as far as it is known."""
+    words = "Answered" + (f" by {by}" if by else "") + (f": {value}" if value is not None else "")
+    return words + at_time(at)
+
+
+def card_text(question: str | None, said: str) -> str:
+    """Return what a card says when its buttons are gone."""
+    return f"{question or ''}\n{said}".strip()
+
+
+def at_time(at: datetime | None) -> str:
+    """Return when something was, for the end of a sentence; empty where that is not known."""
+    return f" ({at.astimezone(UTC):%Y-%m-%d %H:%M} UTC)" if at else ""
