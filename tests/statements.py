@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pendingctl.postgres.connections import Borrowed, ConnectionSource
-from pendingctl.postgres.limits import Purpose
+from pendingctl.postgres.time_limits import Purpose
 
 CLAIM = Purpose.CLAIM.seconds
 LOCK_THE_ROW = "select from organization where id = 'acme' for update"

@@ -32,7 +32,7 @@ from pendingctl.postgres.connections import (
     in_transaction,
     prepare_connection,
 )
-from pendingctl.postgres.limits import Purpose
+from pendingctl.postgres.time_limits import Purpose
 from tests.faults.moments import came_true, lock_waiters
 from tests.faults.proxy import Proxy, running_proxy
 from tests.statements import CLAIM, LOCK_THE_ROW, run, taking

@@ -95,7 +95,7 @@ def _query(server: Server, statement: LiteralString) -> object:
     import psycopg
 
     from ..postgres.driver_errors import translated_errors
-    from ..postgres.limits import CONNECT_SECONDS
+    from ..postgres.time_limits import CONNECT_SECONDS
 
     with (
         translated_errors(),

@@ -16,8 +16,8 @@ from psycopg.pq import TransactionStatus
 from ..errors import NotConnected, PendingctlError
 from .driver_errors import is_the_drivers, translate, translated_errors
 from .dsn import connect_parameters
-from .limits import BORROW_SECONDS, Purpose
 from .sessions import Connection, Deadline, is_alive, no_reply, prepare_connection
+from .time_limits import BORROW_SECONDS, Purpose
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool

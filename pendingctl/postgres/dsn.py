@@ -9,7 +9,7 @@ import psycopg
 from psycopg import conninfo
 
 from ..errors import InvalidInput
-from .limits import (
+from .time_limits import (
     CONNECT_SECONDS,
     TCP_COUNT,
     TCP_IDLE_SECONDS,

@@ -13,8 +13,8 @@ from psycopg_pool import AsyncConnectionPool
 from ..errors import PendingctlError
 from .driver_errors import translate
 from .dsn import connect_parameters
-from .limits import BORROW_SECONDS, CHECK_SECONDS, POD_CONNECT_SECONDS, PREPARE_SECONDS, RECONNECT_SECONDS
 from .sessions import Connection, is_alive, prepare_connection, within
+from .time_limits import BORROW_SECONDS, CHECK_SECONDS, POD_CONNECT_SECONDS, PREPARE_SECONDS, RECONNECT_SECONDS
 
 
 class _PooledConnection(psycopg.AsyncConnection[TupleRow]):

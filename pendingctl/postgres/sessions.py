@@ -20,7 +20,7 @@ from psycopg.rows import TupleRow, dict_row
 
 from ..errors import DatabaseUnreachable, UnfitSetting
 from .durability import THROWAWAY_CLUSTER, report_fsync_off
-from .limits import PREPARE_SECONDS
+from .time_limits import PREPARE_SECONDS
 
 Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
 

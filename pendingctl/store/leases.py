@@ -25,7 +25,7 @@ from ..model import (
 )
 from ..payload import JsonValue, check_id, conversation_of, read_json, read_payload, read_time
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
-from ..postgres.limits import Purpose
+from ..postgres.time_limits import Purpose
 from . import lease_statements as statements
 
 # What an error says is kept for the person on call, not as a log.

@@ -11,7 +11,7 @@ from ..errors import UnreadablePayload
 from ..model import Claim, Click, PutOutcome, Scope, Stored
 from ..payload import read_json, read_payload
 from ..postgres.connections import Connection
-from ..postgres.limits import Purpose
+from ..postgres.time_limits import Purpose
 from . import statements
 from .refusal import FoundRow
 

@@ -37,8 +37,8 @@ from ..payload import (
     encode_payload,
 )
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
-from ..postgres.limits import Purpose
 from ..postgres.shares import Share
+from ..postgres.time_limits import Purpose
 from . import statements
 from .inspection import Inspection
 from .leases import Leases
