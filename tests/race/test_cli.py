@@ -46,7 +46,8 @@ def test_a_broken_law_prints_the_smallest_story_that_shows_it(dsn: str) -> None:
     assert "violation: single_winner pendingctl-race-" in result.stdout
     assert "★" in result.stdout
     assert "again: pendingctl simulate-race --pods 2" in result.stdout
-    assert result.stdout.count(" → ") >= 3
+    # Both winners; how much else was done to the question depends on its kind and on how the pods interleave.
+    assert result.stdout.count("→ ok") >= 2
 
 
 @pytest.mark.parametrize("options", [(), BROKEN], ids=["pass", "fail"])
