@@ -50,6 +50,7 @@ def test_a_broken_law_prints_the_smallest_story_that_shows_it(dsn: str) -> None:
     assert "again: pendingctl simulate-race --pods 4" in result.stdout
     # Both winners; how much else was done to the question depends on its kind and on how the pods interleave.
     assert result.stdout.count("→ ok") >= 2
+    assert result.stdout.count(" → ") >= 3
 
 
 @pytest.mark.parametrize("options", [(), BROKEN], ids=["pass", "fail"])
