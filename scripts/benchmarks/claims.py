@@ -43,6 +43,8 @@ _PLAIN_CLAIM = """
     returning entry_payload
 """
 _CONNECTIONS = (1, 8)
+# Of a pool that can be shared a store leaves two connections to the pod's loop and to sinks.
+_LEFT_TO_THE_LOOP = 2
 # What a put of no application and without a request key sends along.
 _ASKED_BY_NOBODY = {
     "application": "",
@@ -77,7 +79,8 @@ async def _claims_on(
     connections: int, stage: Stage, slices: Iterator[range], size: int, rounds: int
 ) -> tuple[Figure, Figure, Figure]:
     async with AsyncExitStack() as opened:
-        pool = open_pool(stage.dsn, min_size=connections, max_size=connections)
+        size_of_pool = connections if connections == 1 else connections + _LEFT_TO_THE_LOOP
+        pool = open_pool(stage.dsn, min_size=size_of_pool, max_size=size_of_pool)
         store = PendingStore(await opened.enter_async_context(pool))
         bare = [await opened.enter_async_context(stage.bare()) for _ in range(connections)]
 
