@@ -177,8 +177,10 @@ class Delivery:
                     self._start(self._taken_over, each, began)
                 # Each takes its turn, or waits for one.
                 await asyncio.sleep(0)
-                self._after = self._next_tenant(leased, room)
-                if len(leased) < room and not after:
+                # The next look begins after the last tenant of this one, and with the first when none is left.
+                seen = (each.answer.organization_id for each in leased if isinstance(each, LeasedAnswer))
+                self._after = max(seen, default="")
+                if not leased and not after:
                     if not busy:
                         return
                     # Those that were busy may have something due, and by now a hand free.
@@ -187,13 +189,6 @@ class Delivery:
             _log.warning("no answers can be taken over for now: %s", error)
         except Exception:  # noqa: BLE001 (the next look must not find this one under way for ever)
             _log.exception("no answers can be taken over for now")
-
-    def _next_tenant(self, leased: list[LeasedAnswer | Unreadable], limit: int) -> str:
-        """Return the organization after which the next look begins: a look sees `limit` of them, and the last ones end
-        a round.
-        """
-        seen = {each.answer.organization_id for each in leased if isinstance(each, LeasedAnswer)}
-        return max(seen) if len(seen) == limit else ""
 
     def _start(self, tasks: Background, leased: LeasedAnswer | Unreadable, began: float) -> None:
         if isinstance(leased, Unreadable):

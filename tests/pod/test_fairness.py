@@ -70,6 +70,26 @@ async def test_answers_are_taken_over_while_the_pods_own_clicks_wait_for_a_worke
     await delivery.close(within=timedelta())
 
 
+@pytest.mark.law(6)
+async def test_a_tenant_whose_rows_a_stranger_has_locked_does_not_begin_the_round_anew(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    """As many tenants as a look sees come before the last one, and the locked one yields nothing."""
+    for tenant in ("a-locked", "b-busy", "c-busy"):
+        await store.create_organization(tenant)
+        scope = Scope(tenant, "slack", "U1")
+        await store.put_many((f"{tenant}-{number}", scope, PAYLOAD) for number in range(40))
+    connection.execute(DUE)
+    await claim_in_globex(store, "last")
+    worker = Worker()
+    with psycopg.connect(dsn) as stranger:
+        stranger.execute("select from pending_interactions where organization_id = 'a-locked' for update")
+        async with Delivery(store, worker, at_once=4):
+            await until(lambda: len(worker.answers) == 81, 10)
+
+    assert [answer.question_id for answer in worker.answers].index("last") < 20
+
+
 async def test_all_of_one_tenants_answers_are_taken_over_without_a_pause(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
