@@ -63,12 +63,8 @@ class Purpose(Enum):
     # One batch of many rows in one transaction; `Borrowed.go_on` begins the next one's time.
     BULK = Limit(reply=60.0, lock=5.0)
 
-    @property
-    def seconds(self) -> float:
+    def __init__(self, limit: Limit) -> None:
+        self.seconds = limit.reply
         """The limit on the client's side."""
-        return self.value.reply
-
-    @property
-    def lock_timeout(self) -> str:
+        self.lock_timeout = f"{round((limit.lock or 0) * 1000)}ms"
         """The limit on a wait for a lock, as the setting `lock_timeout` takes it."""
-        return f"{round((self.value.lock or 0) * 1000)}ms"
