@@ -70,9 +70,9 @@ class Folders:
         bases = (by.parent,) if include.relative else (Path(), *self._roots)
         inside = [each for base in bases if self._is_inside(each := _joined(base, include.path))]
         if not inside:
+            roots = " and ".join("the current directory" if root == Path() else str(root) for root in self._roots)
             raise ValueError(
-                f"{include.path} is outside of {' and '.join(map(str, self._roots))}; nothing else is read, "
-                "give its folder with --schema too"
+                f"{include.path} is outside of {roots}, and nothing else is read; give its folder with --schema too"
             )
         found = next((each for each in inside if each.is_file()), None)
         if found is None:

@@ -75,7 +75,8 @@ def _values(compared: SchemaDiff, each: Difference, what: str, hint: str) -> Lin
     if expected is None or actual is None or not any(map(_is_long, (expected, actual))):
         return _line(compared, each, what, _value(expected), _value(actual), hint)
     found = differing_words(expected, actual)
-    if "\n" in expected:
+    # The lines of other texts are the server's, and nobody has written them.
+    if each.attribute == "body" and "\n" in expected:
         what += f" line {found.line}"
     if found.more:
         hint = f", and in {found.more} more place{'' if found.more == 1 else 's'}{hint}"

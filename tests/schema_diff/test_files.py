@@ -107,7 +107,7 @@ def test_the_same_words_in_a_function_or_a_comment_include_nothing(folder: Path)
 @pytest.mark.parametrize(
     ("command", "complaint"),
     [
-        ("\\ir ../secret.sql", r"db/s\.sql:2:1: \.\./secret\.sql is outside of db; nothing else is read"),
+        ("\\ir ../secret.sql", r"db/s\.sql:2:1: \.\./secret\.sql is outside of db, and nothing else is read"),
         ("\\i /etc/passwd", r"db/s\.sql:2:1: /etc/passwd is outside of db"),
         ("\\ir link.sql", r"db/s\.sql:2:1: link\.sql is outside of db"),
         ("\\ir linked/secret.sql", r"db/s\.sql:2:1: linked/secret\.sql is outside of db"),

@@ -110,7 +110,8 @@ def test_places_beyond_what_a_line_can_show_are_counted() -> None:
         (first + second).format("x ", ""),
     )
     assert found.more == 2
-    (line,) = printed(Difference("view", "public.v", "definition", ours, theirs, 2))
+    (line,) = printed(Difference("view", "public.v", "definition", f"{ours}\n", theirs, 2))
+    assert line.startswith("s.sql:2: view public.v definition: s.sql says … word95")
     assert line.endswith("word505 …, and in 2 more places")
     assert differing_words(theirs.replace("y z ", "word900 ").replace("x ", "word100 "), ours).more == 0
 
