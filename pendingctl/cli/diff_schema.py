@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,8 @@ from .database import database_of
 from .options import DsnOption, Output, OutputOption
 
 if TYPE_CHECKING:
-    from ..schema_diff import Options, SchemaDiff
+    from ..schema_diff import Group, Options, SchemaDiff
+
 
 # Where schema.sql is at fault, as the errors of its parser and its load begin.
 _FAULT = re.compile(r"(?P<file>[^\n]+?):(?P<line>\d+):(?:\d+:)? (?P<message>[^\n]*)")
@@ -26,9 +28,13 @@ _FAULT = re.compile(r"(?P<file>[^\n]+?):(?P<line>\d+):(?:\d+:)? (?P<message>[^\n
 
 def diff_schema(
     schema: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            "--schema", metavar="FILE", show_default=False, help="Compare this file; else pendingctl's own schema.sql."
+            "--schema",
+            metavar="FILE",
+            show_default=False,
+            help="Compare this file, or a folder's .sql files in the order of their names; else pendingctl's own "
+            "schema.sql. Repeatable.",
         ),
     ] = None,
     dsn: DsnOption = None,
@@ -57,6 +63,16 @@ def diff_schema(
             "Repeatable.",
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="GROUP",
+            show_default=False,
+            help="Leave out what is made at run time: partitions, bookkeeping (the tables of other migration tools) or "
+            "replication (publications and subscriptions). Repeatable.",
+        ),
+    ] = None,
     scratch: Annotated[
         str,
         typer.Option(
@@ -73,7 +89,7 @@ def diff_schema(
         bool, typer.Option("--column-order", help="Take another order of columns for a difference.")
     ] = False,
     github: Annotated[
-        bool, typer.Option("--github", help="Print annotations for a pull request (stderr with -o json).")
+        bool, typer.Option("--github", help="Print annotations for a pull request too (stderr with -o json).")
     ] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -88,13 +104,14 @@ def diff_schema(
     options = schema_diff.Options(
         schemas=_names(schemas),
         ignore=tuple(ignore or ()),
+        without=_groups(without or ()),
         column_order=column_order,
         privileges=privileges,
         extension_versions=extension_versions,
     )
     with _annotated(github):
-        compared = _compare(schema, dsn, migrations, scratch, options)
-    _show(compared, schema or Path(compared.schema_file.name), output, github=github)
+        compared = _compare(schema or (), dsn, migrations, scratch, options)
+    _show(compared, output, github=github)
     if compared.differences:
         raise typer.Exit(1)
     if compared.uncompared:
@@ -102,7 +119,7 @@ def diff_schema(
 
 
 def _compare(
-    schema: Path | None, dsn: str | None, migrations: Path | None, scratch: str, options: Options
+    schema: Sequence[Path], dsn: str | None, migrations: Path | None, scratch: str, options: Options
 ) -> SchemaDiff:
     from .. import schema_diff
 
@@ -116,6 +133,16 @@ def _compare(
         return schema_diff.diff_schema(database, schema, scratch=scratch, options=options)
 
 
+def _groups(names: Sequence[str]) -> frozenset[Group]:
+    from ..schema_diff import Group
+
+    known = {str(group): group for group in Group}
+    for name in names:
+        if name not in known:
+            raise InvalidInput(f"--without leaves out {', '.join(known)}, not {name}; --ignore takes patterns of names")
+    return frozenset(known[name] for name in names)
+
+
 def _names(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
@@ -125,14 +152,13 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def _show(compared: SchemaDiff, file: Path, output: Output, *, github: bool) -> None:
-    from ..schema_diff import report
+def _show(compared: SchemaDiff, output: Output, *, github: bool) -> None:
     from . import drift_report
 
     for sentence in (*compared.notes, *(each.sentence for each in compared.uncompared)):
         render.note(sentence)
     rows = [asdict(difference) for difference in compared.differences]
-    annotations = list(report.github(compared, file)) if github else []
+    annotations = list(_annotations(compared)) if github else []
     if output is not Output.TABLE:
         sys.stderr.writelines(f"{render.one_line(each)}\n" for each in annotations)
     document = {
@@ -142,21 +168,40 @@ def _show(compared: SchemaDiff, file: Path, output: Output, *, github: bool) -> 
         "notes": list(compared.notes),
     }
     # Only people's own format needs rich.
-    text = drift_report.text(compared, str(file), annotations) if output is Output.TABLE else ""
+    text = drift_report.text(compared, annotations) if output is Output.TABLE else ""
     render.show_document(output, document, text, rows=rows)
+
+
+def _annotations(compared: SchemaDiff) -> Iterator[str]:
+    from ..schema_diff import github
+
+    first = next(iter(compared.schema_files), Path())
+    return github.workflow_commands(compared, github.repository_root(first, _workspace()))
 
 
 @contextmanager
 def _annotated(github: bool) -> Iterator[None]:
-    """Point a pull request to the line of schema.sql that keeps it from being loaded."""
+    """Annotate what keeps the schema from being loaded, at its line if it is known."""
     try:
         yield
     except InvalidInput as error:
-        fault = _FAULT.match(str(error)) if github else None
-        if fault is not None:
-            from ..printable import printable
-            from ..schema_diff import report
-
-            said = report.annotation("error", fault["message"], Path(fault["file"]), int(fault["line"]))
-            sys.stderr.write(f"{printable(said)}\n")
+        if github:
+            _annotate_fault(str(error))
         raise
+
+
+def _annotate_fault(message: str) -> None:
+    from ..printable import printable
+    from ..schema_diff import github
+
+    fault = _FAULT.match(message)
+    file = None if fault is None else Path(fault["file"])
+    line = None if fault is None else int(fault["line"])
+    root = github.repository_root(file or Path(), _workspace())
+    said = github.annotation("error", message if fault is None else fault["message"], file, line, root)
+    sys.stderr.write(f"{printable(said)}\n")
+
+
+def _workspace() -> Path | None:
+    workspace = os.environ.get("GITHUB_WORKSPACE")
+    return Path(workspace) if workspace else None

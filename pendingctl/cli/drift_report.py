@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Group
 from rich.text import Text
@@ -12,30 +11,29 @@ from ..schema_diff import SchemaDiff, report
 from .render import one_line
 
 
-def text(compared: SchemaDiff, file: str, annotations: Sequence[str]) -> Group:
-    """The differences, a line each, or GitHub's annotations in their place; then the verdict."""
-    lines = [Text(one_line(each)) for each in annotations]
+def text(compared: SchemaDiff, annotations: Sequence[str]) -> Group:
+    """GitHub's annotations, the differences, a line each, and the verdict."""
     told = list(report.lines(compared))
-    name = Path(file).name
-    for each in told if not annotations else ():
-        lines.append(
-            Text.assemble(
-                (one_line(report.place(file, each.line)), "cyan"),
-                (one_line(each.what), "bold"),
-                f": {one_line(name)} says ",
-                (one_line(each.expected), "green"),
-                " / database says ",
-                (one_line(each.actual), "red"),
-                each.hint,
-            )
+    lines = [
+        Text.assemble(
+            (one_line(each.place), "cyan"),
+            (one_line(each.what), "bold"),
+            f": {one_line(each.ours)} ",
+            (one_line(each.expected), "green"),
+            f" / {each.theirs} ",
+            (one_line(each.actual), "red"),
+            one_line(each.hint),
         )
+        for each in told
+    ]
     if told:
         verdict = f"differences: {len(told)}"
     elif compared.uncompared:
         verdict = "no difference in what was compared"
     else:
         verdict = "identical"
-    said = [*lines, Text(verdict)]
+    # The verdict is last: GitHub shows the end of a log.
+    said = [*(Text(one_line(each)) for each in annotations), *lines, Text(verdict)]
     for line in said:
         # A line stays one, however narrow the terminal is.
         line.no_wrap, line.overflow = True, "ignore"

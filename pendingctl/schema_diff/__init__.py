@@ -9,13 +9,14 @@ texts the server writes differently and mean the same, and ignore.py what the ca
 from __future__ import annotations
 
 from .diff import STATEMENT_TIMEOUT, diff_migrations, diff_schema
-from .model import Difference, Options, SchemaDiff, Uncompared
+from .model import Difference, Group, Options, SchemaDiff, Uncompared
 from .scratch import SCRATCH_KINDS, ScratchKind
 
 __all__ = [
     "SCRATCH_KINDS",
     "STATEMENT_TIMEOUT",
     "Difference",
+    "Group",
     "Options",
     "SchemaDiff",
     "ScratchKind",

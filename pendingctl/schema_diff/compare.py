@@ -47,11 +47,11 @@ def column_order_notes(expected: Catalog, actual: Catalog) -> Iterator[str]:
         yield f"{format_name(each.table)}: its columns stand in another order, which is not compared (--column-order)"
 
 
-def uncompared_kinds(expected: Catalog, actual: Catalog) -> Iterator[Uncompared]:
-    """Yield each kind of which a side has objects and which is not compared."""
+def uncompared_kinds(expected: Catalog, actual: Catalog, other: str = "the database") -> Iterator[Uncompared]:
+    """Yield each kind of which a side has objects and which is not compared; `other` names the side of the database."""
     for kind in sorted(expected.uncompared.keys() | actual.uncompared.keys()):
         ours, theirs = expected.uncompared.get(kind, 0), actual.uncompared.get(kind, 0)
-        yield Uncompared(kind, f"{kind} are not compared (schema.sql has {ours}, the database {theirs})")
+        yield Uncompared(kind, f"{kind} are not compared (schema.sql has {ours}, {other} {theirs})")
 
 
 def _by_key(catalog: Catalog) -> Mapping[Key, CatalogObject]:

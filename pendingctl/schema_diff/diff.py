@@ -14,11 +14,13 @@ from ..postgres.driver_errors import translated_errors
 from ..schema import migrations
 from .catalog import read_catalog, reading
 from .compare import column_order_notes, compare, uncompared_kinds
+from .groups import without_groups
 from .ignore import without_ignored_attributes, without_ignored_objects, without_ignored_uncompared
 from .load import create_roles, literal_settings, load, move_tables
 from .locations import Locations
-from .model import Catalog, Options, SchemaDiff
+from .model import Catalog, Difference, Group, Options, SchemaDiff
 from .normalization import classify
+from .other_tools import refuse_other_tools
 from .own_tables import OwnTables, find_own_tables
 from .parse import Script, read_script, roles_in
 from .scratch import (
@@ -46,7 +48,7 @@ class _Side:
 
 def diff_schema(
     dsn: str,
-    schema_file: Path | None = None,
+    schema: Path | Sequence[Path] = (),
     *,
     scratch: ScratchKind | str = "auto",
     options: Options = Options(),  # noqa: B008  # frozen
@@ -54,17 +56,18 @@ def diff_schema(
 ) -> SchemaDiff:
     """Compare a database with schema.sql; nothing is written to the database, and nothing is left behind.
 
-    Without a file, pendingctl's own schema.sql is compared with its own tables, in whatever schema the search_path
-    finds them; with one, every schema but the system's is compared, without the migrations' bookkeeping. A role
-    without any grant can read all of it. `scratch` is where the file is loaded: a ScratchKind, or the DSN of an
-    empty database.
+    `schema` is a file or a folder of files, or several of them. Without any, pendingctl's own schema.sql is compared
+    with its own tables, in whatever schema the search_path finds them; with one, every schema but the system's is
+    compared, without the migrations' bookkeeping. A role without any grant can read all of it. `scratch` is where the
+    file is loaded: a ScratchKind, or the DSN of an empty database.
 
     Raises InvalidInput, with `file:line:column`, when the file does not parse or does not load, and when there is
     no server to load it into; ExtraMissing without pglast; DatabaseUnreachable and DatabaseFailed.
     """
-    script = _read_script(schema_file, options)
+    given = _given(schema)
+    script = _read_script(given, options)
     with reading(dsn, APPLICATION) as live, translated_errors():
-        own = find_own_tables(live) if schema_file is None else None
+        own = None if given else find_own_tables(live)
         settings = literal_settings(live)
         actual = _read_side(live, own, options, statement_timeout)
         with scratch_database(live, dsn, scratch) as empty:
@@ -75,7 +78,7 @@ def diff_schema(
 
 def diff_migrations(
     directory: Path,
-    schema_file: Path | None = None,
+    schema: Path | Sequence[Path] = (),
     *,
     scratch: ScratchKind | str = "auto",
     options: Options = Options(),  # noqa: B008  # frozen
@@ -84,23 +87,30 @@ def diff_migrations(
     """Compare schema.sql with the result of applying a folder of yoyo migrations to an empty database.
 
     No live database is needed: both sides are created on the scratch server, one after the other. Raises
-    InvalidInput when a migration fails, and otherwise what diff_schema raises.
+    InvalidInput when the folder is another tool's or has no migrations and when one of them fails, and otherwise what
+    diff_schema raises.
     """
-    script = _read_script(schema_file, options)
+    refuse_other_tools(directory)
+    given = _given(schema)
+    script = _read_script(given, options)
     with scratch_server(scratch) as empty:
         with second_database(empty) as database:
             _migrate(database, directory)
             with reading(database.dsn, APPLICATION) as migrated, translated_errors():
-                own = find_own_tables(migrated) if schema_file is None else None
+                own = None if given else find_own_tables(migrated)
                 settings = literal_settings(migrated)
                 actual = _read_side(migrated, own, options, statement_timeout)
-        return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout)
+        return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout, migrated=True)
 
 
-def _read_script(schema_file: Path | None, options: Options) -> Script:
-    if schema_file is None and options.schemas is not None:
+def _given(schema: Path | Sequence[Path]) -> tuple[Path, ...]:
+    return (schema,) if isinstance(schema, Path) else tuple(schema)
+
+
+def _read_script(given: Sequence[Path], options: Options) -> Script:
+    if not given and options.schemas is not None:
         raise InvalidInput("--schemas chooses among the schemas of a file of your own; name it with --schema")
-    return read_script(schema_file or migrations.schema_file())
+    return read_script(*(given or (migrations.schema_file(),)))
 
 
 def _migrate(database: Scratch, directory: Path) -> None:
@@ -129,7 +139,7 @@ def _read_side(
     )
     existing = connection.execute(_SCHEMAS, {"schemas": list(options.schemas or ())}).fetchall()
     return _Side(
-        without_ignored_objects(catalog, options.ignore),
+        without_ignored_objects(without_groups(catalog, options.without), options.ignore),
         connection.info.server_version // 10000,
         frozenset(name for (name,) in existing),
     )
@@ -143,6 +153,8 @@ def _load_and_compare(
     actual: _Side,
     options: Options,
     statement_timeout: timedelta,
+    *,
+    migrated: bool = False,
 ) -> SchemaDiff:
     """Load schema.sql into the empty database and compare the result with the other side."""
     locations = Locations(script)
@@ -153,8 +165,9 @@ def _load_and_compare(
             locations.move_table(("public", table), (schema, table))
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():
         expected = _read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
-    _refuse_unknown_schemas(options.schemas or (), expected.schemas | actual.schemas)
-    skipped = script.uncompared if options.schemas is None else {}
+    other = "the migrations" if migrated else "the database"
+    _refuse_unknown_schemas(options.schemas or (), expected.schemas | actual.schemas, other)
+    skipped = script.uncompared if options.schemas is None and Group.REPLICATION not in options.without else {}
     catalogs = (
         replace(expected.catalog, uncompared={**skipped, **expected.catalog.uncompared}),
         actual.catalog,
@@ -166,12 +179,22 @@ def _load_and_compare(
     if not options.column_order:
         notes += column_order_notes(*catalogs)
     if expected.major != actual.major:
-        notes.append(f"schema.sql was loaded on PostgreSQL {expected.major}, the database is on {actual.major}")
-    uncompared = without_ignored_uncompared((*uncompared_kinds(*catalogs), *undecided), options.ignore)
-    return SchemaDiff(Path(script.source.label), differences, tuple(notes), uncompared)
+        notes.append(f"schema.sql was loaded on PostgreSQL {expected.major}, {other} on {actual.major}")
+    uncompared = without_ignored_uncompared((*uncompared_kinds(*catalogs, other), *undecided), options.ignore)
+    # pendingctl's own file is no place to lead anybody to.
+    placed = differences if own is not None else tuple(_placed(each, script) for each in differences)
+    return SchemaDiff(() if own is not None else script.given, placed, tuple(notes), uncompared, migrated)
 
 
-def _refuse_unknown_schemas(wanted: Sequence[str], existing: frozenset[str]) -> None:
+def _placed(difference: Difference, script: Script) -> Difference:
+    """Return a difference with the file and the line in it, in place of the line of the text read."""
+    if difference.line is None:
+        return difference
+    file, line = script.source.place(difference.line)
+    return replace(difference, file=file, line=line)
+
+
+def _refuse_unknown_schemas(wanted: Sequence[str], existing: frozenset[str], other: str) -> None:
     for schema in wanted:
         if schema not in existing:
-            raise InvalidInput(f"neither schema.sql nor the database has a schema {schema}, which --schemas names")
+            raise InvalidInput(f"neither schema.sql nor {other} has a schema {schema}, which --schemas names")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
@@ -47,7 +48,8 @@ class Difference:
     """One attribute of one object on which schema.sql and the database disagree.
 
     `attribute` is "presence" when one side lacks the object; that side's value is then None. `line` is the line of
-    schema.sql that defines it; for an object that schema.sql lacks it is the line of its table, if any.
+    schema.sql that defines it; for an object that schema.sql lacks it is the line of its table, if any. `file` is the
+    file that has this line, as the caller named it; None for pendingctl's own schema.sql.
 
     The other fields explain, and do not count when differences are compared for equality. `folded` counts by kind
     what is not listed because it follows from this difference (the columns of a missing table, the same change in
@@ -64,6 +66,7 @@ class Difference:
     folded: Mapping[str, int] = field(default_factory=dict, compare=False)
     renamed_to: str | None = field(default=None, compare=False)
     renamed_from: str | None = field(default=None, compare=False)
+    file: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,25 @@ class Uncompared:
     sentence: str
 
 
+class Group(StrEnum):
+    """A named group of objects that are made while an application runs, and that --without leaves out."""
+
+    PARTITIONS = "partitions"
+    BOOKKEEPING = "bookkeeping"
+    REPLICATION = "replication"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What to compare; the defaults are those of the command line.
 
     `schemas` limits the comparison to these; None is every schema but the system's. ignore.py explains the patterns
-    of `ignore`.
+    of `ignore`, and groups.py what `without` leaves out.
     """
 
     schemas: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
+    without: frozenset[Group] = frozenset()
     column_order: bool = False
     privileges: bool = False
     extension_versions: bool = False
@@ -97,12 +109,17 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class SchemaDiff:
-    """The result. The `notes` are sentences about what was skipped on purpose; they do not affect `identical`."""
+    """The result. The `notes` are sentences about what was skipped on purpose; they do not affect `identical`.
 
-    schema_file: Path
+    `schema_files` are the files and folders that the caller gave, none for pendingctl's own schema.sql. `migrated`: the
+    other side is what migrations make of an empty database, not a live one.
+    """
+
+    schema_files: tuple[Path, ...]
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
     uncompared: tuple[Uncompared, ...] = ()
+    migrated: bool = False
 
     @property
     def identical(self) -> bool:

@@ -1,4 +1,6 @@
-"""Reads schema.sql: splits it into statements, and refuses those that must not run before any of them does.
+"""Reads the files of a schema: splits them into statements, and refuses those that must not run.
+
+All of it happens before the first one runs.
 
 pglast is an extra under the GPL, and is therefore imported only when a file is read.
 """
@@ -7,13 +9,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ExtraMissing, InvalidInput
+from .files import Folders, Include, include_at, named_files
 
 if TYPE_CHECKING:
     from pglast.ast import RawStmt, RoleSpec
@@ -96,11 +99,20 @@ _EXCERPT_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The text of a file, and the lines of its offsets."""
+class Part:
+    """A part of a text that is from one file: where it begins, in the text and in the file."""
 
+    start: int
     label: str
+    first_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text that is from one file or from several, and the places of its offsets in them."""
+
     text: str
+    parts: tuple[Part, ...]
     _line_starts: tuple[int, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -108,20 +120,32 @@ class Source:
         object.__setattr__(self, "_line_starts", starts)
 
     def line(self, offset: int) -> int:
-        """Return the line, from 1, of an offset in characters."""
+        """Return the line of the text, from 1, of an offset in characters."""
         return bisect_right(self._line_starts, offset)
+
+    def place(self, line: int) -> tuple[str, int]:
+        """Return the file that has this line of the text, and its number there."""
+        start = self._line_starts[line - 1]
+        part = self.parts[max(bisect_right(self.parts, start, key=lambda each: each.start) - 1, 0)]
+        return part.label, part.first_line + line - self.line(part.start)
+
+    def mention(self, offset: int) -> str:
+        """Return how a note names the line of an offset; the file only where there are several."""
+        label, line = self.place(self.line(offset))
+        return f"line {line}" if len(self.parts) == 1 else f"{label} line {line}"
 
     def complaint(self, offset: int, message: str) -> str:
         """Return `file:line:column: message`, followed by the line and a caret below it."""
         offset = min(max(offset, 0), len(self.text.rstrip()))
         line = self.line(offset)
         start = self._line_starts[line - 1]
+        label, line = self.place(line)
         text = self.text[start:].partition("\n")[0].rstrip("\r")
         column = offset - start
         first = max(0, column - _EXCERPT_CHARACTERS // 2)
         excerpt = text[first : first + _EXCERPT_CHARACTERS]
         indent = "".join(character if character == "\t" else " " for character in text[first:column])
-        return f"{self.label}:{line}:{column + 1}: {message}\n  {excerpt}\n  {indent}^"
+        return f"{label}:{line}:{column + 1}: {message}\n  {excerpt}\n  {indent}^"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +165,11 @@ class Statement:
 class Script:
     """A schema.sql that parses and contains nothing that reaches outside its own database.
 
-    `uncompared` counts the objects whose statements were skipped and which are never compared.
+    `given` are the files and folders as the caller named them. `uncompared` counts the objects whose statements were
+    skipped and which are never compared.
     """
 
+    given: tuple[Path, ...]
     source: Source
     statements: tuple[Statement, ...]
     roles: frozenset[str]
@@ -151,13 +177,13 @@ class Script:
     uncompared: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_script(path: Path) -> Script:
-    """Read and split a file. Raises InvalidInput with the line, and ExtraMissing when pglast is not installed."""
+def read_script(*given: Path) -> Script:
+    """Read and split files and those of folders. Raises InvalidInput with the line, and ExtraMissing without pglast."""
     try:
         import pglast  # noqa: F401
     except ImportError:
         raise ExtraMissing("diff-schema", "schema") from None
-    source, parsed, notes = _parse(Source(str(path), _read(path)))
+    source, parsed, notes = _parse_files(given)
     statements: list[Statement] = []
     subscriptions = 0
     # They are skipped unless one rolls back: then the result depends on them.
@@ -167,17 +193,17 @@ def read_script(path: Path) -> Script:
         text = source.text[begin : begin + raw.stmt_len if raw.stmt_len else None]
         statement = Statement(text, begin, raw.stmt, type(raw.stmt).__name__)
         if statement.kind == "TransactionStmt" and not transactions:
-            notes.append(f"line {source.line(begin)}: {text.strip()} was passed over")
+            notes.append(f"{source.mention(begin)}: {text.strip()} was passed over")
             continue
         shared = _shared_object(statement)
         if shared == "SUBSCRIPTION" or (shared and statement.kind in ("CommentStmt", "GrantStmt", "SecLabelStmt")):
             subscriptions += {"CreateSubscriptionStmt": 1, "DropSubscriptionStmt": -1}.get(statement.kind, 0)
-            notes.append(f"line {source.line(begin)}: a statement on a {shared.lower()} was passed over")
+            notes.append(f"{source.mention(begin)}: a statement on a {shared.lower()} was passed over")
             continue
         _refuse(source, statement)
         statements.append(statement)
     uncompared = {_SUBSCRIPTIONS: subscriptions} if subscriptions > 0 else {}
-    return Script(source, tuple(statements), _roles(statements), tuple(notes), uncompared)
+    return Script(given, source, tuple(statements), _roles(statements), tuple(notes), uncompared)
 
 
 def _rolls_back(tree: Any) -> bool:
@@ -235,22 +261,82 @@ def _read(path: Path) -> str:
     return text
 
 
-def _parse(source: Source) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
-    """Parse a file. Lines that psql handles itself and the server never sees are blanked out where parsing fails."""
+def _parse_files(given: Sequence[Path]) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
+    """Parse files and what they include as one text. A statement ends with its file at the latest, as in psql."""
+    from pglast.parser import parse_sql
+
+    folders = Folders(given)
+    read = [list(_parse_file(path, folders, ())) for path in named_files(given)]
+    included = {piece.path.resolve() for pieces in read for piece in pieces if piece.path != pieces[0].path}
+    # A folder may have both a file and another one that includes it.
+    pieces = [each for pieces in read for each in pieces if pieces[0].path.resolve() not in included]
+    if len(pieces) == 1:
+        return pieces[0].source, pieces[0].parsed, pieces[0].notes
+    separator = "\n;\n"
+    parts: list[Part] = []
+    start = 0
+    for each in pieces:
+        parts.append(replace(each.source.parts[0], start=start))
+        start += len(each.source.text) + len(separator)
+    source = Source(separator.join(each.source.text for each in pieces), tuple(parts))
+    return source, parse_sql(source.text), [f"{each.path} {note}" for each in pieces for note in each.notes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What a file has before, between or after the other files that it includes."""
+
+    path: Path
+    source: Source
+    parsed: tuple[RawStmt, ...]
+    notes: list[str]
+
+
+def _parse_file(path: Path, folders: Folders, including: tuple[Path, ...]) -> Iterator[_Piece]:
+    text = _read(path)
+    folders.count(path, len(text))
+    line = 1
+    while True:
+        source = Source(text, (Part(0, str(path), line),))
+        piece, rest, include = _parse(path, source)
+        yield piece
+        if include is None:
+            return
+        offset = len(piece.source.text)
+        try:
+            target = folders.included(include, path, including)
+        except ValueError as error:
+            raise InvalidInput(source.complaint(offset, str(error))) from None
+        yield from _parse_file(target, folders, (*including, path.resolve()))
+        text = rest
+        line += source.line(include.end) - 1
+
+
+def _parse(path: Path, source: Source) -> tuple[_Piece, str, Include | None]:
+    """Parse a text up to the first file that it includes, and return the rest and that command.
+
+    Lines that psql handles itself and the server never sees are blanked out where parsing fails.
+    """
     from pglast.parser import ParseError, parse_sql
 
     notes: list[str] = []
+    rest, include = "", None
     while True:
         try:
-            return source, parse_sql(source.text), notes
+            return _Piece(path, source, parse_sql(source.text), notes), rest, include
         except ParseError as error:
             message, offset = error.args[0], _offset(source, error)
+            found = include_at(source.text, offset)
+            if found is not None:
+                rest, include = source.text[found.end :], found
+                source = Source(source.text[:offset], source.parts)
+                continue
             cleaned = source.text
             several = _CONNECT.match(source.text, offset) and len(_CONNECT.findall(source.text)) > 1
             for pattern, ending in () if several else _SKIPPED:
                 if any(found.start() <= offset <= found.end() for found in pattern.finditer(source.text)):
                     notes += [
-                        f"line {source.line(found.start('what'))}: {found['what'].strip()}{ending} passed over"
+                        f"{source.mention(found.start('what'))}: {found['what'].strip()}{ending} passed over"
                         for found in pattern.finditer(cleaned)
                     ]
                     cleaned = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), cleaned)
@@ -259,7 +345,7 @@ def _parse(source: Source) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
                 if command is not None:
                     message = f"{command[0]} is a command of psql and cannot be run here; remove the line"
                 raise InvalidInput(source.complaint(offset, message)) from None
-            source = Source(source.label, cleaned)
+            source = Source(cleaned, source.parts)
 
 
 def _offset(source: Source, error: Exception) -> int:

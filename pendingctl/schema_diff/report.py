@@ -1,84 +1,165 @@
-"""The text of a result: one line per difference, and annotations for GitHub. Pure."""
+"""The text of a result: one line per difference, whatever the number of attributes that it changes. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from .model import Difference, SchemaDiff
+from .text_difference import LONG_CHARACTERS, differing_words, shortened
 
 NOTHING = "nothing"
+
+_NEXT_VALUE = re.compile(r"nextval\('(?P<sequence>.+)'::regclass\)")
+# A missing object in one line of the report; JSON has its whole definition.
+_DEFINITION_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The text of one difference, in the parts that a terminal colours. `line` is as in Difference."""
+    """The text of one difference, in the parts that a terminal colours.
 
-    line: int | None
+    `place` is the file and the line in it, as far as they are known; `ours` and `theirs` name the two sides.
+    """
+
+    difference: Difference
+    place: str
     what: str
+    ours: str
     expected: str
+    theirs: str
     actual: str
     hint: str = ""
 
-    def text(self, file: str) -> str:
-        """Return the whole text; `file` is the name of schema.sql."""
-        return f"{self.what}: {file} says {self.expected} / database says {self.actual}{self.hint}"
+    @property
+    def sentence(self) -> str:
+        """Return the text without its place."""
+        return f"{self.what}: {self.ours} {self.expected} / {self.theirs} {self.actual}{self.hint}"
 
 
 def lines(compared: SchemaDiff) -> Iterator[Line]:
-    """Yield a line for each difference, and a single one for the two halves of a likely rename."""
+    """Yield a line for each difference.
+
+    One line stands for the two halves of a likely rename, and for the attributes in which serial and identity differ.
+    """
     paired = {(each.kind, each.renamed_to) for each in compared.differences if each.renamed_to is not None}
+    serials = list(_serials(compared.differences))
+    beside = {each for serial in serials for each in serial.beside}
+    by_identity = {serial.identity: serial for serial in serials}
     for each in compared.differences:
+        what, hint = f"{each.kind} {each.object} {each.attribute}", _followers(each.folded)
         if each.renamed_to is not None:
-            what, hint = f"{each.kind} {each.object} name", f", likely renamed{_followers(each)}"
-            yield Line(each.line, what, each.object, each.renamed_to, hint)
-        elif each.renamed_from is None or (each.kind, each.object) not in paired:
-            what, expected, actual = f"{each.kind} {each.object} {each.attribute}", each.expected, each.actual
-            if expected is not None and actual is not None and "\n" in expected and "\n" in actual:
-                number, expected, actual = _first_differing_line(expected, actual)
-                what += f" line {number}"
-            hint = "" if each.attribute == "presence" else _followers(each)
-            yield Line(each.line, what, _value(expected, each), _value(actual, each), hint)
+            what, hint = f"{each.kind} {each.object} name", f", likely renamed{hint}"
+            yield _line(compared, each, what, each.object, each.renamed_to, hint)
+        elif each in by_identity:
+            serial = by_identity[each]
+            expected, actual = (each.expected or serial.text), (each.actual or serial.text)
+            yield _line(compared, each, what, expected, actual, _followers(serial.folded))
+        elif each.attribute == "presence":
+            if each not in beside and (each.renamed_from is None or (each.kind, each.object) not in paired):
+                yield _line(compared, each, what, _presence(each.expected, each), _presence(each.actual, each), "")
+        elif each not in beside:
+            yield _values(compared, each, what, hint)
 
 
-def place(file: str, line: int | None) -> str:
-    """Return the beginning of a line: the file, and the line in it if it is known."""
-    return f"{file}: " if line is None else f"{file}:{line}: "
+def schema_name(compared: SchemaDiff) -> str:
+    """Return how a sentence names what schema.sql is called."""
+    given = compared.schema_files
+    return "the files" if len(given) > 1 else _name(given[0]) if given else "schema.sql"
 
 
-def github(compared: SchemaDiff, file: Path) -> Iterator[str]:
-    """Yield GitHub's workflow commands: an error per difference, a warning for what was not compared."""
-    for each in lines(compared):
-        yield annotation("error", each.text(file.name), file, each.line)
-    for left in compared.uncompared:
-        yield annotation("warning", left.sentence, file, None)
+def _values(compared: SchemaDiff, each: Difference, what: str, hint: str) -> Line:
+    expected, actual = each.expected, each.actual
+    if expected is None or actual is None or not any(map(_is_long, (expected, actual))):
+        return _line(compared, each, what, _value(expected), _value(actual), hint)
+    found = differing_words(expected, actual)
+    # The lines of other texts are the server's, and nobody has written them.
+    if each.attribute == "body" and "\n" in expected:
+        what += f" line {found.line}"
+    if found.more:
+        hint = f", and in {found.more} more place{'' if found.more == 1 else 's'}{hint}"
+    if found.only_white_space:
+        hint = f", only white space differs{hint}"
+    return _line(compared, each, what, found.expected, found.actual, hint)
 
 
-def annotation(level: str, message: str, file: Path, line: int | None) -> str:
-    """Return one workflow command, with a relative path if possible: GitHub starts from the root of the checkout."""
-    shown = file.relative_to(Path.cwd()) if file.is_absolute() and file.is_relative_to(Path.cwd()) else file
-    where = f"file={_property(shown.as_posix())}" + ("" if line is None else f",line={line}")
-    return f"::{level} {where}::{_data(message)}"
+def _line(compared: SchemaDiff, each: Difference, what: str, expected: str, actual: str, hint: str) -> Line:
+    given = compared.schema_files
+    name = schema_name(compared) if each.file is None else _name(Path(each.file))
+    file = each.file or ("" if len(given) > 1 else str(given[0]) if given else "schema.sql")
+    place = f"{file}: " if each.line is None else f"{file}:{each.line}: "
+    return Line(
+        difference=each,
+        place=place if file else "",
+        what=what,
+        ours=f"{name} say{'' if each.file is None and len(given) > 1 else 's'}",
+        expected=expected,
+        theirs="migrations say" if compared.migrated else "database says",
+        actual=actual,
+        hint=hint,
+    )
 
 
-def _first_differing_line(expected: str, actual: str) -> tuple[int, str | None, str | None]:
-    """Return the number of the first line in which two texts differ, and that line of each."""
-    pairs = zip_longest(expected.split("\n"), actual.split("\n"))
-    return next((number, ours, theirs) for number, (ours, theirs) in enumerate(pairs, start=1) if ours != theirs)
+@dataclass(frozen=True, slots=True)
+class _Serial:
+    """A column that is serial on one side and an identity on the other."""
+
+    identity: Difference
+    beside: tuple[Difference, ...]
+    text: str
+    folded: Mapping[str, int]
 
 
-def _value(value: str | None, difference: Difference) -> str:
+def _serials(differences: Iterable[Difference]) -> Iterator[_Serial]:
+    found = {(each.kind, each.object, each.attribute): each for each in differences}
+    for (kind, column, attribute), identity in found.items():
+        default = found.get(("column", column, "default"))
+        if kind != "column" or attribute != "identity" or default is None:
+            continue
+        if (identity.expected is None) != (default.actual is None):
+            continue
+        next_value = _NEXT_VALUE.fullmatch(default.expected or default.actual or "")
+        if next_value is None or (identity.expected and identity.actual) or (default.expected and default.actual):
+            continue
+        sequence = next_value["sequence"]
+        owner = found.get(("sequence", sequence, "owned_by"))
+        presence = found.get(("sequence", sequence, "presence"))
+        # The sequence of a serial column belongs to it, and that of the identity can have another name.
+        owned = owner is not None and {owner.expected, owner.actual} == {column, f"identity of {column}"}
+        if owned or presence is not None:
+            beside = (default, owner if owned else presence)
+            yield _Serial(
+                identity,
+                tuple(each for each in beside if each is not None),
+                "serial" if owned else f"serial ({sequence})",
+                {**identity.folded, **default.folded},
+            )
+
+
+def _is_long(text: str) -> bool:
+    return "\n" in text or len(text) > LONG_CHARACTERS
+
+
+def _value(value: str | None) -> str:
+    return NOTHING if value is None else shortened(value)
+
+
+def _presence(value: str | None, difference: Difference) -> str:
     if value is None:
         return NOTHING
-    if difference.attribute == "presence" and difference.folded:
-        return f"{value} with {_counted(difference.folded)}"
-    return value
+    text = shortened(" ".join(value.split()), _DEFINITION_CHARACTERS)
+    return f"{text} with {_counted(difference.folded)}" if difference.folded else text
 
 
-def _followers(difference: Difference) -> str:
-    return f", and so {_counted(difference.folded)}" if difference.folded else ""
+def _name(path: Path) -> str:
+    # "." has no name of its own.
+    return path.name or path.resolve().name
+
+
+def _followers(folded: Mapping[str, int]) -> str:
+    return f", and so {_counted(folded)}" if folded else ""
 
 
 def _counted(folded: Mapping[str, int]) -> str:
@@ -89,12 +170,3 @@ def _plural(kind: str) -> str:
     if kind.endswith("y"):
         return kind[:-1] + "ies"
     return kind + ("es" if kind.endswith(("x", "s")) else "s")
-
-
-# The runner's own escapes (actions/toolkit, packages/core/src/command.ts).
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
