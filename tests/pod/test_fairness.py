@@ -45,7 +45,7 @@ async def test_an_answer_is_taken_over_while_500_of_a_tenant_whose_worker_hangs_
     # All that the tenant may take is with its worker before the other's answer is there.
     await came_true(lambda: under_way(connection) >= 15)
     await claim_in_globex(store, "other")
-    assert await came_true(lambda: worker.ids == ["other"], 4)
+    assert await came_true(lambda: worker.ids == ["other"], 10)
     assert under_way(connection) == 15
     await delivery.close(within=timedelta())
 
@@ -66,7 +66,7 @@ async def test_answers_are_taken_over_while_the_pods_own_clicks_wait_for_a_worke
         delivery.submit(await claimed(store, f"q{number}"))
     delivery.start()
     await claim_in_globex(store, "other")
-    assert await came_true(lambda: worker.ids == ["other"], 4)
+    assert await came_true(lambda: worker.ids == ["other"], 10)
     await delivery.close(within=timedelta())
 
 
