@@ -16,6 +16,7 @@ from ..postgres.dsn import connect_parameters
 from .comments_and_privileges import Annotations, read_comments, read_database_owner, read_privileges
 from .kinds import KINDS, Kind
 from .model import Catalog, CatalogObject, Name
+from .own_tables import OwnTables
 from .scope import read_scope
 
 # The queries are written for 14 and later; support for 13 ended in November 2025.
@@ -58,14 +59,14 @@ def reading(dsn: str, application: str) -> Iterator[psycopg.Connection]:
 
 def read_catalog(
     connection: psycopg.Connection,
-    tables: Sequence[Name] | None,
+    own: OwnTables | None,
     statement_timeout: timedelta,
     *,
     schemas: Sequence[str] | None = None,
     enabled: frozenset[str] = frozenset(),
     database_owner: str | None = None,
 ) -> Catalog:
-    """Return these tables and what belongs to them, or with None every object that a user of the database created.
+    """Return pendingctl's own tables and functions, or with None every object that a user of the database created.
 
     `schemas` limits the result to these. `enabled` names what is read only on request: "extension_versions", and
     "privileges" for owners and grants. Where schema.sql was loaded, `database_owner` is the live side's
@@ -75,7 +76,7 @@ def read_catalog(
     """
     connection.execute(_READING, {"statement_timeout": f"{statement_timeout.total_seconds() * 1000:.0f}ms"})
     major = connection.info.server_version // 10000
-    scope = read_scope(connection, tables, schemas)
+    scope = read_scope(connection, own, schemas)
     annotations = dict(read_comments(connection))
     if "privileges" in enabled:
         annotations |= read_privileges(connection, scope.oids, database_owner)

@@ -64,7 +64,7 @@ def diff_schema(
     """
     script = _read_script(schema_file, options)
     with reading(dsn, APPLICATION) as live, translated_errors():
-        own = find_own_tables(live) if schema_file is None else None
+        own = find_own_tables(live, script) if schema_file is None else None
         settings = literal_settings(live)
         actual = _read_side(live, own, options, statement_timeout)
         with scratch_database(live, dsn, scratch) as empty:
@@ -91,7 +91,7 @@ def diff_migrations(
         with second_database(empty) as database:
             _migrate(database, directory)
             with reading(database.dsn, APPLICATION) as migrated, translated_errors():
-                own = find_own_tables(migrated) if schema_file is None else None
+                own = find_own_tables(migrated, script) if schema_file is None else None
                 settings = literal_settings(migrated)
                 actual = _read_side(migrated, own, options, statement_timeout)
         return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout)
@@ -121,7 +121,7 @@ def _read_side(
 ) -> _Side:
     catalog = read_catalog(
         connection,
-        None if own is None else own.compared,
+        own,
         statement_timeout,
         schemas=options.schemas,
         enabled=options.enabled,
@@ -151,6 +151,8 @@ def _load_and_compare(
         move_tables(empty, own.schemas, own.functions)
         for table, schema in own.schemas.items():
             locations.move_table(("public", table), (schema, table))
+        for function, schema in own.functions.items():
+            locations.move_function(("public", function), (schema, function))
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():
         expected = _read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
     _refuse_unknown_schemas(options.schemas or (), expected.schemas | actual.schemas)
