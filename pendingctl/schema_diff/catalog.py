@@ -15,7 +15,7 @@ from ..postgres.driver_errors import translated_errors
 from ..postgres.dsn import connect_parameters
 from .comments_and_privileges import Annotations, read_comments, read_database_owner, read_privileges
 from .kinds import KINDS, Kind
-from .model import Catalog, CatalogObject, Name
+from .model import Catalog, CatalogObject, Name, SettingType
 from .own_tables import OwnTables
 from .scope import read_scope
 
@@ -34,6 +34,8 @@ _READING = """
         set_config('bytea_output', 'hex', true),
         set_config('quote_all_identifiers', 'off', true)
 """
+
+_SETTING_TYPES = "select lower(name), vartype, unit from pg_settings"
 
 
 @contextmanager
@@ -94,7 +96,8 @@ def read_catalog(
             dropped = {name for name, option in kind.optional.items() if option not in enabled}
             objects += [_object(kind, row, annotations, dropped) for row in cursor]
     counted = {kind: count for kind, count in uncompared.items() if count}
-    return Catalog(tuple(objects), counted, read_database_owner(connection))
+    types = {name: SettingType(type_, unit) for name, type_, unit in connection.execute(_SETTING_TYPES)}
+    return Catalog(tuple(objects), counted, read_database_owner(connection), types)
 
 
 def _object(

@@ -163,7 +163,7 @@ def _load_and_compare(
     )
     found = compare(*catalogs, locations.line, column_order=options.column_order)
     wanted = without_ignored_attributes(found, options.ignore)
-    differences, undecided = classify(wanted, expected.major, actual.major)
+    differences, undecided = classify(wanted, expected.major, actual.major, actual.catalog.setting_types)
     notes = [*script.notes, *(own.notes if own else ())]
     if not options.column_order:
         notes += column_order_notes(*catalogs)

@@ -34,12 +34,24 @@ class CatalogObject:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingType:
+    """The type of a server setting and the unit of its numbers, as in pg_settings."""
+
+    type: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
-    """One side of the comparison. `uncompared` counts the objects of each kind that is not compared."""
+    """One side of the comparison.
+
+    `uncompared` counts the objects of each kind that is not compared. `setting_types` are by lower-case name.
+    """
 
     objects: tuple[CatalogObject, ...]
     uncompared: Mapping[str, int] = field(default_factory=dict)
     database_owner: str | None = None
+    setting_types: Mapping[str, SettingType] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,7 @@ _INDEXES = """
         am.amname::text as method,
         keys.listed as keys,
         keys.operator_classes as operator_classes,
+        keys.operator_class_options as operator_class_options,
         keys.collations as collations,
         keys.directions as directions,
         (
@@ -162,6 +163,13 @@ _INDEXES = """
                 position || ': ' || quote_ident(opc_nsp.nspname) || '.' || quote_ident(opc.opcname),
                 ', ' order by position
             ) filter (where not opc.opcdefault) as operator_classes,
+            string_agg(
+                position || ': ' || (
+                    select string_agg(option, ', ' order by option)
+                    from unnest(own.attoptions) option where option !~ '^pg_'
+                ),
+                '; ' order by position
+            ) as operator_class_options,
             string_agg(
                 position || ': ' || ind.indcollation[position - 1]::regcollation::text, ', ' order by position
             ) filter (where ind.indcollation[position - 1] not in (0, coalesce(att.attcollation, 0))) as collations,
