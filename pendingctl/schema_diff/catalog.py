@@ -13,9 +13,15 @@ from psycopg.rows import dict_row
 from ..errors import DatabaseFailed
 from ..postgres.driver_errors import translated_errors
 from ..postgres.dsn import connect_parameters
-from .comments_and_privileges import Annotations, read_comments, read_database_owner, read_privileges
+from .comments_and_privileges import (
+    Annotations,
+    read_comments,
+    read_database_owner,
+    read_extensions,
+    read_privileges,
+)
 from .kinds import KINDS, Kind
-from .model import Catalog, CatalogObject, Name, SettingType
+from .model import Catalog, CatalogObject, Extension, Name, SettingType
 from .own_tables import OwnTables
 from .scope import read_scope
 
@@ -36,6 +42,7 @@ _READING = """
 """
 
 _SETTING_TYPES = "select lower(name), vartype, unit from pg_settings"
+_EXTENSIONS = "select extname::text, extversion, extnamespace::regnamespace::text from pg_extension"
 
 
 @contextmanager
@@ -79,7 +86,7 @@ def read_catalog(
     connection.execute(_READING, {"statement_timeout": f"{statement_timeout.total_seconds() * 1000:.0f}ms"})
     major = connection.info.server_version // 10000
     scope = read_scope(connection, own, schemas)
-    annotations = dict(read_comments(connection))
+    annotations = {**read_comments(connection), **read_extensions(connection)}
     if "privileges" in enabled:
         annotations |= read_privileges(connection, scope.oids, database_owner)
     objects: list[CatalogObject] = []
@@ -97,7 +104,8 @@ def read_catalog(
             objects += [_object(kind, row, annotations, dropped) for row in cursor]
     counted = {kind: count for kind, count in uncompared.items() if count}
     types = {name: SettingType(type_, unit) for name, type_, unit in connection.execute(_SETTING_TYPES)}
-    return Catalog(tuple(objects), counted, read_database_owner(connection), types)
+    extensions = {name: Extension(version, schema) for name, version, schema in connection.execute(_EXTENSIONS)}
+    return Catalog(tuple(objects), counted, read_database_owner(connection), types, extensions)
 
 
 def _object(
@@ -110,7 +118,15 @@ def _object(
     depends_on = attributes.pop("depends_on", None) or ()
     if kind.with_definition:
         attributes["definition"] = definition
+    is_member = annotations["extension"].of_object.get((kind.catalog, oid, 0)) is not None
+    # A user adds to an extension's relations; of its other objects the definition is the extension's alone.
+    if is_member and kind.catalog != "pg_class":
+        attributes.clear()
+        definition = f"{kind.name} of an extension"
     for attribute, texts in annotations.items():
+        # The members of a trusted extension belong to the server's first role, whoever created the extension.
+        if is_member and attribute == "owner":
+            continue
         attributes[attribute] = texts.of_object.get((kind.catalog, oid, subid))
         if kind.with_columns:
             attributes[f"column_{attribute}"] = texts.columns(relation)

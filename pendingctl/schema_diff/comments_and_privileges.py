@@ -1,4 +1,4 @@
-"""Reads what an object of any kind can have: its comment and, on request, its owner and its grants."""
+"""Reads what an object of any kind can have: a comment, an extension and, on request, its owner and its grants."""
 
 from __future__ import annotations
 
@@ -114,6 +114,14 @@ _PRIVILEGES = """
     order by owned.oid, owned.subid
 """
 
+# What an extension created, and what ALTER ... DEPENDS ON EXTENSION makes it take along when it is dropped.
+_EXTENSIONS = """
+    select dep.classid::regclass::text, dep.objid, dep.deptype::text, string_agg(ext.extname, ', ' order by ext.extname)
+    from pg_depend dep join pg_extension ext on ext.oid = dep.refobjid
+    where dep.refclassid = 'pg_extension'::regclass and dep.deptype in ('e', 'x')
+    group by 1, 2, 3
+"""
+
 _OWNER = "select pg_get_userbyid(datdba) from pg_database where datname = current_database()"
 
 
@@ -142,6 +150,14 @@ def read_comments(connection: psycopg.Connection) -> Mapping[str, Annotations]:
     for catalog, oid, subid, text, column in connection.execute(_COMMENTS):
         comments.add((catalog, oid, subid), column, text)
     return {"comment": comments}
+
+
+def read_extensions(connection: psycopg.Connection) -> Mapping[str, Annotations]:
+    """Return the extension of which an object is a member, and those on which a user made it depend."""
+    members, depending = Annotations(), Annotations()
+    for catalog, oid, type_, names in connection.execute(_EXTENSIONS):
+        (members if type_ == "e" else depending).add((catalog, oid, 0), None, names)
+    return {"extension": members, "depends_on_extensions": depending}
 
 
 def read_privileges(

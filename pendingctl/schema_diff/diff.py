@@ -14,6 +14,7 @@ from ..postgres.driver_errors import translated_errors
 from ..schema import migrations
 from .catalog import read_catalog, reading
 from .compare import column_order_notes, compare, uncompared_kinds
+from .extension_members import without_other_extensions
 from .ignore import without_ignored_attributes, without_ignored_objects, without_ignored_uncompared
 from .load import create_roles, literal_settings, load, move_tables
 from .locations import Locations
@@ -157,19 +158,20 @@ def _load_and_compare(
         expected = _read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
     _refuse_unknown_schemas(options.schemas or (), expected.schemas | actual.schemas)
     skipped = script.uncompared if options.schemas is None else {}
-    catalogs = (
+    ours, theirs, extension_notes = without_other_extensions(
         replace(expected.catalog, uncompared={**skipped, **expected.catalog.uncompared}),
         actual.catalog,
+        same_major=expected.major == actual.major,
     )
-    found = compare(*catalogs, locations.line, column_order=options.column_order)
+    found = compare(ours, theirs, locations.line, column_order=options.column_order)
     wanted = without_ignored_attributes(found, options.ignore)
     differences, undecided = classify(wanted, expected.major, actual.major, actual.catalog.setting_types)
-    notes = [*script.notes, *(own.notes if own else ())]
+    notes = [*script.notes, *(own.notes if own else ()), *extension_notes]
     if not options.column_order:
-        notes += column_order_notes(*catalogs)
+        notes += column_order_notes(ours, theirs)
     if expected.major != actual.major:
         notes.append(f"schema.sql was loaded on PostgreSQL {expected.major}, the database is on {actual.major}")
-    uncompared = without_ignored_uncompared((*uncompared_kinds(*catalogs), *undecided), options.ignore)
+    uncompared = without_ignored_uncompared((*uncompared_kinds(ours, theirs), *undecided), options.ignore)
     return SchemaDiff(Path(script.source.label), differences, tuple(notes), uncompared)
 
 

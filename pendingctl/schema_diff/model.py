@@ -42,6 +42,14 @@ class SettingType:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """The version of an extension and the schema of its objects."""
+
+    version: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """One side of the comparison.
 
@@ -52,6 +60,7 @@ class Catalog:
     uncompared: Mapping[str, int] = field(default_factory=dict)
     database_owner: str | None = None
     setting_types: Mapping[str, SettingType] = field(default_factory=dict)
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

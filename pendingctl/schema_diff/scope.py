@@ -1,7 +1,7 @@
 """Selects the objects of a database to read: those that users created, in the wanted schemas.
 
-The members of an extension are left out, and so is what the server creates along with another object: the
-constructors and casts of a range type, the row type of a table.
+What the server creates along with another object is left out: the constructors and casts of a range type, the row
+type of a table. The members of extensions are read too, see extension_members.py.
 """
 
 from __future__ import annotations
@@ -22,10 +22,6 @@ _RELATIONS = """
     where rel.relkind in ('r', 'p', 'f') and rel.relpersistence <> 't'
         and nsp.nspname !~ '^pg_' and nsp.nspname <> 'information_schema'
         and rel.relname <> all(%(bookkeeping)s)
-        and not exists (
-            select from pg_depend dep
-            where dep.classid = 'pg_class'::regclass and dep.objid = rel.oid and dep.deptype = 'e'
-        )
 """
 
 # What belongs to chosen tables: the sequences of their columns; and the chosen functions, which have no arguments.
@@ -133,8 +129,8 @@ _SCOPE = """
     from found
     where not exists (
         select from pg_depend dep
-        where dep.classid = found.class and dep.objid = found.oid
-            and (dep.deptype = 'e' or (dep.deptype = 'i' and found.class in ('pg_proc'::regclass, 'pg_cast'::regclass)))
+        where dep.classid = found.class and dep.objid = found.oid and dep.deptype = 'i'
+            and found.class in ('pg_proc'::regclass, 'pg_cast'::regclass)
     )
     group by what
 """

@@ -85,7 +85,13 @@ _CONSTRAINTS = """
         (
             select com.description from pg_description com
             where com.classoid = 'pg_class'::regclass and com.objoid = index.oid and com.objsubid = 0
-        ) as index_comment
+        ) as index_comment,
+        (
+            select string_agg(ext.extname, ', ' order by ext.extname)
+            from pg_depend dep join pg_extension ext on ext.oid = dep.refobjid
+            where dep.classid = 'pg_class'::regclass and dep.objid = index.oid and dep.deptype = 'x'
+                and dep.refclassid = 'pg_extension'::regclass
+        ) as index_depends_on_extensions
     from pg_constraint con
     join pg_class rel on rel.oid = con.conrelid
     join pg_namespace nsp on nsp.oid = rel.relnamespace
