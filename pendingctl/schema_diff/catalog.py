@@ -116,6 +116,7 @@ def _object(
     oid, definition = attributes.pop("oid"), attributes.pop("definition")
     subid, relation = attributes.pop("subid", 0), attributes.pop("relation", oid)
     depends_on = attributes.pop("depends_on", None) or ()
+    has_generated_name = bool(attributes.pop("has_generated_name", None))
     if kind.with_definition:
         attributes["definition"] = definition
     is_member = annotations["extension"].of_object.get((kind.catalog, oid, 0)) is not None
@@ -138,6 +139,7 @@ def _object(
         attributes={key: None if value is None else str(value) for key, value in attributes.items()},
         columns=tuple(columns) if isinstance(columns, list) else (),
         depends_on=tuple((str(of_kind), _texts(named)) for of_kind, *named in depends_on),
+        has_generated_name=has_generated_name,
     )
 
 

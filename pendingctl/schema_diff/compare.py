@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
+from .children import with_names_of
 from .column_order import reordered_tables
 from .consequences import KeyedDifference, without_consequences
 from .folding import Folding, fold_missing
@@ -23,6 +24,7 @@ def compare(
     What follows from another difference is counted in that one's `folded` and not listed. Attributes are compared
     one by one; `definition` is reported only where it differs although every attribute agrees.
     """
+    actual = with_names_of(expected, actual)
     left, right = _by_key(expected), _by_key(actual)
     ranks = {kind: rank for rank, kind in enumerate(dict.fromkeys(kind for kind, _ in [*left, *right]))}
     folding = fold_missing(sorted(left.keys() | right.keys(), key=lambda key: (ranks[key[0]], key[1])), left, right)

@@ -21,7 +21,7 @@ class CatalogObject:
     compared in case no named attribute covers a difference. `columns` are those on which a constraint or an index
     is defined (None for an expression); a nameless one is found in schema.sql by them. `depends_on` are the objects
     from which this one takes an attribute: the parent's column for a column of a partition, the columns that a view
-    reads.
+    reads. `has_generated_name`: the server picked the name of this index or constraint of a partition.
     """
 
     kind: str
@@ -31,6 +31,7 @@ class CatalogObject:
     attributes: Mapping[str, str | None]
     columns: tuple[str | None, ...] = ()
     depends_on: tuple[Key, ...] = ()
+    has_generated_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .kind import Kind
+from .kind import Kind, generated_name
 
 # Without NOT NULL, which is in this catalog since 18 and an attribute of the column on every version, and without the
 # rows with which the server keeps track of a foreign key on partitions: they follow from the foreign key itself, with
 # names that depend on the order in which the partitions were created.
-_CONSTRAINTS = """
+_CONSTRAINTS = f"""
     select
         array[nsp.nspname, rel.relname, con.conname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -23,6 +23,8 @@ _CONSTRAINTS = """
             where inh.inhrelid = rel.oid
                 and (above.oid = con.conparentid or (above.contype = 'c' and above.conname = con.conname))
         ) end as depends_on,
+        {generated_name("case con.contype when 'p' then 'pkey' when 'u' then 'key' else 'excl' end")}
+            as has_generated_name,
         case con.contype
             when 'p' then 'primary key' when 'u' then 'unique' when 'c' then 'check'
             when 'f' then 'foreign key' else 'exclusion'
@@ -120,7 +122,7 @@ _CONSTRAINTS = """
 
 # Without the indexes of constraints, which are compared with those. Attributes of single keys are listed with the
 # key's position, and only if they are not the default or, for a collation, that of the column.
-_INDEXES = """
+_INDEXES = f"""
     select
         array[nsp.nspname, index.relname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -134,6 +136,7 @@ _INDEXES = """
             join pg_namespace parent_nsp on parent_nsp.oid = parent.relnamespace
             where inh.inhrelid = index.oid
         ) end as depends_on,
+        {generated_name("'idx'")} as has_generated_name,
         rel.oid::regclass::text as table,
         am.amname::text as method,
         keys.listed as keys,
