@@ -26,6 +26,7 @@ _NOT_INHERITED = frozenset(
         "attached_to",
         "clustered",
         "comment",
+        "constraint_comment",
         "depends_on_extensions",
         "extension",
         "grants",

@@ -22,7 +22,8 @@ _EMPTY = """
             select format('alter extension plpgsql drop %s %s', found.type, found.identity)
             from pg_depend dep cross join lateral pg_identify_object(dep.classid, dep.objid, 0) found
             where dep.refclassid = 'pg_extension'::regclass and dep.deptype = 'e' and dep.objid >= 16384
-                and dep.classid <> 'pg_type'::regclass and dep.refobjid = (select oid from pg_extension where extname = 'plpgsql')
+                and dep.classid <> 'pg_type'::regclass
+                and dep.refobjid = (select oid from pg_extension where extname = 'plpgsql')
             union all
             select format('drop extension if exists %I cascade', extname) from pg_extension where extname <> 'plpgsql'
             union all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .kind import Kind, generated_name
 
 # Without NOT NULL, which is in this catalog since 18 and an attribute of the column on every version, and without the
-# rows with which the server keeps track of a foreign key on partitions: they follow from the foreign key itself, with
+# rows of a foreign key to each partition of the table that it references: they follow from the foreign key itself, with
 # names that depend on the order in which the partitions were created.
 _CONSTRAINTS = f"""
     select
@@ -23,8 +23,12 @@ _CONSTRAINTS = f"""
             where inh.inhrelid = rel.oid
                 and (above.oid = con.conparentid or (above.contype = 'c' and above.conname = con.conname))
         ) end as depends_on,
-        {generated_name("case con.contype when 'p' then 'pkey' when 'u' then 'key' else 'excl' end")}
-            as has_generated_name,
+        case con.contype
+            when 'f' then
+                con.conname = upper.conname
+                or (starts_with(con.conname, rel.relname || '_') and con.conname ~ '_fkey\\d*$')
+            else {generated_name("case con.contype when 'p' then 'pkey' when 'u' then 'key' else 'excl' end")}
+        end as has_generated_name,
         case con.contype
             when 'p' then 'primary key' when 'u' then 'unique' when 'c' then 'check'
             when 'f' then 'foreign key' else 'exclusion'
@@ -97,6 +101,7 @@ _CONSTRAINTS = f"""
     from pg_constraint con
     join pg_class rel on rel.oid = con.conrelid
     join pg_namespace nsp on nsp.oid = rel.relnamespace
+    left join pg_constraint upper on upper.oid = con.conparentid
     left join pg_index ind on ind.indexrelid = con.conindid and con.contype in ('p', 'u', 'x')
     left join pg_class index on index.oid = ind.indexrelid
     left join pg_am am on am.oid = index.relam
@@ -117,7 +122,7 @@ _CONSTRAINTS = f"""
     ) action on true
     where con.conrelid = any(%(relations)s)
         and con.contype in ('p', 'u', 'c', 'f', 'x')
-        and not (con.contype = 'f' and con.conparentid <> 0)
+        and (con.contype <> 'f' or con.conparentid = 0 or con.conrelid <> upper.conrelid)
 """
 
 # Without the indexes of constraints, which are compared with those. Attributes of single keys are listed with the

@@ -65,7 +65,8 @@ def generated_name(label: str) -> str:
     return f"""index.relispartition and (
             select case when length(picked.name) > 63
                 then length(index.relname) > 60 and index.relname ~ ('_' || {label} || '\\d*$')
-                else starts_with(index.relname, picked.name) and substr(index.relname, length(picked.name) + 1) ~ '^\\d*$'
+                else starts_with(index.relname, picked.name)
+                    and substr(index.relname, length(picked.name) + 1) ~ '^\\d*$'
             end
             from (
                 select concat_ws(
