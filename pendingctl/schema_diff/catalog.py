@@ -128,9 +128,11 @@ def _object(
         # The members of a trusted extension belong to the server's first role, whoever created the extension.
         if is_member and attribute == "owner":
             continue
-        attributes[attribute] = texts.of_object.get((kind.catalog, oid, subid))
-        if kind.with_columns:
-            attributes[f"column_{attribute}"] = texts.columns(relation)
+        # Most objects have none, and one without needs no entry.
+        if (text := texts.of_object.get((kind.catalog, oid, subid))) is not None:
+            attributes[attribute] = text
+        if kind.with_columns and (text := texts.columns(relation)) is not None:
+            attributes[f"column_{attribute}"] = text
     return CatalogObject(
         kind=str(other_kind or kind.name),
         name=_texts(name),

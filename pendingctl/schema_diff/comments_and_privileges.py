@@ -11,13 +11,24 @@ import psycopg
 # The catalog that contains an object, its oid there, and the number of a column, otherwise 0.
 Identity: TypeAlias = tuple[str, int, int]
 
-# Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew.
+# Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew. The row type
+# of a table and the rule of a view are not objects of their own: a comment on one is an attribute of the table or view.
 _COMMENTS = """
-    select com.classoid::regclass::text, com.objoid, com.objsubid, com.description, att.attname
+    select
+        case when row_type.oid is not null then 'row_type_comment' when rul.oid is not null then 'rule_comment'
+            else 'comment' end,
+        case when row_type.oid is not null or rul.oid is not null then 'pg_class' else com.classoid::regclass::text end,
+        coalesce(row_type.typrelid, rul.ev_class, com.objoid),
+        com.objsubid, com.description, att.attname
     from pg_description com
     left join pg_attribute att
         on com.classoid = 'pg_class'::regclass and att.attrelid = com.objoid and att.attnum = com.objsubid
         and com.objsubid > 0
+    left join pg_type row_type
+        on com.classoid = 'pg_type'::regclass and row_type.oid = com.objoid
+        and exists (select from pg_class where pg_class.oid = row_type.typrelid and pg_class.relkind <> 'c')
+    left join pg_rewrite rul
+        on com.classoid = 'pg_rewrite'::regclass and rul.oid = com.objoid and rul.rulename = '_RETURN'
     where (com.objoid >= 16384 or com.classoid in ('pg_namespace'::regclass, 'pg_extension'::regclass))
         and com.description <> 'standard public schema'
     order by com.objoid, com.objsubid
@@ -146,10 +157,10 @@ class Annotations:
 
 def read_comments(connection: psycopg.Connection) -> Mapping[str, Annotations]:
     """Return every comment on an object that a user created, under the name of the attribute."""
-    comments = Annotations()
-    for catalog, oid, subid, text, column in connection.execute(_COMMENTS):
-        comments.add((catalog, oid, subid), column, text)
-    return {"comment": comments}
+    comments = {attribute: Annotations() for attribute in ("comment", "row_type_comment", "rule_comment")}
+    for attribute, catalog, oid, subid, text, column in connection.execute(_COMMENTS):
+        comments[attribute].add((catalog, oid, subid), column, text)
+    return comments
 
 
 def read_extensions(connection: psycopg.Connection) -> Mapping[str, Annotations]:

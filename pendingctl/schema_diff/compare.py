@@ -83,10 +83,11 @@ def _object_differences(
 
 
 def _attribute_differences(one: CatalogObject, other: CatalogObject, line_of: LineOf) -> Iterator[Difference]:
-    differing = [name for name in one.attributes if one.attributes[name] != other.attributes.get(name)]
+    names = dict.fromkeys((*one.attributes, *other.attributes))
+    differing = [name for name in names if one.attributes.get(name) != other.attributes.get(name)]
     # Of an extension's member other attributes are read than of a user's own object.
     differing = ["extension"] if "extension" in differing else differing
-    values = [(name, one.attributes[name], other.attributes.get(name)) for name in differing]
+    values = [(name, one.attributes.get(name), other.attributes.get(name)) for name in differing]
     # A column's definition is assembled from its attributes and adds nothing to them.
     if not values and one.definition != other.definition:
         values = [("definition", one.definition, other.definition)]

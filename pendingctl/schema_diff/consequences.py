@@ -35,6 +35,7 @@ _NOT_INHERITED = frozenset(
         "not_null_comment",
         "options",
         "owner",
+        "row_type_comment",
         "server_options",
         "statistics_targets",
         "storage_parameters",
