@@ -11,8 +11,8 @@ import psycopg
 # The catalog that contains an object, its oid there, and the number of a column, otherwise 0.
 Identity: TypeAlias = tuple[str, int, int]
 
-# Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew. The row type
-# of a table and the rule of a view are not objects of their own: a comment on one is an attribute of the table or view.
+# Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew. The row
+# type of a table and the rule of a view are no objects of their own: a comment on one is the table's or the view's.
 _COMMENTS = """
     select
         case when row_type.oid is not null then 'row_type_comment' when rul.oid is not null then 'rule_comment'
