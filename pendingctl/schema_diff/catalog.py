@@ -13,9 +13,16 @@ from psycopg.rows import dict_row
 from ..errors import DatabaseFailed
 from ..postgres.driver_errors import translated_errors
 from ..postgres.dsn import connect_parameters
-from .comments_and_privileges import Annotations, read_comments, read_database_owner, read_privileges
+from .comments_and_privileges import (
+    Annotations,
+    read_comments,
+    read_database_owner,
+    read_extensions,
+    read_privileges,
+)
 from .kinds import KINDS, Kind
-from .model import Catalog, CatalogObject, Name
+from .model import Catalog, CatalogObject, Extension, Name, SettingType
+from .own_tables import OwnTables
 from .scope import read_scope
 
 # The queries are written for 14 and later; support for 13 ended in November 2025.
@@ -33,6 +40,9 @@ _READING = """
         set_config('bytea_output', 'hex', true),
         set_config('quote_all_identifiers', 'off', true)
 """
+
+_SETTING_TYPES = "select lower(name), vartype, unit from pg_settings"
+_EXTENSIONS = "select extname::text, extversion, extnamespace::regnamespace::text from pg_extension"
 
 
 @contextmanager
@@ -58,14 +68,14 @@ def reading(dsn: str, application: str) -> Iterator[psycopg.Connection]:
 
 def read_catalog(
     connection: psycopg.Connection,
-    tables: Sequence[Name] | None,
+    own: OwnTables | None,
     statement_timeout: timedelta,
     *,
     schemas: Sequence[str] | None = None,
     enabled: frozenset[str] = frozenset(),
     database_owner: str | None = None,
 ) -> Catalog:
-    """Return these tables and what belongs to them, or with None every object that a user of the database created.
+    """Return pendingctl's own tables and functions, or with None every object that a user of the database created.
 
     `schemas` limits the result to these. `enabled` names what is read only on request: "extension_versions", and
     "privileges" for owners and grants. Where schema.sql was loaded, `database_owner` is the live side's
@@ -75,8 +85,8 @@ def read_catalog(
     """
     connection.execute(_READING, {"statement_timeout": f"{statement_timeout.total_seconds() * 1000:.0f}ms"})
     major = connection.info.server_version // 10000
-    scope = read_scope(connection, tables, schemas)
-    annotations = dict(read_comments(connection))
+    scope = read_scope(connection, own, schemas)
+    annotations = {**read_comments(connection), **read_extensions(connection)}
     if "privileges" in enabled:
         annotations |= read_privileges(connection, scope.oids, database_owner)
     objects: list[CatalogObject] = []
@@ -93,7 +103,9 @@ def read_catalog(
             dropped = {name for name, option in kind.optional.items() if option not in enabled}
             objects += [_object(kind, row, annotations, dropped) for row in cursor]
     counted = {kind: count for kind, count in uncompared.items() if count}
-    return Catalog(tuple(objects), counted, read_database_owner(connection))
+    types = {name: SettingType(type_, unit) for name, type_, unit in connection.execute(_SETTING_TYPES)}
+    extensions = {name: Extension(version, schema) for name, version, schema in connection.execute(_EXTENSIONS)}
+    return Catalog(tuple(objects), counted, read_database_owner(connection), types, extensions)
 
 
 def _object(
@@ -104,12 +116,23 @@ def _object(
     oid, definition = attributes.pop("oid"), attributes.pop("definition")
     subid, relation = attributes.pop("subid", 0), attributes.pop("relation", oid)
     depends_on = attributes.pop("depends_on", None) or ()
+    has_generated_name = bool(attributes.pop("has_generated_name", None))
     if kind.with_definition:
         attributes["definition"] = definition
+    is_member = annotations["extension"].of_object.get((kind.catalog, oid, 0)) is not None
+    # A user adds to an extension's relations; of its other objects the definition is the extension's alone.
+    if is_member and kind.catalog != "pg_class":
+        attributes.clear()
+        definition = f"{kind.name} of an extension"
     for attribute, texts in annotations.items():
-        attributes[attribute] = texts.of_object.get((kind.catalog, oid, subid))
-        if kind.with_columns:
-            attributes[f"column_{attribute}"] = texts.columns(relation)
+        # The members of a trusted extension belong to the server's first role, whoever created the extension.
+        if is_member and attribute == "owner":
+            continue
+        # Most objects have none, and one without needs no entry.
+        if (text := texts.of_object.get((kind.catalog, oid, subid))) is not None:
+            attributes[attribute] = text
+        if kind.with_columns and (text := texts.columns(relation)) is not None:
+            attributes[f"column_{attribute}"] = text
     return CatalogObject(
         kind=str(other_kind or kind.name),
         name=_texts(name),
@@ -118,6 +141,7 @@ def _object(
         attributes={key: None if value is None else str(value) for key, value in attributes.items()},
         columns=tuple(columns) if isinstance(columns, list) else (),
         depends_on=tuple((str(of_kind), _texts(named)) for of_kind, *named in depends_on),
+        has_generated_name=has_generated_name,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads what an object of any kind can have: its comment and, on request, its owner and its grants."""
+"""Reads what an object of any kind can have: a comment, an extension and, on request, its owner and its grants."""
 
 from __future__ import annotations
 
@@ -11,13 +11,24 @@ import psycopg
 # The catalog that contains an object, its oid there, and the number of a column, otherwise 0.
 Identity: TypeAlias = tuple[str, int, int]
 
-# Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew.
+# Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew. The row
+# type of a table and the rule of a view are no objects of their own: a comment on one is the table's or the view's.
 _COMMENTS = """
-    select com.classoid::regclass::text, com.objoid, com.objsubid, com.description, att.attname
+    select
+        case when row_type.oid is not null then 'row_type_comment' when rul.oid is not null then 'rule_comment'
+            else 'comment' end,
+        case when row_type.oid is not null or rul.oid is not null then 'pg_class' else com.classoid::regclass::text end,
+        coalesce(row_type.typrelid, rul.ev_class, com.objoid),
+        com.objsubid, com.description, att.attname
     from pg_description com
     left join pg_attribute att
         on com.classoid = 'pg_class'::regclass and att.attrelid = com.objoid and att.attnum = com.objsubid
         and com.objsubid > 0
+    left join pg_type row_type
+        on com.classoid = 'pg_type'::regclass and row_type.oid = com.objoid
+        and exists (select from pg_class where pg_class.oid = row_type.typrelid and pg_class.relkind <> 'c')
+    left join pg_rewrite rul
+        on com.classoid = 'pg_rewrite'::regclass and rul.oid = com.objoid and rul.rulename = '_RETURN'
     where (com.objoid >= 16384 or com.classoid in ('pg_namespace'::regclass, 'pg_extension'::regclass))
         and com.description <> 'standard public schema'
     order by com.objoid, com.objsubid
@@ -114,6 +125,14 @@ _PRIVILEGES = """
     order by owned.oid, owned.subid
 """
 
+# What an extension created, and what ALTER ... DEPENDS ON EXTENSION makes it take along when it is dropped.
+_EXTENSIONS = """
+    select dep.classid::regclass::text, dep.objid, dep.deptype::text, string_agg(ext.extname, ', ' order by ext.extname)
+    from pg_depend dep join pg_extension ext on ext.oid = dep.refobjid
+    where dep.refclassid = 'pg_extension'::regclass and dep.deptype in ('e', 'x')
+    group by 1, 2, 3
+"""
+
 _OWNER = "select pg_get_userbyid(datdba) from pg_database where datname = current_database()"
 
 
@@ -138,10 +157,18 @@ class Annotations:
 
 def read_comments(connection: psycopg.Connection) -> Mapping[str, Annotations]:
     """Return every comment on an object that a user created, under the name of the attribute."""
-    comments = Annotations()
-    for catalog, oid, subid, text, column in connection.execute(_COMMENTS):
-        comments.add((catalog, oid, subid), column, text)
-    return {"comment": comments}
+    comments = {attribute: Annotations() for attribute in ("comment", "row_type_comment", "rule_comment")}
+    for attribute, catalog, oid, subid, text, column in connection.execute(_COMMENTS):
+        comments[attribute].add((catalog, oid, subid), column, text)
+    return comments
+
+
+def read_extensions(connection: psycopg.Connection) -> Mapping[str, Annotations]:
+    """Return the extension of which an object is a member, and those on which a user made it depend."""
+    members, depending = Annotations(), Annotations()
+    for catalog, oid, type_, names in connection.execute(_EXTENSIONS):
+        (members if type_ == "e" else depending).add((catalog, oid, 0), None, names)
+    return {"extension": members, "depends_on_extensions": depending}
 
 
 def read_privileges(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
+from .children import with_names_of
 from .column_order import reordered_tables
 from .consequences import KeyedDifference, without_consequences
 from .folding import Folding, fold_missing
@@ -23,6 +24,7 @@ def compare(
     What follows from another difference is counted in that one's `folded` and not listed. Attributes are compared
     one by one; `definition` is reported only where it differs although every attribute agrees.
     """
+    actual = with_names_of(expected, actual)
     left, right = _by_key(expected), _by_key(actual)
     ranks = {kind: rank for rank, kind in enumerate(dict.fromkeys(kind for kind, _ in [*left, *right]))}
     folding = fold_missing(sorted(left.keys() | right.keys(), key=lambda key: (ranks[key[0]], key[1])), left, right)
@@ -81,8 +83,11 @@ def _object_differences(
 
 
 def _attribute_differences(one: CatalogObject, other: CatalogObject, line_of: LineOf) -> Iterator[Difference]:
-    differing = [name for name in one.attributes if one.attributes[name] != other.attributes.get(name)]
-    values = [(name, one.attributes[name], other.attributes.get(name)) for name in differing]
+    names = dict.fromkeys((*one.attributes, *other.attributes))
+    differing = [name for name in names if one.attributes.get(name) != other.attributes.get(name)]
+    # Of an extension's member other attributes are read than of a user's own object.
+    differing = ["extension"] if "extension" in differing else differing
+    values = [(name, one.attributes.get(name), other.attributes.get(name)) for name in differing]
     # A column's definition is assembled from its attributes and adds nothing to them.
     if not values and one.definition != other.definition:
         values = [("definition", one.definition, other.definition)]

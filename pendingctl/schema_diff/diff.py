@@ -14,6 +14,7 @@ from ..postgres.driver_errors import translated_errors
 from ..schema import migrations
 from .catalog import read_catalog, reading
 from .compare import column_order_notes, compare, uncompared_kinds
+from .extension_members import without_other_extensions
 from .groups import without_groups
 from .ignore import without_ignored_attributes, without_ignored_objects, without_ignored_uncompared
 from .load import create_roles, literal_settings, load, move_tables
@@ -67,7 +68,7 @@ def diff_schema(
     given = _given(schema)
     script = _read_script(given, options)
     with reading(dsn, APPLICATION) as live, translated_errors():
-        own = None if given else find_own_tables(live)
+        own = None if given else find_own_tables(live, script)
         settings = literal_settings(live)
         actual = _read_side(live, own, options, statement_timeout)
         with scratch_database(live, dsn, scratch) as empty:
@@ -97,7 +98,7 @@ def diff_migrations(
         with second_database(empty) as database:
             _migrate(database, directory)
             with reading(database.dsn, APPLICATION) as migrated, translated_errors():
-                own = None if given else find_own_tables(migrated)
+                own = None if given else find_own_tables(migrated, script)
                 settings = literal_settings(migrated)
                 actual = _read_side(migrated, own, options, statement_timeout)
         return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout, migrated=True)
@@ -131,7 +132,7 @@ def _read_side(
 ) -> _Side:
     catalog = read_catalog(
         connection,
-        None if own is None else own.compared,
+        own,
         statement_timeout,
         schemas=options.schemas,
         enabled=options.enabled,
@@ -163,24 +164,27 @@ def _load_and_compare(
         move_tables(empty, own.schemas, own.functions)
         for table, schema in own.schemas.items():
             locations.move_table(("public", table), (schema, table))
+        for function, schema in own.functions.items():
+            locations.move_function(("public", function), (schema, function))
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():
         expected = _read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
     other = "the migrations" if migrated else "the database"
     _refuse_unknown_schemas(options.schemas or (), expected.schemas | actual.schemas, other)
     skipped = script.uncompared if options.schemas is None and Group.REPLICATION not in options.without else {}
-    catalogs = (
+    ours, theirs, extension_notes = without_other_extensions(
         replace(expected.catalog, uncompared={**skipped, **expected.catalog.uncompared}),
         actual.catalog,
+        same_major=expected.major == actual.major,
     )
-    found = compare(*catalogs, locations.line, column_order=options.column_order)
+    found = compare(ours, theirs, locations.line, column_order=options.column_order)
     wanted = without_ignored_attributes(found, options.ignore)
-    differences, undecided = classify(wanted, expected.major, actual.major)
-    notes = [*script.notes, *(own.notes if own else ())]
+    differences, undecided = classify(wanted, expected.major, actual.major, actual.catalog.setting_types)
+    notes = [*script.notes, *(own.notes if own else ()), *extension_notes]
     if not options.column_order:
-        notes += column_order_notes(*catalogs)
+        notes += column_order_notes(ours, theirs)
     if expected.major != actual.major:
         notes.append(f"schema.sql was loaded on PostgreSQL {expected.major}, {other} on {actual.major}")
-    uncompared = without_ignored_uncompared((*uncompared_kinds(*catalogs, other), *undecided), options.ignore)
+    uncompared = without_ignored_uncompared((*uncompared_kinds(ours, theirs, other), *undecided), options.ignore)
     # pendingctl's own file is no place to lead anybody to.
     placed = differences if own is not None else tuple(_placed(each, script) for each in differences)
     return SchemaDiff(() if own is not None else script.given, placed, tuple(notes), uncompared, migrated)

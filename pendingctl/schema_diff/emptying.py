@@ -49,12 +49,21 @@ _CREATED_OBJECTS = """
         and not exists (
             select from pg_depend dep
             where dep.classid = created.classid and dep.objid = created.objid and dep.deptype in ('i', 'e')
+                -- One that a user added to an extension of the server itself is not dropped with that.
+                and (dep.deptype = 'i' or dep.refobjid >= 16384)
                 -- The columns of a partition key depend on their own table in this way.
                 and (dep.refclassid, dep.refobjid) <> (created.classid, created.objid)
         )
         and coalesce(found.schema, '') !~ '^pg_(temp|toast)'
     order by found.type <> 'event trigger', found.type <> 'publication', found.type <> 'extension',
         found.type <> 'schema', created.objid desc
+"""
+_ADDED_MEMBERS = """
+    select ext.extname, upper(found.type), found.identity
+    from pg_depend dep
+    join pg_extension ext on ext.oid = dep.refobjid and ext.oid < 16384
+    cross join lateral pg_identify_object(dep.classid, dep.objid, 0) found
+    where dep.refclassid = 'pg_extension'::regclass and dep.deptype = 'e' and dep.objid >= 16384
 """
 _DROPPED_AS = {
     "COMPOSITE TYPE": "TYPE",
@@ -141,6 +150,10 @@ def drop_everything(connection: psycopg.Connection, public: list[str]) -> None:
     connection.execute("set statement_timeout = 0")
     for (reset,) in connection.execute(_RESET_PRIVILEGES).fetchall():
         connection.execute(str(reset).encode())
+    for extension, what, identity in connection.execute(_ADDED_MEMBERS).fetchall():
+        # With a table its row type was a member.
+        with suppress(psycopg.DatabaseError):
+            connection.execute(f'alter extension "{extension}" drop {_DROPPED_AS.get(what, what)} {identity}'.encode())
     left = connection.execute(_CREATED_OBJECTS).fetchall()
     while left:
         for what, identity in left:

@@ -110,6 +110,13 @@ class Locations:
             for (kind, table, type_, columns), offset in self._nameless.items()
         }
 
+    def move_function(self, old: Name, new: Name) -> None:
+        """Rename a function or move it to another schema."""
+        for (kind, name, attribute), offset in list(self._places.items()):
+            if kind == "function" and name[:2] == old:
+                del self._places[kind, name, attribute]
+                self._places[kind, new + name[2:], attribute] = offset
+
     def _nameless_offset(self, item: CatalogObject) -> int | None:
         type_ = item.attributes.get("type") or ""
         # In the written order, then sorted, as for a check, then without columns, where a table can have only one.

@@ -22,7 +22,7 @@ class CatalogObject:
     compared in case no named attribute covers a difference. `columns` are those on which a constraint or an index
     is defined (None for an expression); a nameless one is found in schema.sql by them. `depends_on` are the objects
     from which this one takes an attribute: the parent's column for a column of a partition, the columns that a view
-    reads.
+    reads. `has_generated_name`: the server picked the name of this index or constraint of a partition.
     """
 
     kind: str
@@ -32,15 +32,37 @@ class CatalogObject:
     attributes: Mapping[str, str | None]
     columns: tuple[str | None, ...] = ()
     depends_on: tuple[Key, ...] = ()
+    has_generated_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SettingType:
+    """The type of a server setting and the unit of its numbers, as in pg_settings."""
+
+    type: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """The version of an extension and the schema of its objects."""
+
+    version: str
+    schema: str
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One side of the comparison. `uncompared` counts the objects of each kind that is not compared."""
+    """One side of the comparison.
+
+    `uncompared` counts the objects of each kind that is not compared. `setting_types` are by lower-case name.
+    """
 
     objects: tuple[CatalogObject, ...]
     uncompared: Mapping[str, int] = field(default_factory=dict)
     database_owner: str | None = None
+    setting_types: Mapping[str, SettingType] = field(default_factory=dict)
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ a form that is the same for both, and applies only where it cannot change the me
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from .model import Difference, Uncompared
+from .model import Difference, SettingType, Uncompared
+from .parameters import plain_parameters, plain_settings
 
 Rule: TypeAlias = Callable[[Any], None]
 
@@ -38,13 +39,10 @@ _PARTS = frozenset(
 # Statements in which such a part can be parsed.
 _STATEMENTS = ("{}", "select {}", "alter table t add {}", "create table t partition of p {}")
 
-_PARAMETERS = frozenset({"options", "storage_parameters"})
-# Boolean parameters of storage and of views; the server keeps the word as it was written.
-_BOOLEAN = re.compile(
-    r"((?:^|, )(?:toast\.)?(?:autosummarize|autovacuum_enabled|deduplicate_items|fastupdate|security_barrier"
-    r"|security_invoker|user_catalog_table|vacuum_truncate))=(?:(on|true|yes|1)|off|false|no|0)(?=,|$)",
-    re.IGNORECASE,
-)
+# Attributes with parameters, whose values the server keeps as they were written, by kind where another kind has an
+# attribute of the same name with values of another sort.
+_PARAMETERS = frozenset({"column_settings", "operator_class_options", "options", "storage_parameters"})
+_WITHOUT_PARAMETERS = frozenset({"foreign-data wrapper", "foreign server", "text search dictionary"})
 
 # Attributes that older versions do not store, and which therefore cannot differ: the version that introduced them.
 _SINCE = {
@@ -57,12 +55,15 @@ _SINCE = {
 
 
 def classify(
-    differences: Iterable[Difference], expected_major: int, actual_major: int
+    differences: Iterable[Difference],
+    expected_major: int,
+    actual_major: int,
+    setting_types: Mapping[str, SettingType] = MappingProxyType({}),
 ) -> tuple[tuple[Difference, ...], tuple[Uncompared, ...]]:
     """Return the real differences, and those that cannot be decided; drop those that only look like one.
 
     Between two versions a query that differs even in normal form may be drift or may come from the versions: that
-    cannot be decided.
+    cannot be decided. `setting_types` are those of the server.
     """
     kept: list[Difference] = []
     uncompared: list[Uncompared] = []
@@ -72,8 +73,11 @@ def classify(
             continue
         if each.expected is None or each.actual is None or each.attribute == "presence":
             kept.append(each)
-        elif each.attribute in _PARAMETERS:
-            if _with_plain_booleans(each.expected) != _with_plain_booleans(each.actual):
+        elif each.attribute in _PARAMETERS and each.kind not in _WITHOUT_PARAMETERS:
+            if plain_parameters(each.expected) != plain_parameters(each.actual):
+                kept.append(each)
+        elif each.attribute == "settings":
+            if plain_settings(each.expected, setting_types) != plain_settings(each.actual, setting_types):
                 kept.append(each)
         elif _is_query(each) and not same_version:
             if not _same(each.expected, each.actual, (*EVERYWHERE, *ACROSS_VERSIONS)):
@@ -161,10 +165,6 @@ EVERYWHERE: tuple[Rule, ...] = (
     sort_sets,
 )
 ACROSS_VERSIONS: tuple[Rule, ...] = (drop_qualifiers_of_single_relation,)
-
-
-def _with_plain_booleans(parameters: str) -> str:
-    return _BOOLEAN.sub(lambda found: f"{found[1]}={found[2] is not None}", parameters)
 
 
 def _is_query(difference: Difference) -> bool:

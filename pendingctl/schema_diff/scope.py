@@ -1,7 +1,7 @@
 """Selects the objects of a database to read: those that users created, in the wanted schemas.
 
-The members of an extension are left out, and so is what the server creates along with another object: the
-constructors and casts of a range type, the row type of a table.
+What the server creates along with another object is left out: the constructors and casts of a range type, the row
+type of a table. The members of extensions are read too, see extension_members.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from .model import Name
+from .own_tables import OwnTables
 
 # No migration creates these: pendingctl's bookkeeping, and yoyo's own.
 BOOKKEEPING_TABLES = ("pendingctl_migration", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock")
@@ -22,10 +22,21 @@ _RELATIONS = """
     where rel.relkind in ('r', 'p', 'f') and rel.relpersistence <> 't'
         and nsp.nspname !~ '^pg_' and nsp.nspname <> 'information_schema'
         and rel.relname <> all(%(bookkeeping)s)
-        and not exists (
-            select from pg_depend dep
-            where dep.classid = 'pg_class'::regclass and dep.objid = rel.oid and dep.deptype = 'e'
-        )
+"""
+
+# What belongs to chosen tables: the sequences of their columns; and the chosen functions, which have no arguments.
+_CHOSEN = """
+    select 'sequences', seq.oid
+    from pg_class seq join pg_depend dep on dep.classid = 'pg_class'::regclass and dep.objid = seq.oid
+    where seq.relkind = 'S' and dep.refclassid = 'pg_class'::regclass and dep.refobjid = any(%(relations)s)
+        and dep.refobjsubid > 0 and dep.deptype in ('a', 'i')
+    union all
+    select 'functions', pro.oid
+    from pg_proc pro
+    join pg_namespace nsp on nsp.oid = pro.pronamespace
+    join unnest(%(schemas)s::text[], %(functions)s::text[]) chosen (schema, name)
+        on chosen.schema = nsp.nspname and chosen.name = pro.proname
+    where pro.pronargs = 0
 """
 
 # Each catalog of objects that users can create, under the name of its parameter in the queries of kinds/; a name with
@@ -118,8 +129,8 @@ _SCOPE = """
     from found
     where not exists (
         select from pg_depend dep
-        where dep.classid = found.class and dep.objid = found.oid
-            and (dep.deptype = 'e' or (dep.deptype = 'i' and found.class in ('pg_proc'::regclass, 'pg_cast'::regclass)))
+        where dep.classid = found.class and dep.objid = found.oid and dep.deptype = 'i'
+            and found.class in ('pg_proc'::regclass, 'pg_cast'::regclass)
     )
     group by what
 """
@@ -163,17 +174,25 @@ class Scope:
     uncompared: Mapping[str, int]
 
 
-def read_scope(connection: psycopg.Connection, tables: Sequence[Name] | None, schemas: Sequence[str] | None) -> Scope:
-    """Return these tables alone, or with None every object in these schemas, or with None in all schemas."""
+def read_scope(connection: psycopg.Connection, own: OwnTables | None, schemas: Sequence[str] | None) -> Scope:
+    """Return pendingctl's own tables and functions, or with None every object in these schemas, or with None in all."""
     relations = [
         oid
         for oid, schema, table in connection.execute(_RELATIONS, {"bookkeeping": list(BOOKKEEPING_TABLES)})
-        if (tables is None or (schema, table) in tables) and (schemas is None or schema in schemas)
+        if (own is None or (schema, table) in own.compared) and (schemas is None or schema in schemas)
     ]
     found: dict[str, list[int]] = {}
-    if tables is None:
+    if own is None:
         parameters = {"named": None if schemas is None else list(schemas)}
         found = {name: list(oids) for name, oids in connection.execute(_SCOPE, parameters)}
+    else:
+        chosen = {
+            "relations": relations,
+            "schemas": list(own.functions.values()),
+            "functions": list(own.functions),
+        }
+        for name, oid in connection.execute(_CHOSEN, chosen):
+            found.setdefault(name, []).append(oid)
     known = {"relations": relations, **{name: found.get(name, []) for name in _NAMES}}
     return Scope(
         # As text, which the server reads as oids; the driver would send numbers, for which no index can be used.

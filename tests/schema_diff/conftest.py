@@ -19,13 +19,21 @@ _EMPTY = """
         for each in
             select format('drop event trigger if exists %I', evtname) from pg_event_trigger
             union all
+            select format('alter extension plpgsql drop %s %s', found.type, found.identity)
+            from pg_depend dep cross join lateral pg_identify_object(dep.classid, dep.objid, 0) found
+            where dep.refclassid = 'pg_extension'::regclass and dep.deptype = 'e' and dep.objid >= 16384
+                and dep.classid <> 'pg_type'::regclass
+                and dep.refobjid = (select oid from pg_extension where extname = 'plpgsql')
+            union all
+            select format('drop extension if exists %I cascade', extname) from pg_extension where extname <> 'plpgsql'
+            union all
             select format('drop transform if exists for %s language %I cascade', trftype::regtype, lanname)
             from pg_transform join pg_language on pg_language.oid = trflang
             union all
             select format('drop cast if exists (%s as %s)', castsource::regtype, casttarget::regtype) from pg_cast
             where oid >= 16384 and not exists (
                 select from pg_depend dep
-                where dep.classid = 'pg_cast'::regclass and dep.objid = pg_cast.oid and dep.deptype = 'i'
+                where dep.classid = 'pg_cast'::regclass and dep.objid = pg_cast.oid and dep.deptype in ('i', 'e')
             )
             union all
             select format('drop schema if exists %I cascade', nspname) from pg_namespace
@@ -38,8 +46,6 @@ _EMPTY = """
             select format('drop foreign data wrapper if exists %I cascade', fdwname) from pg_foreign_data_wrapper
             union all
             select format('drop language if exists %I cascade', lanname) from pg_language where oid >= 16384
-            union all
-            select format('drop extension if exists %I cascade', extname) from pg_extension where extname <> 'plpgsql'
         loop
             execute each;
         end loop;

@@ -27,7 +27,18 @@ FAMILIES = {
     "materialized view": "view",
     "procedure": "function",
 }
-NO_ATTRIBUTES = {"depends_on", "name", "of_table", "columns", "kind", "oid", "subid", "relation", "definition"}
+NO_ATTRIBUTES = {
+    "columns",
+    "definition",
+    "depends_on",
+    "has_generated_name",
+    "kind",
+    "name",
+    "of_table",
+    "oid",
+    "relation",
+    "subid",
+}
 # A collation's rules need both ICU and PostgreSQL 16.
 WITHOUT_CASE = {"collation": {"rules"}}
 

@@ -11,12 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 import yoyo
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pendingctl.errors import DatabaseUnreachable, ExtraMissing, InvalidInput
 from pendingctl.schema import migrations
-from pendingctl.schema_diff import Options, ScratchKind, diff_schema
+from pendingctl.schema_diff import Options, diff_schema
 
 
 def run(dsn: str, *statements: str) -> None:
@@ -48,87 +47,6 @@ def role(empty_database: str) -> Iterator[str]:
     run(empty_database, f"create role {name} login")
     yield name
     run(empty_database, f"drop owned by {name}", f"drop role {name}")
-
-
-# pendingctl's own tables
-
-
-@pytest.mark.parametrize("scratch", ["auto", "database", "embedded"])
-def test_migrated_database_is_identical(migrated: str, scratch: ScratchKind) -> None:
-    assert diff_schema(migrated, scratch=scratch).differences == ()
-
-
-def test_other_tables_are_not_compared(migrated: str) -> None:
-    run(migrated, "create table other (x int)", "create view v as select 1")
-
-    found = diff_schema(migrated, scratch="database")
-
-    assert found.identical
-    assert found.notes == ()
-
-
-def test_drift_of_own_tables_is_reported(migrated: str) -> None:
-    run(
-        migrated,
-        "alter table pending_interactions alter claimed_at set default now()",
-        "drop index idx_pending_interactions_created_at",
-        "create index extra on organization (created_at)",
-    )
-
-    found = diff_schema(migrated, scratch="database")
-
-    assert {(each.object, each.attribute, each.expected is None) for each in found.differences} == {
-        ("public.extra", "presence", True),
-        ("public.idx_pending_interactions_created_at", "presence", False),
-        ("public.pending_interactions.claimed_at", "default", True),
-    }
-    assert all(each.line for each in found.differences)
-
-
-def test_database_without_migrations_lacks_both_tables(empty_database: str) -> None:
-    found = diff_schema(empty_database, scratch="database")
-
-    assert [(each.object, each.actual) for each in found.differences] == [
-        ("public.organization", None),
-        ("public.pending_interactions", None),
-    ]
-
-
-@pytest.mark.parametrize("name", ["app", "Two words"])
-def test_tables_are_found_through_the_search_path(empty_database: str, name: str) -> None:
-    escaped = name.replace(" ", "\\ ")
-    dsn = make_conninfo(empty_database, options=f'-c search_path="{escaped}"')
-    with psycopg.connect(empty_database, autocommit=True) as connection:
-        connection.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
-    migrations.apply(dsn)
-    assert diff_schema(dsn, scratch="database").differences == ()
-
-    run(dsn, "alter table pending_interactions drop column answer")
-
-    (found,) = diff_schema(dsn, scratch="database").differences
-    assert found.object.endswith(".pending_interactions.answer")
-    assert found.line is not None
-
-
-def test_organization_in_another_schema_of_the_path_is_found(empty_database: str) -> None:
-    run(empty_database, "create schema app", "create schema shared")
-    run(empty_database, "create table shared.organization (id text primary key)")
-    dsn = make_conninfo(empty_database, options="-c search_path=app,shared")
-    migrations.apply(dsn)
-
-    found = diff_schema(dsn, scratch="database")
-    assert found.differences == ()
-    assert found.notes == ("table shared.organization is the application's own and was left out",)
-
-
-def test_organization_of_the_application_is_left_out(empty_database: str) -> None:
-    run(empty_database, "create table organization (id text primary key, plan text not null)")
-    migrations.apply(empty_database)
-
-    found = diff_schema(empty_database, scratch="database")
-
-    assert found.identical
-    assert found.notes == ("table public.organization is the application's own and was left out",)
 
 
 # a schema file of the user's own

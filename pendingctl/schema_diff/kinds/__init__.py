@@ -1,9 +1,10 @@
 """The kinds of objects that are compared, each with its query on pg_catalog. To add a kind, add an entry here.
 
-Every query returns `name`, `definition` and `oid`, and may return `of_table`, `columns`, `depends_on` (see
-model.CatalogObject), `kind` (where it differs from the Kind's name), `subid` (a column's number) and `relation` (the
-oid of the relation that has its columns). Every other column of the result is an attribute of that name, null where
-the object has none. Comments, owners and grants are read for all kinds at once, in comments_and_privileges.py.
+Every query returns `name`, `definition` and `oid`, and may return `of_table`, `columns`, `depends_on`,
+`has_generated_name` (see model.CatalogObject), `kind` (where it differs from the Kind's name), `subid` (a column's
+number) and `relation` (the oid of the relation that has its columns). Every other column of the result is an attribute
+of that name, null where the object has none. Comments, owners and grants are read for all kinds at once, in
+comments_and_privileges.py.
 
 All queries run with `search_path = pg_catalog`, so that the deparsers and `::regclass` print all other names with
 their schemas, and on PostgreSQL 14 and later: a catalog column that some versions lack is read through to_jsonb,

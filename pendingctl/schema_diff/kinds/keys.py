@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .kind import Kind
+from .kind import Kind, generated_name
 
 # Without NOT NULL, which is in this catalog since 18 and an attribute of the column on every version, and without the
-# rows with which the server keeps track of a foreign key on partitions: they follow from the foreign key itself, with
+# rows of a foreign key to each partition of the table that it references: they follow from the foreign key itself, with
 # names that depend on the order in which the partitions were created.
-_CONSTRAINTS = """
+_CONSTRAINTS = f"""
     select
         array[nsp.nspname, rel.relname, con.conname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -23,6 +23,12 @@ _CONSTRAINTS = """
             where inh.inhrelid = rel.oid
                 and (above.oid = con.conparentid or (above.contype = 'c' and above.conname = con.conname))
         ) end as depends_on,
+        case con.contype
+            when 'f' then
+                con.conname = upper.conname
+                or (starts_with(con.conname, rel.relname || '_') and con.conname ~ '_fkey\\d*$')
+            else {generated_name("case con.contype when 'p' then 'pkey' when 'u' then 'key' else 'excl' end")}
+        end as has_generated_name,
         case con.contype
             when 'p' then 'primary key' when 'u' then 'unique' when 'c' then 'check'
             when 'f' then 'foreign key' else 'exclusion'
@@ -85,10 +91,17 @@ _CONSTRAINTS = """
         (
             select com.description from pg_description com
             where com.classoid = 'pg_class'::regclass and com.objoid = index.oid and com.objsubid = 0
-        ) as index_comment
+        ) as index_comment,
+        (
+            select string_agg(ext.extname, ', ' order by ext.extname)
+            from pg_depend dep join pg_extension ext on ext.oid = dep.refobjid
+            where dep.classid = 'pg_class'::regclass and dep.objid = index.oid and dep.deptype = 'x'
+                and dep.refclassid = 'pg_extension'::regclass
+        ) as index_depends_on_extensions
     from pg_constraint con
     join pg_class rel on rel.oid = con.conrelid
     join pg_namespace nsp on nsp.oid = rel.relnamespace
+    left join pg_constraint upper on upper.oid = con.conparentid
     left join pg_index ind on ind.indexrelid = con.conindid and con.contype in ('p', 'u', 'x')
     left join pg_class index on index.oid = ind.indexrelid
     left join pg_am am on am.oid = index.relam
@@ -109,12 +122,12 @@ _CONSTRAINTS = """
     ) action on true
     where con.conrelid = any(%(relations)s)
         and con.contype in ('p', 'u', 'c', 'f', 'x')
-        and not (con.contype = 'f' and con.conparentid <> 0)
+        and (con.contype <> 'f' or con.conparentid = 0 or con.conrelid <> upper.conrelid)
 """
 
 # Without the indexes of constraints, which are compared with those. Attributes of single keys are listed with the
 # key's position, and only if they are not the default or, for a collation, that of the column.
-_INDEXES = """
+_INDEXES = f"""
     select
         array[nsp.nspname, index.relname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -128,10 +141,12 @@ _INDEXES = """
             join pg_namespace parent_nsp on parent_nsp.oid = parent.relnamespace
             where inh.inhrelid = index.oid
         ) end as depends_on,
+        {generated_name("'idx'")} as has_generated_name,
         rel.oid::regclass::text as table,
         am.amname::text as method,
         keys.listed as keys,
         keys.operator_classes as operator_classes,
+        keys.operator_class_options as operator_class_options,
         keys.collations as collations,
         keys.directions as directions,
         (
@@ -162,6 +177,13 @@ _INDEXES = """
                 position || ': ' || quote_ident(opc_nsp.nspname) || '.' || quote_ident(opc.opcname),
                 ', ' order by position
             ) filter (where not opc.opcdefault) as operator_classes,
+            string_agg(
+                position || ': ' || (
+                    select string_agg(option, ', ' order by option)
+                    from unnest(own.attoptions) option where option !~ '^pg_'
+                ),
+                '; ' order by position
+            ) as operator_class_options,
             string_agg(
                 position || ': ' || ind.indcollation[position - 1]::regcollation::text, ', ' order by position
             ) filter (where ind.indcollation[position - 1] not in (0, coalesce(att.attcollation, 0))) as collations,

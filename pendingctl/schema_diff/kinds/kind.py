@@ -54,3 +54,27 @@ def documented(options: str, names: Sequence[str]) -> str:
             select string_agg(option, ', ' order by option)
             from unnest({options}) option where split_part(option, '=', 1) in ({known})
         )"""
+
+
+def generated_name(label: str) -> str:
+    """Return the SQL that says whether the server picked the name of a partition's index, which ends with this label.
+
+    It is made of the table, the columns of the index and the label, and a number where that is taken; a long one is
+    shortened (ChooseIndexName in the server's indexcmds.c). `index` is the index in pg_class, and `rel` its table.
+    """
+    return f"""index.relispartition and (
+            select case when length(picked.name) > 63
+                then length(index.relname) > 60 and index.relname ~ ('_' || {label} || '\\d*$')
+                else starts_with(index.relname, picked.name)
+                    and substr(index.relname, length(picked.name) + 1) ~ '^\\d*$'
+            end
+            from (
+                select concat_ws(
+                    '_',
+                    rel.relname,
+                    case when {label} <> 'pkey' then string_agg(own.attname, '_' order by own.attnum) end,
+                    {label}
+                ) as name
+                from pg_attribute own where own.attrelid = index.oid
+            ) picked
+        )"""

@@ -61,8 +61,9 @@ _TABLES = f"""
     where rel.oid = any(%(relations)s)
 """
 
-# `declared` is the same for all partitions, however they were created. Since 18 NOT NULL has a name; a generated one
-# depends on the former names of the table and the column, and is ignored. Where NOT NULL is declared is an attribute
+# `declared` is the same for all partitions, however they were created. Since 18 NOT NULL has a name; a generated one is
+# ignored. It is made of the table and the column, by whatever names they had: one that begins with the column, or that
+# has only one part, is a user's. A child's may be its parent's. Where NOT NULL is declared is an attribute
 # only if that differs from where its column is declared.
 _COLUMNS = f"""
     select
@@ -90,7 +91,20 @@ _COLUMNS = f"""
             case when not_null.convalidated is false then 'not valid' end,
             case when not_null.connoinherit then 'no inherit' end
         ) end as nullability,
-        case when not_null.conname !~ '_not_null\\d*$' then quote_ident(not_null.conname) end as not_null_name,
+        case
+            when not_null.conname ~ '._.+_not_null\\d*$' and (
+                starts_with(not_null.conname, rel.relname || '_')
+                or not starts_with(not_null.conname, att.attname || '_')
+            ) then null
+            when exists (
+                select from pg_inherits inh
+                join pg_attribute above on above.attrelid = inh.inhparent and above.attname = att.attname
+                join pg_constraint named on named.conrelid = inh.inhparent and named.contype = 'n'
+                    and named.conkey = array[above.attnum]
+                where inh.inhrelid = rel.oid and named.conname = not_null.conname
+            ) then null
+            else quote_ident(not_null.conname)
+        end as not_null_name,
         case when not_null.coninhcount > 0 and not_null.conislocal <> att.attislocal and not rel.relispartition
             then case when not_null.conislocal then 'here and by a parent' else 'by a parent' end
         end as not_null_declared,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .kind import Kind
 
-# A partition's copy of its parent's trigger is read only if it was enabled or disabled by itself. The bits of tgtype
+# A partition's copy of its parent's trigger can be enabled or disabled and have a comment by itself. The bits of tgtype
 # are defined in the server's catalog/pg_trigger.h. WHEN refers to two rows, which pg_get_expr cannot print, and is
 # taken from the whole definition.
 _TRIGGERS = """
@@ -13,6 +13,13 @@ _TRIGGERS = """
         array[nsp.nspname, rel.relname]::text[] as of_table,
         tg.oid,
         pg_get_triggerdef(tg.oid) as definition,
+        case when parent.oid is not null then (
+            select jsonb_build_array(
+                jsonb_build_array('trigger', above_nsp.nspname, above.relname, parent.tgname)
+            )
+            from pg_class above join pg_namespace above_nsp on above_nsp.oid = above.relnamespace
+            where above.oid = parent.tgrelid
+        ) end as depends_on,
         case when tg.tgtype & 2 <> 0 then 'before' when tg.tgtype & 64 <> 0 then 'instead of' else 'after' end
             as timing,
         concat_ws(
@@ -42,6 +49,8 @@ _TRIGGERS = """
         case when tg.tgconstraint <> 0 then
             case when tg.tginitdeferred then 'initially deferred' when tg.tgdeferrable then 'deferrable' else 'no' end
         end as deferrable,
+        case when not tg.tgisinternal then obj_description(nullif(tg.tgconstraint, 0), 'pg_constraint') end
+            as constraint_comment,
         nullif(tg.tgconstrrelid, 0)::regclass::text as from_table,
         case tg.tgenabled when 'O' then 'enabled' when 'D' then 'disabled' when 'R' then 'replica' else 'always' end
             as enabled,
@@ -52,8 +61,7 @@ _TRIGGERS = """
     join pg_namespace nsp on nsp.oid = rel.relnamespace
     left join pg_trigger parent on parent.oid = tg.tgparentid
     where tg.tgrelid = any(%(relations)s::oid[] || %(views)s::oid[])
-        and not tg.tgisinternal
-        and (parent.oid is null or parent.tgenabled <> tg.tgenabled)
+        and (not tg.tgisinternal or (tg.tgparentid <> 0 and tg.tgconstraint = 0))
 """
 
 # A rule's condition and action are printed only as part of the whole definition, after its head.

@@ -26,7 +26,14 @@ _VIEWS = f"""
             join pg_namespace read_nsp on read_nsp.oid = read.relnamespace
             where rule.ev_class = rel.oid
         ) as depends_on,
-        (select string_agg(option, ', ' order by option) from unnest(rel.reloptions) option) as options,
+        (
+            select string_agg(option, ', ' order by option)
+            from (
+                select unnest(rel.reloptions)
+                union all
+                select 'toast.' || unnest(toast.reloptions) from pg_class toast where toast.oid = rel.reltoastrelid
+            ) as options (option)
+        ) as options,
         (
             select string_agg(
                 quote_ident(att.attname) || ' ' || format_type(att.atttypid, att.atttypmod)

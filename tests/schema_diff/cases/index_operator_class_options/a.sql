@@ -1,2 +1,2 @@
-create table u (x tsvector);
-create index i on u using gist (x tsvector_ops (siglen = 100));
+create table t (words tsvector);
+create index i on t using gist (words tsvector_ops (siglen = 100)) with (buffering = on);

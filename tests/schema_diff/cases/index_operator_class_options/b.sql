@@ -1,2 +1,2 @@
-create table u (x tsvector);
-create index i on u using gist (x);
+create table t (words tsvector);
+create index i on t using gist (words tsvector_ops (siglen = 200)) with (buffering = 'ON');

@@ -1,0 +1,1 @@
+create table guest (id integer not null, name text not null);

@@ -1,0 +1,3 @@
+create table t (a int);
+create index i on t (a);
+alter index i depends on extension plpgsql;

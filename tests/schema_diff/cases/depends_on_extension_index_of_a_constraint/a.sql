@@ -1,0 +1,2 @@
+create table t (a int primary key);
+alter index t_pkey depends on extension plpgsql;

@@ -1,0 +1,3 @@
+create table t (a int);
+create trigger g before update on t for each row execute function suppress_redundant_updates_trigger();
+alter trigger g on t depends on extension plpgsql;

@@ -1,0 +1,2 @@
+create table t (a int);
+alter extension plpgsql add table t;

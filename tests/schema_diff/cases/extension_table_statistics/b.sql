@@ -1,0 +1,2 @@
+create table t (a int, b int);
+alter extension plpgsql add table t;

@@ -1,0 +1,2 @@
+create extension pg_stat_statements;
+comment on view pg_stat_statements is 'the slow ones';

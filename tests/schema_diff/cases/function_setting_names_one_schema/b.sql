@@ -1,0 +1,1 @@
+create function f() returns int language sql set search_path = a, b return 1;

@@ -1,0 +1,1 @@
+create function f() returns int language sql set app.strict = true return 1;

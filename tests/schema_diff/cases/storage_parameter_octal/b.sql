@@ -1,0 +1,2 @@
+create table t (a int);
+alter table t set (fillfactor = 70);

@@ -1,0 +1,2 @@
+create table t (a int);
+comment on type t is 'a row';

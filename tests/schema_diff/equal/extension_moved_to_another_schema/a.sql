@@ -1,0 +1,2 @@
+create schema more;
+create extension hstore schema more;

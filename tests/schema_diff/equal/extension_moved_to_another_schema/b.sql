@@ -1,0 +1,3 @@
+create schema more;
+create extension hstore;
+alter extension hstore set schema more;
