@@ -74,25 +74,20 @@ def read_catalog(
     The number of queries does not depend on the number of objects.
     """
     connection.execute(_READING, {"statement_timeout": f"{statement_timeout.total_seconds() * 1000:.0f}ms"})
-    major = connection.info.server_version // 10000
     scope = read_scope(connection, tables, schemas)
     annotations = dict(read_comments(connection))
     if "privileges" in enabled:
         annotations |= read_privileges(connection, scope.oids, database_owner)
     objects: list[CatalogObject] = []
-    uncompared = dict(scope.uncompared)
     with connection.cursor(row_factory=dict_row) as cursor:
         for kind in KINDS:
-            if major < kind.oldest_major:
-                uncompared[f"{kind.name}s"] = scope.counts[f"{kind.name}s"]
-                continue
             if kind.option is not None and kind.option not in enabled:
                 continue
             # As bytes, since the driver's type accepts only literals: the queries are constants of this package.
             cursor.execute(kind.query.encode(), {**scope.oids, "database_owner": database_owner})
             dropped = {name for name, option in kind.optional.items() if option not in enabled}
             objects += [_object(kind, row, annotations, dropped) for row in cursor]
-    counted = {kind: count for kind, count in uncompared.items() if count}
+    counted = {kind: count for kind, count in scope.uncompared.items() if count}
     return Catalog(tuple(objects), counted, read_database_owner(connection))
 
 

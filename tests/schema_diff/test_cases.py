@@ -64,13 +64,11 @@ def test_every_attribute_of_every_kind_has_a_case(server_dsn: str) -> None:
         for each in json.loads((case / "expected.json").read_text(encoding="utf-8"))["differences"]:
             reported.setdefault(FAMILIES.get(each["kind"], each["kind"]), set()).add(each["attribute"])
     with psycopg.connect(server_dsn) as connection:
-        major = connection.info.server_version // 10000
         scope = read_scope(connection, None, None)
         for kind in KINDS:
-            if kind.oldest_major <= major:
-                row = connection.execute(kind.query.encode(), {**scope.oids, "database_owner": None})
-                attributes = {column.name for column in row.description or ()} - NO_ATTRIBUTES
-                assert attributes - reported[kind.name] == WITHOUT_CASE.get(kind.name, set()), kind.name
+            row = connection.execute(kind.query.encode(), {**scope.oids, "database_owner": None})
+            attributes = {column.name for column in row.description or ()} - NO_ATTRIBUTES
+            assert attributes - reported[kind.name] == WITHOUT_CASE.get(kind.name, set()), kind.name
 
 
 @pytest.mark.parametrize("pair", EQUAL, ids=lambda pair: pair.name)

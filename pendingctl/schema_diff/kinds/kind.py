@@ -15,9 +15,8 @@ class Kind:
 
     `optional` maps each attribute that is read only on request to the option that enables it. `with_columns`: the
     comments and grants of its columns, which are not objects of their own (a view's), are attributes of the object.
-    `with_definition`: the definition adds something to the attributes and is compared beside them. On servers older
-    than `oldest_major` the query cannot run, and the objects are reported as not compared. With `option`, it runs only
-    if that option is enabled.
+    `with_definition`: the definition adds something to the attributes and is compared beside them. With
+    `option`, it is read only if that option is enabled.
     """
 
     name: str
@@ -26,7 +25,6 @@ class Kind:
     optional: Mapping[str, str] = field(default_factory=dict)
     with_columns: bool = False
     with_definition: bool = False
-    oldest_major: int = 14
     option: str | None = None
 
 
