@@ -17,6 +17,7 @@ from .comments_and_privileges import Annotations, read_comments, read_database_o
 from .kinds import KINDS, Kind
 from .model import Catalog, CatalogObject, Name
 from .scope import read_scope
+from .server_options import read_server_options
 
 # The queries are written for 14 and later; support for 13 ended in November 2025.
 OLDEST_MAJOR = 14
@@ -88,7 +89,12 @@ def read_catalog(
             dropped = {name for name, option in kind.optional.items() if option not in enabled}
             objects += [_object(kind, row, annotations, dropped) for row in cursor]
     counted = {kind: count for kind, count in scope.uncompared.items() if count}
-    return Catalog(tuple(objects), counted, read_database_owner(connection))
+    return Catalog(
+        tuple(objects),
+        counted,
+        read_database_owner(connection),
+        server_options=read_server_options(connection, scope.oids),
+    )
 
 
 def _object(

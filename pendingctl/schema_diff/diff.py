@@ -29,6 +29,7 @@ from .scratch import (
     scratch_server,
     second_database,
 )
+from .server_options import left_out
 
 STATEMENT_TIMEOUT = timedelta(seconds=30)
 
@@ -36,7 +37,7 @@ _SCHEMAS = "select nspname from pg_namespace where nspname = any(%(schemas)s)"
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
     """One side of the comparison: its catalog, its major version, and which of the wanted schemas it has."""
 
     catalog: Catalog
@@ -66,7 +67,7 @@ def diff_schema(
     with reading(dsn, APPLICATION) as live, translated_errors():
         own = find_own_tables(live) if schema_file is None else None
         settings = literal_settings(live)
-        actual = _read_side(live, own, options, statement_timeout)
+        actual = read_side(live, own, options, statement_timeout)
         with scratch_database(live, dsn, scratch) as empty:
             # A transaction that idles while schema.sql loads would hold back vacuum on the live server.
             live.rollback()
@@ -93,7 +94,7 @@ def diff_migrations(
             with reading(database.dsn, APPLICATION) as migrated, translated_errors():
                 own = find_own_tables(migrated) if schema_file is None else None
                 settings = literal_settings(migrated)
-                actual = _read_side(migrated, own, options, statement_timeout)
+                actual = read_side(migrated, own, options, statement_timeout)
         return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout)
 
 
@@ -112,13 +113,14 @@ def _migrate(database: Scratch, directory: Path) -> None:
         raise InvalidInput(f"{error} (on the empty scratch database, PostgreSQL {database.major})") from error
 
 
-def _read_side(
+def read_side(
     connection: psycopg.Connection,
     own: OwnTables | None,
     options: Options,
     statement_timeout: timedelta,
     database_owner: str | None = None,
-) -> _Side:
+) -> Side:
+    """Read one side; where schema.sql was loaded, `database_owner` is the other side's (see read_catalog)."""
     catalog = read_catalog(
         connection,
         None if own is None else own.compared,
@@ -128,7 +130,7 @@ def _read_side(
         database_owner=database_owner,
     )
     existing = connection.execute(_SCHEMAS, {"schemas": list(options.schemas or ())}).fetchall()
-    return _Side(
+    return Side(
         without_ignored_objects(catalog, options.ignore),
         connection.info.server_version // 10000,
         frozenset(name for (name,) in existing),
@@ -140,7 +142,7 @@ def _load_and_compare(
     empty: Scratch,
     settings: Mapping[str, str],
     own: OwnTables | None,
-    actual: _Side,
+    actual: Side,
     options: Options,
     statement_timeout: timedelta,
 ) -> SchemaDiff:
@@ -152,7 +154,14 @@ def _load_and_compare(
         for table, schema in own.schemas.items():
             locations.move_table(("public", table), (schema, table))
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():
-        expected = _read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
+        expected = read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
+    return compare_sides(script, locations, expected, actual, options, own)
+
+
+def compare_sides(
+    script: Script, locations: Locations, expected: Side, actual: Side, options: Options, own: OwnTables | None = None
+) -> SchemaDiff:
+    """Compare what schema.sql, loaded, made with the other side. Raises InvalidInput for a schema that neither has."""
     _refuse_unknown_schemas(options.schemas or (), expected.schemas | actual.schemas)
     skipped = script.uncompared if options.schemas is None else {}
     catalogs = (
@@ -168,7 +177,11 @@ def _load_and_compare(
     if expected.major != actual.major:
         notes.append(f"schema.sql was loaded on PostgreSQL {expected.major}, the database is on {actual.major}")
     uncompared = without_ignored_uncompared((*uncompared_kinds(*catalogs), *undecided), options.ignore)
-    return SchemaDiff(Path(script.source.label), differences, tuple(notes), uncompared)
+    details = (
+        *left_out("schema.sql", expected.catalog.server_options),
+        *left_out("the database", actual.catalog.server_options),
+    )
+    return SchemaDiff(Path(script.source.label), differences, tuple(notes), uncompared, details)
 
 
 def _refuse_unknown_schemas(wanted: Sequence[str], existing: frozenset[str]) -> None:

@@ -35,11 +35,16 @@ class CatalogObject:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One side of the comparison. `uncompared` counts the objects of each kind that is not compared."""
+    """One side of the comparison.
+
+    `uncompared` counts the objects of each kind that is not compared, `server_options` the options of objects that are
+    left out because they are the server's own.
+    """
 
     objects: tuple[CatalogObject, ...]
     uncompared: Mapping[str, int] = field(default_factory=dict)
     database_owner: str | None = None
+    server_options: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +102,16 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class SchemaDiff:
-    """The result. The `notes` are sentences about what was skipped on purpose; they do not affect `identical`."""
+    """The result. The `notes` are sentences about what was skipped on purpose; they do not affect `identical`.
+
+    The `details` are notes that concern whoever doubts the comparison.
+    """
 
     schema_file: Path
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
     uncompared: tuple[Uncompared, ...] = ()
+    details: tuple[str, ...] = ()
 
     @property
     def identical(self) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .kind import Kind
+from .options import index_definition, relation_options
 
 # Without NOT NULL, which is in this catalog since 18 and an attribute of the column on every version, and without the
 # rows with which the server keeps track of a foreign key on partitions: they follow from the foreign key itself, with
 # names that depend on the order in which the partitions were created.
-_CONSTRAINTS = """
+_CONSTRAINTS = f"""
     select
         array[nsp.nspname, rel.relname, con.conname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -68,8 +69,7 @@ _CONSTRAINTS = """
         ) end as elements,
         case when con.contype = 'x' then am.amname::text end as method,
         pg_get_expr(ind.indpred, ind.indrelid) as predicate,
-        (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
-            as storage_parameters,
+        {relation_options("index")} as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
         (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
         -- The effect of ALTER TABLE ... DISABLE TRIGGER ALL on a foreign key, on either table.
@@ -114,12 +114,12 @@ _CONSTRAINTS = """
 
 # Without the indexes of constraints, which are compared with those. Attributes of single keys are listed with the
 # key's position, and only if they are not the default or, for a collation, that of the column.
-_INDEXES = """
+_INDEXES = f"""
     select
         array[nsp.nspname, index.relname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
         ind.indexrelid as oid,
-        pg_get_indexdef(ind.indexrelid) as definition,
+        {index_definition("ind.indexrelid", "index")} as definition,
         keys.names as columns,
         case when index.relispartition then (
             select jsonb_agg(jsonb_build_array('index', parent_nsp.nspname, parent.relname))
@@ -143,8 +143,7 @@ _INDEXES = """
         case when to_jsonb(ind) ->> 'indnullsnotdistinct' = 'true' then 'not distinct' end as nulls,
         case when not ind.indisvalid then 'invalid' when not ind.indisready then 'not ready' else 'valid' end
             as validity,
-        (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
-            as storage_parameters,
+        {relation_options("index")} as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
         (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
         keys.statistics_targets as statistics_targets,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-# What ALTER TABLE … ALTER COLUMN … SET takes (PostgreSQL manual).
-COLUMN_OPTIONS = ("n_distinct", "n_distinct_inherited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +35,4 @@ def listed(options: str) -> str:
                 case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
             )
             from unnest({options}) option
-        )"""
-
-
-def documented(options: str, names: Sequence[str]) -> str:
-    """Return the SQL that lists the options of an array that have one of these names, in alphabetical order.
-
-    A server may keep entries of its own in the same array: Debian's PostgreSQL 15.20 adds a number (`pg_attver`) to
-    every column, which differs between equal tables and is left out by its pg_dump.
-    """
-    known = ", ".join(f"'{name}'" for name in names)
-    return f"""(
-            select string_agg(option, ', ' order by option)
-            from unnest({options}) option where split_part(option, '=', 1) in ({known})
         )"""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .kind import COLUMN_OPTIONS, Kind, documented, listed
+from .kind import Kind, listed
+from .options import column_options, of_relation
 
 _TABLES = f"""
     select
@@ -23,9 +24,10 @@ _TABLES = f"""
         (
             select string_agg(option, ', ' order by option)
             from (
-                select unnest(rel.reloptions)
+                select option from unnest(rel.reloptions) option where {of_relation("option", "rel")}
                 union all
-                select 'toast.' || unnest(toast.reloptions) from pg_class toast where toast.oid = rel.reltoastrelid
+                select 'toast.' || option from pg_class toast cross join lateral unnest(toast.reloptions) option
+                where toast.oid = rel.reltoastrelid and {of_relation("option", "toast")}
             ) as options (option)
         ) as storage_parameters,
         case rel.relreplident
@@ -112,7 +114,7 @@ _COLUMNS = f"""
             when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended'
         end end as storage,
         nullif(att.attstattarget::integer, -1)::text as statistics_target,
-        {documented("att.attoptions", COLUMN_OPTIONS)} as options,
+        {column_options("att")} as options,
         {listed("att.attfdwoptions")} as server_options,
         case
             when att.attinhcount = 0 then 'here'
