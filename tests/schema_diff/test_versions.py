@@ -98,10 +98,8 @@ def _what(difference: Difference) -> tuple[str, str, str]:
 
 
 def _is_possible(expected: Expected, server: Server) -> bool:
-    try:
-        return expected.lacking(server.live) is None
-    finally:
-        server.live.rollback()
+    with psycopg.connect(server.live.info.dsn) as connection:
+        return expected.lacking(connection) is None
 
 
 def _sides(folder: Path, expected: Expected, server: Server) -> tuple[Side, Side]:
