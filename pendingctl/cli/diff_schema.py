@@ -27,6 +27,7 @@ _FAULT = re.compile(r"(?P<file>[^\n]+?):(?P<line>\d+):(?:\d+:)? (?P<message>[^\n
 
 
 def diff_schema(
+    context: typer.Context,
     schema: Annotated[
         list[Path] | None,
         typer.Option(
@@ -95,7 +96,8 @@ def diff_schema(
 ) -> None:
     """Compare a hand-written schema.sql with the database.
 
-    The database is only read. Exit code 1 is drift, 3 that something could not be compared.
+    The database is only read. Exit code 1 is drift, 3 that something could not be compared. With --debug before the
+    command, the options that were left out because they are the server's own are listed.
 
     Example: pendingctl diff-schema --schema schema.sql --migrations migrations/
     """
@@ -111,6 +113,9 @@ def diff_schema(
     )
     with _annotated(github):
         compared = _compare(schema or (), dsn, migrations, scratch, options)
+    if context.find_root().params.get("debug"):
+        for sentence in compared.details:
+            render.note(sentence)
     _show(compared, output, github=github)
     if compared.differences:
         raise typer.Exit(1)

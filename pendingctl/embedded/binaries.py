@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -58,9 +59,10 @@ def _candidates() -> Iterator[Path]:
     wheel = _wheel_directory()
     if wheel is not None:
         yield wheel
-    on_path = shutil.which("postgres")
-    if on_path is not None:
-        yield Path(on_path).resolve().parent
+    for folder in os.get_exec_path():
+        found = shutil.which("postgres", path=folder)
+        if found is not None:
+            yield Path(found).resolve().parent
     for pattern in _SYSTEM_FOLDERS:
         yield from Path("/").glob(pattern)
 

@@ -52,7 +52,7 @@ def readable_binaries(binaries: Binaries, account: Account) -> Binaries:
         target.chmod(0o755)
 
     bin_directory = Path(package.name, installation.name, "bin")
-    copied = _created_once(f"postgres-{binaries.version}-{name}", copy, proof=bin_directory / "postgres")
+    copied = created_once(f"postgres-{binaries.version}-{name}", copy, proof=bin_directory / "postgres")
     directory = copied / bin_directory
     if not account.can_reach(directory):
         raise DatabaseFailed(f"user {account.name} can read neither {binaries.directory} nor {directory}")
@@ -69,10 +69,10 @@ def template(binaries: Binaries, account: Account) -> Path:
     # Two builds of one version may have different file formats, and other options give other files.
     build = hashlib.sha256(os.fsencode(binaries.directory) + " ".join(_INITDB).encode()).hexdigest()[:8]
     name = f"template-{binaries.version}-{build}-{account.uid}"
-    return _created_once(name, initialize, proof=Path("data/global/pg_control")) / "data"
+    return created_once(name, initialize, proof=Path("data/global/pg_control")) / "data"
 
 
-def _created_once(name: str, create: Callable[[Path], None], *, proof: Path) -> Path:
+def created_once(name: str, create: Callable[[Path], None], *, proof: Path) -> Path:
     """Return the folder of this name in the cache; `create` fills it when the folder or the file `proof` is missing.
 
     It is filled under another name and then renamed, so that no process ever sees part of it. One process at a time

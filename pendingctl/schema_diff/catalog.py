@@ -24,6 +24,7 @@ from .kinds import KINDS, Kind
 from .model import Catalog, CatalogObject, Extension, Name, SettingType
 from .own_tables import OwnTables
 from .scope import read_scope
+from .server_options import read_server_options
 
 # The queries are written for 14 and later; support for 13 ended in November 2025.
 OLDEST_MAJOR = 14
@@ -84,28 +85,28 @@ def read_catalog(
     The number of queries does not depend on the number of objects.
     """
     connection.execute(_READING, {"statement_timeout": f"{statement_timeout.total_seconds() * 1000:.0f}ms"})
-    major = connection.info.server_version // 10000
     scope = read_scope(connection, own, schemas)
     annotations = {**read_comments(connection), **read_extensions(connection)}
     if "privileges" in enabled:
         annotations |= read_privileges(connection, scope.oids, database_owner)
     objects: list[CatalogObject] = []
-    uncompared = dict(scope.uncompared)
     with connection.cursor(row_factory=dict_row) as cursor:
         for kind in KINDS:
-            if major < kind.oldest_major:
-                uncompared[f"{kind.name}s"] = scope.counts[f"{kind.name}s"]
-                continue
             if kind.option is not None and kind.option not in enabled:
                 continue
             # As bytes, since the driver's type accepts only literals: the queries are constants of this package.
             cursor.execute(kind.query.encode(), {**scope.oids, "database_owner": database_owner})
             dropped = {name for name, option in kind.optional.items() if option not in enabled}
             objects += [_object(kind, row, annotations, dropped) for row in cursor]
-    counted = {kind: count for kind, count in uncompared.items() if count}
-    types = {name: SettingType(type_, unit) for name, type_, unit in connection.execute(_SETTING_TYPES)}
-    extensions = {name: Extension(version, schema) for name, version, schema in connection.execute(_EXTENSIONS)}
-    return Catalog(tuple(objects), counted, read_database_owner(connection), types, extensions)
+    counted = {kind: count for kind, count in scope.uncompared.items() if count}
+    return Catalog(
+        tuple(objects),
+        counted,
+        read_database_owner(connection),
+        setting_types={name: SettingType(type_, unit) for name, type_, unit in connection.execute(_SETTING_TYPES)},
+        extensions={name: Extension(version, schema) for name, version, schema in connection.execute(_EXTENSIONS)},
+        server_options=read_server_options(connection, scope.oids),
+    )
 
 
 def _object(

@@ -54,7 +54,8 @@ _PRIVILEGES = """
         from pg_foreign_data_wrapper where oid = any(%(foreign_data_wrappers)s)
         union all select 'pg_foreign_server', oid, 0, null, srvowner, srvacl, 'S'
         from pg_foreign_server where oid = any(%(foreign_servers)s)
-        union all select 'pg_default_acl', oid, 0, null, defaclrole, defaclacl, null
+        union all select 'pg_default_acl', oid, 0, null, defaclrole, defaclacl,
+            case defaclobjtype when 'S' then 's' else defaclobjtype::text end
         from pg_default_acl where oid = any(%(default_privileges)s)
         union all select 'pg_operator', oid, 0, null, oprowner, null, null
         from pg_operator where oid = any(%(operators)s)
@@ -113,7 +114,13 @@ _PRIVILEGES = """
         group by class, oid, subid, grantee, every
     )
     select owned.class, owned.oid, owned.subid, owned.attname,
-        case when owned.owner in (select oid from standing) then '(database owner)'
+        case
+            when owned.owner in (select oid from standing) then '(database owner)'
+            -- Until 14 `public` belongs to the server's first role, since 15 to the database's owner.
+            when owned.class = 'pg_namespace' and owned.owner = 10
+                and current_setting('server_version_num')::integer < 150000
+                and owned.oid = (select oid from pg_namespace where nspname = 'public')
+            then '(database owner)'
             else quote_ident(pg_get_userbyid(owned.owner))
         end,
         (

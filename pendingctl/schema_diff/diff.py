@@ -32,6 +32,7 @@ from .scratch import (
     scratch_server,
     second_database,
 )
+from .server_options import left_out
 
 STATEMENT_TIMEOUT = timedelta(seconds=30)
 
@@ -39,7 +40,7 @@ _SCHEMAS = "select nspname from pg_namespace where nspname = any(%(schemas)s)"
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
     """One side of the comparison: its catalog, its major version, and which of the wanted schemas it has."""
 
     catalog: Catalog
@@ -70,7 +71,7 @@ def diff_schema(
     with reading(dsn, APPLICATION) as live, translated_errors():
         own = None if given else find_own_tables(live, script)
         settings = literal_settings(live)
-        actual = _read_side(live, own, options, statement_timeout)
+        actual = read_side(live, own, options, statement_timeout)
         with scratch_database(live, dsn, scratch) as empty:
             # A transaction that idles while schema.sql loads would hold back vacuum on the live server.
             live.rollback()
@@ -100,7 +101,7 @@ def diff_migrations(
             with reading(database.dsn, APPLICATION) as migrated, translated_errors():
                 own = None if given else find_own_tables(migrated, script)
                 settings = literal_settings(migrated)
-                actual = _read_side(migrated, own, options, statement_timeout)
+                actual = read_side(migrated, own, options, statement_timeout)
         return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout, migrated=True)
 
 
@@ -123,13 +124,14 @@ def _migrate(database: Scratch, directory: Path) -> None:
         raise InvalidInput(f"{error} (on the empty scratch database, PostgreSQL {database.major})") from error
 
 
-def _read_side(
+def read_side(
     connection: psycopg.Connection,
     own: OwnTables | None,
     options: Options,
     statement_timeout: timedelta,
     database_owner: str | None = None,
-) -> _Side:
+) -> Side:
+    """Read one side; where schema.sql was loaded, `database_owner` is the other side's (see read_catalog)."""
     catalog = read_catalog(
         connection,
         own,
@@ -139,7 +141,7 @@ def _read_side(
         database_owner=database_owner,
     )
     existing = connection.execute(_SCHEMAS, {"schemas": list(options.schemas or ())}).fetchall()
-    return _Side(
+    return Side(
         without_ignored_objects(without_groups(catalog, options.without), options.ignore),
         connection.info.server_version // 10000,
         frozenset(name for (name,) in existing),
@@ -151,7 +153,7 @@ def _load_and_compare(
     empty: Scratch,
     settings: Mapping[str, str],
     own: OwnTables | None,
-    actual: _Side,
+    actual: Side,
     options: Options,
     statement_timeout: timedelta,
     *,
@@ -167,7 +169,21 @@ def _load_and_compare(
         for function, schema in own.functions.items():
             locations.move_function(("public", function), (schema, function))
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():
-        expected = _read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
+        expected = read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
+    return compare_sides(script, locations, expected, actual, options, own, migrated=migrated)
+
+
+def compare_sides(
+    script: Script,
+    locations: Locations,
+    expected: Side,
+    actual: Side,
+    options: Options,
+    own: OwnTables | None = None,
+    *,
+    migrated: bool = False,
+) -> SchemaDiff:
+    """Compare what schema.sql, loaded, made with the other side. Raises InvalidInput for a schema that neither has."""
     other = "the migrations" if migrated else "the database"
     _refuse_unknown_schemas(options.schemas or (), expected.schemas | actual.schemas, other)
     skipped = script.uncompared if options.schemas is None and Group.REPLICATION not in options.without else {}
@@ -185,9 +201,10 @@ def _load_and_compare(
     if expected.major != actual.major:
         notes.append(f"schema.sql was loaded on PostgreSQL {expected.major}, {other} on {actual.major}")
     uncompared = without_ignored_uncompared((*uncompared_kinds(ours, theirs, other), *undecided), options.ignore)
+    details = (*left_out("schema.sql", ours.server_options), *left_out(other, theirs.server_options))
     # pendingctl's own file is no place to lead anybody to.
     placed = differences if own is not None else tuple(_placed(each, script) for each in differences)
-    return SchemaDiff(() if own is not None else script.given, placed, tuple(notes), uncompared, migrated)
+    return SchemaDiff(() if own is not None else script.given, placed, tuple(notes), uncompared, migrated, details)
 
 
 def _placed(difference: Difference, script: Script) -> Difference:

@@ -55,7 +55,8 @@ class Extension:
 class Catalog:
     """One side of the comparison.
 
-    `uncompared` counts the objects of each kind that is not compared. `setting_types` are by lower-case name.
+    `uncompared` counts the objects of each kind that is not compared, `server_options` the options of objects that are
+    left out because they are the server's own. `setting_types` are by lower-case name.
     """
 
     objects: tuple[CatalogObject, ...]
@@ -63,6 +64,7 @@ class Catalog:
     database_owner: str | None = None
     setting_types: Mapping[str, SettingType] = field(default_factory=dict)
     extensions: Mapping[str, Extension] = field(default_factory=dict)
+    server_options: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ class Options:
 class SchemaDiff:
     """The result. The `notes` are sentences about what was skipped on purpose; they do not affect `identical`.
 
+    The `details` are notes that concern whoever doubts the comparison.
+
     `schema_files` are the files and folders that the caller gave, none for pendingctl's own schema.sql. `migrated`: the
     other side is what migrations make of an empty database, not a live one.
     """
@@ -142,6 +146,7 @@ class SchemaDiff:
     notes: tuple[str, ...]
     uncompared: tuple[Uncompared, ...] = ()
     migrated: bool = False
+    details: tuple[str, ...] = ()
 
     @property
     def identical(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from .grants import may_come_from_versions
 from .model import Difference, SettingType, Uncompared
 from .parameters import plain_parameters, plain_settings
 
@@ -36,6 +37,7 @@ _PARTS = frozenset(
         "with_check",
     }
 )
+_RIGHTS = frozenset({"column_grants", "grants", "owner"})
 # Statements in which such a part can be parsed.
 _STATEMENTS = ("{}", "select {}", "alter table t add {}", "create table t partition of p {}")
 
@@ -71,7 +73,10 @@ def classify(
     for each in differences:
         if min(expected_major, actual_major) < _SINCE.get((each.kind, each.attribute), 0):
             continue
-        if each.expected is None or each.actual is None or each.attribute == "presence":
+        if each.attribute in _RIGHTS and may_come_from_versions(each, expected_major, actual_major):
+            why = "the two know other rights"
+            uncompared.append(_between_versions(each, expected_major, actual_major, why))
+        elif each.expected is None or each.actual is None or each.attribute == "presence":
             kept.append(each)
         elif each.attribute in _PARAMETERS and each.kind not in _WITHOUT_PARAMETERS:
             if plain_parameters(each.expected) != plain_parameters(each.actual):
@@ -81,7 +86,8 @@ def classify(
                 kept.append(each)
         elif _is_query(each) and not same_version:
             if not _same(each.expected, each.actual, (*EVERYWHERE, *ACROSS_VERSIONS)):
-                uncompared.append(_between_versions(each, expected_major, actual_major))
+                why = "each writes it in its own way"
+                uncompared.append(_between_versions(each, expected_major, actual_major, why))
         elif not (_is_query(each) or each.attribute in _PARTS) or not _same(each.expected, each.actual, EVERYWHERE):
             kept.append(each)
     return tuple(kept), tuple(uncompared)
@@ -175,12 +181,12 @@ def _is_query(difference: Difference) -> bool:
     return difference.attribute != "body" or any(text.startswith(("BEGIN ATOMIC", "RETURN ")) for text in texts)
 
 
-def _between_versions(difference: Difference, expected_major: int, actual_major: int) -> Uncompared:
+def _between_versions(difference: Difference, expected_major: int, actual_major: int, why: str) -> Uncompared:
     what = f"{difference.kind} {difference.object} {difference.attribute}"
     return Uncompared(
         what,
         f"{what} cannot be compared: schema.sql was loaded on PostgreSQL {expected_major}, the database "
-        f"is on {actual_major}, and each writes it in its own way",
+        f"is on {actual_major}, and {why}",
     )
 
 

@@ -106,7 +106,7 @@ _SCOPE = """
             where part.prpubid = pg_publication.oid and rel.relnamespace in (select oid from inside)
         ) or exists (
             select from pg_depend dep
-            where dep.classid = 'pg_publication_namespace'::regclass and dep.refclassid = 'pg_publication'::regclass
+            where dep.classid = to_regclass('pg_publication_namespace') and dep.refclassid = 'pg_publication'::regclass
                 and dep.refobjid = pg_publication.oid
         )
         union all select 'languages', 'pg_language', oid from pg_language
@@ -167,10 +167,9 @@ _NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The parameters of the queries of kinds/, their lengths, and the counts of kinds that no query reads."""
+    """The parameters of the queries of kinds/, and the counts of kinds that no query reads."""
 
     oids: Mapping[str, str]
-    counts: Mapping[str, int]
     uncompared: Mapping[str, int]
 
 
@@ -197,6 +196,5 @@ def read_scope(connection: psycopg.Connection, own: OwnTables | None, schemas: S
     return Scope(
         # As text, which the server reads as oids; the driver would send numbers, for which no index can be used.
         {name: "{" + ",".join(map(str, oids)) + "}" for name, oids in known.items()},
-        {name: len(oids) for name, oids in known.items()},
         {name: len(oids) for name, oids in found.items() if name not in known},
     )

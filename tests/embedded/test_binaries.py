@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,20 @@ def test_concurrent_first_starts_create_one_valid_template(open_folder: Path, mo
     with throwaway_server() as server:
         assert query(server.dsn, "select 1") == 1
     assert list(open_folder.iterdir()) == [template]
+
+
+def test_server_of_any_folder_of_the_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def install(name: str, version: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        for program in ("initdb", "postgres"):
+            (folder / program).write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")
+            (folder / program).chmod(0o755)
+        return folder
+
+    first, second = install("first", "99.2"), install("second", "98.10")
+    newer = install("newer", "98.11")
+    monkeypatch.setenv("PATH", f"{first}:{tmp_path / 'nowhere'}:{second}:{newer}:{os.environ['PATH']}")
+
+    assert find_binaries(99).directory == first
+    assert find_binaries(98).version == "98.11"

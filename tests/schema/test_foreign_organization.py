@@ -194,6 +194,7 @@ def test_an_organization_that_the_role_may_not_reference_is_refused_before_anyth
 
 
 def test_a_role_that_may_not_create_tables_is_refused(empty_dsn: str, empty: psycopg.Connection) -> None:
+    empty.execute("revoke create on schema public from public")
     with role(empty) as bot:
         said = complaint(run("migrate", "--dsn", make_conninfo(empty_dsn, user=bot)), 3)
 

@@ -52,6 +52,9 @@ _EMPTY = """
         alter default privileges grant execute on functions to public;
         create schema public;
         grant usage on schema public to public;
+        if current_setting('server_version_num')::integer < 150000 then
+            grant create on schema public to public;
+        end if;
     end
     $$
 """
@@ -67,12 +70,24 @@ def new_database(server_dsn: str) -> Iterator[str]:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
+def create_cellar(connection: psycopg.Connection) -> None:
+    """Create the tablespace that some cases name."""
+    if connection.execute("select from pg_tablespace where spcname = 'cellar'").fetchone() is None:
+        connection.execute("set allow_in_place_tablespaces = on")
+        connection.execute("create tablespace cellar location ''")
+
+
+def empty(dsn: str) -> None:
+    """Drop whatever a case created."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("set client_min_messages = error")
+        connection.execute(_EMPTY)
+
+
 @pytest.fixture(scope="session")
 def reused_database(server_dsn: str) -> Iterator[str]:
     with psycopg.connect(server_dsn, autocommit=True) as connection:
-        if connection.execute("select from pg_tablespace where spcname = 'cellar'").fetchone() is None:
-            connection.execute("set allow_in_place_tablespaces = on")
-            connection.execute("create tablespace cellar location ''")
+        create_cellar(connection)
     with new_database(server_dsn) as dsn:
         yield dsn
 
@@ -93,7 +108,5 @@ def scratch_dsn(server_dsn: str) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database(reused_database: str) -> str:
-    with psycopg.connect(reused_database, autocommit=True) as connection:
-        connection.execute("set client_min_messages = error")
-        connection.execute(_EMPTY)
+    empty(reused_database)
     return reused_database

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .kind import Kind, listed
+from .options import is_setting
 
 # The argument types are part of a function's name. For C code, the body is the symbol and `library` the file.
 _FUNCTIONS = f"""
@@ -27,7 +28,7 @@ _FUNCTIONS = f"""
         pro.procost::text as cost,
         case when pro.proretset then pro.prorows::text end as rows,
         nullif(pro.prosupport::oid, 0)::regprocedure::text as support,
-        {listed("pro.proconfig")} as settings,
+        {listed(f"array(select each from unnest(pro.proconfig) each where {is_setting('each')})")} as settings,
         (select string_agg(format_type(typ, null), ', ') from unnest(pro.protrftypes) typ) as transforms
     from pg_proc pro
     join pg_namespace nsp on nsp.oid = pro.pronamespace

@@ -21,7 +21,8 @@ _EXTENSIONS = """
     where ext.oid = any(%(extensions)s)
 """
 
-# Only the part of a publication that is in the compared schemas.
+# Only the part of a publication that is in the compared schemas. 14 lacks prattrs and prqual, whose names then lead to
+# `absent`, and pg_publication_namespace, whose rows are therefore found through pg_depend.
 _PUBLICATIONS = """
     select
         array[pub.pubname]::text[] as name,
@@ -42,19 +43,23 @@ _PUBLICATIONS = """
                 rel.prrelid::regclass::text
                     || coalesce(' (' || (
                         select string_agg(quote_ident(att.attname), ', ' order by att.attname)
-                        from unnest(rel.prattrs::smallint[]) key (attnum)
+                        from unnest(prattrs::smallint[]) key (attnum)
                         join pg_attribute att on att.attrelid = rel.prrelid and att.attnum = key.attnum
                     ) || ')', '')
-                    || coalesce(' where ' || pg_get_expr(rel.prqual, rel.prrelid), ''),
+                    || coalesce(' where ' || pg_get_expr(prqual, rel.prrelid), ''),
                 ', ' order by rel.prrelid::regclass::text
             )
             from pg_publication_rel rel where rel.prpubid = pub.oid and rel.prrelid = any(%(relations)s)
         ) as tables,
         (
-            select string_agg(part.pnnspid::regnamespace::text, ', ' order by part.pnnspid::regnamespace::text)
-            from pg_publication_namespace part where part.pnpubid = pub.oid and part.pnnspid = any(%(schemas)s)
+            select string_agg(part.refobjid::regnamespace::text, ', ' order by part.refobjid::regnamespace::text)
+            from pg_depend dep join pg_depend part on part.classid = dep.classid and part.objid = dep.objid
+            where dep.classid = to_regclass('pg_publication_namespace')
+                and dep.refclassid = 'pg_publication'::regclass and dep.refobjid = pub.oid
+                and part.refclassid = 'pg_namespace'::regclass and part.refobjid = any(%(schemas)s)
         ) as schemas
     from pg_publication pub
+    cross join (select null::int2vector as prattrs, null::pg_node_tree as prqual) absent
     where pub.oid = any(%(publications)s)
 """
 
@@ -110,6 +115,6 @@ KINDS = (
     Kind("extension", "pg_extension", _EXTENSIONS, optional={"version": "extension_versions"}),
     Kind("foreign-data wrapper", "pg_foreign_data_wrapper", _WRAPPERS),
     Kind("foreign server", "pg_foreign_server", _SERVERS),
-    Kind("publication", "pg_publication", _PUBLICATIONS, oldest_major=15),
+    Kind("publication", "pg_publication", _PUBLICATIONS),
     Kind("default privileges", "pg_default_acl", _DEFAULT_PRIVILEGES, option="privileges"),
 )

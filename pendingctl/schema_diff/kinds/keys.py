@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .kind import Kind, generated_name
+from .options import index_definition, relation_options
 
 # Without NOT NULL, which is in this catalog since 18 and an attribute of the column on every version, and without the
 # rows of a foreign key to each partition of the table that it references: they follow from the foreign key itself, with
@@ -74,8 +75,7 @@ _CONSTRAINTS = f"""
         ) end as elements,
         case when con.contype = 'x' then am.amname::text end as method,
         pg_get_expr(ind.indpred, ind.indrelid) as predicate,
-        (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
-            as storage_parameters,
+        {relation_options("index")} as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
         (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
         -- The effect of ALTER TABLE ... DISABLE TRIGGER ALL on a foreign key, on either table.
@@ -132,7 +132,7 @@ _INDEXES = f"""
         array[nsp.nspname, index.relname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
         ind.indexrelid as oid,
-        pg_get_indexdef(ind.indexrelid) as definition,
+        {index_definition("ind.indexrelid", "index")} as definition,
         keys.names as columns,
         case when index.relispartition then (
             select jsonb_agg(jsonb_build_array('index', parent_nsp.nspname, parent.relname))
@@ -158,8 +158,7 @@ _INDEXES = f"""
         case when to_jsonb(ind) ->> 'indnullsnotdistinct' = 'true' then 'not distinct' end as nulls,
         case when not ind.indisvalid then 'invalid' when not ind.indisready then 'not ready' else 'valid' end
             as validity,
-        (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
-            as storage_parameters,
+        {relation_options("index")} as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
         (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
         keys.statistics_targets as statistics_targets,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-# What ALTER TABLE … ALTER COLUMN … SET takes (PostgreSQL manual).
-COLUMN_OPTIONS = ("n_distinct", "n_distinct_inherited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +12,8 @@ class Kind:
 
     `optional` maps each attribute that is read only on request to the option that enables it. `with_columns`: the
     comments and grants of its columns, which are not objects of their own (a view's), are attributes of the object.
-    `with_definition`: the definition adds something to the attributes and is compared beside them. On servers older
-    than `oldest_major` the query cannot run, and the objects are reported as not compared. With `option`, it runs only
-    if that option is enabled.
+    `with_definition`: the definition adds something to the attributes and is compared beside them. With
+    `option`, it is read only if that option is enabled.
     """
 
     name: str
@@ -26,7 +22,6 @@ class Kind:
     optional: Mapping[str, str] = field(default_factory=dict)
     with_columns: bool = False
     with_definition: bool = False
-    oldest_major: int = 14
     option: str | None = None
 
 
@@ -40,19 +35,6 @@ def listed(options: str) -> str:
                 case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
             )
             from unnest({options}) option
-        )"""
-
-
-def documented(options: str, names: Sequence[str]) -> str:
-    """Return the SQL that lists the options of an array that have one of these names, in alphabetical order.
-
-    A server may keep entries of its own in the same array: Debian's PostgreSQL 15.20 adds a number (`pg_attver`) to
-    every column, which differs between equal tables and is left out by its pg_dump.
-    """
-    known = ", ".join(f"'{name}'" for name in names)
-    return f"""(
-            select string_agg(option, ', ' order by option)
-            from unnest({options}) option where split_part(option, '=', 1) in ({known})
         )"""
 
 

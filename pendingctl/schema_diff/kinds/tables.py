@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .kind import COLUMN_OPTIONS, Kind, documented, listed
+from .kind import Kind, listed
+from .options import column_options, relation_options
 
 _TABLES = f"""
     select
@@ -20,14 +21,7 @@ _TABLES = f"""
         case when rel.reloftype <> 0 then format_type(rel.reloftype, null) end as of_type,
         am.amname::text as access_method,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = rel.reltablespace) as tablespace,
-        (
-            select string_agg(option, ', ' order by option)
-            from (
-                select unnest(rel.reloptions)
-                union all
-                select 'toast.' || unnest(toast.reloptions) from pg_class toast where toast.oid = rel.reltoastrelid
-            ) as options (option)
-        ) as storage_parameters,
+        {relation_options("rel")} as storage_parameters,
         case rel.relreplident
             when 'd' then 'default'
             when 'n' then 'nothing'
@@ -126,7 +120,7 @@ _COLUMNS = f"""
             when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended'
         end end as storage,
         nullif(att.attstattarget::integer, -1)::text as statistics_target,
-        {documented("att.attoptions", COLUMN_OPTIONS)} as options,
+        {column_options("att")} as options,
         {listed("att.attfdwoptions")} as server_options,
         case
             when att.attinhcount = 0 then 'here'

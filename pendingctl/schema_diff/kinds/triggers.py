@@ -61,7 +61,12 @@ _TRIGGERS = """
     join pg_namespace nsp on nsp.oid = rel.relnamespace
     left join pg_trigger parent on parent.oid = tg.tgparentid
     where tg.tgrelid = any(%(relations)s::oid[] || %(views)s::oid[])
-        and (not tg.tgisinternal or (tg.tgparentid <> 0 and tg.tgconstraint = 0))
+        -- Before 15 a partition's copy counts as internal, as the triggers of a constraint do on all versions.
+        and (
+            not tg.tgisinternal or tg.tgparentid <> 0 and not exists (
+                select from pg_constraint con where con.oid = tg.tgconstraint and con.contype <> 't'
+            )
+        )
 """
 
 # A rule's condition and action are printed only as part of the whole definition, after its head.

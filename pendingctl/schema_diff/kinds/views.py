@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .kind import COLUMN_OPTIONS, Kind, documented
+from .kind import Kind
+from .options import column_options, relation_options
 
 # The rows of a materialized view are data, and so is whether it was ever refreshed.
 _VIEWS = f"""
@@ -26,14 +27,7 @@ _VIEWS = f"""
             join pg_namespace read_nsp on read_nsp.oid = read.relnamespace
             where rule.ev_class = rel.oid
         ) as depends_on,
-        (
-            select string_agg(option, ', ' order by option)
-            from (
-                select unnest(rel.reloptions)
-                union all
-                select 'toast.' || unnest(toast.reloptions) from pg_class toast where toast.oid = rel.reltoastrelid
-            ) as options (option)
-        ) as options,
+        {relation_options("rel")} as options,
         (
             select string_agg(
                 quote_ident(att.attname) || ' ' || format_type(att.atttypid, att.atttypmod)
@@ -60,7 +54,7 @@ _VIEWS = f"""
                     'statistics ' || nullif(att.attstattarget::integer, -1),
                     case when att.attstorage <> typ.typstorage then 'storage ' || att.attstorage::text end,
                     'compression ' || nullif(att.attcompression::text, ''),
-                    {documented("att.attoptions", COLUMN_OPTIONS)}
+                    {column_options("att")}
                 ),
                 '; ' order by att.attnum
             )
@@ -68,7 +62,7 @@ _VIEWS = f"""
             where att.attrelid = rel.oid and att.attnum > 0 and not att.attisdropped
                 and (
                     nullif(att.attstattarget::integer, -1) is not null or att.attstorage <> typ.typstorage
-                    or att.attcompression <> '' or {documented("att.attoptions", COLUMN_OPTIONS)} is not null
+                    or att.attcompression <> '' or {column_options("att")} is not null
                 )
         ) as column_settings,
         am.amname::text as access_method,

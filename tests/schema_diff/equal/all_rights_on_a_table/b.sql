@@ -1,0 +1,12 @@
+create schema app;
+create table app.t (a int);
+create view app.v as select a from app.t;
+create sequence app.s;
+create function app.f() returns int language sql as 'select 1';
+grant all privileges on app.t, app.v to pg_monitor;
+grant all privileges on app.t to pg_read_all_data with grant option;
+grant all privileges on sequence app.s to pg_monitor;
+grant all privileges on function app.f() to pg_monitor;
+grant all privileges on schema app to pg_monitor;
+alter default privileges in schema app grant all privileges on tables to pg_monitor;
+alter default privileges in schema app grant all privileges on sequences to pg_monitor;
