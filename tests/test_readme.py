@@ -18,6 +18,7 @@ from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.pods.controls import EXPECTED_CHECKS
 from pendingctl.race.verdict.checker import CHECKS
 from pendingctl.schema_diff import SCRATCH_KINDS
+from pendingctl.schema_diff.catalog import OLDEST_MAJOR
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,6 +28,12 @@ EXAMPLES = re.findall(r"\| `([a-z-]+)` \|[^\n]*\| `(pendingctl [^`]+)` \|", READ
 
 def test_every_command_is_shown_with_an_example() -> None:
     assert sorted(name for name, _ in EXAMPLES) == COMMANDS
+
+
+def test_a_release_of_each_major_version_is_named() -> None:
+    (releases,) = re.findall(r"Tested on PostgreSQL ([^:]+):", README)
+
+    assert [int(major) for major in re.findall(r"(\d+)\.\d+", releases)] == list(range(OLDEST_MAJOR, 19))
 
 
 # Tested elsewhere: these need another database, and this one an answer.
@@ -80,7 +87,7 @@ def test_every_option_of_diff_schema_is_explained() -> None:
     (command,) = [each.callback for each in app.registered_commands if each.name == "diff-schema"]
     assert command is not None
     for name in signature(command).parameters:
-        if name != "output":
+        if name not in ("context", "output"):
             assert f"| `--{name.replace('_', '-')}" in explained
     for kind in SCRATCH_KINDS:
         assert f"| `{kind}` |" in explained
