@@ -190,7 +190,6 @@ def compare_sides(
     ours, theirs, extension_notes = without_other_extensions(
         replace(expected.catalog, uncompared={**skipped, **expected.catalog.uncompared}),
         actual.catalog,
-        same_major=expected.major == actual.major,
     )
     found = compare(ours, theirs, locations.line, column_order=options.column_order)
     wanted = without_ignored_attributes(found, options.ignore)

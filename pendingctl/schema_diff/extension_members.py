@@ -2,7 +2,7 @@
 
 A user's trigger, index or column on an extension's table is recorded like those that the extension's own script
 created. But two databases with the same version of an extension, in the same schema, have the same members, and what
-differs in them is a user's. Between two versions or two majors it may be the extension's own.
+differs in them is a user's. Between two versions it may be the extension's own.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from dataclasses import replace
 from .model import Catalog, CatalogObject
 
 
-def without_other_extensions(
-    expected: Catalog, actual: Catalog, *, same_major: bool
-) -> tuple[Catalog, Catalog, tuple[str, ...]]:
+def without_other_extensions(expected: Catalog, actual: Catalog) -> tuple[Catalog, Catalog, tuple[str, ...]]:
     """Return the catalogs without the members of extensions that are not the same on both sides.
 
     The notes name those of which both sides have another version and whose relations could have been changed.
     """
     ours, theirs = expected.extensions, actual.extensions
-    same = {name for name, extension in ours.items() if theirs.get(name) == extension} if same_major else set()
+    same = {name for name, extension in ours.items() if theirs.get(name) == extension}
     other = {_extension(item) for side in (expected, actual) for item in side.objects if item.name == item.table}
     notes = tuple(
         f"what was added to the tables and views of extension {name} is not compared: schema.sql has version "
