@@ -68,7 +68,7 @@ COMPARED: Mapping[str, str] = {
     "pg_publication": (
         "oid pubname pubowner puballtables pubinsert pubupdate pubdelete pubtruncate pubviaroot pubgencols"
     ),
-    "pg_publication_namespace": "oid pnpubid pnnspid",
+    "pg_publication_namespace": "oid",
     "pg_publication_rel": "oid prpubid prrelid prqual prattrs",
     "pg_range": "rngtypid rngsubtype rngmultitypid rngcollation rngsubopc rngcanonical rngsubdiff",
     "pg_rewrite": "oid rulename ev_class ev_type ev_enabled is_instead",
@@ -160,6 +160,7 @@ DERIVED: Mapping[str, Mapping[str, str]] = {
         "proargdefaults": "pg_get_function_arguments",
         "prosqlbody": "pg_get_function_sqlbody",
     },
+    "pg_publication_namespace": {"pnpubid": "pg_depend", "pnnspid": "pg_depend"},
     "pg_rewrite": {
         "ev_qual": "pg_get_ruledef",
         "ev_action": "pg_get_ruledef",
