@@ -213,7 +213,7 @@ async def test_two_races_do_not_sweep_one_database(dsn: str, connection: psycopg
 async def test_all_faults_that_any_server_can_suffer_at_once(dsn: str, tmp_path: Path) -> None:
     kinds = [kind for kind in FaultKind if kind not in (FaultKind.RESTART, FaultKind.FAILOVER)]
 
-    result, history = await raced(dsn, tmp_path, *kinds, questions=20, seed=7)
+    result, history = await raced(dsn, tmp_path, *kinds, questions=26, seed=7)
 
     assert_it_landed_and_passed(result)
     assert unknown_claims(history)
@@ -246,7 +246,7 @@ async def test_a_fault_that_does_not_strike_makes_the_race_inconclusive(
 ) -> None:
     monkeypatch.setattr(module, what, instead)
 
-    result, _ = await raced(dsn, tmp_path, kind, questions=5)
+    result, _ = await raced(dsn, tmp_path, kind, questions=7)
 
     assert (result.verdict, result.violations) == ("inconclusive", ())
     assert any(f"the fault {kind}" in reason and "never landed" in reason for reason in result.reasons)
