@@ -265,21 +265,25 @@ LEASE_CARDS = f"""
               entry_payload #>> '{{question,text}}' as text, answer,
               coalesce(answered_by, expected_user_id) as answered_by, {readable("claimed_at")} as claimed_at,
               {readable("withdrawn_at")} as withdrawn_at,
-              retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale
+              retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale,
+              card_attempts as attempts
 """
 
 # A row that has moved on since its card was edited stays due, or is due again, since this edit may have landed over a
 # newer one: claimed_at tells one end of an asking from another, and the card itself one that was posted again since.
+# The newer edit may be noted after this one, and counts no more then: one attempt is counted.
 _MATCHES = f"""pending.card is not distinct from edited.card::jsonb
           and (card_due_at is not null or {readable("pending.claimed_at")} is distinct from edited.claimed_at)"""
 MARK_EDITED = f"""
     with edited as materialized (
         select *
-        from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(cards)s::text[], %(claimed_at)s::timestamptz[])
-             as edited (id, ask_number, card, claimed_at)
+        from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(cards)s::text[], %(claimed_at)s::timestamptz[],
+                    %(attempts)s::integer[])
+             as edited (id, ask_number, card, claimed_at, attempts)
     ),
     free as materialized (
-        select pending.id, {readable("pending.claimed_at")} is distinct from edited.claimed_at as is_overtaken
+        select pending.id, {readable("pending.claimed_at")} is distinct from edited.claimed_at as is_overtaken,
+               pending.card_attempts = edited.attempts as is_of_this_lease
         from edited
         join pending_interactions as pending using (id, ask_number)
         where {_MATCHES}
@@ -287,7 +291,9 @@ MARK_EDITED = f"""
     ),
     noted as (
         update pending_interactions as pending
-        set card_due_at = case when is_overtaken then now() when retired_cards is not null then card_due_at end
+        set card_due_at = case when is_overtaken then now()
+                               when retired_cards is not null or not is_of_this_lease then card_due_at end,
+            card_attempts = case when is_overtaken then least(card_attempts, 1000) + 1 else card_attempts end
         from {_WITHOUT_WAITING}, free
         where pending.id = free.id
         returning pending.id
@@ -312,7 +318,7 @@ MARK_RETIRED = f"""
         card_due_at = case when {_LEFT_OVER} is not null then card_due_at
                            when claimed_at is not null and card is not null then now()
                            when card is not null then {_GOES_STALE_AT} end,
-        card_attempts = case when {_LEFT_OVER} is not null then card_attempts else 0 end
+        card_attempts = case when {_LEFT_OVER} is not null then card_attempts else least(card_attempts, 1) end
     from {LIMITS}
     where id = %(id)s and retired_cards is not null
     returning id
