@@ -15,8 +15,8 @@ CARD_MAX_AGE_MS = 200
 def plan_cards(settings: RaceSettings, question: Question, label: str) -> PlannedQuestion:
     """Return a question whose card is posted once, though its event comes to two pods.
 
-    In rotation it is clicked while that is posted; changed and then answered; answered after its card has expired; and
-    changed and then withdrawn. Nothing is left open.
+    In rotation it is changed and then withdrawn; changed and then answered; answered after its card has expired; and
+    clicked while its card is posted, and while it is changed. Nothing is left open.
     """
     random = Random(f"{settings.seed}/{label}")
     pods = random.sample(range(settings.pods), settings.pods)
@@ -43,12 +43,12 @@ def plan_cards(settings: RaceSettings, question: Question, label: str) -> Planne
     changed = post("change", random.choice(pods), 1)
     match int(label[1:]) % 4:
         case 0:
-            bursts = [Burst((*posted, *clicks("early", None))), Burst((changed, *clicks("click", 1)))]
+            bursts = [Burst(posted), Burst((changed,)), Burst((withdraw,)), Burst(clicks("late", -1))]
         case 1:
             bursts = [Burst(posted), Burst((changed,)), Burst((*clicks("old card", -2), *clicks("click", -1)))]
         case 2:
             bursts = [Burst(posted), Burst(clicks("click", 1), CARD_MAX_AGE_MS * 2)]
         case _:
-            bursts = [Burst(posted), Burst((changed,)), Burst((withdraw,)), Burst(clicks("late", -1))]
+            bursts = [Burst((*posted, *clicks("early", None))), Burst((changed, *clicks("click", 1)))]
     # Whatever the first clicks met, the last ones leave nothing open.
     return PlannedQuestion(label, question, (*bursts, Burst(clicks("last", None))))
