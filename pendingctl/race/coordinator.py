@@ -157,12 +157,14 @@ class _Coordinator:
     async def _until_settled(self) -> None:
         """Wait while the pods deliver and edit cards; after 20 seconds rows and cards show what is still left to do."""
         began = time.monotonic()
+        run_out_at = began + CARDS_SECONDS
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
-            while (elapsed := time.monotonic() - began) < SETTLED_SECONDS:
+            while (now := time.monotonic()) < began + SETTLED_SECONDS:
                 if not await count_unsettled(connection, self._arrangement):
                     return
-                if elapsed > CARDS_SECONDS:
+                if now > run_out_at:
                     await run_out_of_cards(connection, self._arrangement)
+                    run_out_at = now + CARDS_SECONDS
                 await asyncio.sleep(SETTLED_POLL_SECONDS)
 
     async def _fire_all(

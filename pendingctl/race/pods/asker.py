@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeAlias
 
 from ...asking import ask
 from ...errors import PendingctlError
@@ -25,6 +26,10 @@ WAITS = timedelta(seconds=30)
 LOOK_SECONDS = 0.01
 
 
+# Awaited once, where a fault is to strike.
+Aim: TypeAlias = Callable[[], Awaitable[None]]
+
+
 class _Cancelled(Exception):
     """What ends an asker between the answer and its hand-over."""
 
@@ -40,9 +45,7 @@ class Askers:
         self._store = store
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
-    async def begin(
-        self, question: PlannedQuestion, planned: PlannedOperation, aim: Callable[[], Awaitable[None]] | None = None
-    ) -> None:
+    async def begin(self, question: PlannedQuestion, planned: PlannedOperation, aim: Aim | None = None) -> None:
         """Ask, and let the asker wait in the background; `aim` is awaited between its answer and the last step."""
         put = Note(replace(planned, kind=OperationKind.PUT))
         self._recorder.begin(put)
@@ -66,9 +69,7 @@ class Askers:
         if (task := self._waiting.pop(question_id, None)) is not None:
             await task
 
-    async def _ask(
-        self, question: PlannedQuestion, planned: PlannedOperation, aim: Callable[[], Awaitable[None]] | None
-    ) -> None:
+    async def _ask(self, question: PlannedQuestion, planned: PlannedOperation, aim: Aim | None) -> None:
         note = Note(planned)
         self._recorder.begin(note)
         try:
@@ -84,25 +85,21 @@ class Askers:
         self._recorder.write(note)
 
     async def _take(
-        self, question: PlannedQuestion, planned: PlannedOperation, aim: Callable[[], Awaitable[None]] | None
+        self, question: PlannedQuestion, planned: PlannedOperation, aim: Aim | None
     ) -> tuple[Outcome, Reported]:
         within = GIVES_UP_AFTER if planned.fate is Fate.GIVES_UP else WAITS
         async with ask(self._store, question.question, timeout=within) as answer:
-            if not self._marks_first:
+            if isinstance(answer, Answer) and not self._marks_first:
                 self._hand_on(planned, answer)
-                if aim is not None and isinstance(answer, Answer):
-                    await aim()
-        if self._marks_first:
-            if aim is not None and isinstance(answer, Answer):
-                await aim()
+                await _wait_for(aim)
+        if isinstance(answer, Answer) and self._marks_first:
+            await _wait_for(aim)
             self._hand_on(planned, answer)
         if isinstance(answer, Answer):
             return Outcome.OK, Reported(answer=answer.value, ask_number=answer.ask_number)
         return Outcome.REFUSED, Reported(Reason.WITHDRAWN if answer is not NoAnswer.GONE else Reason.NO_SUCH_ROW)
 
-    def _hand_on(self, planned: PlannedOperation, answer: Answer | NoAnswer) -> None:
-        if not isinstance(answer, Answer):
-            return
+    def _hand_on(self, planned: PlannedOperation, answer: Answer) -> None:
         if planned.fate is Fate.CANCELLED:
             raise _Cancelled
         handed = HandOver(
@@ -115,3 +112,8 @@ class Askers:
             by_asker=True,
         )
         self._file.append(hand_over_record(handed))
+
+
+async def _wait_for(aim: Aim | None) -> None:
+    if aim is not None:
+        await aim()
