@@ -1,5 +1,7 @@
 """The statements of leases on answers and cards. Returned columns have the names of the fields they fill."""
 
+from typing import LiteralString
+
 from .statements import LIMITS, readable
 
 # An application's tenants with undelivered answers, one look at the index each.
@@ -183,10 +185,12 @@ _GOES_STALE_AT = "least(created_at, now()) + %(max_age)s::interval"
 # A card is due again when its question is stale, or at once if that was answered while the card was posted. One that is
 # noted when its id was asked again already is retired. A row that somebody has locked is passed by, and its id
 # returned: a statement that waited for one row would keep the others of its batch from the clicks that come for them.
-_IS_OF_THE_ROW = """(posted.ask_number = pending.ask_number
-               or posted.ask_number < pending.ask_number and posted.card is not null
-                  and to_jsonb(posted.ask_number) >= pending.previous -> 'first')"""
-MARK_POSTED = f"""
+_IS_OF_A_FORMER_ASKING = """(posted.ask_number < pending.ask_number and posted.card is not null
+               and to_jsonb(posted.ask_number) >= pending.previous -> 'first')"""
+
+
+def _mark_posted(is_noted: LiteralString) -> LiteralString:
+    return f"""
     with posted as materialized (
         select *
         from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(cards)s::text[]) as posted (id, ask_number, card)
@@ -195,7 +199,7 @@ MARK_POSTED = f"""
         select pending.id, pending.ask_number, pending.previous
         from (select distinct id from posted) as given
         join pending_interactions as pending using (id)
-        where exists (select from posted where posted.id = pending.id and {_IS_OF_THE_ROW})
+        where exists (select from posted where posted.id = pending.id and {is_noted})
         for update of pending skip locked
     ),
     late as (
@@ -204,7 +208,7 @@ MARK_POSTED = f"""
                               else jsonb_build_object('ask_number', posted.ask_number, 'ending', 'superseded') end
                          || jsonb_build_object('card', posted.card::jsonb)) as cards
         from posted join free as pending using (id)
-        where posted.ask_number < pending.ask_number and {_IS_OF_THE_ROW}
+        where posted.ask_number < pending.ask_number and {is_noted}
         group by pending.id
     ),
     noted as (
@@ -227,8 +231,14 @@ MARK_POSTED = f"""
     select id
     from posted
     join pending_interactions as pending using (id)
-    where {_IS_OF_THE_ROW} and id not in (select id from noted)
+    where {is_noted} and id not in (select id from noted)
 """
+
+
+MARK_POSTED = _mark_posted(f"(posted.ask_number = pending.ask_number or {_IS_OF_A_FORMER_ASKING})")
+
+# An edit that called a question expired may have landed over the words of a newer asking: its card is retired anew.
+RETIRE_AGAIN = _mark_posted(_IS_OF_A_FORMER_ASKING)
 
 # Connections take turns. A card that cannot be edited is tried again later and later, without anybody having to report
 # that it failed.

@@ -194,7 +194,10 @@ class Leases:
         """
         claimed_at, attempts = [each.claimed_at for each in edited], [each.attempts for each in edited]
         noted = {**_noted(edited), "claimed_at": claimed_at, "attempts": attempts}
-        return await self._note(statements.MARK_EDITED, noted)
+        locked = await self._note(statements.MARK_EDITED, noted)
+        if expired := [each for each in edited if each.claimed_at is None]:
+            locked |= await self._note(statements.RETIRE_AGAIN, {**_noted(expired), "max_age": MAX_AGE})
+        return locked
 
     async def mark_retired(self, id: str, retired: Collection[RetiredCard], *, max_age: timedelta = MAX_AGE) -> bool:
         """Forget the cards of former askings that were edited, so that only what is left to edit stays due."""
