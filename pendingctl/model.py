@@ -156,12 +156,16 @@ class PostedCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditedCard:
-    """A card was edited, as a PostedCard, to show how its question ended at `claimed_at`; None if it went stale."""
+    """A card was edited, as a PostedCard, to show how its question ended at `claimed_at`; None if it went stale.
+
+    `attempts` are those of the LeasedCard, and 0 for a click's own edit: a note counts for nothing but its own lease.
+    """
 
     question_id: str
     ask_number: int
     card: str | None
     claimed_at: datetime | None
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +212,7 @@ class LeasedCard:
     claimed_at: datetime | None
     withdrawn_at: datetime | None
     is_stale: bool
+    attempts: int
     retired: tuple[RetiredCard, ...]
 
 

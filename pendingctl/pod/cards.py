@@ -83,15 +83,24 @@ class Cards:
         handle: MessageHandle,
         claimed_at: datetime | None,
         text: str,
+        *,
+        attempts: int = 0,
     ) -> None:
         """Replace a card by text that says how its question ended at `claimed_at`.
 
-        That is noted if the platform confirms it.
+        That is noted if the platform confirms it. `attempts` are those of its lease, if it was leased.
         """
         if not await self._replace(connection_id, question_id, handle, text):
             return
-        note = EditedCard(question_id=question_id, ask_number=ask_number, card=_as_json(handle), claimed_at=claimed_at)
-        self._notes.edited(note)
+        self._notes.edited(
+            EditedCard(
+                question_id=question_id,
+                ask_number=ask_number,
+                card=_as_json(handle),
+                claimed_at=claimed_at,
+                attempts=attempts,
+            )
+        )
 
     def catch_up(self) -> None:
         """Begin to edit the cards that are due, until none is; nothing happens while that is under way."""
@@ -136,7 +145,10 @@ class Cards:
             retired = [card for card in row.retired if await self._edit_retired(row, card)]
             if row.card is not None and (row.claimed_at is not None or row.is_stale):
                 text = _text_of(row)
-                await self.edit(row.connection_id, row.question_id, row.ask_number, row.card, row.claimed_at, text)
+                await self.edit(
+                    *(row.connection_id, row.question_id, row.ask_number, row.card, row.claimed_at, text),
+                    attempts=row.attempts,
+                )
         if retired:
             try:
                 await self._leases.mark_retired(row.question_id, retired, max_age=self._max_age)

@@ -1,4 +1,4 @@
-"""The one loop of a pod: once a second it looks in the database for what other pods have left behind."""
+"""The one loop of a pod: about once a second it looks in the database for what other pods have left behind."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _log = logging.getLogger(__name__)
 
 
 class Loop:
-    """Calls `look` once a second between `start` and `close`, whatever it raises."""
+    """Calls `look` every so many seconds between `start` and `close`, whatever it raises."""
 
-    def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, look: Callable[[], Awaitable[None]], *, every: float = POLL_SECONDS) -> None:
         self._look = look
+        self._every = every
         self._task: asyncio.Task[None] | None = None
         self._outage = Outage(_log)
 
@@ -44,4 +45,4 @@ class Loop:
                 self._outage.report("nothing can be taken over for now: %s", error)
             except Exception:  # noqa: BLE001 (the loop must outlive whatever it meets)
                 _log.exception("nothing can be taken over for now")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._every)

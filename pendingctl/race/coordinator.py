@@ -20,8 +20,9 @@ from .faults.strike import strike
 from .history.files import FAULTS, POD, HistoryFile, fault_record, read_pod, write_questions
 from .history.history import Fault, History, Operation, Outcome
 from .plan.operations import OperationKind, PlannedQuestion
-from .plan.plan import plan_question
+from .plan.plan import MAX_OTHERS, plan_question
 from .plan.schedule import (
+    AT_AN_ASKER,
     LASTING,
     NEED_AN_OWN_SERVER,
     STRUCK_IN_THE_PROXY,
@@ -36,7 +37,8 @@ from .pods.supervisor import supervised_pods
 from .rows import (
     APPLICATION,
     Arrangement,
-    count_undelivered,
+    count_unsettled,
+    run_out_of_cards,
     store_organizations,
     store_questions,
 )
@@ -53,8 +55,10 @@ WHILE_AWAY = 8
 STORED_AT_ONCE = 500
 
 # How long the delivery of answers of killed and paused pods may take: some leases, an asker's 15 s, and some attempts.
-DELIVERED_SECONDS = 20.0
-DELIVERED_POLL_SECONDS = 0.1
+SETTLED_SECONDS = 20.0
+SETTLED_POLL_SECONDS = 0.1
+# A card that is not edited by then may be leased, for half a minute, by a pod that was killed.
+CARDS_SECONDS = 3.0
 
 # A smaller difference might be a slow start.
 LEAST_SKEW_SECONDS = 3600.0
@@ -138,7 +142,7 @@ class _Coordinator:
                     reasons.append(str(broken))
                     late.update(broken.late)
                 seconds = time.monotonic() - began
-                await self._until_delivered()
+                await self._until_settled()
                 await self._supervisor.end(late)
                 for fault in lasting:
                     faults.end(self._judge_lasting(fault))
@@ -150,14 +154,18 @@ class _Coordinator:
         history = History((), (), (), (), frozenset(self._kinds), reasons=tuple(reasons))
         return Fired(history, round(seconds, 3))
 
-    async def _until_delivered(self) -> None:
-        """Wait while the pods deliver; after 20 seconds the rows show what is still undelivered."""
-        deadline = time.monotonic() + DELIVERED_SECONDS
+    async def _until_settled(self) -> None:
+        """Wait while the pods deliver and edit cards; after 20 seconds rows and cards show what is still left to do."""
+        began = time.monotonic()
+        run_out_at = began + CARDS_SECONDS
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
-            while time.monotonic() < deadline:
-                if not await count_undelivered(connection, self._arrangement):
+            while (now := time.monotonic()) < began + SETTLED_SECONDS:
+                if not await count_unsettled(connection, self._arrangement):
                     return
-                await asyncio.sleep(DELIVERED_POLL_SECONDS)
+                if now > run_out_at:
+                    await run_out_of_cards(connection, self._arrangement)
+                    run_out_at = now + CARDS_SECONDS
+                await asyncio.sleep(SETTLED_POLL_SECONDS)
 
     async def _fire_all(
         self,
@@ -178,8 +186,11 @@ class _Coordinator:
                 question = self._planned(f"q{number}")
                 if settings.has_extra(number):
                     await dispatcher.fire(self._planned(f"x{number}"))
-                if settings.has_asker(number):
+                if settings.has_more(number):
                     await dispatcher.fire(self._planned(f"w{number}"))
+                    await dispatcher.fire(self._planned(f"c{number}"))
+                if number < MAX_OTHERS:
+                    await dispatcher.fire(self._planned(f"o{number}"))
                 if sudden and self._is_due(sudden, number, elapsed):
                     planned = sudden.pop(0)
                     await dispatcher.drain()
@@ -191,6 +202,9 @@ class _Coordinator:
                     beside = [self._planned(f"q{each}") for each in more]
                     if planned.kind in TROUBLES:
                         beside = await self._store_for_trouble(planned)
+                    elif planned.moment in AT_AN_ASKER:
+                        beside = [self._planned(f"a{planned.number}")]
+                        await self._store((), beside)
                     faults.end(await strike(self._context, planned, question, beside))
                 else:
                     await dispatcher.fire(question)
@@ -221,7 +235,7 @@ class _Coordinator:
         self._stored = numbers.stop
         counted = [self._planned(f"q{each}") for each in numbers]
         extra = [self._planned(f"x{each}") for each in numbers if settings.has_extra(each)]
-        extra += [self._planned(f"w{each}") for each in numbers if settings.has_asker(each)]
+        extra += [self._planned(f"{kind}{each}") for each in numbers if settings.has_more(each) for kind in "wc"]
         await self._store(counted, extra)
 
     async def _store_for_trouble(self, planned: PlannedFault) -> list[PlannedQuestion]:
@@ -262,7 +276,10 @@ class _Coordinator:
             detail = f"the clock of {', '.join(right)} was right" if right else ""
         else:
             operations = [
-                each for path in self._directory.glob(POD) for each in read_pod(path)[0] if each.ended_ns is not None
+                each
+                for path in self._directory.glob(POD)
+                for each in read_pod(path).operations
+                if each.ended_ns is not None
             ]
             detail = "" if _raced_with_a_sweep(operations) else "no sweep took a row while something was done to it"
         return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)

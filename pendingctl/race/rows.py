@@ -6,7 +6,7 @@ They are read by a statement of their own and not through the store, which the r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..errors import InvalidInput
@@ -26,7 +26,8 @@ APPLICATION = "pendingctl simulate-race"
 _READ = """
     select id, organization_id, connection_id, expected_user_id, entry_payload,
            case when withdrawn_at is null then claimed_at end as claimed_at, ask_number,
-           answer, delivery_key, delivery_due_at is not null as undelivered
+           answer, delivery_key, delivery_due_at is not null as undelivered, withdrawn_at is not null as withdrawn,
+           coalesce(delivery_due_at = 'infinity', false) as is_stuck, delivery_error as error
     from pending_interactions
     where id = any (%(ids)s)
 """
@@ -37,10 +38,35 @@ _READ_ASK_NUMBERS = """
     where id = any (%(ids)s)
 """
 
-_COUNT_UNDELIVERED = """
+_SHOWS_LESS = "(card_due_at is not null and (claimed_at is not null or retired_cards is not null))"
+
+_COUNT_UNSETTLED = f"""
     select count(*)
     from pending_interactions
-    where id = any (%(ids)s) and delivery_due_at is not null
+    where id = any (%(ids)s) and (delivery_due_at is not null or {_SHOWS_LESS})
+       or id = any (%(poisoned)s) and delivery_due_at < 'infinity'
+"""
+
+# A pod that was killed has taken its lease on a card with it.
+_RUN_OUT_OF_CARDS = f"""
+    update pending_interactions
+    set card_due_at = now()
+    where id = any (%(ids)s) and {_SHOWS_LESS} and card_due_at > now()
+"""
+
+# The time of an asker's lease is over, and of its lease on the answer.
+_RUN_OUT = """
+    update pending_interactions
+    set awaited_until = now(), delivery_due_at = case when delivery_due_at is not null then now() end
+    where id = %(id)s and awaited_until is not null
+      and (claimed_at is null and awaited_until > now() or delivery_due_at > now())
+    returning id
+"""
+
+_IS_DELIVERED = """
+    select delivered_at is not null
+    from pending_interactions
+    where id = %(id)s
 """
 
 _DELETE = """
@@ -80,13 +106,14 @@ _ANOTHER_SWEEPER = """
 class Arrangement:
     """What a run has stored by now, and must remove: its rows, and the organizations that it created.
 
-    `ids_of_others` are those of its rows that its pods cannot deliver: another application's, and a poisoned one.
+    `ids_of_others` are those of its rows that its pods cannot deliver: another application's, and poisoned ones.
     """
 
     names: Names
     own_organizations: tuple[str, ...]
     ids: list[str]
     ids_of_others: list[str]
+    poisoned: list[str]
 
 
 def arrange(settings: RaceSettings, names: Names) -> Arrangement:
@@ -94,15 +121,15 @@ def arrange(settings: RaceSettings, names: Names) -> Arrangement:
     own = [names.foreign_organization_id]
     if settings.organization_id is None:
         own.append(names.organization_id)
-    return Arrangement(names, tuple(own), [], [])
+    return Arrangement(names, tuple(own), [], [], [])
 
 
 async def store_organizations(
     connection: Connection, settings: RaceSettings, arrangement: Arrangement
 ) -> list[RacedQuestion]:
-    """Create the run's organizations, and return what was stored in them to be left alone.
+    """Create the run's organizations, and return what was stored in them that the race does not decide about.
 
-    Those are bystanders in the foreign organization, and another application's answers.
+    Those are bystanders in the foreign organization, another application's questions, and a poisoned one.
 
     Raises InvalidInput when organizations cannot be created here, or when another race sweeps this database. Where an
     application's own table keeps the foreign organization from being created, wrong clicks name one that does not
@@ -123,25 +150,33 @@ async def store_organizations(
         bystanders = await store_questions(connection, arrangement, plan_bystanders(settings, names))
     if FaultKind.SWEEP in settings.faults:
         await _be_the_only_sweeper(connection, bystanders)
-    await _store_poisoned(connection, settings, arrangement)
-    return [*bystanders, *await _store_others(connection, settings, arrangement)]
+    poisoned = await _store_poisoned(connection, settings, arrangement)
+    return [*bystanders, poisoned, *await _store_others(connection, settings, arrangement)]
 
 
 async def _store_others(
     connection: Connection, settings: RaceSettings, arrangement: Arrangement
 ) -> list[RacedQuestion]:
-    """Store another application's questions, and answer them; its pods, which there are none of, would deliver that."""
+    """Store another application's questions, and answer every other one: its pods, of which none runs, deliver that."""
     store = PendingStore(SingleConnection(connection), application=arrangement.names.other_application)
     return [
-        await _store_answered(store, arrangement, planned.question)
-        for planned in plan_others(settings, arrangement.names)
+        replace(
+            await _store_other(store, arrangement, planned.question, is_answered=number % 2 == 0),
+            is_of_another_application=True,
+        )
+        for number, planned in enumerate(plan_others(settings, arrangement.names))
     ]
 
 
-async def _store_answered(store: PendingStore, arrangement: Arrangement, question: Question) -> RacedQuestion:
-    scope = question.scope
+async def _store_other(
+    store: PendingStore, arrangement: Arrangement, question: Question, *, is_answered: bool
+) -> RacedQuestion:
+    scope, payload = question.scope, question.payload()
     arrangement.ids_of_others.append(question.id)
-    put = await store.put(question.id, scope, question.payload())
+    put = await store.put(question.id, scope, payload)
+    stored = RacedQuestion(question.id, scope, payload, question.conversation_id, ask_number=put.ask_number)
+    if not is_answered:
+        return stored
     click = Click(
         question_id=question.id,
         organization_id=scope.organization_id,
@@ -151,24 +186,19 @@ async def _store_answered(store: PendingStore, arrangement: Arrangement, questio
         value=question.options[0],
     )
     await store.claim(click, lease=timedelta(0))
-    return RacedQuestion(
-        question.id,
-        scope,
-        question.payload(),
-        question.conversation_id,
-        ask_number=put.ask_number,
-        is_of_another_application=True,
-    )
+    return replace(stored, answer=click.value)
 
 
-async def _store_poisoned(connection: Connection, settings: RaceSettings, arrangement: Arrangement) -> None:
+async def _store_poisoned(connection: Connection, settings: RaceSettings, arrangement: Arrangement) -> RacedQuestion:
     """Store an answer that is due and that no pod can read: it must not keep back those that are leased with it."""
     store = PendingStore(SingleConnection(connection), application=arrangement.names.application)
-    poisoned = plan_poisoned(settings, arrangement.names)
-    await _store_answered(store, arrangement, poisoned.question)
+    planned = plan_poisoned(settings, arrangement.names)
+    poisoned = await _store_other(store, arrangement, planned.question, is_answered=True)
+    arrangement.poisoned.append(poisoned.id)
     with translated_errors():
-        await connection.execute(_POISON, {"id": poisoned.question.id})
+        await connection.execute(_POISON, {"id": poisoned.id})
         await connection.commit()
+    return replace(poisoned, is_poisoned=True)
 
 
 async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[RacedQuestion]) -> None:
@@ -226,11 +256,30 @@ async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Ro
     ]
 
 
-async def count_undelivered(connection: Connection, arrangement: Arrangement) -> int:
-    """Return how many answers of the run are not delivered yet."""
+async def count_unsettled(connection: Connection, arrangement: Arrangement) -> int:
+    """Return of how many questions of the run the answer is not delivered yet, or the card shows less than the row."""
+    ids = {"ids": arrangement.ids, "poisoned": arrangement.poisoned}
     with translated_errors():
-        counted = await (await connection.execute(_COUNT_UNDELIVERED, {"ids": arrangement.ids})).fetchone()
+        counted = await (await connection.execute(_COUNT_UNSETTLED, ids)).fetchone()
     return int(counted[0]) if counted else 0
+
+
+async def run_out_of_cards(connection: Connection, arrangement: Arrangement) -> None:
+    """Let the pods' leases on the run's cards run out now."""
+    with translated_errors():
+        await connection.execute(_RUN_OUT_OF_CARDS, {"ids": arrangement.ids})
+
+
+async def run_out(connection: Connection, id: str) -> bool:
+    """Let an asker's lease run out now, that on its question or that on the answer; False when it has none."""
+    with translated_errors():
+        return await (await connection.execute(_RUN_OUT, {"id": id})).fetchone() is not None
+
+
+async def is_delivered(connection: Connection, id: str) -> bool:
+    """Return whether a question's answer is marked as delivered."""
+    with translated_errors():
+        return await (await connection.execute(_IS_DELIVERED, {"id": id})).fetchone() == (True,)
 
 
 async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:

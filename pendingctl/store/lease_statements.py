@@ -1,5 +1,7 @@
 """The statements of leases on answers and cards. Returned columns have the names of the fields they fill."""
 
+from typing import LiteralString
+
 from .statements import LIMITS, readable
 
 # An application's tenants with undelivered answers, one look at the index each.
@@ -183,10 +185,12 @@ _GOES_STALE_AT = "least(created_at, now()) + %(max_age)s::interval"
 # A card is due again when its question is stale, or at once if that was answered while the card was posted. One that is
 # noted when its id was asked again already is retired. A row that somebody has locked is passed by, and its id
 # returned: a statement that waited for one row would keep the others of its batch from the clicks that come for them.
-_IS_OF_THE_ROW = """(posted.ask_number = pending.ask_number
-               or posted.ask_number < pending.ask_number and posted.card is not null
-                  and to_jsonb(posted.ask_number) >= pending.previous -> 'first')"""
-MARK_POSTED = f"""
+_IS_OF_A_FORMER_ASKING = """(posted.ask_number < pending.ask_number and posted.card is not null
+               and to_jsonb(posted.ask_number) >= pending.previous -> 'first')"""
+
+
+def _mark_posted(is_noted: LiteralString) -> LiteralString:
+    return f"""
     with posted as materialized (
         select *
         from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(cards)s::text[]) as posted (id, ask_number, card)
@@ -195,7 +199,7 @@ MARK_POSTED = f"""
         select pending.id, pending.ask_number, pending.previous
         from (select distinct id from posted) as given
         join pending_interactions as pending using (id)
-        where exists (select from posted where posted.id = pending.id and {_IS_OF_THE_ROW})
+        where exists (select from posted where posted.id = pending.id and {is_noted})
         for update of pending skip locked
     ),
     late as (
@@ -204,7 +208,7 @@ MARK_POSTED = f"""
                               else jsonb_build_object('ask_number', posted.ask_number, 'ending', 'superseded') end
                          || jsonb_build_object('card', posted.card::jsonb)) as cards
         from posted join free as pending using (id)
-        where posted.ask_number < pending.ask_number and {_IS_OF_THE_ROW}
+        where posted.ask_number < pending.ask_number and {is_noted}
         group by pending.id
     ),
     noted as (
@@ -227,8 +231,14 @@ MARK_POSTED = f"""
     select id
     from posted
     join pending_interactions as pending using (id)
-    where {_IS_OF_THE_ROW} and id not in (select id from noted)
+    where {is_noted} and id not in (select id from noted)
 """
+
+
+MARK_POSTED = _mark_posted(f"(posted.ask_number = pending.ask_number or {_IS_OF_A_FORMER_ASKING})")
+
+# An edit that called a question expired may have landed over the words of a newer asking: its card is retired anew.
+RETIRE_AGAIN = _mark_posted(_IS_OF_A_FORMER_ASKING)
 
 # Connections take turns. A card that cannot be edited is tried again later and later, without anybody having to report
 # that it failed.
@@ -265,21 +275,25 @@ LEASE_CARDS = f"""
               entry_payload #>> '{{question,text}}' as text, answer,
               coalesce(answered_by, expected_user_id) as answered_by, {readable("claimed_at")} as claimed_at,
               {readable("withdrawn_at")} as withdrawn_at,
-              retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale
+              retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale,
+              card_attempts as attempts
 """
 
 # A row that has moved on since its card was edited stays due, or is due again, since this edit may have landed over a
 # newer one: claimed_at tells one end of an asking from another, and the card itself one that was posted again since.
+# The newer edit may be noted after this one, and counts no more then: one attempt is counted.
 _MATCHES = f"""pending.card is not distinct from edited.card::jsonb
           and (card_due_at is not null or {readable("pending.claimed_at")} is distinct from edited.claimed_at)"""
 MARK_EDITED = f"""
     with edited as materialized (
         select *
-        from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(cards)s::text[], %(claimed_at)s::timestamptz[])
-             as edited (id, ask_number, card, claimed_at)
+        from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(cards)s::text[], %(claimed_at)s::timestamptz[],
+                    %(attempts)s::integer[])
+             as edited (id, ask_number, card, claimed_at, attempts)
     ),
     free as materialized (
-        select pending.id, {readable("pending.claimed_at")} is distinct from edited.claimed_at as is_overtaken
+        select pending.id, {readable("pending.claimed_at")} is distinct from edited.claimed_at as is_overtaken,
+               pending.card_attempts = edited.attempts as is_of_this_lease
         from edited
         join pending_interactions as pending using (id, ask_number)
         where {_MATCHES}
@@ -287,7 +301,9 @@ MARK_EDITED = f"""
     ),
     noted as (
         update pending_interactions as pending
-        set card_due_at = case when is_overtaken then now() when retired_cards is not null then card_due_at end
+        set card_due_at = case when is_overtaken then now()
+                               when retired_cards is not null or not is_of_this_lease then card_due_at end,
+            card_attempts = case when is_overtaken then least(card_attempts, 1000) + 1 else card_attempts end
         from {_WITHOUT_WAITING}, free
         where pending.id = free.id
         returning pending.id
@@ -312,7 +328,7 @@ MARK_RETIRED = f"""
         card_due_at = case when {_LEFT_OVER} is not null then card_due_at
                            when claimed_at is not null and card is not null then now()
                            when card is not null then {_GOES_STALE_AT} end,
-        card_attempts = case when {_LEFT_OVER} is not null then card_attempts else 0 end
+        card_attempts = case when {_LEFT_OVER} is not null then card_attempts else least(card_attempts, 1) end
     from {LIMITS}
     where id = %(id)s and retired_cards is not null
     returning id

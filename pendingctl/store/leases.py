@@ -188,12 +188,16 @@ class Leases:
         return await self._note(statements.MARK_POSTED, {**_noted(posted), "max_age": max_age})
 
     async def mark_edited(self, edited: Collection[EditedCard]) -> set[str]:
-        """Note that cards were edited; one whose row has changed since that began, or its card, stays due.
+        """Note that cards were edited; one whose row has changed since that began, its card or its lease, stays due.
 
         Returns the ids of those that could not be noted yet, since their rows are locked.
         """
-        claimed_at = [each.claimed_at for each in edited]
-        return await self._note(statements.MARK_EDITED, {**_noted(edited), "claimed_at": claimed_at})
+        claimed_at, attempts = [each.claimed_at for each in edited], [each.attempts for each in edited]
+        noted = {**_noted(edited), "claimed_at": claimed_at, "attempts": attempts}
+        locked = await self._note(statements.MARK_EDITED, noted)
+        if expired := [each for each in edited if each.claimed_at is None]:
+            locked |= await self._note(statements.RETIRE_AGAIN, {**_noted(expired), "max_age": MAX_AGE})
+        return locked
 
     async def mark_retired(self, id: str, retired: Collection[RetiredCard], *, max_age: timedelta = MAX_AGE) -> bool:
         """Forget the cards of former askings that were edited, so that only what is left to edit stays due."""
@@ -269,6 +273,7 @@ def _leased_card(
     claimed_at: datetime | None,
     withdrawn_at: datetime | None,
     is_stale: bool,
+    attempts: int,
     retired_cards: str | None,
 ) -> LeasedCard:
     """Return what a row of LEASE_CARDS leases. A reference that cannot be read is none: one row fails no batch."""
@@ -285,6 +290,7 @@ def _leased_card(
         claimed_at=claimed_at,
         withdrawn_at=withdrawn_at,
         is_stale=is_stale,
+        attempts=attempts,
         retired=tuple(map(_retired_card, retired)) if isinstance(retired, list) else (),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import psycopg
@@ -21,6 +21,8 @@ from pendingctl.store.leases import Leases
 from tests.deliveries import until
 from tests.pods import QUESTION, Pod, RecordingPlatform, failing
 from tests.questions import SCOPE, age, click
+
+ANSWERED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def with_leases(pool: Pool, leases: type[Leases]) -> PendingStore:
@@ -139,11 +141,64 @@ async def test_an_edit_that_was_overtaken_is_due_again(store: PendingStore, conn
     await store.leases.mark_edited(
         [
             EditedCard(
-                question_id=card.question_id, ask_number=card.ask_number, card='"slack-1"', claimed_at=card.claimed_at
+                question_id=card.question_id,
+                ask_number=card.ask_number,
+                card='"slack-1"',
+                claimed_at=card.claimed_at,
+                attempts=card.attempts,
             )
         ]
     )
     assert await cards(store, CardState.BEHIND) == ["q"]
+
+
+@pytest.mark.parametrize("comes_first", ["the slow edit's note", "the claim's note"])
+async def test_a_slow_edit_that_lands_over_a_claims_own_is_corrected_in_whichever_order_they_are_noted(
+    store: PendingStore, comes_first: str, connection: psycopg.Connection
+) -> None:
+    """The card says who answered, and then expired; only the pod that is slow knows that, and not of the other."""
+    await posted(store)
+    connection.execute("update pending_interactions set card_due_at = now()")
+    (leased,) = await store.leases.lease_cards([("acme", "slack")], lease=timedelta(seconds=30), limit=1)
+    claim = await store.claim(click())
+    assert isinstance(claim, Claim)
+    own = EditedCard(
+        question_id="q", ask_number=leased.ask_number, card='"slack-1"', claimed_at=claim.claimed_at, attempts=0
+    )
+    slow = replace(own, claimed_at=leased.claimed_at, attempts=leased.attempts)
+
+    for note in (slow, own) if comes_first == "the slow edit's note" else (own, slow):
+        await store.leases.mark_edited([note])
+
+    assert await cards(store, CardState.BEHIND) == ["q"]
+
+
+async def test_a_slow_edit_that_lands_over_that_of_a_changed_question_is_corrected(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    """The card says that its question has changed, and then expired."""
+    await posted(store)
+    served = [("acme", "slack")]
+    connection.execute("update pending_interactions set card_due_at = now()")
+    (slow,) = await store.leases.lease_cards(served, lease=timedelta(seconds=30), limit=1)
+    await store.put("q", SCOPE, replace(QUESTION, text="Deploy now?").payload())
+    (changed,) = await store.leases.lease_cards(served, lease=timedelta(seconds=30), limit=1)
+    await store.leases.mark_retired("q", changed.retired)
+    assert await due(connection) == [False]
+
+    await store.leases.mark_edited(
+        [
+            EditedCard(
+                question_id="q",
+                ask_number=slow.ask_number,
+                card='"slack-1"',
+                claimed_at=slow.claimed_at,
+                attempts=slow.attempts,
+            )
+        ]
+    )
+    (again,) = await store.leases.lease_cards(served, lease=timedelta(seconds=30), limit=1)
+    assert [(each.card, each.ending) for each in again.retired] == [("slack-1", "superseded")]
 
 
 async def test_a_click_that_comes_before_the_card_is_known_is_shown(store: PendingStore) -> None:
@@ -220,7 +275,7 @@ async def test_a_row_that_somebody_has_locked_keeps_no_other_card_waiting(
     numbers = {id: (await store.put(id, SCOPE, QUESTION.payload())).ask_number for id in ids}
     posted_cards = [PostedCard(question_id=id, ask_number=numbers[id], card='"slack-1"') for id in ids]
     edited_cards = [
-        EditedCard(question_id=id, ask_number=numbers.get(id, 1), card='"slack-1"', claimed_at=None)
+        EditedCard(question_id=id, ask_number=numbers.get(id, 1), card='"slack-1"', claimed_at=None, attempts=0)
         for id in ("before", "locked", "gone")
     ]
 
@@ -271,9 +326,13 @@ async def test_a_note_about_an_older_asking_changes_nothing_of_the_newer_ones_ca
     connection.execute("update pending_interactions set retired_cards = null")
     await store.leases.mark_posted([PostedCard(question_id="q", ask_number=second, card='"slack-2"')])
     connection.execute("update pending_interactions set card_due_at = now()")
-    await store.leases.mark_edited([EditedCard(question_id="q", ask_number=first, card='"slack-1"', claimed_at=None)])
+    await store.leases.mark_edited(
+        [EditedCard(question_id="q", ask_number=first, card='"slack-1"', claimed_at=ANSWERED_AT, attempts=0)]
+    )
     assert await due(connection) == [True]
-    await store.leases.mark_edited([EditedCard(question_id="q", ask_number=second, card='"slack-2"', claimed_at=None)])
+    await store.leases.mark_edited(
+        [EditedCard(question_id="q", ask_number=second, card='"slack-2"', claimed_at=None, attempts=0)]
+    )
     assert await due(connection) == [False]
 
 

@@ -80,6 +80,7 @@ async def test_a_race_on_the_correct_claim_passes_and_leaves_nothing(dsn: str, c
         "delete",
         "deliver",
         "ask",
+        "withdraw",
     }
     assert {"already_answered", "not_yours", "unknown_or_expired", "repeated"} <= result.outcomes.keys()
     assert [pod.name for pod in result.pods] == ["pod-1", "pod-2", "pod-3"]

@@ -99,7 +99,15 @@ async def _use_all(store: PendingStore, ask_number: int) -> None:
         if card.retired:
             await store.leases.mark_retired("q", card.retired)
         await store.leases.mark_edited(
-            [EditedCard(question_id="q", ask_number=card.ask_number, card="1", claimed_at=card.claimed_at)]
+            [
+                EditedCard(
+                    question_id="q",
+                    ask_number=card.ask_number,
+                    card="1",
+                    claimed_at=card.claimed_at,
+                    attempts=card.attempts,
+                )
+            ]
         )
     await store.leases.mark_posted([PostedCard(question_id="q", ask_number=ask_number, card="1")])
     await store.claim(click(ask_number=1))
@@ -120,7 +128,9 @@ async def test_a_card_that_was_edited_is_done_whatever_its_times(
     connection.execute("update pending_interactions set claimed_at = '20000-01-01', card = '1', card_due_at = now()")
     (card,) = await store.leases.lease_cards(SERVED, lease=LEASE, limit=10)
 
-    edited = EditedCard(question_id="q", ask_number=stored.ask_number, card="1", claimed_at=card.claimed_at)
+    edited = EditedCard(
+        question_id="q", ask_number=stored.ask_number, card="1", claimed_at=card.claimed_at, attempts=card.attempts
+    )
 
     assert await store.leases.mark_edited([edited]) == set()
     assert connection.execute("select card_due_at from pending_interactions").fetchone() == (None,)

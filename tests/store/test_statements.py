@@ -53,6 +53,7 @@ PARAMETERS: dict[str, object] = {
     "permanent": False,
     "error": "worker is down",
     "claimed_at": [datetime(2026, 1, 1, tzinfo=UTC)],
+    "attempts": [0],
     "ids": ["new"],
     "ask_numbers": [1],
     "cards": ['"slack-1"'],
@@ -203,7 +204,13 @@ def test_the_sweep_reads_the_oldest_rows_by_their_age(filled: psycopg.Connection
 @pytest.mark.parametrize("name", ["MARK_POSTED", "MARK_EDITED"])
 def test_notes_about_cards_find_each_row_by_its_id(filled: psycopg.Connection, name: str) -> None:
     many = [f"q{number}" for number in range(50)]
-    changed = {"ids": many, "ask_numbers": [1] * 50, "cards": ["1"] * 50, "claimed_at": [None] * 50}
+    changed = {
+        "ids": many,
+        "ask_numbers": [1] * 50,
+        "cards": ["1"] * 50,
+        "claimed_at": [None] * 50,
+        "attempts": [0] * 50,
+    }
     nodes = plan_nodes(filled, STATEMENTS[name], **changed)
 
     scans = [n["Index Name"] for n in nodes if "Index" in n["Node Type"] and "Index Name" in n]

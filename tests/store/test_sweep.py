@@ -191,7 +191,7 @@ async def test_a_card_without_buttons_is_not_edited_again_after_a_new_asking(sto
     await store.leases.mark_posted([PostedCard(question_id="q", ask_number=first.ask_number, card="1")])
     claim = await store.claim(click())
     assert isinstance(claim, Claim)
-    edited = EditedCard(question_id="q", ask_number=first.ask_number, card="1", claimed_at=claim.claimed_at)
+    edited = EditedCard(question_id="q", ask_number=first.ask_number, card="1", claimed_at=claim.claimed_at, attempts=0)
     await store.leases.mark_edited([edited])
     await store.put("q", SCOPE, PAYLOAD)
 

@@ -12,7 +12,7 @@ from .context import FaultContext
 from .server import start_time, take_the_server_away
 
 # Longer than a lease, and than another pod takes to find that it has run out.
-PAUSE_SECONDS = LEASE.total_seconds() + 2.5
+PAUSE_SECONDS = LEASE.total_seconds() + 1.0
 
 
 async def strike_at_a_delivery(

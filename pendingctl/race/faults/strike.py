@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from ..history.history import Fault
 from ..plan.operations import OperationKind, PlannedQuestion
-from ..plan.schedule import AT_A_DELIVERY, TROUBLES, FaultKind, PlannedFault
+from ..plan.schedule import AT_A_DELIVERY, AT_AN_ASKER, TROUBLES, FaultKind, PlannedFault
+from .askers import strike_at_an_asker
 from .claims import strike_at_a_claim
 from .context import FaultContext
 from .deliveries import strike_at_a_delivery
@@ -21,7 +22,8 @@ async def strike(
     """Fire at a question, let the fault strike meanwhile, and return the fault with whether it landed.
 
     `more` questions are fired at while the server is away; of a fault that troubles one tenant they are its own, and
-    the last one a neighbour's. Raises RaceBrokenOff and the database's errors.
+    the last one a neighbour's; of one that strikes at an asker they are the one that it asks. Raises RaceBrokenOff and
+    the database's errors.
     """
     fault = Fault(planned.number, planned.kind, planned.moment, time.monotonic_ns())
     dispatcher = context.dispatcher
@@ -33,6 +35,10 @@ async def strike(
         tenant = question.question.scope.organization_id
         ended = replace(fault, ended_ns=time.monotonic_ns(), organization_id=tenant)
         return replace(ended, landed=not detail, detail=detail)
+    if planned.moment in AT_AN_ASKER:
+        await dispatcher.fire(question)
+        detail = await strike_at_an_asker(context, planned.kind, planned.moment, more[0])
+        return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)
     # The rightful clicks are in the last burst; what comes before them is not struck.
     last = len(question.bursts) - 1
     for burst in range(last):

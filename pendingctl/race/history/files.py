@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,22 @@ from ...model import Scope
 from ..plan.operations import Fate, OperationKind, PlannedOperation, Wrong
 from ..plan.schedule import FaultKind, Moment
 from ..plan.settings import RaceSettings
-from .history import Fault, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Reported, Row
+from .history import (
+    CardEdit,
+    CardPost,
+    Fault,
+    HandOver,
+    History,
+    Operation,
+    Outcome,
+    RacedQuestion,
+    Reason,
+    Reported,
+    Row,
+)
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
-VERSION = 3
+VERSION = 4
 
 RACE, QUESTIONS, ROWS, FAULTS, END = "race.json", "questions.jsonl", "rows.jsonl", "faults.jsonl", "end.json"
 POD = "pod-*.jsonl"
@@ -79,6 +91,7 @@ def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dic
         "request_key": planned.request_key,
         "edition": planned.edition,
         "fate": planned.fate,
+        "posts": planned.posts,
     }
 
 
@@ -108,6 +121,11 @@ def end_record(operation: Operation) -> dict[str, Any]:
 def hand_over_record(handed: HandOver) -> dict[str, Any]:
     """Return what is written when an answer was handed over."""
     return {"event": "handed over", **asdict(handed)}
+
+
+def card_record(card: CardPost | CardEdit) -> dict[str, Any]:
+    """Return what is written when a card was posted or edited."""
+    return {"event": "posted" if isinstance(card, CardPost) else "edited", **asdict(card)}
 
 
 def fault_record(fault: Fault) -> dict[str, Any]:
@@ -177,19 +195,34 @@ def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
         raise InvalidInput(f"the history in {directory} cannot be read: {error}") from error
 
 
-def read_pod(path: Path) -> tuple[list[Operation], list[HandOver]]:
-    """Return what one pod did; the outcome of operations that never ended is unknown."""
+@dataclass(slots=True)
+class PodFile:
+    """What one pod did; the outcome of operations that never ended is unknown."""
+
+    operations: list[Operation]
+    hand_overs: list[HandOver]
+    card_posts: list[CardPost]
+    card_edits: list[CardEdit]
+
+
+def read_pod(path: Path) -> PodFile:
+    """Return what one pod did."""
     begun: dict[int, Operation] = {}
-    handed: list[HandOver] = []
+    pod = PodFile([], [], [], [])
     for record in _lines(path):
         match record.pop("event"):
             case "start":
                 begun[record["number"]] = _started(path.stem, record)
             case "end":
                 begun[record["number"]] = _ended(begun[record["number"]], record)
+            case "posted":
+                pod.card_posts.append(CardPost(**record))
+            case "edited":
+                pod.card_edits.append(CardEdit(**record))
             case _:
-                handed.append(HandOver(**record))
-    return list(begun.values()), handed
+                pod.hand_overs.append(HandOver(**record))
+    pod.operations += begun.values()
+    return pod
 
 
 def _read(directory: Path) -> tuple[History, float]:
@@ -207,10 +240,12 @@ def _read(directory: Path) -> tuple[History, float]:
         )
     history = History(
         questions,
-        tuple(operation for operations, _ in pods for operation in operations),
-        tuple(handed for _, hand_overs in pods for handed in hand_overs),
+        tuple(each for pod in pods for each in pod.operations),
+        tuple(each for pod in pods for each in pod.hand_overs),
         (),
         faults=tuple(faults.values()),
+        card_posts=tuple(each for pod in pods for each in pod.card_posts),
+        card_edits=tuple(each for pod in pods for each in pod.card_edits),
     )
     end = _document(directory / END)
     return (
@@ -242,6 +277,7 @@ def _started(pod: str, record: dict[str, Any]) -> Operation:
         request_key=record["request_key"],
         edition=record["edition"],
         fate=None if record["fate"] is None else Fate(record["fate"]),
+        posts=record["posts"],
     )
     return Operation(pod, record["number"], planned, record["started_ns"], detail="its end was never seen")
 

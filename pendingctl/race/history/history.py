@@ -134,13 +134,35 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True)
+class CardPost:
+    """A card as a pod posted it. `card` names it, also where an asking has several."""
+
+    pod: str
+    card: str
+    question_id: str
+    ask_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardEdit:
+    """What a pod's edit made of a card at that moment of the monotonic clock."""
+
+    pod: str
+    card: str
+    question_id: str
+    text: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class RacedQuestion:
     """A question of the race. Its row was there, unclaimed, before the first operation; that of an extra one was not.
 
     Extra questions are stored, deleted and swept by the pods. With `delivers` the pods deliver the answers; without,
     an answer belongs to whoever claimed it and counts as delivered. `ask_number` is that of a row that was there before
-    the first operation, `editions` are the other payloads under which it is put. One of another application is answered
-    before the race, its answer is due, and nothing is done to it. Of an awaited one somebody waits for the answer.
+    the first operation, `editions` are the other payloads under which it is put. Of an awaited one somebody waits for
+    the answer. One of another application is clicked for the race's own; it is open, or its answer was given before the
+    race and is due. A poisoned one has an answer that is due, and that nobody can read.
     """
 
     id: str
@@ -151,13 +173,25 @@ class RacedQuestion:
     delivers: bool = False
     ask_number: int | None = None
     editions: tuple[JsonObject, ...] = ()
-    is_of_another_application: bool = False
     is_awaited: bool = False
+    is_of_another_application: bool = False
+    answer: str | None = None
+    is_poisoned: bool = False
+
+    @property
+    def is_raced(self) -> bool:
+        """Whether the race's own clicks and deliveries decide about it."""
+        return not (self.is_of_another_application or self.is_poisoned)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is asked once and its row stays; the report counts these."""
+        return self.is_raced and not self.is_extra
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A question's row after the race."""
+    """A question's row after the race. `is_stuck` and `error` say what became of the delivery of its answer."""
 
     id: str
     scope: Scope
@@ -167,6 +201,9 @@ class Row:
     answer: str | None
     delivery_key: str | None
     undelivered: bool = False
+    withdrawn: bool = False
+    is_stuck: bool = False
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +223,5 @@ class History:
     faults: tuple[Fault, ...] = ()
     left_behind: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    card_posts: tuple[CardPost, ...] = ()
+    card_edits: tuple[CardEdit, ...] = ()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from random import Random
 
 from ...model import Question
-from .operations import Burst, Fate, OperationKind, PlannedOperation, PlannedQuestion
+from .operations import Burst, Fate, OperationKind, PlannedOperation, PlannedQuestion, press
 from .schedule import FaultKind
 from .settings import RaceSettings
 
@@ -70,49 +70,28 @@ def _plan_editions(settings: RaceSettings, question: Question, label: str, rando
             edition=edition,
         )
 
-    def press(name: str, asking: int) -> PlannedOperation:
-        pod, value = random.randrange(settings.pods), random.choice(question.options)
-        key = f"{question.id}-{name}"
-        return PlannedOperation(
-            f"{label}.{name}",
-            pod,
-            OperationKind.CLAIM,
-            question.id,
-            question.scope,
-            None,
-            key,
-            value,
-            asking=asking,
-        )
+    def click(name: str, asking: int) -> PlannedOperation:
+        return press(question, f"{label}.{name}", random.randrange(settings.pods), random, asking)
 
     return [
         Burst((put("first", first, 0),)),
         Burst((put("retry", first, 0), put("same key", first, 1))),
         Burst((put("second", random.choice([second, None]), 1),)),
-        Burst((press("old card", -2), press("new card", -1))),
-        Burst((press("old card later", 1), put("displaced", first, 0))),
+        Burst((click("old card", -2), click("new card", -1))),
+        Burst((click("old card later", 1), put("displaced", first, 0))),
     ]
 
 
 def plan_awaited(settings: RaceSettings, question: Question, label: str) -> PlannedQuestion:
-    """Somebody asks and waits, on one pod; then all pods are clicked, and the asker's pod waits for its end."""
+    """Somebody asks and waits, on one pod; then all pods are clicked, and the asker's pod waits for its end.
+
+    Of a5, at which a fault strikes, the asker would take the answer.
+    """
     random = Random(f"{settings.seed}/{label}")
-    asker, fate = random.randrange(settings.pods), list(Fate)[int(label[1:]) % len(Fate)]
+    asker = random.randrange(settings.pods)
+    fate = Fate.TAKES if label.startswith("a") else list(Fate)[int(label[1:]) % len(Fate)]
     ask = PlannedOperation(f"{label}.ask", asker, OperationKind.ASK, question.id, question.scope, fate=fate)
-    clicks = tuple(
-        PlannedOperation(
-            f"{label}.{pod}",
-            pod,
-            OperationKind.CLAIM,
-            question.id,
-            question.scope,
-            None,
-            f"{question.id}-{pod}",
-            random.choice(question.options),
-            asking=1,
-        )
-        for pod in range(settings.pods)
-    )
+    clicks = tuple(press(question, f"{label}.{pod}", pod, random, 1) for pod in range(settings.pods))
     # Whoever gives up does so before anybody clicks.
     after_ms = GIVES_UP_AFTER // timedelta(milliseconds=1) + 300 if fate is Fate.GIVES_UP else 0
     return PlannedQuestion(label, question, (Burst((ask,)), Burst(clicks, after_ms)))
@@ -120,11 +99,7 @@ def plan_awaited(settings: RaceSettings, question: Question, label: str) -> Plan
 
 def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, random: Random) -> PlannedOperation:
     if kind is OperationKind.CLAIM:
-        asking = random.choice([None, 1, -1])
-        value = random.choice(question.options)
-        return PlannedOperation(
-            name, pod, kind, question.id, question.scope, None, f"{question.id}-{name}", value, asking=asking
-        )
+        return press(question, name, pod, random, random.choice([None, 1, -1]))
     if kind is OperationKind.PUT:
         request_key = random.choice([None, None, f"{question.id}-again", f"{question.id}-{name}"])
         edition = random.choice([0, 0, 0, 1])
@@ -135,6 +110,14 @@ def _on_extra(question: Question, name: str, pod: int, kind: OperationKind, rand
     return PlannedOperation(name, pod, kind, question.id, question.scope, limit=limit)
 
 
+def plan_other(settings: RaceSettings, question: Question, label: str) -> PlannedQuestion:
+    """Return a question of another application, which two pods of this one are clicked for."""
+    random = Random(f"{settings.seed}/{label}")
+    pods = random.sample(range(settings.pods), min(2, settings.pods))
+    clicks = tuple(press(question, f"{label}.{pod}", pod, random, None) for pod in pods)
+    return PlannedQuestion(label, question, (Burst(clicks),))
+
+
 def plan_presses(settings: RaceSettings, question: Question, label: str) -> PlannedQuestion:
     """Return a question that is pressed while one tenant is in trouble, of that tenant or, n5, of its neighbour.
 
@@ -143,18 +126,6 @@ def plan_presses(settings: RaceSettings, question: Question, label: str) -> Plan
     random = Random(f"{settings.seed}/{label}")
     each = range(PRESSES_OF_A_POD if label.startswith("t") else 1)
     clicks = [
-        PlannedOperation(
-            f"{label}.{pod}.{number}",
-            pod,
-            OperationKind.CLAIM,
-            question.id,
-            question.scope,
-            None,
-            f"{question.id}-{pod}-{number}",
-            random.choice(question.options),
-            asking=1,
-        )
-        for pod in range(settings.pods)
-        for number in each
+        press(question, f"{label}.{pod}.{number}", pod, random, 1) for pod in range(settings.pods) for number in each
     ]
     return PlannedQuestion(label, question, (Burst(tuple(clicks)),))

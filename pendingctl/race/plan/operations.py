@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from random import Random
 
 from ...model import Question, Scope
 
@@ -44,6 +45,7 @@ class OperationKind(StrEnum):
     SWEEP = "sweep"
     DELIVER = "deliver"
     ASK = "ask"
+    WITHDRAW = "withdraw"
 
 
 class Fate(StrEnum):
@@ -70,8 +72,9 @@ class PlannedOperation:
     key, which a repetition of the same press shares, and presses the button of an `asking`: 1 is the first one that its
     pod has heard of, -1 the latest, -2 the one before, None whichever is open. That asking's `ask_number` is drawn by
     the database, and known when the click is fired. A put `reopens` a question that was answered, or leaves it alone;
-    it has a request key or none, and shows the `edition` of that number. An asker waits until its `fate`. A sweep has
-    a limit, and its question is only its place in the plan.
+    it has a request key or none, and shows the `edition` of that number; one that `posts` goes through the bridge,
+    which posts the card. An asker waits until its `fate`. A sweep has a limit, and its question is only its place in
+    the plan.
     """
 
     name: str
@@ -89,6 +92,15 @@ class PlannedOperation:
     request_key: str | None = None
     edition: int = 0
     fate: Fate | None = None
+    posts: bool = False
+
+
+def press(question: Question, name: str, pod: int, random: Random, asking: int | None) -> PlannedOperation:
+    """Return a rightful click with a delivery key of its own."""
+    key, value = f"{question.id}-{name}", random.choice(question.options)
+    return PlannedOperation(
+        name, pod, OperationKind.CLAIM, question.id, question.scope, None, key, value, asking=asking
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,8 @@ class PlannedQuestion:
     """One question and everything that is done to it. `label` is q12, or x3 for an extra one.
 
     A counted question is stored before it is fired at, and only clicked and stored again. An extra one is stored by
-    the pods, deleted and swept. An awaited one, w5, is an extra one that somebody asks who waits for the answer.
+    the pods, deleted and swept. An awaited one, w5, is an extra one that somebody asks who waits for the answer; over
+    a5 a fault strikes at that asker. Of another extra one, c5, the pods post cards.
     """
 
     label: str
@@ -114,12 +127,12 @@ class PlannedQuestion:
     @property
     def is_extra(self) -> bool:
         """Whether it is an extra question, which the report does not count."""
-        return self.label.startswith(("x", "w"))
+        return self.label.startswith(("x", "w", "a", "c"))
 
     @property
     def is_awaited(self) -> bool:
         """Whether somebody asks it and waits for its answer."""
-        return self.label.startswith("w")
+        return self.label.startswith(("w", "a"))
 
     @property
     def operations(self) -> list[PlannedOperation]:

@@ -11,7 +11,8 @@ from random import Random
 from typing import Literal, TypeAlias
 
 from ...model import Question, Scope
-from .extra import plan_awaited, plan_extra, plan_presses
+from .cards import plan_cards
+from .extra import plan_awaited, plan_extra, plan_other, plan_presses
 from .operations import Burst, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
 from .settings import FIRST_WITH_MORE, RaceSettings
 
@@ -20,7 +21,7 @@ OPTIONS = ("yes", "no", "später ⏳", 'a "third" \\ way')
 # Rows of another tenant that nobody clicks, for the same users over the same connections.
 MAX_BYSTANDERS = 20
 
-# Answers of another application in the same organization and database.
+# Questions of another application in the same organization and database.
 MAX_OTHERS = 5
 
 # One question in so many is stored again while it is clicked, by its own scope or a foreign one.
@@ -46,8 +47,12 @@ def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQu
     number = int(label[1:])
     if label.startswith("x"):
         return plan_extra(settings, _question(settings, names, label), label)
-    if label.startswith("w"):
+    if label.startswith(("w", "a")):
         return plan_awaited(settings, _question(settings, names, label), label)
+    if label.startswith("c"):
+        return plan_cards(settings, _question(settings, names, label), label)
+    if label.startswith("o"):
+        return plan_other(settings, _question(settings, names, label), label)
     if label.startswith(("t", "h", "n")):
         return plan_presses(settings, _question(settings, names, label), label)
     turns: list[_Kind] = [None, _REPEAT, *Wrong]
@@ -64,11 +69,8 @@ def plan_bystanders(settings: RaceSettings, names: Names) -> list[PlannedQuestio
 
 
 def plan_others(settings: RaceSettings, names: Names) -> list[PlannedQuestion]:
-    """Return questions of another application whose answers are due all the while, for that application's pods."""
-    return [
-        PlannedQuestion(f"o{number}", _question(settings, names, f"o{number}"), ())
-        for number in range(min(settings.questions, MAX_OTHERS))
-    ]
+    """Return questions of another application: open ones, and some whose answers are due for that one's pods."""
+    return [plan_question(settings, names, f"o{number}") for number in range(min(settings.questions, MAX_OTHERS))]
 
 
 def plan_poisoned(settings: RaceSettings, names: Names) -> PlannedQuestion:

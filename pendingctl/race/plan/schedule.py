@@ -26,13 +26,15 @@ class FaultKind(StrEnum):
 
 
 class Moment(StrEnum):
-    """How far a claim, or the delivery of its answer, has come when a fault strikes."""
+    """How far a claim, the delivery of its answer, or whoever waits for that, has come when a fault strikes."""
 
     BEFORE_SENDING = "before sending"
     AFTER_SENDING = "after sending"
     AFTER_COMMIT = "after the commit, before the reply"
     BEFORE_DELIVERY = "between claim and delivery"
     BEFORE_MARK = "between delivery and its mark"
+    ASKER_WAITS = "while an asker waits"
+    ASKER_HAS_THE_ANSWER = "between an asker's answer and its mark"
 
 
 # These trouble one tenant, whose neighbours must not feel it.
@@ -42,6 +44,8 @@ STRUCK_IN_THE_PROXY = frozenset({FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISC
 STRUCK_AT_A_LOCK = frozenset({FaultKind.TERMINATE, FaultKind.RESTART, FaultKind.FAILOVER})
 # The claim is over, and the fault strikes at the delivery of its answer.
 AT_A_DELIVERY = (Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK)
+# Somebody asks a question of its own and waits, and the fault strikes at that.
+AT_AN_ASKER = (Moment.ASKER_WAITS, Moment.ASKER_HAS_THE_ANSWER)
 _AT_A_CLAIM = (Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT)
 # These last from the first click to the last one.
 LASTING = frozenset({FaultKind.SKEW, FaultKind.SWEEP})
@@ -49,8 +53,8 @@ LASTING = frozenset({FaultKind.SKEW, FaultKind.SWEEP})
 NEED_AN_OWN_SERVER = frozenset({FaultKind.RESTART, FaultKind.FAILOVER})
 
 _MOMENTS: dict[FaultKind, tuple[Moment | None, ...]] = {
-    FaultKind.KILL: (*_AT_A_CLAIM, *AT_A_DELIVERY),
-    FaultKind.PAUSE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT, *AT_A_DELIVERY),
+    FaultKind.KILL: (*_AT_A_CLAIM, *AT_A_DELIVERY, *AT_AN_ASKER),
+    FaultKind.PAUSE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT, *AT_A_DELIVERY, *AT_AN_ASKER),
     FaultKind.DISCONNECT: (*_AT_A_CLAIM, *AT_A_DELIVERY),
     FaultKind.BLACKHOLE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT),
     FaultKind.TERMINATE: (None, None),

@@ -14,6 +14,7 @@ IMPLEMENTATIONS = (
     "select-then-update",
     "no-organization",
     "no-user",
+    "no-application",
     "claim-then-authorize",
     "retry-with-new-key",
     "put-takes-over",
@@ -24,6 +25,7 @@ IMPLEMENTATIONS = (
     "no-lease-token",
     "refresh-under-a-card",
     "ask-number-restarts",
+    "forget-old-cards",
     "lease-everything",
     "mark-before-print",
     "one-pool-for-all",
@@ -84,6 +86,6 @@ class RaceSettings:
         every = EXTRA_EVERY_WITH_SWEEPS if FaultKind.SWEEP in self.faults else EXTRA_EVERY
         return number < FIRST_WITH_MORE or number % every == 0
 
-    def has_asker(self, number: int) -> bool:
-        """Whether somebody asks a question beside the one of this number and waits for its answer."""
+    def has_more(self, number: int) -> bool:
+        """Whether beside the question of this number somebody asks one and waits, and a pod posts the card of one."""
         return number < FIRST_WITH_MORE or number % EXTRA_EVERY == 0

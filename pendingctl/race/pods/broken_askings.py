@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from ...model import Due, LeasedAnswer, PutOutcome, Scope, Stored, Unreadable
+from ...model import NEW_ASKINGS, Due, LeasedAnswer, PutOutcome, Scope, Stored, Unreadable
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...store import IfAnswered, PendingStore, lease_statements
@@ -89,6 +89,38 @@ class AskNumberRestarts(PendingStore):
             return Stored(id, stored.outcome, number, created_at, version, stored.is_to_be_posted)
 
 
+class ForgetOldCards(PendingStore):
+    """Asks anew in the row of the question before, and forgets that its card is still there."""
+
+    async def put(
+        self,
+        id: str,
+        scope: Scope,
+        payload: JsonObject,
+        *,
+        request_key: str | None = None,
+        if_answered: IfAnswered = "reopen",
+        awaited_by: UUID | None = None,
+        posting: timedelta | None = None,
+        connection: Connection | None = None,
+    ) -> Stored:
+        """Forget the cards of former askings."""
+        async with Borrowed(self._source, connection) as borrowed, borrowed.transaction():
+            stored = await super().put(
+                id,
+                scope,
+                payload,
+                request_key=request_key,
+                if_answered=if_answered,
+                awaited_by=awaited_by,
+                posting=posting,
+                connection=borrowed,
+            )
+            if stored.outcome in NEW_ASKINGS:
+                await borrowed.execute(_FORGET_OLD_CARDS, {"id": id})
+        return stored
+
+
 class LeaseEverything(PendingStore):
     """Delivers whatever answer is due, whichever application it is of."""
 
@@ -148,6 +180,12 @@ _REFRESH = """
       and expected_user_id = %(expected_user_id)s
       and claimed_at is null
     returning ask_number, created_at, xmin::text
+"""
+
+_FORGET_OLD_CARDS = """
+    update pending_interactions
+    set retired_cards = null, card_due_at = null
+    where id = %(id)s
 """
 
 _NUMBER_FROM_ONE = """

@@ -66,6 +66,12 @@ class NoUser(_BrokenClaim):
     statement = statements.CLAIM.replace("and expected_user_id = %(expected_user_id)s", "")
 
 
+class NoApplication(_BrokenClaim):
+    """Forgets the application in the claim's condition."""
+
+    statement = statements.CLAIM.replace("and application = %(application)s", "")
+
+
 class ClaimThenAuthorize(PendingStore):
     """Claims the row and only then checks the user: the question is used up by whoever comes first."""
 

@@ -161,7 +161,12 @@ class _NothingToMark(Leases):
         most_attempts: int,
         permanent: bool = False,
     ) -> State | None:
-        return None
+        if isinstance(leased, LeasedAnswer):
+            return None
+        # What cannot be read is no answer that a memory could hold.
+        return await super().mark_failed(
+            leased, error, retry_in=retry_in, most_attempts=most_attempts, permanent=permanent
+        )
 
 
 class NoLeaseToken(PendingStore):

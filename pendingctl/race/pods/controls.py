@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...pod.bridge import InteractionBridge
+from ...pod.loop import Loop
 from ...postgres.connections import ConnectionSource
 from ...store import PendingStore
 from ...turns import Turns
 from ..plan.settings import IMPLEMENTATIONS
 from . import broken_askings, broken_claims, broken_stores
 
+LOOK_SECONDS = 0.2
+
 # The check by which each control must be found.
 EXPECTED_CHECKS: Mapping[str, str] = {
     "select-then-update": "single_winner",
     "no-organization": "scope",
     "no-user": "scope",
+    "no-application": "only_its_application",
     "claim-then-authorize": "wrong_clicks_cost_nothing",
     "retry-with-new-key": "loser_was_told_the_truth",
     "put-takes-over": "scope",
@@ -30,6 +34,7 @@ EXPECTED_CHECKS: Mapping[str, str] = {
     "no-lease-token": "linearizable",
     "refresh-under-a-card": "answered_what_was_shown",
     "ask-number-restarts": "key_never_reused",
+    "forget-old-cards": "cards_show_the_end",
     "lease-everything": "only_its_application",
     "mark-before-print": "asker_or_pods",
     "one-pool-for-all": "others_unharmed",
@@ -41,6 +46,7 @@ _STORES: Mapping[str, type[PendingStore]] = {
     "select-then-update": broken_claims.SelectThenUpdate,
     "no-organization": broken_claims.NoOrganization,
     "no-user": broken_claims.NoUser,
+    "no-application": broken_claims.NoApplication,
     "claim-then-authorize": broken_claims.ClaimThenAuthorize,
     "no-time-limit": broken_claims.NoTimeLimit,
     "retry-with-new-key": broken_claims.RetryWithNewKey,
@@ -51,6 +57,7 @@ _STORES: Mapping[str, type[PendingStore]] = {
     "no-lease-token": broken_stores.NoLeaseToken,
     "refresh-under-a-card": broken_askings.RefreshUnderACard,
     "ask-number-restarts": broken_askings.AskNumberRestarts,
+    "forget-old-cards": broken_askings.ForgetOldCards,
     "lease-everything": broken_askings.LeaseEverything,
 }
 
@@ -73,7 +80,16 @@ def marks_before_it_prints(implementation: str) -> bool:
     return implementation == "mark-before-print"
 
 
-class OnePoolForAll(InteractionBridge):
+class RacingBridge(InteractionBridge):
+    """Looks for what other pods have left behind several times a second: a race does not wait for that."""
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._loop = Loop(self._look, every=LOOK_SECONDS)
+        super().start()
+
+
+class OnePoolForAll(RacingBridge):
     """Lets every click take a connection at once: one tenant's clicks leave none to the others."""
 
     def start(self) -> None:
@@ -87,4 +103,4 @@ _NO_LIMIT = 1_000_000
 
 def bridge_for(implementation: str) -> type[InteractionBridge]:
     """Return the bridge of an implementation."""
-    return OnePoolForAll if implementation == "one-pool-for-all" else InteractionBridge
+    return OnePoolForAll if implementation == "one-pool-for-all" else RacingBridge

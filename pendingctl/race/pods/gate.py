@@ -20,11 +20,11 @@ class Gate:
         """Let the waiting operation go on."""
         self._opened.set()
 
-    async def wait(self, order: int, connection: Connection) -> None:
-        """Report that the operation of this order is about to be sent over this connection, and wait for permission."""
+    async def wait(self, order: int, connection: Connection | None = None) -> None:
+        """Report that the operation of this order is about to go on, over this connection, and wait for permission."""
         # An earlier wait may have been given up during a pause, and its permission came nevertheless.
         self._opened.clear()
-        wire.report(wire.AIMED, f"{order} {_local_port(connection)}")
+        wire.report(wire.AIMED, f"{order} {0 if connection is None else _local_port(connection)}")
         await self._opened.wait()
 
 

@@ -11,20 +11,22 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 from psycopg_pool import PoolTimeout
 
 from ...errors import DatabaseUnreachable, PendingctlError
-from ...model import ENDED, NEW_ASKINGS, Click
-from ...platforms import Card, MessageHandle
+from ...model import ENDED, NEW_ASKINGS, Click, Stored, Withdrawal
 from ...pod.bridge import InteractionBridge
 from ...postgres.connections import Borrowed, Connection, Pool, open_pool
 from ...store import IfAnswered, PendingStore
 from ..history.files import HistoryFile
 from ..history.history import DECIDED, Outcome, Reason, Reported
+from ..plan.cards import CARD_MAX_AGE_MS
 from ..plan.extra import SWEEP_MAX_AGE
 from ..plan.operations import OperationKind, PlannedOperation, PlannedQuestion
 from ..plan.plan import plan_question
@@ -34,6 +36,7 @@ from . import wire
 from .asker import Askers
 from .controls import bridge_for, store_for
 from .gate import Gate
+from .platform import RecordingPlatform
 from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
 from .worker import Worker
 
@@ -45,25 +48,13 @@ CLAIM_SECONDS = 20.0
 # A click whose outcome is unknown is tried once more, this often, until so long after the first try.
 RETRY_SECONDS = 0.1
 RESOLVE_SECONDS = 20.0
+# How long a note about a card may take, while connections are lost and the server is away.
+NOTED_SECONDS = 10.0
+NOTED_POLL_SECONDS = 0.02
 # Small: a sweep then takes several batches.
 SWEEP_BATCH_SIZE = 2
 # Whatever hangs, nothing of a pod is left so long after the coordinator has gone.
 EXIT_WITHIN_SECONDS = 8.0
-
-
-class SilentPlatform:
-    """A chat platform that shows nothing."""
-
-    async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
-        """Show nothing."""
-        return (connection_id, card.question_id)
-
-    async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
-        """Show nothing."""
-        return (connection_id, conversation_id, text)
-
-    async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
-        """Show nothing."""
 
 
 class Pod:
@@ -136,13 +127,18 @@ class Pod:
             return
         if planned.kind is OperationKind.ASK:
             current_note.set(None)
-            await self._askers.begin(question, planned)
+            aim = partial(self._gate.wait, order.number) if order.aim else None
+            await self._askers.begin(question, planned, aim)
             return
         self._recorder.begin(note)
         try:
             match planned.kind:
+                case OperationKind.PUT if planned.posts:
+                    outcome, reported = await self._post(question, note)
                 case OperationKind.PUT:
                     outcome, reported = await self._put(question, planned)
+                case OperationKind.WITHDRAW:
+                    outcome, reported = await self._withdraw(planned)
                 case OperationKind.DELETE:
                     outcome, reported = await self._delete(planned)
                 case OperationKind.SWEEP:
@@ -153,6 +149,8 @@ class Pod:
         else:
             self._recorder.end(note, outcome, reported)
         self._recorder.write(note)
+        if note.stored is not None and note.stored.is_to_be_posted:
+            await self._until_noted(note.stored)
 
     async def _click_until_decided(self, note: Note) -> None:
         """Click, and while the outcome is unknown click again as the platform would, with the same delivery key."""
@@ -210,6 +208,27 @@ class Pod:
                     await move_into_the_past(connection, stored.id)
         else:
             stored = await put()
+        return self._outcome_of_put(question, stored)
+
+    async def _post(self, question: PlannedQuestion, note: Note) -> tuple[Outcome, Reported]:
+        planned = note.planned
+        await self._bridge.ask(question.edition(planned.edition), event_id=planned.request_key or "")
+        if note.stored is None:
+            # This pod has seen the event.
+            return Outcome.FAILED, Reported()
+        return self._outcome_of_put(question, note.stored)
+
+    async def _until_noted(self, stored: Stored) -> None:
+        """Wait until the row knows that its card was posted: with this pod that would be lost."""
+        deadline = time.monotonic() + NOTED_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(PendingctlError):
+                row = await self._store.inspection.get(stored.id)
+                if row is None or row.ask_number != stored.ask_number or row.posted_at is not None:
+                    return
+            await asyncio.sleep(NOTED_POLL_SECONDS)
+
+    def _outcome_of_put(self, question: PlannedQuestion, stored: Stored) -> tuple[Outcome, Reported]:
         if stored.outcome in ENDED:
             return Outcome.REFUSED, Reported(Reason(stored.outcome.value))
         if stored.outcome in NEW_ASKINGS:
@@ -217,6 +236,17 @@ class Pod:
         # A refreshed row's time may have been moved into the past.
         created = stored.created_at if stored.outcome in NEW_ASKINGS else None
         return Outcome.OK, Reported(at=created, ask_number=stored.ask_number, put=stored.outcome)
+
+    async def _withdraw(self, planned: PlannedOperation) -> tuple[Outcome, Reported]:
+        match await self._store.withdraw(planned.question_id, planned.scope):
+            case Withdrawal.WITHDRAWN:
+                return Outcome.OK, Reported()
+            case Withdrawal.ALREADY_WITHDRAWN:
+                return Outcome.REFUSED, Reported(Reason.WITHDRAWN)
+            case Withdrawal.ALREADY_ANSWERED:
+                return Outcome.REFUSED, Reported(Reason.ALREADY_ANSWERED)
+            case Withdrawal.UNKNOWN:
+                return Outcome.REFUSED, Reported(Reason.NO_SUCH_ROW)
 
     async def _delete(self, planned: PlannedOperation) -> tuple[Outcome, Reported]:
         if await self._store.delete(planned.question_id, planned.scope):
@@ -261,7 +291,12 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
         worker = Worker(assignment, file, recorder, source, gate)
         recording = RecordingStore(store, recorder)
         bridge = bridge_for(assignment.settings.implementation)(
-            recording, SilentPlatform(), worker, pod=assignment.name, lease=LEASE
+            recording,
+            RecordingPlatform(assignment.name, file),
+            worker,
+            pod=assignment.name,
+            lease=LEASE,
+            max_age=timedelta(milliseconds=CARD_MAX_AGE_MS),
         )
         async with bridge:
             for organization in (assignment.names.organization_id, assignment.names.foreign_organization_id):

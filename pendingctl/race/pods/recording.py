@@ -11,10 +11,19 @@ from datetime import timedelta
 from itertools import count
 from uuid import UUID
 
-from ...errors import DatabaseUnreachable, NotConnected, PendingctlError, RequestRefused, ScopeMismatch, Undelivered
-from ...model import Claim, Click, Refusal
+from ...errors import (
+    AnswerTaken,
+    DatabaseUnreachable,
+    NotConnected,
+    PendingctlError,
+    RequestRefused,
+    ScopeMismatch,
+    Undelivered,
+)
+from ...model import Claim, Click, Refusal, Scope, Stored
+from ...payload import JsonObject
 from ...postgres.connections import Connection, Pool, WatchfulSource
-from ...store import PendingStore
+from ...store import IfAnswered, PendingStore
 from ..history.files import HistoryFile, end_record, start_record
 from ..history.history import Operation, Outcome, Reason, Reported
 from ..plan.operations import PlannedOperation
@@ -35,6 +44,7 @@ class Note:
     reported: Reported = _NOTHING
     backend_pid: int | None = None
     detail: str = ""
+    stored: Stored | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -88,10 +98,28 @@ class RecordingStore:
 
     def __init__(self, inner: PendingStore, recorder: Recorder) -> None:
         self.leases = inner.leases
-        self.put = inner.put
         self.delete_untouched = inner.delete_untouched
         self._inner = inner
         self._recorder = recorder
+
+    async def put(
+        self,
+        id: str,
+        scope: Scope,
+        payload: JsonObject,
+        *,
+        request_key: str | None = None,
+        if_answered: IfAnswered = "reopen",
+        posting: timedelta | None = None,
+    ) -> Stored:
+        """Put through the other store, and note what that did for whoever asked the bridge."""
+        stored = await self._inner.put(
+            id, scope, payload, request_key=request_key, if_answered=if_answered, posting=posting
+        )
+        note = current_note.get()
+        assert note is not None
+        note.stored = stored
+        return stored
 
     async def claim(
         self,
@@ -200,6 +228,8 @@ def outcome_of_error(error: PendingctlError) -> tuple[Outcome, Reason | None]:
         return Outcome.REFUSED, Reason.REQUEST_REFUSED
     if isinstance(error, Undelivered):
         return Outcome.REFUSED, Reason.UNDELIVERED
+    if isinstance(error, AnswerTaken):
+        return Outcome.REFUSED, Reason.LEASE_LOST
     if isinstance(error, DatabaseUnreachable) and not isinstance(error, NotConnected):
         return Outcome.UNKNOWN, None
     return Outcome.FAILED, None

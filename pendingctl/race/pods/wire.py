@@ -56,9 +56,10 @@ class Assignment:
 class Order:
     """Fire the pod's operations of one burst of some questions together: all, `only` one, or all `without` one.
 
-    With `aim` the operation waits, right before it is sent, for permission to go on; with `aim_delivery` the delivery
-    of the answer that it wins waits at that moment. With `again` the pod fires it whichever pod it was planned for: its
-    outcome is unknown, and it is tried once more. `ask_numbers` are those of each question's askings so far.
+    With `aim` the operation waits, right before it is sent, for permission to go on, and an asker before its last
+    step; with `aim_delivery` the delivery of the answer that it wins waits at that moment. With `again` the pod fires
+    it whichever pod it was planned for: its outcome is unknown, and it is tried once more. `ask_numbers` are those of
+    each question's askings so far.
     """
 
     number: int

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ...model import NEW_ASKINGS
 from ...payload import JsonObject
-from ..history.history import DECIDED, WON, History, Operation, Outcome
+from ..history.history import DECIDED, WON, History, Operation, Outcome, Reason
 from ..plan.operations import OperationKind
 from ..plan.schedule import TROUBLES
 from .laws import CANNOT_SERVE, Story, name_of
@@ -56,11 +56,15 @@ def key_never_reused(story: Story) -> Iterator[str]:
 def asker_or_pods(story: Story) -> Iterator[str]:
     """An answer that somebody waits for is the asker's or the pods': of the two one hands it over.
 
-    Both do only where the asker's mark failed, which it reports.
+    Both do only where the asker's mark failed, which it reports, or where it died before.
     """
     if not story.question.is_awaited:
         return
-    in_doubt = any(each.kind is OperationKind.ASK and each.outcome is Outcome.UNKNOWN for each in story.operations)
+    in_doubt = any(
+        each.kind is OperationKind.ASK
+        and (each.outcome is Outcome.UNKNOWN or each.reported.reason is Reason.LEASE_LOST)
+        for each in story.operations
+    )
     by_asker = {each.ask_number for each in story.hand_overs if each.by_asker}
     by_pods = {each.ask_number for each in story.hand_overs if not each.by_asker}
     for number in sorted(by_asker & by_pods):
@@ -73,20 +77,33 @@ def asker_or_pods(story: Story) -> Iterator[str]:
 
 
 def only_its_application(story: Story) -> Iterator[str]:
-    """The rows of another application, whose answers are due, are as they were, and nothing of them was handed over."""
+    """The rows of another application are as they were, nothing of them is handed over, and clicks are not served."""
     question, row = story.question, story.row
     if not question.is_of_another_application:
         return
     for handed in story.hand_overs:
         yield f"{handed.pod} handed over the answer {handed.value!r} of another application"
+    for claim in story.claims:
+        if claim.outcome in DECIDED and claim.reported.reason is not Reason.OTHER_APPLICATION:
+            learnt = claim.reported.reason or claim.outcome
+            yield f"{name_of(claim)} pressed another application's button, and learnt {learnt}"
+        elif claim.outcome in DECIDED and claim.reply not in (CANNOT_SERVE, None):
+            yield f"{name_of(claim)} pressed another application's button, and the person was told {claim.reply!r}"
     if row is None:
         yield "the row of another application is gone"
-    elif not row.undelivered or (row.ask_number, row.payload) != (question.ask_number, question.payload):
+        return
+    was = (question.ask_number, question.payload, question.answer, question.answer is not None)
+    is_claimed = row.claimed_at is not None
+    if (row.ask_number, row.payload, row.answer, row.undelivered) != was or is_claimed is not row.undelivered:
         yield "the row of another application has changed"
 
 
 def others_unharmed(history: History) -> Iterator[str]:
-    """While one tenant is in trouble, another's click gets a true reply, and its answer is handed over, in time."""
+    """While one tenant is in trouble, another's click gets a true reply, and its answer is handed over, in time.
+
+    An answer that cannot be read is given up with its error, and no other one with it.
+    """
+    yield from _given_up(history)
     for fault in history.faults:
         if fault.kind not in TROUBLES or fault.organization_id is None or fault.ended_ns is None:
             continue
@@ -100,6 +117,17 @@ def others_unharmed(history: History) -> Iterator[str]:
                 yield f"{name_of(claim)} got no true reply in time while {fault.organization_id} was in trouble"
             elif claim.outcome is Outcome.OK and not _was_delivered_in_time(history, claim):
                 yield f"the answer of {name_of(claim)} had to wait while {fault.organization_id} was in trouble"
+
+
+def _given_up(history: History) -> Iterator[str]:
+    poisoned = {each.id for each in history.questions if each.is_poisoned}
+    given_up = {row.id: row.error for row in history.rows if row.is_stuck}
+    for id in given_up.keys() - poisoned:
+        yield f"the answer of {id} is stuck: {given_up[id]}"
+    # Of pods that were lost, and not by a fault, nobody knows how far they came.
+    for id in poisoned if not history.reasons else ():
+        if not given_up.get(id):
+            yield f"the answer of {id} cannot be read, and was not given up with its error"
 
 
 def _was_delivered_in_time(history: History, claim: Operation) -> bool:

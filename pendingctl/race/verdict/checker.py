@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 
-from ..history.history import DECIDED, HandOver, History, Operation, Outcome
+from ..history.history import DECIDED, CardEdit, CardPost, HandOver, History, Operation, Outcome
 from ..plan.operations import OperationKind
 from . import laws
 from .askings import answered_what_was_shown, asker_or_pods, key_never_reused, only_its_application, others_unharmed
+from .cards import cards_show_the_end
 from .laws import Story, name_of, was_contended
 from .linearization import linearize
 
@@ -83,6 +84,7 @@ QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
     key_never_reused,
     only_its_application,
     asker_or_pods,
+    cards_show_the_end,
 )
 RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (
     laws.sweep_was_bounded,
@@ -107,7 +109,7 @@ def judge(history: History) -> Judgement:
     violations: defaultdict[str, list[Violation]] = defaultdict(list)
     for check in QUESTION_LAWS:
         for story in every_story:
-            if story.question.is_of_another_application and check is not only_its_application:
+            if not story.question.is_raced and check is not only_its_application:
                 continue
             for detail in check(story):
                 violations[check.__name__].append(Violation(check.__name__, story.question.id, detail))
@@ -147,6 +149,14 @@ def stories(history: History) -> list[Story]:
     hand_overs: defaultdict[str, list[HandOver]] = defaultdict(list)
     for handed in history.hand_overs:
         hand_overs[handed.question_id].append(handed)
+    card_posts: defaultdict[str, list[CardPost]] = defaultdict(list)
+    card_edits: defaultdict[str, list[CardEdit]] = defaultdict(list)
+    # A pod that was lost, and not by a fault, has left cards behind of which no other one knows.
+    if not history.reasons:
+        for post in history.card_posts:
+            card_posts[post.question_id].append(post)
+        for edit in history.card_edits:
+            card_edits[edit.question_id].append(edit)
     rows = {row.id: row for row in history.rows}
     return [
         Story(
@@ -156,6 +166,8 @@ def stories(history: History) -> list[Story]:
             tuple(hand_overs.get(question.id, ())),
             rows.get(question.id),
             history.stale_after,
+            tuple(card_posts.get(question.id, ())),
+            tuple(card_edits.get(question.id, ())),
         )
         for question in history.questions
     ]
@@ -187,7 +199,7 @@ def _proves_nothing(history: History, every_story: list[Story], contended: int) 
     if failed and not history.faults:
         yield f"operations that failed: {len(failed)}, the first {_first_detail(failed)}"
     ages = (None, history.stale_after)
-    searched = [story for story in every_story if story.question.is_extra and not story.question.is_awaited]
+    searched = [story for story in every_story if story.question.is_extra]
     if undecided := sum(
         any(linearize(s.question, s.everything, s.row, age).undecided for age in ages) for s in searched
     ):

@@ -12,7 +12,19 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import combinations
 
-from ..history.history import DECIDED, WON, HandOver, History, Operation, Outcome, RacedQuestion, Reason, Row
+from ..history.history import (
+    DECIDED,
+    WON,
+    CardEdit,
+    CardPost,
+    HandOver,
+    History,
+    Operation,
+    Outcome,
+    RacedQuestion,
+    Reason,
+    Row,
+)
 from ..plan.operations import OperationKind
 from .linearization import linearize
 
@@ -34,6 +46,8 @@ class Story:
     hand_overs: tuple[HandOver, ...] = ()
     row: Row | None = None
     stale_after: timedelta = timedelta()
+    card_posts: tuple[CardPost, ...] = ()
+    card_edits: tuple[CardEdit, ...] = ()
 
     @cached_property
     def claims(self) -> list[Operation]:
@@ -57,7 +71,7 @@ class Story:
     @property
     def is_counted(self) -> bool:
         """Whether the question is asked once and its row stays."""
-        return not self.question.is_extra
+        return self.question.is_counted
 
     @property
     def everything(self) -> list[Operation]:
@@ -144,9 +158,6 @@ def loser_was_told_the_truth(story: Story) -> Iterator[str]:
 
 def linearizable(story: Story) -> Iterator[str]:
     """The operations on a question have one order in which everything that was reported is true."""
-    if story.question.is_awaited:
-        # An asker is no single operation: it stores, waits, leases and marks.
-        return
     search = linearize(story.question, story.everything, story.row, None)
     if search.found or search.undecided:
         return

@@ -26,10 +26,11 @@ Press = tuple[str | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the asking before the present one ended: by a press, or without an answer when another took its place."""
+    """How the asking before the present one ended: by a press, withdrawn, or when another took its place."""
 
     ask_number: int | None
     press: Press | None
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Held:
     request_key: str | None = None
     displaced_keys: frozenset[str] = frozenset()
     previous: Ended | None = None
+    withdrawn: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was neither answered nor withdrawn."""
+        return self.press is None and not self.withdrawn
 
     @property
     def undelivered(self) -> bool:
@@ -77,9 +84,8 @@ def linearize(
     whose outcome is unknown: a sweep counts as one delete of each question that it took. With `stale_after` None a
     sweep may take any row, however young, even with an answer that is not delivered.
     """
-    considered = sorted(
-        (each for each in operations if each.outcome is not Outcome.FAILED), key=lambda each: each.started_ns
-    )
+    steps = [step for each in operations if each.outcome is not Outcome.FAILED for step in _steps(each)]
+    considered = sorted(steps, key=lambda each: each.started_ns)
     starts = [each.started_ns for each in considered]
     ends = [_end(each) for each in considered]
     required = sum(1 << place for place, each in enumerate(considered) if each.outcome is not Outcome.UNKNOWN)
@@ -116,6 +122,22 @@ def linearize(
     return Search(found=False, stuck=_stuck(considered, required, furthest[1], starts, ends))
 
 
+def _steps(operation: Operation) -> Iterator[Operation]:
+    """What an operation does to the row: an asker, whose put is an operation of its own, withdraws or marks."""
+    if operation.kind is not OperationKind.ASK:
+        yield operation
+        return
+    planned, reported = operation.planned, operation.reported
+    in_doubt = operation.outcome is Outcome.UNKNOWN
+    if in_doubt or reported.reason is Reason.WITHDRAWN:
+        withdrawal = replace(planned, kind=OperationKind.WITHDRAW)
+        outcome = operation.outcome if in_doubt else Outcome.OK
+        yield replace(operation, planned=withdrawal, outcome=outcome, reported=Reported())
+    if in_doubt or operation.outcome is Outcome.OK:
+        mark = replace(planned, kind=OperationKind.DELIVER, value=reported.answer, ask_number=reported.ask_number)
+        yield replace(operation, planned=mark, reported=Reported())
+
+
 def _end(operation: Operation) -> float:
     unknown = operation.outcome is Outcome.UNKNOWN or operation.ended_ns is None
     return inf if unknown else float(operation.ended_ns or 0)
@@ -144,7 +166,7 @@ def _explains(state: State, row: Row | None) -> bool:
         return state is None and row is None
     press = None if row.claimed_at is None else (row.delivery_key, row.answer)
     agrees = _agrees(row.ask_number, state.ask_number)
-    return agrees and (state.press, state.undelivered) == (press, row.undelivered)
+    return agrees and (state.press, state.undelivered, state.withdrawn) == (press, row.undelivered, row.withdrawn)
 
 
 def _apply(
@@ -165,6 +187,8 @@ def _apply(
         yield from _apply_claim(operation, state, question)
     elif operation.kind is OperationKind.DELIVER:
         yield from _apply_delivery(operation, state)
+    elif operation.kind is OperationKind.WITHDRAW:
+        yield from _apply_withdrawal(operation, state)
     else:
         yield from _apply_delete(operation, state)
 
@@ -184,14 +208,14 @@ def _apply_put(operation: Operation, state: State) -> Iterator[State]:
         did, after = PutOutcome.CREATED, new
     elif is_late or _due_refusal(operation, state, is_late=is_late, is_own=is_own) is not None:
         return
-    elif state.press is None and state.edition == planned.edition and (is_own or None in (key, state.request_key)):
+    elif state.is_open and state.edition == planned.edition and (is_own or None in (key, state.request_key)):
         did, after = PutOutcome.REFRESHED, replace(_bound(state, reported), request_key=state.request_key or key)
         if not _agrees(reported.ask_number, state.ask_number):
             return
     else:
-        did = PutOutcome.SUPERSEDED if state.press is None else PutOutcome.REOPENED
+        did = PutOutcome.SUPERSEDED if state.is_open else PutOutcome.REOPENED
         displaced = state.displaced_keys | ({state.request_key} if state.request_key is not None else set())
-        after = replace(new, displaced_keys=displaced, previous=Ended(state.ask_number, state.press))
+        after = replace(new, displaced_keys=displaced, previous=Ended(state.ask_number, state.press, state.withdrawn))
         if None not in (new.ask_number, state.ask_number) and (new.ask_number or 0) <= (state.ask_number or 0):
             return
     if operation.outcome is Outcome.UNKNOWN or reported.put == did:
@@ -202,9 +226,10 @@ def _due_refusal(operation: Operation, state: Held, *, is_late: bool, is_own: bo
     planned = operation.planned
     if is_late:
         return Reason.REQUEST_REFUSED
-    if state.press is not None:
+    if not state.is_open:
         is_kept = not planned.reopens or state.undelivered or is_own
-        return Reason.ALREADY_ANSWERED if is_kept else None
+        ending = Reason.WITHDRAWN if state.withdrawn else Reason.ALREADY_ANSWERED
+        return ending if is_kept else None
     return Reason.REQUEST_REFUSED if is_own and planned.edition != state.edition else None
 
 
@@ -215,6 +240,22 @@ def _agrees(reported: int | None, held: int | None) -> bool:
 def _bound(state: Held, reported: Reported) -> Held:
     """Return the state with the number that was reported, if it was not known."""
     return replace(state, ask_number=reported.ask_number) if state.ask_number is None else state
+
+
+def _apply_withdrawal(operation: Operation, state: State) -> Iterator[State]:
+    match operation.reported.reason:
+        case Reason.NO_SUCH_ROW:
+            is_true = state is None
+        case Reason.WITHDRAWN:
+            is_true = state is not None and state.withdrawn
+        case Reason.ALREADY_ANSWERED:
+            is_true = state is not None and state.press is not None
+        case _:
+            if state is not None and state.is_open:
+                yield replace(state, withdrawn=True)
+            return
+    if is_true:
+        yield state
 
 
 def _apply_delete(operation: Operation, state: State) -> Iterator[State]:
@@ -229,7 +270,10 @@ def _apply_delete(operation: Operation, state: State) -> Iterator[State]:
 
 
 def _apply_delivery(operation: Operation, state: State) -> Iterator[State]:
-    """A mark ends the delivery once and for all; who was told that its lease is lost has changed nothing."""
+    """A mark ends the delivery once and for all; whoever was told that its lease is lost has changed nothing.
+
+    One without a value is that of an asker of which nobody knows what it had.
+    """
     planned = operation.planned
     if operation.outcome is Outcome.REFUSED:
         yield state
@@ -237,7 +281,7 @@ def _apply_delivery(operation: Operation, state: State) -> Iterator[State]:
         state is not None
         and state.undelivered
         and state.press is not None
-        and state.press[1] == planned.value
+        and planned.value in (None, state.press[1])
         and _agrees(planned.ask_number, state.ask_number)
     ):
         yield replace(state, ask_number=state.ask_number or planned.ask_number, delivered=True)
@@ -248,7 +292,7 @@ def _apply_claim(operation: Operation, state: State, question: RacedQuestion) ->
     fits = state is not None and card in (None, state.ask_number)
     match operation.outcome:
         case Outcome.OK | Outcome.UNKNOWN:
-            if state is not None and fits and state.press is None and _agrees(reported.ask_number, state.ask_number):
+            if state is not None and fits and state.is_open and _agrees(reported.ask_number, state.ask_number):
                 yield replace(_bound(state, reported), press=operation.press, delivered=not question.delivers)
         case Outcome.REPEATED if state is not None and fits:
             if state.press == operation.press and _agrees(reported.ask_number, state.ask_number):
@@ -269,13 +313,16 @@ def _is_true_refusal(operation: Operation, state: State, fits: bool) -> bool:
     reported, card = operation.reported, operation.planned.ask_number
     if state is None:
         return reported.reason is Reason.UNKNOWN_OR_EXPIRED
-    press = state.press
+    press, withdrawn = state.press, state.withdrawn
     if not fits:
         if card is not None and state.ask_number is not None and card > state.ask_number:
             return reported.reason is Reason.UNKNOWN_OR_EXPIRED
-        press = state.previous.press if state.previous is not None and state.previous.ask_number == card else None
-        if press is None:
+        before = state.previous
+        if before is None or before.ask_number != card or before == Ended(card, None):
             return reported.reason is Reason.SUPERSEDED
+        press, withdrawn = before.press, before.withdrawn
+    if withdrawn:
+        return reported.reason is Reason.WITHDRAWN
     was_answered = reported.reason is Reason.ALREADY_ANSWERED and press is not None
     return was_answered and press != operation.press and reported.answer == (press[1] if press else None)
 
@@ -284,7 +331,7 @@ def _may_sweep(state: Held, sweep: Operation, stale_after: timedelta | None) -> 
     if stale_after is None:
         return True
     # The age of an ended question counts from its end, which a race does not move into the past.
-    if state.press is not None:
+    if not state.is_open:
         return False
     if sweep.outcome is Outcome.UNKNOWN or state.created_at is None or sweep.reported.at is None:
         return True

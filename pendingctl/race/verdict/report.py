@@ -107,7 +107,7 @@ class RaceResult:
 
 def summarize(settings: RaceSettings, judgement: Judgement, history: History, fired_for_seconds: float) -> RaceResult:
     """Return the result of a run that fired for so many seconds."""
-    counted = {question.id for question in history.questions if not question.is_extra}
+    counted = {question.id for question in history.questions if question.is_counted}
     claims = [each for each in history.operations if each.kind is OperationKind.CLAIM]
     on_counted = [each for each in claims if each.planned.question_id in counted]
     ended = [took for operation in claims if (took := operation.took_ms) is not None]

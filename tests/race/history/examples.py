@@ -13,6 +13,7 @@ from pendingctl.payload import JsonObject
 from pendingctl.race.history.files import (
     FAULTS,
     HistoryFile,
+    card_record,
     end_record,
     fault_record,
     hand_over_record,
@@ -22,6 +23,8 @@ from pendingctl.race.history.files import (
     write_race,
 )
 from pendingctl.race.history.history import (
+    CardEdit,
+    CardPost,
     Fault,
     HandOver,
     History,
@@ -49,7 +52,7 @@ SETTINGS = RaceSettings(
 SCOPE = Scope("acme", "slack", "U1")
 PAYLOAD: JsonObject = {"question": {"text": 'später\n\u2028"x" \\', "options": ["yes", "no"]}}
 AT = datetime(2026, 1, 1, 12, 0, 0, 123456, UTC)
-PUT, CLAIM, DELETE, SWEEP, DELIVER, ASK = OperationKind
+PUT, CLAIM, DELETE, SWEEP, DELIVER, ASK, WITHDRAW = OperationKind
 
 
 def planned(kind: OperationKind = CLAIM, name: str = "q0.1", wrong: Wrong | None = None) -> PlannedOperation:
@@ -95,10 +98,11 @@ EACH_OF_A_KIND = (
     Operation(
         "pod-1", 14, replace(planned(ASK), fate=Fate.CANCELLED), 23, 33, Outcome.REFUSED, Reported(Reason.CANCELLED)
     ),
+    Operation("pod-1", 16, planned(WITHDRAW), 23, 33, Outcome.REFUSED, Reported(Reason.WITHDRAWN)),
     Operation(
         "pod-1",
         15,
-        replace(planned(PUT), request_key="key", edition=1),
+        replace(planned(PUT), request_key="key", edition=1, posts=True),
         24,
         34,
         Outcome.OK,
@@ -114,7 +118,8 @@ HISTORY = History(
             "run-x0", Scope("globex", "teams", "U2"), {}, "", is_extra=True, delivers=True, editions=(PAYLOAD,)
         ),
         RacedQuestion("run-w0", SCOPE, PAYLOAD, "", is_extra=True, is_awaited=True),
-        RacedQuestion("run-o0", SCOPE, PAYLOAD, "", ask_number=2**30, is_of_another_application=True),
+        RacedQuestion("run-o0", SCOPE, PAYLOAD, "", ask_number=2**30, is_of_another_application=True, answer="no"),
+        RacedQuestion("run-p0", SCOPE, PAYLOAD, "", answer="no", is_poisoned=True),
     ),
     operations=(*EACH_OF_A_KIND, NEVER_ENDED, replace(EACH_OF_A_KIND[0], pod="pod-2")),
     hand_overs=(
@@ -124,7 +129,8 @@ HISTORY = History(
     ),
     rows=(
         Row("run-q0", SCOPE, PAYLOAD, AT, 1, "später ⏳", "key", undelivered=True),
-        Row("run-x0", Scope("globex", "teams", "U2"), {}, None, 2, None, None),
+        Row("run-x0", Scope("globex", "teams", "U2"), {}, None, 2, None, None, withdrawn=True),
+        Row("run-p0", SCOPE, {}, AT, 3, "no", "key", undelivered=True, is_stuck=True, error="it has no object"),
     ),
     planned_kinds=frozenset({PUT, CLAIM}),
     stale_after=timedelta(milliseconds=30),
@@ -135,6 +141,8 @@ HISTORY = History(
     ),
     left_behind=("question run-q0",),
     reasons=("pod-2 was ended by SIGKILL",),
+    card_posts=(CardPost("pod-1", "pod-1 0", "run-c0", 2**30),),
+    card_edits=(CardEdit("pod-2", "pod-1 0", "run-c0", "später\nAnswered", 40),),
 )
 
 
@@ -163,6 +171,10 @@ def _write_pod(path: Path, pod: str, history: History) -> None:
         for each in reversed(operations):
             if each.ended_ns is not None:
                 file.append(end_record(each))
+        cards: list[CardPost | CardEdit] = [*history.card_posts, *history.card_edits]
+        for card in cards:
+            if card.pod == pod:
+                file.append(card_record(card))
         for handed in history.hand_overs:
             if handed.pod == pod:
                 file.append(hand_over_record(handed))

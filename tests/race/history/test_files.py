@@ -185,9 +185,10 @@ def test_an_operation_whose_end_was_cut_off_is_unknown(tmp_path: Path) -> None:
         file.append(end_record(operation))
     path.write_bytes(path.read_bytes()[:-1])
 
-    ((read,), hand_overs) = read_pod(path)
+    pod = read_pod(path)
 
-    assert (read.outcome, read.ended_ns, read.reported, hand_overs) == (Outcome.UNKNOWN, None, Reported(), [])
+    (read,) = pod.operations
+    assert (read.outcome, read.ended_ns, read.reported, pod.hand_overs) == (Outcome.UNKNOWN, None, Reported(), [])
     assert (read.pod, read.planned, read.started_ns) == ("pod-7", operation.planned, operation.started_ns)
 
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pendingctl.model import Scope
+from pendingctl.race.plan.cards import CARD_MAX_AGE_MS
 from pendingctl.race.plan.extra import SWEEP_MAX_AGE
 from pendingctl.race.plan.operations import Fate, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
-from pendingctl.race.plan.plan import plan_bystanders, plan_question
+from pendingctl.race.plan.plan import plan_bystanders, plan_others, plan_question
 from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.plan.settings import MAX_QUESTIONS, RaceSettings
 
@@ -300,6 +301,49 @@ def test_some_askers_take_their_answer_some_are_cancelled_with_it_and_some_give_
         assert question.is_extra
         # Its pod takes part in the clicks, and waits with them for its asker.
         assert ask.pod in {click.pod for click in clicks}
+
+
+@given(RACES, NUMBERS)
+def test_an_asker_that_is_struck_would_take_the_answer(settings: RaceSettings, number: int) -> None:
+    question = plan_question(settings, NAMES, f"a{number}")
+
+    assert question.is_awaited
+    assert question.bursts[0].operations[0].fate is Fate.TAKES
+    assert {click.pod for click in question.clicks} == set(range(settings.pods))
+
+
+@given(RACES, NUMBERS)
+def test_a_card_is_posted_by_two_pods_for_one_event_and_nothing_is_left_open(
+    settings: RaceSettings, number: int
+) -> None:
+    question = plan_question(settings, NAMES, f"c{number}")
+    first = [each for each in question.bursts[0].operations if each.posts]
+
+    assert question.is_extra
+    assert {each.request_key for each in first} == {first[0].request_key}
+    assert len({each.pod for each in first}) == len(first) == min(2, settings.pods)
+    assert {each.kind for each in question.bursts[-1].operations} == {CLAIM}
+    assert not any(each.reopens for each in question.operations)
+
+
+def test_in_rotation_a_card_is_changed_withdrawn_and_answered_after_it_has_expired() -> None:
+    questions = [plan_question(race(), NAMES, f"c{number}") for number in range(4)]
+
+    assert [OperationKind.WITHDRAW in {each.kind for each in question.operations} for question in questions] == [
+        *(True, False, False, False)
+    ]
+    assert [len(question.editions) for question in questions] == [1, 1, 0, 1]
+    assert [burst.after_ms > CARD_MAX_AGE_MS for burst in questions[2].bursts] == [False, True, False]
+
+
+@given(RACES, st.integers(0, 4))
+def test_pods_are_clicked_for_another_applications_questions(settings: RaceSettings, number: int) -> None:
+    question = plan_question(settings, NAMES, f"o{number}")
+
+    assert question in plan_others(settings, NAMES)
+    assert {(each.kind, each.wrong, each.scope) for each in question.operations} == {
+        (CLAIM, None, question.question.scope)
+    }
 
 
 @given(RACES, NUMBERS)

@@ -8,6 +8,7 @@ from itertools import combinations, permutations
 from typing import TypedDict
 
 from pendingctl.race.history.history import Operation, Outcome, RacedQuestion, Reason, Reported, Row
+from pendingctl.race.plan.operations import PlannedOperation
 from tests.race.verdict.operations import (
     DELETE,
     DELIVER,
@@ -20,6 +21,7 @@ from tests.race.verdict.operations import (
     STALE_AFTER,
     SWEEP,
     UNKNOWN,
+    WITHDRAW,
 )
 
 
@@ -33,7 +35,9 @@ class Held(TypedDict):
     edition: int
     key: str | None
     displaced: list[str]
-    before: tuple[int | None, tuple[str | None, str | None] | None] | None
+    withdrawn: bool
+    # Its number, the press that had won, and whether it was withdrawn.
+    before: tuple[int | None, tuple[str | None, str | None] | None, bool] | None
 
 
 Table = dict[str, Held]
@@ -47,6 +51,7 @@ NEVER_TOLD: Held = {
     "edition": 0,
     "key": None,
     "displaced": [],
+    "withdrawn": False,
     "before": None,
 }
 
@@ -64,7 +69,7 @@ def carry_out(
     if action.kind is SWEEP:
         if held is None:
             return OK, Reported(at=now)
-        if is_sure and held["answered"] is not None:
+        if is_sure and (held["answered"] is not None or held["withdrawn"]):
             return OK, Reported(at=now)
         if is_sure and held["created"] is not None and now is not None and held["created"] + STALE_AFTER >= now:
             return OK, Reported(at=now)
@@ -79,16 +84,33 @@ def carry_out(
             return REFUSED, Reported(Reason.UNDELIVERED)
         del table["row"]
         return OK, Reported()
+    if action.kind is WITHDRAW:
+        return _withdraw(table)
     if action.kind is PUT:
         return _put(table, action, now)
     if action.kind is DELIVER:
-        if held is None or not held["undelivered"] or held["asking"] not in (None, planned.ask_number):
-            return REFUSED, Reported(Reason.LEASE_LOST)
-        if held["answered"] is None or held["answered"][1] != planned.value:
-            return REFUSED, Reported(Reason.LEASE_LOST)
-        table["row"] = {**held, "undelivered": False, "asking": planned.ask_number}
-        return OK, Reported()
+        return _deliver(table, planned)
     return _claim(table, action, now, delivers=delivers)
+
+
+def _withdraw(table: Table) -> tuple[Outcome, Reported]:
+    held = table.get("row")
+    if held is None:
+        return REFUSED, Reported(Reason.NO_SUCH_ROW)
+    if held["withdrawn"] or held["answered"] is not None:
+        return REFUSED, Reported(Reason.WITHDRAWN if held["withdrawn"] else Reason.ALREADY_ANSWERED)
+    table["row"] = {**held, "withdrawn": True}
+    return OK, Reported()
+
+
+def _deliver(table: Table, planned: PlannedOperation) -> tuple[Outcome, Reported]:
+    held = table.get("row")
+    if held is None or not held["undelivered"] or held["asking"] not in (None, planned.ask_number):
+        return REFUSED, Reported(Reason.LEASE_LOST)
+    if held["answered"] is None or held["answered"][1] != planned.value:
+        return REFUSED, Reported(Reason.LEASE_LOST)
+    table["row"] = {**held, "undelivered": False, "asking": planned.ask_number}
+    return OK, Reported()
 
 
 def _put(table: Table, action: Operation, now: datetime | None) -> tuple[Outcome, Reported]:
@@ -102,18 +124,19 @@ def _put(table: Table, action: Operation, now: datetime | None) -> tuple[Outcome
     if key is not None and key in held["displaced"]:
         return REFUSED, Reported(Reason.REQUEST_REFUSED)
     is_own = key is not None and key == held["key"]
-    if held["answered"] is not None and (not planned.reopens or held["undelivered"] or is_own):
-        return REFUSED, Reported(Reason.ALREADY_ANSWERED)
-    if held["answered"] is None and held["edition"] == planned.edition and (is_own or None in (key, held["key"])):
+    is_over = held["answered"] is not None or held["withdrawn"]
+    if is_over and (not planned.reopens or held["undelivered"] or is_own):
+        return REFUSED, Reported(Reason.WITHDRAWN if held["withdrawn"] else Reason.ALREADY_ANSWERED)
+    if not is_over and held["edition"] == planned.edition and (is_own or None in (key, held["key"])):
         table["row"] = {**held, "key": held["key"] or key, "asking": held["asking"] or number}
         return OK, Reported(put="refreshed", ask_number=held["asking"] or number)
-    if held["answered"] is None and is_own:
+    if not is_over and is_own:
         return REFUSED, Reported(Reason.REQUEST_REFUSED)
     if number is not None and held["asking"] is not None and number <= held["asking"]:
         return OK, Reported(put="never under a number of before")
     displaced = [*held["displaced"], *([held["key"]] if held["key"] is not None else [])]
-    table["row"] = {**new, "displaced": displaced, "before": (held["asking"], held["answered"])}
-    did = "superseded" if held["answered"] is None else "reopened"
+    table["row"] = {**new, "displaced": displaced, "before": (held["asking"], held["answered"], held["withdrawn"])}
+    did = "reopened" if is_over else "superseded"
     return OK, Reported(put=did, ask_number=number, at=now)
 
 
@@ -125,11 +148,17 @@ def _claim(table: Table, action: Operation, now: datetime | None, *, delivers: b
     if planned.ask_number not in (None, held["asking"]):
         if held["asking"] is not None and planned.ask_number > held["asking"]:
             return REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED)
-        if held["before"] is None or held["before"][0] != planned.ask_number or held["before"][1] is None:
+        if held["before"] is None or held["before"][0] != planned.ask_number:
+            return REFUSED, Reported(Reason.SUPERSEDED)
+        if held["before"][2]:
+            return REFUSED, Reported(Reason.WITHDRAWN)
+        if held["before"][1] is None:
             return REFUSED, Reported(Reason.SUPERSEDED)
         if held["before"][1] == press:
             return REPEATED, Reported(ask_number=planned.ask_number)
         return REFUSED, Reported(Reason.ALREADY_ANSWERED, "U1", held["before"][1][1])
+    if held["withdrawn"]:
+        return REFUSED, Reported(Reason.WITHDRAWN)
     asking = held["asking"] or action.reported.ask_number
     if held["answered"] is None:
         table["row"] = {**held, "answered": press, "undelivered": delivers, "asking": asking}
@@ -190,9 +219,9 @@ def explains(question: RacedQuestion, order: Sequence[Operation], left: Row | No
     if left is None or held is None:
         return left is None and held is None
     answered = (left.delivery_key, left.answer) if left.claimed_at else None
-    return held[0] in (None, left.ask_number) and held[1:] == (answered, left.undelivered)
+    return held[0] in (None, left.ask_number) and held[1:] == (answered, left.undelivered, left.withdrawn)
 
 
-def as_row(table: Table) -> tuple[int | None, tuple[str | None, str | None] | None, bool] | None:
+def as_row(table: Table) -> tuple[int | None, tuple[str | None, str | None] | None, bool, bool] | None:
     held = table.get("row")
-    return None if held is None else (held["asking"], held["answered"], held["undelivered"])
+    return None if held is None else (held["asking"], held["answered"], held["undelivered"], held["withdrawn"])

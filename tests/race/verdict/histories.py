@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pendingctl.model import Scope
 from pendingctl.payload import JsonObject
 from pendingctl.race.history.history import (
+    CardEdit,
+    CardPost,
     Fault,
     HandOver,
     History,
@@ -36,7 +38,7 @@ LATER = WON_AT + timedelta(seconds=1)
 CREATED, REOPENED, CREATED_AGAIN = (WON_AT + timedelta(minutes=each) for each in (1, 2, 3))
 STALE = CREATED_AGAIN + STALE_AFTER + timedelta(milliseconds=1)
 
-PUT, CLAIM, DELETE, SWEEP, DELIVER, ASK = OperationKind
+PUT, CLAIM, DELETE, SWEEP, DELIVER, ASK, WITHDRAW = OperationKind
 DEFEAT = Reported(Reason.ALREADY_ANSWERED, "U1", "yes", WON_AT)
 UNHEARD_OF = Reported(Reason.UNKNOWN_OR_EXPIRED)
 NO_SUCH_ROW = Reported(Reason.NO_SUCH_ROW)
@@ -141,7 +143,7 @@ LAWFUL = History(
     (*ON_COUNTED, *ON_EXTRA),
     (HANDED, X_HANDED),
     (ROW,),
-    planned_kinds=frozenset(OperationKind) - {DELIVER, ASK},
+    planned_kinds=frozenset(OperationKind) - {DELIVER, ASK, WITHDRAW},
     stale_after=STALE_AFTER,
 )
 
@@ -152,29 +154,62 @@ DELIVERING = replace(
     LAWFUL,
     questions=(replace(ASKED, delivers=True), replace(EXTRA, delivers=True)),
     operations=(*LAWFUL.operations, DELIVERED, X_DELIVERED),
-    planned_kinds=frozenset(OperationKind) - {ASK},
+    planned_kinds=frozenset(OperationKind) - {ASK, WITHDRAW},
 )
 
 
-# An answer that another application has to deliver.
+# An answer that another application has to deliver, and a question of it that is open; both are clicked.
+OTHERS = replace(ASKED, id="o", is_of_another_application=True)
+O_CLICKED = operation(50, CLAIM, Outcome.REFUSED, 4000, 4010, Reported(Reason.OTHER_APPLICATION), question="o")
+O_CLICKED = replace(O_CLICKED, reply="cannot_serve")
+OPEN_CLICKED = replace(O_CLICKED, number=51, planned=replace(O_CLICKED.planned, question_id="o-open"))
 BESIDE_ANOTHER = replace(
     LAWFUL,
-    questions=(*LAWFUL.questions, replace(ASKED, id="o", is_of_another_application=True)),
-    rows=(ROW, replace(ROW, id="o", undelivered=True)),
+    questions=(*LAWFUL.questions, replace(OTHERS, answer="yes"), replace(OTHERS, id="o-open")),
+    operations=(*LAWFUL.operations, O_CLICKED, OPEN_CLICKED),
+    rows=(ROW, replace(ROW, id="o", undelivered=True), replace(UNCLAIMED, id="o-open")),
+)
+
+
+# An answer that nobody can read.
+STUCK = replace(ROW, id="p", undelivered=True, is_stuck=True, error="the payload is no object")
+POISONED = replace(LAWFUL, questions=(*LAWFUL.questions, replace(ASKED, id="p", is_poisoned=True)), rows=(ROW, STUCK))
+
+
+# A question whose card was posted, then changed, then answered; the old card's edit landed last.
+C_POST = operation(90, PUT, Outcome.OK, 5000, 5010, stored("created", 20, CREATED), question="c")
+C_CHANGE = operation(91, PUT, Outcome.OK, 5020, 5030, stored("superseded", 21, REOPENED), question="c")
+C_CHANGE = replace(C_CHANGE, planned=replace(C_CHANGE.planned, request_key="event", edition=1))
+C_WON = operation(92, CLAIM, Outcome.OK, 5040, 5050, victory(ask_number=21), question="c", key="key-c", ask_number=21)
+C_WON = replace(C_WON, reported=replace(C_WON.reported, payload=OTHER_PAYLOAD))
+OLD_CARD, CARD = CardPost("pod-1", "pod-1 0", "c", 20), CardPost("pod-2", "pod-2 0", "c", 21)
+EXPIRED = CardEdit("pod-1", "pod-2 0", "c", "Deploy!\nExpired: nobody has answered in time.", 5035)
+SHOWN = CardEdit("pod-2", "pod-2 0", "c", "Deploy!\nAnswered by U1: yes (2026-01-01 12:00 UTC)", 5060)
+CHANGED = CardEdit("pod-2", "pod-1 0", "c", "Deploy?\nThis question has changed; answer the newer card.", 5070)
+SHOWING = replace(
+    LAWFUL,
+    questions=(*LAWFUL.questions, replace(EXTRA, id="c", editions=(OTHER_PAYLOAD,))),
+    operations=(*LAWFUL.operations, C_POST, C_CHANGE, C_WON),
+    hand_overs=(*LAWFUL.hand_overs, replace(HANDED, question_id="c", ask_number=21, conversation_id="C2")),
+    rows=(ROW, replace(ROW, id="c", payload=OTHER_PAYLOAD, ask_number=21, delivery_key="key-c")),
+    card_posts=(OLD_CARD, CARD),
+    card_edits=(SHOWN, CHANGED, EXPIRED),
 )
 
 
 # Somebody asked this one and waited for its answer.
+A_PUT = operation(69, PUT, Outcome.OK, 2000, 2010, stored("created", 7, CREATED), question="w")
 A_ASKED = operation(70, ASK, Outcome.OK, 2000, 2050, Reported(answer="yes", ask_number=7), question="w")
 A_WON = operation(71, CLAIM, Outcome.OK, 2020, 2030, victory(ask_number=7), question="w", key="key-w", ask_number=7)
+A_DELIVERED = operation(73, DELIVER, Outcome.OK, 2060, 2070, question="w", ask_number=7)
 A_HANDED = replace(HANDED, question_id="w", ask_number=7, by_asker=True)
 AWAITED = replace(
     LAWFUL,
     questions=(*LAWFUL.questions, replace(EXTRA, id="w", conversation_id="C1", delivers=True, is_awaited=True)),
-    operations=(*LAWFUL.operations, A_ASKED, A_WON),
+    operations=(*LAWFUL.operations, A_PUT, A_ASKED, A_WON),
     hand_overs=(*LAWFUL.hand_overs, A_HANDED),
     rows=(ROW, replace(ROW, id="w", ask_number=7, delivery_key="key-w")),
-    planned_kinds=frozenset(OperationKind) - {DELIVER},
+    planned_kinds=frozenset(OperationKind) - {DELIVER, WITHDRAW},
 )
 
 

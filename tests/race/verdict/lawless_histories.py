@@ -66,6 +66,7 @@ from tests.race.verdict.histories import (
     won,
 )
 from tests.race.verdict.lawless_clicks import LAWLESS_CLICKS
+from tests.race.verdict.lawless_neighbours import LAWLESS_NEIGHBOURS
 
 X_SECOND = operation(31, CLAIM, Outcome.OK, 1020, 1040, victory(), pod="pod-2", question="x", value="no")
 WON_AGAIN = operation(
@@ -289,9 +290,12 @@ LAWLESS = LAWLESS_CLICKS | {
     ),
     "another application's answer is marked as delivered": (
         "only_its_application",
-        replace(BESIDE_ANOTHER, rows=(ROW, replace(ROW, id="o"))),
+        replace(BESIDE_ANOTHER, rows=(ROW, replace(ROW, id="o"), BESIDE_ANOTHER.rows[2])),
     ),
-    "another application's row is gone": ("only_its_application", replace(BESIDE_ANOTHER, rows=(ROW,))),
+    "another application's row is gone": (
+        "only_its_application",
+        replace(BESIDE_ANOTHER, rows=BESIDE_ANOTHER.rows[:2]),
+    ),
     "a sweep takes more than its limit": (
         "sweep_was_bounded",
         replace(
@@ -320,3 +324,5 @@ LAWLESS = LAWLESS_CLICKS | {
     ),
     "a row is left behind": ("nothing_left_behind", replace(LAWFUL, left_behind=("question q",))),
 }
+
+LAWLESS |= LAWLESS_NEIGHBOURS

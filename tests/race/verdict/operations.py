@@ -18,7 +18,7 @@ DELIVERING = replace(EXTRA, delivers=True)
 STALE_AFTER = timedelta(seconds=15)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
-PUT, CLAIM, DELETE, SWEEP, DELIVER, _ = OperationKind
+PUT, CLAIM, DELETE, SWEEP, DELIVER, _, WITHDRAW = OperationKind
 OK, REPEATED, REFUSED, FAILED, UNKNOWN = Outcome
 
 

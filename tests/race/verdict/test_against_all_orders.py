@@ -33,6 +33,7 @@ from tests.race.verdict.operations import (
     STRANGERS,
     SWEEP,
     UNKNOWN,
+    WITHDRAW,
     by_request,
     clock,
     operation,
@@ -112,7 +113,7 @@ MAKERS = (made_from_an_order, made_from_an_order_and_spoilt, made_up)
 
 
 def _planned(random: Random, started: int, ended: int) -> Operation:
-    kind = random.choice([PUT, PUT, CLAIM, CLAIM, CLAIM, DELETE, SWEEP, DELIVER])
+    kind = random.choice([PUT, PUT, CLAIM, CLAIM, CLAIM, DELETE, SWEEP, DELIVER, WITHDRAW])
     scope = SCOPE if kind in (SWEEP, DELIVER) or random.random() < 0.85 else random.choice(STRANGERS)
     planned = operation(
         kind,
@@ -141,6 +142,7 @@ def _told_anything(random: Random, action: Operation) -> Operation:
             (OK, Reported(put="superseded", ask_number=asking, at=at)),
             (REFUSED, Reported(Reason.REQUEST_REFUSED)),
             (REFUSED, Reported(Reason.ALREADY_ANSWERED)),
+            (REFUSED, Reported(Reason.WITHDRAWN)),
             (REFUSED, Reported(Reason.OTHER_SCOPE)),
         ],
         CLAIM: [
@@ -151,6 +153,14 @@ def _told_anything(random: Random, action: Operation) -> Operation:
             (REFUSED, Reported(Reason.UNKNOWN_OR_EXPIRED)),
             (REFUSED, Reported(Reason.NOT_YOURS)),
             (REFUSED, Reported(Reason.SUPERSEDED)),
+            (REFUSED, Reported(Reason.WITHDRAWN)),
+        ],
+        WITHDRAW: [
+            (OK, Reported()),
+            (OK, Reported()),
+            (REFUSED, Reported(Reason.NO_SUCH_ROW)),
+            (REFUSED, Reported(Reason.WITHDRAWN)),
+            (REFUSED, Reported(Reason.ALREADY_ANSWERED)),
         ],
         DELETE: [(OK, Reported()), (REFUSED, Reported(Reason.NO_SUCH_ROW)), (REFUSED, Reported(Reason.UNDELIVERED))],
         DELIVER: [(OK, Reported()), (REFUSED, Reported(Reason.LEASE_LOST))],
@@ -164,13 +174,14 @@ def _told_anything(random: Random, action: Operation) -> Operation:
 
 def _any_row(random: Random) -> Row | None:
     undelivered = random.random() < 0.5
-    return random.choice([None, row(), row("a"), row("b", undelivered=undelivered), row(ask_number=11), row("c", 11)])
+    rows = [row(), row("a"), row("b", undelivered=undelivered), row(ask_number=11), row("c", 11)]
+    return random.choice([None, *rows, replace(row(), withdrawn=True)])
 
 
 def _left(table: Table) -> Row | None:
     held = table.get("row")
     if held is None or held["answered"] is None:
-        return None if held is None else row(ask_number=held["asking"] or 1)
+        return None if held is None else replace(row(ask_number=held["asking"] or 1), withdrawn=held["withdrawn"])
     key, value = held["answered"]
     return row(key, held["asking"] or 1, value or "", undelivered=held["undelivered"])
 

@@ -22,7 +22,7 @@ from pendingctl.race.verdict.checker import CheckResult, Judgement, Verdict, Vio
 from pendingctl.race.verdict.report import HISTOGRAM_MS, HistogramClass, Latency, histogram, measure, summarize
 
 SCOPE = Scope("acme", "slack", "U1")
-SETTINGS = RaceSettings(2, 4, 2, 9, faults=(FaultKind.PAUSE, FaultKind.SKEW))
+SETTINGS = RaceSettings(2, 6, 2, 9, faults=(FaultKind.PAUSE, FaultKind.SKEW))
 TWICE = Violation("single_winner", "q0", "two")
 LEFT = Violation("nothing_left_behind", None, "left behind: question q0")
 JUDGEMENT = Judgement(
@@ -122,7 +122,7 @@ def test_the_json_has_the_promised_fields() -> None:
             {"law": "nothing_left_behind", "question_id": None, "detail": "left behind: question q0"},
         ],
         "reasons": ["the fault pause never landed"],
-        "faults": [{"kind": "skew", "planned": 1, "landed": 0}, {"kind": "pause", "planned": 4, "landed": 1}],
+        "faults": [{"kind": "skew", "planned": 1, "landed": 0}, {"kind": "pause", "planned": 6, "landed": 1}],
         "questions": 2,
         "clicks": 4,
         "winners": 2,
@@ -150,7 +150,7 @@ def test_the_json_has_the_promised_fields() -> None:
         "attempts_per_second": 10.0,
         "wins_per_second": 4.0,
         "duration_seconds": 0.5,
-        "again": "pendingctl simulate-race --pods 2 --questions 4 --clicks 2 --seed 9 --fault pause --fault skew",
+        "again": "pendingctl simulate-race --pods 2 --questions 6 --clicks 2 --seed 9 --fault pause --fault skew",
     }
     assert [set(line) for line in story] == [{"from_ms", "to_ms", "pod", "what", "outcome", "is_winner"}] * 2
 
