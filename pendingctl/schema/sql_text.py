@@ -22,11 +22,14 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# What matters once the first words are known.
+_NEXT = re.compile(r"[;()'\"]|--|/\*|(?<![\w$])(?:\$|[eE]')")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 # psql's own lines in a dump, which the server does not know.
 _RESTRICTED = re.compile(r"\\(?:un)?restrict\b[^\n]*")
 _ROUTINE = re.compile(r"create (?:or replace )?(?:function|procedure) ")
 
+_WORDS = 5
 _OWN_TRANSACTION = "pendingctl_own_transaction"
 
 
@@ -34,7 +37,7 @@ _OWN_TRANSACTION = "pendingctl_own_transaction"
 class SqlStatement:
     """One statement with what stands before it, and its terminator; `start` is where its first word begins.
 
-    `words` are its first words in lower case, up to five of them.
+    `words` are its first words in lower case, up to _WORDS of them.
     """
 
     text: str
@@ -58,8 +61,14 @@ def split_statements(text: str) -> Iterator[SqlStatement]:
     """Yield the statements of a script; joined together, their texts are the script without psql's own lines."""
     begun, start = 0, -1
     words: list[str] = []
+    routine = False
     position = parentheses = blocks = 0
     while position < len(text):
+        if len(words) == _WORDS and not routine:
+            found = _NEXT.search(text, position)
+            position = len(text) if found is None else found.start()
+            if found is None:
+                break
         psql = _RESTRICTED.match(text, position) if start < 0 else None
         if psql is not None:
             text = text[:position] + text[psql.end() :]
@@ -74,7 +83,7 @@ def split_statements(text: str) -> Iterator[SqlStatement]:
             end = len(text) if closing < 0 else closing + len(token[0])
         elif token[0] == ";" and parentheses == 0 and blocks == 0:
             yield SqlStatement(text[begun:end], max(start - begun, 0), tuple(words))
-            begun, start, words = end, -1, []
+            begun, start, words, routine = end, -1, [], False
             position = end
             continue
         if start < 0 and kind not in ("space", "comment"):
@@ -82,10 +91,11 @@ def split_statements(text: str) -> Iterator[SqlStatement]:
         if kind == "word":
             word = token[0].lower()
             # The body of a routine in SQL's own form is the one place where statements stand within a statement.
-            if parentheses == 0 and words[:1] == ["create"] and _ROUTINE.match(" ".join(words[:4]) + " "):
+            if routine and parentheses == 0:
                 blocks += (word == "begin") + (word == "case" and blocks > 0) - (word == "end" and blocks > 0)
-            if len(words) < 5:
+            if len(words) < _WORDS:
                 words.append(word)
+                routine = _ROUTINE.match(" ".join(words) + " ") is not None
         parentheses = max(0, parentheses + (token[0] == "(") - (token[0] == ")"))
         position = end
     if text[begun:].strip():

@@ -31,7 +31,8 @@ _READING = """
         set_config('intervalstyle', 'postgres', true),
         set_config('extra_float_digits', '1', true),
         set_config('bytea_output', 'hex', true),
-        set_config('quote_all_identifiers', 'off', true)
+        set_config('quote_all_identifiers', 'off', true),
+        set_config('standard_conforming_strings', 'on', true)
 """
 
 

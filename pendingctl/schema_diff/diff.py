@@ -146,7 +146,7 @@ def _load_and_compare(
 ) -> SchemaDiff:
     """Load schema.sql into the empty database and compare the result with the other side."""
     locations = Locations(script)
-    load(empty, script, settings, ownership=options.privileges)
+    passed_over = load(empty, script, settings, ownership=options.privileges)
     if own is not None:
         move_tables(empty, own.schemas, own.functions)
         for table, schema in own.schemas.items():
@@ -162,7 +162,7 @@ def _load_and_compare(
     found = compare(*catalogs, locations.line, column_order=options.column_order)
     wanted = without_ignored_attributes(found, options.ignore)
     differences, undecided = classify(wanted, expected.major, actual.major)
-    notes = [*script.notes, *(own.notes if own else ())]
+    notes = [*script.notes, *passed_over, *(own.notes if own else ())]
     if not options.column_order:
         notes += column_order_notes(*catalogs)
     if expected.major != actual.major:

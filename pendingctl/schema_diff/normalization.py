@@ -38,6 +38,8 @@ _PARTS = frozenset(
 # Statements in which such a part can be parsed.
 _STATEMENTS = ("{}", "select {}", "alter table t add {}", "create table t partition of p {}")
 
+# Attributes with what the user wrote, of which a checkout may have rewritten the line ends.
+_WRITTEN = frozenset({"body", "column_comment", "comment", "index_comment", "not_null_comment"})
 _PARAMETERS = frozenset({"options", "storage_parameters"})
 # Boolean parameters of storage and of views; the server keeps the word as it was written.
 _BOOLEAN = re.compile(
@@ -72,6 +74,8 @@ def classify(
             continue
         if each.expected is None or each.actual is None or each.attribute == "presence":
             kept.append(each)
+        elif each.attribute in _WRITTEN and _unix(each.expected) == _unix(each.actual):
+            continue
         elif each.attribute in _PARAMETERS:
             if _with_plain_booleans(each.expected) != _with_plain_booleans(each.actual):
                 kept.append(each)
@@ -161,6 +165,10 @@ EVERYWHERE: tuple[Rule, ...] = (
     sort_sets,
 )
 ACROSS_VERSIONS: tuple[Rule, ...] = (drop_qualifiers_of_single_relation,)
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n")
 
 
 def _with_plain_booleans(parameters: str) -> str:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ExtraMissing, InvalidInput
+from .dump_databases import CONNECT, Databases, is_of_server
+from .file_text import read_text
 
 if TYPE_CHECKING:
     from pglast.ast import RawStmt, RoleSpec
@@ -39,9 +41,6 @@ _SKIPPED = (
     ),
 )
 _COMMAND = re.compile(r"\\[^\s;]*")
-# One of them connects to the database that the file is for; a file with several is for several databases.
-_CONNECT = re.compile(r"^\\(?:connect|c)\b", re.MULTILINE | re.IGNORECASE)
-
 # Statements that reach outside the scratch database, by their node in the parse tree.
 _REFUSED = {
     "AlterDatabaseRefreshCollStmt": "ALTER DATABASE",
@@ -157,31 +156,49 @@ def read_script(path: Path) -> Script:
         import pglast  # noqa: F401
     except ImportError:
         raise ExtraMissing("diff-schema", "schema") from None
-    source, parsed, notes = _parse(Source(str(path), _read(path)))
+    original = Source(str(path), read_text(path))
+    source, parsed, notes = _parse(original)
+    databases = Databases(original.text, source.text)
+    second = databases.second(parsed)
+    if second is not None:
+        raise InvalidInput(
+            original.complaint(second, "objects of a second database; dump the one to compare by itself, with pg_dump")
+        )
     statements: list[Statement] = []
     subscriptions = 0
-    # They are skipped unless one rolls back: then the result depends on them.
-    transactions = any(_rolls_back(raw.stmt) for raw in parsed)
     for raw in parsed:
         begin = raw.stmt_location or 0
         text = source.text[begin : begin + raw.stmt_len if raw.stmt_len else None]
         statement = Statement(text, begin, raw.stmt, type(raw.stmt).__name__)
-        if statement.kind == "TransactionStmt" and not transactions:
-            notes.append(f"line {source.line(begin)}: {text.strip()} was passed over")
+        if statement.kind == "VariableSetStmt" and statement.tree.name == "client_encoding":
+            # The text is sent as UTF-8, whatever the file was written in.
             continue
         shared = _shared_object(statement)
         if shared == "SUBSCRIPTION" or (shared and statement.kind in ("CommentStmt", "GrantStmt", "SecLabelStmt")):
             subscriptions += {"CreateSubscriptionStmt": 1, "DropSubscriptionStmt": -1}.get(statement.kind, 0)
             notes.append(f"line {source.line(begin)}: a statement on a {shared.lower()} was passed over")
             continue
+        if databases.is_about_one(statement.kind, statement.tree):
+            notes.append(f"line {source.line(begin)}: {' '.join(text.split())[:80]} was passed over")
+            continue
         _refuse(source, statement)
         statements.append(statement)
+    notes += _open_transaction(source, statements)
     uncompared = {_SUBSCRIPTIONS: subscriptions} if subscriptions > 0 else {}
     return Script(source, tuple(statements), _roles(statements), tuple(notes), uncompared)
 
 
-def _rolls_back(tree: Any) -> bool:
-    return type(tree).__name__ == "TransactionStmt" and tree.kind.name.startswith("TRANS_STMT_ROLLBACK")
+def _open_transaction(source: Source, statements: Iterable[Statement]) -> Iterator[str]:
+    begun: Statement | None = None
+    for statement in statements:
+        if statement.kind == "TransactionStmt":
+            kind = statement.tree.kind.name.removeprefix("TRANS_STMT_")
+            if kind in ("BEGIN", "START"):
+                begun = begun or statement
+            elif kind in ("COMMIT", "ROLLBACK"):
+                begun = statement if statement.tree.chain and begun else None
+    if begun is not None:
+        yield f"line {source.line(begun.offset)}: this transaction is never committed and was rolled back, as psql does"
 
 
 def refuse_role_statements(script: Script) -> None:
@@ -219,22 +236,6 @@ def _is_ownership(statement: Statement) -> bool:
     return all(command.subtype.name == "AT_ChangeOwner" for command in statement.tree.cmds)
 
 
-def _read(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidInput(f"{path}:{line}: not UTF-8; convert the file, for example with iconv") from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InvalidInput(f"{path}:{line}: a NUL character; this is not an SQL script")
-    return text
-
-
 def _parse(source: Source) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
     """Parse a file. Lines that psql handles itself and the server never sees are blanked out where parsing fails."""
     from pglast.parser import ParseError, parse_sql
@@ -246,8 +247,8 @@ def _parse(source: Source) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
         except ParseError as error:
             message, offset = error.args[0], _offset(source, error)
             cleaned = source.text
-            several = _CONNECT.match(source.text, offset) and len(_CONNECT.findall(source.text)) > 1
-            for pattern, ending in () if several else _SKIPPED:
+            several = CONNECT.match(source.text, offset) and len(CONNECT.findall(source.text)) > 1
+            for pattern, ending in () if several and not is_of_server(source.text) else _SKIPPED:
                 if any(found.start() <= offset <= found.end() for found in pattern.finditer(source.text)):
                     notes += [
                         f"line {source.line(found.start('what'))}: {found['what'].strip()}{ending} passed over"
@@ -274,7 +275,9 @@ def _refuse(source: Source, statement: Statement) -> None:
     shared = _shared_object(statement)
     if shared is not None:
         what = f"ALTER {shared}"
-    if statement.kind == "CopyStmt":
+    if statement.kind == "TransactionStmt" and tree.kind.name.endswith(("_PREPARE", "_PREPARED")):
+        what = "A prepared transaction"
+    elif statement.kind == "CopyStmt":
         what = "COPY" if tree.filename or tree.is_program or tree.is_from else None
     elif statement.kind == "DoStmt":
         languages = [item.arg.sval for item in tree.args if item.defname == "language"]

@@ -46,6 +46,15 @@ _LOCALE = """
 """
 
 
+# What a server's build or its installed extensions decide: an extension or a library that is not installed; ICU, XML or
+# a compression method that is not built in.
+LACKING = (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile)
+
+
+class ServerLacks(InvalidInput):
+    """A statement needs what this server does not have; another one might."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scratch:
     """An empty database. `shared`: others use its server too, whose roles must not be changed."""
