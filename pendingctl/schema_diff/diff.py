@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +23,13 @@ from .own_tables import OwnTables, find_own_tables
 from .parse import Script, read_script, roles_in
 from .scratch import (
     APPLICATION,
+    Place,
     Scratch,
     ScratchKind,
-    scratch_database,
-    scratch_server,
+    ServerLacks,
+    is_lacking,
+    places,
+    places_without_live_server,
     second_database,
 )
 
@@ -67,10 +70,13 @@ def diff_schema(
         own = find_own_tables(live) if schema_file is None else None
         settings = literal_settings(live)
         actual = _read_side(live, own, options, statement_timeout)
-        with scratch_database(live, dsn, scratch) as empty:
+
+        def compared_on(empty: Scratch) -> SchemaDiff:
             # A transaction that idles while schema.sql loads would hold back vacuum on the live server.
             live.rollback()
             return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout)
+
+        return _on_first_that_has_all(places(live, dsn, scratch), compared_on)
 
 
 def diff_migrations(
@@ -87,7 +93,8 @@ def diff_migrations(
     InvalidInput when a migration fails, and otherwise what diff_schema raises.
     """
     script = _read_script(schema_file, options)
-    with scratch_server(scratch) as empty:
+
+    def compared_on(empty: Scratch) -> SchemaDiff:
         with second_database(empty) as database:
             _migrate(database, directory)
             with reading(database.dsn, APPLICATION) as migrated, translated_errors():
@@ -95,6 +102,28 @@ def diff_migrations(
                 settings = literal_settings(migrated)
                 actual = _read_side(migrated, own, options, statement_timeout)
         return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout)
+
+    return _on_first_that_has_all(places_without_live_server(scratch), compared_on)
+
+
+def _on_first_that_has_all(candidates: Sequence[Place], compared_on: Callable[[Scratch], SchemaDiff]) -> SchemaDiff:
+    """Compare on the first server that has the extensions, and whatever else of its build, that the files need."""
+    lacking: list[tuple[Place, ServerLacks]] = []
+    for place in candidates:
+        try:
+            with place.opened() as empty:
+                found = compared_on(empty)
+        except ServerLacks as error:
+            lacking.append((place, error))
+            continue
+        reasons = "; ".join(f"{each.name}: {error.reason}" for each, error in lacking)
+        note = (f"schema.sql was loaded on {place.name}, the first server that has all it needs ({reasons})",)
+        return replace(found, notes=(*found.notes, *(note if lacking else ())))
+    # What the best one lacks is what to install.
+    first, *others = lacking
+    complaint, line_end, excerpt = str(first[1]).partition("\n")
+    tried = "".join(f"; {each.name}: {error.reason}" for each, error in others if error.reason != first[1].reason)
+    raise InvalidInput(f"{complaint}{tried}{line_end}{excerpt}")
 
 
 def _read_script(schema_file: Path | None, options: Options) -> Script:
@@ -109,7 +138,10 @@ def _migrate(database: Scratch, directory: Path) -> None:
         create_roles(database, roles_in(step.sql for step in steps))
         migrations.apply(database.dsn, directory)
     except MigrationFailed as error:
-        raise InvalidInput(f"{error} (on the empty scratch database, PostgreSQL {database.major})") from error
+        message = f"{error} (on the empty scratch database, PostgreSQL {database.major})"
+        if is_lacking(error.__cause__):
+            raise ServerLacks(message, str(error.__cause__).partition("\n")[0]) from error
+        raise InvalidInput(message) from error
 
 
 def _read_side(

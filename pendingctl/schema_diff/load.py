@@ -20,7 +20,7 @@ from .parse import (
     without_ownership,
 )
 from .passed_over import may_be_passed_over, reason_to_pass_over
-from .scratch import LACKING, Scratch, ServerLacks, connected, role_names
+from .scratch import Scratch, ServerLacks, connected, is_lacking, role_names
 from .tablespaces import create_missing_tablespaces
 
 LOAD_SECONDS = 120.0
@@ -63,7 +63,10 @@ def load(
     take it.
     """
     if scratch.shared:
-        refuse_role_statements(script)
+        try:
+            refuse_role_statements(script)
+        except InvalidInput as error:
+            raise ServerLacks(str(error), "roles of a server that others use are not changed") from None
     statements = script.statements
     if not ownership:
         statements = without_ownership(script) if scratch.shared else without_change_of_role(script)
@@ -149,8 +152,10 @@ def _run(connection: psycopg.Connection, script: Script, statement: Statement, l
             raise InvalidInput(complaint) from None
         reason = reason_to_pass_over(statement, error, connection.info.server_version // 10000)
         if reason is None:
-            lacks = ServerLacks if isinstance(error, LACKING) else InvalidInput
-            raise lacks(_complaint(script, statement, error)) from None
+            complaint = _complaint(script, statement, error)
+            if is_lacking(error):
+                raise ServerLacks(complaint, str(error.diag.message_primary)) from None
+            raise InvalidInput(complaint) from None
         if within:
             connection.execute("rollback to savepoint pendingctl_passes_over")
         return reason
