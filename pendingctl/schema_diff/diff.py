@@ -12,6 +12,7 @@ import psycopg
 from ..errors import InvalidInput, MigrationFailed
 from ..postgres.driver_errors import translated_errors
 from ..schema import migrations
+from ..schema.place import check_search_path
 from .catalog import read_catalog, reading
 from .compare import column_order_notes, compare, uncompared_kinds
 from .ignore import without_ignored_attributes, without_ignored_objects, without_ignored_uncompared
@@ -67,6 +68,9 @@ def diff_schema(
     """
     script = _read_script(schema_file, options)
     with reading(dsn, APPLICATION) as live, translated_errors():
+        if schema_file is None:
+            # Else each table would be reported as missing.
+            check_search_path(live)
         own = find_own_tables(live) if schema_file is None else None
         settings = literal_settings(live)
         actual = _read_side(live, own, options, statement_timeout)
