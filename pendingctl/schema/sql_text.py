@@ -75,13 +75,8 @@ def split_statements(text: str) -> Iterator[SqlStatement]:
             continue
         token = _TOKEN.match(text, position)
         assert token is not None
-        kind, end = token.lastgroup, token.end()
-        if kind == "comment":
-            end = _end_of_comment(text, end)
-        elif kind == "dollar":
-            closing = text.find(token[0], end)
-            end = len(text) if closing < 0 else closing + len(token[0])
-        elif token[0] == ";" and parentheses == 0 and blocks == 0:
+        kind, end = token.lastgroup, _end(text, token)
+        if token[0] == ";" and parentheses == 0 and blocks == 0:
             yield SqlStatement(text[begun:end], max(start - begun, 0), tuple(words))
             begun, start, words, routine = end, -1, [], False
             position = end
@@ -132,6 +127,16 @@ def _replacement(statement: SqlStatement) -> str | None:
         case ("rollback" | "abort", *rest) if "to" not in rest and "prepared" not in rest:
             return f"rollback to savepoint {_OWN_TRANSACTION}"
     return None
+
+
+def _end(text: str, token: re.Match[str]) -> int:
+    """Return where a token ends; what has no end goes on to that of the text, and the server complains about it."""
+    if token[0] in ("'", '"'):
+        return len(text)
+    if token.lastgroup == "dollar":
+        closing = text.find(token[0], token.end())
+        return len(text) if closing < 0 else closing + len(token[0])
+    return _end_of_comment(text, token.end()) if token.lastgroup == "comment" else token.end()
 
 
 def _end_of_comment(text: str, position: int) -> int:

@@ -248,6 +248,19 @@ def test_what_a_file_rolls_back_has_no_effect_and_what_it_commits_has(
     assert empty.execute("select f()").fetchone() == (2,)
 
 
+@pytest.mark.parametrize(
+    "text", ["select 'x; commit;", 'select "x; commit;', "select $a$x; commit;", "select /* commit;"]
+)
+def test_an_error_in_the_text_is_the_servers_own(empty_dsn: str, tmp_path: Path, text: str) -> None:
+    with psycopg.connect(empty_dsn) as connection, pytest.raises(psycopg.errors.SyntaxError) as said:
+        connection.execute(text.encode())
+
+    with pytest.raises(MigrationFailed) as failed:
+        migrations.apply(empty_dsn, folder(tmp_path, m0001_a=text))
+
+    assert str(failed.value) == f"apply of 0001_a failed: {str(said.value).splitlines()[0]}"
+
+
 def test_a_commit_of_python_code_does_not_hide_the_error_after_it(empty_dsn: str, tmp_path: Path) -> None:
     files = folder(
         tmp_path,
