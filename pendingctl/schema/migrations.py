@@ -8,32 +8,32 @@ run leaves no lock behind.
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import io
 import logging
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import psycopg
-from yoyo import exceptions as yoyo_exceptions
-from yoyo import read_migrations
+from psycopg.pq import TransactionStatus
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
-from yoyo.migrations import MigrationStep, topological_sort
 
 from ..errors import DatabaseFailed, InvalidInput, MigrationFailed, Refused
 from ..postgres.driver_errors import translate, translated_errors
 from ..postgres.dsn import connect_parameters
-from .place import check_organization, check_schema, check_writable
+from .bookkeeping import find_bookkeeping
+from .migration_files import MigrationFiles, Status, Step
+from .place import check_organization, check_writable
+from .sql_text import ends_its_transaction
 
 if TYPE_CHECKING:
     from yoyo.migrations import Migration
+
+Direction: TypeAlias = Literal["apply", "rollback"]
 
 LOCK_TIMEOUT = timedelta(seconds=5)
 
@@ -47,40 +47,23 @@ _ADVISORY_LOCK = 0x70656E64696E6763
 # The migration that references the table organization.
 _REFERENCES_ORGANIZATION = "0002_pending_interactions"
 
-_CREATE_BOOKKEEPING = """
-    create table if not exists pendingctl_migration (
-        id text primary key,
-        content_sha256 text not null,
-        applied_at timestamptz not null default now()
-    )
+# What a session keeps, but for the advisory lock: DISCARD ALL without the one (manual, "DISCARD").
+_NEW_SESSION = """
+    close all;
+    set session authorization default;
+    reset role;
+    reset all;
+    deallocate all;
+    unlisten *;
+    discard plans;
+    discard temp;
+    discard sequences
 """
-_BOOKKEEPING_EXISTS = "select to_regclass('pendingctl_migration') is not null"
-_APPLIED = "select id, content_sha256 from pendingctl_migration order by id"
-_MARK = "insert into pendingctl_migration (id, content_sha256) values (%(id)s, %(content_sha256)s)"
-_UNMARK = "delete from pendingctl_migration where id = %(id)s"
-
-# In a rollback file: what can be had back by no further migration.
-_LOSES = re.compile(r"^-- loses: (.+)$", re.MULTILINE)
+# Not every platform's server can look for a client that was killed (manual, section 20.3).
+_ENDS_WITH_ITS_CLIENT = "set client_connection_check_interval = '1s'"
 
 # yoyo logs the traceback of each error that it also raises.
 logging.getLogger("yoyo").addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Which migrations a database has; `unknown` ones were applied by a newer version of pendingctl."""
-
-    applied: tuple[str, ...]
-    pending: tuple[str, ...]
-    unknown: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One migration that would run, as SQL (the path of the file for one written in Python)."""
-
-    id: str
-    sql: str
 
 
 def migrations_directory() -> Path:
@@ -95,16 +78,21 @@ def schema_file() -> Path:
     return Path(__file__).parent / "schema.sql"
 
 
-def status(dsn: str, directory: Path | None = None) -> Status:
-    """Return what is applied and what is pending; writes nothing and needs no right beyond reading.
+def status(dsn: str, directory: Path | None = None, *, to: str | None = None) -> Status:
+    """Return what is applied, and what is pending up to and including `to`.
 
-    Raises InvalidInput when a file is edited, does not load or shares its number, or when the schema that the
-    connection leads to cannot take the tables; and DatabaseFailed.
+    Writes nothing and needs no right beyond reading. Raises InvalidInput when a file is edited, does not load or shares
+    its number, when there is no `to`, or when the schema that the connection leads to cannot take the tables; and
+    DatabaseFailed.
     """
-    files = _Files(directory or migrations_directory())
+    return _status(dsn, MigrationFiles(directory or migrations_directory()), to)
+
+
+def _status(dsn: str, files: MigrationFiles, to: str | None = None) -> Status:
     with _connected(dsn) as connection, translated_errors(), connection.transaction():
         connection.execute("set transaction read only")
-        found = files.status(_applied(connection))
+        found = files.status(find_bookkeeping(connection).applied(connection))
+        found = replace(found, pending=files.up_to(found.pending, to))
         if _REFERENCES_ORGANIZATION in found.pending:
             check_organization(connection, applying=False)
         return found
@@ -112,8 +100,8 @@ def status(dsn: str, directory: Path | None = None) -> Status:
 
 def pending_steps(dsn: str, directory: Path | None = None, *, to: str | None = None) -> list[Step]:
     """Return what `apply` would run, without running it. Raises the errors of `status`."""
-    files = _Files(directory or migrations_directory())
-    return [files.step(id) for id in files.up_to(status(dsn, directory).pending, to)]
+    files = MigrationFiles(directory or migrations_directory())
+    return files.steps(_status(dsn, files, to).pending)
 
 
 def apply(
@@ -124,31 +112,34 @@ def apply(
     lock_timeout: timedelta = LOCK_TIMEOUT,
     on_wait: Callable[[], None] | None = None,
 ) -> list[str]:
-    """Apply the pending migrations, up to and including `to`, and return their ids.
+    """Apply the pending migrations, up to and including `to`, then yoyo's post-apply files; return the migrations' ids.
 
     Of several runs at the same moment one applies; the others wait, calling `on_wait` once, and find nothing to
     do. Each statement waits at most `lock_timeout` for a lock, so that it does not hold up everybody else behind one
-    long transaction.
+    long transaction. Each file begins with a session as a new connection has it, and, unless it is a non-transactional
+    one, commits together with its mark: a COMMIT of its own is passed over.
 
     Raises MigrationFailed, the migrations before it applied and nothing of the failed one left, unless it is a
     non-transactional one, which can be run again; InvalidInput through a pooler; DatabaseFailed, before anything is
     applied, on a read-only server; and the errors of `status`.
     """
-    files = _Files(directory or migrations_directory())
+    files = MigrationFiles(directory or migrations_directory())
     with _turn(dsn, lock_timeout, on_wait) as backend:
         connection = backend.connection
-        pending = files.up_to(files.status(_applied(connection)).pending, to)
+        bookkeeping = find_bookkeeping(connection)
+        pending = files.up_to(files.status(bookkeeping.applied(connection)).pending, to)
         if pending:
             if _REFERENCES_ORGANIZATION in pending:
                 check_organization(connection, applying=True)
             check_writable(connection)
-            connection.execute(_CREATE_BOOKKEEPING)
+            bookkeeping.create(connection)
         for number, id in enumerate(pending):
-            failures = _failures_named(id, "apply", lock_timeout, after=pending[:number])
-            with failures, _one_migration(backend, files.by_id[id]):
-                files.by_id[id].process_steps(backend, "apply")
-                connection.execute(_MARK, {"id": id, "content_sha256": files.content_sha256(id)})
-        return pending
+            with _one_file(backend, files.by_id[id], "apply", lock_timeout, after=pending[:number]):
+                bookkeeping.mark(connection, id, files.content_sha256(id))
+        for hook in files.hooks if pending else ():
+            with _one_file(backend, hook, "apply", lock_timeout, after=pending):
+                pass
+        return list(pending)
 
 
 def rollback(
@@ -167,137 +158,58 @@ def rollback(
     Raises Refused in that case and InvalidInput when one of them has no rollback, both before anything is changed,
     and the errors of `apply`.
     """
-    files = _Files(directory or migrations_directory())
+    files = MigrationFiles(directory or migrations_directory())
     with _turn(dsn, lock_timeout, on_wait) as backend:
-        chosen = files.latest(files.status(_applied(backend.connection)), count)
+        bookkeeping = find_bookkeeping(backend.connection)
+        chosen = files.latest(files.status(bookkeeping.applied(backend.connection)), count)
         if confirmed is not None and chosen != list(confirmed):
             raise Refused("another run has migrated this database since that was confirmed; nothing was rolled back")
         if chosen:
             check_writable(backend.connection)
         for number, id in enumerate(chosen):
-            failures = _failures_named(id, "rollback", lock_timeout, after=chosen[:number])
-            with failures, _one_migration(backend, files.by_id[id]):
-                files.by_id[id].process_steps(backend, "rollback")
-                backend.connection.execute(_UNMARK, {"id": id})
+            with _one_file(backend, files.by_id[id], "rollback", lock_timeout, after=chosen[:number]):
+                bookkeeping.unmark(backend.connection, id)
         return chosen
 
 
 def rollback_candidates(dsn: str, count: int, directory: Path | None = None) -> list[str]:
     """Return the ids that `rollback` would roll back, the latest first. Raises the errors of `rollback`."""
-    return _Files(directory or migrations_directory()).latest(status(dsn, directory), count)
+    files = MigrationFiles(directory or migrations_directory())
+    return files.latest(_status(dsn, files), count)
 
 
 def losses(ids: Sequence[str], directory: Path | None = None) -> list[str]:
     """Return, in words, what is lost when these migrations are rolled back: each rollback file's `-- loses:` line."""
-    files = _Files(directory or migrations_directory())
-    found = [_LOSES.search(_rollback_file(files.by_id[id]).read_text(encoding="utf-8")) for id in ids]
-    return [match[1] for match in found if match is not None and match[1] != "nothing"]
+    return MigrationFiles(directory or migrations_directory()).losses(ids)
 
 
 class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo is untyped
     """yoyo's backend on any string that libpq takes: yoyo's own parser refuses several kinds of them."""
 
     connection: psycopg.Connection
+    # Whether a migration written in Python has ended the transaction in which it was run.
+    lost_its_transaction = False
 
     def connect(self, dburi: str) -> psycopg.Connection:
         return _connect(dburi)
 
+    @contextmanager
+    def disable_transactions(self) -> Iterator[None]:
+        """Do nothing: the connection commits each statement, and a transaction that a file leaves open is looked at."""
+        yield
 
-class _Files:
-    """The migrations of one folder, loaded and in the order of their dependencies."""
-
-    def __init__(self, directory: Path) -> None:
-        if not directory.is_dir():
-            raise InvalidInput(f"{directory} is not a folder of migrations")
-        found = read_migrations(glob.escape(str(directory)))
-        _check_numbers([migration.id for migration in found])
-        for migration in found:
-            _load(migration)
-        self.by_id: dict[str, Migration] = {migration.id: migration for migration in topological_sort(found)}
-
-    def status(self, applied: Mapping[str, str]) -> Status:
-        for id, recorded in applied.items():
-            if id in self.by_id and recorded != self.content_sha256(id):
-                raise InvalidInput(
-                    f"migration {id} was edited after it had been applied; "
-                    "restore the file and put the change into a new one"
-                )
-        return Status(
-            applied=tuple(id for id in self.by_id if id in applied),
-            pending=tuple(id for id in self.by_id if id not in applied),
-            unknown=tuple(id for id in applied if id not in self.by_id),
-        )
-
-    def up_to(self, pending: tuple[str, ...], to: str | None) -> list[str]:
-        if to is None:
-            return list(pending)
-        if to not in self.by_id:
-            raise InvalidInput(f"there is no migration {to}; there are: {', '.join(self.by_id)}")
-        order = list(self.by_id)
-        return [id for id in pending if order.index(id) <= order.index(to)]
-
-    def latest(self, status: Status, count: int) -> list[str]:
-        if status.unknown:
-            raise InvalidInput(
-                f"a newer pendingctl applied {', '.join(status.unknown)}; "
-                "roll back with that version, which has the files"
-            )
-        chosen = list(reversed(status.applied))[:count]
-        for id in chosen:
-            migration = self.by_id[id]
-            if migration.is_raw_sql() and not _rollback_file(migration).is_file():
-                raise InvalidInput(f"migration {id} has no {_rollback_file(migration).name}; nothing was rolled back")
-        return chosen
-
-    def step(self, id: str) -> Step:
-        migration = self.by_id[id]
-        return Step(id, str(migration.source) if migration.is_raw_sql() else f"-- runs {migration.path}\n")
-
-    def content_sha256(self, id: str) -> str:
-        # A checkout that rewrites line ends has not edited the migration.
-        content = Path(self.by_id[id].path).read_bytes().replace(b"\r\n", b"\n")
-        return hashlib.sha256(content).hexdigest()
-
-
-def _check_numbers(ids: list[str]) -> None:
-    seen: dict[str, str] = {}
-    for id in ids:
-        # yoyo's own names, 20260101_01_a1b2C-what, have letters to tell two of the same day and number apart.
-        number = re.match(r"\d{8}_\d{2}_\w{5}(?=-)|\d+", id)
-        if number is not None and seen.setdefault(number[0], id) != id:
-            raise InvalidInput(f"migrations {seen[number[0]]} and {id} share the number {number[0]}; rename one")
-
-
-def _load(migration: Migration) -> None:
-    """Load one file, or raise InvalidInput: yoyo skips a file that does not load and applies the ones after it."""
-    try:
-        migration.load()
-        if migration.is_raw_sql() and migration.use_transactions:
-            # The server takes a transactional file as a whole. yoyo would split it, and splits nested comments wrongly.
-            rollback = _rollback_file(migration)
-            undo = rollback.read_text(encoding="utf-8") if rollback.is_file() else None
-            migration.steps = [MigrationStep(0, migration.source, undo)]
-    except (yoyo_exceptions.BadMigration, KeyError, OSError, UnicodeDecodeError) as error:
-        reason = error.__cause__ or error.__context__ or error
-        raise InvalidInput(f"migration {migration.id} does not load: {reason!r}") from error
-
-
-def _rollback_file(migration: Migration) -> Path:
-    return Path(migration.path).with_suffix(".rollback.sql")
-
-
-def _applied(connection: psycopg.Connection) -> dict[str, str]:
-    check_schema(connection)
-    row = connection.execute(_BOOKKEEPING_EXISTS).fetchone()
-    if row is None or not row[0]:
-        return {}
-    return dict(connection.execute(_APPLIED).fetchall())
+    def savepoint_rollback(self, id: str) -> None:
+        """Go back to a savepoint, if it is there: its absence must not hide the error that led here."""
+        try:
+            super().savepoint_rollback(id)
+        except (psycopg.errors.NoActiveSqlTransaction, psycopg.errors.InvalidSavepointSpecification):
+            self.lost_its_transaction = True
 
 
 def _connect(dsn: str) -> psycopg.Connection:
     added = connect_parameters(dsn, "pendingctl migrate")
     with translated_errors():
-        return psycopg.connect(dsn, autocommit=True, **added)  # type: ignore[arg-type]
+        return psycopg.connect(dsn, autocommit=True, prepare_threshold=None, **added)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -322,20 +234,25 @@ def _turn(dsn: str, lock_timeout: timedelta, on_wait: Callable[[], None] | None)
             )
         _wait_for_turn(connection, on_wait)
         # Only now: lock_timeout would also limit the wait for the advisory lock.
-        # Under another isolation a check would not see what was committed while its migration waited for a lock.
-        connection.execute(
-            "select set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false),"
-            " set_config('default_transaction_isolation', 'read committed', false)",
-            (f"{lock_timeout.total_seconds() * 1000:.0f}ms",),
-        )
+        _set_limits(connection, lock_timeout)
         yield backend
 
 
-def _wait_for_turn(connection: psycopg.Connection, on_wait: Callable[[], None] | None) -> None:
-    # The statement of a client that was killed, and its lock, end within a second rather than when it is done. Not
-    # every platform's server can do that (manual, section 20.3).
+def _set_limits(connection: psycopg.Connection, lock_timeout: timedelta) -> None:
     with suppress(psycopg.DatabaseError):
-        connection.execute("set client_connection_check_interval = '1s'")
+        connection.execute(_ENDS_WITH_ITS_CLIENT)
+    # Under another isolation a check would not see what was committed while its migration waited for a lock.
+    connection.execute(
+        "select set_config('lock_timeout', %s, false), set_config('statement_timeout', '0', false),"
+        " set_config('default_transaction_isolation', 'read committed', false)",
+        (f"{lock_timeout.total_seconds() * 1000:.0f}ms",),
+    )
+
+
+def _wait_for_turn(connection: psycopg.Connection, on_wait: Callable[[], None] | None) -> None:
+    # The statement of a client that was killed, and its lock, end within a second rather than when it is done.
+    with suppress(psycopg.DatabaseError):
+        connection.execute(_ENDS_WITH_ITS_CLIENT)
     deadline = time.monotonic() + TURN_TIMEOUT_SECONDS
     waited = False
     # The lock is tried again and again: a session that waits for it in the server holds a snapshot, and CREATE INDEX
@@ -353,18 +270,40 @@ def _wait_for_turn(connection: psycopg.Connection, on_wait: Callable[[], None] |
 
 
 @contextmanager
-def _one_migration(backend: _Backend, migration: Migration) -> Iterator[None]:
-    """The transaction of a migration and its mark; a non-transactional one has none."""
-    if not migration.use_transactions:
-        yield
-        return
-    with backend.transaction():
+def _one_file(
+    backend: _Backend, migration: Migration, direction: Direction, lock_timeout: timedelta, *, after: Sequence[str]
+) -> Iterator[None]:
+    """Run a file, then the block, which marks it, in the same transaction; a non-transactional file has none.
+
+    yoyo runs each file on a connection of its own. Here the connection holds the lock, and its session is made like
+    new before the file; the block has the role again with which the session began.
+    """
+    connection = backend.connection
+    with _failures_named(backend, migration, direction, lock_timeout, after=after):
+        connection.execute(_NEW_SESSION)
+        _set_limits(connection, lock_timeout)
+        if migration.use_transactions:
+            with backend.transaction():
+                migration.process_steps(backend, direction)
+                connection.execute("set session authorization default; reset role")
+                yield
+            return
+        migration.process_steps(backend, direction)
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            raise MigrationFailed(
+                f"{direction} of {migration.id} failed: it begins a transaction that it does not end, "
+                "so that nothing of it was kept; add commit at its end"
+            )
+        connection.execute(_NEW_SESSION)
         yield
 
 
 @contextmanager
-def _failures_named(id: str, direction: str, lock_timeout: timedelta, *, after: Sequence[str]) -> Iterator[None]:
+def _failures_named(
+    backend: _Backend, migration: Migration, direction: Direction, lock_timeout: timedelta, *, after: Sequence[str]
+) -> Iterator[None]:
     """Raise the driver's errors with the migration's name in the message, and with those that were done before it."""
+    id = migration.id
     done = f"; {direction} of {', '.join(after)} is done" if after else ""
     try:
         yield
@@ -379,4 +318,10 @@ def _failures_named(id: str, direction: str, lock_timeout: timedelta, *, after: 
             raise translate(error) from error
         depending = error.diag.message_detail if isinstance(error, psycopg.errors.DependentObjectsStillExist) else None
         reason = f"{str(error).strip().splitlines()[0]}{f' ({depending})' if depending else ''}"
-        raise MigrationFailed(f"{direction} of {id} failed: {' '.join(reason.split())}{done}") from error
+        kept = ""
+        if backend.lost_its_transaction:
+            kept = "; what it had committed itself stays"
+        elif migration.is_raw_sql() and migration.use_transactions and ends_its_transaction(str(migration.source)):
+            # It may need the commit, for example between the addition of an enum's value and its use.
+            kept = "; its own commit is passed over, unless its first line is -- transactional: false"
+        raise MigrationFailed(f"{direction} of {id} failed: {' '.join(reason.split())}{kept}{done}") from error

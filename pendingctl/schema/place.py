@@ -6,15 +6,45 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ..errors import DatabaseFailed, InvalidInput
+from ..postgres.driver_errors import translated_errors
+from ..postgres.dsn import connect_parameters
 
+# current_schemas() returns those of the path that are there and that this role may use; "$user" need not be there.
 _SCHEMAS = """
+    with path as (
+        select
+            position,
+            case when part[1] like '"%' then replace(substr(part[1], 2, length(part[1]) - 2), '""', '"')
+                else lower(part[1])
+            end as name
+        from regexp_matches(current_setting('search_path'), '"(?:[^"]|"")*"|[^, ]+', 'g')
+            with ordinality found (part, position)
+    )
     select
         current_schema() as first,
         current_setting('search_path') as search_path,
         (
+            select name from path
+            where name <> '$user' and name !~ '^pg_' and name <> all(current_schemas(true)::text[])
+                and position < (select min(position) from path where name = current_schema())
+            order by position limit 1
+        ) as missing,
+        (
             select nspname from pg_class join pg_namespace on pg_namespace.oid = relnamespace
             where pg_class.oid = to_regclass('pendingctl_migration')
         ) as of_bookkeeping
+"""
+
+# Another copy of pendingctl may rightly be in another schema; it matters only where this connection finds none.
+_ELSEWHERE = """
+    select
+        current_setting('search_path'),
+        array(
+            select nspname::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+            where relname = 'pending_interactions' and relkind in ('r', 'p') and not pg_table_is_visible(pg_class.oid)
+                and to_regclass('pending_interactions') is null
+            order by nspname
+        )
 """
 
 _WRITABLE = """
@@ -72,26 +102,58 @@ _OWN_SCHEMA = (
 )
 
 
-def check_schema(connection: psycopg.Connection) -> None:
-    """Raise InvalidInput unless there is a schema to create tables in and no other one has pendingctl's tables.
-
-    Everything of pendingctl is in the first schema of the search_path: were its tables found in a later one, a
-    migration would put a part of them into the first.
-    """
+def check_search_path(connection: psycopg.Connection) -> None:
+    """Raise InvalidInput where no schema of the search_path is there."""
     row = connection.cursor(row_factory=dict_row).execute(_SCHEMAS).fetchone()
     assert row is not None
-    first, of_bookkeeping = row["first"], row["of_bookkeeping"]
-    if first is None:
+    if row["first"] is None:
         raise InvalidInput(
             f"no schema of the search_path ({row['search_path'] or 'empty'}) is there for this role; "
             "create one, or name another: ?options=-csearch_path%3Dpublic"
         )
+
+
+def check_schema(connection: psycopg.Connection) -> str:
+    """Return the schema to create tables in: the first one of the search_path.
+
+    Raises InvalidInput unless there is one and no other one has pendingctl's tables: were its tables found in a later
+    one, a migration would put a part of them into the first. And where one that the path names before it is not
+    there, and none has the tables: they would be created where nobody meant them to be.
+    """
+    check_search_path(connection)
+    row = connection.cursor(row_factory=dict_row).execute(_SCHEMAS).fetchone()
+    assert row is not None
+    first, of_bookkeeping, missing = str(row["first"]), row["of_bookkeeping"], row["missing"]
     if of_bookkeeping not in (None, first):
         raise InvalidInput(
             f"pendingctl's tables are in schema {of_bookkeeping}, but schema {first} comes first in the search_path; "
             f"name one alone: ?options=-csearch_path%3D{of_bookkeeping} for those, "
             f"or %3D{first} to have others there"
         )
+    if of_bookkeeping is None and missing is not None:
+        raise InvalidInput(
+            f"schema {missing} of the search_path ({row['search_path']}) is not there for this role, and the tables "
+            f"would be created in {first}; create it, or name one alone: ?options=-csearch_path%3D{first}"
+        )
+    return first
+
+
+def tables_elsewhere(dsn: str) -> str | None:
+    """Return, as a sentence, where pendingctl's tables are if not in a schema of the search_path; None if nowhere.
+
+    Raises the errors of a connection.
+    """
+    added = connect_parameters(dsn, "pendingctl")
+    with translated_errors(), psycopg.connect(dsn, autocommit=True, **added) as connection:  # type: ignore[arg-type]
+        row = connection.execute(_ELSEWHERE).fetchone()
+    assert row is not None
+    search_path, schemas = row
+    if not schemas:
+        return None
+    return (
+        f"pendingctl's tables are in schema {' and in '.join(schemas)}, which the search_path "
+        f"({search_path or 'empty'}) does not name; name it: ?options=-csearch_path%3D{schemas[0]}"
+    )
 
 
 def check_writable(connection: psycopg.Connection) -> None:

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from psycopg.rows import dict_row
 
 from ..errors import DatabaseFailed
@@ -39,7 +41,8 @@ _READING = """
         set_config('intervalstyle', 'postgres', true),
         set_config('extra_float_digits', '1', true),
         set_config('bytea_output', 'hex', true),
-        set_config('quote_all_identifiers', 'off', true)
+        set_config('quote_all_identifiers', 'off', true),
+        set_config('standard_conforming_strings', 'on', true)
 """
 
 _SETTING_TYPES = "select lower(name), vartype, unit from pg_settings"
@@ -62,9 +65,25 @@ def reading(dsn: str, application: str) -> Iterator[psycopg.Connection]:
                 raise DatabaseFailed(f"PostgreSQL {major} cannot be compared; {OLDEST_MAJOR} or later can")
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
+            if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+                _take_any_bytes(connection)
             yield connection
         finally:
             connection.close()
+
+
+class _AnyBytes(Loader):
+    """Reads text as UTF-8, and what is not UTF-8 as escapes."""
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode("utf-8", "backslashreplace")
+
+
+def _take_any_bytes(connection: psycopg.Connection) -> None:
+    """Read a database without an encoding: to a client that has one, the server refuses bytes that are not in it."""
+    connection.execute("set client_encoding to SQL_ASCII")
+    for name in ("text", "name", "varchar", "bpchar", '"char"'):
+        connection.adapters.register_loader(connection.adapters.types[name].oid, _AnyBytes)
 
 
 def read_catalog(

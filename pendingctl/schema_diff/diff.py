@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ import psycopg
 from ..errors import InvalidInput, MigrationFailed
 from ..postgres.driver_errors import translated_errors
 from ..schema import migrations
+from ..schema.place import check_search_path
 from .catalog import read_catalog, reading
 from .compare import column_order_notes, compare, uncompared_kinds
 from .extension_members import without_other_extensions
@@ -26,10 +27,13 @@ from .own_tables import OwnTables, find_own_tables
 from .parse import Script, read_script, roles_in
 from .scratch import (
     APPLICATION,
+    Place,
     Scratch,
     ScratchKind,
-    scratch_database,
-    scratch_server,
+    ServerLacks,
+    is_lacking,
+    places,
+    places_without_live_server,
     second_database,
 )
 from .server_options import left_out
@@ -69,13 +73,19 @@ def diff_schema(
     given = _given(schema)
     script = _read_script(given, options)
     with reading(dsn, APPLICATION) as live, translated_errors():
+        if not given:
+            # Else each table would be reported as missing.
+            check_search_path(live)
         own = None if given else find_own_tables(live, script)
         settings = literal_settings(live)
         actual = read_side(live, own, options, statement_timeout)
-        with scratch_database(live, dsn, scratch) as empty:
+
+        def compared_on(empty: Scratch) -> SchemaDiff:
             # A transaction that idles while schema.sql loads would hold back vacuum on the live server.
             live.rollback()
             return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout)
+
+        return _on_first_that_has_all(places(live, dsn, scratch), compared_on)
 
 
 def diff_migrations(
@@ -95,7 +105,8 @@ def diff_migrations(
     refuse_other_tools(directory)
     given = _given(schema)
     script = _read_script(given, options)
-    with scratch_server(scratch) as empty:
+
+    def compared_on(empty: Scratch) -> SchemaDiff:
         with second_database(empty) as database:
             _migrate(database, directory)
             with reading(database.dsn, APPLICATION) as migrated, translated_errors():
@@ -103,6 +114,28 @@ def diff_migrations(
                 settings = literal_settings(migrated)
                 actual = read_side(migrated, own, options, statement_timeout)
         return _load_and_compare(script, empty, settings, own, actual, options, statement_timeout, migrated=True)
+
+    return _on_first_that_has_all(places_without_live_server(scratch), compared_on)
+
+
+def _on_first_that_has_all(candidates: Sequence[Place], compared_on: Callable[[Scratch], SchemaDiff]) -> SchemaDiff:
+    """Compare on the first server that has the extensions, and whatever else of its build, that the files need."""
+    lacking: list[tuple[Place, ServerLacks]] = []
+    for place in candidates:
+        try:
+            with place.opened() as empty:
+                found = compared_on(empty)
+        except ServerLacks as error:
+            lacking.append((place, error))
+            continue
+        reasons = "; ".join(f"{each.name}: {error.reason}" for each, error in lacking)
+        note = (f"schema.sql was loaded on {place.name}, the first server that has all it needs ({reasons})",)
+        return replace(found, notes=(*found.notes, *(note if lacking else ())))
+    # What the best one lacks is what to install.
+    first, *others = lacking
+    complaint, line_end, excerpt = str(first[1]).partition("\n")
+    tried = "".join(f"; {each.name}: {error.reason}" for each, error in others if error.reason != first[1].reason)
+    raise InvalidInput(f"{complaint}{tried}{line_end}{excerpt}")
 
 
 def _given(schema: Path | Sequence[Path]) -> tuple[Path, ...]:
@@ -121,7 +154,10 @@ def _migrate(database: Scratch, directory: Path) -> None:
         create_roles(database, roles_in(step.sql for step in steps))
         migrations.apply(database.dsn, directory)
     except MigrationFailed as error:
-        raise InvalidInput(f"{error} (on the empty scratch database, PostgreSQL {database.major})") from error
+        message = f"{error} (on the empty scratch database, PostgreSQL {database.major})"
+        if is_lacking(error.__cause__):
+            raise ServerLacks(message, str(error.__cause__).partition("\n")[0]) from error
+        raise InvalidInput(message) from error
 
 
 def read_side(
@@ -161,7 +197,7 @@ def _load_and_compare(
 ) -> SchemaDiff:
     """Load schema.sql into the empty database and compare the result with the other side."""
     locations = Locations(script)
-    load(empty, script, settings, ownership=options.privileges)
+    passed_over = load(empty, script, settings, ownership=options.privileges)
     if own is not None:
         move_tables(empty, own.schemas, own.functions)
         for table, schema in own.schemas.items():
@@ -170,7 +206,8 @@ def _load_and_compare(
             locations.move_function(("public", function), (schema, function))
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():
         expected = read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
-    return compare_sides(script, locations, expected, actual, options, own, migrated=migrated)
+    compared = compare_sides(script, locations, expected, actual, options, own, migrated=migrated)
+    return replace(compared, notes=(*passed_over, *compared.notes))
 
 
 def compare_sides(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from ..errors import InvalidInput
 from ..postgres.driver_errors import translate
@@ -18,13 +19,18 @@ from .parse import (
     without_change_of_role,
     without_ownership,
 )
-from .scratch import Scratch, connected, role_names
+from .passed_over import may_be_passed_over, reason_to_pass_over
+from .scratch import Scratch, ServerLacks, connected, is_lacking, role_names
 from .tablespaces import create_missing_tablespaces
 
 LOAD_SECONDS = 120.0
+_NOTE_CHARACTERS = 80
 
 # They decide which value a literal such as '2026-01-01'::timestamptz stores.
-_LITERAL_SETTINGS = "select name, setting from pg_settings where name in ('TimeZone', 'DateStyle', 'IntervalStyle')"
+_LITERAL_SETTINGS = """
+    select name, setting from pg_settings
+    where name in ('TimeZone', 'DateStyle', 'IntervalStyle', 'standard_conforming_strings')
+"""
 
 
 def literal_settings(live: psycopg.Connection) -> Mapping[str, str]:
@@ -46,15 +52,21 @@ def load(
     *,
     ownership: bool = False,
     seconds: float = LOAD_SECONDS,
-) -> None:
-    """Run a script statement by statement. Raises InvalidInput with the position of the first that fails.
+) -> list[str]:
+    """Run a script statement by statement, and return a note for each that failed without any effect on the schema.
 
-    Each statement commits by itself: CREATE INDEX CONCURRENTLY and the use of an added enum value do not work in a
-    common transaction, and whatever a failure leaves behind is discarded. On a shared server, owners and grants are
-    set only with `ownership`; their roles must then exist. The load as a whole is limited to `seconds`.
+    As psql does, each statement commits by itself unless the script begins a transaction: CREATE INDEX CONCURRENTLY
+    and the use of an added enum value do not work in a common one. Whatever a failure leaves behind is discarded. On a
+    shared server, owners and grants are set only with `ownership`. The load as a whole is limited to `seconds`.
+
+    Raises InvalidInput with the position of the first statement that fails: ServerLacks where another server might
+    take it.
     """
     if scratch.shared:
-        refuse_role_statements(script)
+        try:
+            refuse_role_statements(script)
+        except InvalidInput as error:
+            raise ServerLacks(str(error), "roles of a server that others use are not changed") from None
     statements = script.statements
     if not ownership:
         statements = without_ownership(script) if scratch.shared else without_change_of_role(script)
@@ -74,8 +86,8 @@ def load(
         }.items():
             connection.execute("select set_config(%s, %s, false)", (name, value))
         with _deadline(connection, seconds) as late:
-            for statement in statements:
-                _run(connection, script, statement, late)
+            failed = [(_run(connection, script, statement, late), statement) for statement in statements]
+    return list(_notes(script, [(reason, statement) for reason, statement in failed if reason is not None]))
 
 
 def move_tables(scratch: Scratch, moves: Mapping[str, str], functions: Mapping[str, str]) -> None:
@@ -120,21 +132,43 @@ def _deadline(connection: psycopg.Connection, seconds: float) -> Iterator[thread
         watching.join()
 
 
-def _run(connection: psycopg.Connection, script: Script, statement: Statement, late: threading.Event) -> None:
+def _run(connection: psycopg.Connection, script: Script, statement: Statement, late: threading.Event) -> str | None:
+    """Run a statement, and return why it failed if it did and that has no effect on the schema."""
+    within = connection.info.transaction_status is TransactionStatus.INTRANS and may_be_passed_over(statement)
     try:
         if late.is_set():
             raise psycopg.errors.QueryCanceled
+        if within:
+            connection.execute("savepoint pendingctl_passes_over")
         # As bytes, since the driver's type accepts only literals: the statement is from the user's own file.
         connection.execute(statement.text.encode())
-    except psycopg.OperationalError as error:
-        if connection.closed:
+        if within:
+            connection.execute("release savepoint pendingctl_passes_over")
+    except psycopg.Error as error:
+        if connection.closed and isinstance(error, psycopg.OperationalError):
             raise translate(error) from error
-        if late.is_set():
+        if late.is_set() and isinstance(error, psycopg.OperationalError):
             complaint = script.source.complaint(statement.offset, "does not load within the time limit")
             raise InvalidInput(complaint) from None
-        raise InvalidInput(_complaint(script, statement, error)) from None
-    except psycopg.Error as error:
-        raise InvalidInput(_complaint(script, statement, error)) from None
+        reason = reason_to_pass_over(statement, error, connection.info.server_version // 10000)
+        if reason is None:
+            complaint = _complaint(script, statement, error)
+            if is_lacking(error):
+                raise ServerLacks(complaint, str(error.diag.message_primary)) from None
+            raise InvalidInput(complaint) from None
+        if within:
+            connection.execute("rollback to savepoint pendingctl_passes_over")
+        return reason
+    return None
+
+
+def _notes(script: Script, passed_over: Sequence[tuple[str, Statement]]) -> Iterator[str]:
+    """Yield a note for each reason: a dump made with --clean has one for each of its objects."""
+    for reason in dict.fromkeys(reason for reason, _ in passed_over):
+        first, *others = (statement for each, statement in passed_over if each == reason)
+        text = " ".join(first.text.split())[:_NOTE_CHARACTERS]
+        more = f" (and {len(others)} more)" if others else ""
+        yield f"{script.source.mention(first.offset)}: {text} was passed over: {reason}{more}"
 
 
 def _complaint(script: Script, statement: Statement, error: psycopg.Error) -> str:

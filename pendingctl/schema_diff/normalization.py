@@ -41,6 +41,8 @@ _RIGHTS = frozenset({"column_grants", "grants", "owner"})
 # Statements in which such a part can be parsed.
 _STATEMENTS = ("{}", "select {}", "alter table t add {}", "create table t partition of p {}")
 
+# Attributes with what the user wrote, of which a checkout may have rewritten the line ends.
+_WRITTEN = frozenset({"body", "column_comment", "comment", "index_comment", "not_null_comment"})
 # Attributes with parameters, whose values the server keeps as they were written, by kind where another kind has an
 # attribute of the same name with values of another sort.
 _PARAMETERS = frozenset({"column_settings", "operator_class_options", "options", "storage_parameters"})
@@ -78,6 +80,8 @@ def classify(
             uncompared.append(_between_versions(each, expected_major, actual_major, why))
         elif each.expected is None or each.actual is None or each.attribute == "presence":
             kept.append(each)
+        elif each.attribute in _WRITTEN and _unix(each.expected) == _unix(each.actual):
+            continue
         elif each.attribute in _PARAMETERS and each.kind not in _WITHOUT_PARAMETERS:
             if plain_parameters(each.expected) != plain_parameters(each.actual):
                 kept.append(each)
@@ -171,6 +175,10 @@ EVERYWHERE: tuple[Rule, ...] = (
     sort_sets,
 )
 ACROSS_VERSIONS: tuple[Rule, ...] = (drop_qualifiers_of_single_relation,)
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n")
 
 
 def _is_query(difference: Difference) -> bool:

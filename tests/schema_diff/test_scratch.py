@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +14,14 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pendingctl.embedded import find_binaries, throwaway_server
+from pendingctl.embedded.binaries import all_binaries
 from pendingctl.errors import InvalidInput
-from pendingctl.schema_diff import Difference, Options, diff_schema
+from pendingctl.schema_diff import Difference, Options, diff_migrations, diff_schema
 from pendingctl.schema_diff.emptying import refuse_unless_empty
 from pendingctl.schema_diff.load import load
 from pendingctl.schema_diff.normalization import classify
 from pendingctl.schema_diff.parse import read_script
-from pendingctl.schema_diff.scratch import Scratch
+from pendingctl.schema_diff.scratch import Scratch, places
 
 EVERYTHING = """
     create schema app;
@@ -194,6 +197,69 @@ def test_load_obeys_its_time_limit_whatever_the_file_sets(given: str, schema: Pa
         load(Scratch(given, 0, shared=True), read_script(schema), {}, seconds=0.3)
 
     assert time.monotonic() - began < 10
+
+
+# what a server's build lacks
+
+
+@pytest.fixture(scope="module")
+def extension() -> str:
+    """An extension that a Postgres of this machine has and the one that would be taken first has not."""
+    best, *others = all_binaries()
+    for name in ("pgcrypto", "uuid-ossp", "xml2"):
+        having = [each for each in others if name in installed_extensions(each.directory)]
+        if having and name not in installed_extensions(best.directory):
+            return name
+    pytest.skip("no other Postgres on this machine has an extension that the first one lacks")
+
+
+def installed_extensions(binaries: Path) -> set[str]:
+    shared = subprocess.run([binaries / "pg_config", "--sharedir"], capture_output=True, text=True, check=True).stdout
+    return {each.stem for each in (Path(shared.strip()) / "extension").glob("*.control")}
+
+
+def test_first_server_that_has_the_extension_is_taken_and_named(extension: str, schema: Path, tmp_path: Path) -> None:
+    migrations = tmp_path / "migrations"
+    migrations.mkdir()
+    schema.write_text(f'create extension "{extension}";\ncreate table t (a int);\n')
+    (migrations / "0001_all.sql").write_text(schema.read_text())
+
+    found = diff_migrations(migrations, schema)
+
+    assert found.identical
+    (note,) = found.notes
+    assert re.match(r"schema\.sql was loaded on PostgreSQL \S+ in /.*, the first server that has all it needs \(", note)
+    assert f'extension "{extension}" is not available' in note
+    with pytest.raises(InvalidInput, match=f'0001_all failed: extension "{extension}" is not available'):
+        diff_migrations(migrations, schema, scratch="embedded")
+
+
+def test_extension_that_no_server_has_is_an_error_that_names_it_once(empty_database: str, schema: Path) -> None:
+    schema.write_text("create table t (a int);\ncreate extension no_such_extension;\n")
+
+    with pytest.raises(InvalidInput, match=r"schema\.sql:2:1: .*no_such_extension") as refused:
+        diff_schema(empty_database, schema)
+
+    assert str(refused.value).count("is not available") == 1
+
+
+def test_live_server_is_taken_before_one_of_another_version(
+    empty_database: str, schema: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(empty_database) as connection:
+        major = connection.info.server_version // 10000
+    others = [each for each in all_binaries() if each.major != major]
+    monkeypatch.setattr("pendingctl.schema_diff.scratch.all_binaries", lambda wanted=None: [] if wanted else others)
+    schema.write_text("create table t (a int);\n")
+    make(empty_database, schema.read_text())
+
+    with psycopg.connect(empty_database) as live:
+        found = places(live, empty_database, "auto")
+    compared = diff_schema(empty_database, schema)
+
+    assert found[0].name == f"the live server (PostgreSQL {major})"
+    assert len(found) == 1 + len(others)
+    assert (compared.identical, compared.notes) == (True, ())
 
 
 # another major version

@@ -40,7 +40,9 @@ _TRIGGERS = """
         end as when,
         tg.tgfoid::regproc::text as function,
         (
-            select string_agg(quote_literal(argument), ', ' order by position)
+            select string_agg(
+                quote_literal(convert_from(decode(argument, 'escape'), getdatabaseencoding())), ', ' order by position
+            )
             from unnest(string_to_array(encode(tg.tgargs, 'escape'), '\\000'))
                 with ordinality given (argument, position)
             where position <= tg.tgnargs
