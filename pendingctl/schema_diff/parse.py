@@ -5,9 +5,10 @@ pglast is an extra under the GPL, and is therefore imported only when a file is 
 
 from __future__ import annotations
 
+import gc
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +87,6 @@ _OBJECT_KIND_FIELDS = {
 _OWNERSHIP = {"AlterDefaultPrivilegesStmt", "AlterOwnerStmt", "GrantStmt"}
 _NODES_WITH_ROLES = _OWNERSHIP | {
     "AlterPolicyStmt",
-    "AlterTableStmt",
     "CreatePolicyStmt",
     "CreateSchemaStmt",
     "CreateUserMappingStmt",
@@ -242,7 +242,7 @@ def _parse(source: Source) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
     notes: list[str] = []
     while True:
         try:
-            return source, parse_sql(source.text), notes
+            return source, _without_collection(parse_sql, source.text), notes
         except ParseError as error:
             message, offset = error.args[0], _offset(source, error)
             cleaned = source.text
@@ -260,6 +260,17 @@ def _parse(source: Source) -> tuple[Source, tuple[RawStmt, ...], list[str]]:
                     message = f"{command[0]} is a command of psql and cannot be run here; remove the line"
                 raise InvalidInput(source.complaint(offset, message)) from None
             source = Source(source.label, cleaned)
+
+
+def _without_collection(parse: Callable[[str], tuple[RawStmt, ...]], text: str) -> tuple[RawStmt, ...]:
+    """Parse without the garbage collector, which would walk through the growing tree again and again."""
+    if not gc.isenabled():
+        return parse(text)
+    gc.disable()
+    try:
+        return parse(text)
+    finally:
+        gc.enable()
 
 
 def _offset(source: Source, error: Exception) -> int:
@@ -316,8 +327,11 @@ def _roles(statements: list[Statement]) -> frozenset[str]:
 
     find = Roles()
     for statement in statements:
-        if statement.kind in _NODES_WITH_ROLES:
+        # Of the kinds, only a table's change is frequent. Walking through a tree takes longer than parsing it.
+        if statement.kind == "AlterTableStmt":
+            named.update(each.newowner.rolename for each in statement.tree.cmds if each.newowner is not None)
+        elif statement.kind in _NODES_WITH_ROLES:
             find(statement.tree)
         elif _changes_role(statement):
             named.update(each.val.sval for each in statement.tree.args or () if each.val.sval != "none")
-    return frozenset(named - {item.tree.role for item in statements if item.kind == "CreateRoleStmt"})
+    return frozenset(named - {None} - {item.tree.role for item in statements if item.kind == "CreateRoleStmt"})

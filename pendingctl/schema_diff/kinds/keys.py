@@ -44,14 +44,14 @@ _CONSTRAINTS = f"""
         action.update as on_update,
         concat_ws(' ', action.delete, (
             select '(' || string_agg(quote_ident(att.attname), ', ' order by att.attname) || ')'
-            from jsonb_array_elements_text(nullif(to_jsonb(con) -> 'confdelsetcols', 'null')) key (attnum)
+            from jsonb_array_elements_text(nullif(constraint_row.fields -> 'confdelsetcols', 'null')) key (attnum)
             join pg_attribute att on att.attrelid = con.conrelid and att.attnum = key.attnum::smallint
         )) as on_delete,
         case when con.condeferred then 'initially deferred' when con.condeferrable then 'deferrable' else 'no' end
             as deferrable,
         case when con.convalidated then 'valid' else 'not valid' end as validity,
-        case when to_jsonb(con) ->> 'conenforced' = 'false' then 'not enforced' end as enforcement,
-        case when to_jsonb(con) ->> 'conperiod' = 'true' then 'yes' end as period,
+        case when constraint_row.fields ->> 'conenforced' = 'false' then 'not enforced' end as enforcement,
+        case when constraint_row.fields ->> 'conperiod' = 'true' then 'yes' end as period,
         case when con.contype = 'c' and con.connoinherit then 'no inherit' end as inheritance,
         case
             when con.contype <> 'c' then null
@@ -59,7 +59,7 @@ _CONSTRAINTS = f"""
             when con.conislocal then 'here and by a parent'
             else 'by a parent'
         end as declared,
-        case when to_jsonb(ind) ->> 'indnullsnotdistinct' = 'true' then 'not distinct' end as nulls,
+        case when index_row.fields ->> 'indnullsnotdistinct' = 'true' then 'not distinct' end as nulls,
         (
             select string_agg(pg_get_indexdef(ind.indexrelid, position, false), ', ' order by position)
             from generate_series(ind.indnkeyatts + 1, ind.indnatts) position
@@ -105,6 +105,9 @@ _CONSTRAINTS = f"""
     left join pg_index ind on ind.indexrelid = con.conindid and con.contype in ('p', 'u', 'x')
     left join pg_class index on index.oid = ind.indexrelid
     left join pg_am am on am.oid = index.relam
+    -- Of each row once: the trees of expressions in it are long. OFFSET keeps the planner from inserting it everywhere.
+    cross join lateral (select to_jsonb(con) as fields offset 0) constraint_row
+    left join lateral (select to_jsonb(ind) as fields where ind.indexrelid is not null offset 0) index_row on true
     left join lateral (
         select
             array_agg(att.attname::text order by key.position) as names,
