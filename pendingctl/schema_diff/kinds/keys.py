@@ -35,18 +35,18 @@ _CONSTRAINTS = f"""
         end as type,
         case when con.contype in ('p', 'u', 'f') then keys.listed end as key_columns,
         case when con.contype = 'c' then pg_get_expr(con.conbin, con.conrelid) end as expression,
-        con.confrelid::regclass::text || ' (' || (
+        case when con.contype = 'f' then con.confrelid::regclass::text || ' (' || (
             select string_agg(quote_ident(att.attname), ', ' order by key.position)
             from unnest(con.confkey) with ordinality key (attnum, position)
             join pg_attribute att on att.attrelid = con.confrelid and att.attnum = key.attnum
-        ) || ')' as references,
+        ) || ')' end as references,
         case con.confmatchtype when 's' then 'simple' when 'f' then 'full' when 'p' then 'partial' end as match,
         action.update as on_update,
-        concat_ws(' ', action.delete, (
+        case when con.contype = 'f' then concat_ws(' ', action.delete, (
             select '(' || string_agg(quote_ident(att.attname), ', ' order by att.attname) || ')'
             from jsonb_array_elements_text(nullif(constraint_row.fields -> 'confdelsetcols', 'null')) key (attnum)
             join pg_attribute att on att.attrelid = con.conrelid and att.attnum = key.attnum::smallint
-        )) as on_delete,
+        )) end as on_delete,
         case when con.condeferred then 'initially deferred' when con.condeferrable then 'deferrable' else 'no' end
             as deferrable,
         case when con.convalidated then 'valid' else 'not valid' end as validity,
@@ -60,10 +60,10 @@ _CONSTRAINTS = f"""
             else 'by a parent'
         end as declared,
         case when index_row.fields ->> 'indnullsnotdistinct' = 'true' then 'not distinct' end as nulls,
-        (
+        case when ind.indnatts > ind.indnkeyatts then (
             select string_agg(pg_get_indexdef(ind.indexrelid, position, false), ', ' order by position)
             from generate_series(ind.indnkeyatts + 1, ind.indnatts) position
-        ) as include,
+        ) end as include,
         case when con.contype = 'x' then (
             select string_agg(
                 pg_get_indexdef(ind.indexrelid, key.position::integer, false) || ' with '
@@ -74,10 +74,13 @@ _CONSTRAINTS = f"""
         ) end as elements,
         case when con.contype = 'x' then am.amname::text end as method,
         pg_get_expr(ind.indpred, ind.indrelid) as predicate,
-        (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
-            as storage_parameters,
+        case when index.reloptions is not null then (
+            select string_agg(option, ', ' order by option) from unnest(index.reloptions) option
+        ) end as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
-        (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
+        case when index.relispartition then (
+            select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid
+        ) end as attached_to,
         -- The effect of ALTER TABLE ... DISABLE TRIGGER ALL on a foreign key, on either table.
         (
             select string_agg(distinct
@@ -152,19 +155,22 @@ _INDEXES = f"""
         keys.operator_class_options as operator_class_options,
         keys.collations as collations,
         keys.directions as directions,
-        (
+        case when ind.indnatts > ind.indnkeyatts then (
             select string_agg(pg_get_indexdef(ind.indexrelid, position, false), ', ' order by position)
             from generate_series(ind.indnkeyatts + 1, ind.indnatts) position
-        ) as include,
+        ) end as include,
         pg_get_expr(ind.indpred, ind.indrelid) as predicate,
         case when ind.indisunique then 'yes' else 'no' end as unique,
         case when to_jsonb(ind) ->> 'indnullsnotdistinct' = 'true' then 'not distinct' end as nulls,
         case when not ind.indisvalid then 'invalid' when not ind.indisready then 'not ready' else 'valid' end
             as validity,
-        (select string_agg(option, ', ' order by option) from unnest(index.reloptions) option)
-            as storage_parameters,
+        case when index.reloptions is not null then (
+            select string_agg(option, ', ' order by option) from unnest(index.reloptions) option
+        ) end as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
-        (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
+        case when index.relispartition then (
+            select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid
+        ) end as attached_to,
         keys.statistics_targets as statistics_targets,
         case when ind.indisclustered then 'yes' end as clustered
     from pg_index ind

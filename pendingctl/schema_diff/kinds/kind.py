@@ -35,12 +35,12 @@ def listed(options: str) -> str:
 
     An option whose value looks as if it contained another option is quoted.
     """
-    return f"""(
+    return f"""case when {options} is not null then (
             select string_agg(
                 case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
             )
             from unnest({options}) option
-        )"""
+        ) end"""
 
 
 def documented(options: str, names: Sequence[str]) -> str:
@@ -50,10 +50,10 @@ def documented(options: str, names: Sequence[str]) -> str:
     every column, which differs between equal tables and is left out by its pg_dump.
     """
     known = ", ".join(f"'{name}'" for name in names)
-    return f"""(
+    return f"""case when {options} is not null then (
             select string_agg(option, ', ' order by option)
             from unnest({options}) option where split_part(option, '=', 1) in ({known})
-        )"""
+        ) end"""
 
 
 def generated_name(label: str) -> str:
