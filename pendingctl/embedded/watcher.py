@@ -23,8 +23,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-# Postgres's fast shutdown, its immediate shutdown, and the last resort (PostgreSQL manual, section 18.5).
+# Postgres's fast shutdown, its immediate shutdown, and the last resort (PostgreSQL manual, section 18.5). A throw-away
+# server need not write its memory into files that are removed.
 _STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
+_STOPPING_A_THROWAWAY = _STOPPING[1:]
 
 
 def main() -> None:
@@ -134,7 +136,7 @@ class _Server:
     def stop(self) -> None:
         with self._starting:
             self._stopped = True
-        for sent, patience in _STOPPING:
+        for sent, patience in _STOPPING_A_THROWAWAY if self._task["throwaway"] else _STOPPING:
             deadline = time.monotonic() + patience
             while self._runs() and time.monotonic() < deadline:
                 # Repeated: a child that does not run its program yet ignores the signal.

@@ -31,7 +31,8 @@ from .server_options import read_server_options
 # The queries are written for 14 and later; support for 13 ended in November 2025.
 OLDEST_MAJOR = 14
 
-# The settings that decide how constants and names are printed.
+# The settings that decide how constants and names are printed; and no just-in-time compilation, which takes longer than
+# any of the queries, and more so the larger the catalogs are.
 _READING = """
     select
         set_config('search_path', 'pg_catalog', true),
@@ -42,7 +43,8 @@ _READING = """
         set_config('extra_float_digits', '1', true),
         set_config('bytea_output', 'hex', true),
         set_config('quote_all_identifiers', 'off', true),
-        set_config('standard_conforming_strings', 'on', true)
+        set_config('standard_conforming_strings', 'on', true),
+        set_config('jit', 'off', true)
 """
 
 _SETTING_TYPES = "select lower(name), vartype, unit from pg_settings"

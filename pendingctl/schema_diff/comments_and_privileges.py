@@ -29,7 +29,10 @@ _COMMENTS = """
         and exists (select from pg_class where pg_class.oid = row_type.typrelid and pg_class.relkind <> 'c')
     left join pg_rewrite rul
         on com.classoid = 'pg_rewrite'::regclass and rul.oid = com.objoid and rul.rulename = '_RETURN'
-    where (com.objoid >= 16384 or com.classoid in ('pg_namespace'::regclass, 'pg_extension'::regclass))
+    where (
+            com.objoid >= 16384
+            or com.classoid in ('pg_namespace'::regclass, 'pg_extension'::regclass, 'pg_language'::regclass)
+        )
         and com.description <> 'standard public schema'
     order by com.objoid, com.objsubid
 """

@@ -47,6 +47,7 @@ _INTEGERS = frozenset(
         "parallel_workers",
         "siglen",
         "toast_tuple_target",
+        "values_per_range",
     }
 )
 _REALS = frozenset(
@@ -55,8 +56,10 @@ _REALS = frozenset(
         "autovacuum_vacuum_cost_delay",
         "autovacuum_vacuum_insert_scale_factor",
         "autovacuum_vacuum_scale_factor",
+        "false_positive_rate",
         "n_distinct",
         "n_distinct_inherited",
+        "n_distinct_per_range",
         "vacuum_max_eager_freeze_failure_rate",
     }
 )

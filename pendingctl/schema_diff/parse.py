@@ -7,8 +7,9 @@ pglast is an extra under the GPL, and is therefore imported only when a file is 
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,7 +89,6 @@ _OBJECT_KIND_FIELDS = {
 _OWNERSHIP = {"AlterDefaultPrivilegesStmt", "AlterOwnerStmt", "GrantStmt"}
 _NODES_WITH_ROLES = _OWNERSHIP | {
     "AlterPolicyStmt",
-    "AlterTableStmt",
     "CreatePolicyStmt",
     "CreateSchemaStmt",
     "CreateUserMappingStmt",
@@ -232,7 +232,8 @@ def _parse_files(given: Sequence[Path]) -> tuple[str, Source, tuple[RawStmt, ...
         start += len(each.source.text) + len(separator)
     original = separator.join(each.original for each in pieces)
     source = Source(separator.join(each.source.text for each in pieces), tuple(parts))
-    return original, source, parse_sql(source.text), [f"{each.path} {note}" for each in pieces for note in each.notes]
+    parsed = _without_collection(parse_sql, source.text)
+    return original, source, parsed, [f"{each.path} {note}" for each in pieces for note in each.notes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +282,7 @@ def _parse(path: Path, source: Source) -> tuple[_Piece, str, Include | None]:
     rest, include = "", None
     while True:
         try:
-            parsed = parse_sql(source.text)
+            parsed = _without_collection(parse_sql, source.text)
             return _Piece(path, original[: len(source.text)], source, parsed, notes), rest, include
         except ParseError as error:
             message, offset = error.args[0], _offset(source, error)
@@ -305,6 +306,17 @@ def _parse(path: Path, source: Source) -> tuple[_Piece, str, Include | None]:
                     message = f"{command[0]} is a command of psql and cannot be run here; remove the line"
                 raise InvalidInput(source.complaint(offset, message)) from None
             source = Source(cleaned, source.parts)
+
+
+def _without_collection(parse: Callable[[str], tuple[RawStmt, ...]], text: str) -> tuple[RawStmt, ...]:
+    """Parse without the garbage collector, which would walk through the growing tree again and again."""
+    if not gc.isenabled():
+        return parse(text)
+    gc.disable()
+    try:
+        return parse(text)
+    finally:
+        gc.enable()
 
 
 def _offset(source: Source, error: Exception) -> int:
@@ -363,8 +375,11 @@ def _roles(statements: list[Statement]) -> frozenset[str]:
 
     find = Roles()
     for statement in statements:
-        if statement.kind in _NODES_WITH_ROLES:
+        # Of the kinds, only a table's change is frequent. Walking through a tree takes longer than parsing it.
+        if statement.kind == "AlterTableStmt":
+            named.update(each.newowner.rolename for each in statement.tree.cmds if each.newowner is not None)
+        elif statement.kind in _NODES_WITH_ROLES:
             find(statement.tree)
         elif _changes_role(statement):
             named.update(each.val.sval for each in statement.tree.args or () if each.val.sval != "none")
-    return frozenset(named - {item.tree.role for item in statements if item.kind == "CreateRoleStmt"})
+    return frozenset(named - {None} - {item.tree.role for item in statements if item.kind == "CreateRoleStmt"})

@@ -41,7 +41,8 @@ _CHOSEN = """
 
 # Each catalog of objects that users can create, under the name of its parameter in the queries of kinds/; a name with
 # a space is a kind that no query reads. Objects without a schema are selected with the schemas that they refer to, or,
-# if they refer to none, only with the whole database. The server's own objects have oids below 16384. Every role may
+# if they refer to none, only with the whole database. The server's own objects have oids below 16384;
+# of these PL/pgSQL can get a comment and grants from a user. Every role may
 # read pg_subscription except for its passwords, but not pg_user_mapping, hence the view.
 _SCOPE = """
     with inside as (
@@ -110,7 +111,7 @@ _SCOPE = """
                 and dep.refobjid = pg_publication.oid
         )
         union all select 'languages', 'pg_language', oid from pg_language
-        where oid >= 16384 and exists (select from whole)
+        where (oid >= 16384 or lanname = 'plpgsql') and exists (select from whole)
         union all select 'access_methods', 'pg_am', oid from pg_am where oid >= 16384 and exists (select from whole)
         union all select 'foreign_data_wrappers', 'pg_foreign_data_wrapper', oid from pg_foreign_data_wrapper
         where exists (select from whole)

@@ -36,23 +36,23 @@ _CONSTRAINTS = f"""
         end as type,
         case when con.contype in ('p', 'u', 'f') then keys.listed end as key_columns,
         case when con.contype = 'c' then pg_get_expr(con.conbin, con.conrelid) end as expression,
-        con.confrelid::regclass::text || ' (' || (
+        case when con.contype = 'f' then con.confrelid::regclass::text || ' (' || (
             select string_agg(quote_ident(att.attname), ', ' order by key.position)
             from unnest(con.confkey) with ordinality key (attnum, position)
             join pg_attribute att on att.attrelid = con.confrelid and att.attnum = key.attnum
-        ) || ')' as references,
+        ) || ')' end as references,
         case con.confmatchtype when 's' then 'simple' when 'f' then 'full' when 'p' then 'partial' end as match,
         action.update as on_update,
-        concat_ws(' ', action.delete, (
+        case when con.contype = 'f' then concat_ws(' ', action.delete, (
             select '(' || string_agg(quote_ident(att.attname), ', ' order by att.attname) || ')'
-            from jsonb_array_elements_text(nullif(to_jsonb(con) -> 'confdelsetcols', 'null')) key (attnum)
+            from jsonb_array_elements_text(nullif(constraint_row.fields -> 'confdelsetcols', 'null')) key (attnum)
             join pg_attribute att on att.attrelid = con.conrelid and att.attnum = key.attnum::smallint
-        )) as on_delete,
+        )) end as on_delete,
         case when con.condeferred then 'initially deferred' when con.condeferrable then 'deferrable' else 'no' end
             as deferrable,
         case when con.convalidated then 'valid' else 'not valid' end as validity,
-        case when to_jsonb(con) ->> 'conenforced' = 'false' then 'not enforced' end as enforcement,
-        case when to_jsonb(con) ->> 'conperiod' = 'true' then 'yes' end as period,
+        case when constraint_row.fields ->> 'conenforced' = 'false' then 'not enforced' end as enforcement,
+        case when constraint_row.fields ->> 'conperiod' = 'true' then 'yes' end as period,
         case when con.contype = 'c' and con.connoinherit then 'no inherit' end as inheritance,
         case
             when con.contype <> 'c' then null
@@ -60,11 +60,11 @@ _CONSTRAINTS = f"""
             when con.conislocal then 'here and by a parent'
             else 'by a parent'
         end as declared,
-        case when to_jsonb(ind) ->> 'indnullsnotdistinct' = 'true' then 'not distinct' end as nulls,
-        (
+        case when index_row.fields ->> 'indnullsnotdistinct' = 'true' then 'not distinct' end as nulls,
+        case when ind.indnatts > ind.indnkeyatts then (
             select string_agg(pg_get_indexdef(ind.indexrelid, position, false), ', ' order by position)
             from generate_series(ind.indnkeyatts + 1, ind.indnatts) position
-        ) as include,
+        ) end as include,
         case when con.contype = 'x' then (
             select string_agg(
                 pg_get_indexdef(ind.indexrelid, key.position::integer, false) || ' with '
@@ -77,7 +77,9 @@ _CONSTRAINTS = f"""
         pg_get_expr(ind.indpred, ind.indrelid) as predicate,
         {relation_options("index")} as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
-        (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
+        case when index.relispartition then (
+            select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid
+        ) end as attached_to,
         -- The effect of ALTER TABLE ... DISABLE TRIGGER ALL on a foreign key, on either table.
         (
             select string_agg(distinct
@@ -105,6 +107,9 @@ _CONSTRAINTS = f"""
     left join pg_index ind on ind.indexrelid = con.conindid and con.contype in ('p', 'u', 'x')
     left join pg_class index on index.oid = ind.indexrelid
     left join pg_am am on am.oid = index.relam
+    -- Of each row once: the trees of expressions in it are long. OFFSET keeps the planner from inserting it everywhere.
+    cross join lateral (select to_jsonb(con) as fields offset 0) constraint_row
+    left join lateral (select to_jsonb(ind) as fields where ind.indexrelid is not null offset 0) index_row on true
     left join lateral (
         select
             array_agg(att.attname::text order by key.position) as names,
@@ -149,10 +154,10 @@ _INDEXES = f"""
         keys.operator_class_options as operator_class_options,
         keys.collations as collations,
         keys.directions as directions,
-        (
+        case when ind.indnatts > ind.indnkeyatts then (
             select string_agg(pg_get_indexdef(ind.indexrelid, position, false), ', ' order by position)
             from generate_series(ind.indnkeyatts + 1, ind.indnatts) position
-        ) as include,
+        ) end as include,
         pg_get_expr(ind.indpred, ind.indrelid) as predicate,
         case when ind.indisunique then 'yes' else 'no' end as unique,
         case when to_jsonb(ind) ->> 'indnullsnotdistinct' = 'true' then 'not distinct' end as nulls,
@@ -160,7 +165,9 @@ _INDEXES = f"""
             as validity,
         {relation_options("index")} as storage_parameters,
         (select quote_ident(spc.spcname) from pg_tablespace spc where spc.oid = index.reltablespace) as tablespace,
-        (select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid) as attached_to,
+        case when index.relispartition then (
+            select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid
+        ) end as attached_to,
         keys.statistics_targets as statistics_targets,
         case when ind.indisclustered then 'yes' end as clustered
     from pg_index ind

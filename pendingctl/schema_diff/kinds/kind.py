@@ -30,12 +30,12 @@ def listed(options: str) -> str:
 
     An option whose value looks as if it contained another option is quoted.
     """
-    return f"""(
+    return f"""case when {options} is not null then (
             select string_agg(
                 case when option ~ ', .*=' then quote_literal(option) else option end, ', ' order by option
             )
             from unnest({options}) option
-        )"""
+        ) end"""
 
 
 def generated_name(label: str) -> str:

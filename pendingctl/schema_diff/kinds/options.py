@@ -96,7 +96,7 @@ def relation_options(relation: str) -> str:
 
     Those of its TOAST table are among them.
     """
-    return f"""(
+    return f"""case when {relation}.reloptions is not null or {relation}.reltoastrelid <> 0 then (
             select string_agg(option, ', ' order by option)
             from (
                 select option from unnest({relation}.reloptions) option where {of_relation("option", relation)}
@@ -104,7 +104,7 @@ def relation_options(relation: str) -> str:
                 select 'toast.' || option from pg_class toast cross join lateral unnest(toast.reloptions) option
                 where toast.oid = {relation}.reltoastrelid and {of_relation("option", "toast")}
             ) options (option)
-        )"""
+        ) end"""
 
 
 def index_definition(oid: str, relation: str) -> str:
@@ -134,10 +134,10 @@ def index_definition(oid: str, relation: str) -> str:
 
 def column_options(column: str) -> str:
     """Return the SQL that lists the options of this row of pg_attribute that a user can set, in alphabetical order."""
-    return f"""(
+    return f"""case when {column}.attoptions is not null then (
             select string_agg(option, ', ' order by option)
             from unnest({column}.attoptions) option where {is_documented("option", COLUMN_OPTIONS)}
-        )"""
+        ) end"""
 
 
 def _quoted(names: Sequence[str]) -> str:
