@@ -107,7 +107,7 @@ _SCOPE = """
             where part.prpubid = pg_publication.oid and rel.relnamespace in (select oid from inside)
         ) or exists (
             select from pg_depend dep
-            where dep.classid = 'pg_publication_namespace'::regclass and dep.refclassid = 'pg_publication'::regclass
+            where dep.classid = to_regclass('pg_publication_namespace') and dep.refclassid = 'pg_publication'::regclass
                 and dep.refobjid = pg_publication.oid
         )
         union all select 'languages', 'pg_language', oid from pg_language
