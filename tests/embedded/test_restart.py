@@ -116,6 +116,7 @@ def test_watcher_starts_nothing_after_a_stop(tmp_path: Path) -> None:
         "make": None,
         "commands": [["touch", str(started)]],
         "adopt": None,
+        "throwaway": True,
         "log": str(tmp_path / "log"),
         "identity": {},
     }
