@@ -31,10 +31,10 @@ from .scratch import (
     Scratch,
     ScratchKind,
     ServerLacks,
-    is_lacking,
     places,
     places_without_live_server,
     second_database,
+    what_is_lacking,
 )
 from .server_options import left_out
 
@@ -155,8 +155,8 @@ def _migrate(database: Scratch, directory: Path) -> None:
         migrations.apply(database.dsn, directory)
     except MigrationFailed as error:
         message = f"{error} (on the empty scratch database, PostgreSQL {database.major})"
-        if is_lacking(error.__cause__):
-            raise ServerLacks(message, str(error.__cause__).partition("\n")[0]) from error
+        if (lacking := what_is_lacking(error.__cause__)) is not None:
+            raise ServerLacks(message, lacking) from error
         raise InvalidInput(message) from error
 
 

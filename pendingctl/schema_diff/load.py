@@ -20,7 +20,7 @@ from .parse import (
     without_ownership,
 )
 from .passed_over import may_be_passed_over, reason_to_pass_over
-from .scratch import Scratch, ServerLacks, connected, is_lacking, role_names
+from .scratch import Scratch, ServerLacks, connected, role_names, what_is_lacking
 from .tablespaces import create_missing_tablespaces
 
 LOAD_SECONDS = 120.0
@@ -153,8 +153,8 @@ def _run(connection: psycopg.Connection, script: Script, statement: Statement, l
         reason = reason_to_pass_over(statement, error, connection.info.server_version // 10000)
         if reason is None:
             complaint = _complaint(script, statement, error)
-            if is_lacking(error):
-                raise ServerLacks(complaint, str(error.diag.message_primary)) from None
+            if (lacking := what_is_lacking(error)) is not None:
+                raise ServerLacks(complaint, lacking) from None
             raise InvalidInput(complaint) from None
         if within:
             connection.execute("rollback to savepoint pendingctl_passes_over")

@@ -32,6 +32,8 @@ APPLICATION = "pendingctl diff-schema"
 ORPHAN_AGE_SECONDS = 3600
 _SCRATCH_NAME = re.compile(r"pendingctl_scratch_(\d+)_[0-9a-f]+")
 
+_NO_CONTROL_FILE = re.compile(r'could not open extension control file ".*?(?P<name>[^/"]+)\.control"')
+
 _MAY_CREATE = """
     select (rolsuper or rolcreatedb) and not pg_is_in_recovery()
         and current_setting('default_transaction_read_only') = 'off'
@@ -57,16 +59,21 @@ class ServerLacks(InvalidInput):
         self.reason = reason
 
 
-def is_lacking(error: BaseException | None) -> bool:
-    """Whether a statement failed for what a server's build or its installed extensions lack.
+def what_is_lacking(error: BaseException | None) -> str | None:
+    """Return what a server's build or its installed extensions lack, where a statement failed for that; else None.
 
     That is an extension or its version, a library, a language; ICU, XML or a compression method that is not built in.
     """
+    if not isinstance(error, psycopg.Error):
+        return None
+    message = str(error.diag.message_primary)
     if isinstance(error, (errors.FeatureNotSupported, errors.UndefinedFile)):
-        return True
+        # As it was worded until 14, with a path.
+        found = _NO_CONTROL_FILE.match(message)
+        return message if found is None else f'extension "{found["name"]}" is not available'
     if isinstance(error, (errors.UndefinedObject, errors.InvalidParameterValue)):
-        return str(error.diag.message_primary).startswith(("collation ", "extension "))
-    return False
+        return message if message.startswith(("collation ", "extension ")) else None
+    return None
 
 
 @dataclass(frozen=True, slots=True)
