@@ -240,7 +240,7 @@ def test_extension_that_no_server_has_is_an_error_that_names_it_once(empty_datab
     with pytest.raises(InvalidInput, match=r"schema\.sql:2:1: .*no_such_extension") as refused:
         diff_schema(empty_database, schema)
 
-    assert str(refused.value).partition("\n")[0].count("no_such_extension") == 1
+    assert "; PostgreSQL" not in str(refused.value)
 
 
 def test_live_server_is_taken_before_one_of_another_version(
