@@ -169,7 +169,7 @@ async def test_a_race_through_a_pooler_passes(pooled: str) -> None:
 async def test_faults_strike_through_a_pooler_too(pooled: str) -> None:
     kinds = tuple(kind for kind in FaultKind if kind not in NEED_AN_OWN_SERVER)
 
-    result = await simulate_race(pooled, RaceSettings(pods=3, questions=20, clicks=8, seed=1, faults=kinds))
+    result = await simulate_race(pooled, RaceSettings(pods=3, questions=30, clicks=8, seed=1, faults=kinds))
 
     assert (result.verdict, result.reasons, result.violations) == ("pass", (), ())
     assert all(fault.planned == fault.landed > 0 for fault in result.faults)
