@@ -39,3 +39,10 @@ def tables(connection: psycopg.Connection) -> set[str]:
         "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
     )
     return {name for (name,) in rows.fetchall()}
+
+
+def write(path: Path, **files: str) -> Path:
+    """Write files of these names and texts, with the line ends that they have."""
+    for name, text in files.items():
+        (path / name).write_text(text, encoding="utf-8", newline="")
+    return path
