@@ -307,12 +307,15 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
             pod.plan_ahead()
             wire.report(wire.READY, f"{time.time():.3f}")
             async with asyncio.TaskGroup() as orders:
-                while line := await coordinator.readline():
-                    if line == wire.GO:
-                        gate.open()
-                    else:
-                        orders.create_task(pod.carry_out(wire.decode_order(line)))
-                _exit_within(EXIT_WITHIN_SECONDS)
+                try:
+                    while line := await coordinator.readline():
+                        if line == wire.GO:
+                            gate.open()
+                        else:
+                            orders.create_task(pod.carry_out(wire.decode_order(line)))
+                finally:
+                    # Also where an order was the first to find that the coordinator no longer reads.
+                    _exit_within(EXIT_WITHIN_SECONDS)
     file.close()
     wire.report(wire.ENDED)
 
