@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pendingctl.schema_diff.kinds.options import COLUMN_OPTIONS, INDEX_OPTIONS, TABLE_OPTIONS, VIEW_OPTIONS
 from pendingctl.schema_diff.model import SettingType
 from pendingctl.schema_diff.parameters import plain_parameters, plain_settings
 
@@ -85,3 +86,10 @@ def test_settings_that_mean_the_same_have_one_form(one: str, other: str) -> None
 )
 def test_settings_that_do_not_mean_the_same_keep_two_forms(one: str, other: str) -> None:
     assert plain_settings(one, TYPES) != plain_settings(other, TYPES)
+
+
+@pytest.mark.parametrize("name", sorted({*COLUMN_OPTIONS, *TABLE_OPTIONS, *INDEX_OPTIONS, *VIEW_OPTIONS}))
+def test_every_option_that_a_user_can_set_is_compared_by_its_meaning(name: str) -> None:
+    spellings = (("on", "ON"), ("16", "0x10"), ("0.1", "0.10"))
+
+    assert any(plain_parameters(f"{name}={one}") == plain_parameters(f"{name}={other}") for one, other in spellings)

@@ -39,9 +39,9 @@ class Moment(StrEnum):
 
 # These trouble one tenant, whose neighbours must not feel it.
 TROUBLES = frozenset({FaultKind.LOCK, FaultKind.SLOW_WORKER})
-# The first strike at a claim in the proxy between pod and server, the second at claims that wait for a locked row.
+# Their strikes at a claim happen in the proxy between pod and server; a terminate, a restart and a failover strike at
+# claims that wait for a locked row.
 STRUCK_IN_THE_PROXY = frozenset({FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT, FaultKind.BLACKHOLE})
-STRUCK_AT_A_LOCK = frozenset({FaultKind.TERMINATE, FaultKind.RESTART, FaultKind.FAILOVER})
 # The claim is over, and the fault strikes at the delivery of its answer.
 AT_A_DELIVERY = (Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK)
 # Somebody asks a question of its own and waits, and the fault strikes at that.
