@@ -152,12 +152,20 @@ async def test_what_is_acknowledged_is_durable_through_a_pooler(pooled: str, con
         store = PendingStore(pool)
         await asyncio.gather(*(claimed(store, f"q{number}") for number in range(20)))
         levels = connection.execute("select distinct level from committed").fetchall()
-        async with pool.connection() as lent:
-            # One session is older than the database's new default, and has the one before.
-            cursor = await lent.execute("select setting = reset_val from pg_settings where name = 'synchronous_commit'")
-            is_as_it_was = await cursor.fetchone()
+        # Ten sessions at once: one of them may be older than the database's new default, and has the one before.
+        all_lent = asyncio.Barrier(10)
 
-    assert (levels, is_as_it_was) == ([("on",)], (True,))
+        async def is_as_it_was() -> bool:
+            async with pool.connection() as lent, lent.transaction():
+                cursor = await lent.execute(
+                    "select setting = reset_val from pg_settings where name = 'synchronous_commit'"
+                )
+                await all_lent.wait()
+                return await cursor.fetchone() == (True,)
+
+        unchanged = await asyncio.gather(*(is_as_it_was() for _ in range(10)))
+
+    assert (levels, unchanged) == ([("on",)], [True] * 10)
 
 
 async def test_a_race_through_a_pooler_passes(pooled: str) -> None:
