@@ -20,6 +20,8 @@ MAX_PAYLOAD_BYTES = 256 * 1024
 # Each pod, sink and reader of JSON on the way takes that many, whatever its Python and however deep its own stack is.
 MAX_NESTING = 500
 
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
 
 def question_payload(text: str, options: Sequence[str], details: JsonObject | None = None) -> JsonObject:
     """Return the payload `{"question": {…}}` as the store, the bridge and the command line all write it."""
@@ -128,7 +130,7 @@ def encode_payload(payload: JsonObject, max_bytes: int = MAX_PAYLOAD_BYTES) -> s
 def encode_json(value: JsonValue, name: str, max_bytes: int = MAX_PAYLOAD_BYTES) -> str:
     """Return a value as JSON text that jsonb takes; `name` is what an error calls it. Raises as `encode_payload`."""
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = _ENCODER.encode(value)
         size = len(text.encode())
     except UnicodeEncodeError:
         raise InvalidInput(f"{name} holds a lone surrogate or broken UTF-8") from None

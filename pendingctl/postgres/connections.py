@@ -178,7 +178,7 @@ class Borrowed:
         return connection
 
     def _from_now(self, connection: Connection | None = None) -> Deadline:
-        return Deadline(asyncio.get_running_loop().time() + self._seconds, connection)
+        return Deadline(self._seconds, connection)
 
     async def _lent(self, deadline: Deadline) -> Connection:
         task = asyncio.current_task()

@@ -19,6 +19,10 @@ CHECK_SECONDS = 1.0
 # For a pool to have a connection free, where the purpose leaves as much.
 BORROW_SECONDS = 5.0
 
+# For a row's lock in a claim's first statement, as the setting `lock_timeout` takes it: the commit of another click
+# takes less.
+FIRST_LOCK_TIMEOUT = "10ms"
+
 # A pool without connections keeps trying for so long, twice, and then tries again whenever one is needed. (Its delays
 # double up to minutes otherwise, and a new primary would be found as late.)
 RECONNECT_SECONDS = 1.0
@@ -46,7 +50,8 @@ class Limit:
 class Purpose(Enum):
     """What a connection is borrowed for."""
 
-    # The bridge replies within 2.5 s, as a platform gives 3: time for a second try on another connection.
+    # The bridge replies within 2.5 s, as a platform gives 3: time for a second try on another connection. The lock is
+    # waited for twice, first for FIRST_LOCK_TIMEOUT.
     CLAIM = Limit(reply=1.2, lock=1.0)
     # Whoever asks, withdraws or deletes has no platform's limit; a claim or a mark holds a row for milliseconds.
     PUT = Limit(reply=5.0, lock=3.0)

@@ -99,8 +99,8 @@ _LEASED = "id = %(id)s and ask_number = %(ask_number)s and lease_token = %(lease
 MARK_DELIVERED = f"""
     update pending_interactions
     set delivery_due_at = null, lease_token = null, delivery_error = null, delivered_at = now()
-    from {LIMITS}
     where {_LEASED}
+      and {LIMITS}
     returning id
 """
 
@@ -110,8 +110,8 @@ MARK_FAILED = f"""
                                then 'infinity' else now() + %(retry_in)s::interval end,
         lease_token = null,
         delivery_error = %(error)s
-    from {LIMITS}
     where {_LEASED}
+      and {LIMITS}
     returning delivery_due_at = 'infinity' as is_stuck
 """
 
@@ -119,16 +119,16 @@ MARK_FAILED = f"""
 RELEASE = f"""
     update pending_interactions
     set delivery_due_at = now(), lease_token = null, delivery_attempts = greatest(delivery_attempts, 1) - 1
-    from {LIMITS}
     where {_LEASED}
+      and {LIMITS}
     returning id
 """
 
 REDELIVER = f"""
     update pending_interactions
     set delivery_due_at = now(), lease_token = null, delivery_attempts = 0, delivered_at = null
-    from {LIMITS}
     where id = any (%(ids)s) and application = %(application)s and claimed_at is not null and withdrawn_at is null
+      and {LIMITS}
     returning id
 """
 
@@ -136,8 +136,8 @@ REDELIVER = f"""
 KEEP_WAITING = f"""
     update pending_interactions
     set awaited_until = now() + %(awaited_for)s::interval
-    from {LIMITS}
     where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s and claimed_at is null
+      and {LIMITS}
     returning id
 """
 
@@ -147,9 +147,9 @@ LEASE_AWAITED = f"""
     update pending_interactions
     set delivery_due_at = now() + %(lease)s::interval, lease_token = gen_random_uuid(),
         delivery_attempts = 1
-    from {LIMITS}
     where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
       and delivery_due_at < 'infinity' and lease_token is null and delivery_attempts = 0
+      and {LIMITS}
     returning id as question_id, ask_number, answer as value, organization_id, connection_id,
               coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload,
               {readable("claimed_at")} as claimed_at, lease_token as token, delivery_attempts as attempt,
@@ -162,8 +162,8 @@ STOP_WAITING = f"""
     set awaited_by = null, awaited_until = null,
         delivery_due_at = case when lease_token is null and delivery_due_at < 'infinity' then now()
                                else delivery_due_at end
-    from {LIMITS}
     where id = %(id)s and awaited_by = %(awaited_by)s
+      and {LIMITS}
     returning id
 """
 
@@ -329,7 +329,7 @@ MARK_RETIRED = f"""
                            when claimed_at is not null and card is not null then now()
                            when card is not null then {_GOES_STALE_AT} end,
         card_attempts = case when {_LEFT_OVER} is not null then card_attempts else least(card_attempts, 1) end
-    from {LIMITS}
     where id = %(id)s and retired_cards is not null
+      and {LIMITS}
     returning id
 """

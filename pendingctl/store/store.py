@@ -43,7 +43,7 @@ from . import statements
 from .inspection import Inspection
 from .leases import Leases
 from .refusal import judge, judge_put
-from .rows import CLAIM_ROW, as_stored, claim_parameters, look, scope_parameters
+from .rows import as_stored, claim, claim_parameters, look, scope_parameters
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
 
@@ -218,8 +218,7 @@ class PendingStore:
         parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
         async with Borrowed(self._source, purpose=Purpose.CLAIM) as borrowed:
             for _ in range(_TRIES):
-                cursor = borrowed.cursor(row_factory=CLAIM_ROW)
-                if (won := await (await cursor.execute(statements.CLAIM, parameters)).fetchone()) is not None:
+                if (won := await claim(borrowed, parameters)) is not None:
                     return won
                 judgement = judge(click, await look(borrowed, click.question_id, click), self._application, lease_token)
                 if judgement is not None:

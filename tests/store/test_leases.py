@@ -18,7 +18,7 @@ from pendingctl import (
     PutOutcome,
     State,
 )
-from pendingctl.errors import Undelivered
+from pendingctl.errors import DatabaseFailed, Undelivered
 from pendingctl.store.store import AWAITED_FOR
 from tests.deliveries import LEASE, SHORT, claimed, lease, readable, run_out, state_of
 from tests.locks import until_waiting_for_a_lock
@@ -281,6 +281,8 @@ async def test_a_lease_begins_when_the_lock_is_held(
         await hold(locking)
         claiming = asyncio.create_task(store.claim(click(), lease=LEASE))
         await until_waiting_for_a_lock(connection)
+        # For longer than its first statement waits.
+        await asyncio.sleep(0.05)
         row = connection.execute("select clock_timestamp()").fetchone()
         assert row is not None
         await (locking.commit() if ending == "commit" else locking.rollback())
@@ -290,6 +292,18 @@ async def test_a_lease_begins_when_the_lock_is_held(
     assert claim.claimed_at >= row[0]
     lasts = connection.execute("select delivery_due_at - claimed_at from pending_interactions").fetchone()
     assert lasts == (LEASE,)
+
+
+async def test_a_claim_that_waits_too_long_says_so_and_changes_nothing(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+    async with await psycopg.AsyncConnection.connect(dsn) as locking:
+        await _only_locks(locking)
+        with pytest.raises(DatabaseFailed, match="lock"):
+            await store.claim(click(), lease=LEASE)
+
+    assert connection.execute("select claimed_at from pending_interactions").fetchone() == (None,)
 
 
 @pytest.mark.parametrize("hold", [_commits, _only_locks])

@@ -70,6 +70,7 @@ STATEMENTS = {
 }
 CLAIM_PATH = [
     "CLAIM",
+    "CLAIM_AFTER_WAITING",
     "LOOK",
     "REFRESH",
     "ASK_AGAIN",
@@ -172,23 +173,22 @@ def test_the_claim_path_reads_a_handful_of_pages(filled: psycopg.Connection, nam
     assert buffers(filled, STATEMENTS[name], id="new" if name == "INSERT" else "q42") < 60
 
 
-def test_the_claim_is_two_looks_at_an_index(filled: psycopg.Connection) -> None:
-    nodes = plan_nodes(filled, statements.CLAIM)
+@pytest.mark.parametrize(("name", "looks"), [("CLAIM", 1), ("CLAIM_AFTER_WAITING", 2)])
+def test_a_claim_looks_at_an_index_once_or_twice(filled: psycopg.Connection, name: str, looks: int) -> None:
+    scans = scans_of_rows(filled, STATEMENTS[name])
 
-    scans = [
-        node for node in nodes if node.get("Relation Name") == "pending_interactions" and "Scan" in node["Node Type"]
-    ]
-    assert [scan["Node Type"] for scan in scans] == ["Index Scan", "Index Scan"]
-    assert "Sort" not in [node["Node Type"] for node in nodes]
-    assert sum(node["Plan Rows"] for node in scans) == 2
+    assert [scan["Node Type"] for scan in scans] == ["Index Scan"] * looks
+    assert "Sort" not in [node["Node Type"] for node in plan_nodes(filled, STATEMENTS[name])]
+    assert sum(scan["Plan Rows"] for scan in scans) == looks
 
 
 @pytest.mark.law(2)
-def test_the_claim_carries_its_whole_scope(filled: psycopg.Connection) -> None:
-    (scan,) = [scan for scan in scans_of_rows(filled, statements.CLAIM) if "q42" in scan["Index Cond"]]
+@pytest.mark.parametrize("name", ["CLAIM", "CLAIM_AFTER_WAITING"])
+def test_the_claim_carries_its_whole_scope(filled: psycopg.Connection, name: str) -> None:
+    (scan,) = [scan for scan in scans_of_rows(filled, STATEMENTS[name]) if "q42" in scan["Index Cond"]]
     conditions = scan["Index Cond"] + scan.get("Filter", "")
 
-    for column in ("organization_id", "connection_id", "expected_user_id"):
+    for column in ("organization_id", "connection_id", "expected_user_id", "application"):
         assert f"{column} = " in conditions
 
 
