@@ -12,7 +12,7 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 from .errors import AnswerTaken, DatabaseFailed, DatabaseUnreachable, PendingctlError, Refused
-from .model import ENDED, Answer, LeasedAnswer, NoAnswer, PutOutcome, Question, Unreadable, Withdrawal
+from .model import ANSWERS, ENDED, Answer, LeasedAnswer, NoAnswer, PutOutcome, Question, Withdrawal
 from .postgres.outages import Outage
 from .store import PendingStore
 from .store.store import AWAITED_FOR
@@ -24,6 +24,8 @@ FIRST_POLL_SECONDS = 0.1
 LONGEST_POLL_SECONDS = 1.0
 # Several times within the 15 s that the store keeps pods away.
 RENEW_SECONDS = 4.0
+# For the deadline, which the database's clock decides, to be seen here.
+PATIENCE_SECONDS = 2.0
 # How long the caller may work on the answer before the pods deliver it as well.
 HAND_OVER = timedelta(seconds=30)
 
@@ -44,8 +46,9 @@ async def ask(
             ...
 
     Another part shows the question to the person: the bridge of a pod that posts its card, or the command `claim`.
-    Without an answer the block gets NOT_YET (nobody answered in time, and the question is withdrawn now), WITHDRAWN, or
-    GONE (deleted, or another question was asked under the id).
+    The question's deadline is its own or `timeout`, whichever comes first; then its default is the answer, if it has
+    one. Without an answer the block gets EXPIRED (nobody answered in time), WITHDRAWN, or GONE (deleted, or another
+    question was asked under the id).
 
     An answer is handed to one place: if the block raises, or the caller is cancelled or dies, the pods deliver it, half
     a minute later at most. Only a caller that dies at the end of its block shares it with them. The database may go
@@ -62,6 +65,8 @@ async def ask(
             question.id,
             question.scope,
             question.payload(),
+            expires_in=timeout if question.expires_in is None else min(timeout, question.expires_in),
+            default=question.default,
             request_key=request_key,
             if_answered="keep",
             awaited_by=awaited_by,
@@ -71,18 +76,21 @@ async def ask(
         await _to_the_end(_leave(store, question, awaited_by))
         raise
     if stored.outcome in ENDED:
-        ended = "withdrawn" if stored.outcome is PutOutcome.WITHDRAWN else "answered"
-        raise Refused(f"question {question.id!r} was {ended} before; ask under another id")
+        ended = {PutOutcome.WITHDRAWN: "was withdrawn", PutOutcome.EXPIRED: "has expired"}
+        raise Refused(
+            f"question {question.id!r} {ended.get(stored.outcome, 'was answered')} before; ask under another id"
+        )
     try:
         leased_at, found = await _end_of(store, question, stored.ask_number, awaited_by, timeout)
     except BaseException:
         await _to_the_end(_leave(store, question, awaited_by))
         raise
-    if not isinstance(found, LeasedAnswer):
+    if isinstance(found, NoAnswer):
         yield found
         return
+    outcome = found.answer.outcome
     try:
-        yield found.answer
+        yield found.answer if outcome in ANSWERS else NoAnswer(outcome)
     except BaseException:
         await _to_the_end(_give_back(store, found))
         raise
@@ -100,29 +108,36 @@ async def _end_of(
     awaited_by: UUID,
     timeout: timedelta,  # noqa: ASYNC109
 ) -> tuple[float, LeasedAnswer | NoAnswer]:
-    """Wait until the question has ended or nobody has answered it in time, and lease its answer.
+    """Wait until the question has ended, and lease its ending.
 
     Returns with it when the lease began at the earliest (time.monotonic).
     """
     state = await _wait(store, question, ask_number, awaited_by, timeout)
     if state is NoAnswer.NOT_YET:
-        match await store.withdraw(question.id, question.scope, awaited_by=awaited_by):
-            # A click that came before the withdrawal has answered.
-            case Withdrawal.ALREADY_ANSWERED:
-                state = None
-            case Withdrawal.UNKNOWN:
-                state = NoAnswer.GONE
-            case _:
-                pass
+        # The database's clock has been set back, and its deadline is still to come.
+        withdrawal = await store.withdraw(question.id, question.scope, awaited_by=awaited_by)
+        state = _AFTER_WITHDRAWAL[withdrawal]
     now = time.monotonic()
-    if state is not None:
+    if state is NoAnswer.GONE:
         return now, state
     leased = await store.leases.lease_awaited(question.id, ask_number, awaited_by, lease=HAND_OVER)
+    if isinstance(leased, LeasedAnswer):
+        return now, leased
+    if state is not None:
+        return now, state
     if leased is None:
         raise AnswerTaken(f"the answer to question {question.id!r} goes to the pods: {_AWAY}")
-    if isinstance(leased, Unreadable):
-        raise DatabaseFailed(f"the answer to question {question.id!r} cannot be read: {leased.reason}")
-    return now, leased
+    raise DatabaseFailed(f"the answer to question {question.id!r} cannot be read: {leased.reason}")
+
+
+# A click that came before the withdrawal has answered.
+_AFTER_WITHDRAWAL = {
+    Withdrawal.WITHDRAWN: NoAnswer.EXPIRED,
+    Withdrawal.ALREADY_WITHDRAWN: NoAnswer.WITHDRAWN,
+    Withdrawal.ALREADY_EXPIRED: NoAnswer.EXPIRED,
+    Withdrawal.ALREADY_ANSWERED: None,
+    Withdrawal.UNKNOWN: NoAnswer.GONE,
+}
 
 
 async def _wait(
@@ -132,14 +147,14 @@ async def _wait(
     awaited_by: UUID,
     timeout: timedelta,  # noqa: ASYNC109
 ) -> NoAnswer | None:
-    """Return NOT_YET when the time is up, else why there will be no answer; None when there is one.
+    """Return why there will be no answer, None when there is one; NOT_YET when it is open well after the time-out.
 
     GONE is also said when somebody else has begun to wait, since this asker was away.
     """
     now = time.monotonic()
-    until, renew_at = now + timeout.total_seconds(), now + RENEW_SECONDS
+    deadline, renew_at = now + timeout.total_seconds(), now + RENEW_SECONDS
     pause, outage = FIRST_POLL_SECONDS, Outage(_log)
-    while (left := until - time.monotonic()) > 0:
+    while (left := deadline - time.monotonic()) > -PATIENCE_SECONDS:
         try:
             state = await store.read_answer(question.id, question.scope, ask_number)
             if state is not NoAnswer.NOT_YET:
@@ -152,7 +167,7 @@ async def _wait(
             outage.over()
         except DatabaseUnreachable as error:
             outage.report("the answer to question %r cannot be read for now: %s", question.id, error)
-        await asyncio.sleep(min(pause, left))
+        await asyncio.sleep(min(pause, left + FIRST_POLL_SECONDS) if left > 0 else FIRST_POLL_SECONDS)
         pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
     return NoAnswer.NOT_YET
 

@@ -23,9 +23,13 @@ class Counts:
     pending: int
     claimed: int
     withdrawn: int
+    expired: int
+    defaulted: int
     stale: int
     undelivered: int
     stuck: int
+    endings_to_tell: int
+    due_within_the_hour: int
     oldest_pending_seconds: float | None
     oldest_undelivered_seconds: float | None
     organizations: tuple[OrganizationCounts, ...]

@@ -13,14 +13,20 @@ from .payload import (
     MAX_PAYLOAD_BYTES,
     JsonObject,
     JsonValue,
+    accepts,
     check_id,
     check_text,
     conversation_of,
+    question_options,
     question_payload,
 )
 
 # The age at which a question is stale, unless the caller has another.
 MAX_AGE = timedelta(hours=24)
+# An ending that is no person's answer waits so long for a worker that hears of it.
+ENDINGS_KEPT = timedelta(days=7)
+# Postgres and Python have times enough for that.
+MOST_EXPIRES_IN = timedelta(days=3653)
 # How many rows a sweep deletes at most, and how many rows one statement writes, unless the caller has other numbers.
 SWEEP_LIMIT = 1_000
 BATCH_SIZE = 1_000
@@ -40,15 +46,39 @@ class Scope:
         check_id(self.expected_user_id, "expected_user_id")
 
 
+class Outcome(StrEnum):
+    """How a question has ended: by a click, at its deadline with its default answer or without one, or withdrawn."""
+
+    ANSWERED = "answered"
+    DEFAULTED = "defaulted"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+
+
+# What a worker hears of unless it names other outcomes: those that have an answer.
+ANSWERS = frozenset({Outcome.ANSWERED, Outcome.DEFAULTED})
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. No options means that any text is an answer."""
+    """What is asked. No options means that any text is an answer.
+
+    It ends when `expires_in` has passed since it was asked, by the database's clock: with `default` as its answer if it
+    has one and its card was posted, else without one.
+
+    Raises InvalidInput for a deadline that is not ahead, and for a default that is no option or has no deadline.
+    """
 
     id: str
     scope: Scope
     text: str
     options: tuple[str, ...] = ()
     conversation_id: str = ""
+    expires_in: timedelta | None = None
+    default: str | None = None
+
+    def __post_init__(self) -> None:
+        check_deadline(self.payload(), self.expires_in, self.default)
 
     def payload(self) -> JsonObject:
         """Return the row's entry_payload: all that routing the answer needs, on any pod."""
@@ -100,9 +130,27 @@ class Claim:
     repeated: bool = False
 
 
+def check_deadline(payload: JsonObject, expires_in: timedelta | None, default: str | None) -> None:
+    """Refuse a deadline that is not ahead, and a default that is no option or has no deadline. Raises InvalidInput."""
+    if expires_in is not None and not timedelta() < expires_in <= MOST_EXPIRES_IN:
+        raise InvalidInput(f"the question expires in {expires_in}; that must be more than 0 and at most 10 years")
+    if default is None:
+        return
+    check_text(default, "the default")
+    if expires_in is None:
+        raise InvalidInput(f"the default {default!r} needs a deadline at which it applies")
+    if not accepts(payload, default):
+        options = ", ".join(question_options(payload))
+        raise InvalidInput(f"the default {default!r} is none of the options: {options}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The winning click's value, routed by the question's own user and conversation, never the clicker's."""
+    """How a question has ended: the winning click's value, or what its `outcome` says.
+
+    Routed by the question's own user and conversation, never the clicker's. `value` is None where the question expired
+    or was withdrawn.
+    """
 
     question_id: str
     ask_number: int
@@ -113,6 +161,7 @@ class Answer:
     conversation_id: str
     payload: JsonObject
     claimed_at: datetime
+    outcome: Outcome = Outcome.ANSWERED
 
     @property
     def idempotency_key(self) -> str:
@@ -182,7 +231,7 @@ class Unreadable:
 class RetiredCard:
     """The card of an earlier asking under the same id, which still has its buttons.
 
-    `ending` is answered, withdrawn or superseded; the last three fields are known for an answered one alone.
+    `ending` is an outcome or `superseded`; the last three fields are known for one that has an answer.
     """
 
     ask_number: int
@@ -198,7 +247,7 @@ class RetiredCard:
 class LeasedCard:
     """A row whose cards show less than it holds, which this pod may edit until the lease runs out.
 
-    `claimed_at` and `withdrawn_at` are None for an open question, whose card is out of date if it `is_stale`.
+    `claimed_at` and `outcome` are None for an open question, whose card is out of date if it `is_stale`.
     """
 
     question_id: str
@@ -210,7 +259,7 @@ class LeasedCard:
     answer: str | None
     answered_by: str
     claimed_at: datetime | None
-    withdrawn_at: datetime | None
+    outcome: Outcome | None
     is_stale: bool
     attempts: int
     retired: tuple[RetiredCard, ...]
@@ -223,6 +272,7 @@ class RefusalReason(StrEnum):
     NOT_YOURS = "not_yours"
     INVALID_ANSWER = "invalid_answer"
     WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
     SUPERSEDED = "superseded"
     OTHER_APPLICATION = "other_application"
     UNKNOWN_OR_EXPIRED = "unknown_or_expired"
@@ -233,7 +283,8 @@ class Refusal:
     """The click did not win.
 
     `answered_by`, `answer` and `claimed_at` are given for `already_answered` alone, while the row still knows them:
-    for its present asking and the one before. `options` are those of the question, for `invalid_answer` alone.
+    for its present asking and the one before; `answered_by` is None where the default was the answer. `options` are
+    those of the question, for `invalid_answer` alone.
     """
 
     id: str
@@ -248,6 +299,7 @@ class NoAnswer(StrEnum):
     """Why there is no answer to read: nobody has clicked yet, nobody can any more, or the row holds another asking."""
 
     NOT_YET = "not_yet"
+    EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     GONE = "gone"
 
@@ -257,6 +309,7 @@ class Withdrawal(StrEnum):
 
     WITHDRAWN = "withdrawn"
     ALREADY_WITHDRAWN = "already_withdrawn"
+    ALREADY_EXPIRED = "already_expired"
     ALREADY_ANSWERED = "already_answered"
     UNKNOWN = "unknown"
 
@@ -264,7 +317,7 @@ class Withdrawal(StrEnum):
 class PutOutcome(StrEnum):
     """What storing a question did.
 
-    Refreshed: a retry of the same asking. Superseded: another question took the place of an open one. The last two:
+    Refreshed: a retry of the same asking. Superseded: another question took the place of an open one. The last three:
     the question has ended and was left alone.
     """
 
@@ -274,12 +327,13 @@ class PutOutcome(StrEnum):
     REOPENED = "reopened"
     ALREADY_ANSWERED = "already_answered"
     WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
 
 
 # A question was asked, and its life began.
 NEW_ASKINGS = frozenset({PutOutcome.CREATED, PutOutcome.SUPERSEDED, PutOutcome.REOPENED})
 # It has ended, and nothing was asked.
-ENDED = frozenset({PutOutcome.ALREADY_ANSWERED, PutOutcome.WITHDRAWN})
+ENDED = frozenset({PutOutcome.ALREADY_ANSWERED, PutOutcome.WITHDRAWN, PutOutcome.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,11 +353,16 @@ class Stored:
 
 
 class State(StrEnum):
-    """A row's state: the first of these that applies. Stuck answers wait for a person; stale is open and too old."""
+    """A row's state: the first of these that applies.
+
+    Stuck endings wait for a person, undelivered answers for a worker. Stale is open and too old, without a deadline.
+    """
 
     STUCK = "stuck"
     UNDELIVERED = "undelivered"
+    EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
+    DEFAULTED = "defaulted"
     CLAIMED = "claimed"
     STALE = "stale"
     PENDING = "pending"
@@ -332,6 +391,7 @@ class PendingSummary:
     state: State
     created_at: datetime
     claimed_at: datetime | None
+    expires_at: datetime | None
     age_seconds: float
     ask_number: int
     question: str | None
@@ -355,6 +415,8 @@ class PendingInteraction(PendingSummary):
     delivery_error: str | None
     delivered_at: datetime | None
     withdrawn_at: datetime | None
+    outcome: Outcome | None
+    default_answer: str | None
     posted_at: datetime | None
     card: JsonValue
     request_key: str | None
@@ -362,10 +424,15 @@ class PendingInteraction(PendingSummary):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Whether answers wait for their delivery, and cards of the served connections for an edit."""
+    """Whether answers wait for their delivery, other endings for theirs, cards for an edit, and deadlines have passed.
+
+    The cards are those of the served connections.
+    """
 
     answers: bool
+    endings: bool
     cards: bool
+    deadlines: bool
 
 
 @dataclass(frozen=True, slots=True)

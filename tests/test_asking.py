@@ -45,9 +45,9 @@ async def test_whoever_asks_reads_the_answer_and_no_pod_delivers_it(store: Pendi
     assert await state_of(store) is State.CLAIMED
 
 
-async def test_nobody_answers_in_time_and_it_is_withdrawn(store: PendingStore) -> None:
-    assert await answer_to(store, QUESTION, within=timedelta(seconds=0.3)) is NoAnswer.NOT_YET
-    assert await state_of(store) is State.WITHDRAWN
+async def test_nobody_answers_in_time_and_it_expires(store: PendingStore) -> None:
+    assert await answer_to(store, QUESTION, within=timedelta(seconds=0.3)) is NoAnswer.EXPIRED
+    assert await state_of(store) is State.EXPIRED
 
 
 async def test_a_withdrawn_question_has_no_answer(store: PendingStore) -> None:

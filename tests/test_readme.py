@@ -45,7 +45,8 @@ def test_every_example_runs(example: str, dsn: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PENDINGCTL_DSN", dsn)
     scope = ["--org", "acme", "--connection", "slack", "--user", "U1"]
     runner = CliRunner()
-    runner.invoke(app, ["enqueue", *scope, "--question", "Deploy?", "--id", "deploy-42"], catch_exceptions=False)
+    deploy = ["--question", "Deploy?", "--id", "deploy-42", "--expires-in", "1h"]
+    runner.invoke(app, ["enqueue", *scope, *deploy], catch_exceptions=False)
     if "redeliver" in example:
         runner.invoke(app, ["claim", "deploy-42", *scope, "--value", "yes"], catch_exceptions=False)
     if "history/" in example:

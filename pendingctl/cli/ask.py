@@ -9,13 +9,15 @@ from uuid import uuid4
 import typer
 
 from ..errors import AnswerTaken, InvalidInput, Refused
-from ..model import Answer, NoAnswer, Question, Scope
+from ..model import Answer, NoAnswer, Outcome, Question, Scope
 from . import render
 from .database import store_of
 from .event_loop import interruptible, run
 from .options import (
     ApplicationOption,
     ConnectionOption,
+    ConversationOption,
+    DefaultOption,
     DsnOption,
     OrganizationOption,
     Output,
@@ -39,12 +41,14 @@ def ask(
         typer.Option("--option", metavar="TEXT", show_default=False, help="One button; repeatable."),
     ] = None,
     timeout: Annotated[
-        timedelta, typer.Option("--timeout", metavar="TIME", parser=duration, help="How long to wait for the answer.")
+        timedelta, typer.Option("--timeout", metavar="TIME", parser=duration, help="How long to wait: the deadline.")
     ] = "10m",  # type: ignore[assignment]  # read by the parser
     expect: Annotated[
         str | None,
         typer.Option("--expect", metavar="TEXT", show_default=False, help="Exit with 1 on any other answer."),
     ] = None,
+    default: DefaultOption = None,
+    conversation: ConversationOption = "",
     id: Annotated[
         str | None,
         typer.Option("--id", metavar="ID", show_default=False, help="The question's id. Default: a new one."),
@@ -56,15 +60,23 @@ def ask(
     """Ask a person a question, wait, and print the answer.
 
     Exits with 1 on another answer than --expect, with 3 if the pods deliver the answer (it could not be printed, or
-    this command was stopped for too long), with 4 if nobody answered in time, which withdraws the question, and with 5
-    if it was withdrawn.
+    this command was stopped for too long), with 4 if nobody answered in time, when the question expires, and with 5 if
+    it was withdrawn.
 
     Example: pendingctl ask --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
     """
     options = tuple(option or ())
     if expect is not None and options and expect not in options:
         raise InvalidInput(f"--expect {expect!r} is none of the options: {', '.join(options)}")
-    question = Question(id or str(uuid4()), Scope(organization, connection, user), text, options)
+    question = Question(
+        id or str(uuid4()),
+        Scope(organization, connection, user),
+        text,
+        options,
+        conversation,
+        expires_in=timeout,
+        default=default,
+    )
 
     async def answered() -> int:
         from ..asking import ask as ask_and_wait
@@ -93,9 +105,10 @@ def _show(id: str, answer: Answer | NoAnswer, expect: str | None, output: Output
     """
     if isinstance(answer, NoAnswer):
         if output is not Output.TABLE:
-            render.show_document(output, {"answered": False, "id": id, "reason": answer}, "")
-        if answer is NoAnswer.NOT_YET:
-            render.note(f"nobody answered {id} in time; it is withdrawn")
+            outcome = None if answer is NoAnswer.GONE else answer
+            render.show_document(output, {"answered": False, "id": id, "reason": answer, "outcome": outcome}, "")
+        if answer is NoAnswer.EXPIRED:
+            render.note(f"nobody answered {id} in time; it has expired")
             return NOBODY_ANSWERED
         render.note(f"{id} was withdrawn, deleted or asked anew")
         return WITHDRAWN
@@ -103,7 +116,8 @@ def _show(id: str, answer: Answer | NoAnswer, expect: str | None, output: Output
         "answered": True,
         "id": id,
         "answer": answer.value,
-        "answered_by": answer.user_id,
+        "outcome": answer.outcome,
+        "answered_by": answer.user_id if answer.outcome is Outcome.ANSWERED else None,
         "claimed_at": answer.claimed_at,
     }
     try:

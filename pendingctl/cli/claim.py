@@ -104,6 +104,8 @@ def _in_words(refusal: Refusal) -> str:
             return f"not one of the options: {', '.join(refusal.options)}" if refusal.options else "not an answer"
         case RefusalReason.WITHDRAWN:
             return "the question was withdrawn"
+        case RefusalReason.EXPIRED:
+            return "the question has expired"
         case RefusalReason.SUPERSEDED:
             return "the question has changed since"
         case RefusalReason.OTHER_APPLICATION:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -20,12 +21,15 @@ from .database import store_of
 from .event_loop import run
 from .options import (
     ApplicationOption,
+    ConversationOption,
+    DefaultOption,
     DsnOption,
     OptionalConnection,
     OptionalOrganization,
     OptionalUser,
     Output,
     OutputOption,
+    duration,
 )
 
 
@@ -47,6 +51,14 @@ def enqueue(
         list[str] | None,
         typer.Option("--option", metavar="TEXT", show_default=False, help="One button; repeatable."),
     ] = None,
+    conversation: ConversationOption = "",
+    expires_in: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--expires-in", metavar="TIME", parser=duration, show_default=False, help="The deadline, from now."
+        ),
+    ] = None,
+    default: DefaultOption = None,
     id: Annotated[
         str | None,
         typer.Option("--id", metavar="ID", show_default=False, help="The question's id. Default: a new one."),
@@ -84,6 +96,8 @@ def enqueue(
             with render.progress("storing", total) as advance:
                 return await store.put_many(
                     noting_ids(questions),
+                    expires_in=expires_in,
+                    default=default,
                     if_answered=if_answered.value,
                     create_organizations=create_org,
                     on_stored=advance,
@@ -92,6 +106,7 @@ def enqueue(
     if file is not None:
         given = {"--org": organization, "--connection": connection, "--user": user, "--question": question, "--id": id}
         alone = [name for name, value in given.items() if value is not None] + ["--option"] * bool(option)
+        alone += ["--conversation"] * bool(conversation)
         if alone or count != 1:
             raise InvalidInput(f"--file holds everything; leave out {', '.join(alone) or '--count'}")
         from .questions_file import read_questions
@@ -102,7 +117,7 @@ def enqueue(
         if organization is None or connection is None or user is None or question is None:
             raise InvalidInput("give --org, --connection, --user and --question, or --file")
         scope = Scope(organization, connection, user)
-        payload = question_payload(question, option or [])
+        payload = question_payload(question, option or [], {"conversation_id": conversation} if conversation else None)
         outcomes = run(stored(((each, scope, payload) for each in _ids(id, count)), count))
 
     counted: dict[str, JsonValue] = {outcome.value: outcomes.get(outcome, 0) for outcome in PutOutcome}

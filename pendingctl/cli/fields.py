@@ -17,6 +17,7 @@ def summary_fields(row: PendingSummary) -> dict[str, object]:
         "created_at": row.created_at,
         "claimed_at": row.claimed_at,
         "age_seconds": round(row.age_seconds, 3),
+        "expires_at": row.expires_at,
         "question": row.question,
         "ask_number": row.ask_number,
     }
@@ -35,6 +36,8 @@ def interaction_fields(row: PendingInteraction) -> dict[str, object]:
         "delivery_error": row.delivery_error,
         "delivered_at": row.delivered_at,
         "withdrawn_at": row.withdrawn_at,
+        "outcome": row.outcome,
+        "default_answer": row.default_answer,
         "posted_at": row.posted_at,
         "card": row.card,
         "payload": row.payload,

@@ -43,6 +43,16 @@ def list_rows(
             "--card", show_default=False, help="Only rows whose card is out of date, or not known to be posted."
         ),
     ] = None,
+    due_before: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--due-before",
+            metavar="TIME",
+            parser=duration,
+            show_default=False,
+            help="Only open rows whose deadline comes within this time.",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N rows.")] = 100,
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
@@ -55,7 +65,7 @@ def list_rows(
     async def found() -> list[PendingSummary]:
         from ..store.inspection import Filters
 
-        filters = Filters(organization, connection, user, state, older_than, card, application)
+        filters = Filters(organization, connection, user, state, older_than, card, application, due_before)
         async with store_of(dsn, "list") as store:
             return await store.inspection.find(filters, limit=limit + 1, max_age=max_age)
 

@@ -38,6 +38,20 @@ def duration(text: str | timedelta) -> timedelta:
     return length
 
 
+ConversationOption = Annotated[
+    str,
+    typer.Option("--conversation", metavar="ID", show_default=False, help="The channel or room in which it is asked."),
+]
+DefaultOption = Annotated[
+    str | None,
+    typer.Option(
+        "--default",
+        metavar="TEXT",
+        show_default=False,
+        help="The answer at the deadline, if the question's card was posted.",
+    ),
+]
+
 DsnOption = Annotated[
     str | None,
     typer.Option(

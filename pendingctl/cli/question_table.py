@@ -23,7 +23,9 @@ _LEAST_BESIDE_ID = 12
 _STYLES = {
     State.STUCK: "bold red",
     State.UNDELIVERED: "magenta",
+    State.EXPIRED: "dim",
     State.WITHDRAWN: "dim",
+    State.DEFAULTED: "green",
     State.CLAIMED: "green",
     State.STALE: "red",
     State.PENDING: "yellow",

@@ -15,7 +15,7 @@ from .event_loop import run
 from .options import ApplicationOption, DryRunOption, DsnOption, Output, OutputOption, YesOption
 from .words import counted
 
-_ANSWERED = UNDELIVERED | {State.CLAIMED}
+_ENDED = UNDELIVERED | {State.CLAIMED, State.DEFAULTED, State.EXPIRED, State.WITHDRAWN}
 
 
 def redeliver(
@@ -29,9 +29,9 @@ def redeliver(
     yes: YesOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Have the pods deliver answers again, with all attempts ahead of them.
+    """Have the pods deliver answers, and other endings, again, with all attempts ahead of them.
 
-    This includes answers that were delivered: their idempotency keys stay the same, and a worker that honours the
+    This includes those that were delivered: their idempotency keys stay the same, and a worker that honours the
     keys applies each answer once.
 
     Example: pendingctl redeliver deploy-42 --yes
@@ -44,7 +44,7 @@ def redeliver(
             if all_stuck:
                 return await store.inspection.stuck(application=application)
             rows = [await store.inspection.get(id) for id in dict.fromkeys(ids or ())]
-        return [row.id for row in rows if row is not None and row.state in _ANSWERED and row.application == application]
+        return [row.id for row in rows if row is not None and row.state in _ENDED and row.application == application]
 
     async def redelivered(answered: list[str]) -> list[str]:
         async with store_of(dsn, "redeliver", application) as store:
@@ -53,8 +53,7 @@ def redeliver(
     answered = run(found())
     if missing := sorted(set(ids or ()) - set(answered)):
         raise NotFound(
-            f"no answer to {', '.join(missing)}: unknown, withdrawn, not answered, or another application's; "
-            "nothing was done"
+            f"no ending of {', '.join(missing)}: unknown, still open, or another application's; nothing was done"
         )
     amount = counted(len(answered), "answer", "answers")
     if dry_run:

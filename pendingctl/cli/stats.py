@@ -32,9 +32,13 @@ def stats(
         "pending": counts.pending,
         "claimed": counts.claimed,
         "withdrawn": counts.withdrawn,
+        "expired": counts.expired,
+        "defaulted": counts.defaulted,
         "stale": counts.stale,
         "undelivered": counts.undelivered,
         "stuck": counts.stuck,
+        "endings_to_tell": counts.endings_to_tell,
+        "due_within_the_hour": counts.due_within_the_hour,
         "oldest_pending_seconds": counts.oldest_pending_seconds,
         "oldest_undelivered_seconds": counts.oldest_undelivered_seconds,
     }

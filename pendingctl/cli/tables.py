@@ -67,6 +67,16 @@ def stats_table(counts: Counts) -> RenderableType:
         waiting = (each.pending, each.stale, each.undelivered, each.stuck)
         table.add_row(Text(printable(each.organization_id)), *(f"{number:,}" for number in waiting))
     further = [f"{counts.claimed:,} claimed", f"{counts.withdrawn:,} withdrawn"]
+    further += [
+        f"{number:,} {what}"
+        for number, what in (
+            (counts.expired, "expired"),
+            (counts.defaulted, "answered by their default"),
+            (counts.endings_to_tell, "other endings to deliver"),
+            (counts.due_within_the_hour, "due within the hour"),
+        )
+        if number
+    ]
     if counts.oldest_pending_seconds is not None:
         further.append(f"the oldest question has waited for {age(counts.oldest_pending_seconds)}")
     if counts.oldest_undelivered_seconds is not None:

@@ -26,6 +26,7 @@ _OUTCOMES = {
     State.PENDING: Withdrawal.WITHDRAWN,
     State.STALE: Withdrawal.WITHDRAWN,
     State.WITHDRAWN: Withdrawal.ALREADY_WITHDRAWN,
+    State.EXPIRED: Withdrawal.ALREADY_EXPIRED,
 }
 
 
@@ -78,6 +79,8 @@ def _in_words(id: str, outcome: Withdrawal) -> str:
             return f"withdrew {id}"
         case Withdrawal.ALREADY_WITHDRAWN:
             return f"{id} was already withdrawn"
+        case Withdrawal.ALREADY_EXPIRED:
+            return f"refused: {id} has expired"
         case Withdrawal.ALREADY_ANSWERED:
             return f"refused: {id} is already answered"
         case Withdrawal.UNKNOWN:

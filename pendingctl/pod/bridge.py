@@ -21,7 +21,6 @@ from ..model import (
     Click,
     Due,
     LeasedAnswer,
-    PutOutcome,
     Question,
     Refusal,
     Scope,
@@ -69,6 +68,7 @@ class AskOutcome(StrEnum):
     POST_UNKNOWN = "post_unknown"
     ALREADY_ANSWERED = "already_answered"
     WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
     REPEATED_EVENT = "repeated_event"
     CANNOT_SERVE = "cannot_serve"
 
@@ -95,6 +95,8 @@ class BridgeStore(Protocol):
         scope: Scope,
         payload: JsonObject,
         *,
+        expires_in: timedelta | None = None,
+        default: str | None = None,
         request_key: str | None = None,
         if_answered: IfAnswered = "reopen",
         posting: timedelta | None = None,
@@ -148,7 +150,7 @@ class InteractionBridge:
         self._served = frozenset[tuple[str, str]]()
         self._is_closing = False
         self._cards = Cards(store.leases, platform, lambda: self._served, max_age=max_age)
-        self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
+        self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts, pod=self._pod)
         self._loop = Loop(self._look)
         self._background = Background()
         self._question_turns = Turns[tuple[str, str]](1)
@@ -232,11 +234,17 @@ class InteractionBridge:
     async def _store_and_post(self, question: Question, event_id: str) -> AskOutcome:
         scope = question.scope
         stored = await self._store.put(
-            question.id, scope, question.payload(), request_key=event_id, if_answered="keep", posting=POSTING
+            question.id,
+            scope,
+            question.payload(),
+            expires_in=question.expires_in,
+            default=question.default,
+            request_key=event_id,
+            if_answered="keep",
+            posting=POSTING,
         )
         if stored.outcome in ENDED:
-            withdrawn = stored.outcome is PutOutcome.WITHDRAWN
-            return AskOutcome.WITHDRAWN if withdrawn else AskOutcome.ALREADY_ANSWERED
+            return AskOutcome(stored.outcome)
         if not stored.is_to_be_posted:
             return AskOutcome.REPEATED_EVENT
         card = Card(question.id, stored.ask_number, question.conversation_id, question.text, question.options)
@@ -328,8 +336,8 @@ class InteractionBridge:
         await self._cards.edit(click.connection_id, claim.id, claim.ask_number, handle, claim.claimed_at, text)
 
     async def _look(self) -> None:
+        await self._delivery.hear()
         due = await self._store.leases.due(self._served)
-        if due.answers:
-            self._delivery.take_over()
+        self._delivery.catch_up(due)
         if due.cards:
             self._cards.catch_up()

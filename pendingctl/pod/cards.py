@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Protocol, cast
 
 from ..errors import InvalidInput, PendingctlError
-from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard, RetiredCard
+from ..model import MAX_AGE, EditedCard, LeasedCard, Outcome, PostedCard, RetiredCard
 from ..payload import JsonValue, encode_json
 from ..platforms import ChatPlatform, MessageHandle
 from ..turns import Turns
 from .background import LAST_SECONDS, Background
 from .card_notes import CardMarks, CardNotes
 from .loop import POLL_SECONDS
-from .replies import answered, at_time, card_text
+from .replies import card_text, ending_text
 
 LEASE = timedelta(seconds=30)
 EDIT_SECONDS = 15.0
@@ -178,21 +178,16 @@ def _as_json(handle: MessageHandle) -> str | None:
 
 
 def _text_of(card: LeasedCard) -> str:
-    if card.withdrawn_at is not None:
-        said = f"Withdrawn{at_time(card.withdrawn_at)}"
-    elif card.claimed_at is not None:
-        said = answered(card.answered_by, card.answer, card.claimed_at)
-    else:
+    if card.outcome is None:
         said = "Expired: nobody has answered in time."
+    else:
+        said = ending_text(card.outcome, card.answered_by, card.answer, card.claimed_at)
     return card_text(card.text, said)
 
 
 def _text_of_retired(card: RetiredCard) -> str:
-    match card.ending:
-        case "answered":
-            said = answered(card.answered_by, card.answer, card.at)
-        case "withdrawn":
-            said = f"Withdrawn{at_time(card.at)}"
-        case _:
-            said = "This question has changed; answer the newer card."
+    try:
+        said = ending_text(Outcome(card.ending), card.answered_by, card.answer, card.at)
+    except ValueError:
+        said = "This question has changed; answer the newer card."
     return card_text(card.text, said)

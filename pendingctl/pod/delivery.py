@@ -1,4 +1,4 @@
-"""Answers to the worker: this pod's own at once, and those that other pods have left behind."""
+"""Endings to the worker: this pod's own answers at once, and those that others, or deadlines, leave behind."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import logging
 import random
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
 from ..errors import PendingctlError
-from ..model import Due, LeasedAnswer, State, Unreadable
+from ..model import Due, LeasedAnswer, Outcome, State, Unreadable
 from ..printable import printable
-from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, sink_of
+from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, outcomes_of, sink_of
 from ..turns import Turns
 from .background import LAST_SECONDS, Background
 from .loop import POLL_SECONDS, Loop
@@ -32,6 +33,8 @@ _SHARE_OF_THE_LEASE = 0.8
 _LEAST_SHARE_OF_THE_LEASE = 0.2
 # One tenant's worker that hangs leaves the rest to the others.
 _SHARE_OF_A_TENANT = 0.75
+# How many questions one statement ends.
+DEADLINES_AT_ONCE = 500
 # Answers beyond these are left to the lease, and thereby to all pods.
 MOST_WAITING = 1_000
 
@@ -53,8 +56,17 @@ class AnswerLeases(Marks, Protocol):
         most_attempts: int,
         after: str = "",
         busy: Collection[str] = (),
+        endings: bool = False,
     ) -> list[LeasedAnswer | Unreadable]:
-        """Take over answers that wait."""
+        """Take over answers that wait, or other endings."""
+        ...
+
+    async def hear(self, outcomes: Collection[Outcome]) -> None:
+        """Note of which endings the worker wants to hear."""
+        ...
+
+    async def expire(self, *, limit: int, pod: str | None = None) -> int:
+        """End questions whose deadline has passed."""
         ...
 
     async def mark_failed(
@@ -84,13 +96,16 @@ class AnswerStore(Protocol):
 
 
 class Delivery:
-    """One pod's part in delivering answers.
+    """One pod's part in delivering how questions have ended.
 
     Answers that this pod has claimed are handed in with `submit`. With `async with`, or `start` and `close`, it also
-    finds those of pods that died, and those that failed, by one statement a second while there is nothing to do: all
-    that a pod without a chat platform needs. `lease` is how long one hand-over may take before another pod may begin
-    it; an answer is stuck after `most_attempts`. A failed one is tried again after a delay that doubles each time, with
-    jitter (Marc Brooker, "Exponential Backoff And Jitter", 2015).
+    ends questions whose deadline has passed, and finds the answers of pods that died, those that failed, and the other
+    endings, by one statement a second while there is nothing to do: all that a pod without a chat platform needs. A
+    worker hears of the endings that its sink names, by default of those that have an answer.
+
+    `lease` is how long one hand-over may take before another pod may begin it; an ending is stuck after
+    `most_attempts`. A failed one is tried again after a delay that doubles each time, with jitter (Marc Brooker,
+    "Exponential Backoff And Jitter", 2015).
     """
 
     def __init__(
@@ -102,19 +117,24 @@ class Delivery:
         most_attempts: int = MOST_ATTEMPTS,
         first_delay: timedelta = FIRST_DELAY,
         at_once: int = AT_ONCE,
+        pod: str | None = None,
     ) -> None:
         self._leases = store.leases
         self._sink = sink_of(sink)
+        self._outcomes = outcomes_of(self._sink)
+        self._is_noted = False
+        self._pod = pod
         self._lease = lease
         self._most_attempts = most_attempts
         self._first_delay = first_delay
         self._at_once = at_once
         self._turns = asyncio.Semaphore(at_once)
         self._tenant_turns = Turns[str](max(1, round(at_once * _SHARE_OF_A_TENANT)))
-        self._after = ""
         self._submitted = Background()
         self._taken_over = Background()
-        self._taking_over: asyncio.Task[None] | None = None
+        self._answers = _Round()
+        self._endings = _Round(endings=True)
+        self._expiring: asyncio.Task[None] | None = None
         self._loop = Loop(self._look)
 
     async def __aenter__(self) -> Self:
@@ -137,9 +157,11 @@ class Delivery:
         """
         until = time.monotonic() + within.total_seconds()
         await self._loop.close()
-        if self._taking_over is not None:
-            self._taking_over.cancel()
-            await asyncio.wait([self._taking_over], timeout=LAST_SECONDS)
+        looking = [task for task in (self._answers.task, self._endings.task, self._expiring) if task is not None]
+        for task in looking:
+            task.cancel()
+        if looking:
+            await asyncio.wait(looking, timeout=LAST_SECONDS)
         await self._submitted.drain(until)
         await self._taken_over.drain(until)
 
@@ -152,16 +174,32 @@ class Delivery:
         if len(self._submitted) < MOST_WAITING:
             self._start(self._submitted, leased, time.monotonic() if began is None else began)
 
-    def take_over(self) -> None:
-        """Begin to lease answers that are due and to deliver them, until none is due; no-op while that is under way."""
-        if self._taking_over is None or self._taking_over.done():
-            self._taking_over = asyncio.create_task(self._take_over(), name="answers of other pods")
+    def catch_up(self, due: Due) -> None:
+        """Begin to do what is due, until nothing is; what is under way goes on."""
+        for round, is_due in ((self._answers, due.answers), (self._endings, due.endings)):
+            if is_due and (round.task is None or round.task.done()):
+                round.task = asyncio.create_task(self._take_over(round), name="endings that other pods have left")
+        if due.deadlines and (self._expiring is None or self._expiring.done()):
+            self._expiring = asyncio.create_task(self._expire(), name="deadlines that have passed")
+
+    async def hear(self) -> None:
+        """Have it noted, once, of which endings this pod's worker wants to hear."""
+        if not self._is_noted:
+            await self._leases.hear(self._outcomes)
+            self._is_noted = True
 
     async def _look(self) -> None:
-        if (await self._leases.due()).answers:
-            self.take_over()
+        await self.hear()
+        self.catch_up(await self._leases.due())
 
-    async def _take_over(self) -> None:
+    async def _expire(self) -> None:
+        try:
+            while await self._leases.expire(limit=DEADLINES_AT_ONCE, pod=self._pod):
+                self.catch_up(Due(answers=False, endings=True, cards=False, deadlines=False))
+        except PendingctlError as error:
+            _log.warning("no questions can be ended for now: %s", error)
+
+    async def _take_over(self, round: _Round) -> None:
         try:
             while True:
                 # No tenant gets more than its share, so that one whose worker hangs leaves room for the others.
@@ -169,9 +207,14 @@ class Delivery:
                 if room <= 0:
                     await self._taken_over.one_done()
                     continue
-                began, busy, after = time.monotonic(), self._tenant_turns.full(), self._after
+                began, busy, after = time.monotonic(), self._tenant_turns.full(), round.after
                 leased = await self._leases.lease(
-                    lease=self._lease, limit=room, most_attempts=self._most_attempts, after=after, busy=busy
+                    lease=self._lease,
+                    limit=room,
+                    most_attempts=self._most_attempts,
+                    after=after,
+                    busy=busy,
+                    endings=round.endings,
                 )
                 for each in leased:
                     self._start(self._taken_over, each, began)
@@ -179,7 +222,7 @@ class Delivery:
                 await asyncio.sleep(0)
                 # The next look begins after the last tenant of this one, and with the first when none is left.
                 seen = (each.answer.organization_id for each in leased if isinstance(each, LeasedAnswer))
-                self._after = max(seen, default="")
+                round.after = max(seen, default="")
                 if not leased and not after:
                     if not busy:
                         return
@@ -217,7 +260,9 @@ class Delivery:
         assert task is not None
         try:
             async with asyncio.timeout(seconds) as limit:
-                if not await self._sink.deliver(leased, self._leases):
+                is_wanted = leased.answer.outcome in self._outcomes
+                deliver = self._sink.deliver(leased, self._leases) if is_wanted else self._leases.mark_delivered(leased)
+                if not await deliver:
                     _log.info("the answer of question %r is delivered by another pod", leased.answer.question_id)
         except TimeoutError as error:
             late = DeliveryFailed(f"the worker took longer than {seconds:.1f} s")
@@ -250,6 +295,15 @@ class Delivery:
             _log.error("the answer of question %r is stuck: %s", leased.answer.question_id, logged)
         elif state is State.UNDELIVERED:
             _log.warning("the answer of question %r is tried again: %s", leased.answer.question_id, logged)
+
+
+@dataclass(slots=True)
+class _Round:
+    """Of answers, or of other `endings`: where the round of tenants stands, and the task that takes over."""
+
+    endings: bool = False
+    after: str = ""
+    task: asyncio.Task[None] | None = None
 
 
 def retry_delay(first: timedelta, attempt: int) -> timedelta:

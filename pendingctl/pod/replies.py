@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from ..model import Refusal, RefusalReason
+from ..model import Outcome, Refusal, RefusalReason
 
 
 class ReplyKind(StrEnum):
@@ -17,6 +17,7 @@ class ReplyKind(StrEnum):
     NOT_YOURS = "not_yours"
     INVALID_ANSWER = "invalid_answer"
     WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
     SUPERSEDED = "superseded"
     UNKNOWN_OR_EXPIRED = "unknown_or_expired"
     CANNOT_SERVE = "cannot_serve"
@@ -33,6 +34,7 @@ class Reply:
 CANNOT_SERVE = Reply(ReplyKind.CANNOT_SERVE, "This cannot be served here right now, please try again.")
 _NOT_YOURS = Reply(ReplyKind.NOT_YOURS, "This question is for somebody else.")
 _WITHDRAWN = Reply(ReplyKind.WITHDRAWN, "This question was withdrawn.")
+_EXPIRED = Reply(ReplyKind.EXPIRED, "This question has expired: nobody answered it in time.")
 _SUPERSEDED = Reply(ReplyKind.SUPERSEDED, "This question has changed; answer the newer card.")
 _UNKNOWN_OR_EXPIRED = Reply(ReplyKind.UNKNOWN_OR_EXPIRED, "This question is unknown or has expired.")
 
@@ -47,6 +49,8 @@ def reply_to_refusal(refusal: Refusal) -> Reply:
             return Reply(ReplyKind.INVALID_ANSWER, f"That is not one of the options{options}.")
         case RefusalReason.WITHDRAWN:
             return _WITHDRAWN
+        case RefusalReason.EXPIRED:
+            return _EXPIRED
         case RefusalReason.SUPERSEDED:
             return _SUPERSEDED
         case RefusalReason.OTHER_APPLICATION:
@@ -56,6 +60,19 @@ def reply_to_refusal(refusal: Refusal) -> Reply:
         case RefusalReason.ALREADY_ANSWERED:
             said = answered(refusal.answered_by, refusal.answer, refusal.claimed_at)
             return Reply(ReplyKind.ALREADY_ANSWERED, f"Already {said[0].lower()}{said[1:]}")
+
+
+def ending_text(outcome: Outcome, by: str | None, value: str | None, at: datetime | None) -> str:
+    """Say in one line how a question has ended, as far as that is known."""
+    match outcome:
+        case Outcome.ANSWERED:
+            return answered(by, value, at)
+        case Outcome.DEFAULTED:
+            return f"Nobody answered in time; the answer is {value}{at_time(at)}"
+        case Outcome.EXPIRED:
+            return f"Expired{at_time(at)}: nobody answered in time."
+        case Outcome.WITHDRAWN:
+            return f"Withdrawn{at_time(at)}"
 
 
 def answered(by: str | None, value: str | None, at: datetime | None) -> str:

@@ -19,9 +19,8 @@ CHECK_SECONDS = 1.0
 # For a pool to have a connection free, where the purpose leaves as much.
 BORROW_SECONDS = 5.0
 
-# For a row's lock in a claim's first statement, as the setting `lock_timeout` takes it: the commit of another click
-# takes less.
-FIRST_LOCK_TIMEOUT = "10ms"
+# For a row's lock in a claim's first statement, as the setting `lock_timeout` takes it: the least there is.
+FIRST_LOCK_TIMEOUT = "1ms"
 
 # A pool without connections keeps trying for so long, twice, and then tries again whenever one is needed. (Its delays
 # double up to minutes otherwise, and a new primary would be found as late.)

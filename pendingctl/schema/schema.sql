@@ -40,6 +40,10 @@ create table pending_interactions (
     retired_cards jsonb,                     -- cards of former askings that still have their buttons
     awaited_by uuid,                         -- the asker that waits
     posting_until timestamptz,               -- until then one pod posts the card, and no other
+    expires_at timestamptz,                  -- the deadline; a click after it is refused
+    default_answer text,                     -- the answer at the deadline, if the card was posted
+    outcome text,                            -- how it ended but for clicks and withdrawals: defaulted or expired
+    ending_due_at timestamptz,               -- as delivery_due_at, of an ending that is no person's answer
     constraint undelivered_stays_claimed check (claimed_at is not null or delivery_due_at is null)
 );
 
@@ -55,8 +59,14 @@ create index idx_pending_interactions_due
 create index idx_pending_interactions_due_cards
     on pending_interactions (application, organization_id, connection_id, card_due_at)
     where card_due_at is not null;
+create index idx_pending_interactions_deadline
+    on pending_interactions (application, expires_at)
+    where claimed_at is null and expires_at is not null;
+create index idx_pending_interactions_due_endings
+    on pending_interactions (application, organization_id, ending_due_at)
+    where ending_due_at is not null;
 
--- Pods of the version before ask an id again under its number + 1.
+-- Pods of the version before the last ask an id again under its number + 1.
 create function pendingctl_draw_ask_number() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -68,6 +78,33 @@ $$;
 create trigger draw_ask_number before update of ask_number on pending_interactions
     for each row when (new.ask_number = old.ask_number::bigint + 1)
     execute function pendingctl_draw_ask_number();
+
+-- Pods of the version before ask again without these columns: the new asking has no deadline, and no ending. An ending
+-- that waits to be delivered is not lost over it.
+create function pendingctl_forget_ending() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if old.ending_due_at is not null then
+        return null;
+    end if;
+    if new.expires_at is not distinct from old.expires_at then
+        new.expires_at := null;
+        new.default_answer := null;
+    end if;
+    new.outcome := null;
+    return new;
+end
+$$;
+create trigger forget_ending before update of ask_number on pending_interactions
+    for each row when (old.expires_at is not null or old.outcome is not null or old.ending_due_at is not null)
+    execute function pendingctl_forget_ending();
+
+-- Of which endings an application's worker hears, as its pods have last said.
+create table pending_applications (
+    application text primary key,
+    outcomes text[] not null
+);
 
 -- Whose turn it is to sweep: one row for the whole cluster.
 create table sweep_cycle (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Self, cast
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import ExtraMissing, InvalidInput
-from ..model import LeasedAnswer
+from ..model import ANSWERS, LeasedAnswer, Outcome
 from ..payload import check_positive
 from .protocol import DeliveryFailed, Marks, fields_of, json_of
 from .retry_after import requested_delay
@@ -52,7 +52,8 @@ class HttpSink:
     Where a connection that is kept from an earlier answer turns out to be closed, the request is sent once more over a
     new one.
 
-    Cookies are not kept. The proxies of the environment are used, as by other clients (`HTTPS_PROXY`, `NO_PROXY`).
+    `outcomes` are the endings of which the worker hears. Cookies are not kept. The proxies of the environment are used,
+    as by other clients (`HTTPS_PROXY`, `NO_PROXY`).
 
     Raises InvalidInput for a URL, a secret, a limit or a proxy that cannot be used. No error quotes more of the URL
     than its host.
@@ -65,10 +66,12 @@ class HttpSink:
         secret: str | bytes | None = None,
         reply_within: timedelta = REPLY_WITHIN,
         at_once: int = 20,
+        outcomes: Collection[Outcome] = ANSWERS,
     ) -> None:
         check_positive(at_once, "number of connections at once")
         if reply_within <= timedelta():
             raise InvalidInput(f"reply_within is {reply_within}; it must be positive")
+        self.outcomes = frozenset(outcomes)
         self._url = _worker_url(url)
         self._host = self._url.netloc.decode()
         self._key = None if secret is None else signing_key(secret)

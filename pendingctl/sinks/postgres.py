@@ -10,7 +10,7 @@ from typing import LiteralString
 import psycopg
 
 from ..errors import InvalidInput
-from ..model import LeasedAnswer
+from ..model import ANSWERS, LeasedAnswer, Outcome
 from ..postgres.connections import Connection
 from ..turns import Turns
 from .protocol import DeliveryFailed, Marks, fields_of, json_of
@@ -42,13 +42,15 @@ class PostgresSink:
 
         PostgresSink("insert into approval (question, answer) values (%(question_id)s, %(value)s)")
 
-    Four deliveries run at once, two of one organization. Each waits at most 2 s for a lock, and its statement takes at
-    most 10 s; then it is tried again, as after any error of the statement.
+    `outcomes` are the endings of which the application hears. Four deliveries run at once, two of one organization.
+    Each waits at most 2 s for a lock, and its statement takes at most 10 s; then it is tried again, as after any error
+    of the statement.
 
     Raises InvalidInput for a statement that is empty, or that would end the transaction or begin another.
     """
 
     statement: LiteralString
+    outcomes: frozenset[Outcome] = ANSWERS
     _turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False, repr=False, compare=False
     )

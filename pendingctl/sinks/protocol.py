@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from ..model import Answer, LeasedAnswer
+from ..model import ANSWERS, Answer, LeasedAnswer, Outcome
 from ..postgres.connections import Connection
 
 AnswerHandler: TypeAlias = Callable[[Answer], Awaitable[None]]
@@ -49,7 +49,11 @@ class Marks(Protocol):
 
 @runtime_checkable
 class AnswerSink(Protocol):
-    """Hands answers to a worker."""
+    """Hands answers to a worker.
+
+    It may have `outcomes`, a collection of the endings of which the worker wants to hear; without, those that have an
+    answer. Every other ending counts as delivered.
+    """
 
     async def deliver(self, leased: LeasedAnswer, marks: Marks) -> bool:
         """Hand the answer over and mark it; return False when the lease was lost meanwhile. Raises when it failed."""
@@ -58,9 +62,10 @@ class AnswerSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallableSink:
-    """Awaits a Python callable, then marks the answer."""
+    """Awaits a Python callable, then marks the answer; `outcomes` are the endings of which it hears."""
 
     handler: AnswerHandler
+    outcomes: frozenset[Outcome] = ANSWERS
 
     async def deliver(self, leased: LeasedAnswer, marks: Marks) -> bool:
         """Deliver by the callable; whatever it raises is a failure."""
@@ -83,6 +88,11 @@ def json_of(document: object) -> str:
         return json.dumps(document, ensure_ascii=False, allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise DeliveryFailed(f"the answer cannot be written as JSON: {error}", permanent=True) from error
+
+
+def outcomes_of(sink: AnswerSink) -> frozenset[Outcome]:
+    """Return the endings of which the sink's worker wants to hear."""
+    return frozenset(getattr(sink, "outcomes", ANSWERS))
 
 
 def sink_of(sink: AnswerSink | AnswerHandler) -> AnswerSink:

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row, scalar_row
 
 from ..counts import Counts, OrganizationCounts
 from ..errors import UnreadablePayload
-from ..model import MAX_AGE, CardState, PendingInteraction, PendingSummary, State
+from ..model import ENDINGS_KEPT, MAX_AGE, CardState, PendingInteraction, PendingSummary, State
 from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from . import lease_statements, read_statements, statements
@@ -32,6 +32,8 @@ class Filters:
     older_than: timedelta | None = None
     card: CardState | None = None
     application: str | None = None
+    due_within: timedelta | None = None
+    """Open questions whose deadline has passed or comes so soon."""
 
 
 class Inspection:
@@ -73,6 +75,7 @@ class Inspection:
             "state": filters.state,
             "older_than": filters.older_than,
             "card": filters.card,
+            "due_within": filters.due_within,
             "limit": limit,
             "max_age": max_age,
         }
@@ -93,6 +96,10 @@ class Inspection:
             pending=total["pending"],
             claimed=total["claimed"],
             withdrawn=total["withdrawn"],
+            expired=total["expired"],
+            defaulted=total["defaulted"],
+            endings_to_tell=total["endings_to_tell"],
+            due_within_the_hour=total["due_within_the_hour"],
             stale=total["stale"],
             undelivered=total["undelivered"],
             stuck=total["stuck"],
@@ -128,7 +135,12 @@ class Inspection:
         """Return how many rows a sweep would take, counted to `cap` at most, which keeps it quick (None: all)."""
         async with self._reading(connection) as reading:
             cursor = reading.cursor(row_factory=scalar_row)
-            parameters = {"max_age": max_age, "cap": cap, "include_undelivered": include_undelivered}
+            parameters = {
+                "max_age": max_age,
+                "cap": cap,
+                "endings_kept": ENDINGS_KEPT,
+                "include_undelivered": include_undelivered,
+            }
             await cursor.execute(statements.COUNT_STALE, parameters)
             counted = await cursor.fetchone()
         return int(counted or 0)

@@ -2,35 +2,49 @@
 
 from typing import LiteralString
 
-from .statements import LIMITS, readable
+from .statements import LIMITS, outcome, readable
 
-# An application's tenants with undelivered answers, one look at the index each.
-_TENANTS = """
+# What a row's ending waits for: an answer in delivery_due_at, every other ending in a column of its own.
+_ANSWERS, _ENDINGS = "delivery_due_at", "ending_due_at"
+
+
+def _tenants(due_at: LiteralString) -> LiteralString:
+    """Return an application's tenants with undelivered endings, one look at the index each."""
+    return f"""
     recursive tenant (organization_id) as (
         select min(organization_id)
         from pending_interactions
-        where application = %(application)s and delivery_due_at is not null and organization_id > %(after)s
+        where application = %(application)s and {due_at} is not null and organization_id > %(after)s
         union all
         select (select min(pending.organization_id)
                 from pending_interactions as pending
-                where application = %(application)s and delivery_due_at is not null
+                where application = %(application)s and {due_at} is not null
                   and pending.organization_id > tenant.organization_id)
         from tenant
         where tenant.organization_id is not null
     )
 """
 
-_FIRST_DUE_OF_TENANT = """(
-                   select min(delivery_due_at)
+
+def _first_due_of_tenant(due_at: LiteralString) -> LiteralString:
+    return f"""(
+                   select min({due_at})
                    from pending_interactions as pending
                    where application = %(application)s and pending.organization_id = tenant.organization_id
                )"""
 
-# What an idle pod asks: a look at an index for each tenant that has answers, and for each connection; nothing locked.
+
+# What an idle pod asks: a look at an index for each tenant that has endings, and for each connection; nothing locked.
 # The least time is read from the index whatever the statistics say; `exists` has led to scans of the table.
 DUE = f"""
-    with {_TENANTS}
-    select exists (select from tenant where {_FIRST_DUE_OF_TENANT} <= now()) as answers,
+    select (
+               with {_tenants(_ANSWERS)}
+               select exists (select from tenant where {_first_due_of_tenant(_ANSWERS)} <= now())
+           ) as answers,
+           (
+               with {_tenants(_ENDINGS)}
+               select exists (select from tenant where {_first_due_of_tenant(_ENDINGS)} <= now())
+           ) as endings,
            exists (
                select
                from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
@@ -41,45 +55,61 @@ DUE = f"""
                    where application = %(application)s and pending.organization_id = served.organization_id
                      and pending.connection_id = served.connection_id
                ) <= now()
-           ) as cards
+           ) as cards,
+           coalesce((
+               select min(expires_at)
+               from pending_interactions
+               where application = %(application)s and claimed_at is null
+           ) <= now(), false) as deadlines
 """
 
-# Tenants take turns: the oldest of each first, then each one's second, of those that have something due and are not
-# busy, or answers that wait for their time would keep all who come after from their turn. The lease is taken by
-# whoever locks the row first; another pod passes it over, and finds others among the candidates. An answer whose
-# attempts are used up, also by pods that died over it, is handed to a person instead: it is due at infinity.
-LEASE = f"""
-    with {_TENANTS},
+
+_LEASED_ENDING = f"""pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
+              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload,
+              {readable("claimed_at")} as claimed_at, {outcome()} as outcome, lease_token as token,
+              delivery_attempts as attempt, now() as leased_at"""
+
+
+def _lease(due_at: LiteralString) -> LiteralString:
+    """Return the statement that leases what is due.
+
+    Tenants take turns: the oldest of each first, then each one's second, of those that have something due and are not
+    busy, or answers that wait for their time would keep all who come after from their turn. The lease is taken by
+    whoever locks the row first; another pod passes it over, and finds others among the candidates. An ending whose
+    attempts are used up, also by pods that died over it, is handed to a person instead: it is due at infinity.
+    """
+    return f"""
+    with {_tenants(due_at)},
     turn as (
-        select due.id, row_number() over (partition by due.organization_id order by due.delivery_due_at) as turn,
-               due.delivery_due_at
+        select due.id, row_number() over (partition by due.organization_id order by due.{due_at}) as turn,
+               due.{due_at}
         from (
             select organization_id
             from tenant
             where organization_id <> all (%(busy)s::text[])
-              and {_FIRST_DUE_OF_TENANT} <= now()
+              and {_first_due_of_tenant(due_at)} <= now()
             limit %(most_tenants)s
         ) as tenant
         cross join lateral (
-            select id, pending.organization_id, delivery_due_at
+            select id, pending.organization_id, {due_at}
             from pending_interactions as pending
             where application = %(application)s and pending.organization_id = tenant.organization_id
-              and delivery_due_at <= now()
-            order by delivery_due_at
+              and {due_at} <= now()
+            order by {due_at}
             limit %(limit)s * 8
         ) as due
     ),
     held as materialized (
         select pending.id
-        from (select * from turn order by turn, delivery_due_at limit %(limit)s * 8) as candidate
+        from (select * from turn order by turn, {due_at} limit %(limit)s * 8) as candidate
         join pending_interactions as pending using (id)
-        where pending.delivery_due_at <= now()
-        order by candidate.turn, candidate.delivery_due_at
+        where pending.{due_at} <= now()
+        order by candidate.turn, candidate.{due_at}
         limit %(limit)s
         for no key update of pending skip locked
     )
     update pending_interactions as pending
-    set delivery_due_at = case when delivery_attempts < %(most_attempts)s
+    set {due_at} = case when delivery_attempts < %(most_attempts)s
                                then now() + %(lease)s::interval else 'infinity' end,
         lease_token = case when delivery_attempts < %(most_attempts)s then gen_random_uuid() end,
         delivery_attempts = least(delivery_attempts, %(most_attempts)s - 1) + 1,
@@ -87,47 +117,54 @@ LEASE = f"""
                               else coalesce(delivery_error, 'the pods that attempted it died') end
     from held
     where pending.id = held.id
-    returning pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
-              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload,
-              {readable("claimed_at")} as claimed_at, lease_token as token, delivery_attempts as attempt,
-              now() as leased_at
+    returning {_LEASED_ENDING}
 """
+
+
+LEASE = _lease(_ANSWERS)
+LEASE_ENDINGS = _lease(_ENDINGS)
 
 _LEASED = "id = %(id)s and ask_number = %(ask_number)s and lease_token = %(lease_token)s"
 
 # Zero rows: the lease ran out and another pod took it, or the question was asked again since.
 MARK_DELIVERED = f"""
     update pending_interactions
-    set delivery_due_at = null, lease_token = null, delivery_error = null, delivered_at = now()
+    set delivery_due_at = null, ending_due_at = null, lease_token = null, delivery_error = null, delivered_at = now()
     where {_LEASED}
       and {LIMITS}
     returning id
 """
 
+_RETRY_AT = """case when %(permanent)s or delivery_attempts >= %(most_attempts)s
+                               then 'infinity' else now() + %(retry_in)s::interval end"""
 MARK_FAILED = f"""
     update pending_interactions
-    set delivery_due_at = case when %(permanent)s or delivery_attempts >= %(most_attempts)s
-                               then 'infinity' else now() + %(retry_in)s::interval end,
+    set delivery_due_at = case when delivery_due_at is not null then {_RETRY_AT} end,
+        ending_due_at = case when ending_due_at is not null then {_RETRY_AT} end,
         lease_token = null,
         delivery_error = %(error)s
     where {_LEASED}
       and {LIMITS}
-    returning delivery_due_at = 'infinity' as is_stuck
+    returning coalesce(delivery_due_at, ending_due_at) = 'infinity' as is_stuck
 """
 
 # A hand-over that never began is no attempt.
 RELEASE = f"""
     update pending_interactions
-    set delivery_due_at = now(), lease_token = null, delivery_attempts = greatest(delivery_attempts, 1) - 1
+    set delivery_due_at = case when delivery_due_at is not null then now() end,
+        ending_due_at = case when ending_due_at is not null then now() end,
+        lease_token = null, delivery_attempts = greatest(delivery_attempts, 1) - 1
     where {_LEASED}
       and {LIMITS}
     returning id
 """
 
 REDELIVER = f"""
-    update pending_interactions
-    set delivery_due_at = now(), lease_token = null, delivery_attempts = 0, delivered_at = null
-    where id = any (%(ids)s) and application = %(application)s and claimed_at is not null and withdrawn_at is null
+    update pending_interactions as pending
+    set delivery_due_at = case when {outcome()} = 'answered' then now() end,
+        ending_due_at = case when {outcome()} <> 'answered' then now() end,
+        lease_token = null, delivery_attempts = 0, delivered_at = null
+    where id = any (%(ids)s) and application = %(application)s and claimed_at is not null
       and {LIMITS}
     returning id
 """
@@ -141,19 +178,17 @@ KEEP_WAITING = f"""
     returning id
 """
 
-# The answer that was waited for, unless a pod has leased it since the asker's lease ran out: one whose hand-over has
+# The ending that was waited for, unless a pod has leased it since the asker's lease ran out: one whose hand-over has
 # failed may have reached its worker nevertheless.
 LEASE_AWAITED = f"""
-    update pending_interactions
-    set delivery_due_at = now() + %(lease)s::interval, lease_token = gen_random_uuid(),
-        delivery_attempts = 1
+    update pending_interactions as pending
+    set delivery_due_at = case when delivery_due_at is not null then now() + %(lease)s::interval end,
+        ending_due_at = case when ending_due_at is not null then now() + %(lease)s::interval end,
+        lease_token = gen_random_uuid(), delivery_attempts = 1
     where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
-      and delivery_due_at < 'infinity' and lease_token is null and delivery_attempts = 0
+      and coalesce(delivery_due_at, ending_due_at) < 'infinity' and lease_token is null and delivery_attempts = 0
       and {LIMITS}
-    returning id as question_id, ask_number, answer as value, organization_id, connection_id,
-              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload,
-              {readable("claimed_at")} as claimed_at, lease_token as token, delivery_attempts as attempt,
-              now() as leased_at
+    returning {_LEASED_ENDING}
 """
 
 # An asker that gives up: what was answered is the pods' at once.
@@ -161,7 +196,8 @@ STOP_WAITING = f"""
     update pending_interactions
     set awaited_by = null, awaited_until = null,
         delivery_due_at = case when lease_token is null and delivery_due_at < 'infinity' then now()
-                               else delivery_due_at end
+                               else delivery_due_at end,
+        ending_due_at = case when lease_token is null and ending_due_at < 'infinity' then now() else ending_due_at end
     where id = %(id)s and awaited_by = %(awaited_by)s
       and {LIMITS}
     returning id
@@ -170,7 +206,7 @@ STOP_WAITING = f"""
 STUCK = """
     select id
     from pending_interactions
-    where application = %(application)s and delivery_due_at = 'infinity'
+    where application = %(application)s and (delivery_due_at = 'infinity' or ending_due_at = 'infinity')
     order by claimed_at, id
 """
 
@@ -274,7 +310,7 @@ LEASE_CARDS = f"""
     returning pending.id as question_id, ask_number, organization_id, connection_id, card::text as card,
               entry_payload #>> '{{question,text}}' as text, answer,
               coalesce(answered_by, expected_user_id) as answered_by, {readable("claimed_at")} as claimed_at,
-              {readable("withdrawn_at")} as withdrawn_at,
+              {outcome()} as outcome,
               retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale,
               card_attempts as attempts
 """

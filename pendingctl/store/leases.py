@@ -18,6 +18,7 @@ from ..model import (
     EditedCard,
     LeasedAnswer,
     LeasedCard,
+    Outcome,
     PostedCard,
     RetiredCard,
     State,
@@ -27,6 +28,7 @@ from ..payload import JsonValue, check_id, conversation_of, read_json, read_payl
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
 from . import lease_statements as statements
+from .statements import EXPIRE, HEAR
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
@@ -63,8 +65,12 @@ class Leases:
         most_attempts: int,
         after: str = "",
         busy: Collection[str] = (),
+        endings: bool = False,
     ) -> list[LeasedAnswer | Unreadable]:
         """Take over at most `limit` answers whose lease has run out or whose next attempt is due.
+
+        Or `endings`, of questions that no person has answered: what they defaulted to, that they have expired, or that
+        they were withdrawn.
 
         Tenants take turns: the oldest of each comes first, of at most `limit` organizations in the order of their ids
         that come `after` this one, and none of the `busy` ones. No other pod gets the answers until `lease` has passed.
@@ -82,8 +88,30 @@ class Leases:
         }
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             cursor = borrowed.cursor(row_factory=LEASED_ROW)
-            leased = await (await cursor.execute(statements.LEASE, parameters)).fetchall()
+            statement = statements.LEASE_ENDINGS if endings else statements.LEASE
+            leased = await (await cursor.execute(statement, parameters)).fetchall()
         return [each for each in leased if each is not None]
+
+    async def hear(self, outcomes: Collection[Outcome]) -> None:
+        """Note of which endings the application's worker wants to hear; of others none is kept for it from now on."""
+        parameters = {"application": self._application, "outcomes": sorted(outcomes)}
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
+            await borrowed.execute(HEAR, parameters)
+
+    async def expire(self, *, limit: int, pod: str | None = None) -> int:
+        """End at most `limit` open questions whose deadline has passed, and return how many that were.
+
+        With their default as the answer, or as expired. Rows that somebody has locked are left for the next time.
+        """
+        parameters = {
+            "application": self._application,
+            "limit": limit,
+            "pod": pod,
+            "awaited_by": None,
+            "lock_timeout": Purpose.LOOP.lock_timeout,
+        }
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
+            return (await borrowed.execute(EXPIRE, parameters)).rowcount
 
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
         """Mark an answer as delivered; False when the lease was lost, and another pod delivers it."""
@@ -142,14 +170,14 @@ class Leases:
     async def lease_awaited(
         self, id: str, ask_number: int, awaited_by: UUID, *, lease: timedelta
     ) -> LeasedAnswer | Unreadable | None:
-        """Lease the answer that this asker waited for; None when a pod has leased it since."""
+        """Lease the ending that this asker waited for; None when a pod has leased it since."""
         parameters = {**_asker(id, ask_number, awaited_by), "lease": lease, "lock_timeout": Purpose.MARK.lock_timeout}
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             cursor = borrowed.cursor(row_factory=LEASED_ROW)
             return await (await cursor.execute(statements.LEASE_AWAITED, parameters)).fetchone()
 
     async def stop_waiting(self, id: str, awaited_by: UUID) -> bool:
-        """Leave the answer that this asker has waited for to the pods, at once."""
+        """Leave the ending that this asker has waited for to the pods, at once."""
         return await self._mark(statements.STOP_WAITING, {"id": id, "awaited_by": awaited_by}, None)
 
     async def lease_cards(
@@ -232,6 +260,7 @@ def _leased_answer(
     user_id: str,
     payload: str,
     claimed_at: datetime,
+    outcome: str,
     token: UUID | None,
     attempt: int,
     leased_at: datetime,
@@ -253,6 +282,7 @@ def _leased_answer(
         conversation_id=conversation_of(question),
         payload=question,
         claimed_at=claimed_at,
+        outcome=Outcome(outcome),
     )
     return LeasedAnswer(answer=answer, token=token, attempt=attempt, leased_at=leased_at)
 
@@ -271,7 +301,7 @@ def _leased_card(
     answer: str | None,
     answered_by: str,
     claimed_at: datetime | None,
-    withdrawn_at: datetime | None,
+    outcome: str | None,
     is_stale: bool,
     attempts: int,
     retired_cards: str | None,
@@ -288,7 +318,7 @@ def _leased_card(
         answer=answer,
         answered_by=answered_by,
         claimed_at=claimed_at,
-        withdrawn_at=withdrawn_at,
+        outcome=None if outcome is None else Outcome(outcome),
         is_stale=is_stale,
         attempts=attempts,
         retired=tuple(map(_retired_card, retired)) if isinstance(retired, list) else (),

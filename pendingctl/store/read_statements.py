@@ -1,14 +1,15 @@
 """The statements of what the person on call reads. Returned columns have the names of the fields they fill."""
 
-from .statements import readable
+from .statements import outcome, readable
 
 _STATE = """
     case
-        when delivery_due_at = 'infinity' then 'stuck'
-        when delivery_due_at is not null then 'undelivered'
+        when delivery_due_at = 'infinity' or ending_due_at = 'infinity' then 'stuck'
+        when delivery_due_at is not null or ending_due_at is not null and outcome = 'defaulted' then 'undelivered'
+        when outcome is not null then outcome
         when claimed_at is not null and withdrawn_at is not null then 'withdrawn'
         when claimed_at is not null then 'claimed'
-        when created_at < now() - %(max_age)s::interval then 'stale'
+        when expires_at is null and created_at < now() - %(max_age)s::interval then 'stale'
         else 'pending'
     end
 """
@@ -16,6 +17,7 @@ _STATE = """
 _SUMMARY_COLUMNS = f"""
     id, organization_id, connection_id, expected_user_id, application, ask_number,
     {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
+    {readable("expires_at")} as expires_at,
     {_STATE} as state,
     extract(epoch from now() - {readable("created_at")})::float8 as age_seconds,
     entry_payload #>> '{{question,text}}' as question
@@ -24,9 +26,9 @@ _SUMMARY_COLUMNS = f"""
 GET = f"""
     select {_SUMMARY_COLUMNS}, entry_payload::text as payload, answer, delivery_key, answered_by, pod,
            delivery_attempts, delivery_error, {readable("delivered_at")} as delivered_at,
-           {readable("withdrawn_at")} as withdrawn_at, {readable("posted_at")} as posted_at,
-           card::text as card, request_key
-    from pending_interactions
+           case when outcome is null then {readable("withdrawn_at")} end as withdrawn_at, {outcome()} as outcome,
+           default_answer, {readable("posted_at")} as posted_at, card::text as card, request_key
+    from pending_interactions as pending
     where id = %(id)s
 """
 
@@ -40,7 +42,10 @@ FIND = f"""
       and (%(expected_user_id)s::text is null or expected_user_id = %(expected_user_id)s)
       and (%(older_than)s::interval is null or created_at < now() - %(older_than)s::interval)
       and (%(state)s::text is null or {_STATE} = %(state)s)
-      and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered') or delivery_due_at is not null)
+      and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered')
+           or delivery_due_at is not null or ending_due_at is not null)
+      and (%(due_within)s::interval is null
+           or claimed_at is null and expires_at <= now() + %(due_within)s::interval)
       and (%(card)s::text is distinct from 'behind' or card_due_at <= now())
       and (%(card)s::text is distinct from 'never-posted' or (posted_at is null and claimed_at is null))
     order by created_at, id
@@ -52,6 +57,10 @@ COUNT = f"""
     select organization_id,
            count(*) filter (where state = 'claimed') as claimed,
            count(*) filter (where state = 'withdrawn') as withdrawn,
+           count(*) filter (where state = 'expired') as expired,
+           count(*) filter (where state = 'defaulted') as defaulted,
+           count(*) filter (where is_untold) as endings_to_tell,
+           count(*) filter (where is_due_soon) as due_within_the_hour,
            count(*) filter (where state = 'undelivered') as undelivered,
            count(*) filter (where state = 'stuck') as stuck,
            count(*) filter (where state = 'pending') as pending,
@@ -61,7 +70,8 @@ COUNT = f"""
                as oldest_undelivered
     from (
         select organization_id, {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
-               {_STATE} as state
+               {_STATE} as state, ending_due_at is not null as is_untold,
+               claimed_at is null and expires_at <= now() + interval '1 hour' as is_due_soon
         from pending_interactions
         where %(application)s::text is null or application = %(application)s
     ) as rows

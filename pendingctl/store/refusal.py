@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from ..errors import RequestRefused, ScopeMismatch, UnreadablePayload
-from ..model import Claim, Click, PutOutcome, Refusal, RefusalReason, Scope
+from ..model import ANSWERS, Claim, Click, Outcome, PutOutcome, Refusal, RefusalReason, Scope
 from ..payload import JsonObject, JsonValue, accepts, question_options, read_json, read_payload, read_time
 
 
@@ -29,7 +29,8 @@ class FoundRow:
     previous: str | None
     delivery_key: str | None
     lease_token: UUID | None
-    withdrawn_at: datetime | None
+    ending: str | None
+    is_past_its_deadline: bool | None
     request_key: str | None
     displaced_keys: Sequence[str] | None
     awaited_by: UUID | None
@@ -43,9 +44,14 @@ class FoundRow:
         return Scope(self.organization_id, self.connection_id, self.expected_user_id)
 
     @property
-    def is_withdrawn(self) -> bool:
-        """Whether the question was withdrawn."""
-        return self.claimed_at is not None and self.withdrawn_at is not None
+    def outcome(self) -> Outcome | None:
+        """How the question has ended; None while it is open."""
+        return None if self.ending is None else Outcome(self.ending)
+
+    @property
+    def is_to_expire(self) -> bool:
+        """Whether the question is open although its deadline has passed, since no pod has ended it yet."""
+        return self.claimed_at is None and self.is_past_its_deadline is True
 
     @property
     def question(self) -> JsonObject | None:
@@ -73,14 +79,18 @@ def judge(
         return Refusal(id, RefusalReason.NOT_YOURS)
     if click.ask_number is not None and click.ask_number != found.ask_number:
         return _judge_other_asking(click, found, click.ask_number)
+    if found.is_to_expire:
+        return Refusal(id, RefusalReason.EXPIRED)
     if found.claimed_at is None:
         question = found.question
         # What cannot be read here, the claim has read, and refused.
         if question is not None and accepts(question, click.value):
             return None
         return Refusal(id, RefusalReason.INVALID_ANSWER, options=question_options(question or {}))
-    if found.is_withdrawn:
+    if found.outcome is Outcome.WITHDRAWN:
         return Refusal(id, RefusalReason.WITHDRAWN)
+    if found.outcome is Outcome.EXPIRED:
+        return Refusal(id, RefusalReason.EXPIRED)
     if (found.delivery_key, found.answer) == (click.delivery_key, click.value):
         is_own = lease_token is not None and found.lease_token == lease_token
         return Claim(
@@ -94,7 +104,7 @@ def judge(
     return Refusal(
         id,
         RefusalReason.ALREADY_ANSWERED,
-        found.answered_by or found.expected_user_id,
+        None if found.outcome is Outcome.DEFAULTED else found.answered_by or found.expected_user_id,
         found.answer,
         found.claimed_at,
     )
@@ -109,9 +119,9 @@ def _judge_other_asking(click: Click, found: FoundRow, number: int) -> Claim | R
     if not isinstance(previous, Mapping) or previous.get("ask_number") != number:
         return Refusal(id, RefusalReason.SUPERSEDED)
     ending, at = previous.get("ending"), read_time(previous.get("at"))
-    if ending == "withdrawn":
-        return Refusal(id, RefusalReason.WITHDRAWN)
-    if ending != "answered":
+    if ending in (Outcome.WITHDRAWN, Outcome.EXPIRED):
+        return Refusal(id, RefusalReason(ending))
+    if ending not in ANSWERS:
         return Refusal(id, RefusalReason.SUPERSEDED)
     answer, answered_by = previous.get("answer"), previous.get("answered_by")
     if at is not None and (previous.get("delivery_key"), answer) == (click.delivery_key, click.value):
@@ -150,7 +160,7 @@ def judge_put(
         )
     if found.claimed_at is not None:
         if keeps or found.is_undelivered or (request_key is not None and request_key == found.request_key):
-            return PutOutcome.WITHDRAWN if found.is_withdrawn else PutOutcome.ALREADY_ANSWERED
+            return _AS_PUT[found.outcome or Outcome.ANSWERED]
         return None
     has_its_key = None in (request_key, found.request_key) or request_key == found.request_key
     if has_its_key and _shown(found.question or {}) == _shown(payload) and not (waits and found.is_awaited):
@@ -165,6 +175,14 @@ def judge_put(
             f"somebody waits for the answer to question {id!r}; ask under another id, or try again later"
         )
     return None
+
+
+_AS_PUT = {
+    Outcome.ANSWERED: PutOutcome.ALREADY_ANSWERED,
+    Outcome.DEFAULTED: PutOutcome.ALREADY_ANSWERED,
+    Outcome.WITHDRAWN: PutOutcome.WITHDRAWN,
+    Outcome.EXPIRED: PutOutcome.EXPIRED,
+}
 
 
 def _shown(payload: JsonObject) -> tuple[JsonValue, ...]:

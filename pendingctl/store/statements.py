@@ -24,6 +24,21 @@ def readable(time: str) -> str:
                 then least(greatest({time}, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') end"""
 
 
+def outcome(row: str = "pending") -> str:
+    """Return how a row's question has ended; null while it is open. Clicks and withdrawals leave the column alone."""
+    return f"""case when {row}.outcome is not null then {row}.outcome
+                 when {row}.claimed_at is null then null
+                 when {row}.withdrawn_at is not null then 'withdrawn'
+                 else 'answered' end"""
+
+
+def _accepts(value: str) -> str:
+    """Return whether a value is one of the question's options, or it has none."""
+    return f"""(entry_payload #> '{{question,options}}' ? {value}
+               or jsonb_typeof(entry_payload #> '{{question,options}}') is distinct from 'array'
+               or entry_payload #> '{{question,options}}' = '[]')"""
+
+
 _IS_OPEN_FOR_THE_CLICK = f"""id = %(id)s
           and organization_id = %(organization_id)s
           and connection_id = %(connection_id)s
@@ -31,14 +46,13 @@ _IS_OPEN_FOR_THE_CLICK = f"""id = %(id)s
           and application = %(application)s
           and claimed_at is null
           and (%(ask_number)s::bigint is null or ask_number = %(ask_number)s)
-          and (entry_payload #> '{{question,options}}' ? %(answer)s
-               or jsonb_typeof(entry_payload #> '{{question,options}}') is distinct from 'array'
-               or entry_payload #> '{{question,options}}' = '[]')
+          and {_accepts("%(answer)s")}
           and {LIMITS}"""
 
 
 def _won(now: str, is_awaited: str) -> str:
-    return f"""claimed_at = {now}, answer = %(answer)s, delivery_key = %(delivery_key)s,
+    # By its own clock the click came before the deadline.
+    return f"""claimed_at = least({now}, expires_at), answer = %(answer)s, delivery_key = %(delivery_key)s,
         answered_by = %(expected_user_id)s, pod = %(pod)s,
         delivery_due_at = case when %(lease)s::interval is not null
                                then case when {is_awaited} then awaited_until else {now} + %(lease)s::interval end end,
@@ -58,14 +72,16 @@ _CLAIM = "pending.id, ask_number, entry_payload::text as payload, claimed_at, le
 #
 # From then on the row is the truth about the answer. With a lease it is undelivered until it is marked, and whoever
 # holds the token delivers it; without one the caller takes it. While somebody waits to read it no pod delivers it, and
-# no longer than that: whoever waits may have died.
+# no longer than that: whoever waits may have died. After the deadline no click wins, also where it has waited for the
+# row since before.
 #
-# This waits for the lock a moment at most, by which its lease may begin too early. CLAIM_AFTER_WAITING is for a row
-# that somebody holds for longer: it locks first and then reads the clock, and costs the server an eighth more.
+# This waits for the lock a millisecond at most, by which its lease may begin too early. CLAIM_AFTER_WAITING is for a
+# row that somebody holds for longer: it locks first and then reads the clock, and costs the server an eighth more.
 CLAIM = f"""
     update pending_interactions as pending
     set {_won("clock_timestamp()", "awaited_until > now()")}
     where {_IS_OPEN_FOR_THE_CLICK}
+          and (expires_at is null or expires_at > clock_timestamp())
     returning {_CLAIM}
 """
 
@@ -80,6 +96,7 @@ CLAIM_AFTER_WAITING = f"""
     set {_won("clock.now", "awaited_until > clock.now")}
     from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
     where pending.id = held.id
+      and (expires_at is null or expires_at > clock.now)
     returning {_CLAIM}
 """
 
@@ -92,8 +109,9 @@ LOOK = f"""
            case when is_ours then answer end as answer,
            case when is_ours then answered_by end as answered_by,
            case when is_ours then previous::text end as previous,
-           delivery_key, lease_token, {readable("withdrawn_at")} as withdrawn_at, request_key, displaced_keys,
-           awaited_by, awaited_until > clock_timestamp() as is_awaited, delivery_due_at is not null as is_undelivered,
+           delivery_key, lease_token, {outcome()} as ending, expires_at <= clock_timestamp() as is_past_its_deadline,
+           request_key, displaced_keys, awaited_by, awaited_until > clock_timestamp() as is_awaited,
+           (delivery_due_at is not null or ending_due_at is not null) as is_undelivered,
            pending.xmin::text as row_version
     from pending_interactions as pending
     cross join lateral (
@@ -106,9 +124,10 @@ LOOK = f"""
 INSERT = f"""
     insert into pending_interactions
         (id, organization_id, connection_id, expected_user_id, entry_payload, application, request_key,
-         awaited_by, awaited_until, posting_until)
+         awaited_by, awaited_until, posting_until, expires_at, default_answer)
     select %(id)s, %(organization_id)s, %(connection_id)s, %(expected_user_id)s, %(payload)s::jsonb, %(application)s,
-           %(request_key)s, %(awaited_by)s::uuid, now() + %(awaited_for)s::interval, now() + %(posting)s::interval
+           %(request_key)s, %(awaited_by)s::uuid, now() + %(awaited_for)s::interval, now() + %(posting)s::interval,
+           now() + %(expires_in)s::interval, %(default)s
     where not exists (select from pending_interactions where id = %(id)s)
       and {LIMITS}
     on conflict (id) do nothing
@@ -133,8 +152,12 @@ _IS_NOT_DISPLACED = "(%(request_key)s::text = any (displaced_keys)) is not true"
 _IS_FREE = """(awaited_by is null or awaited_by is not distinct from %(awaited_by)s::uuid
            or (awaited_until > now()) is not true)"""
 
-# A retry of the same asking. created_at stays: it must not extend the row's life. So does who waits, unless this put
-# waits itself. The card is posted by one pod at a time, and once.
+# Past its deadline an open question is ended first.
+_IS_BEFORE_ITS_DEADLINE = "(expires_at > clock_timestamp()) is not false"
+
+# A retry of the same asking. created_at stays, and the earlier deadline: it must not extend the row's life. So does who
+# waits, unless this put waits itself: its deadline then takes the place of the former asker's. The card is posted by
+# one pod at a time, and once.
 REFRESH = f"""
     with held as materialized (
         select pending.id, posted_at is null and (posting_until <= clock_timestamp()) is not false as is_unposted
@@ -145,6 +168,7 @@ REFRESH = f"""
           and expected_user_id = %(expected_user_id)s
           and application = %(application)s
           and claimed_at is null
+          and {_IS_BEFORE_ITS_DEADLINE}
           and {_SHOWS_THE_SAME}
           and {_SAME_KEY_OR_NONE}
           and {_IS_NOT_DISPLACED}
@@ -155,6 +179,10 @@ REFRESH = f"""
     update pending_interactions as pending
     set entry_payload = %(payload)s::jsonb,
         request_key = coalesce(request_key, %(request_key)s),
+        expires_at = case when %(awaited_by)s::uuid is not null and awaited_by is not null
+                          then clock_timestamp() + %(expires_in)s::interval
+                          else least(expires_at, clock_timestamp() + %(expires_in)s::interval) end,
+        default_answer = coalesce(default_answer, %(default)s),
         awaited_by = coalesce(%(awaited_by)s, awaited_by),
         awaited_until = coalesce(clock_timestamp() + %(awaited_for)s::interval, awaited_until),
         posting_until = case when is_unposted then clock_timestamp() + %(posting)s::interval else posting_until end
@@ -166,18 +194,17 @@ REFRESH = f"""
 
 # How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away. The number of
 # the row's first asking says which cards that are noted late are of this row.
-_ENDED = """jsonb_build_object(
+_ENDED = f"""jsonb_build_object(
             'ask_number', pending.ask_number,
-            'ending', case when claimed_at is null then 'superseded'
-                           when withdrawn_at is not null then 'withdrawn' else 'answered' end,
-            'at', claimed_at, 'answer', answer, 'answered_by', coalesce(answered_by, expected_user_id),
-            'delivery_key', delivery_key, 'text', entry_payload #>> '{question,text}')"""
+            'ending', coalesce({outcome()}, 'superseded'), 'at', claimed_at, 'answer', answer,
+            'answered_by', case when outcome is null then coalesce(answered_by, expected_user_id) end,
+            'delivery_key', delivery_key, 'text', entry_payload #>> '{{question,text}}')"""
 
 # The card of an open question, or one that does not show yet how its question ended.
 _HAS_BUTTONS = "(card is not null and (claimed_at is null or card_due_at is not null))"
 
 # A new asking under the same id: another question while the one before is open, or the same after its end. Its life
-# starts now, or the sweep would take it at once. Never while the answer of the last asking is undelivered, which would
+# starts now, or the sweep would take it at once. Never while the ending of the last asking is undelivered, which would
 # be lost; and not by a request that has asked this id before.
 ASK_AGAIN = f"""
     with held as materialized (
@@ -191,8 +218,8 @@ ASK_AGAIN = f"""
           and {_IS_NOT_DISPLACED}
           and (request_key = %(request_key)s) is not true
           and case when claimed_at is null
-                   then {_IS_FREE} and not ({_SHOWS_THE_SAME} and {_SAME_KEY_OR_NONE})
-                   else %(reopens)s and delivery_due_at is null end
+                   then {_IS_BEFORE_ITS_DEADLINE} and {_IS_FREE} and not ({_SHOWS_THE_SAME} and {_SAME_KEY_OR_NONE})
+                   else %(reopens)s and delivery_due_at is null and ending_due_at is null end
           and {LIMITS}
         for no key update
     )
@@ -212,7 +239,8 @@ ASK_AGAIN = f"""
         end,
         claimed_at = null, answer = null, delivery_key = null, answered_by = null, pod = null,
         lease_token = null, delivery_attempts = 0, delivery_error = null, delivered_at = null,
-        withdrawn_at = null, posted_at = null, card = null, card_attempts = 0,
+        withdrawn_at = null, outcome = null, posted_at = null, card = null, card_attempts = 0,
+        expires_at = clock_timestamp() + %(expires_in)s::interval, default_answer = %(default)s,
         card_due_at = case when {_HAS_BUTTONS} or retired_cards is not null then clock_timestamp() end,
         awaited_by = %(awaited_by)s, awaited_until = clock_timestamp() + %(awaited_for)s::interval,
         posting_until = clock_timestamp() + %(posting)s::interval
@@ -225,8 +253,9 @@ ASK_AGAIN = f"""
 # One statement a batch; rows that exist already are left for `put`, one by one.
 INSERT_MANY = f"""
     insert into pending_interactions
-        (id, organization_id, connection_id, expected_user_id, entry_payload, application)
-    select incoming.id, organization_id, connection_id, expected_user_id, payload::jsonb, %(application)s
+        (id, organization_id, connection_id, expected_user_id, entry_payload, application, expires_at, default_answer)
+    select incoming.id, organization_id, connection_id, expected_user_id, payload::jsonb, %(application)s,
+           now() + %(expires_in)s::interval, %(default)s
     from (select where {LIMITS}) as limits
     cross join unnest(%(ids)s::text[], %(organization_ids)s::text[], %(connection_ids)s::text[],
                       %(expected_user_ids)s::text[], %(payloads)s::text[])
@@ -249,18 +278,92 @@ DELETE = f"""
     returning id
 """
 
+
+def _heard_at(outcome: str) -> str:
+    """Return when an ending that is no person's answer may be leased: first by an asker that waits, and then by pods.
+
+    Null where the application's worker does not want to hear of it.
+    """
+    return f"""case
+            when awaited_until > now() and awaited_by is distinct from %(awaited_by)s::uuid then awaited_until
+            when coalesce((select {outcome} = any (outcomes)
+                           from pending_applications as heard
+                           where heard.application = pending.application), {outcome} = 'defaulted')
+            then now() end"""
+
+
 # Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out. An asker closes only the
-# question that it still waits for.
+# question that it still waits for. Past its deadline a question has expired, whether or not a pod has noted that yet.
 WITHDRAW = f"""
-    update pending_interactions
+    update pending_interactions as pending
     set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
+        ending_due_at = {_heard_at("'withdrawn'")},
         card_due_at = case when card is not null or retired_cards is not null then now() end
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
       and expected_user_id = %(expected_user_id)s
       and claimed_at is null
+      and {_IS_BEFORE_ITS_DEADLINE}
       and (%(awaited_by)s::uuid is null or awaited_by = %(awaited_by)s)
+      and {LIMITS}
+    returning id
+"""
+
+# Locks first and then reads the clock, as CLAIM_AFTER_WAITING does: a click that came after the deadline was refused.
+EXTEND = f"""
+    with held as materialized (
+        select id
+        from pending_interactions
+        where id = %(id)s
+          and organization_id = %(organization_id)s
+          and connection_id = %(connection_id)s
+          and expected_user_id = %(expected_user_id)s
+          and claimed_at is null
+          and expires_at is not null
+          and {LIMITS}
+        for no key update
+    )
+    update pending_interactions as pending
+    set expires_at = least(expires_at + %(by)s::interval, clock.now + interval '10 years')
+    from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
+    where pending.id = held.id and expires_at > clock.now
+    returning {readable("expires_at")} as expires_at
+"""
+
+# The default is the answer only if somebody could have given another one: of a question whose card was never posted
+# nobody knew.
+_IS_DEFAULTED = f"(default_answer is not null and posted_at is not null and {_accepts('default_answer')}) is true"
+_EXPIRED = f"""outcome = case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end,
+        claimed_at = now(), answer = case when {_IS_DEFAULTED} then default_answer end, pod = %(pod)s,
+        withdrawn_at = case when {_IS_DEFAULTED} then null else now() end,
+        delivery_key = null, answered_by = null, lease_token = null, delivery_attempts = 0, delivery_error = null,
+        ending_due_at = {_heard_at(f"case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end")},
+        card_attempts = 0,
+        card_due_at = case when card is not null or retired_cards is not null then now() end"""
+
+# Whoever locks the row first ends the question: a click, a withdrawal or this. What changes its mind meanwhile (an
+# extended deadline) is seen by the lock.
+EXPIRE = f"""
+    update pending_interactions as pending
+    set {_EXPIRED}
+    where id = any (array(
+        select id
+        from pending_interactions
+        where application = %(application)s and claimed_at is null and expires_at <= now()
+        order by expires_at
+        limit %(limit)s
+        for no key update skip locked
+    ))
+      and {LIMITS}
+    returning id
+"""
+
+# The question of an asker, or of another caller that looks at it, which may come before the pods or have none.
+EXPIRE_ONE = f"""
+    update pending_interactions as pending
+    set {_EXPIRED}
+    where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= now()
       and {LIMITS}
     returning id
 """
@@ -274,13 +377,16 @@ DELETE_UNTOUCHED = f"""
     returning id
 """
 
-# An open question's age counts from its asking, an ended one's from its end. A card that is due, and shows less than
-# its row, keeps the row for as long again at most, also while a pod tries to edit it. Undelivered answers stay.
+# An open question's age counts from its asking, or from its deadline if it has one, an ended one's from its end. A card
+# that is due, and shows less than its row, keeps the row for as long again at most, also while a pod tries to edit it.
+# Accepted answers stay until they are delivered, other endings for some days.
 _AGED = "coalesce(claimed_at, created_at)"
 _IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
           and ((card_due_at <= now() or card_due_at is not null and card_attempts > 0) is not true
                or {_AGED} < now() - %(max_age)s::interval * 2)
-          and (%(include_undelivered)s or delivery_due_at is null)"""
+          and (claimed_at is not null or (expires_at >= now() - %(max_age)s::interval) is not true)
+          and (%(include_undelivered)s or delivery_due_at is null)
+          and (%(include_undelivered)s or ending_due_at is null or claimed_at < now() - %(endings_kept)s::interval)"""
 
 # The array makes Postgres find the rows once and then delete them by primary key; how much that gains over
 # `id in (select … limit n)` depends on the rows (scripts/bench). Rows that a claim has locked are left for the next
@@ -295,7 +401,7 @@ SWEEP = f"""
         limit %(batch_size)s
         for update skip locked
     ))
-    returning id
+    returning id, ending_due_at is not null as is_unheard
 """
 
 COUNT_STALE = f"""
@@ -329,6 +435,13 @@ BEGIN_SWEEP = """
                                        least(greatest(began_at, now() - %(every)s::interval), now()))
                               + %(every)s::interval - now())::float8 as next_in_seconds
     from sweep_cycle
+"""
+
+HEAR = """
+    insert into pending_applications as known (application, outcomes)
+    values (%(application)s, %(outcomes)s)
+    on conflict (application) do update set outcomes = excluded.outcomes
+    where known.outcomes <> excluded.outcomes
 """
 
 CREATE_ORGANIZATION = """

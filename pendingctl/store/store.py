@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import Literal, TypeAlias
@@ -17,17 +18,21 @@ from psycopg.rows import class_row, kwargs_row, scalar_row
 from ..errors import DatabaseFailed, InvalidInput, Undelivered
 from ..model import (
     BATCH_SIZE,
+    ENDINGS_KEPT,
     MAX_AGE,
+    MOST_EXPIRES_IN,
     SWEEP_LIMIT,
     Claim,
     Click,
     NoAnswer,
+    Outcome,
     PutOutcome,
     Refusal,
     Scope,
     Stored,
     SweepTurn,
     Withdrawal,
+    check_deadline,
 )
 from ..payload import (
     MAX_PAYLOAD_BYTES,
@@ -46,6 +51,8 @@ from .refusal import judge, judge_put
 from .rows import as_stored, claim, claim_parameters, look, scope_parameters
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
+
+_log = logging.getLogger(__name__)
 
 # A row can change hands between two statements of one call; each further try needs another such change.
 _TRIES = 5
@@ -86,6 +93,8 @@ class PendingStore:
         scope: Scope,
         payload: JsonObject,
         *,
+        expires_in: timedelta | None = None,
+        default: str | None = None,
         request_key: str | None = None,
         if_answered: IfAnswered = "reopen",
         awaited_by: UUID | None = None,
@@ -100,7 +109,10 @@ class PendingStore:
         of the card before are refused.
 
         A question that has ended is asked again under a new ask number, or left alone and its ending reported: with
-        `keep`, while its answer is undelivered, and for the request that asked it.
+        `keep`, while its ending is undelivered, and for the request that asked it.
+
+        `expires_in` sets its deadline, from now, and `default` is the answer then, if its card was posted (see
+        `Question`); a retry moves no deadline.
 
         `awaited_by` is a caller that waits to read the answer (see `asking.ask`): for 15 s from now, and as long as it
         renews that, no pod delivers the answer. `posting` is how long this caller may take to post the card itself;
@@ -111,6 +123,7 @@ class PendingStore:
         NotFound when the organization does not exist.
         """
         check_id(id, "question id")
+        check_deadline(payload, expires_in, default)
         if request_key is not None:
             check_id(request_key, "request key")
         parameters = {
@@ -118,6 +131,8 @@ class PendingStore:
             **scope_parameters(scope),
             "application": self._application,
             "payload": encode_payload(payload, self._max_payload_bytes),
+            "expires_in": expires_in,
+            "default": default,
             "request_key": request_key,
             "reopens": if_answered == "reopen",
             "awaited_by": awaited_by,
@@ -135,6 +150,9 @@ class PendingStore:
                 found = await look(borrowed, id, scope)
                 if found is None:
                     continue
+                if found.is_to_expire and found.scope == scope and found.application == self._application:
+                    await self._expire(borrowed, id, found.ask_number)
+                    continue
                 keeps = if_answered == "keep"
                 waits = awaited_by is not None
                 ending = judge_put(id, scope, self._application, request_key, found, payload, keeps=keeps, waits=waits)
@@ -146,6 +164,8 @@ class PendingStore:
         self,
         questions: Iterable[tuple[str, Scope, JsonObject]],
         *,
+        expires_in: timedelta | None = None,
+        default: str | None = None,
         if_answered: IfAnswered = "reopen",
         create_organizations: bool = False,
         on_stored: Callable[[int], None] | None = None,
@@ -153,9 +173,9 @@ class PendingStore:
     ) -> dict[PutOutcome, int]:
         """Store many questions in one transaction and return how many had which outcome.
 
-        All or none: whatever fails, an error that `questions` raises included, nothing is stored. `on_stored` is
-        told the size of each batch as it is written. Raises as `put` and, with `create_organizations`, as
-        `create_organization` does.
+        All have the same deadline and default. All or none: whatever fails, an error that `questions` raises included,
+        nothing is stored. `on_stored` is called with the size of each batch as it is written. Raises as `put` and, with
+        `create_organizations`, as `create_organization` does.
         """
         outcomes = Counter[PutOutcome]()
         known = set[str]()
@@ -167,18 +187,33 @@ class PendingStore:
                     for organization in sorted({scope.organization_id for scope, _ in batch.values()} - known):
                         await self.create_organization(organization, connection=borrowed)
                         known.add(organization)
-                new = await self._insert(borrowed, batch)
+                for _, payload in batch.values():
+                    check_deadline(payload, expires_in, default)
+                new = await self._insert(borrowed, batch, expires_in, default)
                 outcomes[PutOutcome.CREATED] += len(new)
                 # In one order, so that two runs over the same ids do not wait for each other.
                 for id in sorted(batch.keys() - new):
-                    stored = await self.put(id, *batch[id], if_answered=if_answered, connection=borrowed)
+                    stored = await self.put(
+                        id,
+                        *batch[id],
+                        expires_in=expires_in,
+                        default=default,
+                        if_answered=if_answered,
+                        connection=borrowed,
+                    )
                     outcomes[stored.outcome] += 1
                 borrowing.go_on()
                 if on_stored is not None:
                     on_stored(len(batch))
         return outcomes
 
-    async def _insert(self, borrowed: Connection, batch: Mapping[str, tuple[Scope, JsonObject]]) -> set[str]:
+    async def _insert(
+        self,
+        borrowed: Connection,
+        batch: Mapping[str, tuple[Scope, JsonObject]],
+        expires_in: timedelta | None,
+        default: str | None,
+    ) -> set[str]:
         for id in batch:
             check_id(id, "question id")
         scopes = [scope for scope, _ in batch.values()]
@@ -189,6 +224,8 @@ class PendingStore:
             "expected_user_ids": [scope.expected_user_id for scope in scopes],
             "payloads": [encode_payload(payload, self._max_payload_bytes) for _, payload in batch.values()],
             "application": self._application,
+            "expires_in": expires_in,
+            "default": default,
             "lock_timeout": None,
         }
         cursor = borrowed.cursor(row_factory=scalar_row)
@@ -247,21 +284,70 @@ class PendingStore:
                 found = await look(borrowed, id, scope)
                 if found is None or found.scope != scope:
                     return Withdrawal.UNKNOWN
+                if found.is_to_expire:
+                    await self._expire(borrowed, id, found.ask_number)
+                    continue
                 if awaited_by is not None and found.awaited_by != awaited_by:
                     return Withdrawal.UNKNOWN
-                if found.claimed_at is not None:
-                    return Withdrawal.ALREADY_WITHDRAWN if found.is_withdrawn else Withdrawal.ALREADY_ANSWERED
+                match found.outcome:
+                    case Outcome.WITHDRAWN:
+                        return Withdrawal.ALREADY_WITHDRAWN
+                    case Outcome.EXPIRED:
+                        return Withdrawal.ALREADY_EXPIRED
+                    case Outcome.ANSWERED | Outcome.DEFAULTED:
+                        return Withdrawal.ALREADY_ANSWERED
         raise DatabaseFailed(f"question {id!r} was reopened {_TRIES} times while it was withdrawn; try again")
 
+    async def extend(
+        self, id: str, scope: Scope, *, by: timedelta, connection: Connection | None = None
+    ) -> datetime | NoAnswer | None:
+        """Move the deadline of an open question by so much, and return the new one.
+
+        Returns why not where it cannot be moved: the question has ended (None: it was answered), or it has no deadline
+        (NOT_YET), or there is none of this scope (GONE). Raises InvalidInput for a time that is not above 0.
+        """
+        check_id(id, "question id")
+        if not timedelta() < by <= MOST_EXPIRES_IN:
+            raise InvalidInput(f"the deadline is moved by {by}; that must be more than 0 and at most 10 years")
+        parameters = {
+            "id": id,
+            **scope_parameters(scope),
+            "by": by,
+            "lock_timeout": _lock_timeout(connection),
+        }
+        async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
+            cursor = borrowed.cursor(row_factory=scalar_row)
+            if (expires_at := await (await cursor.execute(statements.EXTEND, parameters)).fetchone()) is not None:
+                assert isinstance(expires_at, datetime)
+                return expires_at
+            found = await look(borrowed, id, scope)
+        if found is None or found.scope != scope:
+            return NoAnswer.GONE
+        return NoAnswer.EXPIRED if found.is_to_expire else _AS_NO_ANSWER[found.outcome]
+
     async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
-        """Return why there is no answer to this asking; None when there is one, or was."""
+        """Return why there is no answer to this asking; None when there is one, or was.
+
+        A question whose deadline has passed is ended, if no pod has done that yet.
+        """
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             found = await look(borrowed, id, scope)
+            if found is not None and found.is_to_expire and found.scope == scope and found.ask_number == ask_number:
+                await self._expire(borrowed, id, ask_number)
+                found = await look(borrowed, id, scope)
         if found is None or found.scope != scope or found.ask_number != ask_number:
             return NoAnswer.GONE
-        if found.claimed_at is None:
-            return NoAnswer.NOT_YET
-        return NoAnswer.WITHDRAWN if found.is_withdrawn else None
+        return _AS_NO_ANSWER[found.outcome]
+
+    async def _expire(self, borrowed: Connection, id: str, ask_number: int) -> None:
+        parameters = {
+            "id": id,
+            "ask_number": ask_number,
+            "pod": None,
+            "awaited_by": None,
+            "lock_timeout": Purpose.LOOP.lock_timeout,
+        }
+        await borrowed.execute(statements.EXPIRE_ONE, parameters)
 
     async def delete(
         self, id: str, scope: Scope, *, include_undelivered: bool = False, connection: Connection | None = None
@@ -313,9 +399,10 @@ class PendingStore:
     ) -> AsyncGenerator[list[str], None]:
         """Delete stale rows, claimed or not, oldest first, yielding the ids of each batch as it is gone.
 
-        Undelivered and stuck answers stay, unless told to take them too. Never more than `limit` rows in all (None:
-        until nothing stale is left), each batch a short transaction of its own that leaves rows alone that somebody
-        has locked. Raises InvalidInput for a limit or a batch size below 1.
+        Undelivered and stuck answers stay, and for 7 days other endings of which no worker has heard, unless
+        `include_undelivered` takes them too. Never more than `limit` rows in all (None: until nothing stale is left),
+        each batch a short transaction of its own that leaves rows alone that somebody has locked. Raises InvalidInput
+        for a limit or a batch size below 1.
         """
         check_positive(limit, "limit")
         check_positive(batch_size, "batch size")
@@ -323,10 +410,16 @@ class PendingStore:
         while left is None or left > 0:
             size = batch_size if left is None else min(batch_size, left)
             async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
-                cursor = borrowed.cursor(row_factory=scalar_row)
-                parameters = {"max_age": max_age, "batch_size": size, "include_undelivered": include_undelivered}
-                await cursor.execute(statements.SWEEP, parameters)
-                ids: list[str] = await cursor.fetchall()
+                parameters = {
+                    "max_age": max_age,
+                    "endings_kept": ENDINGS_KEPT,
+                    "batch_size": size,
+                    "include_undelivered": include_undelivered,
+                }
+                swept = await (await borrowed.execute(statements.SWEEP, parameters)).fetchall()
+            ids: list[str] = [id for id, _ in swept]
+            if unheard := sum(is_unheard for _, is_unheard in swept):
+                _log.warning("swept although no worker has heard of their ending: %d", unheard)
             if ids:
                 yield ids
             if len(ids) < size:
@@ -369,6 +462,15 @@ class PendingStore:
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, for methods that take `connection` beside an application's own statements."""
         return in_transaction(self._source)
+
+
+_AS_NO_ANSWER = {
+    None: NoAnswer.NOT_YET,
+    Outcome.WITHDRAWN: NoAnswer.WITHDRAWN,
+    Outcome.EXPIRED: NoAnswer.EXPIRED,
+    Outcome.ANSWERED: None,
+    Outcome.DEFAULTED: None,
+}
 
 
 def _shares(source: ConnectionSource) -> tuple[ConnectionSource, ConnectionSource, ConnectionSource]:

@@ -47,12 +47,12 @@ def test_ask_waits_and_prints_the_answer(
     assert (out, asking.returncode, state(cli)) == (f"{value}\n", exit_code, "claimed")
 
 
-def test_ask_withdraws_a_question_that_nobody_answers_in_time(cli: Cli) -> None:
+def test_ask_ends_when_nobody_answers_in_time(cli: Cli) -> None:
     result = cli(*ASK, "--timeout", "1s")
 
     assert (result.stdout, result.exit_code) == ("", 4)
-    assert "note: nobody answered q in time; it is withdrawn\n" in result.stderr
-    assert state(cli) == "withdrawn"
+    assert "note: nobody answered q in time; it has expired\n" in result.stderr
+    assert state(cli) == "expired"
 
 
 def test_ask_ends_when_its_question_is_withdrawn(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:

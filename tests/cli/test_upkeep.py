@@ -20,6 +20,8 @@ def test_migrate_applies_reports_and_rolls_back(empty_dsn: str, monkeypatch: pyt
         "0005_delivery_indexes",
         "0006_askings",
         "0007_asking_indexes",
+        "0008_endings",
+        "0009_ending_indexes",
     ]
 
     check = run("migrate", "--check", "-o", "json")
@@ -33,9 +35,9 @@ def test_migrate_applies_reports_and_rolls_back(empty_dsn: str, monkeypatch: pyt
     assert run("migrate", "--check").exit_code == 0
 
     assert "--yes" in complaint(run("migrate", "--rollback", "1"), 2)
-    would = document(run("migrate", "--rollback", "6", "--dry-run", "-o", "json"))
+    would = document(run("migrate", "--rollback", "8", "--dry-run", "-o", "json"))
     assert would["would_roll_back"] == ids[:0:-1]
-    assert document(run("migrate", "--rollback", "6", "--yes", "-o", "json")) == {
+    assert document(run("migrate", "--rollback", "8", "--yes", "-o", "json")) == {
         "applied": [],
         "rolled_back": ids[:0:-1],
         "pending": ids[1:],

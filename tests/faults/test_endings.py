@@ -2,47 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from pendingctl import InteractionBridge, PendingStore
-from pendingctl.model import MAX_AGE
-from pendingctl.sinks import AnswerHandler
+from pendingctl.model import ANSWERS, Outcome
+from pendingctl.sinks import CallableSink
 from tests.deliveries import Worker
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, RecordingPlatform
 
+EVERYTHING = frozenset(Outcome)
+SOON = timedelta(seconds=0.3)
 
-def bridge_of(store: PendingStore, worker: AnswerHandler, *, max_age: timedelta = MAX_AGE) -> InteractionBridge:
-    bridge = InteractionBridge(store, RecordingPlatform(), worker, max_age=max_age)
+
+def bridge_of(store: PendingStore, worker: Worker, outcomes: frozenset[Outcome] = EVERYTHING) -> InteractionBridge:
+    bridge = InteractionBridge(store, RecordingPlatform(), CallableSink(worker, outcomes))
     bridge.register("acme", "slack")
     return bridge
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a later issue: a question that expires edits its card, and the worker never hears of it",
-)
+def heard(worker: Worker) -> list[tuple[str, Outcome, str | None]]:
+    return [(answer.question_id, answer.outcome, answer.value) for answer in worker.answers]
+
+
+@pytest.mark.law(14)
 async def test_the_worker_hears_of_a_question_that_expires(store: PendingStore) -> None:
     worker = Worker()
-    async with bridge_of(store, worker, max_age=timedelta(seconds=1)) as bridge:
-        await bridge.ask(QUESTION, event_id="e")
-        assert await came_true(lambda: worker.ids == ["q"])
+    async with bridge_of(store, worker) as bridge:
+        await bridge.ask(replace(QUESTION, expires_in=SOON), event_id="e")
+        assert await came_true(lambda: heard(worker) == [("q", Outcome.EXPIRED, None)])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a later issue: a question that is withdrawn edits its card, and the worker never hears of it",
-)
-async def test_the_worker_hears_of_a_question_that_is_withdrawn(store: PendingStore) -> None:
+@pytest.mark.law(14)
+async def test_the_worker_hears_of_the_default_of_a_question_that_nobody_answered(store: PendingStore) -> None:
+    worker = Worker()
+    async with bridge_of(store, worker, ANSWERS) as bridge:
+        await bridge.ask(replace(QUESTION, expires_in=SOON, default="no"), event_id="e")
+        assert await came_true(lambda: heard(worker) == [("q", Outcome.DEFAULTED, "no")])
+
+
+@pytest.mark.law(14)
+async def test_the_worker_hears_of_a_question_that_is_withdrawn(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
     worker = Worker()
     async with bridge_of(store, worker) as bridge:
+        assert await came_true(lambda: connection.execute("table pending_applications").fetchone() is not None)
         await bridge.ask(QUESTION, event_id="e")
         await store.withdraw("q", QUESTION.scope)
-        assert await came_true(lambda: worker.ids == ["q"])
+        assert await came_true(lambda: heard(worker) == [("q", Outcome.WITHDRAWN, None)])
+
+
+@pytest.mark.law(14)
+async def test_a_worker_that_wants_answers_hears_of_nothing_else(store: PendingStore) -> None:
+    worker = Worker()
+    async with bridge_of(store, worker, ANSWERS) as bridge:
+        await bridge.ask(replace(QUESTION, id="expired", expires_in=SOON), event_id="e")
+        await bridge.ask(replace(QUESTION, id="withdrawn"), event_id="e")
+        await store.withdraw("withdrawn", QUESTION.scope)
+        await bridge.ask(replace(QUESTION, id="defaulted", expires_in=2 * SOON, default="no"), event_id="e")
+        assert await came_true(lambda: worker.ids == ["defaulted"])
+
+    assert worker.ids == ["defaulted"]
 
 
 @pytest.mark.xfail(

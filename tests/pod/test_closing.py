@@ -108,6 +108,7 @@ async def test_taking_over_begins_anew_after_an_error_that_nobody_expected(
             most_attempts: int,
             after: str = "",
             busy: Collection[str] = (),
+            endings: bool = False,  # noqa: ARG002
         ) -> list[LeasedAnswer | Unreadable]:
             self.tries += 1
             if self.tries == 1:

@@ -16,6 +16,8 @@ OURS = [
     "0005_delivery_indexes",
     "0006_askings",
     "0007_asking_indexes",
+    "0008_endings",
+    "0009_ending_indexes",
 ]
 
 

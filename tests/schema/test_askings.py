@@ -21,7 +21,7 @@ from tests.commands import Cli
 from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, click
 from tests.schema import pods_before
-from tests.schema.migrated import OURS
+from tests.schema.migrated import OURS, steps_back_to
 
 BEFORE = OURS[4]
 # The first number that is drawn. No id can have been asked so often by pods that counted from 1.
@@ -88,7 +88,7 @@ def older_pod(restricted: str) -> Iterator[OlderPod]:
 
 
 def test_a_live_table_keeps_its_rows_and_is_not_rewritten(dsn: str, connection: psycopg.Connection) -> None:
-    migrations.rollback(dsn, 2)
+    migrations.rollback(dsn, steps_back_to(dsn, "0006_askings"))
     connection.execute(
         "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload, "
         "ask_number, claimed_at, delivery_due_at, awaited_until) "
@@ -112,7 +112,7 @@ def test_a_live_table_keeps_its_rows_and_is_not_rewritten(dsn: str, connection: 
 async def test_questions_of_pods_before_are_asked_again_above_all_their_numbers(
     dsn: str, connection: psycopg.Connection, store: PendingStore
 ) -> None:
-    migrations.rollback(dsn, 2)
+    migrations.rollback(dsn, steps_back_to(dsn, "0006_askings"))
     connection.execute("alter table pending_interactions alter column ask_number set default 1")
     older = OlderPod(connection)
     for _ in range(3):
@@ -130,7 +130,7 @@ async def test_questions_of_pods_before_are_asked_again_above_all_their_numbers(
 @pytest.mark.law(12)
 def test_numbers_begin_above_those_of_the_rows(dsn: str, connection: psycopg.Connection) -> None:
     """Should somebody have counted further than any pod does."""
-    migrations.rollback(dsn, 2)
+    migrations.rollback(dsn, steps_back_to(dsn, "0006_askings"))
     connection.execute("alter table pending_interactions alter column ask_number set default 1")
     OlderPod(connection).run(pods_before.INSERT)
     connection.execute("update pending_interactions set ask_number = 2000000000")
@@ -148,7 +148,7 @@ def test_a_numbering_that_was_rolled_back_goes_on_where_it_was(dsn: str, connect
         older.run(pods_before.CLAIM)
         drawn.append(older.number(pods_before.REOPEN))
         connection.execute("delete from pending_interactions")
-        migrations.rollback(dsn, 2)
+        migrations.rollback(dsn, steps_back_to(dsn, "0006_askings"))
         drawn.append(older.number(pods_before.INSERT))
         for _ in range(3):
             older.run(pods_before.CLAIM)
@@ -178,7 +178,7 @@ async def test_a_rollback_waits_for_the_claim_that_it_would_drop(
 ) -> None:
     """It checks under the lock that makes the check true: the claim that came before is seen."""
     await store.put("q", SCOPE, PAYLOAD)
-    migrations.rollback(dsn, 3)
+    migrations.rollback(dsn, steps_back_to(dsn, "0005_delivery_indexes"))
     with psycopg.connect(dsn) as claiming:
         claiming.execute(
             "update pending_interactions set claimed_at = now(), answer = 'yes', delivery_due_at = now() where id = 'q'"
@@ -195,7 +195,7 @@ async def test_a_rollback_waits_for_the_claim_that_it_would_drop(
 async def test_a_rollback_waits_for_an_applications_claim(dsn: str, connection: psycopg.Connection) -> None:
     async with open_pool(dsn) as pool:
         await PendingStore(pool, application="deployer").put("q", SCOPE, PAYLOAD)
-    migrations.rollback(dsn, 1)
+    migrations.rollback(dsn, steps_back_to(dsn, "0007_asking_indexes"))
     with psycopg.connect(dsn) as claiming:
         claiming.execute("update pending_interactions set claimed_at = now(), delivery_due_at = now() where id = 'q'")
         rolling_back = asyncio.create_task(asyncio.to_thread(migrations.rollback, dsn, 1))

@@ -23,7 +23,13 @@ def test_the_migrations_apply_once_and_roll_back_to_nothing(empty_dsn: str, empt
     assert migrations.apply(empty_dsn) == OURS
     assert migrations.apply(empty_dsn) == []
     assert migrations.status(empty_dsn).pending == ()
-    assert tables(empty) == {"organization", "pending_interactions", "pendingctl_migration", "sweep_cycle"}
+    assert tables(empty) == {
+        "organization",
+        "pending_applications",
+        "pending_interactions",
+        "pendingctl_migration",
+        "sweep_cycle",
+    }
 
     assert migrations.rollback(empty_dsn, len(OURS)) == OURS[::-1]
     assert tables(empty) == {"pendingctl_migration"}

@@ -83,9 +83,12 @@ async def test_find_filters_by_scope_state_and_age(store: PendingStore, connecti
 
 
 async def test_a_row_has_one_state(store: PendingStore, connection: psycopg.Connection) -> None:
-    """The first that is so of: stuck, undelivered, withdrawn, claimed, stale, pending."""
+    """The first that is so of: stuck, undelivered, expired, withdrawn, defaulted, claimed, stale, pending."""
     for state in State:
         await store.put(state.value, SCOPE, PAYLOAD)
+    connection.execute(
+        "update pending_interactions set outcome = id, claimed_at = now() where id in ('expired', 'defaulted')"
+    )
     for id in ("claimed", "undelivered", "stuck"):
         await store.claim(click(id), lease=None if id == "claimed" else timedelta(seconds=30))
     connection.execute("update pending_interactions set delivery_due_at = 'infinity' where id = 'stuck'")

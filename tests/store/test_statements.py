@@ -34,6 +34,12 @@ PARAMETERS: dict[str, object] = {
     "include_undelivered": False,
     "awaited_by": UUID(int=2),
     "awaited_for": None,
+    "expires_in": None,
+    "by": timedelta(hours=1),
+    "due_within": None,
+    "default": None,
+    "endings_kept": timedelta(days=7),
+    "outcomes": ["answered"],
     "posting": None,
     "application": "",
     "request_key": None,
@@ -83,10 +89,12 @@ CLAIM_PATH = [
     "KEEP_WAITING",
     "LEASE_AWAITED",
     "STOP_WAITING",
+    "EXPIRE_ONE",
+    "EXTEND",
     "MARK_RETIRED",
     "GET",
 ]
-DELIVERY_PATH = ["DUE", "LEASE", "LEASE_CARDS", "STUCK"]
+DELIVERY_PATH = ["DUE", "LEASE", "LEASE_ENDINGS", "EXPIRE", "LEASE_CARDS", "STUCK"]
 
 
 @pytest.fixture
@@ -97,10 +105,12 @@ def filled(dsn: str) -> Iterator[psycopg.Connection]:
             """
             insert into pending_interactions
                 (id, organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at,
-                 delivery_due_at, card_due_at)
+                 delivery_due_at, card_due_at, ending_due_at, expires_at)
             select 'q' || n, case n % 2 when 0 then 'acme' else 'globex' end, 'slack', 'U1', '{}',
                    now() - n * interval '8.64 seconds', case n % 3 when 0 then now() end,
-                   case n % 30 when 0 then now() - interval '1 second' end, now() + n * interval '1 second'
+                   case n % 30 when 0 then now() - interval '1 second' end, now() + n * interval '1 second',
+                   case n % 30 when 15 then now() - interval '1 second' end,
+                   case n % 5 when 0 then now() + (n - 10000) * interval '1 minute' end
             from generate_series(1, 20000) as n
             """
         )
@@ -224,9 +234,12 @@ def test_what_is_due_is_found_by_its_index(filled: psycopg.Connection, name: str
     """Idle pods ask every second, and a table may hold millions of rows that were delivered long ago."""
     nodes = plan_nodes(filled, STATEMENTS[name])
 
-    assert {"idx_pending_interactions_due", "idx_pending_interactions_due_cards"} & {
-        node.get("Index Name") for node in nodes
-    }
+    assert {
+        "idx_pending_interactions_due",
+        "idx_pending_interactions_due_cards",
+        "idx_pending_interactions_due_endings",
+        "idx_pending_interactions_deadline",
+    } & {node.get("Index Name") for node in nodes}
     assert not [n for n in nodes if n["Node Type"] == "Seq Scan" and n["Relation Name"] == "pending_interactions"]
 
 

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     UNKNOWN_OR_EXPIRED = RefusalReason.UNKNOWN_OR_EXPIRED.value
     INVALID_ANSWER = RefusalReason.INVALID_ANSWER.value
     WITHDRAWN = RefusalReason.WITHDRAWN.value
+    EXPIRED = RefusalReason.EXPIRED.value
     SUPERSEDED = RefusalReason.SUPERSEDED.value
     OTHER_APPLICATION = RefusalReason.OTHER_APPLICATION.value
     OTHER_SCOPE = "other_scope"

@@ -97,7 +97,7 @@ class Askers:
             self._hand_on(planned, answer)
         if isinstance(answer, Answer):
             return Outcome.OK, Reported(answer=answer.value, ask_number=answer.ask_number)
-        return Outcome.REFUSED, Reported(Reason.WITHDRAWN if answer is not NoAnswer.GONE else Reason.NO_SUCH_ROW)
+        return Outcome.REFUSED, Reported(Reason.NO_SUCH_ROW if answer is NoAnswer.GONE else Reason(answer.value))
 
     def _hand_on(self, planned: PlannedOperation, answer: Answer) -> None:
         if planned.fate is Fate.CANCELLED:

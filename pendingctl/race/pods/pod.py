@@ -243,6 +243,8 @@ class Pod:
                 return Outcome.OK, Reported()
             case Withdrawal.ALREADY_WITHDRAWN:
                 return Outcome.REFUSED, Reported(Reason.WITHDRAWN)
+            case Withdrawal.ALREADY_EXPIRED:
+                return Outcome.REFUSED, Reported(Reason.EXPIRED)
             case Withdrawal.ALREADY_ANSWERED:
                 return Outcome.REFUSED, Reported(Reason.ALREADY_ANSWERED)
             case Withdrawal.UNKNOWN:

@@ -108,13 +108,22 @@ class RecordingStore:
         scope: Scope,
         payload: JsonObject,
         *,
+        expires_in: timedelta | None = None,
+        default: str | None = None,
         request_key: str | None = None,
         if_answered: IfAnswered = "reopen",
         posting: timedelta | None = None,
     ) -> Stored:
         """Put through the other store, and note what that did for whoever asked the bridge."""
         stored = await self._inner.put(
-            id, scope, payload, request_key=request_key, if_answered=if_answered, posting=posting
+            id,
+            scope,
+            payload,
+            expires_in=expires_in,
+            default=default,
+            request_key=request_key,
+            if_answered=if_answered,
+            posting=posting,
         )
         note = current_note.get()
         assert note is not None

@@ -288,7 +288,7 @@ def was_contended(story: Story) -> bool:
 
 
 # Whether it was true at the time, `linearizable` says.
-_ENDS_OF_AN_EXTRA = frozenset({Reason.UNKNOWN_OR_EXPIRED, Reason.SUPERSEDED, Reason.WITHDRAWN})
+_ENDS_OF_AN_EXTRA = frozenset({Reason.UNKNOWN_OR_EXPIRED, Reason.SUPERSEDED, Reason.WITHDRAWN, Reason.EXPIRED})
 _MAY_HAVE_DONE = frozenset({Outcome.OK, Outcome.UNKNOWN})
 
 

@@ -30,7 +30,7 @@ class Ended:
 
     ask_number: int | None
     press: Press | None
-    withdrawn: bool = False
+    withdrawn: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Held:
 
     So is `ask_number`, until something reports it, after a put whose own report was lost. An accepted answer is
     `delivered` once it is marked; until then nothing but its delivery changes the row. `previous` is the asking before.
+    `withdrawn` is withdrawn or expired.
     """
 
     ask_number: int | None = None
@@ -49,12 +50,12 @@ class Held:
     request_key: str | None = None
     displaced_keys: frozenset[str] = frozenset()
     previous: Ended | None = None
-    withdrawn: bool = False
+    withdrawn: Reason | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it was neither answered nor withdrawn."""
-        return self.press is None and not self.withdrawn
+        return self.press is None and self.withdrawn is None
 
     @property
     def undelivered(self) -> bool:
@@ -123,19 +124,23 @@ def linearize(
 
 
 def _steps(operation: Operation) -> Iterator[Operation]:
-    """What an operation does to the row: an asker, whose put is an operation of its own, withdraws or marks."""
+    """What an operation does to the row: an asker, whose put is an operation of its own, gives up or marks.
+
+    One that gives up leaves the question to its deadline, or withdraws it.
+    """
     if operation.kind is not OperationKind.ASK:
         yield operation
         return
     planned, reported = operation.planned, operation.reported
     in_doubt = operation.outcome is Outcome.UNKNOWN
-    if in_doubt or reported.reason is Reason.WITHDRAWN:
-        withdrawal = replace(planned, kind=OperationKind.WITHDRAW)
-        outcome = operation.outcome if in_doubt else Outcome.OK
-        yield replace(operation, planned=withdrawal, outcome=outcome, reported=Reported())
+    if in_doubt or reported.reason in _WITHOUT_AN_ANSWER:
+        yield replace(operation, outcome=operation.outcome if in_doubt else Outcome.OK, reported=Reported())
     if in_doubt or operation.outcome is Outcome.OK:
         mark = replace(planned, kind=OperationKind.DELIVER, value=reported.answer, ask_number=reported.ask_number)
         yield replace(operation, planned=mark, reported=Reported())
+
+
+_WITHOUT_AN_ANSWER = (Reason.EXPIRED, Reason.WITHDRAWN)
 
 
 def _end(operation: Operation) -> float:
@@ -166,7 +171,8 @@ def _explains(state: State, row: Row | None) -> bool:
         return state is None and row is None
     press = None if row.claimed_at is None else (row.delivery_key, row.answer)
     agrees = _agrees(row.ask_number, state.ask_number)
-    return agrees and (state.press, state.undelivered, state.withdrawn) == (press, row.undelivered, row.withdrawn)
+    is_withdrawn = state.withdrawn is not None
+    return agrees and (state.press, state.undelivered, is_withdrawn) == (press, row.undelivered, row.withdrawn)
 
 
 def _apply(
@@ -189,6 +195,9 @@ def _apply(
         yield from _apply_delivery(operation, state)
     elif operation.kind is OperationKind.WITHDRAW:
         yield from _apply_withdrawal(operation, state)
+    elif operation.kind is OperationKind.ASK:
+        if state is not None and state.is_open:
+            yield from (replace(state, withdrawn=how) for how in _WITHOUT_AN_ANSWER)
     else:
         yield from _apply_delete(operation, state)
 
@@ -228,8 +237,7 @@ def _due_refusal(operation: Operation, state: Held, *, is_late: bool, is_own: bo
         return Reason.REQUEST_REFUSED
     if not state.is_open:
         is_kept = not planned.reopens or state.undelivered or is_own
-        ending = Reason.WITHDRAWN if state.withdrawn else Reason.ALREADY_ANSWERED
-        return ending if is_kept else None
+        return (state.withdrawn or Reason.ALREADY_ANSWERED) if is_kept else None
     return Reason.REQUEST_REFUSED if is_own and planned.edition != state.edition else None
 
 
@@ -246,13 +254,13 @@ def _apply_withdrawal(operation: Operation, state: State) -> Iterator[State]:
     match operation.reported.reason:
         case Reason.NO_SUCH_ROW:
             is_true = state is None
-        case Reason.WITHDRAWN:
-            is_true = state is not None and state.withdrawn
+        case Reason.WITHDRAWN | Reason.EXPIRED:
+            is_true = state is not None and state.withdrawn is operation.reported.reason
         case Reason.ALREADY_ANSWERED:
             is_true = state is not None and state.press is not None
         case _:
             if state is not None and state.is_open:
-                yield replace(state, withdrawn=True)
+                yield replace(state, withdrawn=Reason.WITHDRAWN)
             return
     if is_true:
         yield state
@@ -321,8 +329,8 @@ def _is_true_refusal(operation: Operation, state: State, fits: bool) -> bool:
         if before is None or before.ask_number != card or before == Ended(card, None):
             return reported.reason is Reason.SUPERSEDED
         press, withdrawn = before.press, before.withdrawn
-    if withdrawn:
-        return reported.reason is Reason.WITHDRAWN
+    if withdrawn is not None:
+        return reported.reason is withdrawn
     was_answered = reported.reason is Reason.ALREADY_ANSWERED and press is not None
     return was_answered and press != operation.press and reported.answer == (press[1] if press else None)
 

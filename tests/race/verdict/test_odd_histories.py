@@ -104,6 +104,14 @@ ODD = {
         questions=AWAITED.questions,
         rows=(ROW, replace(UNCLAIMED, id="w", ask_number=7, withdrawn=True)),
     ),
+    "an asker gives up, and its question expires": replace(
+        having(
+            *(A_PUT, refused(A_ASKED, Reported(Reason.EXPIRED))),
+            refused(replace(A_WON, started_ns=2060, ended_ns=2070), Reported(Reason.EXPIRED)),
+        ),
+        questions=AWAITED.questions,
+        rows=(ROW, replace(UNCLAIMED, id="w", ask_number=7, withdrawn=True)),
+    ),
     "an answer that cannot be read is given up": POISONED,
     "nobody knows how far the pods came that were to give up an answer": replace(
         POISONED, rows=(ROW, replace(STUCK, is_stuck=False)), reasons=("pod-1 was lost",)

@@ -1,0 +1,60 @@
+"""pendingctl extend"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from ..model import NoAnswer, Scope
+from . import render
+from .database import store_of
+from .event_loop import run
+from .options import (
+    ConnectionOption,
+    DsnOption,
+    OrganizationOption,
+    Output,
+    OutputOption,
+    QuestionArgument,
+    UserOption,
+    duration,
+)
+
+
+def extend(
+    id: QuestionArgument,
+    organization: OrganizationOption,
+    connection: ConnectionOption,
+    user: UserOption,
+    by: Annotated[timedelta, typer.Option("--by", metavar="TIME", parser=duration, help="By how much.")],
+    dsn: DsnOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Move the deadline of an open question.
+
+    Example: pendingctl extend deploy-42 --org acme --connection slack --user U1 --by 1h
+    """
+
+    async def extended() -> datetime | NoAnswer | None:
+        async with store_of(dsn, "extend") as store:
+            return await store.extend(id, Scope(organization, connection, user), by=by)
+
+    result = run(extended())
+    if isinstance(result, datetime):
+        at = result.isoformat(timespec="seconds")
+        render.show_document(output, {"extended": True, "id": id, "expires_at": result}, f"{id} expires at {at}")
+        return
+    reason = "answered" if result is None else "no_deadline" if result is NoAnswer.NOT_YET else result.value
+    render.show_document(output, {"extended": False, "id": id, "reason": reason}, f"refused: {id} {_WHY[reason]}")
+    raise typer.Exit(1)
+
+
+_WHY = {
+    "answered": "is already answered",
+    "withdrawn": "was withdrawn",
+    "expired": "has expired",
+    "no_deadline": "has no deadline",
+    "gone": "does not exist in this scope",
+}

@@ -1,0 +1,377 @@
+"""Deadlines: a click and the deadline never both win, and what a question ends with is kept for its worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from pendingctl import Claim, PendingStore, Question, Refusal, RefusalReason, State
+from pendingctl.errors import InvalidInput
+from pendingctl.model import LeasedAnswer, NoAnswer, Outcome, PutOutcome, Withdrawal
+from pendingctl.payload import question_payload
+from tests.locks import until_waiting_for_a_lock
+from tests.questions import PAYLOAD, SCOPE, age, click, swept
+
+LEASE = timedelta(seconds=30)
+HOUR = timedelta(hours=1)
+EVERYTHING = frozenset(Outcome)
+
+
+def pass_the_deadline(connection: psycopg.Connection, id: str = "q") -> None:
+    connection.execute(
+        "update pending_interactions set expires_at = clock_timestamp() - interval '1 ms' where id = %s", [id]
+    )
+
+
+def show_its_card(connection: psycopg.Connection) -> None:
+    connection.execute("update pending_interactions set posted_at = now()")
+
+
+async def endings(store: PendingStore) -> list[LeasedAnswer]:
+    leased = await store.leases.lease(lease=LEASE, limit=10, most_attempts=20, endings=True)
+    return [each for each in leased if isinstance(each, LeasedAnswer)]
+
+
+async def state_of(store: PendingStore, id: str = "q") -> State | None:
+    row = await store.inspection.get(id)
+    return None if row is None else row.state
+
+
+@pytest.mark.law(14)
+async def test_a_click_after_the_deadline_is_refused_as_expired(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    pass_the_deadline(connection)
+
+    assert await store.claim(click()) == Refusal("q", RefusalReason.EXPIRED)
+    await store.leases.expire(limit=10)
+    assert await store.claim(click()) == Refusal("q", RefusalReason.EXPIRED)
+
+
+async def test_a_click_before_it_wins(store: PendingStore) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+
+    assert isinstance(await store.claim(click()), Claim)
+    assert await store.leases.expire(limit=10) == 0
+
+
+async def _commits(locking: psycopg.AsyncConnection) -> None:
+    await locking.execute("update pending_interactions set card_attempts = 1 where id = 'q'")
+
+
+async def _only_locks(locking: psycopg.AsyncConnection) -> None:
+    await locking.execute("select from pending_interactions where id = 'q' for update")
+
+
+@pytest.mark.parametrize("hold", [_commits, _only_locks])
+@pytest.mark.parametrize("ending", ["commit", "rollback"])
+@pytest.mark.law(14)
+async def test_a_click_that_waits_for_the_row_beyond_the_deadline_is_refused(
+    store: PendingStore,
+    dsn: str,
+    connection: psycopg.Connection,
+    hold: Callable[[psycopg.AsyncConnection], Awaitable[None]],
+    ending: str,
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(seconds=0.4))
+    async with await psycopg.AsyncConnection.connect(dsn) as locking:
+        await hold(locking)
+        claiming = asyncio.create_task(store.claim(click(), lease=LEASE))
+        await until_waiting_for_a_lock(connection)
+        connection.execute(
+            "select pg_sleep(extract(epoch from expires_at - clock_timestamp()) + 0.01) from pending_interactions"
+        )
+        await (locking.commit() if ending == "commit" else locking.rollback())
+
+        assert await claiming == Refusal("q", RefusalReason.EXPIRED)
+
+    assert await store.leases.expire(limit=10) == 1
+    assert await state_of(store) is State.EXPIRED
+
+
+@pytest.mark.law(14)
+async def test_a_click_and_the_deadline_never_both_win(store: PendingStore, connection: psycopg.Connection) -> None:
+    await store.leases.hear(EVERYTHING)
+    for number in range(30):
+        id = f"q{number}"
+        await store.put(id, SCOPE, PAYLOAD, expires_in=timedelta(milliseconds=4))
+        clicks = [store.claim(click(id), lease=LEASE) for _ in range(2)]
+        first, second, *_ = await asyncio.gather(*clicks, store.leases.expire(limit=10), store.leases.expire(limit=10))
+        connection.execute("select pg_sleep(0.005)")
+        await store.leases.expire(limit=10)
+
+        won = isinstance(first, Claim) or isinstance(second, Claim)
+        assert (await state_of(store, id) is State.UNDELIVERED) is won
+        both = connection.execute(
+            "select count(*) from pending_interactions where delivery_due_at is not null and ending_due_at is not null"
+        ).fetchone()
+        assert both == (0,)
+        late = "select count(*) from pending_interactions where outcome is null and claimed_at > expires_at"
+        assert connection.execute(late).fetchone() == (0,)
+
+
+@pytest.mark.law(14)
+async def test_the_default_is_the_answer_of_a_question_whose_card_was_posted(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR, default="no")
+    show_its_card(connection)
+    pass_the_deadline(connection)
+
+    assert await store.leases.expire(limit=10) == 1
+
+    (leased,) = await endings(store)
+    assert (leased.answer.outcome, leased.answer.value) == (Outcome.DEFAULTED, "no")
+    assert connection.execute("select answered_by from pending_interactions").fetchone() == (None,)
+    refusal = await store.claim(click())
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.answer, refusal.answered_by) == (RefusalReason.ALREADY_ANSWERED, "no", None)
+    assert await store.leases.mark_delivered(leased)
+    assert await state_of(store) is State.DEFAULTED
+
+
+async def test_a_default_does_not_answer_a_question_whose_card_was_never_posted(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR, default="no")
+    pass_the_deadline(connection)
+    await store.leases.expire(limit=10)
+
+    (leased,) = await endings(store)
+    assert (leased.answer.outcome, leased.answer.value) == (Outcome.EXPIRED, None)
+
+
+async def test_a_default_is_one_of_the_options_that_were_asked_last(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR, default="no")
+    await store.put("q", SCOPE, question_payload("Deploy?", ["now", "later"], {"conversation_id": "C1"}))
+    show_its_card(connection)
+    pass_the_deadline(connection)
+
+    assert connection.execute("select default_answer from pending_interactions").fetchone() == (None,)
+    await store.leases.expire(limit=10)
+    assert await state_of(store) is State.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "default", "complaint"),
+    [
+        (timedelta(), None, "must be more than 0"),
+        (timedelta(seconds=-1), None, "must be more than 0"),
+        (timedelta.max, None, "at most 10 years"),
+        (None, "no", "needs a deadline"),
+        (HOUR, "perhaps", "none of the options: yes, no"),
+        (HOUR, "\0", "NUL"),
+    ],
+)
+async def test_what_cannot_be_kept_is_refused_when_it_is_asked(
+    store: PendingStore, expires_in: timedelta | None, default: str | None, complaint: str
+) -> None:
+    with pytest.raises(InvalidInput, match=complaint):
+        await store.put("q", SCOPE, PAYLOAD, expires_in=expires_in, default=default)
+    with pytest.raises(InvalidInput, match=complaint):
+        Question("q", SCOPE, "Deploy?", ("yes", "no"), expires_in=expires_in, default=default)
+
+
+async def test_a_retry_moves_no_deadline(store: PendingStore, connection: psycopg.Connection) -> None:
+    await store.put("q", SCOPE, PAYLOAD, request_key="r", expires_in=HOUR)
+    before = connection.execute("select expires_at from pending_interactions").fetchone()
+
+    await store.put("q", SCOPE, PAYLOAD, request_key="r", expires_in=2 * HOUR)
+    await store.put("q", SCOPE, PAYLOAD, request_key="r")
+
+    assert connection.execute("select expires_at from pending_interactions").fetchone() == before
+
+
+async def test_an_asker_that_takes_over_brings_its_own_deadline(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(minutes=1), awaited_by=UUID(int=1))
+    connection.execute("update pending_interactions set awaited_until = now()")
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR, awaited_by=UUID(int=2))
+
+    row = connection.execute("select expires_at > now() + interval '59 minutes' from pending_interactions").fetchone()
+    assert row == (True,)
+
+
+async def test_whoever_stores_a_question_again_after_its_deadline_finds_it_expired(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    pass_the_deadline(connection)
+
+    kept = await store.put("q", SCOPE, PAYLOAD, if_answered="keep")
+    assert kept.outcome is PutOutcome.EXPIRED
+    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.REOPENED
+    assert isinstance(await store.claim(click()), Claim)
+
+
+@pytest.mark.law(14)
+async def test_an_ending_that_is_not_delivered_keeps_its_id_from_being_asked_again(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    pass_the_deadline(connection)
+
+    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.EXPIRED
+    (leased,) = await endings(store)
+    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.EXPIRED
+    assert await store.leases.mark_delivered(leased)
+    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.REOPENED
+
+
+async def test_a_late_click_on_the_asking_before_learns_that_it_expired(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    asked = await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    pass_the_deadline(connection)
+    await store.put("q", SCOPE, PAYLOAD)
+
+    late = await store.claim(click(ask_number=asked.ask_number))
+
+    assert late == Refusal("q", RefusalReason.EXPIRED)
+
+
+async def test_a_question_cannot_be_withdrawn_after_its_deadline(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    pass_the_deadline(connection)
+
+    assert await store.withdraw("q", SCOPE) is Withdrawal.ALREADY_EXPIRED
+    assert await state_of(store) is State.EXPIRED
+
+
+async def test_nothing_is_kept_of_endings_that_no_worker_wants(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.leases.hear(frozenset({Outcome.ANSWERED}))
+    await store.put("withdrawn", SCOPE, PAYLOAD)
+    await store.withdraw("withdrawn", SCOPE)
+    await store.put("defaulted", SCOPE, PAYLOAD, expires_in=HOUR, default="no")
+    show_its_card(connection)
+    pass_the_deadline(connection, "defaulted")
+    await store.leases.expire(limit=10)
+
+    assert await state_of(store, "defaulted") is State.DEFAULTED
+    assert await endings(store) == []
+
+
+async def test_a_deadline_is_moved_while_it_is_ahead(store: PendingStore, connection: psycopg.Connection) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    before = connection.execute("select expires_at from pending_interactions").fetchone()
+    assert before is not None
+
+    assert await store.extend("q", SCOPE, by=HOUR) == before[0] + HOUR
+    assert await store.extend("q", replace(SCOPE, expected_user_id="U2"), by=HOUR) is NoAnswer.GONE
+    pass_the_deadline(connection)
+    assert await store.extend("q", SCOPE, by=HOUR) is NoAnswer.EXPIRED
+    await store.leases.expire(limit=10)
+    assert await store.extend("q", SCOPE, by=HOUR) is NoAnswer.EXPIRED
+
+
+async def test_a_question_without_a_deadline_gets_none(store: PendingStore) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+
+    assert await store.extend("q", SCOPE, by=HOUR) is NoAnswer.NOT_YET
+
+
+@pytest.mark.law(14)
+async def test_a_deadline_that_passes_while_the_row_is_waited_for_is_not_moved(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(seconds=0.4))
+    async with await psycopg.AsyncConnection.connect(dsn) as locking:
+        await _only_locks(locking)
+        extending = asyncio.create_task(store.extend("q", SCOPE, by=HOUR))
+        await until_waiting_for_a_lock(connection)
+        connection.execute(
+            "select pg_sleep(extract(epoch from expires_at - clock_timestamp()) + 0.01) from pending_interactions"
+        )
+        await locking.rollback()
+
+        assert await extending is NoAnswer.EXPIRED
+
+
+@pytest.mark.law(15)
+async def test_deadlines_of_another_application_are_left_to_its_pods(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    pass_the_deadline(connection)
+    connection.execute("update pending_interactions set application = 'other'")
+
+    assert await store.leases.expire(limit=10) == 0
+    assert await endings(store) == []
+
+
+@pytest.mark.law(16)
+async def test_a_question_that_somebody_has_locked_keeps_no_other_from_its_deadline(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    for id in ("q", "r"):
+        await store.put(id, SCOPE, PAYLOAD, expires_in=HOUR)
+        pass_the_deadline(connection, id)
+    async with await psycopg.AsyncConnection.connect(dsn) as locking:
+        await _only_locks(locking)
+
+        assert await store.leases.expire(limit=10) == 1
+        assert [await state_of(store, id) for id in ("q", "r")] == [State.PENDING, State.EXPIRED]
+
+    assert await store.leases.expire(limit=10) == 1
+
+
+async def test_an_ending_that_fails_is_tried_again_stuck_and_redelivered(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.withdraw("q", SCOPE)
+    (leased,) = await endings(store)
+    assert await endings(store) == []
+
+    await store.leases.mark_failed(leased, "down", retry_in=timedelta(), most_attempts=20)
+    (leased,) = await endings(store)
+    assert leased.attempt == 2
+    await store.leases.mark_failed(leased, "no", retry_in=timedelta(), most_attempts=20, permanent=True)
+    assert await state_of(store) is State.STUCK
+    assert await store.inspection.stuck() == ["q"]
+
+    assert await store.leases.redeliver(["q"]) == ["q"]
+    (leased,) = await endings(store)
+    assert (leased.answer.outcome, leased.attempt) == (Outcome.WITHDRAWN, 1)
+    assert connection.execute("select delivery_due_at from pending_interactions").fetchone() == (None,)
+
+
+@pytest.mark.law(8)
+async def test_a_question_is_not_swept_before_its_deadline(store: PendingStore, connection: psycopg.Connection) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(days=7))
+    age(connection, hours=30)
+
+    assert await swept(store) == []
+    assert await state_of(store) is State.PENDING
+
+
+@pytest.mark.law(8)
+async def test_an_ending_of_which_no_worker_has_heard_is_swept_after_a_week(
+    store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.withdraw("q", SCOPE)
+
+    age(connection, hours=6 * 24)
+    assert await swept(store) == []
+    age(connection, hours=25)
+    assert await swept(store) == ["q"]
+    assert "swept although no worker has heard of their ending: 1" in caplog.text
