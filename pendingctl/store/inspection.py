@@ -15,7 +15,7 @@ from ..errors import UnreadablePayload
 from ..model import ENDINGS_KEPT, MAX_AGE, CardState, PendingInteraction, PendingSummary, State
 from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
-from . import lease_statements, read_statements, statements
+from . import ending_statements, lease_statements, read_statements
 
 READ_TIMEOUT = timedelta(seconds=30)
 REMAINING_CAP = 10_000
@@ -141,7 +141,7 @@ class Inspection:
                 "endings_kept": ENDINGS_KEPT,
                 "include_undelivered": include_undelivered,
             }
-            await cursor.execute(statements.COUNT_STALE, parameters)
+            await cursor.execute(ending_statements.COUNT_STALE, parameters)
             counted = await cursor.fetchone()
         return int(counted or 0)
 
@@ -149,7 +149,7 @@ class Inspection:
         """Return how many undelivered and stuck answers a sweep leaves alone."""
         async with self._reading(None) as reading:
             cursor = reading.cursor(row_factory=scalar_row)
-            await cursor.execute(statements.COUNT_STALE_UNDELIVERED, {"max_age": max_age})
+            await cursor.execute(ending_statements.COUNT_STALE_UNDELIVERED, {"max_age": max_age})
             return int(await cursor.fetchone() or 0)
 
     @asynccontextmanager

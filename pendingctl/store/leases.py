@@ -28,7 +28,7 @@ from ..payload import JsonValue, check_id, conversation_of, read_json, read_payl
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
 from . import lease_statements as statements
-from .statements import EXPIRE, HEAR
+from .ending_statements import EXPIRE, HEAR
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000

@@ -1,4 +1,4 @@
-"""The statements of the claim path and of the sweep. Returned columns have the names of the fields they fill.
+"""The statements by which questions are stored and claimed. Returned columns have the names of the fields they fill.
 
 Each statement of the claim path carries the id, so that an engine that shards by primary key sends it to one shard.
 Nothing relies on a row's place (ctid), and every time is the database's.
@@ -32,7 +32,7 @@ def outcome(row: str = "pending") -> str:
                  else 'answered' end"""
 
 
-def _accepts(value: str) -> str:
+def accepts(value: str) -> str:
     """Return whether a value is one of the question's options, or it has none."""
     return f"""(entry_payload #> '{{question,options}}' ? {value}
                or jsonb_typeof(entry_payload #> '{{question,options}}') is distinct from 'array'
@@ -46,7 +46,7 @@ _IS_OPEN_FOR_THE_CLICK = f"""id = %(id)s
           and application = %(application)s
           and claimed_at is null
           and (%(ask_number)s::bigint is null or ask_number = %(ask_number)s)
-          and {_accepts("%(answer)s")}
+          and {accepts("%(answer)s")}
           and {LIMITS}"""
 
 
@@ -153,7 +153,7 @@ _IS_FREE = """(awaited_by is null or awaited_by is not distinct from %(awaited_b
            or (awaited_until > now()) is not true)"""
 
 # Past its deadline an open question is ended first.
-_IS_BEFORE_ITS_DEADLINE = "(expires_at > clock_timestamp()) is not false"
+IS_BEFORE_ITS_DEADLINE = "(expires_at > clock_timestamp()) is not false"
 
 # A retry of the same asking. created_at stays, and the earlier deadline: it must not extend the row's life. So does who
 # waits, unless this put waits itself: its deadline then takes the place of the former asker's. The card is posted by
@@ -168,7 +168,7 @@ REFRESH = f"""
           and expected_user_id = %(expected_user_id)s
           and application = %(application)s
           and claimed_at is null
-          and {_IS_BEFORE_ITS_DEADLINE}
+          and {IS_BEFORE_ITS_DEADLINE}
           and {_SHOWS_THE_SAME}
           and {_SAME_KEY_OR_NONE}
           and {_IS_NOT_DISPLACED}
@@ -218,7 +218,7 @@ ASK_AGAIN = f"""
           and {_IS_NOT_DISPLACED}
           and (request_key = %(request_key)s) is not true
           and case when claimed_at is null
-                   then {_IS_BEFORE_ITS_DEADLINE} and {_IS_FREE} and not ({_SHOWS_THE_SAME} and {_SAME_KEY_OR_NONE})
+                   then {IS_BEFORE_ITS_DEADLINE} and {_IS_FREE} and not ({_SHOWS_THE_SAME} and {_SAME_KEY_OR_NONE})
                    else %(reopens)s and delivery_due_at is null and ending_due_at is null end
           and {LIMITS}
         for no key update
@@ -279,95 +279,6 @@ DELETE = f"""
 """
 
 
-def _heard_at(outcome: str) -> str:
-    """Return when an ending that is no person's answer may be leased: first by an asker that waits, and then by pods.
-
-    Null where the application's worker does not want to hear of it.
-    """
-    return f"""case
-            when awaited_until > now() and awaited_by is distinct from %(awaited_by)s::uuid then awaited_until
-            when coalesce((select {outcome} = any (outcomes)
-                           from pending_applications as heard
-                           where heard.application = pending.application), {outcome} = 'defaulted')
-            then now() end"""
-
-
-# Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out. An asker closes only the
-# question that it still waits for. Past its deadline a question has expired, whether or not a pod has noted that yet.
-WITHDRAW = f"""
-    update pending_interactions as pending
-    set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
-        ending_due_at = {_heard_at("'withdrawn'")},
-        card_due_at = case when card is not null or retired_cards is not null then now() end
-    where id = %(id)s
-      and organization_id = %(organization_id)s
-      and connection_id = %(connection_id)s
-      and expected_user_id = %(expected_user_id)s
-      and claimed_at is null
-      and {_IS_BEFORE_ITS_DEADLINE}
-      and (%(awaited_by)s::uuid is null or awaited_by = %(awaited_by)s)
-      and {LIMITS}
-    returning id
-"""
-
-# Locks first and then reads the clock, as CLAIM_AFTER_WAITING does: a click that came after the deadline was refused.
-EXTEND = f"""
-    with held as materialized (
-        select id
-        from pending_interactions
-        where id = %(id)s
-          and organization_id = %(organization_id)s
-          and connection_id = %(connection_id)s
-          and expected_user_id = %(expected_user_id)s
-          and claimed_at is null
-          and expires_at is not null
-          and {LIMITS}
-        for no key update
-    )
-    update pending_interactions as pending
-    set expires_at = least(expires_at + %(by)s::interval, clock.now + interval '10 years')
-    from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
-    where pending.id = held.id and expires_at > clock.now
-    returning {readable("expires_at")} as expires_at
-"""
-
-# The default is the answer only if somebody could have given another one: of a question whose card was never posted
-# nobody knew.
-_IS_DEFAULTED = f"(default_answer is not null and posted_at is not null and {_accepts('default_answer')}) is true"
-_EXPIRED = f"""outcome = case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end,
-        claimed_at = now(), answer = case when {_IS_DEFAULTED} then default_answer end, pod = %(pod)s,
-        withdrawn_at = case when {_IS_DEFAULTED} then null else now() end,
-        delivery_key = null, answered_by = null, lease_token = null, delivery_attempts = 0, delivery_error = null,
-        ending_due_at = {_heard_at(f"case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end")},
-        card_attempts = 0,
-        card_due_at = case when card is not null or retired_cards is not null then now() end"""
-
-# Whoever locks the row first ends the question: a click, a withdrawal or this. What changes its mind meanwhile (an
-# extended deadline) is seen by the lock.
-EXPIRE = f"""
-    update pending_interactions as pending
-    set {_EXPIRED}
-    where id = any (array(
-        select id
-        from pending_interactions
-        where application = %(application)s and claimed_at is null and expires_at <= now()
-        order by expires_at
-        limit %(limit)s
-        for no key update skip locked
-    ))
-      and {LIMITS}
-    returning id
-"""
-
-# The question of an asker, or of another caller that looks at it, which may come before the pods or have none.
-EXPIRE_ONE = f"""
-    update pending_interactions as pending
-    set {_EXPIRED}
-    where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= now()
-      and {LIMITS}
-    returning id
-"""
-
 # xmin is the transaction that wrote this version of the row, so a claim or another put in between keeps the row
 # (manual, section 5.6 "System Columns").
 DELETE_UNTOUCHED = f"""
@@ -375,73 +286,6 @@ DELETE_UNTOUCHED = f"""
     where id = %(id)s and pending_interactions.xmin = %(row_version)s::xid and claimed_at is null
       and {LIMITS}
     returning id
-"""
-
-# An open question's age counts from its asking, or from its deadline if it has one, an ended one's from its end. A card
-# that is due, and shows less than its row, keeps the row for as long again at most, also while a pod tries to edit it.
-# Accepted answers stay until they are delivered, other endings for some days.
-_AGED = "coalesce(claimed_at, created_at)"
-_IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
-          and ((card_due_at <= now() or card_due_at is not null and card_attempts > 0) is not true
-               or {_AGED} < now() - %(max_age)s::interval * 2)
-          and (claimed_at is not null or (expires_at >= now() - %(max_age)s::interval) is not true)
-          and (%(include_undelivered)s or delivery_due_at is null)
-          and (%(include_undelivered)s or ending_due_at is null or claimed_at < now() - %(endings_kept)s::interval)"""
-
-# The array makes Postgres find the rows once and then delete them by primary key; how much that gains over
-# `id in (select … limit n)` depends on the rows (scripts/bench). Rows that a claim has locked are left for the next
-# sweep, and the lock looks at each row again.
-SWEEP = f"""
-    delete from pending_interactions
-    where id = any (array(
-        select id
-        from pending_interactions
-        where {_IS_STALE}
-        order by {_AGED}
-        limit %(batch_size)s
-        for update skip locked
-    ))
-    returning id, ending_due_at is not null as is_unheard
-"""
-
-COUNT_STALE = f"""
-    select count(*)
-    from (
-        select 1
-        from pending_interactions
-        where {_IS_STALE}
-        order by {_AGED}
-        limit %(cap)s
-    ) as stale
-"""
-
-COUNT_STALE_UNDELIVERED = f"""
-    select count(*)
-    from pending_interactions
-    where delivery_due_at is not null and {_AGED} < now() - %(max_age)s::interval
-"""
-
-# The first pod that finds the last cycle old enough begins the next one; the others wait for the row and then find it
-# young. A beginning in the future is a clock that was wrong then.
-BEGIN_SWEEP = """
-    with begun as (
-        update sweep_cycle
-        set began_at = now(), pod = %(pod)s
-        where began_at <= now() - %(every)s::interval or began_at > now() + interval '1 minute'
-        returning began_at
-    )
-    select exists (select from begun) as is_ours,
-           extract(epoch from coalesce((select began_at from begun),
-                                       least(greatest(began_at, now() - %(every)s::interval), now()))
-                              + %(every)s::interval - now())::float8 as next_in_seconds
-    from sweep_cycle
-"""
-
-HEAR = """
-    insert into pending_applications as known (application, outcomes)
-    values (%(application)s, %(outcomes)s)
-    on conflict (application) do update set outcomes = excluded.outcomes
-    where known.outcomes <> excluded.outcomes
 """
 
 CREATE_ORGANIZATION = """

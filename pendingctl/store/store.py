@@ -1,4 +1,7 @@
-"""The pending interactions of one database: store, claim, withdraw, delete and sweep them."""
+"""The pending interactions of one database: store, claim, withdraw, delete and sweep them.
+
+Longer than other files: it is the one class that applications call.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ from ..payload import (
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.shares import Share
 from ..postgres.time_limits import Purpose
-from . import statements
+from . import ending_statements, statements
 from .inspection import Inspection
 from .leases import Leases
 from .refusal import judge, judge_put
@@ -279,7 +282,7 @@ class PendingStore:
         }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             for _ in range(_TRIES):
-                if await (await borrowed.execute(statements.WITHDRAW, parameters)).fetchone() is not None:
+                if await (await borrowed.execute(ending_statements.WITHDRAW, parameters)).fetchone() is not None:
                     return Withdrawal.WITHDRAWN
                 found = await look(borrowed, id, scope)
                 if found is None or found.scope != scope:
@@ -317,7 +320,9 @@ class PendingStore:
         }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             cursor = borrowed.cursor(row_factory=scalar_row)
-            if (expires_at := await (await cursor.execute(statements.EXTEND, parameters)).fetchone()) is not None:
+            if (
+                expires_at := await (await cursor.execute(ending_statements.EXTEND, parameters)).fetchone()
+            ) is not None:
                 assert isinstance(expires_at, datetime)
                 return expires_at
             found = await look(borrowed, id, scope)
@@ -347,7 +352,7 @@ class PendingStore:
             "awaited_by": None,
             "lock_timeout": Purpose.LOOP.lock_timeout,
         }
-        await borrowed.execute(statements.EXPIRE_ONE, parameters)
+        await borrowed.execute(ending_statements.EXPIRE_ONE, parameters)
 
     async def delete(
         self, id: str, scope: Scope, *, include_undelivered: bool = False, connection: Connection | None = None
@@ -399,6 +404,8 @@ class PendingStore:
     ) -> AsyncGenerator[list[str], None]:
         """Delete stale rows, claimed or not, oldest first, yielding the ids of each batch as it is gone.
 
+        An open question of an application whose worker hears of what expires is not deleted: it expires.
+
         Undelivered and stuck answers stay, and for 7 days other endings of which no worker has heard, unless
         `include_undelivered` takes them too. Never more than `limit` rows in all (None: until nothing stale is left),
         each batch a short transaction of its own that leaves rows alone that somebody has locked. Raises InvalidInput
@@ -415,23 +422,25 @@ class PendingStore:
                     "endings_kept": ENDINGS_KEPT,
                     "batch_size": size,
                     "include_undelivered": include_undelivered,
+                    "awaited_by": None,
+                    "pod": None,
                 }
-                swept = await (await borrowed.execute(statements.SWEEP, parameters)).fetchall()
-            ids: list[str] = [id for id, _ in swept]
+                swept = await (await borrowed.execute(ending_statements.SWEEP, parameters)).fetchall()
+            ids: list[str] = [id for id, _ in swept if id is not None]
             if unheard := sum(is_unheard for _, is_unheard in swept):
                 _log.warning("swept although no worker has heard of their ending: %d", unheard)
             if ids:
                 yield ids
-            if len(ids) < size:
+            if len(swept) < size:
                 return
             if left is not None:
-                left -= len(ids)
+                left -= len(swept)
 
     async def begin_sweep(self, every: timedelta, *, pod: str | None = None) -> SweepTurn:
         """Begin the cluster's next sweep cycle if the last one began `every` ago; of any number of pods one does."""
         async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
             cursor = borrowed.cursor(row_factory=class_row(SweepTurn))
-            turn = await (await cursor.execute(statements.BEGIN_SWEEP, {"every": every, "pod": pod})).fetchone()
+            turn = await (await cursor.execute(ending_statements.BEGIN_SWEEP, {"every": every, "pod": pod})).fetchone()
         if turn is None:
             raise DatabaseFailed("the row of table sweep_cycle is gone; insert into sweep_cycle values (true, now())")
         return turn

@@ -362,6 +362,32 @@ async def test_a_question_is_not_swept_before_its_deadline(store: PendingStore, 
     assert await state_of(store) is State.PENDING
 
 
+@pytest.mark.law(14)
+async def test_a_stale_question_expires_where_its_worker_wants_to_hear_of_it(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.put("r", SCOPE, PAYLOAD)
+    connection.execute("update pending_interactions set application = 'another' where id = 'r'")
+    age(connection, hours=25)
+
+    assert await swept(store, batch_size=1) == ["r"]
+    (leased,) = await endings(store)
+    assert (leased.answer.question_id, leased.answer.outcome) == ("q", Outcome.EXPIRED)
+
+
+@pytest.mark.law(8)
+async def test_what_expires_counts_to_the_limit_of_a_sweep(store: PendingStore, connection: psycopg.Connection) -> None:
+    await store.leases.hear(EVERYTHING)
+    for number in range(5):
+        await store.put(f"q{number}", SCOPE, PAYLOAD)
+    age(connection, hours=25)
+
+    assert await swept(store, limit=3, batch_size=2) == []
+    assert connection.execute("select count(*) from pending_interactions where claimed_at is null").fetchone() == (2,)
+
+
 @pytest.mark.law(8)
 async def test_an_ending_of_which_no_worker_has_heard_is_swept_after_a_week(
     store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture

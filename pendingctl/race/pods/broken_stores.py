@@ -13,6 +13,7 @@ from psycopg.rows import kwargs_row, scalar_row
 
 from ...model import (
     BATCH_SIZE,
+    ENDINGS_KEPT,
     MAX_AGE,
     SWEEP_LIMIT,
     Claim,
@@ -27,7 +28,7 @@ from ...model import (
 )
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
-from ...store import IfAnswered, PendingStore, lease_statements, statements
+from ...store import IfAnswered, PendingStore, ending_statements, lease_statements
 from ...store.leases import Leases
 
 # The time in which another pod can come in between; slow code breaks more often.
@@ -120,8 +121,11 @@ class PodClock(PendingStore):
         swept = {
             "older_than": (datetime.now(UTC) - max_age).isoformat(),
             "max_age": max_age,
+            "endings_kept": ENDINGS_KEPT,
             "batch_size": min(limit or batch_size, batch_size),
             "include_undelivered": include_undelivered,
+            "awaited_by": None,
+            "pod": None,
         }
         async with Borrowed(self._source) as connection:
             cursor = connection.cursor(row_factory=scalar_row)
@@ -237,6 +241,6 @@ _SELECT_STALE = """
 """
 
 
-_SWEEP_BY_THE_PODS_CLOCK = statements.SWEEP.replace(
+_SWEEP_BY_THE_PODS_CLOCK = ending_statements.SWEEP.replace(
     "< now() - %(max_age)s::interval\n", "< %(older_than)s::timestamptz\n"
 )

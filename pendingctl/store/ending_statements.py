@@ -1,0 +1,183 @@
+"""The statements by which questions end without a click, and by which they are swept.
+
+Returned columns have the names of the fields they fill.
+"""
+
+from .statements import IS_BEFORE_ITS_DEADLINE, LIMITS, accepts, readable
+
+
+def _heard_at(outcome: str) -> str:
+    """Return when an ending that is no person's answer may be leased: first by an asker that waits, and then by pods.
+
+    Null where the application's worker does not want to hear of it.
+    """
+    return f"""case
+            when awaited_until > now() and awaited_by is distinct from %(awaited_by)s::uuid then awaited_until
+            when coalesce((select {outcome} = any (outcomes)
+                           from pending_applications as heard
+                           where heard.application = pending.application), {outcome} = 'defaulted')
+            then now() end"""
+
+
+# Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out. An asker closes only the
+# question that it still waits for. Past its deadline a question has expired, whether or not a pod has noted that yet.
+WITHDRAW = f"""
+    update pending_interactions as pending
+    set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
+        ending_due_at = {_heard_at("'withdrawn'")},
+        card_due_at = case when card is not null or retired_cards is not null then now() end
+    where id = %(id)s
+      and organization_id = %(organization_id)s
+      and connection_id = %(connection_id)s
+      and expected_user_id = %(expected_user_id)s
+      and claimed_at is null
+      and {IS_BEFORE_ITS_DEADLINE}
+      and (%(awaited_by)s::uuid is null or awaited_by = %(awaited_by)s)
+      and {LIMITS}
+    returning id
+"""
+
+# Locks first and then reads the clock, as CLAIM_AFTER_WAITING does: a click that came after the deadline was refused.
+EXTEND = f"""
+    with held as materialized (
+        select id
+        from pending_interactions
+        where id = %(id)s
+          and organization_id = %(organization_id)s
+          and connection_id = %(connection_id)s
+          and expected_user_id = %(expected_user_id)s
+          and claimed_at is null
+          and expires_at is not null
+          and {LIMITS}
+        for no key update
+    )
+    update pending_interactions as pending
+    set expires_at = least(expires_at + %(by)s::interval, clock.now + interval '10 years')
+    from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
+    where pending.id = held.id and expires_at > clock.now
+    returning {readable("expires_at")} as expires_at
+"""
+
+# The default is the answer only if somebody could have given another one: of a question whose card was never posted
+# nobody knew.
+_IS_DEFAULTED = f"(default_answer is not null and posted_at is not null and {accepts('default_answer')}) is true"
+_EXPIRED = f"""outcome = case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end,
+        claimed_at = now(), answer = case when {_IS_DEFAULTED} then default_answer end, pod = %(pod)s,
+        withdrawn_at = case when {_IS_DEFAULTED} then null else now() end,
+        delivery_key = null, answered_by = null, lease_token = null, delivery_attempts = 0, delivery_error = null,
+        ending_due_at = {_heard_at(f"case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end")},
+        card_attempts = 0,
+        card_due_at = case when card is not null or retired_cards is not null then now() end"""
+
+# Whoever locks the row first ends the question: a click, a withdrawal or this. What changes its mind meanwhile (an
+# extended deadline) is seen by the lock.
+EXPIRE = f"""
+    update pending_interactions as pending
+    set {_EXPIRED}
+    where id = any (array(
+        select id
+        from pending_interactions
+        where application = %(application)s and claimed_at is null and expires_at <= now()
+        order by expires_at
+        limit %(limit)s
+        for no key update skip locked
+    ))
+      and {LIMITS}
+    returning id
+"""
+
+# The question of an asker, or of another caller that looks at it, which may come before the pods or have none.
+EXPIRE_ONE = f"""
+    update pending_interactions as pending
+    set {_EXPIRED}
+    where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= now()
+      and {LIMITS}
+    returning id
+"""
+
+# An open question's age counts from its asking, or from its deadline if it has one, an ended one's from its end. A card
+# that is due, and shows less than its row, keeps the row for as long again at most, also while a pod tries to edit it.
+# Accepted answers stay until they are delivered, other endings for some days.
+_AGED = "coalesce(claimed_at, created_at)"
+_IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
+          and ((card_due_at <= now() or card_due_at is not null and card_attempts > 0) is not true
+               or {_AGED} < now() - %(max_age)s::interval * 2)
+          and (claimed_at is not null or (expires_at >= now() - %(max_age)s::interval) is not true)
+          and (%(include_undelivered)s or delivery_due_at is null)
+          and (%(include_undelivered)s or ending_due_at is null or claimed_at < now() - %(endings_kept)s::interval)"""
+
+# An open question of an application whose worker wants to hear of it expires; the other rows are deleted. The arrays
+# make Postgres find the rows once and then change them by primary key; how much that gains over
+# `id in (select … limit n)` depends on the rows (scripts/bench). Rows that a claim has locked are left for the next
+# sweep, and the lock looks at each row again.
+SWEEP = f"""
+    with stale as materialized (
+        select id, ending_due_at is not null as is_unheard,
+               claimed_at is null and exists (
+                   select
+                   from pending_applications as heard
+                   where heard.application = pending.application and 'expired' = any (outcomes)
+               ) as expires
+        from pending_interactions as pending
+        where {_IS_STALE}
+        order by {_AGED}
+        limit %(batch_size)s
+        for update of pending skip locked
+    ),
+    expired as (
+        update pending_interactions as pending
+        set {_EXPIRED}
+        where id = any (array(select id from stale where expires))
+        returning id
+    ),
+    deleted as (
+        delete from pending_interactions
+        where id = any (array(select id from stale where not expires))
+        returning id
+    )
+    select deleted.id, is_unheard
+    from deleted join stale using (id)
+    union all
+    select null, false
+    from expired
+"""
+
+COUNT_STALE = f"""
+    select count(*)
+    from (
+        select 1
+        from pending_interactions
+        where {_IS_STALE}
+        order by {_AGED}
+        limit %(cap)s
+    ) as stale
+"""
+
+COUNT_STALE_UNDELIVERED = f"""
+    select count(*)
+    from pending_interactions
+    where delivery_due_at is not null and {_AGED} < now() - %(max_age)s::interval
+"""
+
+# The first pod that finds the last cycle old enough begins the next one; the others wait for the row and then find it
+# young. A beginning in the future is a clock that was wrong then.
+BEGIN_SWEEP = """
+    with begun as (
+        update sweep_cycle
+        set began_at = now(), pod = %(pod)s
+        where began_at <= now() - %(every)s::interval or began_at > now() + interval '1 minute'
+        returning began_at
+    )
+    select exists (select from begun) as is_ours,
+           extract(epoch from coalesce((select began_at from begun),
+                                       least(greatest(began_at, now() - %(every)s::interval), now()))
+                              + %(every)s::interval - now())::float8 as next_in_seconds
+    from sweep_cycle
+"""
+
+HEAR = """
+    insert into pending_applications as known (application, outcomes)
+    values (%(application)s, %(outcomes)s)
+    on conflict (application) do update set outcomes = excluded.outcomes
+    where known.outcomes <> excluded.outcomes
+"""
