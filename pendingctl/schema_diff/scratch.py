@@ -30,6 +30,8 @@ SCRATCH_KINDS: tuple[ScratchKind, ...] = ("auto", "local", "database", "embedded
 
 APPLICATION = "pendingctl diff-schema"
 ORPHAN_AGE_SECONDS = 3600
+# What loads a file on a server of its own: no role that the file could name, since it stands for the database's owner.
+_LOADING_ROLE = "pendingctl_scratch"
 _SCRATCH_NAME = re.compile(r"pendingctl_scratch_(\d+)_[0-9a-f]+")
 
 _NO_CONTROL_FILE = re.compile(r'could not open extension control file ".*?(?P<name>[^/"]+)\.control"')
@@ -140,7 +142,14 @@ def _local(binaries: Binaries) -> Place:
 @contextmanager
 def _throwaway(binaries: Binaries) -> Iterator[Scratch]:
     with throwaway_server(binaries=binaries) as server:
-        yield Scratch(server.dsn, binaries.major, shared=False)
+        with connected(server.dsn) as connection:
+            connection.execute(sql.SQL("create role {} superuser login").format(sql.Identifier(_LOADING_ROLE)))
+            connection.execute(
+                sql.SQL("alter database {} owner to {}").format(
+                    sql.Identifier(connection.info.dbname), sql.Identifier(_LOADING_ROLE)
+                )
+            )
+        yield Scratch(make_conninfo(server.dsn, user=_LOADING_ROLE), binaries.major, shared=False)
 
 
 def _given_place(dsn: str) -> Place:
