@@ -21,6 +21,7 @@ from ..errors import InvalidInput
 from ..postgres.driver_errors import translated_errors
 from ..postgres.dsn import connect_parameters
 from .emptying import drop_everything, read_public_schema, refuse_unless_empty
+from .model import LOADING_ROLE
 
 # auto: a throw-away server of the live server's major version, else a database on the live server, else a throw-away
 # server of another version; the first of them that has what the file needs. Any other string is the DSN of an empty
@@ -30,8 +31,6 @@ SCRATCH_KINDS: tuple[ScratchKind, ...] = ("auto", "local", "database", "embedded
 
 APPLICATION = "pendingctl diff-schema"
 ORPHAN_AGE_SECONDS = 3600
-# What loads a file on a server of its own: no role that the file could name, since it stands for the database's owner.
-_LOADING_ROLE = "pendingctl_scratch"
 _SCRATCH_NAME = re.compile(r"pendingctl_scratch_(\d+)_[0-9a-f]+")
 
 _NO_CONTROL_FILE = re.compile(r'could not open extension control file ".*?(?P<name>[^/"]+)\.control"')
@@ -143,13 +142,13 @@ def _local(binaries: Binaries) -> Place:
 def _throwaway(binaries: Binaries) -> Iterator[Scratch]:
     with throwaway_server(binaries=binaries) as server:
         with connected(server.dsn) as connection:
-            connection.execute(sql.SQL("create role {} superuser login").format(sql.Identifier(_LOADING_ROLE)))
+            connection.execute(sql.SQL("create role {} superuser login").format(sql.Identifier(LOADING_ROLE)))
             connection.execute(
                 sql.SQL("alter database {} owner to {}").format(
-                    sql.Identifier(connection.info.dbname), sql.Identifier(_LOADING_ROLE)
+                    sql.Identifier(connection.info.dbname), sql.Identifier(LOADING_ROLE)
                 )
             )
-        yield Scratch(make_conninfo(server.dsn, user=_LOADING_ROLE), binaries.major, shared=False)
+        yield Scratch(make_conninfo(server.dsn, user=LOADING_ROLE), binaries.major, shared=False)
 
 
 def _given_place(dsn: str) -> Place:

@@ -84,3 +84,11 @@ def test_file_that_names_the_role_that_loads_it_beside_the_live_database_is_note
         "--scratch local tells the two apart",
     )
     assert diff_schema(owned, schema, scratch="database").notes == ()
+
+
+def test_policy_for_the_role_that_loads_a_file_is_one_for_the_owner_of_the_database(owned: str, schema: Path) -> None:
+    schema.write_text("create table t (a int);\ncreate policy p on t to current_user, pg_monitor using (true);\n")
+    make(owned, "create table t (a int)", f"alter table t owner to {OWNER}")
+    make(owned, f"create policy p on t to {OWNER}, pg_monitor using (true)")
+
+    assert owners(owned, schema, "local") == ()
