@@ -69,7 +69,7 @@ _PRIVILEGES = f"""
         from pg_class where oid = any(%(relations)s::oid[] || %(views)s::oid[] || %(sequences)s::oid[])
         union all select 'pg_class', att.attrelid, att.attnum, att.attname, rel.relowner, att.attacl, null
         from pg_attribute att join pg_class rel on rel.oid = att.attrelid
-        where att.attrelid = any(%(relations)s::oid[] || %(views)s::oid[])
+        where att.attrelid = any(%(relations)s::oid[] || %(views)s::oid[] || %(sequences)s::oid[])
             and att.attacl is not null and not att.attisdropped
         union all select 'pg_proc', oid, 0, null, proowner, proacl, 'f' from pg_proc where oid = any(%(functions)s)
         union all select 'pg_type', oid, 0, null, typowner, typacl, 'T' from pg_type where oid = any(%(types)s)
