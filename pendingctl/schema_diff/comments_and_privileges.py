@@ -11,24 +11,47 @@ import psycopg
 # The catalog that contains an object, its oid there, and the number of a column, otherwise 0.
 Identity: TypeAlias = tuple[str, int, int]
 
-# Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew. The row
-# type of a table and the rule of a view are no objects of their own: a comment on one is the table's or the view's.
-_COMMENTS = """
+# What the server creates along with another object, of which it is a part: what a user sets on it is an attribute of
+# that object. The functions of a range type have the names of the server's C functions.
+_PARTS = """
+    select 'pg_class'::regclass as class, rel.oid, 'row_type' as part, 'pg_type'::regclass as part_class,
+        typ.oid as part_oid
+    from pg_type typ join pg_class rel on rel.oid = typ.typrelid where rel.relkind <> 'c'
+    union all select 'pg_class', rul.ev_class, 'rule', 'pg_rewrite', rul.oid
+    from pg_rewrite rul where rul.rulename = '_RETURN'
+    union all select 'pg_type', ran.rngtypid, 'multirange', 'pg_type', ran.rngmultitypid from pg_range ran
+    union all
     select
-        case when row_type.oid is not null then 'row_type_comment' when rul.oid is not null then 'rule_comment'
-            else 'comment' end,
-        case when row_type.oid is not null or rul.oid is not null then 'pg_class' else com.classoid::regclass::text end,
-        coalesce(row_type.typrelid, rul.ev_class, com.objoid),
+        coalesce(of_row.class, of_range.class, 'pg_type'), coalesce(of_row.oid, of_range.oid, typ.oid),
+        case when of_range.oid is not null then 'multirange_array_type' else 'array_type' end, 'pg_type', typ.typarray
+    from pg_type typ
+    left join lateral (
+        select 'pg_class'::regclass as class, rel.oid from pg_class rel where rel.oid = typ.typrelid and relkind <> 'c'
+    ) of_row on true
+    left join lateral (
+        select 'pg_type'::regclass as class, ran.rngtypid as oid from pg_range ran where ran.rngmultitypid = typ.oid
+    ) of_range on true
+    where typ.typarray <> 0
+    union all select 'pg_type', ran.rngtypid, pro.prosrc, 'pg_proc', pro.oid
+    from pg_range ran
+    join pg_depend dep on dep.refclassid = 'pg_type'::regclass and dep.refobjid in (ran.rngtypid, ran.rngmultitypid)
+        and dep.classid = 'pg_proc'::regclass and dep.deptype = 'i'
+    join pg_proc pro on pro.oid = dep.objid
+    union all select 'pg_type', ran.rngtypid, 'multirange_cast', 'pg_cast', cas.oid
+    from pg_range ran join pg_cast cas on cas.castsource = ran.rngtypid and cas.casttarget = ran.rngmultitypid
+"""
+
+# Without the thousands on the server's own objects. The one on `public` goes when `public` is created anew.
+_COMMENTS = f"""
+    select
+        coalesce(part.part || '_comment', 'comment'),
+        coalesce(part.class, com.classoid)::regclass::text, coalesce(part.oid, com.objoid),
         com.objsubid, com.description, att.attname
     from pg_description com
     left join pg_attribute att
         on com.classoid = 'pg_class'::regclass and att.attrelid = com.objoid and att.attnum = com.objsubid
         and com.objsubid > 0
-    left join pg_type row_type
-        on com.classoid = 'pg_type'::regclass and row_type.oid = com.objoid
-        and exists (select from pg_class where pg_class.oid = row_type.typrelid and pg_class.relkind <> 'c')
-    left join pg_rewrite rul
-        on com.classoid = 'pg_rewrite'::regclass and rul.oid = com.objoid and rul.rulename = '_RETURN'
+    left join ({_PARTS}) part on part.part_class = com.classoid and part.part_oid = com.objoid
     where (
             com.objoid >= 16384
             or com.classoid in ('pg_namespace'::regclass, 'pg_extension'::regclass, 'pg_language'::regclass)
@@ -39,16 +62,24 @@ _COMMENTS = """
 
 # Null stands for the default privileges, which acldefault knows for each type of object. The grantor does not matter,
 # and an owner may grant all that it has. All the rights that exist are written as `all`, since 17 added one.
-_PRIVILEGES = """
-    with owned (class, oid, subid, attname, owner, acl, type) as (
+_PRIVILEGES = f"""
+    with part as ({_PARTS}
+    ), owned (class, oid, subid, attname, owner, acl, type) as (
         select 'pg_class', oid, 0, null::name, relowner, relacl, case relkind when 'S' then 's' else 'r' end
         from pg_class where oid = any(%(relations)s::oid[] || %(views)s::oid[] || %(sequences)s::oid[])
         union all select 'pg_class', att.attrelid, att.attnum, att.attname, rel.relowner, att.attacl, null
         from pg_attribute att join pg_class rel on rel.oid = att.attrelid
-        where att.attrelid = any(%(relations)s::oid[] || %(views)s::oid[])
+        where att.attrelid = any(%(relations)s::oid[] || %(views)s::oid[] || %(sequences)s::oid[])
             and att.attacl is not null and not att.attisdropped
         union all select 'pg_proc', oid, 0, null, proowner, proacl, 'f' from pg_proc where oid = any(%(functions)s)
         union all select 'pg_type', oid, 0, null, typowner, typacl, 'T' from pg_type where oid = any(%(types)s)
+        union all select 'pg_type', typ.oid, 0, null, typ.typowner, typ.typacl, 'T'
+        from part join pg_type typ on part.part_class = 'pg_type'::regclass and typ.oid = part.part_oid
+        where part.part in ('row_type', 'multirange')
+            and part.oid = any(%(relations)s::oid[] || %(views)s::oid[] || %(types)s::oid[])
+        union all select 'pg_proc', pro.oid, 0, null, pro.proowner, pro.proacl, 'f'
+        from part join pg_proc pro on part.part_class = 'pg_proc'::regclass and pro.oid = part.part_oid
+        where part.oid = any(%(types)s)
         union all select 'pg_namespace', oid, 0, null, nspowner, nspacl, 'n'
         from pg_namespace where oid = any(%(schemas)s)
         union all select 'pg_language', oid, 0, null, lanowner, lanacl, 'l'
@@ -116,8 +147,11 @@ _PRIVILEGES = """
         from granted
         group by class, oid, subid, grantee, every
     )
-    select owned.class, owned.oid, owned.subid, owned.attname,
+    select
+        coalesce(part.part || '_grants', 'grants'),
+        coalesce(part.class::text, owned.class), coalesce(part.oid, owned.oid), owned.subid, owned.attname,
         case
+            when part.oid is not null then null
             when owned.owner in (select oid from standing) then '(database owner)'
             -- Until 14 `public` belongs to the server's first role, since 15 to the database's owner.
             when owned.class = 'pg_namespace' and owned.owner = 10
@@ -131,7 +165,7 @@ _PRIVILEGES = """
             from listed
             where (listed.class, listed.oid, listed.subid) = (owned.class, owned.oid, owned.subid)
         )
-    from owned
+    from owned left join part on (part.part_class::text, part.part_oid) = (owned.class, owned.oid)
     order by owned.oid, owned.subid
 """
 
@@ -166,11 +200,11 @@ class Annotations:
 
 
 def read_comments(connection: psycopg.Connection) -> Mapping[str, Annotations]:
-    """Return every comment on an object that a user created, under the name of the attribute."""
-    comments = {attribute: Annotations() for attribute in ("comment", "row_type_comment", "rule_comment")}
-    for attribute, catalog, oid, subid, text, column in connection.execute(_COMMENTS):
-        comments[attribute].add((catalog, oid, subid), column, text)
-    return comments
+    """Return every comment on an object that a user created or on its parts, under the name of the attribute."""
+    comments: dict[str, Annotations] = {}
+    for attribute, catalog, oid, subid, text, column in connection.execute(_COMMENTS.encode()):
+        comments.setdefault(attribute, Annotations()).add((catalog, oid, subid), column, text)
+    return dict(sorted(comments.items()))
 
 
 def read_extensions(connection: psycopg.Connection) -> Mapping[str, Annotations]:
@@ -189,15 +223,16 @@ def read_privileges(
     With None that is the owner of this database. Where schema.sql was loaded it is the present role, which loaded
     it, and `database_owner`, the owner of the live database, whom schema.sql may name.
     """
-    owners, grants = Annotations(), Annotations()
-    found: Iterable[tuple[str, int, int, str | None, str, str | None]]
-    found = connection.execute(_PRIVILEGES, {**oids, "database_owner": database_owner})
-    for catalog, oid, subid, column, owner, granted in found:
-        if column is None:
+    owners = Annotations()
+    grants: dict[str, Annotations] = {}
+    found: Iterable[tuple[str, str, int, int, str | None, str | None, str | None]]
+    found = connection.execute(_PRIVILEGES.encode(), {**oids, "database_owner": database_owner})
+    for attribute, catalog, oid, subid, column, owner, granted in found:
+        if column is None and owner is not None:
             owners.add((catalog, oid, subid), None, owner)
         if granted is not None:
-            grants.add((catalog, oid, subid), column, granted)
-    return {"owner": owners, "grants": grants}
+            grants.setdefault(attribute, Annotations()).add((catalog, oid, subid), column, granted)
+    return {"owner": owners, **dict(sorted(grants.items()))}
 
 
 def read_database_owner(connection: psycopg.Connection) -> str:

@@ -206,6 +206,12 @@ def _load_and_compare(
             locations.move_function(("public", function), (schema, function))
     with reading(empty.dsn, APPLICATION) as loaded, translated_errors():
         expected = read_side(loaded, own, options, statement_timeout, actual.catalog.database_owner)
+        loader, owner = loaded.info.user, actual.catalog.database_owner
+    if options.privileges and empty.shared and loader != owner and loader in script.roles:
+        passed_over.append(
+            f"schema.sql names {loader}, which loaded it and therefore stands for the owner of the database, {owner}: "
+            "--scratch local tells the two apart"
+        )
     compared = compare_sides(script, locations, expected, actual, options, own, migrated=migrated)
     return replace(compared, notes=(*passed_over, *compared.notes))
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
+from .lasting import lasting_statements
 from .model import CatalogObject, Name
 from .parse import Script
-from .statement_targets import target_name, targets
+from .statement_targets import dropped, target_name, targets
 
 # Kind, name, and the attribute that a statement sets: None for the object itself.
 _Place: TypeAlias = tuple[str, Name, str | None]
@@ -73,7 +74,7 @@ class Locations:
         self._nameless: dict[_Nameless, int] = {}
         self._table_of_index: dict[Name, Name] = {}
         self._schema = "public"
-        for statement in script.statements:
+        for statement, self._schema in lasting_statements(script.statements):
             self._read(statement.tree, statement.offset)
 
     def line(self, item: CatalogObject, in_schema: bool, attribute: str) -> int | None:
@@ -117,6 +118,20 @@ class Locations:
                 del self._places[kind, name, attribute]
                 self._places[kind, new + name[2:], attribute] = offset
 
+    def _forget(self, kind: str, name: Name) -> None:
+        """Forget what a statement drops: another one may create it again."""
+        if any((kind, each, None) in self._places for each in (name, name[:2])):
+            for place in [each for each in self._places if self._goes_with(each, kind, name)]:
+                del self._places[place]
+            self._nameless = {key: offset for key, offset in self._nameless.items() if key[1][: len(name)] != name}
+
+    def _goes_with(self, place: _Place, kind: str, name: Name) -> bool:
+        placed, other, _ = place
+        if placed == "index" and kind in _OWNERS:
+            return self._table_of_index.get(other) == name
+        is_part = kind in ("schema", placed) or (kind in _OWNERS and placed in _OF_TABLE)
+        return is_part and other[: len(name)] == name
+
     def _nameless_offset(self, item: CatalogObject) -> int | None:
         type_ = item.attributes.get("type") or ""
         # In the written order, then sorted, as for a check, then without columns, where a table can have only one.
@@ -134,15 +149,15 @@ class Locations:
             else:
                 self._places.setdefault(place, offset)
         match type(tree).__name__:
-            case "VariableSetStmt" if tree.name == "search_path":
-                first = tree.args[0] if tree.args else None
-                self._schema = first.val.sval if first is not None and hasattr(first, "val") else "public"
             case "CreateSchemaStmt":
                 outer, self._schema = self._schema, tree.schemaname or self._schema
                 for element in tree.schemaElts or ():
                     self._read(element, offset)
                 self._schema = outer
-            case "CreateStmt":
+            case "DropStmt":
+                for kind, name in dropped(tree, self._schema):
+                    self._forget(kind, name)
+            case "CreateStmt" if tree.relation.relpersistence != "t":
                 self._create_table(tree)
             case "CreateForeignTableStmt":
                 self._create_table(tree.base)

@@ -12,6 +12,8 @@ from typing import TypeAlias
 Name: TypeAlias = tuple[str, ...]
 # Kind and name: objects of the two sides with the same key are compared.
 Key: TypeAlias = tuple[str, Name]
+# It loads a file on a server of its own, where it stands for the owner of the live database: no file names it.
+LOADING_ROLE = "pendingctl_scratch"
 
 
 @dataclass(frozen=True, slots=True)

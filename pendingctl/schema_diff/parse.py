@@ -45,6 +45,9 @@ _SKIPPED = (
     ),
 )
 _COMMAND = re.compile(r"\\[^\s;]*")
+# A quote in a string, as it is written with standard_conforming_strings off; the parser has it on.
+_ESCAPED = re.compile(r"(?<![eE\\])'[^'\n]*\\'")
+_MESSAGE_CHARACTERS = 100
 # Statements that reach outside the scratch database, by their node in the parse tree.
 _REFUSED = {
     "AlterDatabaseRefreshCollStmt": "ALTER DATABASE",
@@ -285,7 +288,9 @@ def _parse(path: Path, source: Source) -> tuple[_Piece, str, Include | None]:
             parsed = _without_collection(parse_sql, source.text)
             return _Piece(path, original[: len(source.text)], source, parsed, notes), rest, include
         except ParseError as error:
-            message, offset = error.args[0], _offset(source, error)
+            # Of a string without an end it has the rest of the file.
+            message = error.args[0].partition("\n")[0][:_MESSAGE_CHARACTERS]
+            offset = _offset(source, error)
             found = include_at(source.text, offset)
             if found is not None:
                 rest, include = source.text[found.end :], found
@@ -304,6 +309,8 @@ def _parse(path: Path, source: Source) -> tuple[_Piece, str, Include | None]:
                 command = _COMMAND.match(source.text, offset)
                 if command is not None:
                     message = f"{command[0]} is a command of psql and cannot be run here; remove the line"
+                elif any(source.line(found.start()) == source.line(offset) for found in _ESCAPED.finditer(source.text)):
+                    message += r"; write E'it\'s' or 'it''s', since a backslash in '…' is read as a character"
                 raise InvalidInput(source.complaint(offset, message)) from None
             source = Source(cleaned, source.parts)
 

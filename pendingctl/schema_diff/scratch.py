@@ -21,6 +21,7 @@ from ..errors import InvalidInput
 from ..postgres.driver_errors import translated_errors
 from ..postgres.dsn import connect_parameters
 from .emptying import drop_everything, read_public_schema, refuse_unless_empty
+from .model import LOADING_ROLE
 
 # auto: a throw-away server of the live server's major version, else a database on the live server, else a throw-away
 # server of another version; the first of them that has what the file needs. Any other string is the DSN of an empty
@@ -140,7 +141,14 @@ def _local(binaries: Binaries) -> Place:
 @contextmanager
 def _throwaway(binaries: Binaries) -> Iterator[Scratch]:
     with throwaway_server(binaries=binaries) as server:
-        yield Scratch(server.dsn, binaries.major, shared=False)
+        with connected(server.dsn) as connection:
+            connection.execute(sql.SQL("create role {} superuser login").format(sql.Identifier(LOADING_ROLE)))
+            connection.execute(
+                sql.SQL("alter database {} owner to {}").format(
+                    sql.Identifier(connection.info.dbname), sql.Identifier(LOADING_ROLE)
+                )
+            )
+        yield Scratch(make_conninfo(server.dsn, user=LOADING_ROLE), binaries.major, shared=False)
 
 
 def _given_place(dsn: str) -> Place:

@@ -121,8 +121,16 @@ def targets(tree: Any, schema: str) -> Iterator[Target]:  # noqa: PLR0912  # one
         case "CreateTransformStmt":
             yield "transform", _for_language(tree.type_name, tree.lang), None
         case "CommentStmt":
-            for kind, name in _comment_targets(tree, schema):
+            for kind, name in _named(tree.objtype.name, tree.object, schema):
                 yield kind, name, "comment"
+
+
+def dropped(tree: Any, schema: str) -> Iterator[tuple[str, Name]]:
+    """Yield the kind and the name of each object that a DROP names; a routine also without its arguments."""
+    for each in tree.objects:
+        for kind, name in _named(tree.removeType.name, each, schema):
+            is_any = getattr(each, "args_unspecified", False)
+            yield kind, name[:-1] if is_any else name
 
 
 def target_name(kind: str, name: Name) -> Name:
@@ -147,8 +155,8 @@ def _routine(kind: str, names: Any, parameters: Any, schema: str) -> Iterator[Ta
     yield kind, _qualified(names, schema), None
 
 
-def _comment_targets(tree: Any, schema: str) -> Iterator[tuple[str, Name]]:
-    about, target = tree.objtype.name, tree.object
+def _named(about: str, target: Any, schema: str) -> Iterator[tuple[str, Name]]:
+    """Yield the kind and the name of an object that a statement of another kind names, such as a comment."""
     if about in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
         for kind in _TYPE_KINDS:
             yield kind, _qualified(target.names, schema)

@@ -209,6 +209,18 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+# Compared, except for objects whose value is not part of what a user created; a dump leaves it out too.
+EXCEPT_FOR: Mapping[str, Mapping[str, str]] = {
+    "pg_proc": {
+        "prosrc": "an extension's functions, like all else in their definition: its script creates them anew",
+        "proconfig": "a range type's constructors, like all else in their definition: the type creates them anew",
+        "proowner": "an extension's functions and a range type's constructors: whoever ran the statement",
+    },
+    "pg_type": {
+        "typowner": "a multirange type, which follows its range type since 17",
+    },
+}
+
 # Whole catalogs.
 CATALOGS_LEFT_OUT: Mapping[str, str] = {
     "pg_auth_members": "roles belong to the server, not to a database",

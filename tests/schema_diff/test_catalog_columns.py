@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pendingctl import schema_diff
-from tests.schema_diff.catalog_columns import CATALOGS_LEFT_OUT, COMPARED, DERIVED, LEFT_OUT
+from tests.schema_diff.catalog_columns import CATALOGS_LEFT_OUT, COMPARED, DERIVED, EXCEPT_FOR, LEFT_OUT
 
 _COLUMNS = """
     select rel.relname, array_agg(att.attname::text)
@@ -43,6 +43,11 @@ def test_no_column_is_decided_on_twice(catalog: str) -> None:
 
     assert sum(map(len, lists)) == len(decided(catalog))
     assert not (catalog in CATALOGS_LEFT_OUT and decided(catalog))
+
+
+def test_only_what_is_compared_has_exceptions() -> None:
+    for catalog, columns in EXCEPT_FOR.items():
+        assert columns.keys() <= set(COMPARED[catalog].split())
 
 
 def test_queries_name_exactly_the_columns_that_are_compared() -> None:

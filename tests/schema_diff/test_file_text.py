@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from pendingctl.errors import InvalidInput
 from pendingctl.schema import migrations
 from pendingctl.schema_diff import diff_migrations, diff_schema
+from pendingctl.schema_diff.parse import read_script
 
 SCHEMA = r"""
 create table t (a text default 'ü\d' check (a <> 'ß'));
@@ -158,3 +160,33 @@ def test_a_search_path_without_any_schema_is_named(given: str) -> None:
 
     with pytest.raises(InvalidInput, match=r"no schema of the search_path \(nowhere\) is there"):
         diff_schema(make_conninfo(given, options="-c search_path=nowhere"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        r"create table t (a text default 'it\'s');",
+        r"comment on table t is 'a', 'it\' and';",
+        "comment on table t is 'it\\'';\ncreate table u (a int);",
+        "insert into t values ('it\\'', 'x',\n'y');",
+    ],
+)
+def test_backslash_before_a_quote_is_refused_with_what_to_write(schema: Path, statement: str) -> None:
+    schema.write_text(f"set standard_conforming_strings = off;\n{statement}\n")
+
+    with pytest.raises(InvalidInput) as refused:
+        read_script(schema)
+
+    complaint, excerpt, caret = str(refused.value).splitlines()
+    assert re.match(r".*schema\.sql:2:\d+: (syntax error|unterminated quoted string) at or near \".{,60}", complaint)
+    assert complaint.endswith(r"""; write E'it\'s' or 'it''s', since a backslash in '…' is read as a character""")
+    assert (excerpt.strip(), caret.strip()) == (statement.splitlines()[0], "^")
+
+
+def test_other_mistakes_say_nothing_of_backslashes(schema: Path) -> None:
+    for statement in (r"comment on t is E'it\'s' oops;", "select 'x;", "select 'x" + 999 * "y"):
+        schema.write_text(f"{statement}\nselect 1;\n")
+        with pytest.raises(InvalidInput) as refused:
+            read_script(schema)
+        assert "backslash" not in str(refused.value)
+        assert len(str(refused.value).splitlines()) == 3

@@ -80,6 +80,11 @@ _CONSTRAINTS = f"""
         case when index.relispartition then (
             select inh.inhparent::regclass::text from pg_inherits inh where inh.inhrelid = index.oid
         ) end as attached_to,
+        -- Only an exclusion constraint can have an expression, and only an expression a target.
+        case when con.contype = 'x' then (
+            select string_agg(own.attnum || ': ' || nullif(own.attstattarget::integer, -1), ', ' order by own.attnum)
+            from pg_attribute own where own.attrelid = index.oid
+        ) end as statistics_targets,
         -- The effect of ALTER TABLE ... DISABLE TRIGGER ALL on a foreign key, on either table.
         (
             select string_agg(distinct

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model import LOADING_ROLE
 from .kind import Kind
 
 # A partition's copy of its parent's trigger can be enabled or disabled and have a comment by itself. The bits of tgtype
@@ -41,9 +42,10 @@ _TRIGGERS = """
         tg.tgfoid::regproc::text as function,
         (
             select string_agg(
-                quote_literal(convert_from(decode(argument, 'escape'), getdatabaseencoding())), ', ' order by position
+                quote_literal(convert_from(decode(argument, 'hex'), getdatabaseencoding())), ', ' order by position
             )
-            from unnest(string_to_array(encode(tg.tgargs, 'escape'), '\\000'))
+            -- Each ends with a zero byte.
+            from unnest(string_to_array(regexp_replace(encode(tg.tgargs, 'hex'), '(..)', '\\1 ', 'g'), '00 '))
                 with ordinality given (argument, position)
             where position <= tg.tgnargs
         ) as arguments,
@@ -105,7 +107,7 @@ _RULES = """
     where rul.ev_class = any(%(relations)s::oid[] || %(views)s::oid[]) and rul.rulename <> '_RETURN'
 """
 
-_POLICIES = """
+_POLICIES = f"""
     select
         array[nsp.nspname, rel.relname, pol.polname]::text[] as name,
         array[nsp.nspname, rel.relname]::text[] as of_table,
@@ -130,11 +132,16 @@ _POLICIES = """
         end as name
     ) command on true
     join lateral (
-        select string_agg(
-            case role when 0 then 'public' else quote_ident(pg_get_userbyid(role)) end, ', '
-            order by pg_get_userbyid(role)
-        ) as names
+        select string_agg(quote_ident(named.name), ', ' order by named.name) as names
         from unnest(pol.polroles) role
+        cross join lateral (
+            select case
+                when role = 0 then 'public'
+                -- The file says CURRENT_USER.
+                when pg_get_userbyid(role) = '{LOADING_ROLE}' then coalesce(%(database_owner)s, '{LOADING_ROLE}')
+                else pg_get_userbyid(role)::text
+            end as name
+        ) named
     ) roles on true
     where pol.polrelid = any(%(relations)s)
 """

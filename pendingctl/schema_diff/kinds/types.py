@@ -91,8 +91,7 @@ _RANGES = """
         case when ran.rngcollation <> sub.typcollation then ran.rngcollation::regcollation::text end as collation,
         nullif(ran.rngcanonical::oid, 0)::regprocedure::text as canonical,
         nullif(ran.rngsubdiff::oid, 0)::regprocedure::text as subtype_difference,
-        format_type(ran.rngmultitypid, null) as multirange,
-        obj_description(ran.rngmultitypid, 'pg_type') as multirange_comment
+        format_type(ran.rngmultitypid, null) as multirange
     from pg_type typ
     join pg_namespace nsp on nsp.oid = typ.typnamespace
     join pg_range ran on ran.rngtypid = typ.oid

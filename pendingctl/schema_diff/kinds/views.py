@@ -137,7 +137,7 @@ _STATISTICS = """
 """
 
 KINDS = (
-    Kind("sequence", "pg_class", _SEQUENCES),
+    Kind("sequence", "pg_class", _SEQUENCES, with_columns=True),
     Kind("view", "pg_class", _VIEWS, with_columns=True, with_definition=True),
     Kind("statistics object", "pg_statistic_ext", _STATISTICS),
 )

@@ -1,0 +1,2 @@
+create domain d as int;
+comment on type d[] is 'several';

@@ -1,0 +1,1 @@
+create table t (b text, constraint x exclude (lower(b) with =));
