@@ -11,6 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -77,9 +78,8 @@ def template(server_dsn: str) -> Iterator[str]:
 @pytest.fixture
 def dsn(server_dsn: str, template: str) -> Iterator[str]:
     """A fresh migrated database."""
-    name = _create_database(server_dsn, template)
-    yield make_conninfo(server_dsn, dbname=name)
-    _drop_database(server_dsn, name)
+    with migrated_database(server_dsn, template) as fresh:
+        yield fresh
 
 
 @pytest.fixture
@@ -106,6 +106,14 @@ def connection(dsn: str) -> Iterator[psycopg.Connection]:
     """A connection beside the store's, for arranging rows and for looking at what was left."""
     with psycopg.connect(dsn, autocommit=True) as opened:
         yield opened
+
+
+@contextmanager
+def migrated_database(server_dsn: str, template: str) -> Iterator[str]:
+    """A fresh migrated database, for a fixture that several tests share."""
+    name = _create_database(server_dsn, template)
+    yield make_conninfo(server_dsn, dbname=name)
+    _drop_database(server_dsn, name)
 
 
 def _create_database(server_dsn: str, template: str = "template0") -> str:
