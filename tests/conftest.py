@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,6 +23,23 @@ from pendingctl import PendingStore, open_pool
 from pendingctl.postgres.connections import Pool
 from pendingctl.schema import migrations
 from tests.commands import Cli, run
+
+MEMORY = Path("/dev/shm")
+ROOM_NEEDED = 2 << 30
+
+
+def pytest_configure() -> None:
+    """Keep the files of throw-away servers in memory, unless TMPDIR is set or there is no room.
+
+    A server starts by creating a thousand files and a database by creating three hundred, which takes 2 s and 0.25 s on
+    a disk's file system and 0.5 s and 0.05 s in memory. These servers never wait for a disk anyway (fsync is off).
+    """
+    if "TMPDIR" in os.environ or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM_NEEDED:
+        return
+    # The tests' own folders stay on the disk: pytest keeps those of three runs.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    # For the commands that tests start in processes of their own, and for this process.
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
 @pytest.fixture(autouse=True)
@@ -57,9 +78,8 @@ def template(server_dsn: str) -> Iterator[str]:
 @pytest.fixture
 def dsn(server_dsn: str, template: str) -> Iterator[str]:
     """A fresh migrated database."""
-    name = _create_database(server_dsn, template)
-    yield make_conninfo(server_dsn, dbname=name)
-    _drop_database(server_dsn, name)
+    with migrated_database(server_dsn, template) as fresh:
+        yield fresh
 
 
 @pytest.fixture
@@ -86,6 +106,14 @@ def connection(dsn: str) -> Iterator[psycopg.Connection]:
     """A connection beside the store's, for arranging rows and for looking at what was left."""
     with psycopg.connect(dsn, autocommit=True) as opened:
         yield opened
+
+
+@contextmanager
+def migrated_database(server_dsn: str, template: str) -> Iterator[str]:
+    """A fresh migrated database, for a fixture that several tests share."""
+    name = _create_database(server_dsn, template)
+    yield make_conninfo(server_dsn, dbname=name)
+    _drop_database(server_dsn, name)
 
 
 def _create_database(server_dsn: str, template: str = "template0") -> str:

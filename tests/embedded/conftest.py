@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.processes import processes
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that the server's user can enter; pytest's own is closed to others."""
-    folder = Path("/tmp", f"pendingctl-test-{os.getpid()}-{time.monotonic_ns()}")
+    folder = Path(tempfile.gettempdir(), f"pendingctl-test-{os.getpid()}-{time.monotonic_ns()}")
     folder.mkdir(mode=0o755)
     yield folder
     until(lambda: not any(f"-D {folder}" in each.command for each in processes()))

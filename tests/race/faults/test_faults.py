@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TypeAlias
 
 import psycopg
 import pytest
@@ -23,14 +24,29 @@ from pendingctl.race.pods import dispatcher, supervisor
 from pendingctl.race.run import simulate_race
 from pendingctl.race.verdict.report import RaceResult
 from pendingctl.schema import migrations
+from tests.conftest import migrated_database
+
+Raced: TypeAlias = tuple[RaceResult, History]
 
 
-async def raced(
-    dsn: str, folder: Path, *kinds: FaultKind, questions: int = 10, seed: int = 1
-) -> tuple[RaceResult, History]:
+async def raced(dsn: str, folder: Path, *kinds: FaultKind, questions: int = 10, seed: int = 1) -> Raced:
     settings = RaceSettings(pods=3, questions=questions, clicks=6, seed=seed, faults=kinds)
     result = await simulate_race(dsn, settings, history=folder / "history")
     return result, read_history(folder / "history")[1]
+
+
+@pytest.fixture(scope="module")
+def raced_with_kills(server_dsn: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Raced:
+    """One race, whose history several tests look at."""
+    with migrated_database(server_dsn, template) as dsn:
+        return asyncio.run(raced(dsn, tmp_path_factory.mktemp("kill"), FaultKind.KILL))
+
+
+@pytest.fixture(scope="module")
+def raced_with_pauses(server_dsn: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Raced:
+    """One race, whose history several tests look at."""
+    with migrated_database(server_dsn, template) as dsn:
+        return asyncio.run(raced(dsn, tmp_path_factory.mktemp("pause"), FaultKind.PAUSE))
 
 
 def assert_it_landed_and_passed(result: RaceResult) -> None:
@@ -81,8 +97,8 @@ def the_fault(history: History, moment: Moment) -> Fault:
     return next(fault for fault in history.faults if fault.moment is moment)
 
 
-async def test_a_killed_pod_is_replaced_and_its_click_tried_again(dsn: str, tmp_path: Path) -> None:
-    result, history = await raced(dsn, tmp_path, FaultKind.KILL)
+def test_a_killed_pod_is_replaced_and_its_click_tried_again(raced_with_kills: Raced) -> None:
+    result, history = raced_with_kills
 
     assert_it_landed_and_passed(result)
     for moment in (Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT):
@@ -94,8 +110,8 @@ async def test_a_killed_pod_is_replaced_and_its_click_tried_again(dsn: str, tmp_
 
 
 @pytest.mark.law(6)
-async def test_what_a_killed_pod_did_not_deliver_another_one_does(dsn: str, tmp_path: Path) -> None:
-    result, history = await raced(dsn, tmp_path, FaultKind.KILL)
+def test_what_a_killed_pod_did_not_deliver_another_one_does(raced_with_kills: Raced) -> None:
+    result, history = raced_with_kills
 
     assert_it_landed_and_passed(result)
     for moment, before in ((Moment.BEFORE_DELIVERY, 0), (Moment.BEFORE_MARK, 1)):
@@ -108,8 +124,8 @@ async def test_what_a_killed_pod_did_not_deliver_another_one_does(dsn: str, tmp_
         assert handed.count(killed.pod) == before
 
 
-async def test_a_pod_that_is_paused_over_a_delivery_has_lost_its_lease(dsn: str, tmp_path: Path) -> None:
-    result, history = await raced(dsn, tmp_path, FaultKind.PAUSE)
+def test_a_pod_that_is_paused_over_a_delivery_has_lost_its_lease(raced_with_pauses: Raced) -> None:
+    result, history = raced_with_pauses
 
     assert_it_landed_and_passed(result)
     for moment in AT_A_DELIVERY:
@@ -118,8 +134,8 @@ async def test_a_pod_that_is_paused_over_a_delivery_has_lost_its_lease(dsn: str,
         assert [each.outcome for each in others if each.pod != paused.pod] == [Outcome.OK]
 
 
-async def test_what_a_killed_asker_waited_for_or_had_not_marked_the_pods_deliver(dsn: str, tmp_path: Path) -> None:
-    result, history = await raced(dsn, tmp_path, FaultKind.KILL)
+def test_what_a_killed_asker_waited_for_or_had_not_marked_the_pods_deliver(raced_with_kills: Raced) -> None:
+    result, history = raced_with_kills
 
     assert_it_landed_and_passed(result)
     for moment in AT_AN_ASKER:
@@ -131,10 +147,10 @@ async def test_what_a_killed_asker_waited_for_or_had_not_marked_the_pods_deliver
         assert by_asker.count(True) == (moment is Moment.ASKER_HAS_THE_ANSWER)
 
 
-async def test_an_asker_that_is_paused_for_longer_than_its_leases_learns_that_the_pods_have_the_answer(
-    dsn: str, tmp_path: Path
+def test_an_asker_that_is_paused_for_longer_than_its_leases_learns_that_the_pods_have_the_answer(
+    raced_with_pauses: Raced,
 ) -> None:
-    result, history = await raced(dsn, tmp_path, FaultKind.PAUSE)
+    result, history = raced_with_pauses
 
     assert_it_landed_and_passed(result)
     for moment in AT_AN_ASKER:
@@ -158,20 +174,25 @@ async def test_a_delivery_over_a_restart_ends_with_the_answer_delivered(tmp_path
     assert {each.moment for each in read_history(tmp_path / "history")[1].faults} == {None, *AT_A_DELIVERY}
 
 
-@pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.DISCONNECT])
 @pytest.mark.law(6, 7)
-async def test_a_win_whose_reply_was_lost_is_reported_again(dsn: str, tmp_path: Path, kind: FaultKind) -> None:
-    result, history = await raced(dsn, tmp_path, kind)
+def test_a_win_whose_reply_was_lost_with_its_pod_is_reported_again(raced_with_kills: Raced) -> None:
+    result, history = raced_with_kills
+
+    assert_it_landed_and_passed(result)
+    (lost,) = during(history, the_fault(history, Moment.AFTER_COMMIT))
+    assert [each.outcome for each in retries_of(history, lost)] == [Outcome.REPEATED]
+
+
+@pytest.mark.law(6, 7)
+async def test_a_win_whose_reply_was_lost_with_its_connection_is_tried_again_by_the_bridge_and_its_own(
+    dsn: str, tmp_path: Path
+) -> None:
+    result, history = await raced(dsn, tmp_path, FaultKind.DISCONNECT)
 
     assert_it_landed_and_passed(result)
     fault = the_fault(history, Moment.AFTER_COMMIT)
-    if kind is FaultKind.DISCONNECT:
-        # The bridge itself tries again, and by its token the win is its own.
-        struck = [each for each in tried_again(history) if fault.started_ns < each.started_ns < (fault.ended_ns or 0)]
-        assert [each.outcome for each in struck] == [Outcome.OK]
-        return
-    (lost,) = during(history, fault)
-    assert [each.outcome for each in retries_of(history, lost)] == [Outcome.REPEATED]
+    struck = [each for each in tried_again(history) if fault.started_ns < each.started_ns < (fault.ended_ns or 0)]
+    assert [each.outcome for each in struck] == [Outcome.OK]
 
 
 @pytest.mark.law(7, 16)
@@ -183,8 +204,8 @@ async def test_silent_connections_cost_no_answer_and_are_given_up(dsn: str, tmp_
     assert any(each.kind is OperationKind.CLAIM and each.reply == "answered" for each in silent)
 
 
-async def test_a_pause_holds_a_claim_for_longer_than_a_statement_may_take(dsn: str, tmp_path: Path) -> None:
-    result, history = await raced(dsn, tmp_path, FaultKind.PAUSE)
+def test_a_pause_holds_a_claim_for_longer_than_a_statement_may_take(raced_with_pauses: Raced) -> None:
+    result, history = raced_with_pauses
 
     assert_it_landed_and_passed(result)
     slow = [each for each in history.operations if (each.took_ms or 0) >= claims.PAUSE_SECONDS * 1000]
