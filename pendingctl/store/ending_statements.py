@@ -106,40 +106,44 @@ _IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
           and (%(include_undelivered)s or delivery_due_at is null)
           and (%(include_undelivered)s or ending_due_at is null or claimed_at < now() - %(endings_kept)s::interval)"""
 
-# An open question of an application whose worker wants to hear of it expires; the other rows are deleted. The arrays
-# make Postgres find the rows once and then change them by primary key; how much that gains over
+# What is open and stale expires where the application's worker wants to hear of it, and is deleted elsewhere.
+_HEARS_OF_IT = (
+    "application = any (array(select application from pending_applications where 'expired' = any (outcomes)))"
+)
+
+# Where no worker does, no row is looked at.
+EXPIRE_STALE = f"""
+    update pending_interactions as pending
+    set {_EXPIRED}
+    where id = any (array(
+        select id
+        from pending_interactions
+        where {_IS_STALE}
+          and claimed_at is null
+          and {_HEARS_OF_IT}
+          and (select exists (select from pending_applications where 'expired' = any (outcomes)))
+        order by {_AGED}
+        limit %(batch_size)s
+        for no key update skip locked
+    ))
+    returning id, false as is_unheard
+"""
+
+# The array makes Postgres find the rows once and then delete them by primary key; how much that gains over
 # `id in (select … limit n)` depends on the rows (scripts/bench). Rows that a claim has locked are left for the next
 # sweep, and the lock looks at each row again.
 SWEEP = f"""
-    with stale as materialized (
-        select id, ending_due_at is not null as is_unheard,
-               claimed_at is null and exists (
-                   select
-                   from pending_applications as heard
-                   where heard.application = pending.application and 'expired' = any (outcomes)
-               ) as expires
-        from pending_interactions as pending
+    delete from pending_interactions
+    where id = any (array(
+        select id
+        from pending_interactions
         where {_IS_STALE}
+          and (claimed_at is not null or not ({_HEARS_OF_IT}))
         order by {_AGED}
         limit %(batch_size)s
-        for update of pending skip locked
-    ),
-    expired as (
-        update pending_interactions as pending
-        set {_EXPIRED}
-        where id = any (array(select id from stale where expires))
-        returning id
-    ),
-    deleted as (
-        delete from pending_interactions
-        where id = any (array(select id from stale where not expires))
-        returning id
-    )
-    select deleted.id, is_unheard
-    from deleted join stale using (id)
-    union all
-    select null, false
-    from expired
+        for update skip locked
+    ))
+    returning id, ending_due_at is not null as is_unheard
 """
 
 COUNT_STALE = f"""

@@ -414,9 +414,9 @@ class PendingStore:
         check_positive(limit, "limit")
         check_positive(batch_size, "batch size")
         left = limit
-        while left is None or left > 0:
-            size = batch_size if left is None else min(batch_size, left)
-            async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
+        for statement in (ending_statements.EXPIRE_STALE, ending_statements.SWEEP):
+            while left is None or left > 0:
+                size = batch_size if left is None else min(batch_size, left)
                 parameters = {
                     "max_age": max_age,
                     "endings_kept": ENDINGS_KEPT,
@@ -425,16 +425,16 @@ class PendingStore:
                     "awaited_by": None,
                     "pod": None,
                 }
-                swept = await (await borrowed.execute(ending_statements.SWEEP, parameters)).fetchall()
-            ids: list[str] = [id for id, _ in swept if id is not None]
-            if unheard := sum(is_unheard for _, is_unheard in swept):
-                _log.warning("swept although no worker has heard of their ending: %d", unheard)
-            if ids:
-                yield ids
-            if len(swept) < size:
-                return
-            if left is not None:
-                left -= len(swept)
+                async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
+                    rows = await (await borrowed.execute(statement, parameters)).fetchall()
+                if unheard := sum(is_unheard for _, is_unheard in rows):
+                    _log.warning("swept although no worker has heard of their ending: %d", unheard)
+                if rows and statement is ending_statements.SWEEP:
+                    yield [id for id, _ in rows]
+                if left is not None:
+                    left -= len(rows)
+                if len(rows) < size:
+                    break
 
     async def begin_sweep(self, every: timedelta, *, pod: str | None = None) -> SweepTurn:
         """Begin the cluster's next sweep cycle if the last one began `every` ago; of any number of pods one does."""
