@@ -146,6 +146,8 @@ _PRIVILEGES = f"""
             end as text
         from granted
         group by class, oid, subid, grantee, every
+    ), joined as (
+        select class, oid, subid, string_agg(text, '; ' order by text) as text from listed group by class, oid, subid
     )
     select
         coalesce(part.part || '_grants', 'grants'),
@@ -160,12 +162,10 @@ _PRIVILEGES = f"""
             then '(database owner)'
             else quote_ident(pg_get_userbyid(owned.owner))
         end,
-        (
-            select string_agg(listed.text, '; ' order by listed.text)
-            from listed
-            where (listed.class, listed.oid, listed.subid) = (owned.class, owned.oid, owned.subid)
-        )
-    from owned left join part on (part.part_class::text, part.part_oid) = (owned.class, owned.oid)
+        joined.text
+    from owned
+    left join joined using (class, oid, subid)
+    left join part on (part.part_class::text, part.part_oid) = (owned.class, owned.oid)
     order by owned.oid, owned.subid
 """
 
