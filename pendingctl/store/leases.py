@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from ..model import (
     State,
     Unreadable,
 )
-from ..payload import JsonValue, check_id, conversation_of, read_json, read_payload, read_time
+from ..payload import JsonObject, JsonValue, check_id, conversation_of, read_json, read_payload, read_time
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
 from . import lease_statements as statements
@@ -213,18 +214,29 @@ class Leases:
         stale. An asking that is over is passed by. Returns the ids of those that could not be noted yet, since
         their rows are locked.
         """
-        return await self._note(statements.MARK_POSTED, {**_noted(posted), "max_age": max_age})
+        notes = [{"ask_number": each.ask_number, "card": each.card} for each in posted]
+        ids = [each.question_id for each in posted]
+        return await self._note(statements.MARK_POSTED, ids, notes, max_age)
 
     async def mark_edited(self, edited: Collection[EditedCard]) -> set[str]:
         """Note that cards were edited; one whose row has changed since that began, its card or its lease, stays due.
 
         Returns the ids of those that could not be noted yet, since their rows are locked.
         """
-        claimed_at, attempts = [each.claimed_at for each in edited], [each.attempts for each in edited]
-        noted = {**_noted(edited), "claimed_at": claimed_at, "attempts": attempts}
-        locked = await self._note(statements.MARK_EDITED, noted)
-        if expired := [each for each in edited if each.claimed_at is None]:
-            locked |= await self._note(statements.RETIRE_AGAIN, {**_noted(expired), "max_age": MAX_AGE})
+        notes = [
+            {
+                "ask_number": each.ask_number,
+                "card": each.card,
+                "claimed_at": None if each.claimed_at is None else each.claimed_at.isoformat(),
+                "attempts": each.attempts,
+            }
+            for each in edited
+        ]
+        ids = [each.question_id for each in edited]
+        locked = await self._note(statements.MARK_EDITED, ids, notes, MAX_AGE)
+        if expired := [place for place, each in enumerate(edited) if each.claimed_at is None]:
+            old = [ids[place] for place in expired], [notes[place] for place in expired]
+            locked |= await self._note(statements.RETIRE_AGAIN, *old, MAX_AGE)
         return locked
 
     async def mark_retired(self, id: str, retired: Collection[RetiredCard], *, max_age: timedelta = MAX_AGE) -> bool:
@@ -244,7 +256,10 @@ class Leases:
             cursor = await borrowed.execute(statement, {**parameters, **limits})
             return await cursor.fetchone() is not None
 
-    async def _note(self, statement: LiteralString, parameters: Mapping[str, object]) -> set[str]:
+    async def _note(
+        self, statement: LiteralString, ids: list[str], notes: Sequence[JsonObject], max_age: timedelta
+    ) -> set[str]:
+        parameters = {"ids": ids, "notes": json.dumps(notes), "max_age": max_age}
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             cursor = borrowed.cursor(row_factory=scalar_row)
             return set(await (await cursor.execute(statement, parameters)).fetchall())
@@ -347,14 +362,6 @@ def _lease_parameters(leased: LeasedAnswer | Unreadable) -> dict[str, str | int 
 
 def _asker(id: str, ask_number: int, awaited_by: UUID) -> dict[str, str | int | UUID]:
     return {"id": id, "ask_number": ask_number, "awaited_by": awaited_by}
-
-
-def _noted(cards: Collection[PostedCard] | Collection[EditedCard]) -> dict[str, object]:
-    return {
-        "ids": [each.question_id for each in cards],
-        "ask_numbers": [each.ask_number for each in cards],
-        "cards": [each.card for each in cards],
-    }
 
 
 def _connections(connections: Collection[tuple[str, str]]) -> dict[str, list[str]]:

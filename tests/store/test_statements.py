@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -59,11 +60,8 @@ PARAMETERS: dict[str, object] = {
     "retry_in": timedelta(seconds=1),
     "permanent": False,
     "error": "worker is down",
-    "claimed_at": [datetime(2026, 1, 1, tzinfo=UTC)],
-    "attempts": [0],
     "ids": ["new"],
-    "ask_numbers": [1],
-    "cards": ['"slack-1"'],
+    "notes": '[{"ask_number": 1, "card": "\\"slack-1\\"", "claimed_at": "2026-01-01T00:00:00+00:00", "attempts": 0}]',
     "organization_ids": ["acme"],
     "connection_ids": ["slack"],
     "expected_user_ids": ["U1"],
@@ -242,10 +240,7 @@ def test_notes_about_cards_find_each_row_by_its_id(filled: psycopg.Connection, n
     many = [f"q{number}" for number in range(50)]
     changed = {
         "ids": many,
-        "ask_numbers": [1] * 50,
-        "cards": ["1"] * 50,
-        "claimed_at": [None] * 50,
-        "attempts": [0] * 50,
+        "notes": json.dumps([{"ask_number": 1, "card": "1", "claimed_at": None, "attempts": 0}] * 50),
     }
     nodes = plan_nodes(filled, STATEMENTS[name], **changed)
 
