@@ -16,6 +16,21 @@ create table pending_applications (
     outcomes text[] not null
 );
 
+-- Whoever works with the questions works with these as well.
+do $$
+declare
+    role text;
+begin
+    for role in
+        select distinct case when grantee = 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end
+        from pg_class cross join aclexplode(relacl)
+        where pg_class.oid = 'pending_interactions'::regclass and privilege_type = 'UPDATE' and grantee <> relowner
+    loop
+        execute format('grant select, insert, update on pending_applications to %s', role);
+    end loop;
+end
+$$;
+
 -- Pods of the version before ask an id again and leave these columns as they are: the new asking has no deadline, and
 -- how the one before has ended is not its ending. While that waits to be delivered the id is not asked again: to these
 -- pods the row has changed meanwhile. A pod of this version writes all of the columns itself.

@@ -179,7 +179,7 @@ def _as_json(handle: MessageHandle) -> str | None:
 
 def _text_of(card: LeasedCard) -> str:
     if card.outcome is None:
-        said = "Expired: nobody has answered in time."
+        said = "Nobody has answered; the question is about to be removed."
     else:
         said = ending_text(card.outcome, card.answered_by, card.answer, card.claimed_at)
     return card_text(card.text, said)

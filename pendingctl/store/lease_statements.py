@@ -215,8 +215,8 @@ STUCK = """
 # transaction.
 _WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as without_waiting"
 
-# A time of asking in the far future would overflow.
-_GOES_STALE_AT = "least(created_at, now()) + %(max_age)s::interval"
+# A time of asking in the far future would overflow. A question with a deadline does not go stale.
+_GOES_STALE_AT = "case when expires_at is null then least(created_at, now()) + %(max_age)s::interval end"
 
 # A card is due again when its question is stale, or at once if that was answered while the card was posted. One that is
 # noted when its id was asked again already is retired. A row that somebody has locked is passed by, and its id
@@ -317,7 +317,8 @@ LEASE_CARDS = f"""
               entry_payload #>> '{{question,text}}' as text, answer,
               coalesce(answered_by, expected_user_id) as answered_by, {readable("claimed_at")} as claimed_at,
               {outcome()} as outcome,
-              retired_cards::text as retired_cards, created_at <= now() - %(max_age)s::interval as is_stale,
+              retired_cards::text as retired_cards,
+              expires_at is null and created_at <= now() - %(max_age)s::interval as is_stale,
               card_attempts as attempts
 """
 

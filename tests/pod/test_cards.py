@@ -82,7 +82,7 @@ async def test_a_card_whose_question_goes_stale_says_so(store: PendingStore, con
     pod = Pod(store)
     async with pod.bridge:
         await until(lambda: bool(pod.platform.edits))
-    assert pod.platform.edits[0][2] == "Deploy?\nExpired: nobody has answered in time."
+    assert pod.platform.edits[0][2] == "Deploy?\nNobody has answered; the question is about to be removed."
 
 
 async def test_an_edit_that_failed_is_tried_again(store: PendingStore, connection: psycopg.Connection) -> None:

@@ -121,3 +121,22 @@ async def test_a_rollback_refuses_while_a_deadline_is_kept_or_an_ending_undelive
 
     connection.execute("update pending_interactions set ending_due_at = null")
     assert migrations.rollback(dsn, steps_back_to(dsn, "0008_endings"))[-1] == "0008_endings"
+
+
+async def test_whoever_may_change_questions_may_say_which_endings_it_hears(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    migrations.rollback(dsn, steps_back_to(dsn, "0008_endings"))
+    connection.execute("create role pod_of_an_application")
+    connection.execute("create role reader")
+    try:
+        connection.execute("grant select, update on pending_interactions to pod_of_an_application")
+        connection.execute("grant select on pending_interactions to reader")
+        migrations.apply(dsn)
+
+        may = "select has_table_privilege(%s, 'pending_applications', 'insert, update')"
+        assert connection.execute(may, ["pod_of_an_application"]).fetchone() == (True,)
+        assert connection.execute(may, ["reader"]).fetchone() == (False,)
+    finally:
+        connection.execute("drop owned by pod_of_an_application, reader")
+        connection.execute("drop role pod_of_an_application, reader")

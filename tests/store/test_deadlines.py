@@ -13,7 +13,7 @@ import pytest
 
 from pendingctl import Claim, PendingStore, Question, Refusal, RefusalReason, State
 from pendingctl.errors import InvalidInput
-from pendingctl.model import LeasedAnswer, NoAnswer, Outcome, PutOutcome, Withdrawal
+from pendingctl.model import LeasedAnswer, NoAnswer, Outcome, PostedCard, PutOutcome, Withdrawal
 from pendingctl.payload import question_payload
 from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
@@ -351,6 +351,19 @@ async def test_an_ending_that_fails_is_tried_again_stuck_and_redelivered(
     (leased,) = await endings(store)
     assert (leased.answer.outcome, leased.attempt) == (Outcome.WITHDRAWN, 1)
     assert connection.execute("select delivery_due_at from pending_interactions").fetchone() == (None,)
+
+
+async def test_the_card_of_a_question_with_a_deadline_does_not_go_stale(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    stored = await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(days=7))
+    await store.leases.mark_posted([PostedCard(question_id="q", ask_number=stored.ask_number, card='"card"')])
+    assert connection.execute("select card_due_at from pending_interactions").fetchone() == (None,)
+
+    pass_the_deadline(connection)
+    await store.leases.expire(limit=1)
+    (card,) = await store.leases.lease_cards([("acme", "slack")], lease=LEASE, limit=1)
+    assert card.outcome is Outcome.EXPIRED
 
 
 @pytest.mark.law(8)
