@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
-from ..errors import PendingctlError
+from ..errors import DatabaseFailed, PendingctlError
 from ..model import Due, LeasedAnswer, Outcome, State, Unreadable
 from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, outcomes_of, sink_of
@@ -183,10 +183,17 @@ class Delivery:
             self._expiring = asyncio.create_task(self._expire(), name="deadlines that have passed")
 
     async def hear(self) -> None:
-        """Have it noted, once, of which endings this pod's worker wants to hear."""
-        if not self._is_noted:
+        """Have it noted, once, of which endings this pod's worker wants to hear.
+
+        Answers are delivered all the same where that is not allowed.
+        """
+        if self._is_noted:
+            return
+        try:
             await self._leases.hear(self._outcomes)
-            self._is_noted = True
+        except DatabaseFailed as error:
+            _log.warning("of which endings the worker wants to hear cannot be noted: %s", error)
+        self._is_noted = True
 
     async def _look(self) -> None:
         await self.hear()

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from pendingctl import InteractionBridge, PendingStore
+from pendingctl import InteractionBridge, PendingStore, open_pool
 from pendingctl.model import ANSWERS, Outcome
 from pendingctl.sinks import CallableSink
 from tests.deliveries import Worker
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, RecordingPlatform
+from tests.questions import click
 
 EVERYTHING = frozenset(Outcome)
 SOON = timedelta(seconds=0.3)
@@ -68,6 +70,27 @@ async def test_a_worker_that_wants_answers_hears_of_nothing_else(store: PendingS
         assert await came_true(lambda: worker.ids == ["defaulted"])
 
     assert worker.ids == ["defaulted"]
+
+
+async def test_answers_are_delivered_where_a_role_may_not_note_what_it_wants_to_hear(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("create role pod_without_the_new_right login")
+    try:
+        connection.execute(
+            "grant select, insert, update on pending_interactions, organization to pod_without_the_new_right"
+        )
+        worker = Worker()
+        async with (
+            open_pool(make_conninfo(dsn, user="pod_without_the_new_right")) as pool,
+            bridge_of(PendingStore(pool), worker) as bridge,
+        ):
+            await bridge.ask(QUESTION, event_id="e")
+            await PendingStore(pool).claim(click(), lease=timedelta(0))
+            assert await came_true(lambda: heard(worker) == [("q", Outcome.ANSWERED, "yes")])
+    finally:
+        connection.execute("drop owned by pod_without_the_new_right")
+        connection.execute("drop role pod_without_the_new_right")
 
 
 @pytest.mark.xfail(
