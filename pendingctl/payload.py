@@ -95,7 +95,7 @@ def check_id(value: str, name: str) -> None:
     if len(value) > MAX_ID_CHARACTERS:
         raise InvalidInput(f"{name} has {len(value)} characters; at most {MAX_ID_CHARACTERS} are allowed")
     check_text(value, name)
-    if (size := len(value.encode())) > MAX_ID_BYTES:
+    if not value.isascii() and (size := len(value.encode())) > MAX_ID_BYTES:
         raise InvalidInput(f"{name} has {size} bytes as UTF-8; at most {MAX_ID_BYTES} are allowed")
 
 
@@ -103,6 +103,8 @@ def check_text(value: str, name: str) -> None:
     """Refuse text that Postgres cannot hold: NUL characters and lone surrogates. Raises InvalidInput."""
     if "\0" in value:
         raise InvalidInput(f"{name} holds a NUL character, which Postgres cannot store")
+    if value.isascii():
+        return
     try:
         value.encode()
     except UnicodeEncodeError:

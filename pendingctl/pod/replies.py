@@ -88,4 +88,4 @@ def card_text(question: str | None, said: str) -> str:
 
 def at_time(at: datetime | None) -> str:
     """Return when something was, for the end of a sentence; empty where that is not known."""
-    return f" ({at.astimezone(UTC):%Y-%m-%d %H:%M} UTC)" if at else ""
+    return f" ({at.astimezone(UTC).isoformat(' ', 'minutes')[:16]} UTC)" if at else ""

@@ -59,7 +59,7 @@ def _claim(
         return Claim(id, ask_number, {}, claimed_at, None, read_json(card))
 
 
-# By place: names cost a claim a twentieth of the client's time.
+# By place, here and below: names cost a claim a twentieth of the client's time.
 CLAIM_ROW = args_row(_claim)
 
 
@@ -74,11 +74,14 @@ async def claim(connection: Connection, parameters: Mapping[str, object]) -> Cla
     return await (await cursor.execute(statements.CLAIM_AFTER_WAITING, patient)).fetchone()
 
 
-def as_stored(
-    id: str, *, outcome: str, ask_number: int, created_at: datetime, row_version: str, is_to_be_posted: bool
+def _stored(
+    id: str, outcome: str, ask_number: int, created_at: datetime, row_version: str, is_to_be_posted: bool
 ) -> Stored:
-    """Return what a statement that stores a question has left; its columns have the names of the parameters."""
     return Stored(id, PutOutcome(outcome), ask_number, created_at, row_version, is_to_be_posted)
+
+
+# What a statement that stores a question has left.
+STORED_ROW = args_row(_stored)
 
 
 async def look(connection: Connection, id: str, by: Scope | Click) -> FoundRow | None:

@@ -131,7 +131,7 @@ INSERT = f"""
     where not exists (select from pending_interactions where id = %(id)s)
       and {LIMITS}
     on conflict (id) do nothing
-    returning 'created' as outcome, ask_number, created_at, xmin::text as row_version,
+    returning id, 'created' as outcome, ask_number, created_at, xmin::text as row_version,
               %(posting)s::interval is not null as is_to_be_posted
 """
 
@@ -188,8 +188,8 @@ REFRESH = f"""
         posting_until = case when is_unposted then clock_timestamp() + %(posting)s::interval else posting_until end
     from held
     where pending.id = held.id
-    returning 'refreshed' as outcome, ask_number, {readable("created_at")} as created_at, xmin::text as row_version,
-              is_unposted and %(posting)s::interval is not null as is_to_be_posted
+    returning pending.id, 'refreshed' as outcome, ask_number, {readable("created_at")} as created_at,
+              xmin::text as row_version, is_unposted and %(posting)s::interval is not null as is_to_be_posted
 """
 
 # How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away. The number of
@@ -246,7 +246,7 @@ ASK_AGAIN = f"""
         posting_until = clock_timestamp() + %(posting)s::interval
     from held
     where pending.id = held.id
-    returning case when was_open then 'superseded' else 'reopened' end as outcome, ask_number, created_at,
+    returning pending.id, case when was_open then 'superseded' else 'reopened' end as outcome, ask_number, created_at,
               xmin::text as row_version, %(posting)s::interval is not null as is_to_be_posted
 """
 

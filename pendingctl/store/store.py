@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import islice
 from typing import Literal, TypeAlias
 from uuid import UUID
 
 from psycopg.errors import NotNullViolation
-from psycopg.rows import class_row, kwargs_row, scalar_row
+from psycopg.rows import class_row, scalar_row
 
 from ..errors import DatabaseFailed, InvalidInput, Undelivered
 from ..model import (
@@ -51,7 +50,7 @@ from . import ending_statements, statements
 from .inspection import Inspection
 from .leases import Leases
 from .refusal import judge, judge_put
-from .rows import as_stored, claim, claim_parameters, look, scope_parameters
+from .rows import STORED_ROW, claim, claim_parameters, look, scope_parameters
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
 
@@ -147,7 +146,7 @@ class PendingStore:
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             for _ in range(_TRIES):
                 for statement in (statements.INSERT, statements.REFRESH, statements.ASK_AGAIN):
-                    cursor = borrowed.cursor(row_factory=kwargs_row(partial(as_stored, id)))
+                    cursor = borrowed.cursor(row_factory=STORED_ROW)
                     if (stored := await (await cursor.execute(statement, parameters)).fetchone()) is not None:
                         return stored
                 found = await look(borrowed, id, scope)
