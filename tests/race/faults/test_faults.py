@@ -83,7 +83,8 @@ def deliveries_during(history: History, fault: Fault) -> list[Operation]:
     deliveries = sorted(
         (each for each in history.operations if each.kind is OperationKind.DELIVER), key=lambda each: each.started_ns
     )
-    struck = next(each for each in deliveries if each.started_ns > fault.started_ns)
+    # Another question's answer may be delivered at the same time.
+    struck = next(each for each in deliveries if each.started_ns > fault.started_ns and each.outcome is not Outcome.OK)
     return [each for each in deliveries if each.planned.question_id == struck.planned.question_id]
 
 
