@@ -22,3 +22,13 @@ async def until_waiting_for_a_lock(connection: psycopg.Connection, sessions: int
             return
         await asyncio.sleep(0.01)
     raise TimeoutError(f"{waiting_for_a_lock(connection)} of {sessions} sessions wait for a lock")
+
+
+async def changes(locking: psycopg.AsyncConnection) -> None:
+    """Hold the row by a change of it: whoever waits looks at it again if that is committed."""
+    await locking.execute("update pending_interactions set card_attempts = 1 where id = 'q'")
+
+
+async def only_locks(locking: psycopg.AsyncConnection) -> None:
+    """Hold the row and leave it as it is."""
+    await locking.execute("select from pending_interactions where id = 'q' for update")

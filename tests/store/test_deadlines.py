@@ -15,7 +15,7 @@ from pendingctl import Claim, PendingStore, Question, Refusal, RefusalReason, St
 from pendingctl.errors import InvalidInput
 from pendingctl.model import LeasedAnswer, NoAnswer, Outcome, PostedCard, PutOutcome, Withdrawal
 from pendingctl.payload import question_payload
-from tests.locks import until_waiting_for_a_lock
+from tests.locks import changes, only_locks, until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
 LEASE = timedelta(seconds=30)
@@ -62,15 +62,7 @@ async def test_a_click_before_it_wins(store: PendingStore) -> None:
     assert await store.leases.expire(limit=10) == 0
 
 
-async def _commits(locking: psycopg.AsyncConnection) -> None:
-    await locking.execute("update pending_interactions set card_attempts = 1 where id = 'q'")
-
-
-async def _only_locks(locking: psycopg.AsyncConnection) -> None:
-    await locking.execute("select from pending_interactions where id = 'q' for update")
-
-
-@pytest.mark.parametrize("hold", [_commits, _only_locks])
+@pytest.mark.parametrize("hold", [changes, only_locks])
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
 @pytest.mark.law(14)
 async def test_a_click_that_waits_for_the_row_beyond_the_deadline_is_refused(
@@ -292,7 +284,7 @@ async def test_a_deadline_that_passes_while_the_row_is_waited_for_is_not_moved(
 ) -> None:
     await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(seconds=0.4))
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
-        await _only_locks(locking)
+        await only_locks(locking)
         extending = asyncio.create_task(store.extend("q", SCOPE, by=HOUR))
         await until_waiting_for_a_lock(connection)
         connection.execute(
@@ -323,7 +315,7 @@ async def test_a_question_that_somebody_has_locked_keeps_no_other_from_its_deadl
         await store.put(id, SCOPE, PAYLOAD, expires_in=HOUR)
         pass_the_deadline(connection, id)
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
-        await _only_locks(locking)
+        await only_locks(locking)
 
         assert await store.leases.expire(limit=10) == 1
         assert [await state_of(store, id) for id in ("q", "r")] == [State.PENDING, State.EXPIRED]

@@ -21,7 +21,7 @@ from pendingctl import (
 from pendingctl.errors import DatabaseFailed, Undelivered
 from pendingctl.store.store import AWAITED_FOR
 from tests.deliveries import LEASE, SHORT, claimed, lease, readable, run_out, state_of
-from tests.locks import until_waiting_for_a_lock
+from tests.locks import changes, only_locks, until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
 # The claim carries the answer.
@@ -261,15 +261,7 @@ async def test_five_hundred_cards_of_one_organization_do_not_come_before_another
 # A lease begins when the row is ours.
 
 
-async def _commits(locking: psycopg.AsyncConnection) -> None:
-    await locking.execute("update pending_interactions set card_attempts = 1 where id = 'q'")
-
-
-async def _only_locks(locking: psycopg.AsyncConnection) -> None:
-    await locking.execute("select from pending_interactions where id = 'q' for update")
-
-
-@pytest.mark.parametrize("hold", [_commits, _only_locks])
+@pytest.mark.parametrize("hold", [changes, only_locks])
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
 @pytest.mark.law(6)
 async def test_a_lease_begins_when_the_lock_is_held(
@@ -302,14 +294,14 @@ async def test_a_claim_that_waits_too_long_says_so_and_changes_nothing(
 ) -> None:
     await store.put("q", SCOPE, PAYLOAD)
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
-        await _only_locks(locking)
+        await only_locks(locking)
         with pytest.raises(DatabaseFailed, match="lock"):
             await store.claim(click(), lease=LEASE)
 
     assert connection.execute("select claimed_at from pending_interactions").fetchone() == (None,)
 
 
-@pytest.mark.parametrize("hold", [_commits, _only_locks])
+@pytest.mark.parametrize("hold", [changes, only_locks])
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
 async def test_who_asks_again_waits_from_when_the_lock_is_held(
     store: PendingStore,
@@ -321,7 +313,7 @@ async def test_who_asks_again_waits_from_when_the_lock_is_held(
     await store.put("q", SCOPE, PAYLOAD)
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
         await hold(locking)
-        payload = PAYLOAD if hold is _commits else {}
+        payload = PAYLOAD if hold is changes else {}
         putting = asyncio.create_task(store.put("q", SCOPE, payload, awaited_by=UUID(int=7)))
         await until_waiting_for_a_lock(connection)
         row = connection.execute("select clock_timestamp()").fetchone()
