@@ -224,7 +224,9 @@ async def test_only_the_races_own_backends_are_terminated(
 
     assert_it_landed_and_passed(result)
     assert len(tried_again(history)) >= 2
-    assert all("terminating connection" in each.detail for each in tried_again(history))
+    # Between its two statements a claim learns a moment later that its connection is gone, and not why.
+    assert all("connection" in each.detail for each in tried_again(history))
+    assert any("terminating connection" in each.detail for each in tried_again(history))
     assert connection.execute("select 1").fetchone() == (1,)
 
 
