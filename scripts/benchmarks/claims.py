@@ -52,6 +52,8 @@ _ASKED_BY_NOBODY = {
     "awaited_by": None,
     "awaited_for": None,
     "posting": None,
+    "expires_in": None,
+    "default": None,
     "lock_timeout": "5s",
 }
 

@@ -20,7 +20,7 @@ _LISTED = 100
 # What `list` asks the database, asked by a program that does nothing else.
 _BARE_LIST = f"""
 import datetime, os, psycopg
-filters = "application", "organization_id", "connection_id", "expected_user_id", "state", "older_than", "card"
+filters = "application organization_id connection_id expected_user_id state older_than card due_within".split()
 asked = dict.fromkeys(filters)
 asked |= {{"limit": {_LISTED + 1}, "max_age": {timedelta(hours=24)!r}}}
 with psycopg.connect(os.environ["PENDINGCTL_DSN"], autocommit=True) as connection:
