@@ -12,6 +12,7 @@ import pytest
 from pendingctl import Answer, Claim, Delivery, NoAnswer, PendingStore, Question, State, Withdrawal
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import Refused
+from pendingctl.model import Outcome
 from pendingctl.postgres.connections import CommandConnection
 from pendingctl.schema import migrations
 from tests.askers import answer_to
@@ -48,6 +49,14 @@ async def test_whoever_asks_reads_the_answer_and_no_pod_delivers_it(store: Pendi
 async def test_nobody_answers_in_time_and_it_expires(store: PendingStore) -> None:
     assert await answer_to(store, QUESTION, within=timedelta(seconds=0.3)) is NoAnswer.EXPIRED
     assert await state_of(store) is State.EXPIRED
+
+
+async def test_of_what_expires_its_asker_hears_and_no_worker(store: PendingStore) -> None:
+    await store.leases.hear(frozenset(Outcome))
+
+    assert await answer_to(store, QUESTION, within=timedelta(seconds=0.3)) is NoAnswer.EXPIRED
+    assert not (await store.leases.due()).endings
+    assert (await store.inspection.counts()).endings_to_tell == 0
 
 
 async def test_a_withdrawn_question_has_no_answer(store: PendingStore) -> None:

@@ -2,7 +2,7 @@
 
 from typing import LiteralString
 
-from .statements import LIMITS, outcome, readable
+from .statements import LIMITS, OUTCOME, readable
 
 # What a row's ending waits for: an answer in delivery_due_at, every other ending in a column of its own.
 _ANSWERS, _ENDINGS = "delivery_due_at", "ending_due_at"
@@ -66,7 +66,7 @@ DUE = f"""
 
 _LEASED_ENDING = f"""pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
               coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload,
-              {readable("claimed_at")} as claimed_at, {outcome()} as outcome, lease_token as token,
+              {readable("claimed_at")} as claimed_at, {OUTCOME} as outcome, lease_token as token,
               delivery_attempts as attempt, now() as leased_at"""
 
 
@@ -161,8 +161,8 @@ RELEASE = f"""
 
 REDELIVER = f"""
     update pending_interactions as pending
-    set delivery_due_at = case when {outcome()} = 'answered' then now() end,
-        ending_due_at = case when {outcome()} <> 'answered' then now() end,
+    set delivery_due_at = case when {OUTCOME} = 'answered' then now() end,
+        ending_due_at = case when {OUTCOME} <> 'answered' then now() end,
         lease_token = null, delivery_attempts = 0, delivered_at = null
     where id = any (%(ids)s) and application = %(application)s and claimed_at is not null
       and {LIMITS}
@@ -316,7 +316,7 @@ LEASE_CARDS = f"""
     returning pending.id as question_id, ask_number, organization_id, connection_id, card::text as card,
               entry_payload #>> '{{question,text}}' as text, answer,
               coalesce(answered_by, expected_user_id) as answered_by, {readable("claimed_at")} as claimed_at,
-              {outcome()} as outcome,
+              {OUTCOME} as outcome,
               retired_cards::text as retired_cards,
               expires_at is null and created_at <= now() - %(max_age)s::interval as is_stale,
               card_attempts as attempts

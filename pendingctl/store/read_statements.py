@@ -1,6 +1,6 @@
 """The statements of what the person on call reads. Returned columns have the names of the fields they fill."""
 
-from .statements import outcome, readable
+from .statements import OUTCOME, readable
 
 _STATE = """
     case
@@ -26,7 +26,7 @@ _SUMMARY_COLUMNS = f"""
 GET = f"""
     select {_SUMMARY_COLUMNS}, entry_payload::text as payload, answer, delivery_key, answered_by, pod,
            delivery_attempts, delivery_error, {readable("delivered_at")} as delivered_at,
-           case when outcome is null then {readable("withdrawn_at")} end as withdrawn_at, {outcome()} as outcome,
+           case when outcome is null then {readable("withdrawn_at")} end as withdrawn_at, {OUTCOME} as outcome,
            default_answer, {readable("posted_at")} as posted_at, card::text as card, request_key
     from pending_interactions as pending
     where id = %(id)s

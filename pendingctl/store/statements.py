@@ -24,11 +24,10 @@ def readable(time: str) -> str:
                 then least(greatest({time}, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') end"""
 
 
-def outcome(row: str = "pending") -> str:
-    """Return how a row's question has ended; null while it is open. Clicks and withdrawals leave the column alone."""
-    return f"""case when {row}.outcome is not null then {row}.outcome
-                 when {row}.claimed_at is null then null
-                 when {row}.withdrawn_at is not null then 'withdrawn'
+# How a row's question has ended; null while it is open. Clicks and withdrawals leave the column alone.
+OUTCOME = """case when pending.outcome is not null then pending.outcome
+                 when pending.claimed_at is null then null
+                 when pending.withdrawn_at is not null then 'withdrawn'
                  else 'answered' end"""
 
 
@@ -109,7 +108,7 @@ LOOK = f"""
            case when is_ours then answer end as answer,
            case when is_ours then answered_by end as answered_by,
            case when is_ours then previous::text end as previous,
-           delivery_key, lease_token, {outcome()} as ending, expires_at <= clock_timestamp() as is_past_its_deadline,
+           delivery_key, lease_token, {OUTCOME} as ending, expires_at <= clock_timestamp() as is_past_its_deadline,
            request_key, displaced_keys, awaited_by, awaited_until > clock_timestamp() as is_awaited,
            (delivery_due_at is not null or ending_due_at is not null) as is_undelivered,
            pending.xmin::text as row_version
@@ -196,7 +195,7 @@ REFRESH = f"""
 # the row's first asking says which cards that are noted late are of this row.
 _ENDED = f"""jsonb_build_object(
             'ask_number', pending.ask_number,
-            'ending', coalesce({outcome()}, 'superseded'), 'at', claimed_at, 'answer', answer,
+            'ending', coalesce({OUTCOME}, 'superseded'), 'at', claimed_at, 'answer', answer,
             'answered_by', case when outcome is null then coalesce(answered_by, expected_user_id) end,
             'delivery_key', delivery_key, 'text', entry_payload #>> '{{question,text}}')"""
 

@@ -71,7 +71,7 @@ STATEMENTS = {
     name: cast("str", statement)
     for module in (statements, ending_statements, lease_statements, read_statements)
     for name, statement in vars(module).items()
-    if name.isupper() and name[0] != "_" and name not in ("LIMITS", "IS_BEFORE_ITS_DEADLINE")
+    if name.isupper() and name[0] != "_" and name not in ("LIMITS", "OUTCOME", "IS_BEFORE_ITS_DEADLINE")
 }
 CLAIM_PATH = [
     "CLAIM",
