@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         Click,
         LeasedAnswer,
         NoAnswer,
+        NotExtended,
+        Outcome,
         PutOutcome,
         Question,
         Refusal,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from .pod.delivery import Delivery
     from .pod.replies import Reply, ReplyKind
     from .postgres.connections import open_pool
-    from .sinks import AnswerSink, DeliveryFailed
+    from .sinks import AnswerSink, CallableSink, DeliveryFailed
     from .sinks.http import HttpSink
     from .sinks.postgres import PostgresSink
     from .store import PendingStore
@@ -50,6 +52,8 @@ _HOMES = {
         "Click",
         "LeasedAnswer",
         "NoAnswer",
+        "NotExtended",
+        "Outcome",
         "PutOutcome",
         "Question",
         "Refusal",
@@ -60,7 +64,7 @@ _HOMES = {
         "Withdrawal",
     ),
     "platforms.protocol": ("Card", "ChatPlatform", "NotPosted"),
-    "sinks.protocol": ("AnswerSink", "DeliveryFailed"),
+    "sinks.protocol": ("AnswerSink", "CallableSink", "DeliveryFailed"),
     "sinks.http": ("HttpSink",),
     "sinks.postgres": ("PostgresSink",),
     "store.store": ("PendingStore",),
@@ -72,6 +76,7 @@ __all__ = [
     "Answer",
     "AnswerSink",
     "AskOutcome",
+    "CallableSink",
     "Card",
     "ChatPlatform",
     "Claim",
@@ -83,7 +88,9 @@ __all__ = [
     "InteractionBridge",
     "LeasedAnswer",
     "NoAnswer",
+    "NotExtended",
     "NotPosted",
+    "Outcome",
     "PendingStore",
     "PendingctlError",
     "PostgresSink",

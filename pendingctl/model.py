@@ -304,6 +304,16 @@ class NoAnswer(StrEnum):
     GONE = "gone"
 
 
+class NotExtended(StrEnum):
+    """Why the deadline of a question was not moved."""
+
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    NO_DEADLINE = "no_deadline"
+    UNKNOWN = "unknown"
+
+
 class Withdrawal(StrEnum):
     """What became of a question that was to be withdrawn."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..model import NoAnswer, Scope
+from ..model import NotExtended, Scope
 from . import render
 from .database import store_of
 from .event_loop import run
@@ -37,7 +37,7 @@ def extend(
     Example: pendingctl extend deploy-42 --org acme --connection slack --user U1 --by 1h
     """
 
-    async def extended() -> datetime | NoAnswer | None:
+    async def extended() -> datetime | NotExtended:
         async with store_of(dsn, "extend") as store:
             return await store.extend(id, Scope(organization, connection, user), by=by)
 
@@ -46,15 +46,14 @@ def extend(
         at = result.isoformat(timespec="seconds")
         render.show_document(output, {"extended": True, "id": id, "expires_at": result}, f"{id} expires at {at}")
         return
-    reason = "answered" if result is None else "no_deadline" if result is NoAnswer.NOT_YET else result.value
-    render.show_document(output, {"extended": False, "id": id, "reason": reason}, f"refused: {id} {_WHY[reason]}")
+    render.show_document(output, {"extended": False, "id": id, "reason": result}, f"refused: {id} {_WHY[result]}")
     raise typer.Exit(1)
 
 
 _WHY = {
-    "answered": "is already answered",
-    "withdrawn": "was withdrawn",
-    "expired": "has expired",
-    "no_deadline": "has no deadline",
-    "gone": "does not exist in this scope",
+    NotExtended.ANSWERED: "is already answered",
+    NotExtended.WITHDRAWN: "was withdrawn",
+    NotExtended.EXPIRED: "has expired",
+    NotExtended.NO_DEADLINE: "has no deadline",
+    NotExtended.UNKNOWN: "does not exist in this scope",
 }

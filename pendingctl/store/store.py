@@ -27,6 +27,7 @@ from ..model import (
     Claim,
     Click,
     NoAnswer,
+    NotExtended,
     Outcome,
     PutOutcome,
     Refusal,
@@ -302,11 +303,10 @@ class PendingStore:
 
     async def extend(
         self, id: str, scope: Scope, *, by: timedelta, connection: Connection | None = None
-    ) -> datetime | NoAnswer | None:
-        """Move the deadline of an open question by so much, and return the new one.
+    ) -> datetime | NotExtended:
+        """Move the deadline of an open question by so much, and return the new one, or why it cannot be moved.
 
-        Returns why not where it cannot be moved: the question has ended (None: it was answered), or it has no deadline
-        (NOT_YET), or there is none of this scope (GONE). Raises InvalidInput for a time that is not above 0.
+        Raises InvalidInput for a time that is not above 0.
         """
         check_id(id, "question id")
         if not timedelta() < by <= MOST_EXPIRES_IN:
@@ -326,8 +326,10 @@ class PendingStore:
                 return expires_at
             found = await look(borrowed, id, scope)
         if found is None or found.scope != scope:
-            return NoAnswer.GONE
-        return NoAnswer.EXPIRED if found.is_to_expire else _AS_NO_ANSWER[found.outcome]
+            return NotExtended.UNKNOWN
+        if found.is_to_expire:
+            return NotExtended.EXPIRED
+        return _NOT_EXTENDED[found.outcome]
 
     async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
         """Return why there is no answer to this asking; None when there is one, or was.
@@ -472,6 +474,13 @@ class PendingStore:
         return in_transaction(self._source)
 
 
+_NOT_EXTENDED = {
+    None: NotExtended.NO_DEADLINE,
+    Outcome.WITHDRAWN: NotExtended.WITHDRAWN,
+    Outcome.EXPIRED: NotExtended.EXPIRED,
+    Outcome.ANSWERED: NotExtended.ANSWERED,
+    Outcome.DEFAULTED: NotExtended.ANSWERED,
+}
 _AS_NO_ANSWER = {
     None: NoAnswer.NOT_YET,
     Outcome.WITHDRAWN: NoAnswer.WITHDRAWN,

@@ -13,34 +13,12 @@ import pytest
 
 from pendingctl import Claim, PendingStore, Question, Refusal, RefusalReason, State
 from pendingctl.errors import InvalidInput
-from pendingctl.model import LeasedAnswer, NoAnswer, Outcome, PostedCard, PutOutcome, Withdrawal
+from pendingctl.model import NotExtended, Outcome, PostedCard, PutOutcome, Withdrawal
 from pendingctl.payload import question_payload
+from tests.deliveries import LEASE
+from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline, show_its_card, state_of
 from tests.locks import changes, only_locks, until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
-
-LEASE = timedelta(seconds=30)
-HOUR = timedelta(hours=1)
-EVERYTHING = frozenset(Outcome)
-
-
-def pass_the_deadline(connection: psycopg.Connection, id: str = "q") -> None:
-    connection.execute(
-        "update pending_interactions set expires_at = clock_timestamp() - interval '1 ms' where id = %s", [id]
-    )
-
-
-def show_its_card(connection: psycopg.Connection) -> None:
-    connection.execute("update pending_interactions set posted_at = now()")
-
-
-async def endings(store: PendingStore) -> list[LeasedAnswer]:
-    leased = await store.leases.lease(lease=LEASE, limit=10, most_attempts=20, endings=True)
-    return [each for each in leased if isinstance(each, LeasedAnswer)]
-
-
-async def state_of(store: PendingStore, id: str = "q") -> State | None:
-    row = await store.inspection.get(id)
-    return None if row is None else row.state
 
 
 @pytest.mark.law(14)
@@ -207,21 +185,6 @@ async def test_whoever_stores_a_question_again_after_its_deadline_finds_it_expir
     assert isinstance(await store.claim(click()), Claim)
 
 
-@pytest.mark.law(14)
-async def test_an_ending_that_is_not_delivered_keeps_its_id_from_being_asked_again(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    await store.leases.hear(EVERYTHING)
-    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
-    pass_the_deadline(connection)
-
-    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.EXPIRED
-    (leased,) = await endings(store)
-    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.EXPIRED
-    assert await store.leases.mark_delivered(leased)
-    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.REOPENED
-
-
 async def test_a_late_click_on_the_asking_before_learns_that_it_expired(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -244,38 +207,26 @@ async def test_a_question_cannot_be_withdrawn_after_its_deadline(
     assert await state_of(store) is State.EXPIRED
 
 
-async def test_nothing_is_kept_of_endings_that_no_worker_wants(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    await store.leases.hear(frozenset({Outcome.ANSWERED}))
-    await store.put("withdrawn", SCOPE, PAYLOAD)
-    await store.withdraw("withdrawn", SCOPE)
-    await store.put("defaulted", SCOPE, PAYLOAD, expires_in=HOUR, default="no")
-    show_its_card(connection)
-    pass_the_deadline(connection, "defaulted")
-    await store.leases.expire(limit=10)
-
-    assert await state_of(store, "defaulted") is State.DEFAULTED
-    assert await endings(store) == []
-
-
 async def test_a_deadline_is_moved_while_it_is_ahead(store: PendingStore, connection: psycopg.Connection) -> None:
     await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
     before = connection.execute("select expires_at from pending_interactions").fetchone()
     assert before is not None
 
     assert await store.extend("q", SCOPE, by=HOUR) == before[0] + HOUR
-    assert await store.extend("q", replace(SCOPE, expected_user_id="U2"), by=HOUR) is NoAnswer.GONE
+    assert await store.extend("q", replace(SCOPE, expected_user_id="U2"), by=HOUR) is NotExtended.UNKNOWN
     pass_the_deadline(connection)
-    assert await store.extend("q", SCOPE, by=HOUR) is NoAnswer.EXPIRED
+    assert await store.extend("q", SCOPE, by=HOUR) is NotExtended.EXPIRED
     await store.leases.expire(limit=10)
-    assert await store.extend("q", SCOPE, by=HOUR) is NoAnswer.EXPIRED
+    assert await store.extend("q", SCOPE, by=HOUR) is NotExtended.EXPIRED
+    await store.put("answered", SCOPE, PAYLOAD, expires_in=HOUR)
+    await store.claim(click("answered"))
+    assert await store.extend("answered", SCOPE, by=HOUR) is NotExtended.ANSWERED
 
 
 async def test_a_question_without_a_deadline_gets_none(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)
 
-    assert await store.extend("q", SCOPE, by=HOUR) is NoAnswer.NOT_YET
+    assert await store.extend("q", SCOPE, by=HOUR) is NotExtended.NO_DEADLINE
 
 
 @pytest.mark.law(14)
@@ -292,7 +243,7 @@ async def test_a_deadline_that_passes_while_the_row_is_waited_for_is_not_moved(
         )
         await locking.rollback()
 
-        assert await extending is NoAnswer.EXPIRED
+        assert await extending is NotExtended.EXPIRED
 
 
 @pytest.mark.law(15)
@@ -323,28 +274,6 @@ async def test_a_question_that_somebody_has_locked_keeps_no_other_from_its_deadl
     assert await store.leases.expire(limit=10) == 1
 
 
-async def test_an_ending_that_fails_is_tried_again_stuck_and_redelivered(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    await store.leases.hear(EVERYTHING)
-    await store.put("q", SCOPE, PAYLOAD)
-    await store.withdraw("q", SCOPE)
-    (leased,) = await endings(store)
-    assert await endings(store) == []
-
-    await store.leases.mark_failed(leased, "down", retry_in=timedelta(), most_attempts=20)
-    (leased,) = await endings(store)
-    assert leased.attempt == 2
-    await store.leases.mark_failed(leased, "no", retry_in=timedelta(), most_attempts=20, permanent=True)
-    assert await state_of(store) is State.STUCK
-    assert await store.inspection.stuck() == ["q"]
-
-    assert await store.leases.redeliver(["q"]) == ["q"]
-    (leased,) = await endings(store)
-    assert (leased.answer.outcome, leased.attempt) == (Outcome.WITHDRAWN, 1)
-    assert connection.execute("select delivery_due_at from pending_interactions").fetchone() == (None,)
-
-
 async def test_the_card_of_a_question_with_a_deadline_does_not_go_stale(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -365,44 +294,3 @@ async def test_a_question_is_not_swept_before_its_deadline(store: PendingStore, 
 
     assert await swept(store) == []
     assert await state_of(store) is State.PENDING
-
-
-@pytest.mark.law(14)
-async def test_a_stale_question_expires_where_its_worker_wants_to_hear_of_it(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    await store.leases.hear(EVERYTHING)
-    await store.put("q", SCOPE, PAYLOAD)
-    await store.put("r", SCOPE, PAYLOAD)
-    connection.execute("update pending_interactions set application = 'another' where id = 'r'")
-    age(connection, hours=25)
-
-    assert await swept(store, batch_size=1) == ["r"]
-    (leased,) = await endings(store)
-    assert (leased.answer.question_id, leased.answer.outcome) == ("q", Outcome.EXPIRED)
-
-
-@pytest.mark.law(8)
-async def test_what_expires_counts_to_the_limit_of_a_sweep(store: PendingStore, connection: psycopg.Connection) -> None:
-    await store.leases.hear(EVERYTHING)
-    for number in range(5):
-        await store.put(f"q{number}", SCOPE, PAYLOAD)
-    age(connection, hours=25)
-
-    assert await swept(store, limit=3, batch_size=2) == []
-    assert connection.execute("select count(*) from pending_interactions where claimed_at is null").fetchone() == (2,)
-
-
-@pytest.mark.law(8)
-async def test_an_ending_of_which_no_worker_has_heard_is_swept_after_a_week(
-    store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    await store.leases.hear(EVERYTHING)
-    await store.put("q", SCOPE, PAYLOAD)
-    await store.withdraw("q", SCOPE)
-
-    age(connection, hours=6 * 24)
-    assert await swept(store) == []
-    age(connection, hours=25)
-    assert await swept(store) == ["q"]
-    assert "swept although no worker has heard of their ending: 1" in caplog.text

@@ -1,0 +1,106 @@
+"""What a question ends with is kept for its worker, and no longer than that."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from pendingctl import PendingStore, State
+from pendingctl.model import Outcome, PutOutcome
+from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline, show_its_card, state_of
+from tests.questions import PAYLOAD, SCOPE, age, swept
+
+
+@pytest.mark.law(14)
+async def test_an_ending_that_is_not_delivered_keeps_its_id_from_being_asked_again(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    pass_the_deadline(connection)
+
+    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.EXPIRED
+    (leased,) = await endings(store)
+    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.EXPIRED
+    assert await store.leases.mark_delivered(leased)
+    assert (await store.put("q", SCOPE, PAYLOAD)).outcome is PutOutcome.REOPENED
+
+
+async def test_nothing_is_kept_of_endings_that_no_worker_wants(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.leases.hear(frozenset({Outcome.ANSWERED}))
+    await store.put("withdrawn", SCOPE, PAYLOAD)
+    await store.withdraw("withdrawn", SCOPE)
+    await store.put("defaulted", SCOPE, PAYLOAD, expires_in=HOUR, default="no")
+    show_its_card(connection)
+    pass_the_deadline(connection, "defaulted")
+    await store.leases.expire(limit=10)
+
+    assert await state_of(store, "defaulted") is State.DEFAULTED
+    assert await endings(store) == []
+
+
+async def test_an_ending_that_fails_is_tried_again_stuck_and_redelivered(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.withdraw("q", SCOPE)
+    (leased,) = await endings(store)
+    assert await endings(store) == []
+
+    await store.leases.mark_failed(leased, "down", retry_in=timedelta(), most_attempts=20)
+    (leased,) = await endings(store)
+    assert leased.attempt == 2
+    await store.leases.mark_failed(leased, "no", retry_in=timedelta(), most_attempts=20, permanent=True)
+    assert await state_of(store) is State.STUCK
+    assert await store.inspection.stuck() == ["q"]
+
+    assert await store.leases.redeliver(["q"]) == ["q"]
+    (leased,) = await endings(store)
+    assert (leased.answer.outcome, leased.attempt) == (Outcome.WITHDRAWN, 1)
+    assert connection.execute("select delivery_due_at from pending_interactions").fetchone() == (None,)
+
+
+@pytest.mark.law(14)
+async def test_a_stale_question_expires_where_its_worker_wants_to_hear_of_it(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.put("r", SCOPE, PAYLOAD)
+    connection.execute("update pending_interactions set application = 'another' where id = 'r'")
+    age(connection, hours=25)
+
+    assert await swept(store, batch_size=1) == ["r"]
+    (leased,) = await endings(store)
+    assert (leased.answer.question_id, leased.answer.outcome) == ("q", Outcome.EXPIRED)
+
+
+@pytest.mark.law(8)
+async def test_what_expires_counts_to_the_limit_of_a_sweep(store: PendingStore, connection: psycopg.Connection) -> None:
+    await store.leases.hear(EVERYTHING)
+    for number in range(5):
+        await store.put(f"q{number}", SCOPE, PAYLOAD)
+    age(connection, hours=25)
+
+    assert await swept(store, limit=3, batch_size=2) == []
+    assert connection.execute("select count(*) from pending_interactions where claimed_at is null").fetchone() == (2,)
+
+
+@pytest.mark.law(8)
+async def test_an_ending_of_which_no_worker_has_heard_is_swept_after_a_week(
+    store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.withdraw("q", SCOPE)
+
+    age(connection, hours=6 * 24)
+    assert await swept(store) == []
+    age(connection, hours=25)
+    assert await swept(store) == ["q"]
+    assert "swept although no worker has heard of their ending: 1" in caplog.text
