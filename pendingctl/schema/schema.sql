@@ -44,6 +44,16 @@ create table pending_interactions (
     default_answer text,                     -- the answer at the deadline, if the card was posted
     outcome text,                            -- how it ended but for clicks and withdrawals: defaulted or expired
     ending_due_at timestamptz,               -- as delivery_due_at, of an ending that is no person's answer
+    post_due_at timestamptz,                 -- when its card, a reminder or the escalation is to be posted next;
+                                             -- infinity when the card could not be posted and waits for a person
+    post_attempts integer not null default 0,
+    post_doubts integer not null default 0,  -- attempts of which nobody knows whether they have posted the card
+    post_error text,                         -- of the last attempt that failed
+    remind_every interval,
+    reminders_left integer,
+    escalate_at timestamptz,                 -- from then on another user may answer, too
+    escalate_to text,                        -- that user
+    escalated_at timestamptz,                -- when that user was called
     constraint undelivered_stays_claimed check (claimed_at is not null or delivery_due_at is null)
 );
 
@@ -65,6 +75,9 @@ create index idx_pending_interactions_deadline
 create index idx_pending_interactions_due_endings
     on pending_interactions (application, organization_id, ending_due_at)
     where ending_due_at is not null;
+create index idx_pending_interactions_due_posts
+    on pending_interactions (application, organization_id, connection_id, post_due_at)
+    where claimed_at is null and post_due_at is not null;
 
 -- Pods of the version before the last ask an id again under its number + 1.
 create function pendingctl_draw_ask_number() returns trigger
@@ -79,8 +92,8 @@ create trigger draw_ask_number before update of ask_number on pending_interactio
     for each row when (new.ask_number = old.ask_number::bigint + 1)
     execute function pendingctl_draw_ask_number();
 
--- Pods of the version before ask again without these columns: the new asking has no deadline, and no ending. An ending
--- that waits to be delivered is not lost over it.
+-- Pods of the version before ask again without these columns: the new asking has no deadline, no ending and no
+-- escalation, and its card is theirs to post. An ending that waits to be delivered is not lost over it.
 create function pendingctl_forget_ending() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -92,12 +105,23 @@ begin
         new.expires_at := null;
         new.default_answer := null;
     end if;
+    if new.escalate_at is not distinct from old.escalate_at then
+        new.escalate_at := null;
+        new.escalate_to := null;
+    end if;
+    if new.post_due_at is not distinct from old.post_due_at then
+        new.post_due_at := null;
+        new.remind_every := null;
+        new.reminders_left := null;
+    end if;
+    new.escalated_at := null;
     new.outcome := null;
     return new;
 end
 $$;
 create trigger forget_ending before update of ask_number on pending_interactions
-    for each row when (old.expires_at is not null or old.outcome is not null or old.ending_due_at is not null)
+    for each row when (old.expires_at is not null or old.outcome is not null or old.ending_due_at is not null
+                       or old.post_due_at is not null or old.escalate_at is not null)
     execute function pendingctl_forget_ending();
 
 -- Of which endings an application's worker hears, as its pods have last said.

@@ -22,6 +22,8 @@ def test_migrate_applies_reports_and_rolls_back(empty_dsn: str, monkeypatch: pyt
         "0007_asking_indexes",
         "0008_endings",
         "0009_ending_indexes",
+        "0010_posts",
+        "0011_post_indexes",
     ]
 
     check = run("migrate", "--check", "-o", "json")

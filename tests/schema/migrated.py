@@ -18,6 +18,8 @@ OURS = [
     "0007_asking_indexes",
     "0008_endings",
     "0009_ending_indexes",
+    "0010_posts",
+    "0011_post_indexes",
 ]
 
 

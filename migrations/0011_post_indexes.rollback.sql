@@ -1,0 +1,3 @@
+-- transactional: false
+-- loses: nothing
+drop index concurrently if exists idx_pending_interactions_due_posts;
