@@ -15,7 +15,7 @@ from .errors import AnswerTaken, DatabaseFailed, DatabaseUnreachable, Pendingctl
 from .model import ANSWERS, ENDED, Answer, LeasedAnswer, NoAnswer, PutOutcome, Question, Withdrawal
 from .postgres.outages import Outage
 from .store import PendingStore
-from .store.store import AWAITED_FOR
+from .store.puts import AWAITED_FOR
 
 T = TypeVar("T")
 

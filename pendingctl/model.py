@@ -13,20 +13,17 @@ from .payload import (
     MAX_PAYLOAD_BYTES,
     JsonObject,
     JsonValue,
-    accepts,
     check_id,
     check_text,
     conversation_of,
-    question_options,
     question_payload,
 )
+from .schedule import Schedule, schedule_parameters
 
 # The age at which a question is stale, unless the caller has another.
 MAX_AGE = timedelta(hours=24)
 # An ending that is no person's answer waits so long for a worker that hears of it.
 ENDINGS_KEPT = timedelta(days=7)
-# Postgres and Python have times enough for that.
-MOST_EXPIRES_IN = timedelta(days=3653)
 # How many rows a sweep deletes at most, and how many rows one statement writes, unless the caller has other numbers.
 SWEEP_LIMIT = 1_000
 BATCH_SIZE = 1_000
@@ -63,10 +60,9 @@ ANSWERS = frozenset({Outcome.ANSWERED, Outcome.DEFAULTED})
 class Question:
     """What is asked. No options means that any text is an answer.
 
-    It ends when `expires_in` has passed since it was asked, by the database's clock: with `default` as its answer if it
-    has one and its card was posted, else without one.
+    The last six fields say what happens to it in time, see `Schedule`.
 
-    Raises InvalidInput for a deadline that is not ahead, and for a default that is no option or has no deadline.
+    Raises InvalidInput as `schedule_parameters` does.
     """
 
     id: str
@@ -76,13 +72,30 @@ class Question:
     conversation_id: str = ""
     expires_in: timedelta | None = None
     default: str | None = None
+    remind_every: timedelta | None = None
+    remind_at_most: int | None = None
+    escalate_after: timedelta | None = None
+    escalate_to: str | None = None
 
     def __post_init__(self) -> None:
-        check_deadline(self.payload(), self.expires_in, self.default)
+        schedule_parameters(
+            self.schedule(), self.payload(), self.scope.expected_user_id, show=bool(self.conversation_id)
+        )
 
     def payload(self) -> JsonObject:
         """Return the row's entry_payload: all that routing the answer needs, on any pod."""
         return question_payload(self.text, self.options, {"conversation_id": self.conversation_id})
+
+    def schedule(self) -> Schedule:
+        """Return what happens to it in time, as `put` takes it."""
+        return {
+            "expires_in": self.expires_in,
+            "default": self.default,
+            "remind_every": self.remind_every,
+            "remind_at_most": self.remind_at_most,
+            "escalate_after": self.escalate_after,
+            "escalate_to": self.escalate_to,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +130,14 @@ class Click:
 class Claim:
     """The click won. `repeated` marks a repetition of the press that had won before: its delivery key and value match.
 
+    `expected_user_id` is the user whom the question asks, also where it was escalated and another one has clicked.
     `lease_token` is set when the claimer must deliver the answer. `card` is the platform's reference of the question's
     card, None where none is known.
     """
 
     id: str
     ask_number: int
+    expected_user_id: str
     payload: JsonObject
     claimed_at: datetime
     lease_token: UUID | None = None
@@ -130,26 +145,13 @@ class Claim:
     repeated: bool = False
 
 
-def check_deadline(payload: JsonObject, expires_in: timedelta | None, default: str | None) -> None:
-    """Refuse a deadline that is not ahead, and a default that is no option or has no deadline. Raises InvalidInput."""
-    if expires_in is not None and not timedelta() < expires_in <= MOST_EXPIRES_IN:
-        raise InvalidInput(f"the question expires in {expires_in}; that must be more than 0 and at most 10 years")
-    if default is None:
-        return
-    check_text(default, "the default")
-    if expires_in is None:
-        raise InvalidInput(f"the default {default!r} needs a deadline at which it applies")
-    if not accepts(payload, default):
-        options = ", ".join(question_options(payload))
-        raise InvalidInput(f"the default {default!r} is none of the options: {options}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """How a question has ended: the winning click's value, or what its `outcome` says.
 
     Routed by the question's own user and conversation, never the clicker's. `value` is None where the question expired
-    or was withdrawn.
+    or was withdrawn, and `answered_by` wherever nobody has clicked. `reason` says why a question with a default has
+    expired nevertheless.
     """
 
     question_id: str
@@ -161,7 +163,9 @@ class Answer:
     conversation_id: str
     payload: JsonObject
     claimed_at: datetime
+    answered_by: str | None = None
     outcome: Outcome = Outcome.ANSWERED
+    reason: str | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -177,10 +181,11 @@ def answer_of(click: Click, claim: Claim) -> Answer:
         value=click.value,
         organization_id=click.organization_id,
         connection_id=click.connection_id,
-        user_id=click.user_id,
+        user_id=claim.expected_user_id,
         conversation_id=conversation_of(claim.payload),
         payload=claim.payload,
         claimed_at=claim.claimed_at,
+        answered_by=click.user_id,
     )
 
 
@@ -263,6 +268,36 @@ class LeasedCard:
     is_stale: bool
     attempts: int
     retired: tuple[RetiredCard, ...]
+
+
+class Duty(StrEnum):
+    """What is to be posted of a question."""
+
+    CARD = "card"
+    REMINDER = "reminder"
+    ESCALATION = "escalation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedPost:
+    """Something that this pod may post: a card until the lease runs out, a reminder or an escalation once.
+
+    `attempt` counts from 1. `is_in_doubt` says that an attempt before may have posted the card. `card` is the
+    platform's reference of the card, None while that is to be posted. `escalated_to` may answer by now as well.
+    """
+
+    question_id: str
+    ask_number: int
+    organization_id: str
+    connection_id: str
+    user_id: str
+    payload: JsonObject
+    duty: Duty
+    card: JsonValue
+    attempt: int
+    is_in_doubt: bool
+    escalated_to: str | None
+    expires_at: datetime | None
 
 
 class RefusalReason(StrEnum):
@@ -436,12 +471,13 @@ class PendingInteraction(PendingSummary):
 class Due:
     """Whether answers wait for their delivery, other endings for theirs, cards for an edit, and deadlines have passed.
 
-    The cards are those of the served connections.
+    The cards are those of the served connections, and so are the posts: cards, reminders and escalations that are due.
     """
 
     answers: bool
     endings: bool
     cards: bool
+    posts: bool
     deadlines: bool
 
 

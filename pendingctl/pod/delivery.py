@@ -202,7 +202,7 @@ class Delivery:
     async def _expire(self) -> None:
         try:
             while await self._leases.expire(limit=DEADLINES_AT_ONCE, pod=self._pod):
-                self.catch_up(Due(answers=False, endings=True, cards=False, deadlines=False))
+                self.catch_up(Due(answers=False, endings=True, cards=False, posts=False, deadlines=False))
         except PendingctlError as error:
             _log.warning("no questions can be ended for now: %s", error)
 

@@ -1,6 +1,7 @@
 """The pending interactions of one database."""
 
 from .inspection import REMAINING_CAP, Filters
-from .store import IfAnswered, PendingStore
+from .puts import IfAnswered, PutOptions
+from .store import PendingStore
 
-__all__ = ["REMAINING_CAP", "Filters", "IfAnswered", "PendingStore"]
+__all__ = ["REMAINING_CAP", "Filters", "IfAnswered", "PendingStore", "PutOptions"]

@@ -2,6 +2,7 @@
 
 from typing import LiteralString
 
+from .put_statements import ENDED
 from .statements import LIMITS, OUTCOME, readable
 
 # What a row's ending waits for: an answer in delivery_due_at, every other ending in a column of its own.
@@ -34,6 +35,21 @@ def _first_due_of_tenant(due_at: LiteralString) -> LiteralString:
                )"""
 
 
+def _is_due(due_at: LiteralString, open_alone: LiteralString = "") -> LiteralString:
+    """Return whether something is due of the connections that a pod serves."""
+    return f"""exists (
+               select
+               from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
+                    as served (organization_id, connection_id)
+               where (
+                   select min({due_at})
+                   from pending_interactions as pending
+                   where application = %(application)s and pending.organization_id = served.organization_id
+                     and pending.connection_id = served.connection_id {open_alone}
+               ) <= now()
+           )"""
+
+
 # What an idle pod asks: a look at an index for each tenant that has endings, and for each connection; nothing locked.
 # The least time is read from the index whatever the statistics say; `exists` has led to scans of the table.
 DUE = f"""
@@ -45,17 +61,8 @@ DUE = f"""
                with {_tenants(_ENDINGS)}
                select exists (select from tenant where {_first_due_of_tenant(_ENDINGS)} <= now())
            ) as endings,
-           exists (
-               select
-               from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
-                    as served (organization_id, connection_id)
-               where (
-                   select min(card_due_at)
-                   from pending_interactions as pending
-                   where application = %(application)s and pending.organization_id = served.organization_id
-                     and pending.connection_id = served.connection_id
-               ) <= now()
-           ) as cards,
+           {_is_due("card_due_at")} as cards,
+           {_is_due("post_due_at", "and claimed_at is null")} as posts,
            coalesce((
                select min(expires_at)
                from pending_interactions
@@ -65,8 +72,11 @@ DUE = f"""
 
 
 _LEASED_ENDING = f"""pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
-              coalesce(answered_by, expected_user_id) as user_id, entry_payload::text as payload,
-              {readable("claimed_at")} as claimed_at, {OUTCOME} as outcome, lease_token as token,
+              expected_user_id as user_id, entry_payload::text as payload, {readable("claimed_at")} as claimed_at,
+              case when {OUTCOME} = 'answered' then coalesce(answered_by, expected_user_id) end as answered_by,
+              {OUTCOME} as outcome, lease_token as token,
+              case when outcome = 'expired' and default_answer is not null and posted_at is null
+                   then 'its card was never posted' end as reason,
               delivery_attempts as attempt, now() as leased_at"""
 
 
@@ -218,6 +228,13 @@ _WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as wi
 # A time of asking in the far future would overflow. A question with a deadline does not go stale.
 _GOES_STALE_AT = "case when expires_at is null then least(created_at, now()) + %(max_age)s::interval end"
 
+# When a reminder or the escalation is to be posted next, of a question whose card is there by now.
+_NEXT_POST = """least(case when reminders_left > 0 then now() + remind_every end,
+                              case when escalated_at is null then escalate_at end)"""
+
+# A question of which a second card was posted, since nobody knew of the first: that loses its buttons.
+_HAS_ANOTHER_CARD = "(posted.card is not null and pending.card <> posted.card::jsonb) is true"
+
 # A card is due again when its question is stale, or at once if that was answered while the card was posted. One that is
 # noted when its id was asked again already is retired. A row that somebody has locked is passed by, and its id
 # returned: a statement that waited for one row would keep the others of its batch from the clicks that come for them.
@@ -259,10 +276,18 @@ def _mark_posted(is_noted: LiteralString) -> LiteralString:
             card = case when posted.id is null then pending.card else posted.card::jsonb end,
             card_attempts = 0,
             posting_until = case when posted.id is null then posting_until end,
-            retired_cards = case when late.id is null then retired_cards
-                                 else jsonb_path_query_array(late.cards || coalesce(retired_cards, '[]'), '$[0 to 9]')
-                                 end,
-            card_due_at = case when late.id is not null or retired_cards is not null then now()
+            post_due_at = case when posted.id is null then post_due_at else {_NEXT_POST} end,
+            post_doubts = case when posted.id is null then post_doubts else 0 end,
+            post_error = case when posted.id is null then post_error end,
+            retired_cards = case
+                when late.id is null and not {_HAS_ANOTHER_CARD} then retired_cards
+                else jsonb_path_query_array(
+                    coalesce(late.cards, '[]')
+                    || case when {_HAS_ANOTHER_CARD}
+                            then jsonb_build_array({ENDED} || jsonb_build_object('card', pending.card)) else '[]' end
+                    || coalesce(retired_cards, '[]'), '$[0 to 9]')
+                end,
+            card_due_at = case when late.id is not null or retired_cards is not null or {_HAS_ANOTHER_CARD} then now()
                                when posted.card is null then null
                                when claimed_at is null then {_GOES_STALE_AT}
                                else now() end

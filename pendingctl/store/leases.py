@@ -16,9 +16,11 @@ from ..model import (
     MAX_AGE,
     Answer,
     Due,
+    Duty,
     EditedCard,
     LeasedAnswer,
     LeasedCard,
+    LeasedPost,
     Outcome,
     PostedCard,
     RetiredCard,
@@ -30,6 +32,7 @@ from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_tr
 from ..postgres.time_limits import Purpose
 from . import lease_statements as statements
 from .ending_statements import EXPIRE, HEAR
+from .post_statements import LEASE_POSTS, MARK_NOT_POSTED
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
@@ -134,8 +137,7 @@ class Leases:
         """
         failed = {
             **_lease_parameters(leased),
-            # Whatever a worker says is kept as far as Postgres can hold it.
-            "error": error.replace("\0", "").encode(errors="replace").decode()[:MAX_ERROR_CHARACTERS],
+            "error": _storable(error),
             "retry_in": retry_in,
             "most_attempts": most_attempts,
             "permanent": permanent,
@@ -207,6 +209,70 @@ class Leases:
             cursor = borrowed.cursor(row_factory=kwargs_row(_leased_card))
             return await (await cursor.execute(statements.LEASE_CARDS, parameters)).fetchall()
 
+    async def lease_posts(
+        self,
+        connections: Collection[tuple[str, str]],
+        *,
+        lease: timedelta,
+        limit: int,
+        most_attempts: int,
+        most_doubts: int,
+    ) -> list[LeasedPost]:
+        """Take over at most `limit` cards to post, reminders and escalations of these connections.
+
+        Organizations take turns. A card that is not marked is due again after `lease`. After `most_attempts`, or
+        `most_doubts` of which nobody knows whether they have posted it, it waits for a person instead. A reminder and
+        an escalation are leased once: nobody else posts them, and what was missed meanwhile is merged into one.
+        """
+        parameters = {
+            "application": self._application,
+            **_connections(connections),
+            "lease": lease,
+            "limit": limit,
+            "most_attempts": most_attempts,
+            "most_doubts": most_doubts,
+            "lock_timeout": Purpose.LOOP.lock_timeout,
+        }
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
+            cursor = borrowed.cursor(row_factory=kwargs_row(_leased_post))
+            leased = await (await cursor.execute(LEASE_POSTS, parameters)).fetchall()
+        return [each for each in leased if each is not None]
+
+    async def mark_not_posted(
+        self,
+        id: str,
+        ask_number: int,
+        error: str,
+        *,
+        attempt: int,
+        is_sure: bool,
+        retry_in: timedelta,
+        most_attempts: int,
+        most_doubts: int,
+        permanent: bool = False,
+    ) -> bool | None:
+        """Note that an attempt to post a card has failed, and return whether the card waits for a person now.
+
+        `is_sure` says that it surely was not shown; else an attempt in doubt is counted. It is due again when
+        `retry_in` has passed, unless the failure is permanent or so many attempts were made. None when the card is
+        known to be there, the question has ended, or another attempt has begun.
+        """
+        parameters = {
+            "id": id,
+            "ask_number": ask_number,
+            "error": _storable(error),
+            "attempt": attempt,
+            "is_sure": is_sure,
+            "retry_in": retry_in,
+            "most_attempts": most_attempts,
+            "most_doubts": most_doubts,
+            "permanent": permanent,
+            "lock_timeout": Purpose.MARK.lock_timeout,
+        }
+        async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
+            row = await (await borrowed.execute(MARK_NOT_POSTED, parameters)).fetchone()
+        return None if row is None else bool(row[0])
+
     async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
         """Note that cards were posted, and their references, with which any pod can edit them.
 
@@ -275,7 +341,9 @@ def _leased_answer(
     user_id: str,
     payload: str,
     claimed_at: datetime,
+    answered_by: str | None,
     outcome: str,
+    reason: str | None,
     token: UUID | None,
     attempt: int,
     leased_at: datetime,
@@ -297,7 +365,9 @@ def _leased_answer(
         conversation_id=conversation_of(question),
         payload=question,
         claimed_at=claimed_at,
+        answered_by=answered_by,
         outcome=Outcome(outcome),
+        reason=reason,
     )
     return LeasedAnswer(answer=answer, token=token, attempt=attempt, leased_at=leased_at)
 
@@ -340,6 +410,41 @@ def _leased_card(
     )
 
 
+def _leased_post(
+    *,
+    question_id: str,
+    ask_number: int,
+    organization_id: str,
+    connection_id: str,
+    user_id: str,
+    payload: str,
+    what: str,
+    card: str | None,
+    attempt: int,
+    is_in_doubt: bool,
+    escalated_to: str | None,
+    expires_at: datetime | None,
+) -> LeasedPost | None:
+    """Return what was leased; None for a card that is given up, and where no reminder is left."""
+    if what == "nothing":
+        return None
+    question = read_json(payload)
+    return LeasedPost(
+        question_id=question_id,
+        ask_number=ask_number,
+        organization_id=organization_id,
+        connection_id=connection_id,
+        user_id=user_id,
+        payload=question if isinstance(question, Mapping) else {},
+        duty=Duty(what),
+        card=read_json(card),
+        attempt=attempt,
+        is_in_doubt=is_in_doubt,
+        escalated_to=escalated_to,
+        expires_at=expires_at,
+    )
+
+
 def _retired_card(stored: JsonValue) -> RetiredCard:
     fields = stored if isinstance(stored, Mapping) else {}
     number = fields.get("ask_number")
@@ -358,6 +463,11 @@ def _retired_card(stored: JsonValue) -> RetiredCard:
 def _lease_parameters(leased: LeasedAnswer | Unreadable) -> dict[str, str | int | UUID]:
     answer = leased.answer if isinstance(leased, LeasedAnswer) else leased
     return {"id": answer.question_id, "ask_number": answer.ask_number, "lease_token": leased.token}
+
+
+def _storable(error: str) -> str:
+    """Return what a worker or a platform says as far as Postgres can hold it."""
+    return error.replace("\0", "").encode(errors="replace").decode()[:MAX_ERROR_CHARACTERS]
 
 
 def _asker(id: str, ask_number: int, awaited_by: UUID) -> dict[str, str | int | UUID]:

@@ -26,6 +26,7 @@ class FoundRow:
     payload: str | None
     answer: str | None
     answered_by: str | None
+    escalated_to: str | None
     previous: str | None
     delivery_key: str | None
     lease_token: UUID | None
@@ -75,10 +76,10 @@ def judge(
         return Refusal(id, RefusalReason.UNKNOWN_OR_EXPIRED)
     if found.application != application:
         return Refusal(id, RefusalReason.OTHER_APPLICATION)
-    if found.expected_user_id != click.user_id:
-        return Refusal(id, RefusalReason.NOT_YOURS)
     if click.ask_number is not None and click.ask_number != found.ask_number:
         return _judge_other_asking(click, found, click.ask_number)
+    if click.user_id not in (found.expected_user_id, found.escalated_to):
+        return Refusal(id, RefusalReason.NOT_YOURS)
     if found.is_to_expire:
         return Refusal(id, RefusalReason.EXPIRED)
     if found.claimed_at is None:
@@ -91,32 +92,31 @@ def judge(
         return Refusal(id, RefusalReason.WITHDRAWN)
     if found.outcome is Outcome.EXPIRED:
         return Refusal(id, RefusalReason.EXPIRED)
-    if (found.delivery_key, found.answer) == (click.delivery_key, click.value):
+    answered_by = None if found.outcome is Outcome.DEFAULTED else found.answered_by or found.expected_user_id
+    if (found.delivery_key, found.answer, answered_by) == (click.delivery_key, click.value, click.user_id):
         is_own = lease_token is not None and found.lease_token == lease_token
         return Claim(
             id,
             found.ask_number,
+            found.expected_user_id,
             found.question or {},
             found.claimed_at,
             lease_token if is_own else None,
             repeated=not is_own,
         )
-    return Refusal(
-        id,
-        RefusalReason.ALREADY_ANSWERED,
-        None if found.outcome is Outcome.DEFAULTED else found.answered_by or found.expected_user_id,
-        found.answer,
-        found.claimed_at,
-    )
+    return Refusal(id, RefusalReason.ALREADY_ANSWERED, answered_by, found.answer, found.claimed_at)
 
 
 def _judge_other_asking(click: Click, found: FoundRow, number: int) -> Claim | Refusal:
     """Of the asking before the row's present one its ending is known, of older ones that they are superseded."""
     id = click.question_id
+    stored = read_json(found.previous)
+    previous = stored if isinstance(stored, Mapping) and stored.get("ask_number") == number else {}
+    if click.user_id not in (found.expected_user_id, previous.get("escalated_to")):
+        return Refusal(id, RefusalReason.NOT_YOURS)
     if number > found.ask_number:
         return Refusal(id, RefusalReason.UNKNOWN_OR_EXPIRED)
-    previous = read_json(found.previous)
-    if not isinstance(previous, Mapping) or previous.get("ask_number") != number:
+    if not previous:
         return Refusal(id, RefusalReason.SUPERSEDED)
     ending, at = previous.get("ending"), read_time(previous.get("at"))
     if ending in (Outcome.WITHDRAWN, Outcome.EXPIRED):
@@ -124,8 +124,9 @@ def _judge_other_asking(click: Click, found: FoundRow, number: int) -> Claim | R
     if ending not in ANSWERS:
         return Refusal(id, RefusalReason.SUPERSEDED)
     answer, answered_by = previous.get("answer"), previous.get("answered_by")
-    if at is not None and (previous.get("delivery_key"), answer) == (click.delivery_key, click.value):
-        return Claim(id, number, {}, at, repeated=True)
+    press = click.delivery_key, click.value, click.user_id
+    if at is not None and (previous.get("delivery_key"), answer, answered_by) == press:
+        return Claim(id, number, found.expected_user_id, {}, at, repeated=True)
     return Refusal(
         id,
         RefusalReason.ALREADY_ANSWERED,

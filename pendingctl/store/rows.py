@@ -15,6 +15,7 @@ from ..payload import read_json, read_payload
 from ..postgres.connections import Connection
 from ..postgres.time_limits import FIRST_LOCK_TIMEOUT, Purpose
 from . import statements
+from .ending_statements import EXPIRE_ONE
 from .refusal import FoundRow
 
 
@@ -32,7 +33,7 @@ def claim_parameters(
         "id": click.question_id,
         "organization_id": click.organization_id,
         "connection_id": click.connection_id,
-        "expected_user_id": click.user_id,
+        "user_id": click.user_id,
         "application": application,
         "ask_number": click.ask_number,
         "answer": click.value,
@@ -47,16 +48,18 @@ def claim_parameters(
 def _claim(
     id: str,
     ask_number: int,
+    expected_user_id: str,
     payload: str,
     claimed_at: datetime,
     lease_token: UUID | None,
     card: str | None,
 ) -> Claim:
     try:
-        return Claim(id, ask_number, read_payload(payload), claimed_at, lease_token, read_json(card))
+        read = read_payload(payload)
     except UnreadablePayload:
         # Whoever leases the answer finds the same, and reports it.
-        return Claim(id, ask_number, {}, claimed_at, None, read_json(card))
+        read, lease_token = {}, None
+    return Claim(id, ask_number, expected_user_id, read, claimed_at, lease_token, read_json(card))
 
 
 # By place, here and below: names cost a claim a twentieth of the client's time.
@@ -89,6 +92,18 @@ async def look(connection: Connection, id: str, by: Scope | Click) -> FoundRow |
     cursor = connection.cursor(row_factory=class_row(FoundRow))
     parameters = {"id": id, "organization_id": by.organization_id, "connection_id": by.connection_id}
     return await (await cursor.execute(statements.LOOK, parameters)).fetchone()
+
+
+async def expire_one(connection: Connection, id: str, ask_number: int) -> None:
+    """End an asking whose deadline has passed, if no pod has done that yet."""
+    parameters = {
+        "id": id,
+        "ask_number": ask_number,
+        "pod": None,
+        "awaited_by": None,
+        "lock_timeout": Purpose.LOOP.lock_timeout,
+    }
+    await connection.execute(EXPIRE_ONE, parameters)
 
 
 def scope_parameters(scope: Scope) -> dict[str, str]:

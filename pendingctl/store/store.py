@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Unpack
 from uuid import UUID
 
 from psycopg.errors import NotNullViolation
@@ -22,7 +22,6 @@ from ..model import (
     BATCH_SIZE,
     ENDINGS_KEPT,
     MAX_AGE,
-    MOST_EXPIRES_IN,
     SWEEP_LIMIT,
     Claim,
     Click,
@@ -35,7 +34,6 @@ from ..model import (
     Stored,
     SweepTurn,
     Withdrawal,
-    check_deadline,
 )
 from ..payload import (
     MAX_PAYLOAD_BYTES,
@@ -47,23 +45,15 @@ from ..payload import (
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.shares import Share
 from ..postgres.time_limits import Purpose
+from ..schedule import LONGEST, Schedule, schedule_parameters
 from . import ending_statements, statements
 from .inspection import Inspection
 from .leases import Leases
-from .refusal import judge, judge_put
-from .rows import STORED_ROW, claim, claim_parameters, look, scope_parameters
-
-IfAnswered: TypeAlias = Literal["reopen", "keep"]
+from .puts import TRIES, IfAnswered, Put, insert, put
+from .refusal import judge
+from .rows import claim, claim_parameters, expire_one, look, scope_parameters
 
 _log = logging.getLogger(__name__)
-
-# A row can change hands between two statements of one call; each further try needs another such change.
-_TRIES = 5
-
-# How long an asker that waits keeps pods away from the answer, unless it renews that.
-AWAITED_FOR = timedelta(seconds=15)
-# Of requests that a later asking has displaced so many are remembered, the latest ones.
-MOST_DISPLACED_KEYS = 100
 
 
 class PendingStore:
@@ -96,13 +86,13 @@ class PendingStore:
         scope: Scope,
         payload: JsonObject,
         *,
-        expires_in: timedelta | None = None,
-        default: str | None = None,
+        show: bool = False,
         request_key: str | None = None,
         if_answered: IfAnswered = "reopen",
         awaited_by: UUID | None = None,
         posting: timedelta | None = None,
         connection: Connection | None = None,
+        **schedule: Unpack[Schedule],
     ) -> Stored:
         """Store a question, or store it again.
 
@@ -114,70 +104,53 @@ class PendingStore:
         A question that has ended is asked again under a new ask number, or left alone and its ending reported: with
         `keep`, while its ending is undelivered, and for the request that asked it.
 
-        `expires_in` sets its deadline, from now, and `default` is the answer then, if its card was posted (see
-        `Question`); a retry moves no deadline.
+        With `show` some pod that serves the connection posts its card, whoever else dies, also where this put is part
+        of the caller's transaction. Without it the caller shows the question. `posting` is how long this caller may
+        take to post the card itself; `Stored.is_to_be_posted` then says whether it is the one to do so.
+
+        What happens to the question in time is its `schedule` (see `Schedule`); a retry moves no deadline.
 
         `awaited_by` is a caller that waits to read the answer (see `asking.ask`): for 15 s from now, and as long as it
-        renews that, no pod delivers the answer. `posting` is how long this caller may take to post the card itself;
-        `Stored.is_to_be_posted` then says whether it is the one to do so.
+        renews that, no pod delivers the answer.
 
         Raises, changing nothing: ScopeMismatch when the id belongs to another scope or application, RequestRefused for
         a request key that comes with another content or too late, and for an id that somebody else waits for,
         NotFound when the organization does not exist.
         """
-        check_id(id, "question id")
-        check_deadline(payload, expires_in, default)
         if request_key is not None:
             check_id(request_key, "request key")
-        parameters = {
-            "id": id,
-            **scope_parameters(scope),
-            "application": self._application,
-            "payload": encode_payload(payload, self._max_payload_bytes),
-            "expires_in": expires_in,
-            "default": default,
-            "request_key": request_key,
-            "reopens": if_answered == "reopen",
-            "awaited_by": awaited_by,
-            "awaited_for": None if awaited_by is None else AWAITED_FOR,
-            "posting": posting,
-            "most_displaced_keys": MOST_DISPLACED_KEYS,
-            "lock_timeout": _lock_timeout(connection),
-        }
+        question = Put(
+            id=id,
+            scope=scope,
+            payload=payload,
+            encoded=encode_payload(payload, self._max_payload_bytes),
+            schedule=schedule_parameters(schedule, payload, scope.expected_user_id, show=show),
+            application=self._application,
+            show=show,
+            request_key=request_key,
+            if_answered=if_answered,
+            awaited_by=awaited_by,
+            posting=posting,
+            lock_timeout=_lock_timeout(connection),
+        )
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
-            for _ in range(_TRIES):
-                for statement in (statements.INSERT, statements.REFRESH, statements.ASK_AGAIN):
-                    cursor = borrowed.cursor(row_factory=STORED_ROW)
-                    if (stored := await (await cursor.execute(statement, parameters)).fetchone()) is not None:
-                        return stored
-                found = await look(borrowed, id, scope)
-                if found is None:
-                    continue
-                if found.is_to_expire and found.scope == scope and found.application == self._application:
-                    await self._expire(borrowed, id, found.ask_number)
-                    continue
-                keeps = if_answered == "keep"
-                waits = awaited_by is not None
-                ending = judge_put(id, scope, self._application, request_key, found, payload, keeps=keeps, waits=waits)
-                if ending is not None:
-                    return Stored(id, ending, found.ask_number, found.created_at, found.row_version)
-        raise DatabaseFailed(f"question {id!r} changed {_TRIES} times while it was stored; try again")
+            return await put(borrowed, question)
 
     async def put_many(
         self,
         questions: Iterable[tuple[str, Scope, JsonObject]],
         *,
-        expires_in: timedelta | None = None,
-        default: str | None = None,
+        show: bool = False,
         if_answered: IfAnswered = "reopen",
         create_organizations: bool = False,
         on_stored: Callable[[int], None] | None = None,
         connection: Connection | None = None,
+        **schedule: Unpack[Schedule],
     ) -> dict[PutOutcome, int]:
         """Store many questions in one transaction and return how many had which outcome.
 
-        All have the same deadline and default. All or none: whatever fails, an error that `questions` raises included,
-        nothing is stored. `on_stored` is called with the size of each batch as it is written. Raises as `put` and, with
+        All have the same schedule. All or none: whatever fails, an error that `questions` raises included, nothing is
+        stored. `on_stored` is called with the size of each batch as it is written. Raises as `put` and, with
         `create_organizations`, as `create_organization` does.
         """
         outcomes = Counter[PutOutcome]()
@@ -185,54 +158,32 @@ class PendingStore:
         waiting = iter(questions)
         borrowing = Borrowed(self._source, connection, purpose=Purpose.BULK)
         async with borrowing as borrowed, borrowed.transaction():
-            while batch := {id: (scope, payload) for id, scope, payload in islice(waiting, BATCH_SIZE)}:
+            while batch := {
+                id: Put(
+                    id=id,
+                    scope=scope,
+                    payload=payload,
+                    encoded=encode_payload(payload, self._max_payload_bytes),
+                    schedule=schedule_parameters(schedule, payload, scope.expected_user_id, show=show),
+                    application=self._application,
+                    show=show,
+                    if_answered=if_answered,
+                )
+                for id, scope, payload in islice(waiting, BATCH_SIZE)
+            }:
                 if create_organizations:
-                    for organization in sorted({scope.organization_id for scope, _ in batch.values()} - known):
+                    for organization in sorted({each.scope.organization_id for each in batch.values()} - known):
                         await self.create_organization(organization, connection=borrowed)
                         known.add(organization)
-                for _, payload in batch.values():
-                    check_deadline(payload, expires_in, default)
-                new = await self._insert(borrowed, batch, expires_in, default)
+                new = await insert(borrowed, list(batch.values()))
                 outcomes[PutOutcome.CREATED] += len(new)
                 # In one order, so that two runs over the same ids do not wait for each other.
                 for id in sorted(batch.keys() - new):
-                    stored = await self.put(
-                        id,
-                        *batch[id],
-                        expires_in=expires_in,
-                        default=default,
-                        if_answered=if_answered,
-                        connection=borrowed,
-                    )
-                    outcomes[stored.outcome] += 1
+                    outcomes[(await put(borrowed, batch[id])).outcome] += 1
                 borrowing.go_on()
                 if on_stored is not None:
                     on_stored(len(batch))
         return outcomes
-
-    async def _insert(
-        self,
-        borrowed: Connection,
-        batch: Mapping[str, tuple[Scope, JsonObject]],
-        expires_in: timedelta | None,
-        default: str | None,
-    ) -> set[str]:
-        for id in batch:
-            check_id(id, "question id")
-        scopes = [scope for scope, _ in batch.values()]
-        columns = {
-            "ids": list(batch),
-            "organization_ids": [scope.organization_id for scope in scopes],
-            "connection_ids": [scope.connection_id for scope in scopes],
-            "expected_user_ids": [scope.expected_user_id for scope in scopes],
-            "payloads": [encode_payload(payload, self._max_payload_bytes) for _, payload in batch.values()],
-            "application": self._application,
-            "expires_in": expires_in,
-            "default": default,
-            "lock_timeout": None,
-        }
-        cursor = borrowed.cursor(row_factory=scalar_row)
-        return set(await (await cursor.execute(statements.INSERT_MANY, columns)).fetchall())
 
     async def claim(
         self,
@@ -257,13 +208,13 @@ class PendingStore:
         """
         parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
         async with Borrowed(self._source, purpose=Purpose.CLAIM) as borrowed:
-            for _ in range(_TRIES):
+            for _ in range(TRIES):
                 if (won := await claim(borrowed, parameters)) is not None:
                     return won
                 judgement = judge(click, await look(borrowed, click.question_id, click), self._application, lease_token)
                 if judgement is not None:
                     return judgement
-        raise DatabaseFailed(f"question {click.question_id!r} was reopened {_TRIES} times during one claim; try again")
+        raise DatabaseFailed(f"question {click.question_id!r} was reopened {TRIES} times during one claim; try again")
 
     async def withdraw(
         self, id: str, scope: Scope, *, awaited_by: UUID | None = None, connection: Connection | None = None
@@ -281,14 +232,14 @@ class PendingStore:
             "lock_timeout": _lock_timeout(connection),
         }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
-            for _ in range(_TRIES):
+            for _ in range(TRIES):
                 if await (await borrowed.execute(ending_statements.WITHDRAW, parameters)).fetchone() is not None:
                     return Withdrawal.WITHDRAWN
                 found = await look(borrowed, id, scope)
                 if found is None or found.scope != scope:
                     return Withdrawal.UNKNOWN
                 if found.is_to_expire:
-                    await self._expire(borrowed, id, found.ask_number)
+                    await expire_one(borrowed, id, found.ask_number)
                     continue
                 if awaited_by is not None and found.awaited_by != awaited_by:
                     return Withdrawal.UNKNOWN
@@ -299,7 +250,7 @@ class PendingStore:
                         return Withdrawal.ALREADY_EXPIRED
                     case Outcome.ANSWERED | Outcome.DEFAULTED:
                         return Withdrawal.ALREADY_ANSWERED
-        raise DatabaseFailed(f"question {id!r} was reopened {_TRIES} times while it was withdrawn; try again")
+        raise DatabaseFailed(f"question {id!r} was reopened {TRIES} times while it was withdrawn; try again")
 
     async def extend(
         self, id: str, scope: Scope, *, by: timedelta, connection: Connection | None = None
@@ -309,7 +260,7 @@ class PendingStore:
         Raises InvalidInput for a time that is not above 0.
         """
         check_id(id, "question id")
-        if not timedelta() < by <= MOST_EXPIRES_IN:
+        if not timedelta() < by <= LONGEST:
             raise InvalidInput(f"the deadline is moved by {by}; that must be more than 0 and at most 10 years")
         parameters = {
             "id": id,
@@ -339,21 +290,11 @@ class PendingStore:
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             found = await look(borrowed, id, scope)
             if found is not None and found.is_to_expire and found.scope == scope and found.ask_number == ask_number:
-                await self._expire(borrowed, id, ask_number)
+                await expire_one(borrowed, id, ask_number)
                 found = await look(borrowed, id, scope)
         if found is None or found.scope != scope or found.ask_number != ask_number:
             return NoAnswer.GONE
         return _AS_NO_ANSWER[found.outcome]
-
-    async def _expire(self, borrowed: Connection, id: str, ask_number: int) -> None:
-        parameters = {
-            "id": id,
-            "ask_number": ask_number,
-            "pod": None,
-            "awaited_by": None,
-            "lock_timeout": Purpose.LOOP.lock_timeout,
-        }
-        await borrowed.execute(ending_statements.EXPIRE_ONE, parameters)
 
     async def delete(
         self, id: str, scope: Scope, *, include_undelivered: bool = False, connection: Connection | None = None
@@ -370,7 +311,7 @@ class PendingStore:
             "lock_timeout": _lock_timeout(connection),
         }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
-            for _ in range(_TRIES):
+            for _ in range(TRIES):
                 if await (await borrowed.execute(statements.DELETE, parameters)).fetchone() is not None:
                     return True
                 found = await look(borrowed, id, scope)
@@ -378,7 +319,7 @@ class PendingStore:
                     return False
                 if found.is_undelivered:
                     raise Undelivered(f"the answer of question {id!r} is not delivered yet; nothing was deleted")
-        raise DatabaseFailed(f"question {id!r} changed {_TRIES} times while it was deleted; try again")
+        raise DatabaseFailed(f"question {id!r} changed {TRIES} times while it was deleted; try again")
 
     async def delete_untouched(self, stored: Stored, *, connection: Connection | None = None) -> bool:
         """Delete the row that a `put` created, if nobody has claimed it or put it again since.

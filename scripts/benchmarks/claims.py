@@ -21,7 +21,7 @@ from pendingctl import Click, PendingStore, open_pool
 from pendingctl.payload import encode_payload
 from pendingctl.pod.delivery import LEASE
 from pendingctl.postgres.connections import Connection
-from pendingctl.store import statements
+from pendingctl.store import put_statements, statements
 from pendingctl.store.rows import claim_parameters
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
@@ -54,6 +54,11 @@ _ASKED_BY_NOBODY = {
     "posting": None,
     "expires_in": None,
     "default": None,
+    "show": False,
+    "remind_every": None,
+    "reminders_left": None,
+    "escalate_after": None,
+    "escalate_to": None,
     "lock_timeout": "5s",
 }
 
@@ -164,7 +169,7 @@ async def _pairs(stage: Stage, first: int, rounds: int, pairs: int) -> Figure:
         async def with_psycopg() -> None:
             for id in next(slices):
                 row = {**_ASKED_BY_NOBODY, **ASKED, "id": str(id), "payload": encode_payload(PAYLOAD)}
-                await (await bare.execute(statements.INSERT, row)).fetchone()
+                await (await bare.execute(put_statements.INSERT, row)).fetchone()
                 await (await bare.execute(statements.CLAIM, _claim_of(id))).fetchone()
 
         contenders: dict[str, Round] = {

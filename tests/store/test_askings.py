@@ -12,7 +12,7 @@ import pytest
 from pendingctl import Claim, PendingStore, PutOutcome, Refusal, RefusalReason, open_pool
 from pendingctl.errors import RequestRefused
 from pendingctl.payload import JsonObject, question_payload
-from pendingctl.store.store import MOST_DISPLACED_KEYS
+from pendingctl.store.puts import MOST_DISPLACED_KEYS
 from tests.deliveries import LEASE
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 

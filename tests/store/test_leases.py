@@ -19,7 +19,7 @@ from pendingctl import (
     State,
 )
 from pendingctl.errors import DatabaseFailed, Undelivered
-from pendingctl.store.store import AWAITED_FOR
+from pendingctl.store.puts import AWAITED_FOR
 from tests.deliveries import LEASE, SHORT, claimed, lease, readable, run_out, state_of
 from tests.locks import changes, only_locks, until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept

@@ -13,7 +13,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pendingctl.store import ending_statements, lease_statements, read_statements, statements
+from pendingctl.store import (
+    ending_statements,
+    lease_statements,
+    post_statements,
+    put_statements,
+    read_statements,
+    statements,
+)
 from tests.conftest import migrated_database
 
 PARAMETERS: dict[str, object] = {
@@ -21,6 +28,7 @@ PARAMETERS: dict[str, object] = {
     "organization_id": "acme",
     "connection_id": "slack",
     "expected_user_id": "U1",
+    "user_id": "U1",
     "payload": "{}",
     "answer": "yes",
     "delivery_key": "key",
@@ -40,6 +48,14 @@ PARAMETERS: dict[str, object] = {
     "by": timedelta(hours=1),
     "due_within": None,
     "default": None,
+    "show": True,
+    "remind_every": None,
+    "reminders_left": None,
+    "escalate_after": None,
+    "escalate_to": None,
+    "attempt": 1,
+    "is_sure": True,
+    "most_doubts": 2,
     "endings_kept": timedelta(days=7),
     "outcomes": ["answered"],
     "posting": None,
@@ -67,11 +83,14 @@ PARAMETERS: dict[str, object] = {
     "expected_user_ids": ["U1"],
     "payloads": ["{}"],
 }
+PARTS = ("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE")
 STATEMENTS = {
     name: cast("str", statement)
-    for module in (statements, ending_statements, lease_statements, read_statements)
+    for module in (statements, put_statements, ending_statements, lease_statements, post_statements, read_statements)
     for name, statement in vars(module).items()
-    if name.isupper() and name[0] != "_" and name not in ("LIMITS", "OUTCOME", "IS_BEFORE_ITS_DEADLINE")
+    if name.isupper()
+    and name[0] != "_"
+    and name not in ("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE")
 }
 CLAIM_PATH = [
     "CLAIM",
@@ -91,9 +110,10 @@ CLAIM_PATH = [
     "EXPIRE_ONE",
     "EXTEND",
     "MARK_RETIRED",
+    "MARK_NOT_POSTED",
     "GET",
 ]
-DELIVERY_PATH = ["DUE", "LEASE", "LEASE_ENDINGS", "EXPIRE", "LEASE_CARDS", "STUCK"]
+DELIVERY_PATH = ["DUE", "LEASE", "LEASE_ENDINGS", "EXPIRE", "LEASE_CARDS", "LEASE_POSTS", "STUCK"]
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +280,7 @@ def test_what_is_due_is_found_by_its_index(filled: psycopg.Connection, name: str
         "idx_pending_interactions_due_cards",
         "idx_pending_interactions_due_endings",
         "idx_pending_interactions_deadline",
+        "idx_pending_interactions_due_posts",
     } & {node.get("Index Name") for node in nodes}
     assert not [n for n in nodes if n["Node Type"] == "Seq Scan" and n["Relation Name"] == "pending_interactions"]
 

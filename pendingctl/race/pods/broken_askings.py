@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
-from uuid import UUID
+from typing import Unpack
 
 from psycopg.rows import class_row
 
 from ...model import NEW_ASKINGS, Due, LeasedAnswer, PutOutcome, Scope, Stored, Unreadable
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
-from ...store import IfAnswered, PendingStore, lease_statements
+from ...store import PendingStore, PutOptions, lease_statements
 from ...store.leases import LEASED_ROW, Leases
 
 
@@ -24,13 +24,8 @@ class RefreshUnderACard(PendingStore):
         scope: Scope,
         payload: JsonObject,
         *,
-        expires_in: timedelta | None = None,
-        default: str | None = None,
-        request_key: str | None = None,
-        if_answered: IfAnswered = "reopen",
-        awaited_by: UUID | None = None,
-        posting: timedelta | None = None,
         connection: Connection | None = None,
+        **options: Unpack[PutOptions],
     ) -> Stored:
         """Refresh an open question of the same scope, whatever it asks."""
         row = {
@@ -44,18 +39,7 @@ class RefreshUnderACard(PendingStore):
             refreshed = await (await borrowed.execute(_REFRESH, row)).fetchone()
             if refreshed is not None:
                 return Stored(id, PutOutcome.REFRESHED, *refreshed)
-            return await super().put(
-                id,
-                scope,
-                payload,
-                expires_in=expires_in,
-                default=default,
-                request_key=request_key,
-                if_answered=if_answered,
-                awaited_by=awaited_by,
-                posting=posting,
-                connection=borrowed,
-            )
+            return await super().put(id, scope, payload, connection=borrowed, **options)
 
 
 class AskNumberRestarts(PendingStore):
@@ -67,28 +51,12 @@ class AskNumberRestarts(PendingStore):
         scope: Scope,
         payload: JsonObject,
         *,
-        expires_in: timedelta | None = None,
-        default: str | None = None,
-        request_key: str | None = None,
-        if_answered: IfAnswered = "reopen",
-        awaited_by: UUID | None = None,
-        posting: timedelta | None = None,
         connection: Connection | None = None,
+        **options: Unpack[PutOptions],
     ) -> Stored:
         """Give a row that was created the number 1."""
         async with Borrowed(self._source, connection) as borrowed, borrowed.transaction():
-            stored = await super().put(
-                id,
-                scope,
-                payload,
-                expires_in=expires_in,
-                default=default,
-                request_key=request_key,
-                if_answered=if_answered,
-                awaited_by=awaited_by,
-                posting=posting,
-                connection=borrowed,
-            )
+            stored = await super().put(id, scope, payload, connection=borrowed, **options)
             if stored.outcome is not PutOutcome.CREATED:
                 return stored
             numbered = await (await borrowed.execute(_NUMBER_FROM_ONE, {"id": id})).fetchone()
@@ -106,28 +74,12 @@ class ForgetOldCards(PendingStore):
         scope: Scope,
         payload: JsonObject,
         *,
-        expires_in: timedelta | None = None,
-        default: str | None = None,
-        request_key: str | None = None,
-        if_answered: IfAnswered = "reopen",
-        awaited_by: UUID | None = None,
-        posting: timedelta | None = None,
         connection: Connection | None = None,
+        **options: Unpack[PutOptions],
     ) -> Stored:
         """Forget the cards of former askings."""
         async with Borrowed(self._source, connection) as borrowed, borrowed.transaction():
-            stored = await super().put(
-                id,
-                scope,
-                payload,
-                expires_in=expires_in,
-                default=default,
-                request_key=request_key,
-                if_answered=if_answered,
-                awaited_by=awaited_by,
-                posting=posting,
-                connection=borrowed,
-            )
+            stored = await super().put(id, scope, payload, connection=borrowed, **options)
             if stored.outcome in NEW_ASKINGS:
                 await borrowed.execute(_FORGET_OLD_CARDS, {"id": id})
         return stored

@@ -15,6 +15,12 @@ from ...store import PendingStore, statements
 from ...store.rows import CLAIM_ROW, claim_parameters
 
 
+def _claim_without(condition: str) -> str:
+    """Return the claim's statement without one of its conditions."""
+    assert statements.CLAIM.count(condition) == 1, condition
+    return statements.CLAIM.replace(condition, "")
+
+
 class _BrokenClaim(PendingStore):
     """Claims by a statement of its own; a click that gets no row goes to the correct claim, which then refuses it."""
 
@@ -57,19 +63,19 @@ class SelectThenUpdate(PendingStore):
 class NoOrganization(_BrokenClaim):
     """Forgets the tenant in the claim's condition."""
 
-    statement = statements.CLAIM.replace("and organization_id = %(organization_id)s", "")
+    statement = _claim_without("and organization_id = %(organization_id)s")
 
 
 class NoUser(_BrokenClaim):
     """Forgets the user in the claim's condition."""
 
-    statement = statements.CLAIM.replace("and expected_user_id = %(expected_user_id)s", "")
+    statement = _claim_without(f"and {statements.MAY_ANSWER}")
 
 
 class NoApplication(_BrokenClaim):
     """Forgets the application in the claim's condition."""
 
-    statement = statements.CLAIM.replace("and application = %(application)s", "")
+    statement = _claim_without("and application = %(application)s")
 
 
 class ClaimThenAuthorize(PendingStore):
@@ -126,12 +132,11 @@ _SELECT_UNCLAIMED = """
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
-      and expected_user_id = %(expected_user_id)s
+      and expected_user_id = %(user_id)s
       and claimed_at is null
 """
 
-
-_UPDATE_WITHOUT_LOOKING_AGAIN = statements.CLAIM.replace("and claimed_at is null", "")
+_UPDATE_WITHOUT_LOOKING_AGAIN = _claim_without("and claimed_at is null")
 
 
 async def _claimed(source: ConnectionSource, statement: str, parameters: Mapping[str, object]) -> Claim | None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Unpack
 from uuid import UUID, uuid4
 
 from psycopg.rows import kwargs_row, scalar_row
@@ -28,7 +29,7 @@ from ...model import (
 )
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
-from ...store import IfAnswered, PendingStore, ending_statements, lease_statements
+from ...store import PendingStore, PutOptions, ending_statements, lease_statements
 from ...store.leases import Leases
 
 # The time in which another pod can come in between; slow code breaks more often.
@@ -44,13 +45,8 @@ class PutTakesOver(PendingStore):
         scope: Scope,
         payload: JsonObject,
         *,
-        expires_in: timedelta | None = None,
-        default: str | None = None,
-        request_key: str | None = None,
-        if_answered: IfAnswered = "reopen",
-        awaited_by: UUID | None = None,
-        posting: timedelta | None = None,
         connection: Connection | None = None,
+        **options: Unpack[PutOptions],
     ) -> Stored:
         """Overwrite the row of another scope."""
         row = {
@@ -65,18 +61,7 @@ class PutTakesOver(PendingStore):
             cursor = borrowed.cursor(row_factory=kwargs_row(partial(Stored, id, PutOutcome.REFRESHED)))
             if (taken := await (await cursor.execute(_TAKE_OVER, row)).fetchone()) is not None:
                 return taken
-            return await super().put(
-                id,
-                scope,
-                payload,
-                expires_in=expires_in,
-                default=default,
-                request_key=request_key,
-                if_answered=if_answered,
-                awaited_by=awaited_by,
-                posting=posting,
-                connection=borrowed,
-            )
+            return await super().put(id, scope, payload, connection=borrowed, **options)
 
 
 class SweepSelectThenDelete(PendingStore):

@@ -1,0 +1,82 @@
+"""The statements of what is posted of a question: its card, reminders, an escalation.
+
+Returned columns have the names of the fields they fill.
+"""
+
+from .statements import LIMITS, readable
+
+# A card that is to be posted is leased, and due again until it is known to be there: whoever died over it may have
+# posted it, which counts as a doubt. A reminder and an escalation take place once: the lease consumes their time before
+# they are posted, and what was missed meanwhile is one reminder, or the escalation alone.
+#
+# Organizations take turns. Past its deadline a question is ended in its place.
+LEASE_POSTS = f"""
+    with turn as (
+        select due.id, row_number() over (partition by served.organization_id order by due.post_due_at) as turn,
+               due.post_due_at
+        from unnest(%(organization_ids)s::text[], %(connection_ids)s::text[])
+             as served (organization_id, connection_id)
+        cross join lateral (
+            select id, post_due_at
+            from pending_interactions as pending
+            where application = %(application)s and pending.organization_id = served.organization_id
+              and pending.connection_id = served.connection_id and claimed_at is null and post_due_at <= now()
+              and (expires_at <= now()) is not true
+            order by post_due_at
+            limit %(limit)s * 4
+        ) as due
+    ),
+    held as materialized (
+        select pending.id,
+               case when posted_at is null and post_attempts < %(most_attempts)s and post_doubts < %(most_doubts)s
+                    then 'card'
+                    when posted_at is null then 'nothing'
+                    when escalated_at is null and escalate_at <= now() then 'escalation'
+                    when reminders_left > 0 then 'reminder'
+                    else 'nothing' end as what
+        from (select * from turn order by turn, post_due_at limit %(limit)s * 4) as candidate
+        join pending_interactions as pending using (id)
+        where pending.post_due_at <= now() and pending.claimed_at is null and (pending.expires_at <= now()) is not true
+        order by candidate.turn, candidate.post_due_at
+        limit %(limit)s
+        for no key update of pending skip locked
+    )
+    update pending_interactions as pending
+    set post_due_at = case
+            when what = 'card' then now() + %(lease)s::interval
+            when posted_at is null then 'infinity'
+            else least(case when reminders_left > case when what = 'reminder' then 1 else 0 end
+                            then now() + remind_every end,
+                       case when escalated_at is null and what <> 'escalation' then escalate_at end) end,
+        post_attempts = case when what = 'card' then post_attempts + 1 else post_attempts end,
+        post_doubts = case when what = 'card' then post_doubts + 1 else post_doubts end,
+        post_error = case when what = 'nothing' and posted_at is null
+                          then coalesce(post_error, 'the pods that attempted it died; the card may be there')
+                          else post_error end,
+        posting_until = case when what = 'card' then now() + %(lease)s::interval else posting_until end,
+        reminders_left = case when what = 'reminder' then reminders_left - 1 else reminders_left end,
+        escalated_at = case when what = 'escalation' then now() else escalated_at end
+    from held
+    where pending.id = held.id
+      and {LIMITS}
+    returning pending.id as question_id, ask_number, organization_id, connection_id, expected_user_id as user_id,
+              jsonb_build_object('question', entry_payload -> 'question')::text as payload, what,
+              card::text as card, post_attempts as attempt, post_doubts > 1 as is_in_doubt,
+              case when escalate_at <= now() then escalate_to end as escalated_to,
+              {readable("expires_at")} as expires_at
+"""
+
+# Zero rows: the card is known to be there, the question has ended or was asked again, or another pod's attempt began.
+MARK_NOT_POSTED = f"""
+    update pending_interactions
+    set post_due_at = case when %(permanent)s or post_attempts >= %(most_attempts)s
+                                or not %(is_sure)s and post_doubts >= %(most_doubts)s
+                           then 'infinity' else now() + %(retry_in)s::interval end,
+        post_doubts = case when %(is_sure)s then greatest(post_doubts, 1) - 1 else post_doubts end,
+        post_error = %(error)s,
+        posting_until = null
+    where id = %(id)s and ask_number = %(ask_number)s and post_attempts = %(attempt)s
+      and posted_at is null and claimed_at is null
+      and {LIMITS}
+    returning post_due_at = 'infinity' as is_given_up
+"""
