@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Stored,
         Withdrawal,
     )
-    from .platforms import Card, ChatPlatform, NotPosted
+    from .platforms import Card, ChatPlatform, NotPosted, Reminder, Sentence, Shows, Wording
     from .pod.bridge import AskOutcome, InteractionBridge
     from .pod.delivery import Delivery
     from .pod.replies import Reply, ReplyKind
@@ -63,7 +63,8 @@ _HOMES = {
         "Stored",
         "Withdrawal",
     ),
-    "platforms.protocol": ("Card", "ChatPlatform", "NotPosted"),
+    "platforms.protocol": ("Card", "ChatPlatform", "NotPosted", "Reminder", "Shows"),
+    "platforms.wording": ("Sentence", "Wording"),
     "sinks.protocol": ("AnswerSink", "CallableSink", "DeliveryFailed"),
     "sinks.http": ("HttpSink",),
     "sinks.postgres": ("PostgresSink",),
@@ -98,12 +99,16 @@ __all__ = [
     "Question",
     "Refusal",
     "RefusalReason",
+    "Reminder",
     "Reply",
     "ReplyKind",
     "Scope",
+    "Sentence",
+    "Shows",
     "State",
     "Stored",
     "Withdrawal",
+    "Wording",
     "ask",
     "open_pool",
 ]

@@ -170,7 +170,12 @@ class Answer:
     @property
     def idempotency_key(self) -> str:
         """The same for each delivery of this answer, and for no other's: `ID/ASK_NUMBER`, percent-encoded ASCII."""
-        return f"{quote(self.question_id, safe='')}/{self.ask_number}"
+        return asking_key(self.question_id, self.ask_number)
+
+
+def asking_key(question_id: str, ask_number: int) -> str:
+    """Return one asking's name in ASCII, which no other has: `ID/ASK_NUMBER`, percent-encoded."""
+    return f"{quote(question_id, safe='')}/{ask_number}"
 
 
 def answer_of(click: Click, claim: Claim) -> Answer:
@@ -252,15 +257,17 @@ class RetiredCard:
 class LeasedCard:
     """A row whose cards show less than it holds, which this pod may edit until the lease runs out.
 
-    `claimed_at` and `outcome` are None for an open question, whose card is out of date if it `is_stale`.
+    `claimed_at` and `outcome` are None for an open question, whose card is out of date if it `is_stale`. `payload` is
+    the part of the row's that the card shows, `{"question": {…}}`, and empty where it cannot be read.
     """
 
     question_id: str
     ask_number: int
     organization_id: str
     connection_id: str
+    user_id: str
     card: JsonValue
-    text: str | None
+    payload: JsonObject
     answer: str | None
     answered_by: str
     claimed_at: datetime | None

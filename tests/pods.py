@@ -13,10 +13,12 @@ from pendingctl import (
     InteractionBridge,
     PendingStore,
     Question,
+    Reminder,
     ReplyKind,
     Scope,
+    Wording,
 )
-from pendingctl.platforms import MessageHandle
+from pendingctl.platforms import ENGLISH, MessageHandle
 from pendingctl.pod.bridge import REPLY_WITHIN
 
 SCOPE = Scope("acme", "slack", "U1")
@@ -30,11 +32,10 @@ class RecordingPlatform:
 
     def __init__(self) -> None:
         self.cards: list[Card] = []
-        self.texts: list[tuple[str, str]] = []
-        self.edits: list[tuple[str, MessageHandle, str]] = []
+        self.edits: list[tuple[str, MessageHandle, Card]] = []
+        self.reminders: list[tuple[str, MessageHandle, Reminder]] = []
         self.handle: MessageHandle = None
         self.before_card: Interference = nothing
-        self.before_text: Interference = nothing
         self.before_edit: Interference = nothing
 
     async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
@@ -42,14 +43,17 @@ class RecordingPlatform:
         self.cards.append(card)
         return self.handle or f"{connection_id}-{len(self.cards)}"
 
-    async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
-        await self.before_text()
-        self.texts.append((conversation_id, text))
-        return f"{connection_id}-text"
-
-    async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
+    async def edit_card(self, connection_id: str, handle: MessageHandle, card: Card) -> None:
         await self.before_edit()
-        self.edits.append((connection_id, handle, text))
+        self.edits.append((connection_id, handle, card))
+
+    async def post_reminder(self, connection_id: str, handle: MessageHandle, reminder: Reminder) -> None:
+        self.reminders.append((connection_id, handle, reminder))
+
+    @property
+    def shown(self) -> list[str]:
+        """What the edited cards say, one edit after the other."""
+        return [f"{card.text}\n{card.said.text() if card.said else ''}".strip() for _, _, card in self.edits]
 
 
 async def nothing() -> None:
@@ -67,14 +71,19 @@ class Pod:
     """A bridge with everything around it."""
 
     def __init__(
-        self, store: PendingStore, *, reply_within: timedelta = REPLY_WITHIN, platform: RecordingPlatform | None = None
+        self,
+        store: PendingStore,
+        *,
+        reply_within: timedelta = REPLY_WITHIN,
+        platform: RecordingPlatform | None = None,
+        wording: Wording = ENGLISH,
     ) -> None:
         self.now = 0.0
         self.platform = platform or RecordingPlatform()
         self.answers: list[Answer] = []
         self.before_answer: Interference = nothing
         self.bridge = InteractionBridge(
-            store, self.platform, self.handle, clock=lambda: self.now, reply_within=reply_within
+            store, self.platform, self.handle, clock=lambda: self.now, reply_within=reply_within, wording=wording
         )
         self.bridge.register("acme", "slack")
 

@@ -22,7 +22,6 @@ async def test_no_id_and_no_error_forges_a_line_of_the_log(
     pod.before_answer = failing(DeliveryFailed(FORGED, permanent=True))
     async with pod.bridge:
         pod.platform.before_card = failing(NotPosted(FORGED))
-        pod.platform.before_text = failing(RuntimeError(FORGED))
         assert await pod.bridge.ask(HOSTILE, event_id="e1") is AskOutcome.NOT_POSTED
         pod.platform.before_card = failing(RuntimeError(FORGED))
         assert await pod.bridge.ask(HOSTILE, event_id="e2") is AskOutcome.POST_UNKNOWN

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..errors import NotFound
-from ..model import PendingInteraction
-from ..payload import conversation_of, question_options
-from ..platforms import Card
+from ..model import PendingInteraction, State
+from ..platforms import ENGLISH
+from ..pod.card_content import card_of
 from . import render
 from .database import store_of
 from .event_loop import run
@@ -43,7 +45,19 @@ async def _as_a_card(row: PendingInteraction) -> None:
     """Print the question as its card shows it."""
     from ..platforms.console import ConsolePlatform
 
-    conversation = conversation_of(row.payload)
-    card = Card(row.id, row.ask_number, conversation, row.question or "", question_options(row.payload))
+    card = card_of(
+        row.id,
+        row.ask_number,
+        row.payload,
+        row.expected_user_id,
+        wording=ENGLISH,
+        outcome=row.outcome,
+        is_stale=row.state is State.STALE,
+        answered_by=row.answered_by,
+        answer=row.answer,
+        ended_at=row.claimed_at,
+    )
+    # Its text can be read even where the payload as a whole cannot.
+    card = replace(card, text=row.question or "")
     with render.console() as console:
         await ConsolePlatform(console).post_card(row.connection_id, card)

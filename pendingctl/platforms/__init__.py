@@ -1,5 +1,18 @@
 """Chat platforms: what a pod asks of one, and the adapters."""
 
-from .protocol import Card, ChatPlatform, MessageHandle, NotPosted
+from .protocol import Card, ChatPlatform, FindsCards, MessageHandle, NotPosted, PostsByKey, Reminder, Shows
+from .wording import ENGLISH, Sentence, Wording
 
-__all__ = ["Card", "ChatPlatform", "MessageHandle", "NotPosted"]
+__all__ = [
+    "ENGLISH",
+    "Card",
+    "ChatPlatform",
+    "FindsCards",
+    "MessageHandle",
+    "NotPosted",
+    "PostsByKey",
+    "Reminder",
+    "Sentence",
+    "Shows",
+    "Wording",
+]

@@ -21,24 +21,26 @@ from ..model import (
     Click,
     Due,
     LeasedAnswer,
+    Outcome,
     Question,
     Refusal,
     Scope,
     Stored,
     answer_of,
 )
-from ..payload import JsonObject, question_text
-from ..platforms import Card, ChatPlatform, MessageHandle, NotPosted
+from ..payload import JsonObject
+from ..platforms import ENGLISH, ChatPlatform, MessageHandle, NotPosted, Wording
 from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import IfAnswered
 from ..turns import Turns
 from .background import Background
+from .card_content import card_of
 from .cards import CardLeases, Cards
 from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
 from .loop import Loop
 from .memory import ExpiringCache
-from .replies import CANNOT_SERVE, Reply, ReplyKind, answered, card_text, reply_to_refusal
+from .replies import Reply, cannot_serve, reply_to_refusal, reply_to_win
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
 # (api.slack.com, "Handling user interaction"); the rest is for the way there and back.
@@ -63,7 +65,6 @@ class AskOutcome(StrEnum):
     """What became of a question that `InteractionBridge.ask` was to ask."""
 
     POSTED = "posted"
-    POSTED_AS_TEXT = "posted_as_text"
     NOT_POSTED = "not_posted"
     POST_UNKNOWN = "post_unknown"
     ALREADY_ANSWERED = "already_answered"
@@ -127,6 +128,7 @@ class InteractionBridge:
     least once: those that clicks of this pod have won at once, and those of pods that died when their `lease` has run
     out (see `delivery.Delivery`). Use it with `async with`, or `start` and `close`. `pod` is this pod's name for the
     person on call, by default the host's name; `max_age` is the age at which a question is stale, and its card says so.
+    `wording` are the words of replies and cards, English by default.
     """
 
     def __init__(
@@ -141,15 +143,18 @@ class InteractionBridge:
         max_age: timedelta = MAX_AGE,
         clock: Callable[[], float] = time.monotonic,
         reply_within: timedelta = REPLY_WITHIN,
+        wording: Wording = ENGLISH,
     ) -> None:
         self._store = store
         self._platform = platform
         self._pod = socket.gethostname() if pod is None else pod
         self._lease = lease
         self._reply_within = reply_within
+        self._wording = wording
+        self._cannot_serve = cannot_serve(wording)
         self._served = frozenset[tuple[str, str]]()
         self._is_closing = False
-        self._cards = Cards(store.leases, platform, lambda: self._served, max_age=max_age)
+        self._cards = Cards(store.leases, platform, lambda: self._served, max_age=max_age, wording=wording)
         self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts, pod=self._pod)
         self._loop = Loop(self._look)
         self._background = Background()
@@ -205,9 +210,9 @@ class InteractionBridge:
     async def ask(self, question: Question, *, event_id: str) -> AskOutcome:
         """Store a question and post its card, once for an event that the platform may deliver again, to any pod.
 
-        The row is stored before the card is posted. If the card surely was not shown, plain text is posted in its
-        place and the row is deleted, since no click can ever come; after a time-out it stays, since the card may
-        be there, and an event that is delivered again half a minute later posts it once more.
+        The row is stored before the card is posted. If the card surely was not shown, the row is deleted,
+        since no click can ever come; after a time-out it stays, since the card may be there, and an event that is
+        delivered again half a minute later posts it once more.
 
         Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does.
         """
@@ -247,31 +252,21 @@ class InteractionBridge:
             return AskOutcome(stored.outcome)
         if not stored.is_to_be_posted:
             return AskOutcome.REPEATED_EVENT
-        card = Card(question.id, stored.ask_number, question.conversation_id, question.text, question.options)
+        payload, user_id = question.payload(), scope.expected_user_id
+        card = card_of(question.id, stored.ask_number, payload, user_id, wording=self._wording)
         try:
             async with asyncio.timeout(POST_WITHIN.total_seconds()):
                 handle = await self._platform.post_card(scope.connection_id, card)
         except NotPosted as error:
             _log.warning("the card of question %r was not posted: %s", question.id, printable(error))
-            try:
-                return await self._post_text(question)
-            finally:
-                await self._store.delete_untouched(stored)
+            await self._store.delete_untouched(stored)
+            return AskOutcome.NOT_POSTED
         except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
             _log.exception("whether the card of question %r was posted is unknown; its row stays", question.id)
             return AskOutcome.POST_UNKNOWN
         self._handles.put((scope.organization_id, scope.connection_id, question.id, stored.ask_number), handle)
         self._cards.posted(question.id, stored.ask_number, handle)
         return AskOutcome.POSTED
-
-    async def _post_text(self, question: Question) -> AskOutcome:
-        text = f"{question.text}\n(The buttons could not be shown, so this cannot be answered here.)"
-        try:
-            await self._platform.post_text(question.scope.connection_id, question.conversation_id, text)
-        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("the text of question %r was not posted either", question.id)
-            return AskOutcome.NOT_POSTED
-        return AskOutcome.POSTED_AS_TEXT
 
     async def click(self, click: Click) -> Reply:
         """Answer a click truly, in time for the platform, whatever happens.
@@ -280,10 +275,10 @@ class InteractionBridge:
         tells them what became of it.
         """
         if self._is_closing or (click.organization_id, click.connection_id) not in self._served:
-            return CANNOT_SERVE
+            return self._cannot_serve
         claiming = self._background.start(self._claim_in_turn(click), f"claim of {click.question_id!r}")
         await asyncio.wait([claiming], timeout=self._reply_within.total_seconds())
-        return claiming.result() if claiming.done() and not claiming.cancelled() else CANNOT_SERVE
+        return claiming.result() if claiming.done() and not claiming.cancelled() else self._cannot_serve
 
     async def _claim_in_turn(self, click: Click) -> Reply:
         """Claim when it is this click's turn, if that comes in time: a row that somebody holds delays its own clicks.
@@ -296,10 +291,10 @@ class InteractionBridge:
                 self._question_turns.turn((click.organization_id, click.question_id)),
                 self._tenant_turns.turn(click.organization_id),
             ):
-                return await self._claim(click, until) if time.monotonic() < until else CANNOT_SERVE
+                return await self._claim(click, until) if time.monotonic() < until else self._cannot_serve
         except Exception:  # noqa: BLE001 (a person gets a reply, whatever a driver, a codec or an application raises)
             _log.exception("question %r could not be claimed", click.question_id)
-            return CANNOT_SERVE
+            return self._cannot_serve
 
     async def _claim(self, click: Click, until: float) -> Reply:
         """Claim, again on another connection if one is lost on the way: by the same key and token it claims once."""
@@ -312,10 +307,10 @@ class InteractionBridge:
             except PendingctlError as error:
                 if not isinstance(error, DatabaseUnreachable) or time.monotonic() + RETRY_SECONDS > until:
                     _log.warning("question %r could not be claimed: %s", click.question_id, error)
-                    return CANNOT_SERVE
+                    return self._cannot_serve
             await asyncio.sleep(RETRY_SECONDS)
         if isinstance(result, Refusal):
-            return reply_to_refusal(result)
+            return reply_to_refusal(result, self._wording)
         # A repeated win is in the row since it was won, and delivered from there.
         if not result.repeated:
             if result.lease_token is not None:
@@ -324,7 +319,7 @@ class InteractionBridge:
                 )
                 self._delivery.submit(leased, began=began)
             self._background.leave(self._edit_card(click, result), f"card of {click.question_id!r}")
-        return Reply(ReplyKind.ANSWERED, "You answered." if click.value is None else f"You answered: {click.value}")
+        return reply_to_win(click.value, self._wording)
 
     async def _edit_card(self, click: Click, claim: Claim) -> None:
         handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
@@ -332,8 +327,18 @@ class InteractionBridge:
             handle = claim.card
         if handle is None:
             return
-        text = card_text(question_text(claim.payload), answered(click.user_id, click.value, claim.claimed_at))
-        await self._cards.edit(click.connection_id, claim.id, claim.ask_number, handle, claim.claimed_at, text)
+        card = card_of(
+            claim.id,
+            claim.ask_number,
+            claim.payload,
+            click.user_id,
+            wording=self._wording,
+            outcome=Outcome.ANSWERED,
+            answered_by=click.user_id,
+            answer=click.value,
+            ended_at=claim.claimed_at,
+        )
+        await self._cards.edit(click.connection_id, handle, card, claim.claimed_at)
 
     async def _look(self) -> None:
         await self._delivery.hear()

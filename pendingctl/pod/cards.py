@@ -1,4 +1,4 @@
-"""Keeps cards in step with their rows: buttons give way to the outcome."""
+"""Keeps cards in step with their rows, on the platform."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Protocol, cast
 
 from ..errors import InvalidInput, PendingctlError
-from ..model import MAX_AGE, EditedCard, LeasedCard, Outcome, PostedCard, RetiredCard
+from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard, RetiredCard
 from ..payload import JsonValue, encode_json
-from ..platforms import ChatPlatform, MessageHandle
+from ..platforms import ENGLISH, Card, ChatPlatform, MessageHandle, Wording
 from ..turns import Turns
 from .background import LAST_SECONDS, Background
+from .card_content import card_of, retired_card_of
 from .card_notes import CardMarks, CardNotes
 from .loop import POLL_SECONDS
-from .replies import card_text, ending_text
 
 LEASE = timedelta(seconds=30)
 EDIT_SECONDS = 15.0
@@ -51,7 +51,7 @@ class Cards:
     """Edits cards on the platform and notes what became of them.
 
     `served` returns the (organization, connection) pairs whose cards this pod takes over. `max_age` is the age at which
-    a question is stale, and its card says so.
+    a question is stale, and its card says so in the words of `wording`.
     """
 
     def __init__(
@@ -61,11 +61,13 @@ class Cards:
         served: Callable[[], Collection[tuple[str, str]]],
         *,
         max_age: timedelta = MAX_AGE,
+        wording: Wording = ENGLISH,
     ) -> None:
         self._leases = leases
         self._platform = platform
         self._served = served
         self._max_age = max_age
+        self._wording = wording
         self._notes = CardNotes(leases, max_age=max_age)
         self._editing = Background()
         self._tenant_turns = Turns[str](MOST_OF_A_TENANT)
@@ -76,28 +78,20 @@ class Cards:
         self._notes.posted(PostedCard(question_id=question_id, ask_number=ask_number, card=_as_json(handle)))
 
     async def edit(
-        self,
-        connection_id: str,
-        question_id: str,
-        ask_number: int,
-        handle: MessageHandle,
-        claimed_at: datetime | None,
-        text: str,
-        *,
-        attempts: int = 0,
+        self, connection_id: str, handle: MessageHandle, card: Card, ended_at: datetime | None, *, attempts: int = 0
     ) -> None:
-        """Replace a card by text that says how its question ended at `claimed_at`.
+        """Have a posted card show what `card` holds, whose question ended at `ended_at`; None if it is open.
 
         That is noted if the platform confirms it. `attempts` are those of its lease, if it was leased.
         """
-        if not await self._replace(connection_id, question_id, handle, text):
+        if not await self._replace(connection_id, handle, card):
             return
         self._notes.edited(
             EditedCard(
-                question_id=question_id,
-                ask_number=ask_number,
+                question_id=card.question_id,
+                ask_number=card.ask_number,
                 card=_as_json(handle),
-                claimed_at=claimed_at,
+                claimed_at=ended_at,
                 attempts=attempts,
             )
         )
@@ -142,13 +136,10 @@ class Cards:
 
     async def _edit_leased(self, row: LeasedCard) -> None:
         async with self._tenant_turns.turn(row.organization_id):
-            retired = [card for card in row.retired if await self._edit_retired(row, card)]
+            retired = [each for each in row.retired if await self._edit_retired(row, each)]
             if row.card is not None and (row.claimed_at is not None or row.is_stale):
-                text = _text_of(row)
-                await self.edit(
-                    *(row.connection_id, row.question_id, row.ask_number, row.card, row.claimed_at, text),
-                    attempts=row.attempts,
-                )
+                card = _card_of(row, self._wording)
+                await self.edit(row.connection_id, row.card, card, row.claimed_at, attempts=row.attempts)
         if retired:
             try:
                 await self._leases.mark_retired(row.question_id, retired, max_age=self._max_age)
@@ -156,16 +147,32 @@ class Cards:
                 _log.warning("retired cards of question %s are edited once more: %s", row.question_id, error)
 
     async def _edit_retired(self, row: LeasedCard, retired: RetiredCard) -> bool:
-        return await self._replace(row.connection_id, row.question_id, retired.card, _text_of_retired(retired))
+        card = retired_card_of(row.question_id, row.user_id, retired, wording=self._wording)
+        return await self._replace(row.connection_id, retired.card, card)
 
-    async def _replace(self, connection_id: str, question_id: str, handle: MessageHandle, text: str) -> bool:
+    async def _replace(self, connection_id: str, handle: MessageHandle, card: Card) -> bool:
         try:
             async with asyncio.timeout(EDIT_SECONDS):
-                await self._platform.edit_card(connection_id, handle, text)
+                await self._platform.edit_card(connection_id, handle, card)
         except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("a card of question %r still has its buttons", question_id)
+            _log.exception("a card of question %r could not be edited", card.question_id)
             return False
         return True
+
+
+def _card_of(row: LeasedCard, wording: Wording) -> Card:
+    return card_of(
+        row.question_id,
+        row.ask_number,
+        row.payload,
+        row.user_id,
+        wording=wording,
+        outcome=row.outcome,
+        is_stale=row.is_stale,
+        answered_by=row.answered_by,
+        answer=row.answer,
+        ended_at=row.claimed_at,
+    )
 
 
 def _as_json(handle: MessageHandle) -> str | None:
@@ -175,19 +182,3 @@ def _as_json(handle: MessageHandle) -> str | None:
         return encode_json(cast("JsonValue", handle), "the card's reference")
     except InvalidInput:
         return None
-
-
-def _text_of(card: LeasedCard) -> str:
-    if card.outcome is None:
-        said = "Nobody has answered; the question is about to be removed."
-    else:
-        said = ending_text(card.outcome, card.answered_by, card.answer, card.claimed_at)
-    return card_text(card.text, said)
-
-
-def _text_of_retired(card: RetiredCard) -> str:
-    try:
-        said = ending_text(Outcome(card.ending), card.answered_by, card.answer, card.at)
-    except ValueError:
-        said = "This question has changed; answer the newer card."
-    return card_text(card.text, said)

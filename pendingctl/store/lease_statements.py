@@ -339,8 +339,9 @@ LEASE_CARDS = f"""
     from {_WITHOUT_WAITING}, held
     where pending.id = held.id
     returning pending.id as question_id, ask_number, organization_id, connection_id, card::text as card,
-              entry_payload #>> '{{question,text}}' as text, answer,
-              coalesce(answered_by, expected_user_id) as answered_by, {readable("claimed_at")} as claimed_at,
+              jsonb_build_object('question', entry_payload -> 'question')::text as payload,
+              expected_user_id as user_id, answer, coalesce(answered_by, expected_user_id) as answered_by,
+              {readable("claimed_at")} as claimed_at,
               {OUTCOME} as outcome,
               retired_cards::text as retired_cards,
               expires_at is null and created_at <= now() - %(max_age)s::interval as is_stale,

@@ -381,8 +381,9 @@ def _leased_card(
     ask_number: int,
     organization_id: str,
     connection_id: str,
+    user_id: str,
     card: str | None,
-    text: str | None,
+    payload: str,
     answer: str | None,
     answered_by: str,
     claimed_at: datetime | None,
@@ -391,15 +392,17 @@ def _leased_card(
     attempts: int,
     retired_cards: str | None,
 ) -> LeasedCard:
-    """Return what a row of LEASE_CARDS leases. A reference that cannot be read is none: one row fails no batch."""
+    """Return what a row of LEASE_CARDS leases. What cannot be read is taken for nothing: one row fails no batch."""
     retired = read_json(retired_cards)
+    question = read_json(payload)
     return LeasedCard(
         question_id=question_id,
         ask_number=ask_number,
         organization_id=organization_id,
         connection_id=connection_id,
+        user_id=user_id,
         card=read_json(card),
-        text=text,
+        payload=question if isinstance(question, Mapping) else {},
         answer=answer,
         answered_by=answered_by,
         claimed_at=claimed_at,

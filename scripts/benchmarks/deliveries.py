@@ -14,7 +14,7 @@ from time import perf_counter, sleep
 import psycopg
 
 from pendingctl import Answer, Click, InteractionBridge, PendingStore, Question, open_pool
-from pendingctl.platforms import Card, MessageHandle
+from pendingctl.platforms import Card, MessageHandle, Reminder
 
 from .contenders import Contender, contenders
 from .figures import Figure, Round, doing, in_turns, ratio
@@ -41,10 +41,10 @@ class SilentPlatform:
         self.ask_number = card.ask_number
         return {"channel": connection_id, "ts": card.question_id}
 
-    async def post_text(self, connection_id: str, conversation_id: str, text: str) -> MessageHandle:
-        return {"channel": connection_id, "ts": f"{conversation_id} {text}"}
+    async def edit_card(self, connection_id: str, handle: MessageHandle, card: Card) -> None:
+        """Show nothing."""
 
-    async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
+    async def post_reminder(self, connection_id: str, handle: MessageHandle, reminder: Reminder) -> None:
         """Show nothing."""
 
 

@@ -55,7 +55,7 @@ async def test_the_cards_of_askings_that_have_changed_are_edited_to_say_so(
         assert [(await pressed(pod, card)).text for card in (0, 1)] == [CHANGED, CHANGED]
         assert (await pressed(pod, 2)).kind is ReplyKind.ANSWERED
         assert await came_true(lambda: len({handle for _, handle, _ in pod.platform.edits}) == 3)
-    shown = {handle: text for _, handle, text in pod.platform.edits}
+    shown = dict(zip([handle for _, handle, _ in pod.platform.edits], pod.platform.shown, strict=True))
     assert shown["slack-1"].endswith(CHANGED)
     assert shown["slack-2"].endswith(CHANGED)
     assert shown["slack-3"].startswith("Deploy to PRODUCTION?\nAnswered by U1: yes")
@@ -74,7 +74,9 @@ async def test_a_card_that_is_noted_after_its_question_has_changed_loses_its_but
     async with pod.bridge:
         assert await came_true(lambda: bool(pod.platform.edits))
         await until(lambda: connection.execute("select retired_cards from pending_interactions").fetchone() == (None,))
-    assert pod.platform.edits == [("slack", "first", f"Deploy?\n{CHANGED}")]
+    ((connection_id, handle, card),) = pod.platform.edits
+    assert (connection_id, handle, card.ask_number) == ("slack", "first", first.ask_number)
+    assert (pod.platform.shown, card.options) == ([f"Deploy?\n{CHANGED}"], ())
     assert connection.execute("select card from pending_interactions").fetchone() == ("second",)
 
 

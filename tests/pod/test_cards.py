@@ -57,8 +57,9 @@ async def test_any_pod_edits_the_card_of_an_answer_claimed_elsewhere(
     pod = Pod(store)
     async with pod.bridge:
         await until(lambda: bool(pod.platform.edits))
-        ((connection_id, handle, text),) = pod.platform.edits
-    assert (connection_id, handle, text.split(" (")[0]) == ("slack", "slack-1", "Deploy?\nAnswered by U1: no")
+        ((connection_id, handle, card),) = pod.platform.edits
+    assert (connection_id, handle, card.options) == ("slack", "slack-1", ())
+    assert pod.platform.shown[0].startswith("Deploy?\nAnswered by U1: no (20")
     assert await due(connection) == [False]
     assert await cards(store, CardState.BEHIND) == []
 
@@ -70,10 +71,12 @@ async def test_a_withdrawal_is_shown(store: PendingStore) -> None:
     pod = Pod(store)
     async with pod.bridge:
         await until(lambda: bool(pod.platform.edits))
-    assert pod.platform.edits[0][2].startswith("Deploy?\nWithdrawn (20")
+    assert pod.platform.shown[0].startswith("Deploy?\nWithdrawn (20")
 
 
-async def test_a_card_whose_question_goes_stale_says_so(store: PendingStore, connection: psycopg.Connection) -> None:
+async def test_a_card_whose_question_goes_stale_says_so_and_keeps_its_buttons(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
     await posted(store)
     assert await cards(store, CardState.BEHIND) == []
     age(connection, 24)
@@ -82,7 +85,9 @@ async def test_a_card_whose_question_goes_stale_says_so(store: PendingStore, con
     pod = Pod(store)
     async with pod.bridge:
         await until(lambda: bool(pod.platform.edits))
-    assert pod.platform.edits[0][2] == "Deploy?\nNobody has answered; the question is about to be removed."
+        assert pod.platform.shown == ["Deploy?\nNobody has answered yet; this question is about to be removed."]
+        assert [card.options for _, _, card in pod.platform.edits] == [("yes", "no")]
+        assert await pod.click() is ReplyKind.ANSWERED
 
 
 async def test_an_edit_that_failed_is_tried_again(store: PendingStore, connection: psycopg.Connection) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import Answer, Claim, Delivery, PendingStore, ReplyKind, Scope, State, open_pool
+from pendingctl import Answer, Card, Claim, Delivery, PendingStore, ReplyKind, Scope, State, open_pool
 from pendingctl.model import PostedCard
 from pendingctl.platforms import MessageHandle
 from tests.deliveries import Worker, claimed, run_out, until
@@ -143,10 +143,10 @@ async def test_ten_presses_on_a_locked_question_cost_no_other_tenant_anything(st
 class Hanging(RecordingPlatform):
     """Edits no card of one tenant."""
 
-    async def edit_card(self, connection_id: str, handle: MessageHandle, text: str) -> None:
+    async def edit_card(self, connection_id: str, handle: MessageHandle, card: Card) -> None:
         if str(handle).startswith("acme"):
             await asyncio.Event().wait()
-        await super().edit_card(connection_id, handle, text)
+        await super().edit_card(connection_id, handle, card)
 
 
 async def put_with_card(store: PendingStore, connection: psycopg.Connection, id: str, scope: Scope) -> None:

@@ -7,7 +7,7 @@ import time
 from itertools import count
 from random import Random
 
-from ...platforms import Card, MessageHandle
+from ...platforms import Card, MessageHandle, Reminder
 from ..history.files import HistoryFile, card_record
 from ..history.history import CardEdit, CardPost
 
@@ -30,13 +30,14 @@ class RecordingPlatform:
         self._file.append(card_record(CardPost(self._pod, name, card.question_id, card.ask_number)))
         return [card.question_id, name]
 
-    async def post_text(self, _connection_id: str, _conversation_id: str, text: str) -> MessageHandle:
-        """Show nothing: a card is always posted."""
-        raise AssertionError(text)
-
-    async def edit_card(self, _connection_id: str, handle: MessageHandle, text: str) -> None:
-        """Record what a card shows from now on."""
+    async def edit_card(self, _connection_id: str, handle: MessageHandle, card: Card) -> None:
+        """Record what a card says from now on."""
         assert isinstance(handle, list)
         question_id, name = handle
         await asyncio.sleep(self._random.uniform(0, SLOWEST_EDIT_SECONDS))
+        text = card.said.text() if card.said else card.text
         self._file.append(card_record(CardEdit(self._pod, name, question_id, text, time.monotonic_ns())))
+
+    async def post_reminder(self, _connection_id: str, handle: MessageHandle, reminder: Reminder) -> None:
+        """Show nothing: a race asks without reminders."""
+        raise AssertionError(handle, reminder)

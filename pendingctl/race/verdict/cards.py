@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from ...pod.replies import answered
+from ...platforms import ENGLISH, Sentence
 from .laws import Story
-
-_CHANGED = "This question has changed"
-_WITHDRAWN = "Withdrawn"
 
 
 def cards_show_the_end(story: Story) -> Iterator[str]:
@@ -35,7 +32,10 @@ def _due_words(story: Story, ask_number: int) -> str | None:
         return None
     if ask_number < row.ask_number:
         # A pod puts no question anew that was answered or withdrawn.
-        return _CHANGED
+        return Sentence(words=ENGLISH.card_changed).text()
     if row.withdrawn:
-        return _WITHDRAWN
-    return None if row.claimed_at is None else answered(row.scope.expected_user_id, row.answer, row.claimed_at)
+        return Sentence(words=ENGLISH.card_withdrawn).text()
+    if row.claimed_at is None:
+        return None
+    by = row.scope.expected_user_id
+    return Sentence(words=ENGLISH.card_answered, by=by, value=row.answer, at=row.claimed_at).text()

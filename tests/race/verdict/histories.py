@@ -183,7 +183,7 @@ C_CHANGE = replace(C_CHANGE, planned=replace(C_CHANGE.planned, request_key="even
 C_WON = operation(92, CLAIM, Outcome.OK, 5040, 5050, victory(ask_number=21), question="c", key="key-c", ask_number=21)
 C_WON = replace(C_WON, reported=replace(C_WON.reported, payload=OTHER_PAYLOAD))
 OLD_CARD, CARD = CardPost("pod-1", "pod-1 0", "c", 20), CardPost("pod-2", "pod-2 0", "c", 21)
-EXPIRED = CardEdit("pod-1", "pod-2 0", "c", "Deploy!\nNobody has answered; the question is about to be removed.", 5035)
+EXPIRED = CardEdit("pod-1", "pod-2 0", "c", "Deploy!\nNobody has answered yet.", 5035)
 SHOWN = CardEdit("pod-2", "pod-2 0", "c", "Deploy!\nAnswered by U1: yes (2026-01-01 12:00 UTC)", 5060)
 CHANGED = CardEdit("pod-2", "pod-1 0", "c", "Deploy?\nThis question has changed; answer the newer card.", 5070)
 SHOWING = replace(
