@@ -392,8 +392,8 @@ ENDED = frozenset({PutOutcome.ALREADY_ANSWERED, PutOutcome.WITHDRAWN, PutOutcome
 class Stored:
     """A question as `put` left it. `row_version` changes with every write to the row.
 
-    `is_to_be_posted` says that the caller, who announced that it posts the card, is the one to do that: no pod has
-    posted it, and no other one is about to.
+    `post_attempt` is the number of the caller's attempt to post the card, if it announced one and is the one to do
+    that: no pod has posted it, and no other one is about to.
     """
 
     id: str
@@ -401,7 +401,7 @@ class Stored:
     ask_number: int
     created_at: datetime
     row_version: str
-    is_to_be_posted: bool = False
+    post_attempt: int | None = None
 
 
 class State(StrEnum):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, Unpack
 from uuid import UUID, uuid4
 
 from ..errors import DatabaseUnreachable, PendingctlError
@@ -20,8 +20,11 @@ from ..model import (
     Claim,
     Click,
     Due,
+    Duty,
     LeasedAnswer,
+    LeasedPost,
     Outcome,
+    PutOutcome,
     Question,
     Refusal,
     Scope,
@@ -29,10 +32,9 @@ from ..model import (
     answer_of,
 )
 from ..payload import JsonObject
-from ..platforms import ENGLISH, ChatPlatform, MessageHandle, NotPosted, Wording
-from ..printable import printable
+from ..platforms import ENGLISH, ChatPlatform, Wording
 from ..sinks import AnswerHandler, AnswerSink
-from ..store import IfAnswered
+from ..store import PutOptions
 from ..turns import Turns
 from .background import Background
 from .card_content import card_of
@@ -40,6 +42,8 @@ from .cards import CardLeases, Cards
 from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
 from .loop import Loop
 from .memory import ExpiringCache
+from .posts import LEASE as POSTING
+from .posts import Handles, PostLeases, Posts
 from .replies import Reply, cannot_serve, reply_to_refusal, reply_to_win
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
@@ -49,9 +53,6 @@ REPLY_WITHIN = timedelta(seconds=2.5)
 RETRY_SECONDS = 0.05
 # Of ten connections, the usual size of a pool, one tenant's clicks take this many at most.
 CLAIMS_OF_A_TENANT = 4
-# How long other pods leave the card to the one that posts it, and how long that takes at most.
-POSTING = timedelta(seconds=30)
-POST_WITHIN = timedelta(seconds=20)
 
 EVENT_SECONDS = 5 * 60.0
 HANDLE_SECONDS = 24 * 3600.0
@@ -62,7 +63,10 @@ _log = logging.getLogger(__name__)
 
 
 class AskOutcome(StrEnum):
-    """What became of a question that `InteractionBridge.ask` was to ask."""
+    """What became of a question that `InteractionBridge.ask` was to ask.
+
+    Not posted: its card is not there yet. Post unknown: it may be there. Some pod tries again in both cases.
+    """
 
     POSTED = "posted"
     NOT_POSTED = "not_posted"
@@ -74,11 +78,11 @@ class AskOutcome(StrEnum):
     CANNOT_SERVE = "cannot_serve"
 
 
-class BridgeLeases(AnswerLeases, CardLeases, Protocol):
+class BridgeLeases(AnswerLeases, CardLeases, PostLeases, Protocol):
     """What a bridge asks of `store.leases`."""
 
     async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
-        """Return whether answers wait, and cards of these connections."""
+        """Return what waits: endings, deadlines, and cards and posts of these connections."""
         ...
 
 
@@ -90,23 +94,8 @@ class BridgeStore(Protocol):
         """Its leases."""
         ...
 
-    async def put(
-        self,
-        id: str,
-        scope: Scope,
-        payload: JsonObject,
-        *,
-        expires_in: timedelta | None = None,
-        default: str | None = None,
-        request_key: str | None = None,
-        if_answered: IfAnswered = "reopen",
-        posting: timedelta | None = None,
-    ) -> Stored:
+    async def put(self, id: str, scope: Scope, payload: JsonObject, **options: Unpack[PutOptions]) -> Stored:
         """Store a question."""
-        ...
-
-    async def delete_untouched(self, stored: Stored) -> bool:
-        """Delete the row that a put created."""
         ...
 
     async def claim(
@@ -160,12 +149,13 @@ class InteractionBridge:
         self._background = Background()
         self._question_turns = Turns[tuple[str, str]](1)
         self._tenant_turns = Turns[str](CLAIMS_OF_A_TENANT)
-        # By organization, connection, question and event; by organization, connection, question and ask number.
+        # By organization, connection, question and event.
         self._events = ExpiringCache[tuple[str, str, str, str], bool](
             count=MAX_REMEMBERED, seconds=EVENT_SECONDS, clock=clock
         )
-        self._handles = ExpiringCache[tuple[str, str, str, int], MessageHandle](
-            count=MAX_REMEMBERED, seconds=HANDLE_SECONDS, clock=clock
+        self._handles = Handles(count=MAX_REMEMBERED, seconds=HANDLE_SECONDS, clock=clock)
+        self._posts = Posts(
+            *(store.leases, platform, lambda: self._served, self._handles, self._cards.posted), wording=wording
         )
 
     async def __aenter__(self) -> Self:
@@ -178,7 +168,7 @@ class InteractionBridge:
         await self.close()
 
     def start(self) -> None:
-        """Begin to deliver the answers, and to edit the cards, that other pods have left behind."""
+        """Begin to deliver the answers, and to post and edit the cards, that others have left behind."""
         self._loop.start()
 
     def register(self, organization_id: str, connection_id: str) -> None:
@@ -201,6 +191,7 @@ class InteractionBridge:
         self._is_closing = True
         await self._loop.close()
         await self._background.drain(until)
+        await self._posts.close(until)
         await self._delivery.close(within=timedelta(seconds=until - time.monotonic()))
         await self._cards.close(within=timedelta(seconds=until - time.monotonic()))
         self._served = frozenset()
@@ -210,11 +201,11 @@ class InteractionBridge:
     async def ask(self, question: Question, *, event_id: str) -> AskOutcome:
         """Store a question and post its card, once for an event that the platform may deliver again, to any pod.
 
-        The row is stored before the card is posted. If the card surely was not shown, the row is deleted,
-        since no click can ever come; after a time-out it stays, since the card may be there, and an event that is
-        delivered again half a minute later posts it once more.
+        The row is stored before the card is posted. Where this pod cannot post it, or dies over that, some pod that
+        serves the connection tries again (see `posts.Posts`).
 
-        Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does.
+        Raises InvalidInput for a question without a conversation, and ScopeMismatch, RequestRefused, NotFound and the
+        database's errors as `PendingStore.put` does.
         """
         scope = question.scope
         connection = (scope.organization_id, scope.connection_id)
@@ -242,31 +233,31 @@ class InteractionBridge:
             question.id,
             scope,
             question.payload(),
-            expires_in=question.expires_in,
-            default=question.default,
+            show=True,
             request_key=event_id,
             if_answered="keep",
             posting=POSTING,
+            **question.schedule(),
         )
         if stored.outcome in ENDED:
             return AskOutcome(stored.outcome)
-        if not stored.is_to_be_posted:
+        if stored.post_attempt is None:
             return AskOutcome.REPEATED_EVENT
-        payload, user_id = question.payload(), scope.expected_user_id
-        card = card_of(question.id, stored.ask_number, payload, user_id, wording=self._wording)
-        try:
-            async with asyncio.timeout(POST_WITHIN.total_seconds()):
-                handle = await self._platform.post_card(scope.connection_id, card)
-        except NotPosted as error:
-            _log.warning("the card of question %r was not posted: %s", question.id, printable(error))
-            await self._store.delete_untouched(stored)
-            return AskOutcome.NOT_POSTED
-        except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
-            _log.exception("whether the card of question %r was posted is unknown; its row stays", question.id)
-            return AskOutcome.POST_UNKNOWN
-        self._handles.put((scope.organization_id, scope.connection_id, question.id, stored.ask_number), handle)
-        self._cards.posted(question.id, stored.ask_number, handle)
-        return AskOutcome.POSTED
+        post = LeasedPost(
+            question_id=question.id,
+            ask_number=stored.ask_number,
+            organization_id=scope.organization_id,
+            connection_id=scope.connection_id,
+            user_id=scope.expected_user_id,
+            payload=question.payload(),
+            duty=Duty.CARD,
+            card=None,
+            attempt=stored.post_attempt,
+            is_in_doubt=stored.outcome is PutOutcome.REFRESHED,
+            escalated_to=None,
+            expires_at=None,
+        )
+        return AskOutcome(await self._posts.post_card(post))
 
     async def click(self, click: Click) -> Reply:
         """Answer a click truly, in time for the platform, whatever happens.
@@ -331,7 +322,7 @@ class InteractionBridge:
             claim.id,
             claim.ask_number,
             claim.payload,
-            click.user_id,
+            claim.expected_user_id,
             wording=self._wording,
             outcome=Outcome.ANSWERED,
             answered_by=click.user_id,
@@ -344,5 +335,7 @@ class InteractionBridge:
         await self._delivery.hear()
         due = await self._store.leases.due(self._served)
         self._delivery.catch_up(due)
+        if due.posts:
+            self._posts.catch_up()
         if due.cards:
             self._cards.catch_up()

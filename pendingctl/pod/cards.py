@@ -13,17 +13,13 @@ from ..errors import InvalidInput, PendingctlError
 from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard, RetiredCard
 from ..payload import JsonValue, encode_json
 from ..platforms import ENGLISH, Card, ChatPlatform, MessageHandle, Wording
-from ..turns import Turns
-from .background import LAST_SECONDS, Background
+from .background import LAST_SECONDS
 from .card_content import card_of, retired_card_of
 from .card_notes import CardMarks, CardNotes
-from .loop import POLL_SECONDS
+from .take_over import TakeOver
 
 LEASE = timedelta(seconds=30)
 EDIT_SECONDS = 15.0
-AT_ONCE = 10
-# One tenant's platform that hangs leaves the rest to the others.
-MOST_OF_A_TENANT = 7
 
 _log = logging.getLogger(__name__)
 
@@ -65,13 +61,10 @@ class Cards:
     ) -> None:
         self._leases = leases
         self._platform = platform
-        self._served = served
         self._max_age = max_age
         self._wording = wording
         self._notes = CardNotes(leases, max_age=max_age)
-        self._editing = Background()
-        self._tenant_turns = Turns[str](MOST_OF_A_TENANT)
-        self._catching_up: asyncio.Task[None] | None = None
+        self._due = TakeOver("edits of cards", self._lease, self._edit_leased, served)
 
     def posted(self, question_id: str, ask_number: int, handle: MessageHandle) -> None:
         """Have it noted that a card was posted. A handle that is no JSON stays in this pod's memory."""
@@ -98,48 +91,22 @@ class Cards:
 
     def catch_up(self) -> None:
         """Begin to edit the cards that are due, until none is; nothing happens while that is under way."""
-        if self._catching_up is None or self._catching_up.done():
-            self._catching_up = asyncio.create_task(self._catch_up(), name="cards that are due")
+        self._due.begin()
 
     async def close(self, *, within: timedelta) -> None:
         """Edit no more cards of other pods, and note what is left, `within` that time."""
         until = time.monotonic() + max(within.total_seconds(), LAST_SECONDS)
-        if self._catching_up is not None:
-            self._catching_up.cancel()
-            await asyncio.wait([self._catching_up], timeout=LAST_SECONDS)
-        await self._editing.cancel()
+        await self._due.close()
         await self._notes.close(within=timedelta(seconds=until - time.monotonic()))
 
-    async def _catch_up(self) -> None:
-        try:
-            while True:
-                # No tenant gets more than its share, so that one whose cards hang leaves room for the others.
-                room = min(AT_ONCE - len(self._editing), self._tenant_turns.room())
-                if room <= 0:
-                    await self._editing.one_done()
-                    continue
-                busy = set(self._tenant_turns.full())
-                served = [each for each in self._served() if each[0] not in busy]
-                cards = await self._leases.lease_cards(served, lease=LEASE, limit=room, max_age=self._max_age)
-                for card in cards:
-                    self._editing.leave(self._edit_leased(card), f"card of {card.question_id}")
-                # Each takes its turn, or waits for one.
-                await asyncio.sleep(0)
-                if len(cards) < room:
-                    if not busy or not self._editing:
-                        return
-                    await self._editing.one_done(within=POLL_SECONDS)
-        except PendingctlError as error:
-            _log.warning("cards cannot be edited for now: %s", error)
-        except Exception:  # noqa: BLE001 (the next look must not find this one under way for ever)
-            _log.exception("cards cannot be edited for now")
+    async def _lease(self, served: Collection[tuple[str, str]], limit: int) -> list[LeasedCard]:
+        return await self._leases.lease_cards(served, lease=LEASE, limit=limit, max_age=self._max_age)
 
     async def _edit_leased(self, row: LeasedCard) -> None:
-        async with self._tenant_turns.turn(row.organization_id):
-            retired = [each for each in row.retired if await self._edit_retired(row, each)]
-            if row.card is not None and (row.claimed_at is not None or row.is_stale):
-                card = _card_of(row, self._wording)
-                await self.edit(row.connection_id, row.card, card, row.claimed_at, attempts=row.attempts)
+        retired = [each for each in row.retired if await self._edit_retired(row, each)]
+        if row.card is not None and (row.claimed_at is not None or row.is_stale):
+            card = _card_of(row, self._wording)
+            await self.edit(row.connection_id, row.card, card, row.claimed_at, attempts=row.attempts)
         if retired:
             try:
                 await self._leases.mark_retired(row.question_id, retired, max_age=self._max_age)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, outcomes_o
 from ..turns import Turns
 from .background import LAST_SECONDS, Background
 from .loop import POLL_SECONDS, Loop
+from .retries import LONGEST_DELAY, retry_delay
 
 LEASE = timedelta(seconds=30)
 # With the delays below this gives a worker that is down about an hour to come back.
 MOST_ATTEMPTS = 20
 FIRST_DELAY = timedelta(seconds=1)
-LONGEST_DELAY = timedelta(minutes=5)
 AT_ONCE = 20
 CLOSE_WITHIN = timedelta(seconds=30)
 # The rest of the lease is for marking the answer before another pod may take it.
@@ -104,8 +103,7 @@ class Delivery:
     worker hears of the endings that its sink names, by default of those that have an answer.
 
     `lease` is how long one hand-over may take before another pod may begin it; an ending is stuck after
-    `most_attempts`. A failed one is tried again after a delay that doubles each time, with jitter (Marc Brooker,
-    "Exponential Backoff And Jitter", 2015).
+    `most_attempts`. A failed one is tried again after a delay that doubles each time (see `retries.retry_delay`).
     """
 
     def __init__(
@@ -311,9 +309,3 @@ class _Round:
     endings: bool = False
     after: str = ""
     task: asyncio.Task[None] | None = None
-
-
-def retry_delay(first: timedelta, attempt: int) -> timedelta:
-    """Return how long to wait after this attempt, counted from 1: doubled each time, with jitter, 5 minutes at most."""
-    longest = min(first.total_seconds() * 2.0 ** min(max(attempt, 1) - 1, 30), LONGEST_DELAY.total_seconds())
-    return timedelta(seconds=longest * random.uniform(0.5, 1))

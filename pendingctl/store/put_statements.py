@@ -20,7 +20,7 @@ INSERT = f"""
       and {LIMITS}
     on conflict (id) do nothing
     returning id, 'created' as outcome, ask_number, created_at, xmin::text as row_version,
-              %(posting)s::interval is not null as is_to_be_posted
+              case when %(posting)s::interval is not null then post_attempts end as post_attempt
 """
 
 
@@ -84,7 +84,8 @@ REFRESH = f"""
     from held
     where pending.id = held.id
     returning pending.id, 'refreshed' as outcome, ask_number, {readable("created_at")} as created_at,
-              xmin::text as row_version, is_unposted and %(posting)s::interval is not null as is_to_be_posted
+              xmin::text as row_version,
+              case when is_unposted and %(posting)s::interval is not null then post_attempts end as post_attempt
 """
 
 # How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away. The number of
@@ -148,7 +149,8 @@ ASK_AGAIN = f"""
     from held
     where pending.id = held.id
     returning pending.id, case when was_open then 'superseded' else 'reopened' end as outcome, ask_number, created_at,
-              xmin::text as row_version, %(posting)s::interval is not null as is_to_be_posted
+              xmin::text as row_version,
+              case when %(posting)s::interval is not null then post_attempts end as post_attempt
 """
 
 # One statement a batch; rows that exist already are left for `put`, one by one.

@@ -18,7 +18,8 @@ from pendingctl import (
     open_pool,
 )
 from pendingctl.embedded import throwaway_server
-from pendingctl.pod.delivery import FIRST_DELAY, retry_delay
+from pendingctl.pod.delivery import FIRST_DELAY
+from pendingctl.pod.retries import retry_delay
 from pendingctl.postgres.connections import Connection, Pool
 from pendingctl.schema import migrations
 from tests.deliveries import SHORT, Worker, claimed, lease, run_out, state_of, until, until_error, until_state

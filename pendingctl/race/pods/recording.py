@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
+from typing import Unpack
 from uuid import UUID
 
 from ...errors import (
@@ -23,7 +24,7 @@ from ...errors import (
 from ...model import Claim, Click, Refusal, Scope, Stored
 from ...payload import JsonObject
 from ...postgres.connections import Connection, Pool, WatchfulSource
-from ...store import IfAnswered, PendingStore
+from ...store import PendingStore, PutOptions
 from ..history.files import HistoryFile, end_record, start_record
 from ..history.history import Operation, Outcome, Reason, Reported
 from ..plan.operations import PlannedOperation
@@ -102,29 +103,9 @@ class RecordingStore:
         self._inner = inner
         self._recorder = recorder
 
-    async def put(
-        self,
-        id: str,
-        scope: Scope,
-        payload: JsonObject,
-        *,
-        expires_in: timedelta | None = None,
-        default: str | None = None,
-        request_key: str | None = None,
-        if_answered: IfAnswered = "reopen",
-        posting: timedelta | None = None,
-    ) -> Stored:
+    async def put(self, id: str, scope: Scope, payload: JsonObject, **options: Unpack[PutOptions]) -> Stored:
         """Put through the other store, and note what that did for whoever asked the bridge."""
-        stored = await self._inner.put(
-            id,
-            scope,
-            payload,
-            expires_in=expires_in,
-            default=default,
-            request_key=request_key,
-            if_answered=if_answered,
-            posting=posting,
-        )
+        stored = await self._inner.put(id, scope, payload, **options)
         note = current_note.get()
         assert note is not None
         note.stored = stored
