@@ -93,14 +93,10 @@ async def test_answers_are_delivered_where_a_role_may_not_note_what_it_wants_to_
         connection.execute("drop role pod_without_the_new_right")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a later issue: only the bridge that is asked posts a card, and a row that the application put gets none",
-)
+@pytest.mark.law(13)
 async def test_a_question_put_in_an_own_transaction_gets_its_card(store: PendingStore) -> None:
     pod = Pod(store)
     async with pod.bridge:
         async with store.transaction() as connection:
-            await store.put("q", QUESTION.scope, QUESTION.payload(), connection=connection)
+            await store.put("q", QUESTION.scope, QUESTION.payload(), show=True, connection=connection)
         assert await came_true(lambda: bool(pod.platform.cards))

@@ -161,7 +161,7 @@ async def test_an_event_that_another_pod_was_posting_is_posted_by_this_one_when_
     assert await dead.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
     platform.before_card = nothing
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
-    connection.execute("update pending_interactions set posting_until = now()")
+    connection.execute("update pending_interactions set post_due_at = now(), posting_until = now()")
 
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
     await pod.bridge.close()

@@ -267,7 +267,7 @@ async def test_a_reference_that_is_no_json_is_remembered_for_a_day(pod: Pod) -> 
 
     pod.platform.handle = Message()
     await pod.bridge.ask(QUESTION, event_id="e")
-    await pod.bridge.ask(Question("q2", SCOPE, "?", ("yes",)), event_id="e2")
+    await pod.bridge.ask(Question("q2", SCOPE, "?", ("yes",), "C1"), event_id="e2")
 
     assert await pod.click() is ReplyKind.ANSWERED
     pod.now = 24 * 3600 + 1.0
@@ -290,7 +290,7 @@ async def test_a_reference_that_is_no_json_is_remembered_for_a_day(pod: Pod) -> 
 async def test_unregistering_forgets_the_connections_own(pod: Pod) -> None:
     pod.platform.handle = object()
     pod.bridge.register("acme", "teams")
-    teams = Question("q2", Scope("acme", "teams", "U1"), "?", ("yes",))
+    teams = Question("q2", Scope("acme", "teams", "U1"), "?", ("yes",), "C1")
     await pod.bridge.ask(QUESTION, event_id="e")
     await pod.bridge.ask(teams, event_id="e")
     pod.bridge.unregister("acme", "slack")

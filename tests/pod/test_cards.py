@@ -276,7 +276,7 @@ async def test_rows_whose_card_was_never_posted_can_be_listed(store: PendingStor
     await store.put("stored", SCOPE, QUESTION.payload())
     pod = Pod(store)
     pod.platform.before_card = failing(TimeoutError())
-    await pod.bridge.ask(Question("unknown", Scope("acme", "slack", "U1"), "?", ("yes",)), event_id="e2")
+    await pod.bridge.ask(Question("unknown", Scope("acme", "slack", "U1"), "?", ("yes",), "C1"), event_id="e2")
 
     assert await cards(store, CardState.NEVER_POSTED) == ["stored", "unknown"]
 

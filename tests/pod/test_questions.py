@@ -19,6 +19,7 @@ from pendingctl import (
     State,
 )
 from pendingctl.errors import NotFound, ScopeMismatch
+from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, failing, nothing
 
 
@@ -48,12 +49,15 @@ async def test_the_row_is_there_before_the_card(pod: Pod, store: PendingStore) -
     assert pod.platform.cards == [Card("q", row.ask_number, "C1", "Deploy?", ("yes", "no"), user_id="U1")]
 
 
-@pytest.mark.law(4)
-async def test_a_card_that_surely_was_not_posted_leaves_no_row(pod: Pod, store: PendingStore) -> None:
-    pod.platform.before_card = failing(NotPosted("channel_not_found"))
+@pytest.mark.law(13)
+async def test_a_card_that_surely_was_not_posted_keeps_its_row_and_is_tried_again(pod: Pod) -> None:
+    pod.platform.before_card = failing(NotPosted("channel is being moved"))
 
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
-    assert await store.inspection.get("q") is None
+    async with pod.bridge:
+        assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
+        pod.platform.before_card = nothing
+        assert await came_true(lambda: len(pod.platform.cards) == 1)
+        assert await pod.click() is ReplyKind.ANSWERED
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), ConnectionError(), RuntimeError("?")])
@@ -143,7 +147,7 @@ async def test_a_cancelled_ask_keeps_its_row_and_its_event_posts_the_card_later(
     assert await store.inspection.get("q") is not None
     pod.platform.before_card = nothing
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
-    connection.execute("update pending_interactions set posting_until = now()")
+    connection.execute("update pending_interactions set post_due_at = now(), posting_until = now()")
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
 
 
@@ -179,7 +183,7 @@ async def test_two_deliveries_at_the_same_moment_post_once(pod: Pod) -> None:
 
 
 async def test_an_event_that_failed_is_tried_again(pod: Pod, store: PendingStore) -> None:
-    unknown = Question("q", Scope("initech", "slack", "U1"), "?")
+    unknown = Question("q", Scope("initech", "slack", "U1"), "?", (), "C1")
     pod.bridge.register("initech", "slack")
     with pytest.raises(NotFound):
         await pod.bridge.ask(unknown, event_id="e")
@@ -203,4 +207,5 @@ async def test_the_same_event_of_another_connection_is_another_event(pod: Pod) -
     pod.bridge.register("acme", "teams")
     await pod.bridge.ask(QUESTION, event_id="e")
 
-    assert await pod.bridge.ask(Question("q2", Scope("acme", "teams", "U1"), "?"), event_id="e") is AskOutcome.POSTED
+    teams = Question("q2", Scope("acme", "teams", "U1"), "?", (), "C1")
+    assert await pod.bridge.ask(teams, event_id="e") is AskOutcome.POSTED
