@@ -324,8 +324,8 @@ class PendingStore:
     async def delete_untouched(self, stored: Stored, *, connection: Connection | None = None) -> bool:
         """Delete the row that a `put` created, if nobody has claimed it or put it again since.
 
-        For a question whose card its caller surely did not show (law 4). Returns whether the row was deleted; a put that
-        created no row, or left the card to the pods, deletes none.
+        For a question whose card the caller surely did not show (law 4). Returns whether the row was deleted; a put
+        that created no row, or left the card to the pods, deletes none.
         """
         if stored.outcome is not PutOutcome.CREATED:
             return False
