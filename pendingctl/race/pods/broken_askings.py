@@ -12,7 +12,8 @@ from ...model import NEW_ASKINGS, Due, LeasedAnswer, PutOutcome, Scope, Stored, 
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...store import PendingStore, PutOptions, lease_statements
-from ...store.leases import LEASED_ROW, Leases
+from ...store.leased_rows import LEASED_ROW
+from ...store.leases import Leases
 
 
 class RefreshUnderACard(PendingStore):
