@@ -74,6 +74,8 @@ def stats_table(counts: Counts) -> RenderableType:
             (counts.defaulted, "answered by their default"),
             (counts.endings_to_tell, "other endings to deliver"),
             (counts.due_within_the_hour, "due within the hour"),
+            (counts.cards_to_post, "cards to post"),
+            (counts.cards_never_posted, "cards given up (pendingctl list --card never-posted)"),
         )
         if number
     ]
