@@ -64,11 +64,12 @@ EscalateAfterOption = Annotated[
         metavar="TIME",
         parser=duration,
         show_default=False,
-        help="Let another user answer too from then on, and call that user.",
+        help="From then on another user may answer too, and is called.",
     ),
 ]
 EscalateToOption = Annotated[
-    str | None, typer.Option("--escalate-to", metavar="ID", show_default=False, help="That other user.")
+    str | None,
+    typer.Option("--escalate-to", metavar="ID", show_default=False, help="The user who may answer too by then."),
 ]
 
 DsnOption = Annotated[
