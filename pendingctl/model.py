@@ -431,9 +431,25 @@ class CardState(StrEnum):
     NEVER_POSTED = "never-posted"
 
 
+class Unposted(StrEnum):
+    """Why nobody knows of an open question's card that it was posted.
+
+    A pod is to post it, now or later; the pods have given up, and a person is to look at it; or the question was
+    stored without `show`, and its caller shows it.
+    """
+
+    TO_BE_POSTED = "to_be_posted"
+    GIVEN_UP = "given_up"
+    BY_CALLER = "by_caller"
+
+
 @dataclass(frozen=True, slots=True)
 class PendingSummary:
-    """One row as a list shows it. Times and ages are the database's."""
+    """One row as a list shows it. Times and ages are the database's.
+
+    `unposted` is None where the card is known to be posted, and where the question has ended. `post_due_at` is when the
+    card, a reminder or the escalation is to be posted next; `post_error` why the last attempt to post the card failed.
+    """
 
     id: str
     organization_id: str
@@ -447,6 +463,9 @@ class PendingSummary:
     age_seconds: float
     ask_number: int
     question: str | None
+    unposted: Unposted | None
+    post_due_at: datetime | None
+    post_error: str | None
 
     @property
     def scope(self) -> Scope:
@@ -472,6 +491,12 @@ class PendingInteraction(PendingSummary):
     posted_at: datetime | None
     card: JsonValue
     request_key: str | None
+    post_attempts: int
+    remind_every: timedelta | None
+    reminders_left: int | None
+    escalate_at: datetime | None
+    escalate_to: str | None
+    escalated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,9 @@ def schedule_parameters(
     if show and not conversation_of(payload):
         raise InvalidInput("the question has no conversation in which its card could be shown; give it one")
     if not show and (remind_every is not None or escalate_after is not None):
-        raise InvalidInput("a question whose card no pod shows can neither remind nor be escalated; have it shown")
+        raise InvalidInput(
+            "a question whose card no pod shows can neither remind nor be escalated; have it shown in a conversation"
+        )
     return {
         "expires_in": expires_in,
         "default": default,
