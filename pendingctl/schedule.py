@@ -12,6 +12,7 @@ from .payload import JsonObject, accepts, check_id, check_text, conversation_of,
 LONGEST = timedelta(days=3653)
 # So often a question reminds its person, unless it says otherwise.
 REMIND_AT_MOST = 10
+MOST_REMINDERS = 1_000
 
 
 class Schedule(TypedDict, total=False):
@@ -58,9 +59,10 @@ def schedule_parameters(
     _check_time(escalate_after, "the question is escalated after")
     if default is not None:
         _check_default(default, payload, expires_in)
-    if remind_at_most is not None and (remind_every is None or remind_at_most < 1):
+    if remind_at_most is not None and (remind_every is None or not 1 <= remind_at_most <= MOST_REMINDERS):
         raise InvalidInput(
-            f"the question reminds at most {remind_at_most} times; that needs 1 or more, and an interval"
+            f"the question reminds at most {remind_at_most} times; that must be 1 to {MOST_REMINDERS:,}, "
+            "and needs an interval"
         )
     if (escalate_after is None) != (escalate_to is None):
         raise InvalidInput("an escalation needs both a time and a user")
