@@ -61,12 +61,16 @@ async def show(store: PendingStore, card: str = '"card"') -> LeasedPost:
 
 
 def let_pass(connection: psycopg.Connection, id: str = "q") -> None:
-    """Let the time of what is to be posted next come, and the escalation's with it if that is next."""
+    """Let the time pass until something is to be posted."""
     connection.execute(
-        "update pending_interactions set posting_until = least(posting_until, now()), post_due_at = now(), "
-        "escalate_at = case when escalate_at <= post_due_at then now() else escalate_at end "
-        "where id = %s and isfinite(post_due_at)",
-        [id],
+        """
+        update pending_interactions
+        set post_due_at = now(), posting_until = posting_until - passed, escalate_at = escalate_at - passed
+        from (select greatest(post_due_at - now(), '0') as passed from pending_interactions
+              where id = %(id)s and post_due_at < 'infinity') as time
+        where id = %(id)s
+        """,
+        {"id": id},
     )
 
 
