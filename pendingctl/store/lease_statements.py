@@ -3,7 +3,7 @@
 from typing import LiteralString
 
 from .put_statements import ENDED
-from .statements import LIMITS, OUTCOME, readable
+from .statements import LIMITS, OUTCOME, accepts, readable
 
 # What a row's ending waits for: an answer in delivery_due_at, every other ending in a column of its own.
 _ANSWERS, _ENDINGS = "delivery_due_at", "ending_due_at"
@@ -71,12 +71,14 @@ DUE = f"""
 """
 
 
+# Why a default was no answer; a card that was noted after the deadline was none before it.
 _LEASED_ENDING = f"""pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
               expected_user_id as user_id, entry_payload::text as payload, {readable("claimed_at")} as claimed_at,
               case when {OUTCOME} = 'answered' then coalesce(answered_by, expected_user_id) end as answered_by,
               {OUTCOME} as outcome, lease_token as token,
-              case when outcome = 'expired' and default_answer is not null and posted_at is null
-                   then 'its card was never posted' end as reason,
+              case when outcome = 'expired' and default_answer is not null
+                   then case when {accepts("default_answer")} then 'its card was never posted'
+                             else 'the default is none of its options' end end as reason,
               delivery_attempts as attempt, now() as leased_at"""
 
 

@@ -122,6 +122,17 @@ async def test_questions_of_the_version_before_have_nothing_to_be_posted(
     assert await store.claim(click("q1", user_id="U2")) == Refusal("q1", RefusalReason.NOT_YOURS)
 
 
+async def test_a_pod_of_the_version_before_sees_that_a_card_is_being_posted(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, show=True)
+    (post,) = await posts(store)
+    assert row(connection, "posting_until > now()") == (True,)
+
+    await fails(store, post)
+    assert row(connection, "posting_until") == (None,)
+
+
 async def test_a_card_that_a_pod_of_the_version_before_has_posted_is_posted_no_more(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:

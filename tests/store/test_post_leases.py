@@ -228,6 +228,18 @@ async def test_an_attempt_of_unknown_outcome_is_made_once_more(store: PendingSto
     assert await fails(store, post, is_sure=False) is True
 
 
+@pytest.mark.law(13)
+async def test_an_attempt_that_surely_failed_after_one_in_doubt_leaves_that_doubt(store: PendingStore) -> None:
+    await store.put("q", SCOPE, PAYLOAD, show=True)
+    (post,) = await posts(store)
+    await fails(store, post, is_sure=False)
+    (post,) = await posts(store)
+    assert await fails(store, post) is False
+
+    (post,) = await posts(store)
+    assert (post.attempt, post.is_in_doubt) == (3, True)
+
+
 async def test_a_permanent_failure_is_the_last(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD, show=True)
     (post,) = await posts(store)
@@ -252,7 +264,7 @@ async def test_what_became_of_an_attempt_counts_until_the_next_one_begins(
 async def test_a_failure_is_not_noted_where_it_matters_no_more(
     store: PendingStore, connection: psycopg.Connection, became: str
 ) -> None:
-    await store.put("q", SCOPE, PAYLOAD, show=True, expires_in=HOUR)
+    await store.put("q", SCOPE, PAYLOAD, show=True, expires_in=HOUR, remind_every=HOUR)
     (post,) = await posts(store)
     match became:
         case "posted":

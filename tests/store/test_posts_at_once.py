@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pendingctl import Claim, PendingStore
-from pendingctl.model import Duty
+from pendingctl.model import Duty, Stored
 from tests.endings import HOUR
 from tests.locks import until_waiting_for_a_lock
 from tests.posts import note, posts
@@ -65,3 +65,16 @@ async def test_a_pod_that_saw_a_row_before_it_changed_does_not_post_it(
         holding.rollback()
 
     assert [(post.question_id, post.duty) for post in await leasing] == [("a", duty)]
+
+
+@pytest.mark.law(13)
+async def test_of_callers_and_pods_at_the_same_moment_one_posts_the_card(store: PendingStore) -> None:
+    for number in range(15):
+        await store.put(f"q{number}", SCOPE, PAYLOAD, show=True)
+        puts = [store.put(f"q{number}", SCOPE, PAYLOAD, show=True, posting=timedelta(seconds=30)) for _ in range(4)]
+        *stored, one, other = await asyncio.gather(*puts, posts(store), posts(store))
+
+        assert isinstance(one, list)
+        assert isinstance(other, list)
+        callers = [each for each in stored if isinstance(each, Stored) and each.is_to_be_posted]
+        assert len(callers) + len(one) + len(other) == 1
