@@ -211,3 +211,15 @@ async def test_of_what_was_to_be_posted_before_nothing_holds_for_a_new_asking(
     schedule = "remind_every, reminders_left, escalate_at, escalate_to, escalated_at"
     assert row(connection, schedule) == (None,) * 5
     assert [(post.duty, post.attempt) for post in await posts(store)] == [(Duty.CARD, 1)] * show_again
+
+
+@pytest.mark.parametrize("show_again", [False, True])
+async def test_nor_why_a_card_was_given_up(
+    store: PendingStore, connection: psycopg.Connection, show_again: bool
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, show=True)
+    (post,) = await posts(store)
+    await fails(store, post, permanent=True, is_sure=False)
+    await store.put("q", SCOPE, ANOTHER, show=show_again)
+
+    assert row(connection, DUTY) == (show_again, 0, 0, None)
