@@ -19,7 +19,7 @@ from pendingctl.postgres.connections import Pool
 from tests.deliveries import LEASE, readable
 from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline
 from tests.locks import changes, only_locks, until_waiting_for_a_lock
-from tests.posts import HALF_AN_HOUR, SERVED, let_pass, posts, row, show
+from tests.posts import HALF_AN_HOUR, SERVED, let_pass, note, posts, row, show
 from tests.questions import PAYLOAD, SCOPE, click
 
 ANOTHER = question_payload("Roll back?", ["yes", "no"], {"conversation_id": "C1"})
@@ -332,6 +332,18 @@ async def test_the_second_user_is_called_once(store: PendingStore, connection: p
     assert (call.duty, call.user_id, call.escalated_to, call.card) == (Duty.ESCALATION, "U1", "U2", "card")
     assert row(connection, "post_due_at, escalated_at is not null") == (None, True)
     assert not (await store.leases.due(SERVED)).posts
+
+
+async def test_nor_is_the_second_user_called_again_after_a_second_card(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await put(store)
+    post = await show(store)
+    let_pass(connection)
+    assert len(await posts(store)) == 1
+    await note(store, post, '"second"')
+
+    assert row(connection, "post_due_at") == (None,)
 
 
 async def test_what_comes_first_is_posted_first_and_each_at_its_time(
