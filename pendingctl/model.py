@@ -386,7 +386,7 @@ class Stored:
     """A question as `put` left it. `row_version` changes with every write to the row.
 
     `is_to_be_posted` says that the caller, who announced that it posts the card, is the one to do that: no pod has
-    posted it, and no other one is about to.
+    posted it, and no other one is about to. It is the first attempt; those that follow are the pods'.
     """
 
     id: str

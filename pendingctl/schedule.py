@@ -20,8 +20,8 @@ class Schedule(TypedDict, total=False):
 
     It ends when `expires_in` has passed since it was asked: with `default` as its answer if it has one and its card was
     posted, else without one. From the time its card is posted its person is reminded `remind_every` so often,
-    `remind_at_most` times. When `escalate_after` has passed since it was asked, the user `escalate_to` may answer as
-    well, and is called once.
+    `remind_at_most` times (1 to 1,000, else 10). When `escalate_after` has passed since it was asked, the user
+    `escalate_to` may answer as well, and is called once.
     """
 
     expires_in: timedelta | None
