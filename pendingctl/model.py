@@ -18,10 +18,9 @@ from .payload import (
     conversation_of,
     question_payload,
 )
+from .schedule import MAX_AGE as MAX_AGE  # noqa: PLC0414
 from .schedule import Schedule, schedule_parameters
 
-# The age at which a question is stale, unless the caller has another.
-MAX_AGE = timedelta(hours=24)
 # An ending that is no person's answer waits so long for a worker that hears of it.
 ENDINGS_KEPT = timedelta(days=7)
 # How many rows a sweep deletes at most, and how many rows one statement writes, unless the caller has other numbers.
@@ -392,8 +391,8 @@ ENDED = frozenset({PutOutcome.ALREADY_ANSWERED, PutOutcome.WITHDRAWN, PutOutcome
 class Stored:
     """A question as `put` left it. `row_version` changes with every write to the row.
 
-    `post_attempt` is the number of the caller's attempt to post the card, if it announced one and is the one to do
-    that: no pod has posted it, and no other one is about to.
+    `is_to_be_posted` says that the caller, who announced that it posts the card, is the one to do that: no pod has
+    posted it, and no other one is about to. It is the first attempt; those that follow are the pods'.
     """
 
     id: str
@@ -401,7 +400,7 @@ class Stored:
     ask_number: int
     created_at: datetime
     row_version: str
-    post_attempt: int | None = None
+    is_to_be_posted: bool = False
 
 
 class State(StrEnum):

@@ -106,7 +106,7 @@ class PendingStore:
 
         With `show` some pod that serves the connection posts its card, whoever else dies, also where this put is part
         of the caller's transaction. Without it the caller shows the question. `posting` is how long this caller may
-        take to post the card itself; `Stored.post_attempt` then says whether it is the one to do so.
+        take to post the card itself; `Stored.is_to_be_posted` then says whether it is the one to do so.
 
         What happens to the question in time is its `schedule` (see `Schedule`); a retry moves no deadline.
 

@@ -63,7 +63,7 @@ class AskNumberRestarts(PendingStore):
             numbered = await (await borrowed.execute(_NUMBER_FROM_ONE, {"id": id})).fetchone()
             assert numbered is not None
             number, created_at, version = numbered
-            return Stored(id, stored.outcome, number, created_at, version, stored.post_attempt)
+            return Stored(id, stored.outcome, number, created_at, version, stored.is_to_be_posted)
 
 
 class ForgetOldCards(PendingStore):
