@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,35 +17,48 @@ from typer.core import TyperGroup
 from .. import __version__
 from ..errors import PendingctlError
 from ..printable import printable
-from . import (
-    ask,
-    check_history,
-    claim,
-    delete,
-    diff_schema,
-    enqueue,
-    extend,
-    migrate,
-    redeliver,
-    show,
-    simulate_race,
-    stats,
-    sweep,
-    withdraw,
-)
-from . import list as list_command
 
 if TYPE_CHECKING:
     from types import FrameType
 
 INTERNAL_ERROR = 70
 
+# Each command's module here, and its function there. A module is imported when its command is called for, since to
+# import and build all of them takes as long as the rest of a start.
+COMMANDS = {
+    "migrate": ("migrate", "migrate"),
+    "enqueue": ("enqueue", "enqueue"),
+    "ask": ("ask", "ask"),
+    "claim": ("claim", "claim"),
+    "withdraw": ("withdraw", "withdraw"),
+    "extend": ("extend", "extend"),
+    "delete": ("delete", "delete"),
+    "list": ("list", "list_rows"),
+    "show": ("show", "show"),
+    "stats": ("stats", "stats"),
+    "redeliver": ("redeliver", "redeliver"),
+    "sweep": ("sweep", "sweep"),
+    "simulate-race": ("simulate_race", "simulate_race"),
+    "check-history": ("check_history", "check_history"),
+    "diff-schema": ("diff_schema", "diff_schema"),
+}
+
 # Of a folder or a file that a command writes to beside the database, that of TMPDIR above all.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOENT)
 
 
 class _Commands(TyperGroup):
-    """Turns each error into its exit code, for the test runner as well as on the command line."""
+    """Imports each command when it is called for, and turns each error into its exit code, also for the test runner."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ARG002
+        # Of a name that is unknown the parser suggests others: it takes them from those that are there.
+        for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                self.add_command(_built(name))
+        return self.commands.get(cmd_name)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's vendored Context is not public
         try:
@@ -62,6 +76,14 @@ class _Commands(TyperGroup):
                     sys.stderr.write(printable("".join(traceback.format_exception(error))))
                 sys.stderr.write(f"error: {printable(message)}\n")
             raise typer.Exit(exit_code) from error
+
+
+def _built(name: str) -> Any:
+    """Return a command as the parser needs it."""
+    module, function = COMMANDS[name]
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name)(getattr(import_module(f".{module}", __package__), function))
+    return typer.main.get_command(alone)
 
 
 def _ending(error: Exception, ctx: typer.Context) -> tuple[str, int]:
@@ -117,23 +139,3 @@ def root(
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A stored text may hold characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-for name, command in (
-    ("migrate", migrate.migrate),
-    ("enqueue", enqueue.enqueue),
-    ("ask", ask.ask),
-    ("claim", claim.claim),
-    ("withdraw", withdraw.withdraw),
-    ("extend", extend.extend),
-    ("delete", delete.delete),
-    ("list", list_command.list_rows),
-    ("show", show.show),
-    ("stats", stats.stats),
-    ("redeliver", redeliver.redeliver),
-    ("sweep", sweep.sweep),
-    ("simulate-race", simulate_race.simulate_race),
-    ("check-history", check_history.check_history),
-    ("diff-schema", diff_schema.diff_schema),
-):
-    app.command(name)(command)

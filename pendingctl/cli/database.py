@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidInput, NotMigrated
 
 if TYPE_CHECKING:
+    from ..postgres.connections import CommandConnection
     from ..store import PendingStore
+    from ..store.inspection import Inspection
 
 DSN_VARIABLES = ("PENDINGCTL_DSN", "DATABASE_URL")
 LIBPQ_VARIABLES = ("PGHOST", "PGSERVICE", "PGDATABASE")
@@ -85,15 +87,32 @@ async def store_of(option: str | None, command: str, application: str = "") -> A
     Where the search_path leads to no tables and there are some in another schema, the block's NotMigrated says that:
     to migrate would be the wrong remedy.
     """
-    from ..postgres.connections import CommandConnection
-    from ..schema.place import tables_elsewhere
     from ..store import PendingStore
+
+    async with _connection_of(option, command) as source:
+        yield PendingStore(source, application=application)
+
+
+@asynccontextmanager
+async def inspection_of(option: str | None, command: str) -> AsyncIterator[Inspection]:
+    """Yield what reads the chosen database, as `store_of` does, without what the commands that write import besides."""
+    from ..store.inspection import Inspection
+
+    async with _connection_of(option, command) as source:
+        yield Inspection(source)
+
+
+@asynccontextmanager
+async def _connection_of(option: str | None, command: str) -> AsyncIterator[CommandConnection]:
+    from ..postgres.connections import CommandConnection
 
     with database_of(option) as dsn:
         source = CommandConnection(dsn, application=f"pendingctl {command}")
         try:
-            yield PendingStore(source, application=application)
+            yield source
         except NotMigrated:
+            from ..schema.place import tables_elsewhere
+
             elsewhere = tables_elsewhere(dsn)
             if elsewhere is None:
                 raise

@@ -9,7 +9,7 @@ import typer
 
 from ..model import CardState, PendingSummary, State
 from . import render
-from .database import store_of
+from .database import inspection_of
 from .event_loop import run
 from .fields import summary_fields
 from .options import (
@@ -66,8 +66,8 @@ def list_rows(
         from ..store.inspection import Filters
 
         filters = Filters(organization, connection, user, state, older_than, card, application, due_before)
-        async with store_of(dsn, "list") as store:
-            return await store.inspection.find(filters, limit=limit + 1, max_age=max_age)
+        async with inspection_of(dsn, "list") as inspection:
+            return await inspection.find(filters, limit=limit + 1, max_age=max_age)
 
     rows = run(found())
     truncated = len(rows) > limit

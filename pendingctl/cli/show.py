@@ -9,7 +9,7 @@ from ..model import PendingInteraction, State
 from ..platforms import ENGLISH
 from ..pod.card_content import card_of
 from . import render
-from .database import store_of
+from .database import inspection_of
 from .event_loop import run
 from .fields import interaction_fields
 from .options import DsnOption, MaxAgeOption, Output, OutputOption, QuestionArgument
@@ -28,8 +28,8 @@ def show(
     """
 
     async def found() -> PendingInteraction | None:
-        async with store_of(dsn, "show") as store:
-            return await store.inspection.get(id, max_age=max_age)
+        async with inspection_of(dsn, "show") as inspection:
+            return await inspection.get(id, max_age=max_age)
 
     row = run(found())
     if row is None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from ..counts import Counts
 from . import render
-from .database import store_of
+from .database import inspection_of
 from .event_loop import run
 from .options import DsnOption, MaxAgeOption, OptionalApplication, Output, OutputOption
 from .tables import stats_table
@@ -24,8 +24,8 @@ def stats(
     """
 
     async def counted() -> Counts:
-        async with store_of(dsn, "stats") as store:
-            return await store.inspection.counts(application=application, max_age=max_age)
+        async with inspection_of(dsn, "stats") as inspection:
+            return await inspection.counts(application=application, max_age=max_age)
 
     counts = run(counted())
     totals = {

@@ -106,6 +106,7 @@ def test_version_and_help() -> None:
 
 def test_an_unknown_command_or_option_is_a_usage_error() -> None:
     assert "nonsense" in complaint(run("nonsense"), 2)
+    assert "Did you mean 'extend'?" in complaint(run("extent"), 2)
     assert "--nonsense" in complaint(run("list", "--nonsense"), 2)
     assert "--org" in complaint(run("claim", "q"), 2)
     assert run("--nonsense").exit_code == 2

@@ -125,7 +125,10 @@ def test_off_a_terminal_a_sweep_runs(environment: dict[str, str], connection: ps
     [
         (["--version"], {"typer", "rich", "psycopg", "yoyo", "asyncio", "pglast"}),
         (["--help"], {"rich", "psycopg", "yoyo", "asyncio", "pglast"}),
-        (["list", "-o", "json"], {"rich", "psycopg_pool", "yoyo", "pglast"}),
+        (
+            ["list", "-o", "json"],
+            {"rich", "psycopg_pool", "yoyo", "pglast", "pendingctl.cli.sweep", "pendingctl.store.store"},
+        ),
         (["stats", "-o", "json"], {"rich", "psycopg_pool", "yoyo", "pglast"}),
     ],
 )
