@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .sinks.http import HttpSink
     from .sinks.postgres import PostgresSink
     from .store import PendingStore
-    from .store.inspection import Filters
+    from .store.filters import Filters
 
 _HOMES = {
     "pod.bridge": ("AskOutcome", "InteractionBridge"),
@@ -45,7 +45,7 @@ _HOMES = {
     "pod.delivery": ("Delivery",),
     "asking": ("ask",),
     "errors": ("PendingctlError",),
-    "store.inspection": ("Filters",),
+    "store.filters": ("Filters",),
     "model": (
         "Answer",
         "Claim",

@@ -26,6 +26,10 @@ class ExtraMissing(InvalidInput):
         super().__init__(f"{command} needs an optional part; install it with: pip install 'pendingctl[{extra}]'")
 
 
+class Unbounded(InvalidInput):
+    """A list would have to look at too many rows; nothing was read."""
+
+
 class Refused(PendingctlError):
     """The request is well formed and the answer is no."""
 
@@ -62,6 +66,10 @@ class DatabaseFailed(PendingctlError):
 
 class DatabaseBusy(DatabaseFailed):
     """Nothing was done, since another transaction or a time-out was in the way; the same may succeed when repeated."""
+
+
+class TookTooLong(DatabaseBusy):
+    """A read was ended at its time limit."""
 
 
 class UnfitSetting(DatabaseFailed):

@@ -448,6 +448,8 @@ class PendingSummary:
 
     `unposted` is None where the card is known to be posted, and where the question has ended. `post_due_at` is when the
     card, a reminder or the escalation is to be posted next; `post_error` why the last attempt to post the card failed.
+    `delivery_due_at` is when its ending is to be delivered next, None also of one that is stuck; `card_due_at` when its
+    card is to be edited next.
     """
 
     id: str
@@ -462,9 +464,18 @@ class PendingSummary:
     age_seconds: float
     ask_number: int
     question: str | None
+    conversation_id: str | None
+    answered_by: str | None
+    pod: str | None
+    delivery_attempts: int
+    delivery_due_at: datetime | None
+    delivery_error: str | None
     unposted: Unposted | None
+    post_attempts: int
     post_due_at: datetime | None
     post_error: str | None
+    card_attempts: int
+    card_due_at: datetime | None
 
     @property
     def scope(self) -> Scope:
@@ -479,10 +490,6 @@ class PendingInteraction(PendingSummary):
     payload: JsonObject
     answer: str | None
     delivery_key: str | None
-    answered_by: str | None
-    pod: str | None
-    delivery_attempts: int
-    delivery_error: str | None
     delivered_at: datetime | None
     withdrawn_at: datetime | None
     outcome: Outcome | None
@@ -490,7 +497,6 @@ class PendingInteraction(PendingSummary):
     posted_at: datetime | None
     card: JsonValue
     request_key: str | None
-    post_attempts: int
     remind_every: timedelta | None
     reminders_left: int | None
     escalate_at: datetime | None

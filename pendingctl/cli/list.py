@@ -63,7 +63,7 @@ def list_rows(
     """
 
     async def found() -> list[PendingSummary]:
-        from ..store.inspection import Filters
+        from ..store.filters import Filters
 
         filters = Filters(organization, connection, user, state, older_than, card, application, due_before)
         async with inspection_of(dsn, "list") as inspection:

@@ -7,13 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .inspection import REMAINING_CAP, Filters
+    from .filters import Filters
+    from .inspection import REMAINING_CAP
     from .puts import IfAnswered, PutOptions
     from .store import PendingStore
 
 _HOME_OF = {
     "REMAINING_CAP": "inspection",
-    "Filters": "inspection",
+    "Filters": "filters",
     "IfAnswered": "puts",
     "PutOptions": "puts",
     "PendingStore": "store",

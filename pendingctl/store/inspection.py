@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
+from psycopg.errors import InsufficientPrivilege, QueryCanceled
 from psycopg.rows import dict_row, scalar_row
 
 from ..counts import Counts, OrganizationCounts
-from ..errors import UnreadablePayload
-from ..model import ENDINGS_KEPT, MAX_AGE, CardState, PendingInteraction, PendingSummary, State, Unposted
-from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
+from ..errors import DatabaseBusy, DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
+from ..model import ENDINGS_KEPT, MAX_AGE, PendingInteraction, PendingSummary, State, Unposted
+from ..payload import JsonObject, check_id, check_positive, read_json, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from . import ending_statements, lease_statements, read_statements
+from .filters import (
+    ALL,
+    Cursor,
+    Filters,
+    Found,
+    Page,
+    Sort,
+    filter_parameters,
+    picks_by_column,
+    picks_by_looking,
+    reads_few_rows,
+)
 
 READ_TIMEOUT = timedelta(seconds=30)
+QUICK_TIMEOUT = timedelta(seconds=1)
 REMAINING_CAP = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which rows `find` returns; None takes all."""
-
-    organization_id: str | None = None
-    connection_id: str | None = None
-    expected_user_id: str | None = None
-    state: State | None = None
-    older_than: timedelta | None = None
-    card: CardState | None = None
-    application: str | None = None
-    due_within: timedelta | None = None
-    """Open questions whose deadline has passed or comes so soon."""
+MOST_READ = 200_000
 
 
 class Inspection:
@@ -57,32 +56,124 @@ class Inspection:
 
     async def find(
         self,
-        filters: Filters = Filters(),
+        filters: Filters = ALL,
         *,
+        sort: Sort = Sort.OLDEST,
         limit: int = 100,
         max_age: timedelta = MAX_AGE,
         connection: Connection | None = None,
     ) -> list[PendingSummary]:
-        """Return at most `limit` rows that pass the filters, the oldest first."""
+        """Return at most `limit` rows that pass the filters. Raises as `page`."""
+        page = await self.page(filters, sort=sort, limit=limit, max_age=max_age, connection=connection)
+        return page.rows
+
+    async def page(
+        self,
+        filters: Filters = ALL,
+        *,
+        sort: Sort = Sort.OLDEST,
+        after: Cursor | None = None,
+        limit: int = 100,
+        max_age: timedelta = MAX_AGE,
+        connection: Connection | None = None,
+    ) -> Page:
+        """Return the first `limit` rows that pass the filters, from `after` on, and where the next page begins.
+
+        Pages of the same filters and sort hold each row once, save one that is asked anew in between. A page is read in
+        half a minute, or TookTooLong is raised. Raises Unbounded, before it reads, where more than 200,000 rows
+        would have to be looked at: see `_check_bounds`.
+        """
         check_positive(limit, "limit")
-        for text in (filters.organization_id, filters.connection_id, filters.expected_user_id, filters.application):
-            check_text(text or "", "a filter")
-        parameters = {
-            "application": filters.application,
-            "organization_id": filters.organization_id,
-            "connection_id": filters.connection_id,
-            "expected_user_id": filters.expected_user_id,
-            "state": filters.state,
-            "older_than": filters.older_than,
-            "card": filters.card,
-            "due_within": filters.due_within,
-            "limit": limit,
-            "max_age": max_age,
-        }
+        parameters = filter_parameters(filters, max_age)
+        parameters |= {"after_key": after and after.key, "after_id": after and after.id, "limit": limit + 1}
+        match sort:
+            case Sort.OLDEST:
+                statement = read_statements.FIND
+            case Sort.NEWEST:
+                statement = read_statements.FIND_NEWEST
+            case Sort.DUE:
+                statement = read_statements.FIND_DUE
         async with self._reading(connection) as reading:
+            await self._check_bounds(reading, filters, sort, limit, parameters)
             cursor = reading.cursor(row_factory=dict_row)
-            await cursor.execute(read_statements.FIND, parameters)
-            return [PendingSummary(**_typed(row)) for row in await cursor.fetchall()]
+            # Never prepared: a plan for any parameters would read the whole table.
+            await cursor.execute(statement, parameters, prepare=False)
+            rows = await cursor.fetchall()
+        keys = [row.pop("key") for row in rows]
+        next = Cursor(keys[limit - 1].replace(" ", "T", 1), rows[limit - 1]["id"]) if len(rows) > limit else None
+        return Page([PendingSummary(**_typed(row)) for row in rows[:limit]], next)
+
+    async def _check_bounds(
+        self, reading: Connection, filters: Filters, sort: Sort, limit: int, parameters: Mapping[str, object]
+    ) -> None:
+        """Refuse a list that no index serves, and that an organization and a time do not narrow either.
+
+        By the planner's statistics: rows that are picked by a column are found after some of the rest, those that are
+        picked by a look at each perhaps never. 200,000 rows are read in a second from memory, and from a disk within
+        half a minute. Raises InvalidInput.
+        """
+        if reads_few_rows(filters, sort) or not (picks_by_column(filters) or picks_by_looking(filters)):
+            return
+        read = await _estimate(reading, read_statements.ESTIMATE_IN_RANGE, parameters)
+        if read > MOST_READ and not picks_by_looking(filters):
+            found = await _estimate(reading, read_statements.ESTIMATE_OF_COLUMNS, parameters)
+            read = min(read, read * limit // max(found, 1))
+        if read > MOST_READ:
+            raise Unbounded(
+                f"no index serves these filters, and about {_rounded(read):,} rows would be looked at; "
+                "add --org and --since, or a shorter time, to look at fewer"
+            )
+
+    async def count_found(
+        self,
+        filters: Filters = ALL,
+        *,
+        sort: Sort = Sort.OLDEST,
+        max_age: timedelta = MAX_AGE,
+        connection: Connection | None = None,
+    ) -> Found:
+        """Return how many rows pass the filters: exactly, or from 10,000 on, or after a second, by a sample."""
+        parameters = {**filter_parameters(filters, max_age), "with_deadline": sort is Sort.DUE, "cap": REMAINING_CAP}
+        counted = 0
+        with suppress(TookTooLong):
+            async with self._reading(connection, is_quick=True) as reading:
+                counted = await _number(reading, read_statements.COUNT_FOUND, parameters)
+            if counted < REMAINING_CAP:
+                return Found(counted, is_exact=True)
+        async with self._reading(connection) as reading:
+            sampled = await _number(reading, read_statements.SAMPLE_FOUND, parameters)
+        return Found(_rounded(max(sampled, counted)), is_exact=False)
+
+    async def unknown(self, filters: Filters = ALL, *, connection: Connection | None = None) -> frozenset[str]:
+        """Return which of `organization_id`, `application` and `connection_id` nothing has that the filters ask for.
+
+        What a second does not suffice to look up, and what this role may not read, counts as known. (Rows are looked at
+        until one is found, and where the application's pods are on record not at all.)
+        """
+        parameters = filter_parameters(filters, MAX_AGE)
+        known: dict[str, bool] = {}
+        try:
+            async with self._reading(connection, is_quick=True) as reading:
+                cursor = reading.cursor(row_factory=dict_row)
+                for statement in (read_statements.KNOWS_ORGANIZATION, read_statements.KNOWS_NAMES):
+                    await cursor.execute(statement, parameters, prepare=False)
+                    known |= await cursor.fetchone() or {}
+                    if not all(known.values()):
+                        break
+        except TookTooLong:
+            return frozenset()
+        except DatabaseFailed as error:
+            if not isinstance(error.__cause__, InsufficientPrivilege):
+                raise
+        return frozenset(name for name, is_known in known.items() if not is_known)
+
+    async def with_prefix(self, prefix: str, *, limit: int = 11, connection: Connection | None = None) -> list[str]:
+        """Return the ids that begin so, `limit` of them at most, sorted."""
+        check_id(prefix, "question id")
+        async with self._reading(connection) as reading:
+            cursor = reading.cursor(row_factory=scalar_row)
+            await cursor.execute(read_statements.WITH_PREFIX, {"prefix": prefix, "limit": limit})
+            return await cursor.fetchall()
 
     async def counts(
         self, *, application: str | None = None, max_age: timedelta = MAX_AGE, connection: Connection | None = None
@@ -155,15 +246,43 @@ class Inspection:
             return int(await cursor.fetchone() or 0)
 
     @asynccontextmanager
-    async def _reading(self, connection: Connection | None) -> AsyncIterator[Connection]:
+    async def _reading(self, connection: Connection | None, *, is_quick: bool = False) -> AsyncIterator[Connection]:
         """Reading never writes, and never runs for ever; a caller's own transaction stays as the caller made it."""
         if connection is not None:
             yield connection
             return
-        async with Borrowed(self._source) as borrowed, borrowed.transaction():
-            timeout = int(READ_TIMEOUT.total_seconds() * 1000)
-            await borrowed.execute(f"set transaction read only; set local statement_timeout = {timeout}")
-            yield borrowed
+        timeout = QUICK_TIMEOUT if is_quick else READ_TIMEOUT
+        try:
+            async with Borrowed(self._source) as borrowed, borrowed.transaction():
+                milliseconds = int(timeout.total_seconds() * 1000)
+                await borrowed.execute(f"set transaction read only; set local statement_timeout = {milliseconds}")
+                yield borrowed
+        except DatabaseBusy as error:
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+            raise TookTooLong(
+                f"the rows were not read within {timeout.total_seconds():g} s; narrow them, by an organization and a "
+                "time above all"
+            ) from error
+
+
+async def _number(reading: Connection, statement: LiteralString, parameters: Mapping[str, object]) -> int:
+    cursor = reading.cursor(row_factory=scalar_row)
+    await cursor.execute(statement, parameters, prepare=False)
+    return int(await cursor.fetchone() or 0)
+
+
+async def _estimate(reading: Connection, statement: LiteralString, parameters: Mapping[str, object]) -> int:
+    """Return how many rows the planner expects."""
+    cursor = reading.cursor(row_factory=scalar_row)
+    await cursor.execute(statement, parameters, prepare=False)
+    plans: Any = await cursor.fetchone()
+    return int(plans[0]["Plan"]["Plan Rows"])
+
+
+def _rounded(number: int) -> int:
+    """Round to two digits: an estimate has no more."""
+    return round(number, 2 - len(str(number)))
 
 
 def _payload(row: dict[str, Any]) -> JsonObject:

@@ -1,5 +1,7 @@
 """The statements of what the person on call reads. Returned columns have the names of the fields they fill."""
 
+from typing import LiteralString
+
 from .statements import OUTCOME, readable
 
 _STATE = """
@@ -29,6 +31,12 @@ _POST_DUE_AT = f"case when claimed_at is null and post_due_at < 'infinity' then 
 # What Python cannot hold is shown as the longest that a put accepts.
 _REMIND_EVERY = "case when remind_every is not null then least(greatest(remind_every, '0'), interval '3653 days') end"
 
+# Of an ending that is stuck no attempt is due.
+_DELIVERY_DUE_AT = f"""
+    case when coalesce(delivery_due_at, ending_due_at) < 'infinity'
+         then {readable("coalesce(delivery_due_at, ending_due_at)")} end
+"""
+
 _SUMMARY_COLUMNS = f"""
     id, organization_id, connection_id, expected_user_id, application, ask_number,
     {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
@@ -36,38 +44,124 @@ _SUMMARY_COLUMNS = f"""
     {_STATE} as state,
     extract(epoch from now() - {readable("created_at")})::float8 as age_seconds,
     entry_payload #>> '{{question,text}}' as question,
-    {_UNPOSTED} as unposted, {_POST_DUE_AT} as post_due_at, post_error
+    entry_payload #>> '{{question,conversation_id}}' as conversation_id,
+    answered_by, pod,
+    delivery_attempts, {_DELIVERY_DUE_AT} as delivery_due_at, delivery_error,
+    {_UNPOSTED} as unposted, post_attempts, {_POST_DUE_AT} as post_due_at, post_error,
+    card_attempts, {readable("card_due_at")} as card_due_at
 """
 
 GET = f"""
-    select {_SUMMARY_COLUMNS}, entry_payload::text as payload, answer, delivery_key, answered_by, pod,
-           delivery_attempts, delivery_error, {readable("delivered_at")} as delivered_at,
+    select {_SUMMARY_COLUMNS}, entry_payload::text as payload, answer, delivery_key, {readable("delivered_at")} as
+           delivered_at,
            case when outcome is null then {readable("withdrawn_at")} end as withdrawn_at, {OUTCOME} as outcome,
            default_answer, {readable("posted_at")} as posted_at, card::text as card, request_key,
-           post_attempts, {_REMIND_EVERY} as remind_every, reminders_left,
+           {_REMIND_EVERY} as remind_every, reminders_left,
            {readable("escalate_at")} as escalate_at, escalate_to, {readable("escalated_at")} as escalated_at
     from pending_interactions as pending
     where id = %(id)s
 """
 
-# The states of few rows are named once more beside the expression, so that their index serves them.
-FIND = f"""
-    select {_SUMMARY_COLUMNS}
-    from pending_interactions
-    where (%(application)s::text is null or application = %(application)s)
-      and (%(organization_id)s::text is null or organization_id = %(organization_id)s)
+# Looks at every id, unless the database sorts as C does.
+WITH_PREFIX = "select id from pending_interactions where starts_with(id, %(prefix)s) order by id limit %(limit)s"
+
+# What narrows the rows to a part of an index.
+_IN_RANGE = """(%(organization_id)s::text is null or organization_id = %(organization_id)s)
+      and (%(older_than)s::interval is null or created_at < now() - %(older_than)s::interval)
+      and (%(since)s::timestamptz is null or created_at >= %(since)s::timestamptz)
+      and (%(since_ago)s::interval is null or created_at >= now() - %(since_ago)s::interval)
+      and (%(until)s::timestamptz is null or created_at < %(until)s::timestamptz)
+      and (%(until_ago)s::interval is null or created_at < now() - %(until_ago)s::interval)
+      and (%(state)s::text is null or %(state)s not in ('pending', 'stale') or claimed_at is null)"""
+
+_OF_COLUMNS = """(%(application)s::text is null or application = %(application)s)
       and (%(connection_id)s::text is null or connection_id = %(connection_id)s)
       and (%(expected_user_id)s::text is null or expected_user_id = %(expected_user_id)s)
-      and (%(older_than)s::interval is null or created_at < now() - %(older_than)s::interval)
+      and (%(answered_by)s::text is null or answered_by = %(answered_by)s)"""
+
+# Planned with its parameters, a condition that is not asked for vanishes from the plan. The states of few rows are
+# named once more beside the expression, so that their index serves them.
+_FILTERS = f"""{_IN_RANGE}
+      and {_OF_COLUMNS}
+      and (%(conversation_id)s::text is null
+           or entry_payload #>> '{{question,conversation_id}}' = %(conversation_id)s)
+      and (%(error)s::text is null or strpos(lower(delivery_error), lower(%(error)s)) > 0
+           or strpos(lower(post_error), lower(%(error)s)) > 0)
       and (%(state)s::text is null or {_STATE} = %(state)s)
       and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered')
            or delivery_due_at is not null or ending_due_at is not null)
       and (%(due_within)s::interval is null
            or claimed_at is null and expires_at <= now() + %(due_within)s::interval)
       and (%(card)s::text is distinct from 'behind' or card_due_at <= now())
-      and (%(card)s::text is distinct from 'never-posted' or (posted_at is null and claimed_at is null))
-    order by created_at, id
-    limit %(limit)s
+      and (%(card)s::text is distinct from 'never-posted' or (posted_at is null and claimed_at is null))"""
+
+
+def _find(
+    key: LiteralString, direction: LiteralString, beyond: LiteralString, only: LiteralString = ""
+) -> LiteralString:
+    """Return the statement that lists rows in the order of a key and then of their ids.
+
+    A page begins behind the last row of the one before, which may be gone by then. The page is found first and its rows
+    are read one by one (`limit` keeps it so), so that no column is computed of a row that is only sorted.
+    """
+    return f"""
+    select found.*, page.{key}::text as key
+    from (
+        select id, {key}
+        from pending_interactions
+        where {_FILTERS}
+          and (%(after_key)s::timestamptz is null
+               or ({key}, id) {beyond} (%(after_key)s::timestamptz, %(after_id)s::text))
+          {only}
+        order by {key} {direction}, id {direction}
+        limit %(limit)s
+    ) as page
+    cross join lateral (select {_SUMMARY_COLUMNS} from pending_interactions where id = page.id limit 1) as found
+    order by page.{key} {direction}, page.id {direction}
+"""
+
+
+FIND = _find("created_at", "asc", ">")
+FIND_NEWEST = _find("created_at", "desc", "<")
+FIND_DUE = _find("expires_at", "asc", ">", only="and claimed_at is null and expires_at is not null")
+
+_HAS_DEADLINE = "(not %(with_deadline)s or claimed_at is null and expires_at is not null)"
+
+COUNT_FOUND = f"""
+    select count(*)
+    from (select from pending_interactions where {_FILTERS} and {_HAS_DEADLINE} limit %(cap)s) as found
+"""
+
+# Of a thousand pages, the same ones each time: a few rows in a hundred at a million, whatever the filters look at.
+SAMPLE_FOUND = f"""
+    select (count(*) * greatest(1, pg_relation_size('pending_interactions') / 8192 / 1000.0))::bigint
+    from pending_interactions
+        tablesample system (least(100, 100000.0 * 8192 / greatest(1, pg_relation_size('pending_interactions'))))
+        repeatable (1)
+    where {_FILTERS} and {_HAS_DEADLINE}
+"""
+
+# What the planner knows of how many rows a list has to read, and how many of them it may find.
+ESTIMATE_IN_RANGE = f"explain (format json) select from pending_interactions where {_IN_RANGE}"
+ESTIMATE_OF_COLUMNS = f"{ESTIMATE_IN_RANGE} and {_OF_COLUMNS}"
+
+KNOWS_ORGANIZATION = """
+    select %(organization_id)s::text is null
+               or exists (select from organization where id = %(organization_id)s) as organization_id
+"""
+
+# An application whose pods deliver is on record; a connection is wherever a question is its.
+KNOWS_NAMES = """
+    select
+        %(application)s::text is null
+            or exists (select from pending_applications where application = %(application)s)
+            or exists (select from pending_interactions where application = %(application)s) as application,
+        %(connection_id)s::text is null
+            or exists (
+                select from pending_interactions
+                where connection_id = %(connection_id)s
+                  and (%(organization_id)s::text is null or organization_id = %(organization_id)s)
+            ) as connection_id
 """
 
 # The row without an organization is the total.

@@ -6,10 +6,11 @@ import asyncio
 import os
 import subprocess
 import sys
-from datetime import timedelta
 from time import perf_counter
 
+from pendingctl.model import MAX_AGE
 from pendingctl.store import read_statements
+from pendingctl.store.filters import ALL, filter_parameters
 
 from .figures import Figure, Round, difference, doing, in_turns
 from .stage import YOUNG, Stage
@@ -18,11 +19,10 @@ _ROWS = 10_000
 _LISTED = 100
 
 # What `list` asks the database, asked by a program that does nothing else.
+_ASKED = filter_parameters(ALL, MAX_AGE) | {"limit": _LISTED + 1, "after_key": None, "after_id": None}
 _BARE_LIST = f"""
 import datetime, os, psycopg
-filters = "application organization_id connection_id expected_user_id state older_than card due_within".split()
-asked = dict.fromkeys(filters)
-asked |= {{"limit": {_LISTED + 1}, "max_age": {timedelta(hours=24)!r}}}
+asked = {_ASKED!r}
 with psycopg.connect(os.environ["PENDINGCTL_DSN"], autocommit=True) as connection:
     print(len(connection.execute({read_statements.FIND!r}, asked).fetchall()))
 """

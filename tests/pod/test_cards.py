@@ -16,7 +16,7 @@ from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import MAX_AGE, CardState, EditedCard, PostedCard
 from pendingctl.platforms import MessageHandle
 from pendingctl.postgres.connections import Pool
-from pendingctl.store.inspection import Filters
+from pendingctl.store import Filters
 from pendingctl.store.leases import Leases
 from tests.deliveries import until
 from tests.pods import QUESTION, Pod, RecordingPlatform, failing

@@ -10,7 +10,7 @@ import pytest
 
 from pendingctl import Claim, PendingStore
 from pendingctl.model import CardState, EditedCard, LeasedCard
-from pendingctl.store.inspection import Filters
+from pendingctl.store import Filters
 from tests.pods import QUESTION, Pod
 from tests.questions import SCOPE, click
 

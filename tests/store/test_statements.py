@@ -40,6 +40,16 @@ PARAMETERS: dict[str, object] = {
     "limit": 100,
     "state": None,
     "older_than": None,
+    "since": None,
+    "since_ago": None,
+    "until": None,
+    "until_ago": None,
+    "answered_by": None,
+    "conversation_id": None,
+    "after_key": None,
+    "after_id": None,
+    "with_deadline": False,
+    "prefix": "q4",
     "card": None,
     "include_undelivered": False,
     "awaited_by": UUID(int=2),
@@ -318,6 +328,47 @@ def test_a_list_of_one_organization_reads_its_index(filled: psycopg.Connection) 
     nodes = plan_nodes(filled, read_statements.FIND, connection_id=None, expected_user_id=None)
 
     assert "idx_pending_interactions_organization" in [node.get("Index Name") for node in nodes]
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("FIND", "idx_pending_interactions_created_at"),
+        ("FIND_NEWEST", "idx_pending_interactions_created_at"),
+        ("FIND_DUE", "idx_pending_interactions_deadline"),
+    ],
+)
+@pytest.mark.parametrize("after", [None, "2100-01-01 00:00+00"])
+def test_a_page_of_a_list_is_read_in_the_order_of_its_index(
+    filled: psycopg.Connection, name: str, index: str, after: str | None
+) -> None:
+    unfiltered = dict.fromkeys(("organization_id", "connection_id", "expected_user_id"))
+    changed = {**unfiltered, "application": "" if name == "FIND_DUE" else None, "after_key": after, "after_id": "q"}
+    nodes = plan_nodes(filled, STATEMENTS[name], **changed)
+
+    assert index in [node.get("Index Name") for node in nodes]
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
+    # Of the whole table only those rows are sorted that were asked at the same time.
+    assert all(node["Plan Rows"] <= 101 for node in nodes if node["Node Type"] == "Sort")
+    if after is None:
+        assert buffers(filled, STATEMENTS[name], **changed) < 1_000
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"organization_id": "acme", "since_ago": timedelta(hours=1), "expected_user_id": "U1"},
+        {"since_ago": timedelta(hours=1), "state": "expired"},
+        {"until_ago": timedelta(hours=47), "error": "500"},
+    ],
+)
+def test_a_list_of_a_time_reads_that_part_of_an_index(filled: psycopg.Connection, filters: dict[str, object]) -> None:
+    others = dict.fromkeys({"organization_id", "connection_id", "expected_user_id", "application"} - {*filters})
+    nodes = plan_nodes(filled, STATEMENTS["FIND_NEWEST"], **others, **filters)
+
+    conditions = [node.get("Index Cond", "") for node in nodes]
+    assert any("created_at" in condition and "now()" in condition for condition in conditions), conditions
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
 
 
 def test_deleting_an_organization_does_not_scan_the_table(filled: psycopg.Connection) -> None:
