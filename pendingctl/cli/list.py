@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..model import CardState, PendingSummary, State
+from ..errors import InvalidInput, NotFound, Unbounded
+from ..model import CardState, State
+from ..store.filters import Cursor, Filters, Found, Page, Sort
 from . import render
 from .database import inspection_of
-from .event_loop import run
+from .event_loop import interruptible, run
 from .fields import summary_fields
 from .options import (
     DsnOption,
@@ -22,8 +25,22 @@ from .options import (
     Output,
     OutputOption,
     duration,
+    moment,
 )
+from .question_columns import columns_by_name, filled_columns, usual_columns
 from .question_table import question_table
+
+if TYPE_CHECKING:
+    from ..store.inspection import Inspection
+
+# A question's text may have 256 KB.
+_ROWS_AT_A_TIME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    page: Page
+    found: Found
 
 
 def list_rows(
@@ -33,15 +50,24 @@ def list_rows(
     connection: OptionalConnection = None,
     user: OptionalUser = None,
     state: Annotated[State | None, typer.Option("--state", show_default=False, help="Only rows in this state.")] = None,
-    older_than: Annotated[
-        timedelta | None,
-        typer.Option("--older-than", metavar="AGE", parser=duration, show_default=False, help="Only older rows."),
-    ] = None,
     card: Annotated[
         CardState | None,
         typer.Option(
             "--card", show_default=False, help="Only rows whose card is out of date, or not known to be posted."
         ),
+    ] = None,
+    older_than: Annotated[
+        timedelta | None,
+        typer.Option("--older-than", metavar="AGE", parser=duration, show_default=False, help="Only older rows."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", show_default=False, help="Asked since then: 2h ago, or 2026-11-26T03:00 (UTC)."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", show_default=False, help="Asked before then, likewise.")
     ] = None,
     due_before: Annotated[
         timedelta | None,
@@ -53,7 +79,31 @@ def list_rows(
             help="Only open rows whose deadline comes within this time.",
         ),
     ] = None,
+    answered_by: Annotated[
+        str | None, typer.Option("--answered-by", metavar="ID", show_default=False, help="Only this user's answers.")
+    ] = None,
+    error: Annotated[
+        str | None,
+        typer.Option("--error", metavar="TEXT", show_default=False, help="Only rows whose last error has this in it."),
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option("--conversation", metavar="ID", show_default=False, help="Only of this conversation.")
+    ] = None,
+    sort: Annotated[
+        Sort,
+        typer.Option("--sort", help="Order; due lists open rows that have a deadline, the next one first."),
+    ] = Sort.OLDEST,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N rows.")] = 100,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="CURSOR", show_default=False, help="Go on where the list before has ended."),
+    ] = None,
+    all: Annotated[bool, typer.Option("--all", help="All rows, whatever --limit, with -o jsonl or -o csv.")] = False,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", metavar="A,B,C", show_default=False, help="The columns of the table, in this order."),
+    ] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="All columns that say anything, and nothing cut.")] = False,
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -61,20 +111,109 @@ def list_rows(
 
     Example: pendingctl list --org acme --state pending --older-than 1h
     """
+    filters = Filters(
+        organization_id=organization,
+        connection_id=connection,
+        expected_user_id=user,
+        state=state,
+        older_than=older_than,
+        card=card,
+        application=application,
+        due_within=due_before,
+        since=None if since is None else moment(since, "--since"),
+        until=None if until is None else moment(until, "--until"),
+        answered_by=answered_by,
+        error=error,
+        conversation_id=conversation,
+    )
+    chosen = None if columns is None else columns_by_name(columns)
+    begins = None if after is None else Cursor.parse(after)
+    if output is not Output.TABLE and (chosen is not None or wide):
+        raise InvalidInput(f"--columns and --wide are the table's; -o {output} has all fields")
+    if all:
+        _stream(dsn, filters, sort, begins, max_age, output)
+        return
 
-    async def found() -> list[PendingSummary]:
-        from ..store.filters import Filters
-
-        filters = Filters(organization, connection, user, state, older_than, card, application, due_before)
+    async def listed() -> _List:
         async with inspection_of(dsn, "list") as inspection:
-            return await inspection.find(filters, limit=limit + 1, max_age=max_age)
+            page = await _page(inspection, filters, sort, begins, limit, max_age)
+            if begins is None and page.after is None:
+                return _List(page, Found(len(page.rows), is_exact=True))
+            return _List(page, await inspection.count_found(filters, sort=sort, max_age=max_age))
 
-    rows = run(found())
-    truncated = len(rows) > limit
-    del rows[limit:]
-    with_cards = card is CardState.NEVER_POSTED
-    table = question_table(rows, render.stdout_width(), with_cards=with_cards) if output is Output.TABLE else ""
+    result = run(listed())
+    rows = result.page.rows
+    table: render.Text = ""
+    if output is Output.TABLE:
+        shown = chosen or (filled_columns(rows, state, card) if wide else usual_columns(state, card))
+        table = question_table(rows, shown, render.stdout_width(), is_wide=wide)
     fields = [summary_fields(row) for row in rows]
-    render.show_document(output, {"rows": fields, "truncated": truncated}, table, rows=fields)
-    if truncated and output is not Output.JSON:
-        render.note(f"only the oldest {limit} are shown; narrow the filters or raise --limit")
+    render.show_document(output, {"rows": fields, **_extent(result)}, table, rows=fields)
+    if result.page.after is not None and output is not Output.JSON:
+        render.note(_extent_in_words(result, is_first=begins is None))
+
+
+def _stream(
+    dsn: str | None, filters: Filters, sort: Sort, after: Cursor | None, max_age: timedelta, output: Output
+) -> None:
+    """Print all rows, a few at a time; between two reads no transaction is open, however slow the reader of a pipe."""
+    if output not in (Output.JSONL, Output.CSV):
+        raise InvalidInput("--all is written row by row; add -o jsonl or -o csv")
+
+    async def streaming() -> None:
+        async with inspection_of(dsn, "list") as inspection:
+            begins, is_last = after, False
+            with render.streamed(output) as write:
+                while not is_last:
+                    page = await _page(inspection, filters, sort, begins, _ROWS_AT_A_TIME, max_age)
+                    with interruptible():
+                        write([summary_fields(row) for row in page.rows])
+                    begins, is_last = page.after, page.after is None
+
+    run(streaming())
+
+
+async def _page(
+    inspection: Inspection, filters: Filters, sort: Sort, after: Cursor | None, limit: int, max_age: timedelta
+) -> Page:
+    """Return a page. Raises NotFound where there is none since a name in the filters is nobody's, and as `page`."""
+    try:
+        page = await inspection.page(filters, sort=sort, after=after, limit=limit, max_age=max_age)
+    except Unbounded:
+        await _check_names(inspection, filters)
+        raise
+    if not page.rows and after is None:
+        await _check_names(inspection, filters)
+    return page
+
+
+async def _check_names(inspection: Inspection, filters: Filters) -> None:
+    unknown = await inspection.unknown(filters)
+    if "organization_id" in unknown:
+        raise NotFound(f"there is no organization {filters.organization_id!r}; look for a mistake in --org")
+    if "application" in unknown:
+        raise NotFound(
+            f"application {filters.application!r} has no question, and no pod has delivered for it; "
+            "look for a mistake in --application"
+        )
+    if "connection_id" in unknown:
+        where = "" if filters.organization_id is None else f" in organization {filters.organization_id!r}"
+        raise NotFound(
+            f"connection {filters.connection_id!r} has no question{where}; look for a mistake in --connection"
+        )
+
+
+def _extent(result: _List) -> render.Row:
+    return {
+        "truncated": result.page.after is not None,
+        "total": result.found.number,
+        "total_is_estimate": not result.found.is_exact,
+        "after": None if result.page.after is None else str(result.page.after),
+    }
+
+
+def _extent_in_words(result: _List, *, is_first: bool) -> str:
+    which = "" if is_first else "the next "
+    about = "" if result.found.is_exact else "about "
+    shown = f"{which}{len(result.page.rows):,} of {about}{result.found.number:,} shown"
+    return f"{shown}; for the next ones add --after {result.page.after}, for all of them --all -o jsonl"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from ..errors import InvalidInput
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=36_500)
@@ -36,6 +38,25 @@ def duration(text: str | timedelta) -> timedelta:
     if not timedelta(0) < length <= _LONGEST:
         raise typer.BadParameter(f"{text!r} is out of range; it must be above zero and at most 36500d")
     return length
+
+
+def moment(text: str, option: str) -> timedelta | datetime:
+    """Parse a time: `2026-11-26T03:00` (UTC unless it has a zone), or `2h`, which is a length of time before now.
+
+    Raises InvalidInput for any other text.
+    """
+    try:
+        return duration(text)
+    except typer.BadParameter as error:
+        if re.fullmatch(r"\d+[smhd]", text.strip()):
+            raise InvalidInput(f"{option}: {error}") from None
+    try:
+        time = datetime.fromisoformat(text.strip())
+        return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    except ValueError:
+        raise InvalidInput(
+            f"{option}: {text!r} is no time; write 90s, 30m, 24h or 7d for so long ago, or 2026-11-26T03:00"
+        ) from None
 
 
 DefaultOption = Annotated[

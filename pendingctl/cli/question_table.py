@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..model import PendingSummary, State, Unposted
-from ..printable import printable
-from .render import one_line
-from .words import age
+from ..model import PendingSummary, State
+from .question_columns import Column, Place
+from .render import PIPE_WIDTH, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,6 +18,7 @@ _GAP = 3
 # The least width of a question beside all other columns, and beside id, state and age.
 _LEAST_BESIDE_ALL = 20
 _LEAST_BESIDE_ID = 12
+_EMPTY = "—"
 
 _STYLES = {
     State.STUCK: "bold red",
@@ -31,35 +31,24 @@ _STYLES = {
     State.PENDING: "yellow",
 }
 
-# Of a question whose card nobody knows to be posted.
-_CARDS = {
-    Unposted.TO_BE_POSTED: "to be posted",
-    Unposted.GIVEN_UP: "given up",
-    Unposted.BY_CALLER: "shown by its caller",
-}
-
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """The cells of one question, or of the headings."""
+class _Cell:
+    """What one column says of one question, or its heading."""
 
-    id: Text
-    state: Text
-    age: Text
-    # Organization, connection and user.
-    scope: tuple[Text, Text, Text]
-    # Where cards are shown: what is known of the question's.
-    card: tuple[Text, ...]
-    question: Text
+    column: Column
+    text: Text
 
 
-def question_table(rows: Sequence[PendingSummary], width: int, *, with_cards: bool) -> RenderableType:
-    """Return a table of questions that is `width` columns wide at most, `with_cards` with why no card is known.
+def question_table(
+    rows: Sequence[PendingSummary], columns: Sequence[Column], width: int, *, is_wide: bool = False
+) -> RenderableType:
+    """Return a table of questions that is `width` columns wide at most.
 
-    Where the columns fit, each question has one line. Else it has two: id, state, age and question, and below them
-    organization, connection and user; what is said of its card is a third one. An id that is too long for that has a
-    line of its own. What is longer than `width` is left to the terminal to wrap, which keeps it in one piece for
-    whoever copies it.
+    Where the columns fit, or with `is_wide`, which cuts nothing, each question has one line. Else it has several: id,
+    state, age and question, below them organization, connection and user, then its attempts; what is said of its card
+    and an error have a line each. An id that is too long for that has a line of its own. What is longer than `width` is
+    left to the terminal to wrap, which keeps it in one piece for whoever copies it.
     """
     from rich.console import Group
     from rich.constrain import Constrain
@@ -67,89 +56,91 @@ def question_table(rows: Sequence[PendingSummary], width: int, *, with_cards: bo
 
     if not rows:
         return "no questions"
-    entries = [_headings(with_cards), *(_entry(row, with_cards) for row in rows)]
-    headings, *lines = _on_one_line(entries, width) or _on_two_lines(entries, width)
+    entries = [_headings(columns), *(_entry(row, columns) for row in rows)]
+    headings, *lines = _on_one_line(entries, PIPE_WIDTH if is_wide else width) or _on_several_lines(entries, width)
     longest = max(line.cell_len for entry in (headings, *lines) for line in entry)
     rule = Constrain(Rule(style="none"), min(longest, width))
     return Group(*headings, rule, *(line for entry in lines for line in entry))
 
 
-def _headings(with_cards: bool) -> _Entry:
+def _headings(columns: Sequence[Column]) -> list[_Cell]:
     from rich.text import Text
 
-    id, state, age, organization, connection, user, card, question = (
-        Text(name, "bold") for name in ("id", "state", "age", "organization", "connection", "user", "card", "question")
-    )
-    return _Entry(id, state, age, (organization, connection, user), (card,) if with_cards else (), question)
+    return [_Cell(column, Text(column.name, "bold")) for column in columns]
 
 
-def _entry(row: PendingSummary, with_cards: bool) -> _Entry:
+def _entry(row: PendingSummary, columns: Sequence[Column]) -> list[_Cell]:
     from rich.text import Text
 
-    card = "" if row.unposted is None else _CARDS[row.unposted]
-    reason = "" if row.post_error is None else f": {one_line(row.post_error)}"
-    return _Entry(
-        Text(printable(row.id)),
-        Text(row.state, _STYLES[row.state]),
-        Text(age(row.age_seconds)),
-        (
-            Text(printable(row.organization_id)),
-            Text(printable(row.connection_id)),
-            Text(printable(row.expected_user_id)),
-        ),
-        (Text(card + reason),) if with_cards else (),
-        Text(one_line(row.question or "")),
-    )
-
-
-def _on_one_line(entries: Sequence[_Entry], width: int) -> list[list[Text]] | None:
-    """Return a line for each entry; None when the question would be left with too little of `width`."""
-    cells = [(entry.id, entry.state, entry.age, *entry.scope, *entry.card) for entry in entries]
-    widths = [_widest(column) for column in zip(*cells, strict=True)]
-    question = _widest([entry.question for entry in entries])
-    left = width - sum(widths) - _GAP * len(widths)
-    if left < min(question, _LEAST_BESIDE_ALL):
-        return None
     return [
-        [_line(*map(_padded, row, widths), _cut(entry.question, left))]
-        for row, entry in zip(cells, entries, strict=True)
+        _Cell(column, Text(one_line(column.cell(row)), _STYLES[row.state] if column.name == "state" else ""))
+        for column in columns
     ]
 
 
-def _on_two_lines(entries: Sequence[_Entry], width: int) -> list[list[Text]]:
-    """Return the lines of each entry, with its scope and its card below the rest of it."""
-    beside = _widest([entry.state for entry in entries]), _widest([entry.age for entry in entries])
-    room = width - sum(beside) - 3 * _GAP
-    question = min(_widest([entry.question for entry in entries]), _LEAST_BESIDE_ID)
-    id_width = max(length for entry in entries if (length := entry.id.cell_len) <= max(room - question, len("id")))
-    question = max(question, room - id_width)
-    return [list(_lines(entry, id_width, beside, question, width)) for entry in entries]
+def _on_one_line(entries: Sequence[Sequence[_Cell]], width: int) -> list[list[Text]] | None:
+    """Return a line for each entry; None when the question would be left with too little of `width`."""
+    widths = [_widest([cell.text for cell in column]) for column in zip(*entries, strict=True)]
+    is_cut = [cell.column.place is Place.QUESTION for cell in entries[0]]
+    others = sum(each for each, cut in zip(widths, is_cut, strict=True) if not cut)
+    left = width - others - _GAP * (len(widths) - 1)
+    question = max((each for each, cut in zip(widths, is_cut, strict=True) if cut), default=0)
+    if left < min(question, _LEAST_BESIDE_ALL):
+        return None
+    widths = [min(each, left) if cut else each for each, cut in zip(widths, is_cut, strict=True)]
+    return [[_line(*(_fitted(cell.text, each) for cell, each in zip(row, widths, strict=True)))] for row in entries]
 
 
-def _lines(entry: _Entry, id_width: int, beside: tuple[int, int], question: int, width: int) -> Iterator[Text]:
+def _on_several_lines(entries: Sequence[Sequence[_Cell]], width: int) -> list[list[Text]]:
+    """Return the lines of each entry, with all but id, state, age and question below these."""
+    first_lines = [[cell for cell in entry if cell.column.place is Place.FIRST_LINE] for entry in entries]
+    beside = [_widest([cell.text for cell in column]) for column in zip(*first_lines, strict=True)]
+    names = [cell.column.name for cell in first_lines[0]]
+    questions = [[cell.text for cell in entry if cell.column.place is Place.QUESTION] for entry in entries]
+    question = _widest([text for entry in questions for text in entry])
+    if "id" in names:
+        at = names.index("id")
+        room = width - sum(beside[:at] + beside[at + 1 :]) - len(beside) * _GAP
+        most = max(room - min(question, _LEAST_BESIDE_ID), len("id"))
+        beside[at] = max(length for cells in first_lines if (length := cells[at].text.cell_len) <= most)
+    question = max(width - sum(beside) - len(beside) * _GAP, min(question, _LEAST_BESIDE_ID))
+    return [
+        list(_lines(entry, cells, beside, [_cut(text, question) for text in texts], width))
+        for entry, cells, texts in zip(entries, first_lines, questions, strict=True)
+    ]
+
+
+def _lines(
+    entry: Sequence[_Cell], first_line: Sequence[_Cell], widths: Sequence[int], question: Sequence[Text], width: int
+) -> Iterator[Text]:
     from rich.text import Text
 
-    id = entry.id
-    if id.cell_len > id_width:
-        yield _line(id)
-        id = Text()
-    state, age = beside
-    cells = _padded(id, id_width), _padded(entry.state, state), _padded(entry.age, age)
-    yield _line(*cells, _cut(entry.question, question))
-    yield from _scope(entry.scope, width)
-    for card in entry.card:
-        yield _indented(card)
+    cells = []
+    for cell, room in zip(first_line, widths, strict=True):
+        text = cell.text
+        if text.cell_len > room:
+            yield _line(text)
+            text = Text()
+        cells.append(_fitted(text, room))
+    if cells or question:
+        yield _line(*cells, *question)
+    for place in (Place.SCOPE, Place.ATTEMPTS, Place.FURTHER):
+        if texts := [cell.text for cell in entry if cell.column.place is place]:
+            yield from _flowing([text if text.plain else Text(_EMPTY) for text in texts], width)
+    for cell in entry:
+        if cell.column.place is Place.LINE_OF_ITS_OWN and cell.text.plain:
+            yield _indented(cell.text)
 
 
-def _scope(ids: Sequence[Text], width: int) -> Iterator[Text]:
-    """Put the ids on as few lines as hold each of them in one piece."""
-    line = _indented(ids[0])
-    for id in ids[1:]:
-        if line.cell_len + len(" · ") + id.cell_len <= width:
-            line = line + " · " + id
+def _flowing(texts: Sequence[Text], width: int) -> Iterator[Text]:
+    """Put the texts on as few lines as hold each of them in one piece."""
+    line = _indented(texts[0])
+    for text in texts[1:]:
+        if line.cell_len + len(" · ") + text.cell_len <= width:
+            line = line + " · " + text
         else:
             yield line
-            line = _indented(id)
+            line = _indented(text)
     yield line
 
 
@@ -160,13 +151,14 @@ def _indented(cell: Text) -> Text:
 
 
 def _widest(column: Sequence[Text]) -> int:
-    return max(cell.cell_len for cell in column)
+    return max((cell.cell_len for cell in column), default=0)
 
 
-def _padded(cell: Text, width: int) -> Text:
-    padded = cell.copy()
-    padded.align("left", width)
-    return padded
+def _fitted(cell: Text, width: int) -> Text:
+    """Pad or cut a text to a width."""
+    fitted = _cut(cell, width)
+    fitted.align("left", width)
+    return fitted
 
 
 def _cut(text: Text, width: int) -> Text:

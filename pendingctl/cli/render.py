@@ -30,7 +30,7 @@ Row: TypeAlias = Mapping[str, object]
 Text: TypeAlias = "Sequence[str] | RenderableType"
 
 # Wider than any line: a table in a pipe is as wide as its content and never cut.
-_PIPE_WIDTH = 1_000_000
+PIPE_WIDTH = 1_000_000
 
 # Where a spreadsheet takes a cell for a formula, and what keeps it from that
 # (owasp.org/www-community/attacks/CSV_Injection; the wide forms are read like the narrow ones).
@@ -45,6 +45,27 @@ def show_document(output: Output, document: Row, text: Text, *, rows: Sequence[R
     """
     with _written():
         _write(output, document, text, [document] if rows is None else rows)
+
+
+@contextmanager
+def streamed(output: Output) -> Iterator[Callable[[Sequence[Row]], None]]:
+    """Lend a function that prints rows as JSON lines or CSV, again and again, and keeps none of them.
+
+    The block ends early where the reader of a pipe is gone. Raises InvalidInput when stdout is closed or full.
+    """
+    with_header = True
+
+    def write(rows: Sequence[Row]) -> None:
+        nonlocal with_header
+        if output is Output.CSV:
+            _write_csv(rows, with_header=with_header)
+        else:
+            _write(output, {}, "", rows)
+        with_header = with_header and not rows
+        sys.stdout.flush()
+
+    with _written():
+        yield write
 
 
 def hand_over(output: Output, document: Row, text: Text) -> None:
@@ -116,7 +137,7 @@ def _console() -> Console:
     console = Console(markup=False, highlight=False, emoji=False)
     # Colours may be forced on a pipe (FORCE_COLOR); rich then takes it for a terminal of 80 columns.
     if not sys.stdout.isatty():
-        console.width = _PIPE_WIDTH
+        console.width = PIPE_WIDTH
     return console
 
 
@@ -162,11 +183,12 @@ def json_text(value: object, indent: int | None = None) -> str:
     return re.sub(r"[^\n -~]", lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
-def _write_csv(rows: Sequence[Row]) -> None:
+def _write_csv(rows: Sequence[Row], *, with_header: bool = True) -> None:
     if not rows:
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(rows[0])
+    if with_header:
+        writer.writerow(rows[0])
     for row in rows:
         writer.writerow(_cell(value) for value in row.values())
 

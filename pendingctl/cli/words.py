@@ -27,3 +27,8 @@ def in_one_unit(length: timedelta) -> str:
 def counted(number: int, one: str, many: str) -> str:
     """Write a number with its noun: 1 row, 2 rows."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def until(length: timedelta) -> str:
+    """Write when something is due that long from now: in 5 min, or now."""
+    return f"in {age(length)}" if length >= timedelta(seconds=1) else "now"

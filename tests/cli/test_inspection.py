@@ -13,7 +13,13 @@ from tests.commands import QUESTION, SCOPE, Cli, complaint, document, make_older
 
 
 def test_list_has_the_promised_fields(cli: Cli) -> None:
-    assert document(cli("list", "-o", "json")) == {"rows": [], "truncated": False}
+    assert document(cli("list", "-o", "json")) == {
+        "rows": [],
+        "truncated": False,
+        "total": 0,
+        "total_is_estimate": False,
+        "after": None,
+    }
     cli("enqueue", *QUESTION, "--id", "q")
 
     (row,) = document(cli("list", "-o", "json"))["rows"]
@@ -29,6 +35,15 @@ def test_list_has_the_promised_fields(cli: Cli) -> None:
             "state": "pending",
             "claimed_at": None,
             "question": "Deploy?",
+            "conversation_id": None,
+            "answered_by": None,
+            "pod": None,
+            "delivery_attempts": 0,
+            "delivery_due_at": None,
+            "delivery_error": None,
+            "post_attempts": 0,
+            "card_attempts": 0,
+            "card_due_at": None,
         }.items()
     )
     assert datetime.fromisoformat(row["created_at"]).tzinfo is not None
@@ -50,7 +65,7 @@ def test_list_filters_and_reports_when_it_is_truncated(cli: Cli, connection: psy
     assert ids("--state", "pending", "--max-age", "2d") == ["old-2", "old-3", "new"]
     assert ids("--org", "globex") == ["new"]
     assert ids("--older-than", "29h") == ["old-1", "old-2", "old-3"]
-    assert ids("--user", "U2") == ids("--connection", "teams") == []
+    assert ids("--user", "U2") == []
     assert document(cli("list", "--limit", "2", "-o", "json"))["truncated"] is True
     assert document(cli("list", "--limit", "4", "-o", "json"))["truncated"] is False
 

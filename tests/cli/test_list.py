@@ -160,15 +160,20 @@ def test_what_was_never_posted_is_listed_with_the_whole_reason(
 
     lines = listed(dsn, 80, "--card", "never-posted")
 
-    assert lines[:3] == ["id         state     age   question", "  organization · connection · user", "  card"]
+    assert lines[:4] == [
+        "id         state     age   question",
+        "  organization · connection · user",
+        "  attempts · next-attempt",
+        "  card",
+    ]
     assert max(map(cell_len, lines)) == 80
-    for id, card in (
-        ("deploy-1", "  shown by its caller"),
-        ("deploy-2", "  to be posted"),
-        ("deploy-3", f"  given up: {REASON}"),
+    for id, attempts, card in (
+        ("deploy-1", "  — · —", "  shown by its caller"),
+        ("deploy-2", "  0 · now", "  to be posted"),
+        ("deploy-3", "  1 · none", f"  given up: {REASON}"),
     ):
         (at,) = [number for number, line in enumerate(lines) if line.startswith(f"{id}   pending   1 h   ")]
-        assert lines[at + 1 : at + 3] == ["  acme · slack · U1", card]
+        assert lines[at + 1 : at + 4] == ["  acme · slack · U1", attempts, card]
 
 
 def test_reasons_that_fit_stand_on_the_line_of_their_question(
@@ -178,9 +183,92 @@ def test_reasons_that_fit_stand_on_the_line_of_their_question(
     give_up(connection, "deploy-1")
 
     for lines in (
-        listed(dsn, 160, "--card", "never-posted"),
+        listed(dsn, 180, "--card", "never-posted"),
         cli("list", "--card", "never-posted").stdout.splitlines(),
     ):
         heading, _, row = lines
-        assert heading.split() == ["id", "state", "age", "organization", "connection", "user", "card", "question"]
+        assert heading.split()[3:] == [
+            *("attempts", "next-attempt"),
+            *("organization", "connection", "user", "card", "question"),
+        ]
         assert row.endswith(f"   given up: {REASON}   Deploy?")
+
+
+ERROR = "the worker answered 500: internal server error"
+
+
+def make_stuck(cli: Cli, connection: psycopg.Connection, ids: Sequence[str]) -> None:
+    enqueue(cli, SHORT, TEXT, ids)
+    make_older(connection, 1)
+    connection.execute(
+        "update pending_interactions set claimed_at = now(), answer = 'yes', answered_by = 'U1', pod = 'pod-7', "
+        "delivery_due_at = 'infinity', delivery_attempts = 20, delivery_error = %s",
+        [ERROR],
+    )
+
+
+def test_one_list_has_the_attempts_pod_and_error_of_fifteen_stuck_answers(
+    cli: Cli, dsn: str, connection: psycopg.Connection
+) -> None:
+    ids = [f"deploy-{number}" for number in range(10, 25)]
+    make_stuck(cli, connection, ids)
+
+    lines = listed(dsn, 80, "--state", "stuck")
+
+    assert lines[:4] == [
+        "id          state   age   question",
+        "  organization · connection · user",
+        "  attempts · next-attempt · pod",
+        "  error",
+    ]
+    for id in ids:
+        (at,) = [number for number, line in enumerate(lines) if line.startswith(f"{id}   stuck   1 h   Deploy")]
+        assert lines[at + 1 : at + 4] == ["  acme · slack · U1", "  20 · none · pod-7", f"  {ERROR}"]
+    assert max(map(cell_len, lines)) == 80
+
+
+def test_an_undelivered_answer_has_its_next_attempt(cli: Cli, connection: psycopg.Connection) -> None:
+    make_stuck(cli, connection, ["deploy-1"])
+    connection.execute("update pending_interactions set delivery_due_at = now() + interval '5 min 30 s'")
+
+    row = cli("list", "--state", "undelivered").stdout.splitlines()[-1]
+
+    assert "   20         in 5 min" in row
+    assert f"pod-7   acme           slack        U1     {ERROR}   {TEXT}" in row
+
+
+def test_a_card_that_is_behind_has_the_attempts_to_edit_it(cli: Cli, connection: psycopg.Connection) -> None:
+    make_stuck(cli, connection, ["deploy-1"])
+    connection.execute("update pending_interactions set card_due_at = now() - interval '1 s', card_attempts = 3")
+
+    heading, _, row = cli("list", "--card", "behind").stdout.splitlines()
+
+    assert heading.split()[:5] == ["id", "state", "age", "attempts", "next-attempt"]
+    assert row.split()[:6] == ["deploy-1", "stuck", "1", "h", "3", "now"]
+
+
+def test_columns_are_those_that_are_named_in_their_order(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
+    make_stuck(cli, connection, IDS)
+
+    lines = listed(dsn, 80, "--columns", "state,question,id,answered_by")
+    heading, _, *rows = listed(dsn, 80, "--columns", "state,id,answered-by")
+
+    assert lines[:2] == ["state   id                                     question", "  answered-by"]
+    assert all(f"stuck   {id}   Deploy version 4" in "\n".join(lines) for id in IDS)
+    assert heading.split() == ["state", "id", "answered-by"]
+    assert [row.split() for row in rows] == [["stuck", id, "U1"] for id in IDS]
+    assert listed(dsn, 60, "--columns", "question,user")[2:] == [f"{TEXT[:52]}…   U1"] * 3
+    assert listed(dsn, 80, "--columns", "error,user")[2:] == [f"{ERROR}   U1"] * 3
+
+
+def test_wide_has_all_that_there_is_on_one_line(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
+    make_stuck(cli, connection, IDS)
+
+    heading, _, *rows = listed(dsn, 80, "--wide")
+
+    assert cli("list", "--wide").stdout.splitlines()[2:] == rows
+    assert {"attempts", "next-attempt", "pod", "answered-by", "error", "created"} <= {*heading.split()}
+    assert {"deadline", "card", "application", "conversation"}.isdisjoint(heading.split())
+    for id, row in zip(IDS, rows, strict=True):
+        assert row.startswith(f"{id}   stuck   1 h   20         none           pod-7   acme")
+        assert row.endswith(f"{ERROR}   {TEXT}")
