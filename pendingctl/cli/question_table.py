@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..model import PendingSummary, State
+from ..printable import printable
 from .question_columns import Column, Place
 from .render import PIPE_WIDTH, one_line
 
@@ -72,10 +73,13 @@ def _headings(columns: Sequence[Column]) -> list[_Cell]:
 def _entry(row: PendingSummary, columns: Sequence[Column]) -> list[_Cell]:
     from rich.text import Text
 
-    return [
-        _Cell(column, Text(one_line(column.cell(row)), _STYLES[row.state] if column.name == "state" else ""))
-        for column in columns
-    ]
+    cells = []
+    for column in columns:
+        # A line end in an id is shown as one, in a sentence as a space.
+        is_sentence = column.place in (Place.LINE_OF_ITS_OWN, Place.QUESTION)
+        text = (one_line if is_sentence else printable)(column.cell(row))
+        cells.append(_Cell(column, Text(text, _STYLES[row.state] if column.name == "state" else "")))
+    return cells
 
 
 def _on_one_line(entries: Sequence[Sequence[_Cell]], width: int) -> list[list[Text]] | None:

@@ -31,27 +31,30 @@ def new_table(*, show_header: bool = True, show_footer: bool = False) -> Table:
     )
 
 
-def fields_table(fields: Mapping[str, object]) -> RenderableType:
-    """Return a table with one line per field."""
+def groups_table(groups: Mapping[str, Mapping[str, object]]) -> RenderableType:
+    """Return a table with one line per field, below the name of its group."""
     from rich.text import Text
 
     table = new_table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in fields.items():
-        match value:
-            case None:
-                shown = "—"
-            case float() if name == "age_seconds":
-                shown = age(value)
-            case datetime():
-                shown = value.isoformat()
-            case str() | int() | float():
-                shown = str(value)
-            case _:
-                shown = json_text(value, indent=2)
-        table.add_row(Text(name.removesuffix("_seconds")), Text(printable_lines(shown)))
+    for group, fields in groups.items():
+        table.add_row(Text(f"\n{group}", "bold"))
+        for name, value in fields.items():
+            table.add_row(Text(f"  {name}"), Text(printable_lines(_shown(value))))
     return table
+
+
+def _shown(value: object) -> str:
+    match value:
+        case "":
+            return "''"
+        case datetime():
+            return value.isoformat()
+        case str() | int() | float():
+            return str(value)
+        case _:
+            return json_text(value, indent=2)
 
 
 def stats_table(counts: Counts) -> RenderableType:

@@ -102,7 +102,6 @@ def test_text_from_the_database_is_neither_markup_nor_control(cli: Cli) -> None:
 
 def test_show_has_the_payload(cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
-    assert "[ yes ]  [ no ]" in cli("show", "q").stdout
     cli("claim", "q", *SCOPE, "--value", "yes", "--take")
 
     shown = document(cli("show", "q", "-o", "json"))
