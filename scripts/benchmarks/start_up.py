@@ -13,7 +13,7 @@ from pendingctl.store import read_statements
 from pendingctl.store.filters import ALL, filter_parameters
 
 from .figures import Figure, Round, difference, doing, in_turns
-from .stage import YOUNG, Stage
+from .stage import FIRST_ID, YOUNG, Stage
 
 _ROWS = 10_000
 _LISTED = 100
@@ -38,6 +38,7 @@ def measure_start_ups(stage: Stage, *, starts: int) -> list[Figure]:
         "--help": _start(stage, "-m", "pendingctl", "--help"),
         "psycopg": _start(stage, "-c", _BARE_LIST),
         "list": _start(stage, "-m", "pendingctl", "list", "--limit", str(_LISTED)),
+        "show": _start(stage, "-m", "pendingctl", "show", str(FIRST_ID)),
     }
     measured = asyncio.run(in_turns(contenders, starts))
     return [
@@ -46,7 +47,10 @@ def measure_start_ups(stage: Stage, *, starts: int) -> list[Figure]:
         ),
         difference("start-up, --help", "ms", "python -c pass", measured["--help"], measured["python"], at_most=250),
         difference(
-            "start-up, list", "ms", "bare psycopg, same query", measured["list"], measured["psycopg"], at_most=250
+            "start-up, list", "ms", "bare psycopg, same query", measured["list"], measured["psycopg"], at_most=200
+        ),
+        difference(
+            "start-up, show", "ms", "bare psycopg, list's query", measured["show"], measured["psycopg"], at_most=200
         ),
     ]
 

@@ -10,6 +10,7 @@ import subprocess
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pendingctl.cli import list as list_command
 from pendingctl.store import inspection
@@ -120,13 +121,14 @@ def test_a_slow_reader_holds_no_transaction(cli: Cli, dsn: str, connection: psyc
         assert streaming.stdout is not None
         streaming.stdout.readline()
         # The pipe holds 64 kB of two megabytes.
-        held = connection.execute(
-            "select from pg_stat_activity where application_name = 'pendingctl list' and backend_xmin is not null"
+        sessions = connection.execute(
+            "select state from pg_stat_activity"
+            " where application_name = 'pendingctl list' and datname = current_database()"
         ).fetchall()
         for _ in range(999):
             streaming.stdout.readline()
         assert streaming.wait(timeout=30) == 0
-    assert held == []
+    assert sessions == [("idle",)]
 
 
 @pytest.mark.parametrize(
@@ -177,3 +179,15 @@ def test_a_name_that_nothing_has_is_reported(cli: Cli, connection: psycopg.Conne
     for options in (("--org", "globex"), ("--user", "U2"), ("--connection", "slack", "--state", "stuck")):
         assert cli("list", *options, "-o", output).exit_code == 0
     assert "'acmee'" in complaint(cli("list", "--all", "--org", "acmee", "-o", "jsonl"), 1)
+
+
+def test_what_a_role_may_not_read_counts_as_known(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
+    role = f"oncall_{connection.info.dbname}"
+    connection.execute(f"create role {role} login")
+    connection.execute(f"grant select on pending_interactions to {role}")
+    try:
+        listed = cli("list", "--org", "acmee", "--dsn", make_conninfo(dsn, user=role))
+        assert (listed.exit_code, listed.stdout, listed.stderr) == (0, "no questions\n", "")
+    finally:
+        connection.execute(f"drop owned by {role}")
+        connection.execute(f"drop role {role}")
