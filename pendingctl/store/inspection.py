@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from time import monotonic
 from typing import Any, LiteralString
 
 from psycopg.errors import InsufficientPrivilege, QueryCanceled
@@ -252,13 +253,15 @@ class Inspection:
             yield connection
             return
         timeout = QUICK_TIMEOUT if is_quick else READ_TIMEOUT
+        began = monotonic()
         try:
             async with Borrowed(self._source) as borrowed, borrowed.transaction():
                 milliseconds = int(timeout.total_seconds() * 1000)
                 await borrowed.execute(f"set transaction read only; set local statement_timeout = {milliseconds}")
                 yield borrowed
         except DatabaseBusy as error:
-            if not isinstance(error.__cause__, QueryCanceled):
+            # Before that time an administrator has cancelled it.
+            if not isinstance(error.__cause__, QueryCanceled) or monotonic() - began < timeout.total_seconds():
                 raise
             raise TookTooLong(
                 f"the rows were not read within {timeout.total_seconds():g} s; narrow them, by an organization and a "
