@@ -68,10 +68,8 @@ def sentences(row: PendingInteraction) -> Iterator[str]:
     if (row.posted_at is None or row.card_due_at is not None) and (said := _card(row, has_ended=True).said):
         yield said.text()
     if row.state is State.STUCK:
-        yield (
-            f"its ending is stuck: {_tries(row.delivery_attempts)}, and no other before: "
-            f"pendingctl redeliver {shlex.quote(row.id)}"
-        )
+        yield f"its ending is stuck: {_tries(row.delivery_attempts)}, and no other before:"
+        yield f"  pendingctl redeliver {shlex.quote(row.id)}"
     elif row.delivery_due_at is not None:
         yield f"its ending is to be delivered {until(row.delivery_due_at - now)}; {_tries(row.delivery_attempts)}"
     if row.delivery_error is not None and row.delivered_at is None:

@@ -133,7 +133,7 @@ def _lines(
             yield from _flowing([text if text.plain else Text(_EMPTY) for text in texts], width)
     for cell in entry:
         if cell.column.place is Place.LINE_OF_ITS_OWN and cell.text.plain:
-            yield _indented(cell.text)
+            yield _indented(cell.text, "")
 
 
 def _flowing(texts: Sequence[Text], width: int) -> Iterator[Text]:
@@ -148,10 +148,10 @@ def _flowing(texts: Sequence[Text], width: int) -> Iterator[Text]:
     yield line
 
 
-def _indented(cell: Text) -> Text:
+def _indented(cell: Text, style: str = "dim") -> Text:
     from rich.text import Text
 
-    return Text("  ", "dim", no_wrap=True, overflow="ignore") + cell
+    return Text("  ", style, no_wrap=True, overflow="ignore") + cell
 
 
 def _widest(column: Sequence[Text]) -> int:

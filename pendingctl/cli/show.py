@@ -73,9 +73,10 @@ async def _print(row: PendingInteraction, fields: render.Row) -> None:
 
     card = card_as_it_stands(row)
     with render.console() as console:
+        # What is too long is the terminal's to wrap, which keeps it in one piece for whoever copies it.
         console.print(Text(printable(headline(row)), "bold", no_wrap=True, overflow="ignore"), crop=False)
         for sentence in sentences(row):
-            console.print(Text(printable_lines(sentence)))
+            console.print(Text(printable_lines(sentence), no_wrap=True, overflow="ignore"), crop=False)
         if card is not None:
             await ConsolePlatform(console).post_card(row.connection_id, card)
         console.print(groups_table(grouped(fields)), crop=False)

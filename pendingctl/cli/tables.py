@@ -39,7 +39,8 @@ def groups_table(groups: Mapping[str, Mapping[str, object]]) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for group, fields in groups.items():
-        table.add_row(Text(f"\n{group}", "bold"))
+        table.add_row()
+        table.add_row(Text(group, "bold"))
         for name, value in fields.items():
             table.add_row(Text(f"  {name}"), Text(printable_lines(_shown(value))))
     return table
