@@ -45,7 +45,8 @@ async def ask(
         async with ask(store, question, timeout=timedelta(minutes=10)) as answer:
             ...
 
-    Another part shows the question to the person: the bridge of a pod that posts its card, or the command `claim`.
+    Some pod that serves the connection posts its card, if the question has a conversation; without one, another part
+    shows it to the person, and clicks or calls the command `claim` for them.
     The question's deadline is its own or `timeout`, whichever comes first; then its default is the answer, if it has
     one. Without an answer the block gets EXPIRED (nobody answered in time), WITHDRAWN, or GONE (deleted, or another
     question was asked under the id).
@@ -60,16 +61,18 @@ async def ask(
     for half a minute.
     """
     awaited_by = uuid4()
+    schedule = question.schedule()
+    schedule["expires_in"] = min(timeout, question.expires_in or timeout)
     try:
         stored = await store.put(
             question.id,
             question.scope,
             question.payload(),
-            expires_in=timeout if question.expires_in is None else min(timeout, question.expires_in),
-            default=question.default,
+            show=bool(question.conversation_id),
             request_key=request_key,
             if_answered="keep",
             awaited_by=awaited_by,
+            **schedule,
         )
     except asyncio.CancelledError:
         # Nobody knows whether it was done.
