@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -36,6 +37,8 @@ from .post_statements import LEASE_POSTS, MARK_NOT_POSTED
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
+
+_log = logging.getLogger(__name__)
 
 
 class Leases:
@@ -429,7 +432,9 @@ def _leased_post(
     expires_at: datetime | None,
 ) -> LeasedPost | None:
     """Return what was leased; None for a card that is given up, and where no reminder is left."""
-    if what == "nothing":
+    if what == "given up":
+        _log.error("the card of question %r is given up: the pods that attempted it died; it may be there", question_id)
+    if what in ("given up", "nothing"):
         return None
     question = read_json(payload)
     return LeasedPost(

@@ -42,7 +42,7 @@ _IS_FREE = """(awaited_by is null or awaited_by is not distinct from %(awaited_b
 
 # A retry of the same asking. created_at stays, and the earlier deadline: it must not extend the row's life. So does who
 # waits, unless this put waits itself: its deadline then takes the place of the former asker's. The card is posted by
-# one pod at a time, and once.
+# one pod at a time, and once; where it was given up all attempts are there again, and that it may be there stays known.
 REFRESH = f"""
     with held as materialized (
         select pending.id,
@@ -79,7 +79,8 @@ REFRESH = f"""
                              then {_IS_POSTING} + case when post_due_at < 'infinity' then post_attempts else 0 end
                              else post_attempts end,
         post_doubts = case when is_unposted and %(show)s
-                           then {_IS_POSTING} + case when post_due_at < 'infinity' then post_doubts else 0 end
+                           then {_IS_POSTING} + case when post_due_at < 'infinity' then post_doubts
+                                                     else least(post_doubts, 1) end
                            else post_doubts end
     from held
     where pending.id = held.id
