@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeAlias
@@ -99,6 +100,11 @@ class KeyedPlatform(RecordingPlatform):
 
 async def nothing() -> None:
     """Interfere with nothing."""
+
+
+async def hang() -> None:
+    """Never come to an end."""
+    await asyncio.Event().wait()
 
 
 def failing(error: BaseException) -> Interference:

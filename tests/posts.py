@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from pendingctl import PendingStore
+from pendingctl import AskOutcome, PendingStore, Scope
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import MAX_AGE, CardState, PostedCard
 from pendingctl.postgres.connections import Pool
 from pendingctl.store.inspection import Filters
 from pendingctl.store.leases import Leases
-from tests.pods import QUESTION
+from tests.pods import QUESTION, Pod, RecordingPlatform
 
 LEASE = timedelta(seconds=30)
 
@@ -74,6 +74,11 @@ async def never_posted(store: PendingStore) -> list[str]:
     return [row.id for row in await store.inspection.find(Filters(card=CardState.NEVER_POSTED))]
 
 
+async def put(store: PendingStore, id: str = "q", scope: Scope = QUESTION.scope) -> int:
+    """Store a question that some pod is to show, and return its ask number."""
+    return (await store.put(id, scope, QUESTION.payload(), show=True)).ask_number
+
+
 async def begun_by_a_pod_that_died(store: PendingStore) -> int:
     """Store the question as a pod does that is about to post its card, and return its ask number."""
     stored = await store.put(
@@ -93,3 +98,11 @@ def mute(pool: Pool) -> PendingStore:
     store = PendingStore(pool)
     store.leases = Mute(pool)
     return store
+
+
+async def posted_by_a_pod_that_died(pool: Pool, platform: RecordingPlatform) -> int:
+    """Ask the question by a pod that posts its card and dies before that is noted, and return its ask number."""
+    pod = Pod(mute(pool), platform=platform)
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
+    await pod.bridge.close(within=timedelta())
+    return platform.cards[0].ask_number
