@@ -13,6 +13,7 @@ from pendingctl.model import MAX_AGE, CardState, PostedCard
 from pendingctl.postgres.connections import Pool
 from pendingctl.store.inspection import Filters
 from pendingctl.store.leases import Leases
+from tests.deliveries import until
 from tests.pods import QUESTION, Pod, RecordingPlatform
 
 LEASE = timedelta(seconds=30)
@@ -61,6 +62,11 @@ def failed_attempts(connection: psycopg.Connection, id: str = "q") -> int | None
     ).fetchone()
     assert row is not None
     return None if row[0] is None else int(row[0])
+
+
+async def until_failed(connection: psycopg.Connection, attempt: int) -> None:
+    """Wait until that is noted of an attempt, and nobody holds the lease any more."""
+    await until(lambda: failed_attempts(connection) == attempt)
 
 
 def noted_card(connection: psycopg.Connection, id: str = "q") -> object:

@@ -12,7 +12,6 @@ import pytest
 from pendingctl import AskOutcome, Card, NotPosted, PendingStore, ReplyKind, Scope
 from pendingctl.pod import posts
 from pendingctl.postgres.connections import Pool
-from tests.deliveries import until
 from tests.faults.moments import came_true
 from tests.pods import (
     QUESTION,
@@ -26,13 +25,13 @@ from tests.pods import (
 from tests.posts import (
     begun_by_a_pod_that_died,
     due_at,
-    failed_attempts,
     let_time_pass,
     never_posted,
     noted_card,
     pause,
     posted_by_a_pod_that_died,
     put,
+    until_failed,
 )
 
 UNKNOWN = ConnectionResetError("the reply was lost")
@@ -41,11 +40,6 @@ MOMENT = 0.3
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-
-
-async def until_failed(connection: psycopg.Connection, attempt: int) -> None:
-    """Wait until that is noted of an attempt: nobody holds the lease any more."""
-    await until(lambda: failed_attempts(connection) == attempt)
 
 
 @pytest.mark.law(13)
