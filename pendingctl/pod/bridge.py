@@ -313,9 +313,10 @@ class InteractionBridge:
         return reply_to_win(click.value, self._wording)
 
     async def _edit_card(self, click: Click, claim: Claim) -> None:
-        handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
+        # The row knows the card, also of two that were posted; one that is not noted yet the pod alone knows.
+        handle = claim.card
         if handle is None:
-            handle = claim.card
+            handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
         if handle is None:
             return
         card = card_of(

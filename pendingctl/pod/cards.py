@@ -103,7 +103,8 @@ class Cards:
         return await self._leases.lease_cards(served, lease=LEASE, limit=limit, max_age=self._max_age)
 
     async def _edit_leased(self, row: LeasedCard) -> None:
-        retired = [each for each in row.retired if await self._edit_retired(row, each)]
+        failed = {each.ask_number for each in row.retired if not await self._edit_retired(row, each)}
+        retired = [each for each in row.retired if each.ask_number not in failed]
         if row.card is not None and (row.claimed_at is not None or row.is_stale):
             card = _card_of(row, self._wording)
             await self.edit(row.connection_id, row.card, card, row.claimed_at, attempts=row.attempts)

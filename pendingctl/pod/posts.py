@@ -129,7 +129,14 @@ class Posts:
         await self._due.close(until)
 
     async def post_card(self, post: LeasedPost) -> PostOutcome:
-        """Post a card that this pod has leased, and have it noted what became of it."""
+        """Post a card that this pod has leased, and have it noted what became of it.
+
+        One that this pod has posted before is not posted again.
+        """
+        # The pod knows of a card that it could not note, since the database was away.
+        if (handle := self._handles.get(_key(post))) is not None:
+            self._posted(post.question_id, post.ask_number, handle)
+            return PostOutcome.POSTED
         card = card_of(post.question_id, post.ask_number, post.payload, post.user_id, wording=self._wording)
         try:
             async with asyncio.timeout(POST_SECONDS):

@@ -304,7 +304,10 @@ class Leases:
         return locked
 
     async def mark_retired(self, id: str, retired: Collection[RetiredCard], *, max_age: timedelta = MAX_AGE) -> bool:
-        """Forget the cards of former askings that were edited, so that only what is left to edit stays due."""
+        """Forget the cards of former askings that were edited, so that only what is left to edit stays due.
+
+        Of an asking with several cards they are all edited, or none is given.
+        """
         parameters = {"id": id, "retired": [str(each.ask_number) for each in retired], "max_age": max_age}
         return await self._mark(statements.MARK_RETIRED, parameters, None)
 
