@@ -32,7 +32,7 @@ from ..model import (
     answer_of,
 )
 from ..payload import JsonObject
-from ..platforms import ENGLISH, ChatPlatform, Wording
+from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Wording
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import PutOptions
 from ..turns import Turns
@@ -204,8 +204,9 @@ class InteractionBridge:
         The row is stored before the card is posted. Where this pod cannot post it, or dies over that, some pod that
         serves the connection tries again (see `posts.Posts`).
 
-        Raises InvalidInput for a question without a conversation, and ScopeMismatch, RequestRefused, NotFound and the
-        database's errors as `PendingStore.put` does.
+        A question without a conversation is shown where the platform sees fit.
+
+        Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does.
         """
         scope = question.scope
         connection = (scope.organization_id, scope.connection_id)
@@ -314,7 +315,7 @@ class InteractionBridge:
 
     async def _edit_card(self, click: Click, claim: Claim) -> None:
         # The row knows the card, also of two that were posted; one that is not noted yet the pod alone knows.
-        handle = claim.card
+        handle: MessageHandle = claim.card
         if handle is None:
             handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
         if handle is None:
