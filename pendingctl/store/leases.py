@@ -234,7 +234,7 @@ class Leases:
             "lock_timeout": Purpose.LOOP.lock_timeout,
         }
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            cursor = borrowed.cursor(row_factory=kwargs_row(_leased_post))
+            cursor = borrowed.cursor(row_factory=LEASED_POST_ROW)
             leased = await (await cursor.execute(LEASE_POSTS, parameters)).fetchall()
         return [each for each in leased if each is not None]
 
@@ -446,6 +446,9 @@ def _leased_post(
         escalated_to=escalated_to,
         expires_at=expires_at,
     )
+
+
+LEASED_POST_ROW = kwargs_row(_leased_post)
 
 
 def _retired_card(stored: JsonValue) -> RetiredCard:
