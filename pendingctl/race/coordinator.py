@@ -62,6 +62,8 @@ SETTLED_SECONDS = 20.0
 SETTLED_POLL_SECONDS = 0.1
 # A card that is not edited by then may be leased, for half a minute, by a pod that was killed.
 CARDS_SECONDS = 3.0
+# Likewise a card that is not posted by then; one that is posted twice since its pod was slow would break a law.
+POSTS_SECONDS = 10.0
 
 # A smaller difference might be a slow start.
 LEAST_SKEW_SECONDS = 3600.0
@@ -161,6 +163,7 @@ class _Coordinator:
         """Wait while the pods deliver and edit cards; after 20 seconds rows and cards show what is still left to do."""
         began = time.monotonic()
         run_out_at = began + CARDS_SECONDS
+        run_out_of_posts_at = began + POSTS_SECONDS
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
             await run_out_of_posts(connection, self._arrangement.ids, leases=False)
             while (now := time.monotonic()) < began + SETTLED_SECONDS:
@@ -168,7 +171,7 @@ class _Coordinator:
                     return
                 if now > run_out_at:
                     await run_out_of_cards(connection, self._arrangement)
-                    await run_out_of_posts(connection, self._arrangement.ids, leases=True)
+                    await run_out_of_posts(connection, self._arrangement.ids, leases=now > run_out_of_posts_at)
                     run_out_at = now + CARDS_SECONDS
                 await asyncio.sleep(SETTLED_POLL_SECONDS)
 

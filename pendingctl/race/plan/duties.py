@@ -7,7 +7,7 @@ from datetime import timedelta
 from random import Random
 
 from ...model import Question
-from .operations import Burst, OperationKind, PlannedOperation, PlannedQuestion, PostTrouble, Transaction, press
+from .operations import Burst, OperationKind, PlannedOperation, PlannedQuestion, PostTrouble, Transaction, Wrong, press
 from .settings import EXTRA_EVERY, FIRST_WITH_DUTIES, RaceSettings
 
 # Short, and long enough for a card to be posted before: a pod looks five times a second for what is to be posted. Up
@@ -20,7 +20,7 @@ ESCALATE_AFTER = timedelta(milliseconds=500)
 # So long the bridge of a race takes until it knows that a card was posted; a burst that follows begins then.
 POSTED_MS = 130
 # When clicks are on their way, in milliseconds from the time in question: a pod ends what is due up to 200 later.
-AROUND_MS = (-60, -25, -8, 4, 12, 20, 30, 42, 56, 75, 100, 140)
+AROUND_MS = (-120, -50, -10, 4, 12, 20, 30, 42, 56, 75, 100, 140)
 BEFORE = 3
 
 
@@ -28,9 +28,9 @@ def plan_duty(settings: RaceSettings, question: Question, label: str) -> Planned
     """Return a question whose pods have more to do than to serve clicks.
 
     In rotation, by an application: clicked around its deadline, with a default and without one; and by the bridge:
-    never clicked before its default applies; escalated; again by an application: never clicked, and reminded of; rolled
-    back; by the bridge again: posted in vain at first; and withdrawn around its deadline. Those without a default come
-    three times: a click after the deadline that nobody has noted yet is rare.
+    never clicked before its default applies; escalated; again by an application: reminded of, and clicked by a stranger
+    alone; rolled back; by the bridge again: posted in vain at first; and withdrawn around its deadline. Those without a
+    default come three times: a click after the deadline that nobody has noted yet is rare.
     """
     number = int(label[1:])
     random = Random(f"{settings.seed}/{label}")
@@ -63,7 +63,10 @@ def plan_duty(settings: RaceSettings, question: Question, label: str) -> Planned
             bursts = [_post(asked, label, pods), _clicks_of_two(asked, label, pods, random)]
         case 4:
             asked = replace(question, remind_every=REMIND_EVERY, remind_at_most=REMIND_AT_MOST)
-            bursts = [_put(asked, label, pods, Transaction.COMMITS)]
+            bursts = [
+                _put(asked, label, pods, Transaction.COMMITS),
+                _click_of_a_stranger(asked, label, pods[-1], random),
+            ]
         case 5:
             asked = question
             clicks = Burst(tuple(press(question, f"{label}.{pod}", pod, random, None) for pod in pods))
@@ -129,6 +132,13 @@ def _clicks(
             for place, offset in enumerate(AROUND_MS[left_out:])
         )
     )
+
+
+def _click_of_a_stranger(question: Question, label: str, pod: int, random: Random) -> Burst:
+    """Return a click by the wrong user, when the card is there and its person was reminded."""
+    stranger = replace(question.scope, expected_user_id=f"{question.scope.expected_user_id}-passes-by")
+    click = replace(press(question, f"{label}.stranger", pod, random, 1), scope=stranger, wrong=Wrong.USER)
+    return Burst((replace(click, after_ms=POSTED_MS + 3 * LOOKS_EVERY_MS),))
 
 
 def _clicks_of_two(question: Question, label: str, pods: list[int], random: Random) -> Burst:

@@ -37,22 +37,21 @@ def no_click_after_deadline(story: Story) -> Iterator[str]:
 
 def one_ending(story: Story) -> Iterator[str]:
     """An asking ends in one way: answered, defaulted, expired or withdrawn, for whoever hears of it and in the row."""
-    endings: defaultdict[int | None, dict[str, str]] = defaultdict(dict)
+    ways: defaultdict[int | None, set[str]] = defaultdict(set)
     for claim in story.winners:
-        endings[claim.reported.ask_number].setdefault(Ending.ANSWERED, f"{name_of(claim)} won")
-    if len(story.askings) == 1:
-        (only,) = story.askings
-        for each in story.operations:
-            if each.kind is OperationKind.WITHDRAW and each.outcome is Outcome.OK:
-                endings[only].setdefault(Ending.WITHDRAWN, f"{name_of(each)} succeeded")
+        ways[claim.reported.ask_number].add(Ending.ANSWERED)
     for handed in story.hand_overs:
-        endings[handed.ask_number].setdefault(handed.outcome, f"{handed.pod} handed over that it was {handed.outcome}")
-    row = story.row
-    if row is not None and row.outcome is not None:
-        endings[row.ask_number].setdefault(row.outcome, f"the row says {row.outcome}")
-    for number, how in endings.items():
-        if len(how) > 1:
-            yield f"asking {number} ended in {len(how)} ways: {'; '.join(how.values())}"
+        ways[handed.ask_number].add(handed.outcome)
+    if story.row is not None and story.row.outcome is not None:
+        ways[story.row.ask_number].add(story.row.outcome)
+    if len(story.askings) == 1 and any(
+        each.kind is OperationKind.WITHDRAW and each.outcome is Outcome.OK for each in story.operations
+    ):
+        ways[next(iter(story.askings))].add(Ending.WITHDRAWN)
+    for number, endings in ways.items():
+        if len(endings) > 1:
+            stored = "is gone" if story.row is None else f"says {story.row.outcome}"
+            yield f"asking {number} ended in {len(endings)} ways: {', '.join(sorted(endings))}; the row {stored}"
 
 
 def every_ending_told(story: Story) -> Iterator[str]:

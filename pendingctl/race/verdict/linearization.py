@@ -15,7 +15,7 @@ from math import inf
 
 from ...model import Outcome as Ending
 from ...model import PutOutcome
-from ..history.history import Operation, Outcome, RacedQuestion, Reason, Reported, Row
+from ..history.history import Operation, Outcome, RacedQuestion, RacedSchedule, Reason, Reported, Row
 from ..plan.operations import OperationKind
 
 # A question of a race needs a few dozen; this bounds what a hostile history can cost.
@@ -116,6 +116,7 @@ def linearize(
     ends = [_end(each) for each in considered]
     required = sum(1 << place for place, each in enumerate(considered) if each.outcome is not Outcome.UNKNOWN)
     first: State = None if question.is_extra else Held(question.ask_number)
+    lives_in_time = question.schedule != RacedSchedule()
 
     seen: set[tuple[int, State]] = set()
     waiting: list[tuple[int, State]] = [(0, first)]
@@ -132,8 +133,8 @@ def linearize(
             return Search(found=True)
         furthest = max(furthest, ((done & required).bit_count(), done))
         following: list[tuple[int, State]] = []
-        in_time = list(_in_time(state, question))
-        latest = min((latest for _, latest, _ in in_time), default=inf)
+        in_time = list(_in_time(state, question)) if lives_in_time else []
+        latest = min((latest for _, latest, _ in in_time), default=inf) if in_time else inf
         for place in _next(done, starts, ends, latest):
             operation = considered[place]
             outcomes = list(_apply(operation, state, question, stale_after))
@@ -147,8 +148,9 @@ def linearize(
             else:
                 following += [(done | 1 << place, after) for after in outcomes]
         else:
-            until = min((end for place, end in enumerate(ends) if not done >> place & 1), default=inf)
-            following += [(done, after) for earliest, _, after in in_time if earliest <= until]
+            if in_time:
+                until = min((end for place, end in enumerate(ends) if not done >> place & 1), default=inf)
+                following += [(done, after) for earliest, _, after in in_time if earliest <= until]
         waiting += reversed(following)
     return Search(found=False, stuck=_stuck(considered, required, furthest[1], starts, ends))
 
@@ -232,11 +234,11 @@ def _apply(
         # It has no scope: it takes whatever is stale.
         if state is not None and _may_sweep(state, operation, stale_after):
             yield None
-    elif operation.kind is OperationKind.CLAIM and _is_by_the_other(operation, question):
-        yield from _apply_claim_of_the_other(operation, state, question)
     elif operation.planned.scope != question.scope:
+        if operation.kind is OperationKind.CLAIM and _is_by_the_other(operation, question):
+            yield from _apply_claim_of_the_other(operation, state, question)
         # A stranger is refused, whatever the state, and changes nothing.
-        if operation.outcome in (Outcome.REFUSED, Outcome.UNKNOWN):
+        elif operation.outcome in (Outcome.REFUSED, Outcome.UNKNOWN):
             yield state
     elif operation.kind is OperationKind.PUT:
         yield from _apply_put(operation, state, question)

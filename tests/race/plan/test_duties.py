@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pendingctl.model import Outcome
 from pendingctl.race.plan.duties import ESCALATE_AFTER, POSTED_MS
-from pendingctl.race.plan.operations import OperationKind, PlannedQuestion, PostTrouble, Transaction
+from pendingctl.race.plan.operations import OperationKind, PlannedQuestion, PostTrouble, Transaction, Wrong
 from pendingctl.race.plan.plan import plan_question
 from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.plan.settings import EXTRA_EVERY, RaceSettings
@@ -81,7 +81,10 @@ def test_the_user_to_whom_a_question_is_escalated_clicks_before_that_and_after_i
 def test_an_application_puts_questions_whose_cards_are_the_pods_duty(settings: RaceSettings) -> None:
     left_alone, rolled_back, posted_in_vain = (duties(kind, settings) for kind in (4, 5, 6))
 
-    assert [each.transaction for each in left_alone.operations] == [Transaction.COMMITS]
+    (put, stranger) = left_alone.operations
+    assert put.transaction is Transaction.COMMITS
+    assert stranger.wrong is Wrong.USER
+    assert differing(stranger.scope, left_alone.question.scope) == {"expected_user_id"}
     assert left_alone.question.remind_at_most is not None
     assert [each.transaction for each in rolled_back.bursts[0].operations] == [Transaction.ROLLS_BACK]
     assert {each.kind for each in rolled_back.bursts[1].operations} == {CLAIM}
