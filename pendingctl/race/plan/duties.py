@@ -51,7 +51,7 @@ def plan_duty(settings: RaceSettings, question: Question, label: str) -> Planned
             bursts = [_put(asked, label, pods, Transaction.COMMITS), clicks]
         case 2:
             asked = replace(question, expires_in=expires_in, default=default)
-            bursts = [_post(asked, label, pods), _clicks(asked, label, pods, deadline + 60, random)]
+            bursts = [_post(asked, label, pods), _clicks(asked, label, pods, deadline, random, BEFORE)]
         case 3:
             asked = replace(
                 question,

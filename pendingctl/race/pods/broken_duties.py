@@ -29,23 +29,35 @@ class ExpireBySelectThenUpdate(PendingStore):
 
 
 class _Timers(Leases):
+    def __init__(self, source: ConnectionSource, application: str) -> None:
+        super().__init__(source, application)
+        self._set = set[str]()
+        self._running = set[asyncio.Task[None]]()
+
     async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
         """Look at deadlines each time."""
         return replace(await super().due(connections), deadlines=True)
 
     async def expire(self, *, limit: int, pod: str | None = None) -> int:
-        """Select the open questions, wait for their deadlines, and end them by their ids."""
-        soon = {"application": self._application, "limit": limit, "ahead": _AHEAD}
+        """Select the open questions that have no timer yet, and set it."""
+        soon = {"application": self._application, "limit": limit, "ahead": _AHEAD, "set": list(self._set)}
         async with Borrowed(self._source) as borrowed:
             ids: list[str] = await (
                 await borrowed.cursor(row_factory=scalar_row).execute(_SELECT_ABOUT_TO_EXPIRE, soon)
             ).fetchall()
-        if not ids:
-            return 0
-        await asyncio.sleep(_AHEAD.total_seconds())
-        ended = {"ids": ids, "pod": pod, "awaited_by": None, "lock_timeout": None}
-        async with Borrowed(self._source) as borrowed:
-            return (await borrowed.execute(_EXPIRE_THESE, ended)).rowcount
+        if ids:
+            self._set.update(ids)
+            timer = asyncio.create_task(_expire_later(self._source, ids, pod))
+            self._running.add(timer)
+            timer.add_done_callback(self._running.discard)
+        return 0
+
+
+async def _expire_later(source: ConnectionSource, ids: list[str], pod: str | None) -> None:
+    await asyncio.sleep(_AHEAD.total_seconds())
+    ended = {"ids": ids, "pod": pod, "awaited_by": None, "lock_timeout": None}
+    async with Borrowed(source) as borrowed:
+        await borrowed.execute(_EXPIRE_THESE, ended)
 
 
 class ExpireWithoutDelivery(PendingStore):
@@ -146,6 +158,7 @@ _SELECT_ABOUT_TO_EXPIRE = """
     select id
     from pending_interactions
     where application = %(application)s and claimed_at is null and expires_at <= now() + %(ahead)s::interval
+      and id <> all (%(set)s)
     order by expires_at
     limit %(limit)s
 """
