@@ -98,7 +98,7 @@ def leased_card(
     )
 
 
-def leased_post(
+def _leased_post(
     *,
     question_id: str,
     ask_number: int,
@@ -133,6 +133,9 @@ def leased_post(
         escalated_to=escalated_to,
         expires_at=expires_at,
     )
+
+
+LEASED_POST_ROW = kwargs_row(_leased_post)
 
 
 def _retired_card(stored: JsonValue) -> RetiredCard:

@@ -29,7 +29,7 @@ from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_tr
 from ..postgres.time_limits import Purpose
 from . import lease_statements as statements
 from .ending_statements import EXPIRE, HEAR
-from .leased_rows import LEASED_ROW, leased_card, leased_post
+from .leased_rows import LEASED_POST_ROW, LEASED_ROW, leased_card
 from .post_statements import LEASE_POSTS, MARK_NOT_POSTED
 
 # What an error says is kept for the person on call, not as a log.
@@ -232,7 +232,7 @@ class Leases:
             "lock_timeout": Purpose.LOOP.lock_timeout,
         }
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            cursor = borrowed.cursor(row_factory=kwargs_row(leased_post))
+            cursor = borrowed.cursor(row_factory=LEASED_POST_ROW)
             leased = await (await cursor.execute(LEASE_POSTS, parameters)).fetchall()
         return [each for each in leased if each is not None]
 

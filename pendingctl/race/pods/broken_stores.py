@@ -20,6 +20,7 @@ from ...model import (
     Claim,
     Click,
     LeasedAnswer,
+    Outcome,
     PutOutcome,
     Refusal,
     Scope,
@@ -140,10 +141,12 @@ class DeliverFromMemory(PendingStore):
 
 
 class _NothingToMark(Leases):
-    """Leaves the row alone: neither a delivery nor a failure is noted."""
+    """Leaves the row of an answer alone: neither a delivery nor a failure is noted. Nobody remembers other endings."""
 
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
-        return True
+        if leased.answer.outcome is Outcome.ANSWERED:
+            return True
+        return await super().mark_delivered(leased, connection=connection)
 
     async def mark_failed(
         self,
@@ -154,7 +157,7 @@ class _NothingToMark(Leases):
         most_attempts: int,
         permanent: bool = False,
     ) -> State | None:
-        if isinstance(leased, LeasedAnswer):
+        if isinstance(leased, LeasedAnswer) and leased.answer.outcome is Outcome.ANSWERED:
             return None
         # What cannot be read is no answer that a memory could hold.
         return await super().mark_failed(
