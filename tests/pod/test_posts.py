@@ -113,6 +113,8 @@ async def test_a_card_waits_for_a_pod_that_serves_its_connection(store: PendingS
     stranger.bridge.register("acme", "teams")
     await put(store)
     async with stranger.bridge, pod.bridge:
+        for each in (stranger, pod):
+            each.bridge._posts.catch_up()
         await asyncio.sleep(1.3)
         assert (stranger.platform.cards, pod.platform.cards) == ([], [])
         pod.bridge.register("acme", "slack")

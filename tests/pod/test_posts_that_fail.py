@@ -10,8 +10,10 @@ import psycopg
 import pytest
 
 from pendingctl import AskOutcome, Card, NotPosted, PendingStore, ReplyKind, Scope
+from pendingctl.errors import DatabaseUnreachable
 from pendingctl.pod import posts
 from pendingctl.postgres.connections import Pool
+from pendingctl.store.leases import Leases
 from tests.faults.moments import came_true
 from tests.pods import (
     QUESTION,
@@ -161,6 +163,40 @@ async def test_a_platform_says_how_long_it_wants_to_be_left_alone_an_hour_at_mos
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
     assert pause(connection) == pytest.approx(waits, abs=3)
     await pod.bridge.close()
+
+
+@pytest.mark.law(13)
+async def test_a_failure_that_could_not_be_noted_leaves_the_card_due_when_its_lease_has_run_out(
+    pool: Pool, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(Leases):
+        async def mark_not_posted(
+            self,
+            id: str,
+            ask_number: int,
+            error: str,
+            *,
+            attempt: int,
+            is_sure: bool,
+            retry_in: timedelta,
+            most_attempts: int,
+            most_doubts: int,
+            permanent: bool = False,
+        ) -> bool | None:
+            given = (id, ask_number, error, attempt, is_sure, retry_in, most_attempts, most_doubts, permanent)
+            raise DatabaseUnreachable(f"the database cannot be reached: {given}")
+
+    store = PendingStore(pool)
+    store.leases = Away(pool)
+    pod = Pod(store)
+    pod.platform.before_card = failing(NotPosted("down for maintenance"))
+    await put(store)
+    async with pod.bridge:
+        assert await came_true(lambda: "the database cannot be reached" in caplog.text)
+        assert pause(connection) == pytest.approx(30, abs=5)
+        pod.platform.before_card = nothing
+        let_time_pass(connection)
+        assert await came_true(lambda: noted_card(connection) == "slack-1")
 
 
 async def test_a_card_that_can_never_be_posted_is_given_up_at_once_and_says_why(
