@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -18,6 +19,7 @@ from tests.faults.moments import came_true
 from tests.pods import (
     QUESTION,
     FindingPlatform,
+    KeyedPlatform,
     Pod,
     RecordingPlatform,
     failing,
@@ -112,7 +114,7 @@ async def test_a_card_that_was_given_up_is_posted_anew_when_its_question_is_aske
 @pytest.mark.law(13)
 @pytest.mark.parametrize("by", ["the event", "a put"])
 async def test_a_card_that_was_given_up_in_doubt_is_looked_for_when_its_question_is_asked_again(
-    store: PendingStore, connection: psycopg.Connection, by: str
+    store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture, by: str
 ) -> None:
     platform = FindingPlatform()
     pod = Pod(store, platform=platform)
@@ -121,6 +123,7 @@ async def test_a_card_that_was_given_up_in_doubt_is_looked_for_when_its_question
         await pod.bridge.ask(QUESTION, event_id="e")
         let_time_pass(connection)
         assert await came_true(lambda: due_at(connection) == float("inf"))
+        assert errors(caplog) == ["the card of question 'q' may have been posted or not, and is given up: ratelimited"]
         platform.after_card = platform.before_find = nothing
         if by == "the event":
             assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
@@ -240,6 +243,20 @@ async def test_a_card_that_is_found_nowhere_is_posted(store: PendingStore, conne
         let_time_pass(connection)
         assert await came_true(lambda: noted_card(connection) == "slack-1")
     assert (len(platform.searches), len(platform.cards)) == (1, 1)
+
+
+async def test_a_platform_that_posts_by_key_no_longer_is_left_alone_after_a_post_in_doubt(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    platform = KeyedPlatform()
+    pod = Pod(store, platform=platform)
+    platform.before_card = failing(UNKNOWN)
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
+    assert pause(connection) <= 1
+    platform.posts_by_key = False
+    assert await pod.bridge.ask(replace(QUESTION, id="later"), event_id="e-2") is AskOutcome.POST_UNKNOWN
+    assert pause(connection, "later") == pytest.approx(posts.UNKNOWN_DELAY.total_seconds(), abs=5)
+    await pod.bridge.close()
 
 
 @pytest.mark.law(16)
