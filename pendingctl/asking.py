@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from .errors import AnswerTaken, DatabaseFailed, DatabaseUnreachable, PendingctlError, Refused
 from .model import ANSWERS, ENDED, Answer, LeasedAnswer, NoAnswer, PutOutcome, Question, Withdrawal
 from .postgres.outages import Outage
+from .schedule import Schedule
 from .store import PendingStore
 from .store.puts import AWAITED_FOR
 
@@ -45,24 +46,26 @@ async def ask(
         async with ask(store, question, timeout=timedelta(minutes=10)) as answer:
             ...
 
-    Some pod that serves the connection posts its card, if the question has a conversation; without one, another part
-    shows it to the person, and clicks or calls the command `claim` for them.
-    The question's deadline is its own or `timeout`, whichever comes first; then its default is the answer, if it has
-    one. Without an answer the block gets EXPIRED (nobody answered in time), WITHDRAWN, or GONE (deleted, or another
-    question was asked under the id).
+    A question with a conversation is shown by some pod that serves its connection. Of one without, nobody posts a card:
+    the caller shows it in another way, and its answer comes from the command `claim`, for example. The question's
+    deadline is its own or `timeout`, whichever comes first; then its default is the answer, if it has one and its card
+    was posted. Without an answer the block gets EXPIRED (nobody answered in time), WITHDRAWN, or GONE (deleted, or
+    another question was asked under the id).
 
     An answer is handed to one place: if the block raises, or the caller is cancelled or dies, the pods deliver it, half
     a minute later at most. Only a caller that dies at the end of its block shares it with them. The database may go
     away, and come back, while the caller waits.
 
     Raises Refused when the question has ended before, or while somebody else waits for its answer, AnswerTaken when the
-    caller was away for so long that the pods deliver the answer, ScopeMismatch, NotFound and the database's errors as
-    `PendingStore.put` does, and DatabaseUnreachable when the database is away at the end of the time, or of the block
-    for half a minute.
+    caller was away for so long that the pods deliver the answer, InvalidInput for an escalation that is not ahead of
+    `timeout`, ScopeMismatch, NotFound and the database's errors as `PendingStore.put` does, and DatabaseUnreachable
+    when the database is away at the end of the time, or of the block for half a minute.
     """
     awaited_by = uuid4()
-    schedule = question.schedule()
-    schedule["expires_in"] = min(timeout, question.expires_in or timeout)
+    schedule: Schedule = {
+        **question.schedule(),
+        "expires_in": timeout if question.expires_in is None else min(timeout, question.expires_in),
+    }
     try:
         stored = await store.put(
             question.id,
