@@ -22,11 +22,11 @@ from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import MAX_AGE, PostedCard
 from pendingctl.schema import migrations
 from pendingctl.store.leases import Leases
+from tests.cards_to_post import due_at, let_time_pass, never_posted, noted_card, pause, put, until_failed
 from tests.deliveries import Worker
 from tests.faults.chat import Behaviour, Chat, ChatClient, FindingChatClient, running_chat
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, nothing
-from tests.posts import due_at, let_time_pass, never_posted, noted_card, pause, put, until_failed
 from tests.questions import click
 
 ROOT = Path(__file__).parents[2]

@@ -11,6 +11,16 @@ import pytest
 
 from pendingctl import Answer, AskOutcome, PendingStore, ReplyKind, Shows, ask
 from pendingctl.postgres.connections import Pool
+from tests.cards_to_post import (
+    attempts,
+    begun_by_a_pod_that_died,
+    let_time_pass,
+    mute,
+    noted_card,
+    pause,
+    posted_by_a_pod_that_died,
+    put,
+)
 from tests.deliveries import until
 from tests.faults.moments import came_true
 from tests.pods import (
@@ -20,16 +30,6 @@ from tests.pods import (
     Pod,
     RecordingPlatform,
     hang,
-)
-from tests.posts import (
-    attempts,
-    begun_by_a_pod_that_died,
-    let_time_pass,
-    mute,
-    noted_card,
-    pause,
-    posted_by_a_pod_that_died,
-    put,
 )
 from tests.questions import click
 

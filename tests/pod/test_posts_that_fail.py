@@ -15,6 +15,17 @@ from pendingctl.errors import DatabaseUnreachable
 from pendingctl.pod import posts
 from pendingctl.postgres.connections import Pool
 from pendingctl.store.leases import Leases
+from tests.cards_to_post import (
+    begun_by_a_pod_that_died,
+    due_at,
+    let_time_pass,
+    never_posted,
+    noted_card,
+    pause,
+    posted_by_a_pod_that_died,
+    put,
+    until_failed,
+)
 from tests.faults.moments import came_true
 from tests.pods import (
     QUESTION,
@@ -25,17 +36,6 @@ from tests.pods import (
     failing,
     hang,
     nothing,
-)
-from tests.posts import (
-    begun_by_a_pod_that_died,
-    due_at,
-    let_time_pass,
-    never_posted,
-    noted_card,
-    pause,
-    posted_by_a_pod_that_died,
-    put,
-    until_failed,
 )
 
 UNKNOWN = ConnectionResetError("the reply was lost")

@@ -13,10 +13,10 @@ import pytest
 from pendingctl import PendingStore, Question, Reminder, ReplyKind, Scope, Shows, Wording
 from pendingctl.platforms import MessageHandle
 from pendingctl.pod import posts
+from tests.cards_to_post import due_at, let_time_pass, noted_card
 from tests.deliveries import until
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, RecordingPlatform, failing, hang, nothing
-from tests.posts import due_at, let_time_pass, noted_card
 from tests.questions import click
 
 MINUTE = timedelta(minutes=1)
