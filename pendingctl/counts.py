@@ -18,7 +18,11 @@ class OrganizationCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many rows there are in each state, and where."""
+    """How many rows there are in each state, and where.
+
+    `cards_to_post` are those of open questions that a pod is to post, now or later; `cards_never_posted` those that the
+    pods have given up.
+    """
 
     pending: int
     claimed: int
@@ -30,6 +34,8 @@ class Counts:
     stuck: int
     endings_to_tell: int
     due_within_the_hour: int
+    cards_to_post: int
+    cards_never_posted: int
     oldest_pending_seconds: float | None
     oldest_undelivered_seconds: float | None
     organizations: tuple[OrganizationCounts, ...]

@@ -18,10 +18,9 @@ from .payload import (
     conversation_of,
     question_payload,
 )
+from .schedule import MAX_AGE as MAX_AGE  # noqa: PLC0414
 from .schedule import Schedule, schedule_parameters
 
-# The age at which a question is stale, unless the caller has another.
-MAX_AGE = timedelta(hours=24)
 # An ending that is no person's answer waits so long for a worker that hears of it.
 ENDINGS_KEPT = timedelta(days=7)
 # How many rows a sweep deletes at most, and how many rows one statement writes, unless the caller has other numbers.
@@ -392,8 +391,8 @@ ENDED = frozenset({PutOutcome.ALREADY_ANSWERED, PutOutcome.WITHDRAWN, PutOutcome
 class Stored:
     """A question as `put` left it. `row_version` changes with every write to the row.
 
-    `post_attempt` is the number of the caller's attempt to post the card, if it announced one and is the one to do
-    that: no pod has posted it, and no other one is about to.
+    `is_to_be_posted` says that the caller, who announced that it posts the card, is the one to do that: no pod has
+    posted it, and no other one is about to. It is the first attempt; those that follow are the pods'.
     """
 
     id: str
@@ -401,7 +400,7 @@ class Stored:
     ask_number: int
     created_at: datetime
     row_version: str
-    post_attempt: int | None = None
+    is_to_be_posted: bool = False
 
 
 class State(StrEnum):
@@ -431,9 +430,25 @@ class CardState(StrEnum):
     NEVER_POSTED = "never-posted"
 
 
+class Unposted(StrEnum):
+    """Why nobody knows of an open question's card that it was posted.
+
+    A pod is to post it, now or later; the pods have given up, and a person is to look at it; or the question was
+    stored without `show`, and its caller shows it.
+    """
+
+    TO_BE_POSTED = "to_be_posted"
+    GIVEN_UP = "given_up"
+    BY_CALLER = "by_caller"
+
+
 @dataclass(frozen=True, slots=True)
 class PendingSummary:
-    """One row as a list shows it. Times and ages are the database's."""
+    """One row as a list shows it. Times and ages are the database's.
+
+    `unposted` is None where the card is known to be posted, and where the question has ended. `post_due_at` is when the
+    card, a reminder or the escalation is to be posted next; `post_error` why the last attempt to post the card failed.
+    """
 
     id: str
     organization_id: str
@@ -447,6 +462,9 @@ class PendingSummary:
     age_seconds: float
     ask_number: int
     question: str | None
+    unposted: Unposted | None
+    post_due_at: datetime | None
+    post_error: str | None
 
     @property
     def scope(self) -> Scope:
@@ -472,6 +490,12 @@ class PendingInteraction(PendingSummary):
     posted_at: datetime | None
     card: JsonValue
     request_key: str | None
+    post_attempts: int
+    remind_every: timedelta | None
+    reminders_left: int | None
+    escalate_at: datetime | None
+    escalate_to: str | None
+    escalated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ from .payload import JsonObject, accepts, check_id, check_text, conversation_of,
 
 # Postgres and Python have times enough for that.
 LONGEST = timedelta(days=3653)
+# The age at which a question without a deadline is stale, unless the sweep has another.
+MAX_AGE = timedelta(hours=24)
 # So often a question reminds its person, unless it says otherwise.
 REMIND_AT_MOST = 10
+MOST_REMINDERS = 1_000
 
 
 class Schedule(TypedDict, total=False):
@@ -19,8 +22,8 @@ class Schedule(TypedDict, total=False):
 
     It ends when `expires_in` has passed since it was asked: with `default` as its answer if it has one and its card was
     posted, else without one. From the time its card is posted its person is reminded `remind_every` so often,
-    `remind_at_most` times. When `escalate_after` has passed since it was asked, the user `escalate_to` may answer as
-    well, and is called once.
+    `remind_at_most` times (1 to 1,000, else 10). When `escalate_after` has passed since it was asked, the user
+    `escalate_to` may answer as well, and is called once.
     """
 
     expires_in: timedelta | None
@@ -58,9 +61,10 @@ def schedule_parameters(
     _check_time(escalate_after, "the question is escalated after")
     if default is not None:
         _check_default(default, payload, expires_in)
-    if remind_at_most is not None and (remind_every is None or remind_at_most < 1):
+    if remind_at_most is not None and (remind_every is None or not 1 <= remind_at_most <= MOST_REMINDERS):
         raise InvalidInput(
-            f"the question reminds at most {remind_at_most} times; that needs 1 or more, and an interval"
+            f"the question reminds at most {remind_at_most} times; that must be 1 to {MOST_REMINDERS:,}, "
+            "and needs an interval"
         )
     if (escalate_after is None) != (escalate_to is None):
         raise InvalidInput("an escalation needs both a time and a user")
@@ -68,6 +72,10 @@ def schedule_parameters(
         check_id(escalate_to, "the user to escalate to")
         if escalate_to == expected_user_id:
             raise InvalidInput(f"the question is escalated to {escalate_to!r}, whom it asks anyway; name another user")
+        if expires_in is None and escalate_after >= MAX_AGE:
+            raise InvalidInput(
+                f"the question is escalated after {escalate_after}, when it may have been swept; give it a deadline"
+            )
         if expires_in is not None and escalate_after >= expires_in:
             raise InvalidInput(
                 f"the question is escalated after {escalate_after}, when it has expired ({expires_in}); escalate sooner"
@@ -75,7 +83,9 @@ def schedule_parameters(
     if show and not conversation_of(payload):
         raise InvalidInput("the question has no conversation in which its card could be shown; give it one")
     if not show and (remind_every is not None or escalate_after is not None):
-        raise InvalidInput("a question whose card no pod shows can neither remind nor be escalated; have it shown")
+        raise InvalidInput(
+            "a question whose card no pod shows can neither remind nor be escalated; have it shown in a conversation"
+        )
     return {
         "expires_in": expires_in,
         "default": default,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,8 +12,8 @@ import pytest
 
 from pendingctl import Answer, Claim, Delivery, NoAnswer, PendingStore, Question, State, Withdrawal
 from pendingctl.embedded import throwaway_server
-from pendingctl.errors import Refused
-from pendingctl.model import Outcome
+from pendingctl.errors import InvalidInput, Refused
+from pendingctl.model import Outcome, Unposted
 from pendingctl.postgres.connections import CommandConnection
 from pendingctl.schema import migrations
 from tests.askers import answer_to
@@ -57,6 +58,44 @@ async def test_of_what_expires_its_asker_hears_and_no_worker(store: PendingStore
     assert await answer_to(store, QUESTION, within=timedelta(seconds=0.3)) is NoAnswer.EXPIRED
     assert not (await store.leases.due()).endings
     assert (await store.inspection.counts()).endings_to_tell == 0
+
+
+@pytest.mark.parametrize(("conversation", "unposted"), [("C1", Unposted.TO_BE_POSTED), ("", Unposted.BY_CALLER)])
+async def test_a_pod_is_to_show_what_is_asked_in_a_conversation(
+    store: PendingStore, conversation: str, unposted: Unposted
+) -> None:
+    asking = asyncio.create_task(answer_to(store, replace(QUESTION, conversation_id=conversation), within=LONG))
+    await stored(store)
+    row = await store.inspection.get("q")
+    asking.cancel()
+    await asyncio.wait([asking])
+
+    assert row is not None
+    assert row.unposted is unposted
+
+
+async def test_an_asker_has_its_whole_schedule_and_the_earlier_deadline(store: PendingStore) -> None:
+    question = replace(
+        QUESTION,
+        expires_in=timedelta(hours=1),
+        default="no",
+        remind_every=timedelta(minutes=1),
+        remind_at_most=3,
+        escalate_after=timedelta(seconds=10),
+        escalate_to="U2",
+    )
+    asking = asyncio.create_task(answer_to(store, question, within=LONG))
+    await stored(store)
+    row = await store.inspection.get("q")
+    asking.cancel()
+    await asyncio.wait([asking])
+
+    assert row is not None
+    assert row.expires_at == row.created_at + LONG
+    assert row.escalate_at == row.created_at + timedelta(seconds=10)
+    assert (row.escalate_to, row.remind_every, row.reminders_left) == ("U2", timedelta(minutes=1), 3)
+    with pytest.raises(InvalidInput, match="escalate sooner"):
+        await answer_to(store, replace(question, id="later"), within=timedelta(seconds=5))
 
 
 async def test_a_withdrawn_question_has_no_answer(store: PendingStore) -> None:

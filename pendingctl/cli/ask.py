@@ -9,19 +9,21 @@ from uuid import uuid4
 import typer
 
 from ..errors import AnswerTaken, InvalidInput, Refused
-from ..model import Answer, NoAnswer, Outcome, Question, Scope
+from ..model import Answer, NoAnswer, Question, Scope
 from . import render
 from .database import store_of
 from .event_loop import interruptible, run
 from .options import (
     ApplicationOption,
     ConnectionOption,
-    ConversationOption,
     DefaultOption,
     DsnOption,
+    EscalateAfterOption,
+    EscalateToOption,
     OrganizationOption,
     Output,
     OutputOption,
+    RemindEveryOption,
     UserOption,
     duration,
 )
@@ -48,7 +50,18 @@ def ask(
         typer.Option("--expect", metavar="TEXT", show_default=False, help="Exit with 1 on any other answer."),
     ] = None,
     default: DefaultOption = None,
-    conversation: ConversationOption = "",
+    remind_every: RemindEveryOption = None,
+    escalate_after: EscalateAfterOption = None,
+    escalate_to: EscalateToOption = None,
+    conversation: Annotated[
+        str,
+        typer.Option(
+            "--conversation",
+            metavar="ID",
+            show_default=False,
+            help="The channel or room in which a pod posts the card. Default: nobody posts one.",
+        ),
+    ] = "",
     id: Annotated[
         str | None,
         typer.Option("--id", metavar="ID", show_default=False, help="The question's id. Default: a new one."),
@@ -76,6 +89,9 @@ def ask(
         conversation,
         expires_in=timeout,
         default=default,
+        remind_every=remind_every,
+        escalate_after=escalate_after,
+        escalate_to=escalate_to,
     )
 
     async def answered() -> int:
@@ -117,7 +133,7 @@ def _show(id: str, answer: Answer | NoAnswer, expect: str | None, output: Output
         "id": id,
         "answer": answer.value,
         "outcome": answer.outcome,
-        "answered_by": answer.user_id if answer.outcome is Outcome.ANSWERED else None,
+        "answered_by": answer.answered_by,
         "claimed_at": answer.claimed_at,
     }
     try:

@@ -16,19 +16,22 @@ import typer
 from ..errors import InvalidInput
 from ..model import PutOutcome, Scope
 from ..payload import JsonObject, JsonValue, question_payload
+from ..schedule import Schedule
 from . import render
 from .database import store_of
 from .event_loop import run
 from .options import (
     ApplicationOption,
-    ConversationOption,
     DefaultOption,
     DsnOption,
+    EscalateAfterOption,
+    EscalateToOption,
     OptionalConnection,
     OptionalOrganization,
     OptionalUser,
     Output,
     OutputOption,
+    RemindEveryOption,
     duration,
 )
 
@@ -51,7 +54,13 @@ def enqueue(
         list[str] | None,
         typer.Option("--option", metavar="TEXT", show_default=False, help="One button; repeatable."),
     ] = None,
-    conversation: ConversationOption = "",
+    conversation: Annotated[
+        str,
+        typer.Option(
+            "--conversation", metavar="ID", show_default=False, help="The channel or room in which it is asked."
+        ),
+    ] = "",
+    show: Annotated[bool, typer.Option("--show", help="Have a pod post the card in the conversation.")] = False,
     expires_in: Annotated[
         timedelta | None,
         typer.Option(
@@ -59,6 +68,9 @@ def enqueue(
         ),
     ] = None,
     default: DefaultOption = None,
+    remind_every: RemindEveryOption = None,
+    escalate_after: EscalateAfterOption = None,
+    escalate_to: EscalateToOption = None,
     id: Annotated[
         str | None,
         typer.Option("--id", metavar="ID", show_default=False, help="The question's id. Default: a new one."),
@@ -80,11 +92,19 @@ def enqueue(
 ) -> None:
     """Store one question, copies of it, or the questions of a file.
 
-    Either all of them are stored or none.
+    Either all of them are stored or none. Deadline, reminders and escalation are the same for all of them. With --show
+    again, a question whose card the pods have given up is posted after all.
 
     Example: pendingctl enqueue --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
     """
     ids: list[str] = []
+    schedule: Schedule = {
+        "expires_in": expires_in,
+        "default": default,
+        "remind_every": remind_every,
+        "escalate_after": escalate_after,
+        "escalate_to": escalate_to,
+    }
 
     def noting_ids(questions: Iterable[tuple[str, Scope, JsonObject]]) -> Iterator[tuple[str, Scope, JsonObject]]:
         for each in questions:
@@ -96,11 +116,11 @@ def enqueue(
             with render.progress("storing", total) as advance:
                 return await store.put_many(
                     noting_ids(questions),
-                    expires_in=expires_in,
-                    default=default,
+                    show=show,
                     if_answered=if_answered.value,
                     create_organizations=create_org,
                     on_stored=advance,
+                    **schedule,
                 )
 
     if file is not None:
@@ -112,7 +132,8 @@ def enqueue(
         from .questions_file import read_questions
 
         with _opened(file) as lines:
-            outcomes = run(stored(read_questions(lines, "stdin" if file == "-" else file), None))
+            name = "stdin" if file == "-" else file
+            outcomes = run(stored(read_questions(lines, name, schedule, show=show), None))
     else:
         if organization is None or connection is None or user is None or question is None:
             raise InvalidInput("give --org, --connection, --user and --question, or --file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..model import PendingInteraction, PendingSummary
+from .words import in_one_unit
 
 
 def summary_fields(row: PendingSummary) -> dict[str, object]:
@@ -20,6 +21,9 @@ def summary_fields(row: PendingSummary) -> dict[str, object]:
         "expires_at": row.expires_at,
         "question": row.question,
         "ask_number": row.ask_number,
+        "unposted": row.unposted,
+        "post_due_at": row.post_due_at,
+        "post_error": row.post_error,
     }
 
 
@@ -39,6 +43,12 @@ def interaction_fields(row: PendingInteraction) -> dict[str, object]:
         "outcome": row.outcome,
         "default_answer": row.default_answer,
         "posted_at": row.posted_at,
+        "post_attempts": row.post_attempts,
+        "remind_every": None if row.remind_every is None else in_one_unit(row.remind_every),
+        "reminders_left": row.reminders_left,
+        "escalate_at": row.escalate_at,
+        "escalate_to": row.escalate_to,
+        "escalated_at": row.escalated_at,
         "card": row.card,
         "payload": row.payload,
     }

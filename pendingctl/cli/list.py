@@ -72,7 +72,8 @@ def list_rows(
     rows = run(found())
     truncated = len(rows) > limit
     del rows[limit:]
-    table = question_table(rows, render.stdout_width()) if output is Output.TABLE else ""
+    with_cards = card is CardState.NEVER_POSTED
+    table = question_table(rows, render.stdout_width(), with_cards=with_cards) if output is Output.TABLE else ""
     fields = [summary_fields(row) for row in rows]
     render.show_document(output, {"rows": fields, "truncated": truncated}, table, rows=fields)
     if truncated and output is not Output.JSON:

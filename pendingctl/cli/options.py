@@ -38,10 +38,6 @@ def duration(text: str | timedelta) -> timedelta:
     return length
 
 
-ConversationOption = Annotated[
-    str,
-    typer.Option("--conversation", metavar="ID", show_default=False, help="The channel or room in which it is asked."),
-]
 DefaultOption = Annotated[
     str | None,
     typer.Option(
@@ -50,6 +46,30 @@ DefaultOption = Annotated[
         show_default=False,
         help="The answer at the deadline, if the question's card was posted.",
     ),
+]
+RemindEveryOption = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--remind-every",
+        metavar="TIME",
+        parser=duration,
+        show_default=False,
+        help="Remind the user so often, ten times at most.",
+    ),
+]
+EscalateAfterOption = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--escalate-after",
+        metavar="TIME",
+        parser=duration,
+        show_default=False,
+        help="From then on another user may answer too, and is called.",
+    ),
+]
+EscalateToOption = Annotated[
+    str | None,
+    typer.Option("--escalate-to", metavar="ID", show_default=False, help="The user who may answer too by then."),
 ]
 
 DsnOption = Annotated[

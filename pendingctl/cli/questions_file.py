@@ -10,14 +10,17 @@ from uuid import uuid4
 from ..errors import InvalidInput
 from ..model import Scope
 from ..payload import JsonObject, JsonValue, check_id, encode_payload, question_payload
+from ..schedule import Schedule, schedule_parameters
 
 _OWN_FIELDS = frozenset(
     ("id", "organization_id", "connection_id", "expected_user_id", "question", "options", "conversation_id")
 )
 
 
-def read_questions(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, Scope, JsonObject]]:
-    """Yield the id, scope and payload of each line that is not blank.
+def read_questions(
+    lines: Iterable[bytes], name: str, schedule: Schedule, *, show: bool
+) -> Iterator[tuple[str, Scope, JsonObject]]:
+    """Yield the id, scope and payload of each line that is not blank, of questions that may have this schedule.
 
     A line is `{"id"?, "organization_id", "connection_id", "expected_user_id", "question", "options"?,
     "conversation_id"?}`; a missing id is generated, and further fields are kept in the payload unchanged.
@@ -30,13 +33,14 @@ def read_questions(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, Sco
         if not raw.strip():
             continue
         try:
-            question = _read(raw)
-            if question[0] in seen:
-                raise InvalidInput(f"the id {question[0]!r} is already in the file")
+            id, scope, payload = _read(raw)
+            if id in seen:
+                raise InvalidInput(f"the id {id!r} is already in the file")
+            schedule_parameters(schedule, payload, scope.expected_user_id, show=show)
         except InvalidInput as error:
             raise InvalidInput(f"{name}:{number}: {error}; nothing was stored") from None
-        seen.add(question[0])
-        yield question
+        seen.add(id)
+        yield id, scope, payload
 
 
 def _read(raw: bytes) -> tuple[str, Scope, JsonObject]:

@@ -39,6 +39,8 @@ def stats(
         "stuck": counts.stuck,
         "endings_to_tell": counts.endings_to_tell,
         "due_within_the_hour": counts.due_within_the_hour,
+        "cards_to_post": counts.cards_to_post,
+        "cards_never_posted": counts.cards_never_posted,
         "oldest_pending_seconds": counts.oldest_pending_seconds,
         "oldest_undelivered_seconds": counts.oldest_undelivered_seconds,
     }

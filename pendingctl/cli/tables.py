@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..counts import Counts
 from ..printable import printable, printable_lines
 from .render import json_text
-from .words import age
+from .words import age, counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -77,6 +77,11 @@ def stats_table(counts: Counts) -> RenderableType:
         )
         if number
     ]
+    if counts.cards_to_post:
+        further.append(f"{counted(counts.cards_to_post, 'card', 'cards')} to post")
+    if counts.cards_never_posted:
+        cards = counted(counts.cards_never_posted, "card", "cards")
+        further.append(f"{cards} given up (pendingctl list --card never-posted)")
     if counts.oldest_pending_seconds is not None:
         further.append(f"the oldest question has waited for {age(counts.oldest_pending_seconds)}")
     if counts.oldest_undelivered_seconds is not None:

@@ -52,10 +52,9 @@ class Sentence:
         """Return the sentence as a platform writes it.
 
         `person` renders a user's id, as a mention for instance; `time` a time; `plain` makes everything else fit for
-        the platform's markup: the value, the question, each option, and the template's own words. Raises InvalidInput
-        for a template that `Wording` would refuse.
+        the platform's markup: the value, the question, each option, and the template's own words. A missing field
+        outside brackets is empty. Raises InvalidInput for a template that cannot be read.
         """
-
         parts = {
             "by": _rendered(self.by, person),
             "to": _rendered(self.to, person),

@@ -241,7 +241,7 @@ class InteractionBridge:
         )
         if stored.outcome in ENDED:
             return AskOutcome(stored.outcome)
-        if stored.post_attempt is None:
+        if not stored.is_to_be_posted:
             return AskOutcome.REPEATED_EVENT
         post = LeasedPost(
             question_id=question.id,
@@ -252,7 +252,7 @@ class InteractionBridge:
             payload=question.payload(),
             duty=Duty.CARD,
             card=None,
-            attempt=stored.post_attempt,
+            attempt=1,
             is_in_doubt=stored.outcome is PutOutcome.REFRESHED,
             escalated_to=None,
             expires_at=None,

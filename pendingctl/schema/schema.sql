@@ -109,8 +109,11 @@ begin
         new.escalate_at := null;
         new.escalate_to := null;
     end if;
-    if new.post_due_at is not distinct from old.post_due_at then
+    if new.post_due_at = old.post_due_at then
         new.post_due_at := null;
+        new.post_attempts := 0;
+        new.post_doubts := 0;
+        new.post_error := null;
         new.remind_every := null;
         new.reminders_left := null;
     end if;

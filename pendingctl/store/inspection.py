@@ -12,7 +12,7 @@ from psycopg.rows import dict_row, scalar_row
 
 from ..counts import Counts, OrganizationCounts
 from ..errors import UnreadablePayload
-from ..model import ENDINGS_KEPT, MAX_AGE, CardState, PendingInteraction, PendingSummary, State
+from ..model import ENDINGS_KEPT, MAX_AGE, CardState, PendingInteraction, PendingSummary, State, Unposted
 from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from . import ending_statements, lease_statements, read_statements
@@ -53,7 +53,7 @@ class Inspection:
             row = await cursor.fetchone()
         if row is None:
             return None
-        return PendingInteraction(**{**_with_state(row), "payload": _payload(row), "card": read_json(row["card"])})
+        return PendingInteraction(**{**_typed(row), "payload": _payload(row), "card": read_json(row["card"])})
 
     async def find(
         self,
@@ -82,7 +82,7 @@ class Inspection:
         async with self._reading(connection) as reading:
             cursor = reading.cursor(row_factory=dict_row)
             await cursor.execute(read_statements.FIND, parameters)
-            return [PendingSummary(**_with_state(row)) for row in await cursor.fetchall()]
+            return [PendingSummary(**_typed(row)) for row in await cursor.fetchall()]
 
     async def counts(
         self, *, application: str | None = None, max_age: timedelta = MAX_AGE, connection: Connection | None = None
@@ -100,6 +100,8 @@ class Inspection:
             defaulted=total["defaulted"],
             endings_to_tell=total["endings_to_tell"],
             due_within_the_hour=total["due_within_the_hour"],
+            cards_to_post=total["cards_to_post"],
+            cards_never_posted=total["cards_never_posted"],
             stale=total["stale"],
             undelivered=total["undelivered"],
             stuck=total["stuck"],
@@ -171,5 +173,6 @@ def _payload(row: dict[str, Any]) -> JsonObject:
         return {}
 
 
-def _with_state(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "state": State(row["state"])}
+def _typed(row: dict[str, Any]) -> dict[str, Any]:
+    unposted = None if row["unposted"] is None else Unposted(row["unposted"])
+    return {**row, "state": State(row["state"]), "unposted": unposted}

@@ -3,7 +3,7 @@
 from typing import LiteralString
 
 from .put_statements import ENDED
-from .statements import LIMITS, OUTCOME, readable
+from .statements import LIMITS, OUTCOME, accepts, readable
 
 # What a row's ending waits for: an answer in delivery_due_at, every other ending in a column of its own.
 _ANSWERS, _ENDINGS = "delivery_due_at", "ending_due_at"
@@ -71,12 +71,14 @@ DUE = f"""
 """
 
 
+# Why a default was no answer; a card that was noted after the deadline was none before it.
 _LEASED_ENDING = f"""pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
               expected_user_id as user_id, entry_payload::text as payload, {readable("claimed_at")} as claimed_at,
               case when {OUTCOME} = 'answered' then coalesce(answered_by, expected_user_id) end as answered_by,
               {OUTCOME} as outcome, lease_token as token,
-              case when outcome = 'expired' and default_answer is not null and posted_at is null
-                   then 'its card was never posted' end as reason,
+              case when outcome = 'expired' and default_answer is not null
+                   then case when {accepts("default_answer")} then 'its card was never posted'
+                             else 'the default is none of its options' end end as reason,
               delivery_attempts as attempt, now() as leased_at"""
 
 
@@ -232,7 +234,8 @@ _GOES_STALE_AT = "case when expires_at is null then least(created_at, now()) + %
 _NEXT_POST = """least(case when reminders_left > 0 then now() + remind_every end,
                               case when escalated_at is null then escalate_at end)"""
 
-# A question of which a second card was posted, since nobody knew of the first: that loses its buttons.
+# A second card of the same question, posted since nobody knew of the first: it loses its buttons. In whatever order and
+# however often they are noted, one keeps them.
 _HAS_ANOTHER_CARD = "(posted.card is not null and pending.card <> posted.card::jsonb) is true"
 
 # A card is due again when its question is stale, or at once if that was answered while the card was posted. One that is
@@ -273,7 +276,7 @@ def _mark_posted(is_noted: LiteralString) -> LiteralString:
     noted as (
         update pending_interactions as pending
         set posted_at = case when posted.id is null then posted_at else now() end,
-            card = case when posted.id is null then pending.card else posted.card::jsonb end,
+            card = case when posted.id is null then pending.card else coalesce(pending.card, posted.card::jsonb) end,
             card_attempts = 0,
             posting_until = case when posted.id is null then posting_until end,
             post_due_at = case when posted.id is null then post_due_at else {_NEXT_POST} end,
@@ -284,7 +287,8 @@ def _mark_posted(is_noted: LiteralString) -> LiteralString:
                 else jsonb_path_query_array(
                     coalesce(late.cards, '[]')
                     || case when {_HAS_ANOTHER_CARD}
-                            then jsonb_build_array({ENDED} || jsonb_build_object('card', pending.card)) else '[]' end
+                            then jsonb_build_array({ENDED} || jsonb_build_object('card', posted.card::jsonb))
+                            else '[]' end
                     || coalesce(retired_cards, '[]'), '$[0 to 9]')
                 end,
             card_due_at = case when late.id is not null or retired_cards is not null or {_HAS_ANOTHER_CARD} then now()

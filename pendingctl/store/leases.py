@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from ..errors import UnreadablePayload
 from ..model import (
     MAX_AGE,
-    Answer,
     Due,
-    Duty,
     EditedCard,
     LeasedAnswer,
     LeasedCard,
@@ -28,17 +24,16 @@ from ..model import (
     State,
     Unreadable,
 )
-from ..payload import JsonObject, JsonValue, check_id, conversation_of, read_json, read_payload, read_time
+from ..payload import JsonObject, check_id
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
 from . import lease_statements as statements
 from .ending_statements import EXPIRE, HEAR
+from .leased_rows import LEASED_ROW, leased_card, leased_post
 from .post_statements import LEASE_POSTS, MARK_NOT_POSTED
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
-
-_log = logging.getLogger(__name__)
 
 
 class Leases:
@@ -209,7 +204,7 @@ class Leases:
             "max_age": max_age,
         }
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            cursor = borrowed.cursor(row_factory=kwargs_row(_leased_card))
+            cursor = borrowed.cursor(row_factory=kwargs_row(leased_card))
             return await (await cursor.execute(statements.LEASE_CARDS, parameters)).fetchall()
 
     async def lease_posts(
@@ -237,7 +232,7 @@ class Leases:
             "lock_timeout": Purpose.LOOP.lock_timeout,
         }
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            cursor = borrowed.cursor(row_factory=kwargs_row(_leased_post))
+            cursor = borrowed.cursor(row_factory=kwargs_row(leased_post))
             leased = await (await cursor.execute(LEASE_POSTS, parameters)).fetchall()
         return [each for each in leased if each is not None]
 
@@ -335,140 +330,6 @@ class Leases:
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             cursor = borrowed.cursor(row_factory=scalar_row)
             return set(await (await cursor.execute(statement, parameters)).fetchall())
-
-
-def _leased_answer(
-    *,
-    question_id: str,
-    ask_number: int,
-    value: str | None,
-    organization_id: str,
-    connection_id: str,
-    user_id: str,
-    payload: str,
-    claimed_at: datetime,
-    answered_by: str | None,
-    outcome: str,
-    reason: str | None,
-    token: UUID | None,
-    attempt: int,
-    leased_at: datetime,
-) -> LeasedAnswer | Unreadable | None:
-    """Return what was leased; None for an answer that has become stuck. One bad row must not fail its batch."""
-    if token is None:
-        return None
-    try:
-        question = read_payload(payload)
-    except UnreadablePayload as error:
-        return Unreadable(question_id=question_id, ask_number=ask_number, token=token, reason=str(error))
-    answer = Answer(
-        question_id=question_id,
-        ask_number=ask_number,
-        value=value,
-        organization_id=organization_id,
-        connection_id=connection_id,
-        user_id=user_id,
-        conversation_id=conversation_of(question),
-        payload=question,
-        claimed_at=claimed_at,
-        answered_by=answered_by,
-        outcome=Outcome(outcome),
-        reason=reason,
-    )
-    return LeasedAnswer(answer=answer, token=token, attempt=attempt, leased_at=leased_at)
-
-
-LEASED_ROW = kwargs_row(_leased_answer)
-
-
-def _leased_card(
-    *,
-    question_id: str,
-    ask_number: int,
-    organization_id: str,
-    connection_id: str,
-    user_id: str,
-    card: str | None,
-    payload: str,
-    answer: str | None,
-    answered_by: str,
-    claimed_at: datetime | None,
-    outcome: str | None,
-    is_stale: bool,
-    attempts: int,
-    retired_cards: str | None,
-) -> LeasedCard:
-    """Return what a row of LEASE_CARDS leases. What cannot be read is taken for nothing: one row fails no batch."""
-    retired = read_json(retired_cards)
-    question = read_json(payload)
-    return LeasedCard(
-        question_id=question_id,
-        ask_number=ask_number,
-        organization_id=organization_id,
-        connection_id=connection_id,
-        user_id=user_id,
-        card=read_json(card),
-        payload=question if isinstance(question, Mapping) else {},
-        answer=answer,
-        answered_by=answered_by,
-        claimed_at=claimed_at,
-        outcome=None if outcome is None else Outcome(outcome),
-        is_stale=is_stale,
-        attempts=attempts,
-        retired=tuple(map(_retired_card, retired)) if isinstance(retired, list) else (),
-    )
-
-
-def _leased_post(
-    *,
-    question_id: str,
-    ask_number: int,
-    organization_id: str,
-    connection_id: str,
-    user_id: str,
-    payload: str,
-    what: str,
-    card: str | None,
-    attempt: int,
-    is_in_doubt: bool,
-    escalated_to: str | None,
-    expires_at: datetime | None,
-) -> LeasedPost | None:
-    """Return what was leased; None for a card that is given up, and where no reminder is left."""
-    if what == "given up":
-        _log.error("the card of question %r is given up: the pods that attempted it died; it may be there", question_id)
-    if what in ("given up", "nothing"):
-        return None
-    question = read_json(payload)
-    return LeasedPost(
-        question_id=question_id,
-        ask_number=ask_number,
-        organization_id=organization_id,
-        connection_id=connection_id,
-        user_id=user_id,
-        payload=question if isinstance(question, Mapping) else {},
-        duty=Duty(what),
-        card=read_json(card),
-        attempt=attempt,
-        is_in_doubt=is_in_doubt,
-        escalated_to=escalated_to,
-        expires_at=expires_at,
-    )
-
-
-def _retired_card(stored: JsonValue) -> RetiredCard:
-    fields = stored if isinstance(stored, Mapping) else {}
-    number = fields.get("ask_number")
-    texts = {name: value for name in ("text", "answer", "answered_by") if isinstance(value := fields.get(name), str)}
-    return RetiredCard(
-        ask_number=number if isinstance(number, int) else 0,
-        card=fields.get("card"),
-        text=texts.get("text"),
-        ending=str(fields.get("ending")),
-        answer=texts.get("answer"),
-        answered_by=texts.get("answered_by"),
-        at=read_time(fields.get("at")),
-    )
 
 
 def _lease_parameters(leased: LeasedAnswer | Unreadable) -> dict[str, str | int | UUID]:

@@ -66,7 +66,8 @@ LEASE_POSTS = f"""
               {readable("expires_at")} as expires_at
 """
 
-# Zero rows: the card is known to be there, the question has ended or was asked again, or another pod's attempt began.
+# Zero rows: the card is known to be there or the caller's own to show, the question has ended or was asked again, or
+# another pod's attempt began.
 MARK_NOT_POSTED = f"""
     update pending_interactions
     set post_due_at = case when %(permanent)s or post_attempts >= %(most_attempts)s
@@ -76,7 +77,7 @@ MARK_NOT_POSTED = f"""
         post_error = %(error)s,
         posting_until = null
     where id = %(id)s and ask_number = %(ask_number)s and post_attempts = %(attempt)s
-      and posted_at is null and claimed_at is null
+      and posted_at is null and claimed_at is null and post_due_at is not null
       and {LIMITS}
     returning post_due_at = 'infinity' as is_given_up
 """

@@ -20,7 +20,7 @@ INSERT = f"""
       and {LIMITS}
     on conflict (id) do nothing
     returning id, 'created' as outcome, ask_number, created_at, xmin::text as row_version,
-              case when %(posting)s::interval is not null then post_attempts end as post_attempt
+              %(posting)s::interval is not null as is_to_be_posted
 """
 
 
@@ -40,14 +40,21 @@ _IS_NOT_DISPLACED = "(%(request_key)s::text = any (displaced_keys)) is not true"
 _IS_FREE = """(awaited_by is null or awaited_by is not distinct from %(awaited_by)s::uuid
            or (awaited_until > now()) is not true)"""
 
+# The first attempt to post the card begins with this put: the caller's, or the pods'.
+_BEGINS = "is_unposted and (%(show)s or %(posting)s::interval is not null)"
+
 # A retry of the same asking. created_at stays, and the earlier deadline: it must not extend the row's life. So does who
-# waits, unless this put waits itself: its deadline then takes the place of the former asker's. The card is posted by
-# one pod at a time, and once; where it was given up all attempts are there again, and that it may be there stays known.
+# waits, unless this put waits itself: its deadline then takes the place of the former asker's.
+#
+# The card is posted by one pod at a time, and once. A caller that posts it itself makes the first attempt, also anew of
+# a card that was given up, and may be there; once an attempt was made the next one is the pods', which know whether it
+# is in doubt. The time of a caller that posts a card of its own is when pods may take over what this put has them show.
 REFRESH = f"""
     with held as materialized (
         select pending.id,
                posted_at is null and (posting_until <= clock_timestamp()) is not false
-               and (post_due_at <= clock_timestamp() or post_due_at = 'infinity') is not false as is_unposted
+               and (post_due_at = 'infinity' or post_due_at <= clock_timestamp() and post_attempts = 0) is not false
+               as is_unposted
         from pending_interactions as pending
         where id = %(id)s
           and organization_id = %(organization_id)s
@@ -72,21 +79,19 @@ REFRESH = f"""
         default_answer = coalesce(default_answer, %(default)s),
         awaited_by = coalesce(%(awaited_by)s, awaited_by),
         awaited_until = coalesce(clock_timestamp() + %(awaited_for)s::interval, awaited_until),
-        posting_until = case when is_unposted then clock_timestamp() + %(posting)s::interval else posting_until end,
-        post_due_at = case when is_unposted and %(show)s
-                           then clock_timestamp() + coalesce(%(posting)s::interval, '0') else post_due_at end,
-        post_attempts = case when is_unposted and %(show)s
-                             then {_IS_POSTING} + case when post_due_at < 'infinity' then post_attempts else 0 end
-                             else post_attempts end,
-        post_doubts = case when is_unposted and %(show)s
-                           then {_IS_POSTING} + case when post_due_at < 'infinity' then post_doubts
-                                                     else least(post_doubts, 1) end
+        posting_until = case when {_BEGINS} then clock_timestamp() + %(posting)s::interval else posting_until end,
+        post_due_at = case when {_BEGINS} and (%(show)s or post_due_at is not null)
+                           then clock_timestamp() + coalesce(%(posting)s::interval, '0')
+                           when posted_at is null and %(show)s then coalesce(post_due_at, posting_until)
+                           else post_due_at end,
+        post_attempts = case when {_BEGINS} then {_IS_POSTING} else post_attempts end,
+        post_doubts = case when {_BEGINS}
+                           then {_IS_POSTING} + case when post_due_at = 'infinity' then least(post_doubts, 1) else 0 end
                            else post_doubts end
     from held
     where pending.id = held.id
     returning pending.id, 'refreshed' as outcome, ask_number, {readable("created_at")} as created_at,
-              xmin::text as row_version,
-              case when is_unposted and %(posting)s::interval is not null then post_attempts end as post_attempt
+              xmin::text as row_version, is_unposted and %(posting)s::interval is not null as is_to_be_posted
 """
 
 # How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away. The number of
@@ -150,8 +155,7 @@ ASK_AGAIN = f"""
     from held
     where pending.id = held.id
     returning pending.id, case when was_open then 'superseded' else 'reopened' end as outcome, ask_number, created_at,
-              xmin::text as row_version,
-              case when %(posting)s::interval is not null then post_attempts end as post_attempt
+              xmin::text as row_version, %(posting)s::interval is not null as is_to_be_posted
 """
 
 # One statement a batch; rows that exist already are left for `put`, one by one.

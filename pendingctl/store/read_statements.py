@@ -14,20 +14,38 @@ _STATE = """
     end
 """
 
+_UNPOSTED = """
+    case
+        when claimed_at is not null or posted_at is not null then null
+        when post_due_at is null then 'by_caller'
+        when post_due_at = 'infinity' then 'given_up'
+        else 'to_be_posted'
+    end
+"""
+
+# Of a question that has ended nothing is posted any more; of a card that was given up nothing is due.
+_POST_DUE_AT = f"case when claimed_at is null and post_due_at < 'infinity' then {readable('post_due_at')} end"
+
+# What Python cannot hold is shown as the longest that a put accepts.
+_REMIND_EVERY = "case when remind_every is not null then least(greatest(remind_every, '0'), interval '3653 days') end"
+
 _SUMMARY_COLUMNS = f"""
     id, organization_id, connection_id, expected_user_id, application, ask_number,
     {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
     {readable("expires_at")} as expires_at,
     {_STATE} as state,
     extract(epoch from now() - {readable("created_at")})::float8 as age_seconds,
-    entry_payload #>> '{{question,text}}' as question
+    entry_payload #>> '{{question,text}}' as question,
+    {_UNPOSTED} as unposted, {_POST_DUE_AT} as post_due_at, post_error
 """
 
 GET = f"""
     select {_SUMMARY_COLUMNS}, entry_payload::text as payload, answer, delivery_key, answered_by, pod,
            delivery_attempts, delivery_error, {readable("delivered_at")} as delivered_at,
            case when outcome is null then {readable("withdrawn_at")} end as withdrawn_at, {OUTCOME} as outcome,
-           default_answer, {readable("posted_at")} as posted_at, card::text as card, request_key
+           default_answer, {readable("posted_at")} as posted_at, card::text as card, request_key,
+           post_attempts, {_REMIND_EVERY} as remind_every, reminders_left,
+           {readable("escalate_at")} as escalate_at, escalate_to, {readable("escalated_at")} as escalated_at
     from pending_interactions as pending
     where id = %(id)s
 """
@@ -61,6 +79,8 @@ COUNT = f"""
            count(*) filter (where state = 'defaulted') as defaulted,
            count(*) filter (where is_untold) as endings_to_tell,
            count(*) filter (where is_due_soon) as due_within_the_hour,
+           count(*) filter (where unposted = 'to_be_posted') as cards_to_post,
+           count(*) filter (where unposted = 'given_up') as cards_never_posted,
            count(*) filter (where state = 'undelivered') as undelivered,
            count(*) filter (where state = 'stuck') as stuck,
            count(*) filter (where state = 'pending') as pending,
@@ -70,7 +90,7 @@ COUNT = f"""
                as oldest_undelivered
     from (
         select organization_id, {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
-               {_STATE} as state, ending_due_at is not null as is_untold,
+               {_STATE} as state, {_UNPOSTED} as unposted, ending_due_at is not null as is_untold,
                claimed_at is null and expires_at <= now() + interval '1 hour' as is_due_soon
         from pending_interactions
         where %(application)s::text is null or application = %(application)s

@@ -78,9 +78,9 @@ async def claim(connection: Connection, parameters: Mapping[str, object]) -> Cla
 
 
 def _stored(
-    id: str, outcome: str, ask_number: int, created_at: datetime, row_version: str, post_attempt: int | None
+    id: str, outcome: str, ask_number: int, created_at: datetime, row_version: str, is_to_be_posted: bool
 ) -> Stored:
-    return Stored(id, PutOutcome(outcome), ask_number, created_at, row_version, post_attempt)
+    return Stored(id, PutOutcome(outcome), ask_number, created_at, row_version, is_to_be_posted)
 
 
 # What a statement that stores a question has left.

@@ -146,10 +146,11 @@ DELETE = f"""
 
 
 # xmin is the transaction that wrote this version of the row, so a claim or another put in between keeps the row
-# (manual, section 5.6 "System Columns").
+# (manual, section 5.6 "System Columns"). A card that the pods are to post will be there.
 DELETE_UNTOUCHED = f"""
     delete from pending_interactions
     where id = %(id)s and pending_interactions.xmin = %(row_version)s::xid and claimed_at is null
+      and post_due_at is null
       and {LIMITS}
     returning id
 """

@@ -106,7 +106,7 @@ class PendingStore:
 
         With `show` some pod that serves the connection posts its card, whoever else dies, also where this put is part
         of the caller's transaction. Without it the caller shows the question. `posting` is how long this caller may
-        take to post the card itself; `Stored.post_attempt` then says whether it is the one to do so.
+        take to post the card itself; `Stored.is_to_be_posted` then says whether it is the one to do so.
 
         What happens to the question in time is its `schedule` (see `Schedule`); a retry moves no deadline.
 
@@ -324,8 +324,8 @@ class PendingStore:
     async def delete_untouched(self, stored: Stored, *, connection: Connection | None = None) -> bool:
         """Delete the row that a `put` created, if nobody has claimed it or put it again since.
 
-        For a question whose card surely was not shown (law 4). Returns whether the row was deleted; a put that
-        created no row deletes none.
+        For a question whose card the caller surely did not show (law 4). Returns whether the row was deleted; a put
+        that created no row, or left the card to the pods, deletes none.
         """
         if stored.outcome is not PutOutcome.CREATED:
             return False

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,16 +26,34 @@ _SCRIPTS = Path(__file__).parent / "others"
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """A process that answers lines."""
+
+    popen: subprocess.Popen[str]
+
+    def answer(self, line: str) -> str:
+        """Send it a line, and return its answer. Raises RuntimeError when it has ended."""
+        assert self.popen.stdin is not None
+        assert self.popen.stdout is not None
+        self.popen.stdin.write(f"{line}\n")
+        self.popen.stdin.flush()
+        answer = self.popen.stdout.readline().strip()
+        if not answer:
+            raise RuntimeError(f"{self.popen.args!r} has ended; what it said is above")
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
 class Contender:
     """Another library, started and waiting; pendingctl ought to run `reach` times as many cycles a second."""
 
     name: str
     reach: float
-    process: subprocess.Popen[str]
+    process: Process
 
     async def run(self) -> float:
         """Let it run its cycles once more and return how many a second that were."""
-        return float(await asyncio.to_thread(_answer, self.process, "go"))
+        return float(await asyncio.to_thread(self.process.answer, "go"))
 
 
 @contextmanager
@@ -64,32 +82,22 @@ def _install() -> None:
 
 
 def _start(stage: Stage, ending: ExitStack, cycles: int, name: str, package: str, *, reach: float) -> Contender:
-    dsn = _database(stage, ending, package)
-    process = subprocess.Popen(
-        [str(_PYTHON), str(_SCRIPTS / f"{package}_cycles.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    ending.callback(process.wait)
-    ending.callback(process.kill)
+    dsn = database_beside(stage, ending, package)
+    process = started(ending, [str(_PYTHON), str(_SCRIPTS / f"{package}_cycles.py")])
     # Through the pipe: a connection string may hold a password.
-    version = _answer(process, f"{dsn}\n{cycles}")
+    version = process.answer(f"{dsn}\n{cycles}")
     return Contender(f"{name} {version}", reach, process)
 
 
-def _answer(process: subprocess.Popen[str], line: str) -> str:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(f"{line}\n")
-    process.stdin.flush()
-    answer = process.stdout.readline().strip()
-    if not answer:
-        raise RuntimeError(f"{process.args!r} has ended; what it said is above")
-    return answer
+def started(ending: ExitStack, command: list[str], environment: Mapping[str, str] | None = None) -> Process:
+    """Start a process that reads and prints lines; it ends with the block."""
+    popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    ending.callback(popen.wait)
+    ending.callback(popen.kill)
+    return Process(popen)
 
 
-def _database(stage: Stage, ending: ExitStack, suffix: str) -> str:
+def database_beside(stage: Stage, ending: ExitStack, suffix: str) -> str:
     """Make a database beside the stage's, dropped at the end."""
     name = f"{conninfo_to_dict(stage.dsn)['dbname']}_{suffix}"
     connection = ending.enter_context(psycopg.connect(stage.dsn, autocommit=True))

@@ -21,7 +21,8 @@ Round: TypeAlias = Callable[[], Awaitable[float]]
 class Figure:
     """pendingctl (`ours`) against something (`theirs`); `value` compares them and ought to reach the `reach`.
 
-    A value is the median over the rounds, not the comparison of the two medians.
+    A value is the median over the rounds, not the comparison of the two medians; `spread` are the least and the
+    greatest of them, where the rounds are compared one by one.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Figure:
     value: float | None
     reach: float | None = None
     wanted: Literal["at least", "at most"] = "at least"
+    spread: tuple[float, float] | None = None
 
     @property
     def reached(self) -> bool | None:
@@ -65,8 +67,9 @@ def ratio(
     name: str, unit: str, against: str, ours: Sequence[float], theirs: Sequence[float], *, at_least: float | None = None
 ) -> Figure:
     """How many times as fast ours is."""
-    value = median(our / their for our, their in zip(ours, theirs, strict=True))
-    return Figure(name, unit, median(ours), against, median(theirs), "ratio", value, at_least)
+    ratios = [our / their for our, their in zip(ours, theirs, strict=True)]
+    spread = min(ratios), max(ratios)
+    return Figure(name, unit, median(ours), against, median(theirs), "ratio", median(ratios), at_least, spread=spread)
 
 
 def difference(
@@ -87,7 +90,7 @@ def table(figures: Sequence[Figure]) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for heading in ("figure", "unit", "against"):
         shown.add_column(heading, overflow="fold")
-    for heading in ("pendingctl", "theirs", "compared", "reach"):
+    for heading in ("pendingctl", "theirs", "compared", "rounds", "reach"):
         shown.add_column(heading, justify="right", no_wrap=True)
     shown.add_column("", no_wrap=True)
     for figure in figures:
@@ -95,6 +98,7 @@ def table(figures: Sequence[Figure]) -> Table:
         shown.add_row(
             *(figure.name, figure.unit, figure.against),
             *(_number(figure.ours), _number(figure.theirs), _comparison(figure, figure.value)),
+            "" if figure.spread is None else f"{figure.spread[0]:.2f}–{figure.spread[1]:.2f}",
             "" if figure.reach is None else f"{sign} {_comparison(figure, figure.reach)}",
             {True: "reached", False: "missed", None: ""}[figure.reached],
             style="red" if figure.reached is False else None,

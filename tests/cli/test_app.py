@@ -6,13 +6,14 @@ import re
 import socket
 import sys
 import tomllib
+from datetime import timedelta
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from pendingctl import __version__
-from pendingctl.cli.words import age
+from pendingctl.cli.words import age, in_one_unit
 from pendingctl.schema import migrations
 from tests.commands import QUESTION, SCOPE, Cli, complaint, run
 
@@ -130,3 +131,10 @@ def test_a_crash_never_reads_as_a_verdict(cli: Cli, monkeypatch: pytest.MonkeyPa
 )
 def test_ages_are_written_as_people_write_them(length: float, text: str) -> None:
     assert age(length) == text
+
+
+@pytest.mark.parametrize(
+    ("length", "text"), [(0, "0s"), (0.25, "0.25s"), (90, "90s"), (1_800, "30m"), (7_200, "2h"), (86_400 * 7, "7d")]
+)
+def test_lengths_of_time_are_written_as_the_options_take_them(length: float, text: str) -> None:
+    assert in_one_unit(timedelta(seconds=length)) == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import sys
@@ -71,6 +72,34 @@ def test_ask_refuses_at_once_what_can_never_be_answered(cli: Cli) -> None:
     missing = cli(*ASK, "--org", "initech")
     assert (missing.stdout, missing.exit_code) == ("", 2)
     assert "initech" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--default", "maybe"), "the default 'maybe' is none of the options: yes, no"),
+        (("--conversation", "C1", "--escalate-after", "10m", "--escalate-to", "U2"), "escalate sooner"),
+        (("--conversation", "C1", "--escalate-after", "1m", "--escalate-to", "U1"), "name another user"),
+        (("--conversation", "C1", "--escalate-to", "U2"), "both a time and a user"),
+        (("--remind-every", "1m"), "have it shown in a conversation"),
+    ],
+)
+def test_ask_refuses_what_cannot_be_kept(cli: Cli, options: tuple[str, ...], reason: str) -> None:
+    assert reason in complaint(cli(*ASK, "--timeout", "10m", *options), 2)
+
+
+def test_ask_names_whoever_answered_once_the_question_was_escalated(
+    cli: Cli, dsn: str, connection: psycopg.Connection
+) -> None:
+    escalated = ("--conversation", "C1", "--remind-every", "30m", "--escalate-after", "1m", "--escalate-to", "U2")
+    with running(dsn, *ASK, *escalated, "-o", "json") as asking:
+        until(connection, "post_due_at is not null and remind_every = '30 min'")
+        connection.execute("update pending_interactions set escalate_at = now()")
+        assert cli(*CLAIM, "--user", "U2", "--value", "yes").exit_code == 0
+        out, _ = asking.communicate(timeout=20)
+
+    answer = json.loads(out)
+    assert (answer["answer"], answer["outcome"], answer["answered_by"]) == ("yes", "answered", "U2")
 
 
 @pytest.mark.parametrize("before", [("claim", "--value", "yes"), ("withdraw", "--yes")])

@@ -27,13 +27,13 @@ IDS = [str(UUID(int=2**127 + number)) for number in range(3)]
 TEXT = "Deploy version 4.2 to production? The migration takes four minutes, and the shop is read-only meanwhile."
 
 
-def listed(dsn: str, columns: int, **environment: str) -> list[str]:
+def listed(dsn: str, columns: int, *options: str, **environment: str) -> list[str]:
     """The lines of `list` in a terminal of so many columns, without colours."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     with subprocess.Popen(
-        [sys.executable, "-m", "pendingctl", "list"],
+        [sys.executable, "-m", "pendingctl", "list", *options],
         env={**inherited, "TERM": "xterm-256color", "PENDINGCTL_DSN": dsn, **environment},
         stdin=subprocess.DEVNULL,
         stdout=theirs,
@@ -138,3 +138,49 @@ def test_in_a_pipe_nothing_is_cut_even_where_colours_are_forced(cli: Cli, monkey
     for printed in (plain, re.sub(r"\x1b\[[\d;]*m", "", coloured)):
         (line,) = [line for line in printed.splitlines() if IDS[0] in line]
         assert all(name in line for name in (*LONG[1::2], "x" * 150_000))
+
+
+REASON = "the platform does not know the channel C1; invite the bot to it"
+
+
+def give_up(connection: psycopg.Connection, id: str) -> None:
+    connection.execute(
+        "update pending_interactions set post_due_at = 'infinity', post_attempts = 1, post_error = %s where id = %s",
+        [REASON, id],
+    )
+
+
+def test_what_was_never_posted_is_listed_with_the_whole_reason(
+    cli: Cli, dsn: str, connection: psycopg.Connection
+) -> None:
+    for id, shown in (("deploy-1", ()), ("deploy-2", ("--show",)), ("deploy-3", ("--show",))):
+        cli("enqueue", *SHORT, "--question", TEXT, "--conversation", "C1", "--id", id, *shown)
+    give_up(connection, "deploy-3")
+    make_older(connection, 1)
+
+    lines = listed(dsn, 80, "--card", "never-posted")
+
+    assert lines[:3] == ["id         state     age   question", "  organization · connection · user", "  card"]
+    assert max(map(cell_len, lines)) == 80
+    for id, card in (
+        ("deploy-1", "  shown by its caller"),
+        ("deploy-2", "  to be posted"),
+        ("deploy-3", f"  given up: {REASON}"),
+    ):
+        (at,) = [number for number, line in enumerate(lines) if line.startswith(f"{id}   pending   1 h   ")]
+        assert lines[at + 1 : at + 3] == ["  acme · slack · U1", card]
+
+
+def test_reasons_that_fit_stand_on_the_line_of_their_question(
+    cli: Cli, dsn: str, connection: psycopg.Connection
+) -> None:
+    cli("enqueue", *SHORT, "--question", "Deploy?", "--conversation", "C1", "--id", "deploy-1", "--show")
+    give_up(connection, "deploy-1")
+
+    for lines in (
+        listed(dsn, 160, "--card", "never-posted"),
+        cli("list", "--card", "never-posted").stdout.splitlines(),
+    ):
+        heading, _, row = lines
+        assert heading.split() == ["id", "state", "age", "organization", "connection", "user", "card", "question"]
+        assert row.endswith(f"   given up: {REASON}   Deploy?")

@@ -158,26 +158,44 @@ def test_times_out_of_pythons_range_are_shown_as_the_nearest_that_it_has(
     cli: Cli, connection: psycopg.Connection, time: str, zone: str
 ) -> None:
     connection.execute(f"alter database {connection.info.dbname} set timezone = '{zone}'")
-    ids = ("open", "answered", "withdrawn")
+    ids = ("open", "answered", "withdrawn", "shown")
     for id in ids:
         cli("enqueue", *QUESTION, "--id", id)
     connection.execute("update pending_interactions set created_at = %(time)s, posted_at = %(time)s", {"time": time})
     connection.execute(
+        "update pending_interactions set posted_at = null, post_due_at = %(time)s, escalate_at = %(time)s, "
+        "escalated_at = %(time)s, remind_every = '200000 years' where id = 'shown'",
+        {"time": time},
+    )
+    connection.execute(
         "update pending_interactions set claimed_at = %(time)s, answer = 'yes', answered_by = 'U1', "
         "delivered_at = %(time)s, withdrawn_at = case when id = 'withdrawn' then %(time)s::timestamptz end "
-        "where id <> 'open'",
+        "where id not in ('open', 'shown')",
         {"time": time},
     )
     # The year that is shown, where a zone may be a day ahead or behind.
     years = {"infinity": {9999}, "294276-01-01 00:00+00": {9999}}.get(time, {1})
 
     for output in Output:
-        for arguments in [["list"], ["stats"], ["sweep", "--dry-run"], *(["show", id] for id in ids)]:
+        for arguments in [
+            ["list"],
+            ["list", "--card", "never-posted"],
+            ["stats"],
+            ["sweep", "--dry-run"],
+            *(["show", id] for id in ids),
+        ]:
             result = cli(*arguments, "-o", output.value)
             assert (result.exit_code, result.stderr) == (0, ""), (arguments, output, result.output)
     shown = document(cli("show", "answered", "-o", "json"))
     for name in ("created_at", "claimed_at", "delivered_at", "posted_at"):
         assert datetime.fromisoformat(shown[name]).astimezone(UTC).year in years
+    shown = document(cli("show", "shown", "-o", "json"))
+    for name in ("escalate_at", "escalated_at"):
+        assert datetime.fromisoformat(shown[name]).astimezone(UTC).year in years
+    # At infinity nothing is due: that is what was given up.
+    assert shown["unposted"] == ("given_up" if time == "infinity" else "to_be_posted")
+    assert (shown["post_due_at"] is None) == (time == "infinity")
+    assert shown["remind_every"] == "3653d"
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -126,7 +126,7 @@ async def test_an_answered_question_is_not_asked_again(pod: Pod) -> None:
 
 
 @pytest.mark.law(4)
-async def test_a_cancelled_ask_keeps_its_row_and_its_event_posts_the_card_later(
+async def test_a_cancelled_ask_keeps_its_row_and_its_card_is_posted_later(
     pod: Pod, store: PendingStore, connection: psycopg.Connection
 ) -> None:
     """Not at once: nobody knows yet whether the card is there."""
@@ -147,8 +147,10 @@ async def test_a_cancelled_ask_keeps_its_row_and_its_event_posts_the_card_later(
     assert await store.inspection.get("q") is not None
     pod.platform.before_card = nothing
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.REPEATED_EVENT
+    assert pod.platform.cards == []
     connection.execute("update pending_interactions set post_due_at = now(), posting_until = now()")
-    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
+    async with pod.bridge:
+        assert await came_true(lambda: len(pod.platform.cards) == 1)
 
 
 @pytest.mark.parametrize("scope", [Scope("globex", "slack", "U1"), Scope("acme", "teams", "U1")])

@@ -167,5 +167,5 @@ async def test_of_two_former_cards_of_one_asking_the_one_whose_edit_failed_is_ed
         await until_edited(again)
 
     edits = pod.platform.edits + again.platform.edits
-    assert {handle for _, handle, _ in edits} == {"slack-1", "slack-2"}
+    assert {handle for _, handle, _ in edits} == {"slack-2", "slack-3"}
     assert connection.execute("select retired_cards from pending_interactions").fetchone() == (None,)

@@ -1,11 +1,13 @@
-"""The store against a model of it: random puts, clicks, withdrawals, deliveries, deletions, sweeps and passing time."""
+"""The store against a model of it: random puts, clicks, withdrawals, deliveries, deletions, sweeps and passing time.
+
+Time brings escalations, too.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from enum import StrEnum
 
 import psycopg
 import pytest
@@ -21,11 +23,11 @@ from hypothesis.stateful import (
 )
 
 from pendingctl import Claim, Click, PendingStore, PutOutcome, Refusal, RefusalReason, Scope, Withdrawal
-from pendingctl.errors import RequestRefused, ScopeMismatch, Undelivered
-from pendingctl.payload import JsonObject
+from pendingctl.errors import Undelivered
 from pendingctl.postgres.connections import SingleConnection, connect
 from pendingctl.store import IfAnswered
 from tests.deliveries import LEASE, readable
+from tests.store.modelled_rows import DAY, SECOND, Before, Ending, Row, expected_claim, expected_put
 
 SCOPES = st.builds(
     Scope, st.sampled_from(["acme", "globex"]), st.sampled_from(["slack", "teams"]), st.sampled_from(["U1", "U2"])
@@ -35,44 +37,6 @@ IDS = ("a", "b", "c")
 REQUESTS = st.none() | st.sampled_from(["r1", "r2", "r3"])
 KEYS = st.sampled_from(["k1", "k2"])
 VALUES = st.sampled_from(["yes", "no"])
-DAY = timedelta(hours=24)
-
-
-class Ending(StrEnum):
-    SUPERSEDED = "superseded"
-    ANSWERED = "answered"
-    WITHDRAWN = "withdrawn"
-
-
-@dataclass(frozen=True)
-class Before:
-    """The asking before a row's present one."""
-
-    ask_number: int
-    ending: Ending
-    press: tuple[str, str] | None
-
-
-@dataclass(frozen=True)
-class Row:
-    """`age` counts from the asking, or from its end; `press` is the winning key and value."""
-
-    scope: Scope
-    application: str
-    text: int
-    detail: int
-    ask_number: int
-    request: str | None
-    age: timedelta = timedelta(0)
-    displaced: tuple[str, ...] = ()
-    ending: Ending | None = None
-    press: tuple[str, str] | None = None
-    is_undelivered: bool = False
-    before: Before | None = None
-
-    @property
-    def payload(self) -> JsonObject:
-        return {"question": {"text": str(self.text)}, "detail": self.detail}
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -105,6 +69,7 @@ class StoreMachine(RuleBasedStateMachine):
         detail=st.integers(0, 9),
         request=REQUESTS,
         if_answered=st.sampled_from(["reopen", "keep"]),
+        escalates=st.booleans(),
     )
     def put(
         self,
@@ -115,11 +80,21 @@ class StoreMachine(RuleBasedStateMachine):
         detail: int,
         request: str | None,
         if_answered: IfAnswered,
+        escalates: bool = False,
     ) -> None:
         row = self.rows.get(id)
-        asked = Row(scope, application, text, detail, 0, request)
-        storing = self.stores[application].put(id, scope, asked.payload, request_key=request, if_answered=if_answered)
-        expected = _expected_put(row, asked, keeps=if_answered == "keep")
+        asked = Row(scope, application, text, detail, 0, request, is_shown=escalates, has_escalation=escalates)
+        storing = self.stores[application].put(
+            id,
+            scope,
+            asked.payload,
+            request_key=request,
+            if_answered=if_answered,
+            show=escalates,
+            escalate_after=DAY / 2 if escalates else None,
+            escalate_to=SECOND if escalates else None,
+        )
+        expected = expected_put(row, asked, keeps=if_answered == "keep")
         if not isinstance(expected, PutOutcome):
             with pytest.raises(expected):
                 self.runner.run(storing)
@@ -132,18 +107,36 @@ class StoreMachine(RuleBasedStateMachine):
             asked = replace(asked, ask_number=stored.ask_number)
             if row is not None:
                 displaced = row.displaced if row.request is None else (row.request, *row.displaced)
-                before = Before(row.ask_number, row.ending or Ending.SUPERSEDED, row.press)
+                before = Before(row.ask_number, row.ending or Ending.SUPERSEDED, row.press, row.may_answer)
                 asked = replace(asked, displaced=displaced, before=before)
             self.rows[id] = asked
         elif stored.outcome is PutOutcome.REFRESHED:
-            self.rows[id] = replace(row, detail=detail, request=row.request or request)
+            self.rows[id] = replace(
+                row, detail=detail, request=row.request or request, is_shown=row.is_shown or escalates
+            )
         assert stored.ask_number == self.rows[id].ask_number
 
     @precondition(lambda self: self.rows)
-    @rule(data=st.data(), text=st.integers(0, 2), request=REQUESTS, if_answered=st.sampled_from(["reopen", "keep"]))
-    def put_by_its_owner(self, data: st.DataObject, text: int, request: str | None, if_answered: IfAnswered) -> None:
+    @rule(
+        data=st.data(),
+        text=st.integers(0, 2),
+        request=REQUESTS,
+        if_answered=st.sampled_from(["reopen", "keep"]),
+        escalates=st.booleans(),
+    )
+    def put_by_its_owner(
+        self, data: st.DataObject, text: int, request: str | None, if_answered: IfAnswered, escalates: bool
+    ) -> None:
         id = data.draw(st.sampled_from(sorted(self.rows)))
-        self.put(id, self.rows[id].scope, self.rows[id].application, text, 0, request, if_answered)
+        self.put(id, self.rows[id].scope, self.rows[id].application, text, 0, request, if_answered, escalates)
+
+    @precondition(lambda self: any(row.has_escalation and row.ending is None for row in self.rows.values()))
+    @rule(data=st.data())
+    def the_time_of_an_escalation_comes(self, data: st.DataObject) -> None:
+        open_ones = [id for id, row in self.rows.items() if row.has_escalation and row.ending is None]
+        id = data.draw(st.sampled_from(sorted(open_ones)))
+        self.runner.run(self.execute("update pending_interactions set escalate_at = '-infinity' where id = %s", id))
+        self.rows[id] = replace(self.rows[id], is_escalated=True)
 
     @rule(
         id=st.sampled_from(IDS),
@@ -153,9 +146,18 @@ class StoreMachine(RuleBasedStateMachine):
         value=VALUES,
         data=st.data(),
         leases=st.booleans(),
+        by_the_second=st.booleans(),
     )
     def claim(
-        self, id: str, scope: Scope, application: str, key: str, value: str, data: st.DataObject, leases: bool
+        self,
+        id: str,
+        scope: Scope,
+        application: str,
+        key: str,
+        value: str,
+        data: st.DataObject,
+        leases: bool,
+        by_the_second: bool,
     ) -> None:
         row = self.rows.get(id)
         # The card's number: of the present asking, the one before, an older one, or one that nobody has drawn.
@@ -165,13 +167,13 @@ class StoreMachine(RuleBasedStateMachine):
             question_id=id,
             organization_id=scope.organization_id,
             connection_id=scope.connection_id,
-            user_id=scope.expected_user_id,
+            user_id=SECOND if by_the_second else scope.expected_user_id,
             delivery_key=key,
             value=value,
             ask_number=number,
         )
         result = self.runner.run(self.stores[application].claim(click, lease=LEASE if leases else None))
-        expected = _expected_claim(row, click, scope, application)
+        expected = expected_claim(row, click, application)
         if isinstance(expected, RefusalReason):
             assert isinstance(result, Refusal)
             assert result.reason is expected
@@ -181,16 +183,18 @@ class StoreMachine(RuleBasedStateMachine):
         assert (result.ask_number, result.repeated) == expected
         if result.repeated:
             return
-        assert result.payload == row.payload
+        assert (result.payload, result.expected_user_id) == (row.payload, row.scope.expected_user_id)
         self.rows[id] = replace(
-            row, ending=Ending.ANSWERED, press=(key, value), is_undelivered=leases, age=timedelta(0)
+            row, ending=Ending.ANSWERED, press=(key, value, click.user_id), is_undelivered=leases, age=timedelta(0)
         )
 
     @precondition(lambda self: self.rows)
-    @rule(data=st.data(), key=KEYS, value=VALUES, leases=st.booleans())
-    def claim_by_the_right_person(self, data: st.DataObject, key: str, value: str, leases: bool) -> None:
+    @rule(data=st.data(), key=KEYS, value=VALUES, leases=st.booleans(), by_the_second=st.booleans())
+    def claim_by_the_right_person(
+        self, data: st.DataObject, key: str, value: str, leases: bool, by_the_second: bool
+    ) -> None:
         id = data.draw(st.sampled_from(sorted(self.rows)))
-        self.claim(id, self.rows[id].scope, self.rows[id].application, key, value, data, leases)
+        self.claim(id, self.rows[id].scope, self.rows[id].application, key, value, data, leases, by_the_second)
 
     @rule(application=st.sampled_from(APPLICATIONS), fails=st.booleans())
     def deliver(self, application: str, fails: bool) -> None:
@@ -206,6 +210,7 @@ class StoreMachine(RuleBasedStateMachine):
             row = self.rows[each.answer.question_id]
             assert row.press is not None
             assert (each.answer.ask_number, each.answer.value) == (row.ask_number, row.press[1])
+            assert (each.answer.user_id, each.answer.answered_by) == (row.scope.expected_user_id, row.press[2])
             if fails:
                 assert self.runner.run(leases.release(each))
             else:
@@ -274,11 +279,11 @@ class StoreMachine(RuleBasedStateMachine):
             return [id async for batch in self.store.sweep(limit=limit, batch_size=batch_size) for id in batch]
 
         ids = self.runner.run(swept())
-        stale = {id for id, row in self.rows.items() if row.age >= DAY and not row.is_undelivered}
+        stale = {id for id, row in self.rows.items() if row.is_stale}
         assert set(ids) <= stale
         assert len(ids) == min(limit, len(stale))
         taken = [self.rows.pop(id).age for id in ids]
-        left = [row.age for row in self.rows.values() if not row.is_undelivered]
+        left = [row.age for row in self.rows.values() if row.is_stale]
         assert all(other <= age for age in taken for other in left), "the oldest go first"
 
     @invariant()
@@ -286,8 +291,9 @@ class StoreMachine(RuleBasedStateMachine):
         found = self.runner.run(
             self.execute(
                 "select id, organization_id, connection_id, expected_user_id, application, entry_payload, ask_number, "
-                "request_key, coalesce(displaced_keys, '{}'), delivery_key, answer, claimed_at is not null, "
-                "withdrawn_at is not null, delivery_due_at is not null, previous ->> 'ending' "
+                "request_key, coalesce(displaced_keys, '{}'), delivery_key, answer, answered_by, "
+                "claimed_at is not null, withdrawn_at is not null, delivery_due_at is not null, previous ->> 'ending', "
+                "post_due_at is not null, escalate_to "
                 "from pending_interactions"
             )
         )
@@ -302,65 +308,17 @@ class StoreMachine(RuleBasedStateMachine):
                 row.ask_number,
                 row.request,
                 list(row.displaced),
-                *(row.press or (None, None)),
+                *(row.press or (None, None, None)),
                 row.ending is not None,
                 row.ending is Ending.WITHDRAWN,
                 row.is_undelivered,
                 row.before and row.before.ending.value,
+                row.is_shown,
+                SECOND if row.has_escalation else None,
             )
             for id, row in self.rows.items()
         ]
         assert sorted(found, key=str) == sorted(expected, key=str)
-
-
-def _expected_put(row: Row | None, asked: Row, *, keeps: bool) -> PutOutcome | type[Exception]:
-    if row is None:
-        return PutOutcome.CREATED
-    if (row.scope, row.application) != (asked.scope, asked.application):
-        return ScopeMismatch
-    if asked.request in row.displaced:
-        return RequestRefused
-    is_same_request = row.request is not None and row.request == asked.request
-    if row.ending is not None:
-        if keeps or row.is_undelivered or is_same_request:
-            return PutOutcome.WITHDRAWN if row.ending is Ending.WITHDRAWN else PutOutcome.ALREADY_ANSWERED
-        return PutOutcome.REOPENED
-    if is_same_request:
-        return PutOutcome.REFRESHED if row.text == asked.text else RequestRefused
-    if row.request is not None and asked.request is not None:
-        return PutOutcome.SUPERSEDED
-    return PutOutcome.REFRESHED if row.text == asked.text else PutOutcome.SUPERSEDED
-
-
-def _expected_claim(row: Row | None, click: Click, scope: Scope, application: str) -> RefusalReason | tuple[int, bool]:
-    """Why the click is refused, or the asking that it has won, and whether it had won before."""
-    if row is None or (row.scope.organization_id, row.scope.connection_id) != (
-        scope.organization_id,
-        scope.connection_id,
-    ):
-        return RefusalReason.UNKNOWN_OR_EXPIRED
-    if row.application != application:
-        return RefusalReason.OTHER_APPLICATION
-    if row.scope != scope:
-        return RefusalReason.NOT_YOURS
-    number, press = click.ask_number, (click.delivery_key, click.value)
-    if number is not None and number > row.ask_number:
-        return RefusalReason.UNKNOWN_OR_EXPIRED
-    if number is not None and number < row.ask_number:
-        if row.before is None or row.before.ask_number != number:
-            return RefusalReason.SUPERSEDED
-        return _expected_of_ended(row.before.ending, row.before.press, press, number)
-    if row.ending is None:
-        return row.ask_number, False
-    return _expected_of_ended(row.ending, row.press, press, row.ask_number)
-
-
-def _expected_of_ended(
-    ending: Ending, won: tuple[str, str] | None, press: tuple[str, str | None], number: int
-) -> RefusalReason | tuple[int, bool]:
-    if ending is Ending.ANSWERED:
-        return (number, True) if won == press else RefusalReason.ALREADY_ANSWERED
-    return RefusalReason.WITHDRAWN if ending is Ending.WITHDRAWN else RefusalReason.SUPERSEDED
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from pendingctl import PendingStore, State
-from pendingctl.model import Outcome, PutOutcome
+from pendingctl.model import Outcome, PostedCard, PutOutcome
 from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline, show_its_card, state_of
 from tests.questions import PAYLOAD, SCOPE, age, swept
 
@@ -41,6 +41,43 @@ async def test_nothing_is_kept_of_endings_that_no_worker_wants(
 
     assert await state_of(store, "defaulted") is State.DEFAULTED
     assert await endings(store) == []
+
+
+@pytest.mark.parametrize("is_noted", [False, True])
+@pytest.mark.law(14)
+async def test_the_worker_hears_that_a_default_was_no_answer_since_no_card_was_there(
+    store: PendingStore, connection: psycopg.Connection, is_noted: bool
+) -> None:
+    """A card that is noted after the deadline was none before it."""
+    await store.leases.hear(EVERYTHING)
+    stored = await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR, default="no")
+    pass_the_deadline(connection)
+    await store.leases.expire(limit=1)
+    if is_noted:
+        await store.leases.mark_posted([PostedCard(question_id="q", ask_number=stored.ask_number, card='"late"')])
+
+    (leased,) = await endings(store)
+    assert (leased.answer.outcome, leased.answer.value) == (Outcome.EXPIRED, None)
+    assert leased.answer.reason == "its card was never posted"
+
+
+@pytest.mark.law(14)
+async def test_the_worker_hears_that_a_default_was_no_answer_since_the_options_have_changed(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    """As a pod of an earlier version changes them."""
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR, default="no")
+    show_its_card(connection)
+    connection.execute(
+        "update pending_interactions set entry_payload = jsonb_set(entry_payload, '{question,options}', '[\"later\"]')"
+    )
+    pass_the_deadline(connection)
+    await store.leases.expire(limit=1)
+
+    (leased,) = await endings(store)
+    assert (leased.answer.outcome, leased.answer.value) == (Outcome.EXPIRED, None)
+    assert leased.answer.reason == "the default is none of its options"
 
 
 async def test_an_ending_that_fails_is_tried_again_stuck_and_redelivered(

@@ -12,6 +12,7 @@ import pytest
 
 from pendingctl import Filters, PendingStore, Scope, State, Withdrawal
 from pendingctl.errors import DatabaseFailed, InvalidInput
+from pendingctl.model import CardState, LeasedPost, Unposted
 from pendingctl.store.inspection import Inspection
 from tests.questions import PAYLOAD, SCOPE, age, click
 from tests.store.test_statements import PARAMETERS, STATEMENTS
@@ -106,6 +107,45 @@ async def test_a_row_has_one_state(store: PendingStore, connection: psycopg.Conn
         1,
     ) * 6
     assert counts.oldest_undelivered_seconds is not None
+
+
+async def test_a_card_that_the_pods_give_up_waits_for_a_person_until_it_is_stored_again(store: PendingStore) -> None:
+    async def attempt() -> LeasedPost:
+        (post,) = await store.leases.lease_posts(
+            [("acme", "slack")], lease=timedelta(seconds=30), limit=10, most_attempts=20, most_doubts=2
+        )
+        return post
+
+    async def unposted() -> tuple[Unposted | None, str | None]:
+        (row,) = await store.inspection.find(Filters(card=CardState.NEVER_POSTED))
+        return row.unposted, row.post_error
+
+    await store.put("q", SCOPE, PAYLOAD, show=True)
+    assert await unposted() == (Unposted.TO_BE_POSTED, None)
+    post = await attempt()
+    assert await unposted() == (Unposted.TO_BE_POSTED, None)
+    given_up = await store.leases.mark_not_posted(
+        "q",
+        post.ask_number,
+        "no such channel",
+        attempt=post.attempt,
+        is_sure=True,
+        retry_in=timedelta(seconds=1),
+        most_attempts=20,
+        most_doubts=2,
+        permanent=True,
+    )
+
+    assert given_up
+    assert await unposted() == (Unposted.GIVEN_UP, "no such channel")
+    counts = await store.inspection.counts()
+    assert (counts.cards_to_post, counts.cards_never_posted) == (0, 1)
+
+    await store.put("q", SCOPE, PAYLOAD, show=True)
+    counts = await store.inspection.counts()
+    assert (counts.cards_to_post, counts.cards_never_posted) == (1, 0)
+    again = await attempt()
+    assert (again.ask_number, again.attempt, again.is_in_doubt) == (post.ask_number, 1, False)
 
 
 async def test_find_is_bounded(store: PendingStore) -> None:

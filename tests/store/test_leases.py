@@ -258,6 +258,24 @@ async def test_five_hundred_cards_of_one_organization_do_not_come_before_another
     assert Counter(card.organization_id for card in leased) == {"acme": 9, "zulu": 1}
 
 
+async def test_a_leased_card_has_the_question_that_it_shows_and_whose_it_is(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    """Also where the rest of the payload cannot be read; a question that cannot is none."""
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.put("unreadable", SCOPE, PAYLOAD)
+    connection.execute("update pending_interactions set card = '1', card_due_at = now()")
+    connection.execute("""update pending_interactions set entry_payload = entry_payload || '{"n": 1e5000}'""")
+    connection.execute(
+        """update pending_interactions set entry_payload = '{"question": {"n": 1e5000}}' where id = 'unreadable'"""
+    )
+
+    leased = await store.leases.lease_cards([("acme", "slack")], lease=LEASE, limit=10)
+
+    assert {card.question_id: card.payload for card in leased} == {"q": PAYLOAD, "unreadable": {}}
+    assert {card.user_id for card in leased} == {"U1"}
+
+
 # A lease begins when the row is ours.
 
 

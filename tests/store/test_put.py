@@ -162,6 +162,16 @@ async def test_a_touched_question_stays(store: PendingStore, touch: Callable[[Pe
     assert await store.inspection.get("q") is not None
 
 
+@pytest.mark.law(4, 13)
+async def test_a_question_that_the_pods_are_to_show_stays(store: PendingStore) -> None:
+    stored = await store.put(
+        "q", SCOPE, question_payload("Deploy?", ("yes", "no"), {"conversation_id": "C1"}), show=True
+    )
+
+    assert not await store.delete_untouched(stored)
+    assert await store.inspection.get("q") is not None
+
+
 @pytest.mark.law(4)
 async def test_a_put_that_created_nothing_takes_nothing_back(store: PendingStore) -> None:
     await store.put("q", SCOPE, PAYLOAD)

@@ -83,14 +83,13 @@ PARAMETERS: dict[str, object] = {
     "expected_user_ids": ["U1"],
     "payloads": ["{}"],
 }
+# What statements share.
 PARTS = ("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE")
 STATEMENTS = {
     name: cast("str", statement)
     for module in (statements, put_statements, ending_statements, lease_statements, post_statements, read_statements)
     for name, statement in vars(module).items()
-    if name.isupper()
-    and name[0] != "_"
-    and name not in ("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE")
+    if name.isupper() and name[0] != "_" and name not in PARTS
 }
 CLAIM_PATH = [
     "CLAIM",
@@ -133,12 +132,13 @@ def _fill(dsn: str) -> None:
             """
             insert into pending_interactions
                 (id, organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at,
-                 delivery_due_at, card_due_at, ending_due_at, expires_at)
+                 delivery_due_at, card_due_at, ending_due_at, expires_at, post_due_at)
             select 'q' || n, case n % 2 when 0 then 'acme' else 'globex' end, 'slack', 'U1', '{}',
                    now() - n * interval '8.64 seconds', case n % 3 when 0 then now() end,
                    case n % 30 when 0 then now() - interval '1 second' end, now() + n * interval '1 second',
                    case n % 30 when 15 then now() - interval '1 second' end,
-                   case n % 5 when 0 then now() + (n - 10000) * interval '1 minute' end
+                   case n % 5 when 0 then now() + (n - 10000) * interval '1 minute' end,
+                   case when n % 7 = 0 then now() + (n - 100) * interval '1 minute' end
             from generate_series(1, 20000) as n
             """
         )
@@ -283,6 +283,25 @@ def test_what_is_due_is_found_by_its_index(filled: psycopg.Connection, name: str
         "idx_pending_interactions_due_posts",
     } & {node.get("Index Name") for node in nodes}
     assert not [n for n in nodes if n["Node Type"] == "Seq Scan" and n["Relation Name"] == "pending_interactions"]
+
+
+def test_what_is_to_be_posted_is_found_by_its_own_index_alone(filled: psycopg.Connection) -> None:
+    """Each candidate is then locked by its id."""
+    scans = scans_of_rows(filled, post_statements.LEASE_POSTS)
+    by_time = [scan for scan in scans if scan.get("Index Name") == "idx_pending_interactions_due_posts"]
+
+    assert len(by_time) == 1
+    assert all("id" in re.findall(r"\bid\b", scan["Index Cond"]) for scan in scans if scan not in by_time)
+    nodes = plan_nodes(filled, lease_statements.DUE)
+    looks = [node for node in nodes if node.get("Index Name") == "idx_pending_interactions_due_posts"]
+    assert [(look["Node Type"], "connection_id" in look["Index Cond"]) for look in looks] == [("Index Only Scan", True)]
+
+
+def test_a_pod_without_anything_to_post_reads_a_handful_of_pages(filled: psycopg.Connection) -> None:
+    filled.execute("update pending_interactions set post_due_at = post_due_at + interval '1 year'")
+    filled.execute("vacuum analyze pending_interactions")
+
+    assert buffers(filled, post_statements.LEASE_POSTS) < 10
 
 
 @pytest.mark.parametrize("state", ["stuck", "undelivered"])

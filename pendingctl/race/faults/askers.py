@@ -6,20 +6,14 @@ them.
 
 from __future__ import annotations
 
-import asyncio
-import time
-
 from ...postgres.connections import connect
 from ..plan.operations import PlannedQuestion
 from ..plan.schedule import FaultKind, Moment
 from ..pods.dispatcher import MOMENT_SECONDS
 from ..pods.processes import PodProcess
-from ..rows import APPLICATION, is_delivered, run_out
+from ..rows import APPLICATION, run_out
 from .context import FaultContext
-
-# Longer than another pod takes to find the answer and to deliver it.
-PAUSE_SECONDS = 1.5
-POLL_SECONDS = 0.05
+from .deliveries import until_another_pod_delivers
 
 _ASK, _CLICKS = 0, 1
 
@@ -60,17 +54,10 @@ async def _kill(context: FaultContext, pod: PodProcess, clicked: list[PodProcess
 
 
 async def _pause(context: FaultContext, pod: PodProcess, clicked: list[PodProcess], question: PlannedQuestion) -> str:
-    pausing = await pod.pause(PAUSE_SECONDS)
-    until = time.monotonic() + PAUSE_SECONDS
-    detail = await _run_out(context, question)
-    await context.dispatcher.finish(context.dispatcher.send(clicked, [question], _CLICKS))
-    async with await connect(context.dsn, application=APPLICATION) as looking:
-        while not await is_delivered(looking, question.question.id):
-            if time.monotonic() > until:
-                detail = detail or "no other pod has delivered the answer while its asker was paused"
-                break
-            await asyncio.sleep(POLL_SECONDS)
-    await pausing
+    async with pod.paused():
+        detail = await _run_out(context, question)
+        await context.dispatcher.finish(context.dispatcher.send(clicked, [question], _CLICKS))
+        detail = detail or await until_another_pod_delivers(context.dsn, question.question.id)
     pod.go_on()
     return detail
 

@@ -68,15 +68,14 @@ async def strike_at_a_claim(
             # Not this connection alone: the pods find no other one of theirs that replies.
             context.proxy.fall_silent()
         case _:
-            began = time.monotonic()
-            pausing = await pod.pause(PAUSE_SECONDS)
-            trap.opened.set()
-            await asyncio.sleep(PAUSE_SECONDS * 0.5)
-            if dispatcher.is_finished(aimed):
-                detail = detail or "it went on while it was paused"
-            await pausing
-            if (time.monotonic() - began) * 1000 <= STATEMENT_TIMEOUT_MS:
-                detail = "the pause was no longer than a statement may take"
+            async with pod.paused():
+                began = time.monotonic()
+                trap.opened.set()
+                await asyncio.sleep(PAUSE_SECONDS)
+                if dispatcher.is_finished(aimed):
+                    detail = detail or "it went on while it was paused"
+                if (time.monotonic() - began) * 1000 <= STATEMENT_TIMEOUT_MS:
+                    detail = "the pause was no longer than a statement may take"
     for order in (aimed, racing, dispatcher.send([pod], [question], burst, without=target.name)):
         await dispatcher.finish(order)
     return detail

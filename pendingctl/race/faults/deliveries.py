@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
+from ...postgres.connections import connect
 from ..plan.operations import PlannedOperation, PlannedQuestion
-from ..plan.schedule import LEASE, FaultKind, Moment
+from ..plan.schedule import FaultKind, Moment
 from ..pods.dispatcher import MOMENT_SECONDS
 from ..pods.processes import PodProcess
+from ..rows import APPLICATION, is_delivered
 from .context import FaultContext
 from .server import start_time, take_the_server_away
 
-# Longer than a lease, and than another pod takes to find that it has run out.
-PAUSE_SECONDS = LEASE.total_seconds() + 1.0
+POLL_SECONDS = 0.05
 
 
 async def strike_at_a_delivery(
@@ -36,7 +38,7 @@ async def strike_at_a_delivery(
     if port is None:
         detail = f"the answer of {target.name} was not about to be delivered within {MOMENT_SECONDS:g} s"
     else:
-        detail = await _strike(context, kind, pod, port, more)
+        detail = await _strike(context, kind, pod, port, target.question_id, more)
     # The other clicks find the question answered, whether the answer is delivered or not.
     rest = dispatcher.send(dispatcher.pods_of([question], burst), [question], burst, without=target.name)
     await dispatcher.finish(rest)
@@ -44,7 +46,12 @@ async def strike_at_a_delivery(
 
 
 async def _strike(
-    context: FaultContext, kind: FaultKind, pod: PodProcess, port: int, more: list[PlannedQuestion]
+    context: FaultContext,
+    kind: FaultKind,
+    pod: PodProcess,
+    port: int,
+    question_id: str,
+    more: list[PlannedQuestion],
 ) -> str:
     detail = ""
     match kind:
@@ -58,10 +65,8 @@ async def _strike(
             assert context.proxy is not None
             context.proxy.cut_off(port)
         case FaultKind.PAUSE:
-            began = time.monotonic()
-            await (await pod.pause(PAUSE_SECONDS))
-            if time.monotonic() - began <= LEASE.total_seconds():
-                detail = "the pause was no longer than the lease"
+            async with pod.paused():
+                detail = await until_another_pod_delivers(context.dsn, question_id)
         case _:
             started = await start_time(context.dsn)
             await take_the_server_away(context, kind, more)
@@ -69,3 +74,14 @@ async def _strike(
                 detail = "the server is still the same"
     pod.go_on()
     return detail
+
+
+async def until_another_pod_delivers(dsn: str, question_id: str) -> str:
+    """Return why the answer of a paused pod, or asker, was not delivered by another pod in time, or ""."""
+    deadline = time.monotonic() + MOMENT_SECONDS
+    async with await connect(dsn, application=APPLICATION) as looking:
+        while not await is_delivered(looking, question_id):
+            if time.monotonic() > deadline:
+                return f"no other pod delivered the answer within {MOMENT_SECONDS:g} s"
+            await asyncio.sleep(POLL_SECONDS)
+    return ""

@@ -68,7 +68,7 @@ async def lock_rows(locking: Connection, ids: list[str]) -> object:
 
 
 async def something_waits(looking: Connection, locked: dict[str, object]) -> bool:
-    """Return whether somebody waits for the backend `locked_by` within 5 seconds."""
+    """Return whether somebody waits for the backend `locked_by` within 10 seconds."""
     deadline = time.monotonic() + MOMENT_SECONDS
     while await (await looking.execute(_WAITING, locked)).fetchone() is None:
         if time.monotonic() > deadline:

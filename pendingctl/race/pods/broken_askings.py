@@ -12,7 +12,8 @@ from ...model import NEW_ASKINGS, Due, LeasedAnswer, PutOutcome, Scope, Stored, 
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...store import PendingStore, PutOptions, lease_statements
-from ...store.leases import LEASED_ROW, Leases
+from ...store.leased_rows import LEASED_ROW
+from ...store.leases import Leases
 
 
 class RefreshUnderACard(PendingStore):
@@ -62,7 +63,7 @@ class AskNumberRestarts(PendingStore):
             numbered = await (await borrowed.execute(_NUMBER_FROM_ONE, {"id": id})).fetchone()
             assert numbered is not None
             number, created_at, version = numbered
-            return Stored(id, stored.outcome, number, created_at, version, stored.post_attempt)
+            return Stored(id, stored.outcome, number, created_at, version, stored.is_to_be_posted)
 
 
 class ForgetOldCards(PendingStore):

@@ -16,8 +16,9 @@ from .processes import PodProcess
 from .wire import Order, encode_order
 
 QUESTION_SECONDS = 60.0
-# How long an aimed operation is waited for; and how much longer a late one, to let it go on.
-MOMENT_SECONDS = 5.0
+# How long whatever a fault strikes at is waited for, on a machine that is slow or does much else; and how much longer
+# a late aimed operation, to let it go on.
+MOMENT_SECONDS = 10.0
 LATE_SECONDS = 5.0
 
 
@@ -128,7 +129,7 @@ class Dispatcher:
     async def port_of_aimed(self, order: int, pod: PodProcess) -> int | None:
         """Wait until the aimed operation of an order waits for permission, and return the port that it will use.
 
-        None when it did not come that far in 5 seconds; it may go on then. Raises RaceBrokenOff when its pod is gone.
+        None when it did not come that far in 10 seconds; it may go on then. Raises RaceBrokenOff when its pod is gone.
         """
 
         def waits() -> bool:

@@ -149,7 +149,7 @@ class Pod:
         else:
             self._recorder.end(note, outcome, reported)
         self._recorder.write(note)
-        if note.stored is not None and note.stored.post_attempt is not None:
+        if note.stored is not None and note.stored.is_to_be_posted:
             await self._until_noted(note.stored)
 
     async def _click_until_decided(self, note: Note) -> None:

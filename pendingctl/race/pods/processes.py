@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -71,20 +72,28 @@ class PodProcess:
         """Let it send the aimed operation."""
         self._write(wire.GO)
 
-    async def pause(self, seconds: float) -> asyncio.Task[int]:
-        """Stop it for so many seconds: SIGSTOP was sent when this returns, and SIGCONT when the returned task is done.
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Stop it meanwhile: SIGSTOP has been sent at the beginning, and SIGCONT at the end.
 
         Another process sends both: were the coordinator killed meanwhile, the pod would stay stopped for ever.
         """
         pausing = await asyncio.create_subprocess_exec(
-            *("/bin/sh", "-c", 'kill -STOP "$1" && echo stopped && sleep "$2"; kill -CONT "$1"'),
-            *("sh", str(self._process.pid), str(seconds)),
+            # Its stdin ends when the pause does, or the coordinator.
+            *("/bin/sh", "-c", 'kill -STOP "$1" && echo stopped && cat; kill -CONT "$1"'),
+            *("sh", str(self._process.pid)),
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,  # a pod that is killed meanwhile cannot be continued
             start_new_session=True,
         )
-        await _pipe(pausing.stdout).readline()
-        return asyncio.create_task(pausing.wait())
+        assert pausing.stdin is not None
+        try:
+            await _pipe(pausing.stdout).readline()
+            yield
+        finally:
+            pausing.stdin.close()
+            await pausing.wait()
 
     async def end(self) -> None:
         """Let it finish and end; one that does not within 10 seconds is killed."""

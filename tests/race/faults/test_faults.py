@@ -13,6 +13,7 @@ import pytest
 
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import InvalidInput
+from pendingctl.race import coordinator
 from pendingctl.race.faults import claims, locks
 from pendingctl.race.faults.context import OwnServer
 from pendingctl.race.history.files import read_history
@@ -253,6 +254,48 @@ async def test_a_sweeper_races_with_everything_and_takes_only_the_races_rows(
     assert any(each.reported.ids for each in sweeps)
     assert {check.name: check.verdict for check in result.checks}["sweep_took_only_stale_rows"] == "pass"
     assert connection.execute("select id from pending_interactions").fetchall() == [("theirs",)]
+
+
+def swept_questions(history: History) -> set[str]:
+    """The labels of the questions that the pods store and sweep."""
+    sweeps = [each.planned.name for each in history.operations if each.kind is OperationKind.SWEEP]
+    return {name.partition(".")[0] for name in sweeps}
+
+
+@pytest.mark.once
+async def test_a_sweeper_that_has_met_nobody_goes_on_until_it_does(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    has_raced = coordinator._raced_with_a_sweep
+
+    def not_at_first(directory: Path) -> bool:
+        looks.append(has_raced(directory))
+        return len(looks) > 2 and looks[-1]
+
+    monkeypatch.setattr(coordinator, "_raced_with_a_sweep", not_at_first)
+
+    result, history = await raced(dsn, tmp_path, FaultKind.SWEEP, questions=4)
+
+    assert_it_landed_and_passed(result)
+    assert swept_questions(history) >= {"x0", "x1", "x2", "x3", "x4", "x5"}
+
+
+@pytest.mark.once
+async def test_a_sweeper_that_meets_nobody_gives_up_and_makes_the_race_inconclusive(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_directory: Path) -> bool:
+        return False
+
+    monkeypatch.setattr(coordinator, "_raced_with_a_sweep", never)
+    monkeypatch.setattr(coordinator, "MORE_TO_SWEEP", 2)
+
+    result, history = await raced(dsn, tmp_path, FaultKind.SWEEP, questions=4)
+
+    assert (result.verdict, result.violations) == ("inconclusive", ())
+    assert any("no sweep took a row while something was done to it" in reason for reason in result.reasons)
+    assert swept_questions(history) == {"x0", "x1", "x2", "x3", "x4", "x5"}
 
 
 async def test_two_races_do_not_sweep_one_database(dsn: str, connection: psycopg.Connection) -> None:
