@@ -32,7 +32,7 @@ from ..model import (
     answer_of,
 )
 from ..payload import JsonObject
-from ..platforms import ENGLISH, ChatPlatform, Wording
+from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Wording
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import PutOptions
 from ..turns import Turns
@@ -313,9 +313,9 @@ class InteractionBridge:
         return reply_to_win(click.value, self._wording)
 
     async def _edit_card(self, click: Click, claim: Claim) -> None:
-        handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
+        handle: MessageHandle = claim.card
         if handle is None:
-            handle = claim.card
+            handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
         if handle is None:
             return
         card = card_of(
