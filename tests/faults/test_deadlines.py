@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,10 +12,13 @@ import psycopg
 import pytest
 
 from pendingctl import Claim, Delivery, PendingStore, Refusal
+from pendingctl.errors import DatabaseFailed
 from pendingctl.model import ENDED, Outcome, PutOutcome, RefusalReason, Withdrawal
+from pendingctl.postgres.connections import Connection
 from pendingctl.sinks import CallableSink
 from tests.deliveries import Worker
 from tests.faults.moments import came_true
+from tests.locks import waiting_for_a_lock
 from tests.pods import QUESTION, Pod
 from tests.questions import click
 
@@ -23,6 +27,7 @@ IDS = [f"q{number:02}" for number in range(40)]
 SPREAD = timedelta(milliseconds=12)
 AHEAD = timedelta(milliseconds=150)
 CHANGED = replace(QUESTION, text="Deploy now?", options=("now", "never"))
+HOUR = timedelta(hours=1)
 EVERYTHING = frozenset(Outcome)
 
 # What somebody does to a question at its deadline, and what became of it.
@@ -38,19 +43,24 @@ async def withdraws(store: PendingStore, id: str) -> object:
 
 
 async def extends(store: PendingStore, id: str) -> object:
-    return await store.extend(id, QUESTION.scope, by=timedelta(hours=1))
+    return await store.extend(id, QUESTION.scope, by=HOUR)
 
 
 async def asks_anew(store: PendingStore, id: str) -> object:
-    return (
-        await store.put(id, QUESTION.scope, CHANGED.payload(), if_answered="keep", expires_in=timedelta(hours=1))
-    ).outcome
+    return (await store.put(id, QUESTION.scope, CHANGED.payload(), if_answered="keep", expires_in=HOUR)).outcome
+
+
+IS_LATE = "select expires_at <= clock_timestamp() from pending_interactions where id = %s"
+
+
+def has_won(done: object) -> bool:
+    return isinstance(done, Claim | datetime) or done in (Withdrawal.WITHDRAWN, PutOutcome.SUPERSEDED)
 
 
 async def raced(store: PendingStore, connection: psycopg.Connection, deeds: list[Deed]) -> list[list[object]]:
     """Do these to each question at its deadline, all at once, while two pods end what is due; what became of each."""
     for id in IDS:
-        await store.put(id, QUESTION.scope, QUESTION.payload(), expires_in=timedelta(hours=1), default="no")
+        await store.put(id, QUESTION.scope, QUESTION.payload(), expires_in=HOUR, default="no")
     row = connection.execute(
         """with due as (
             update pending_interactions as pending
@@ -68,13 +78,18 @@ async def raced(store: PendingStore, connection: psycopg.Connection, deeds: list
     async def end_what_is_due(until: float) -> None:
         while asyncio.get_running_loop().time() < until:
             await store.leases.expire(limit=3)
+            await asyncio.sleep(0.002)
 
     async def at_the_deadline(number: int, place: int, deed: Deed) -> object:
         # Some come a little before it and some after, and each is the first of them once in a while.
-        moment = first + number * SPREAD.total_seconds() + (number % 8 * 2 - 12) * 0.001
+        moment = first + number * SPREAD.total_seconds() + (number % 8 * 2 - 11) * 0.001
         moment += (number + place) % len(deeds) * 0.0002
         await asyncio.sleep(moment - asyncio.get_running_loop().time())
-        return await deed(store, IDS[number])
+        async with store.transaction() as looking:
+            found = await (await looking.execute(IS_LATE, [IDS[number]])).fetchone()
+        done = await deed(store, IDS[number])
+        assert not (found == (True,) and has_won(done)), "what began after the deadline has won"
+        return done
 
     over = first + len(IDS) * SPREAD.total_seconds() + 0.1
     ending = [asyncio.create_task(end_what_is_due(over)) for _ in range(2)]
@@ -125,8 +140,6 @@ async def test_a_click_at_the_deadline_wins_or_has_come_too_late(
             assert result.reason in (RefusalReason.EXPIRED, RefusalReason.ALREADY_ANSWERED)
             assert result.answered_by is None
             assert told[id] == [DEFAULTED]
-    late = "select count(*) from pending_interactions where outcome is null and claimed_at > expires_at"
-    assert connection.execute(late).fetchone() == (0,)
 
 
 @pytest.mark.law(14)
@@ -190,20 +203,71 @@ async def test_whoever_comes_first_of_a_click_a_withdrawal_an_extension_a_new_as
         assert told.get(id, []) == (won or ([] if is_moved else [DEFAULTED]))
 
 
+async def withdraws_in(store: PendingStore, connection: Connection) -> None:
+    assert await store.withdraw("q", QUESTION.scope, connection=connection) is Withdrawal.WITHDRAWN
+
+
+async def extends_in(store: PendingStore, connection: Connection) -> None:
+    assert isinstance(await store.extend("q", QUESTION.scope, by=HOUR, connection=connection), datetime)
+
+
+async def asks_anew_in(store: PendingStore, connection: Connection) -> None:
+    stored = await store.put("q", QUESTION.scope, CHANGED.payload(), expires_in=HOUR, connection=connection)
+    assert stored.outcome is PutOutcome.SUPERSEDED
+
+
+@pytest.mark.law(14)
+@pytest.mark.parametrize("is_committed", [True, False], ids=["committed", "rolled back"])
+@pytest.mark.parametrize(
+    ("deed", "ending"),
+    [(withdraws_in, [(Outcome.WITHDRAWN, None)]), (extends_in, []), (asks_anew_in, [])],
+)
+async def test_what_a_transaction_has_begun_before_the_deadline_is_the_truth_if_it_is_committed(
+    store: PendingStore,
+    connection: psycopg.Connection,
+    deed: Callable[[PendingStore, Connection], Awaitable[None]],
+    ending: list[tuple[Outcome, str | None]],
+    is_committed: bool,
+) -> None:
+    await store.put("q", QUESTION.scope, QUESTION.payload(), expires_in=HOUR, default="no")
+    connection.execute(
+        "update pending_interactions set posted_at = now(), expires_at = clock_timestamp() + interval '0.3 s'"
+    )
+    async with store.transaction() as application, application.transaction(force_rollback=not is_committed):
+        await deed(store, application)
+        assert await came_true(lambda: connection.execute(IS_LATE, ["q"]).fetchone() == (True,))
+        ending_it = asyncio.create_task(store.leases.expire(limit=10))
+        await came_true(lambda: ending_it.done() or waiting_for_a_lock(connection) > 0)
+    with suppress(DatabaseFailed):
+        await ending_it
+    await store.leases.expire(limit=10)
+
+    expected = ending if is_committed else [DEFAULTED]
+    assert (await heard(store, len(expected))).get("q", []) == expected
+
+
 # A question whose options have changed by a new asking.
 
 
 @pytest.mark.law(14)
 @pytest.mark.parametrize(
-    ("default", "ending"), [(None, (Outcome.EXPIRED, None)), ("never", (Outcome.DEFAULTED, "never"))]
+    ("options", "default", "ending"),
+    [
+        (("now", "never"), None, (Outcome.EXPIRED, None)),
+        (("now", "never"), "never", (Outcome.DEFAULTED, "never")),
+        (("now", "no"), None, (Outcome.EXPIRED, None)),
+    ],
 )
 async def test_the_default_of_a_question_is_the_one_of_its_last_asking(
-    store: PendingStore, connection: psycopg.Connection, default: str | None, ending: tuple[Outcome, str | None]
+    store: PendingStore,
+    connection: psycopg.Connection,
+    options: tuple[str, ...],
+    default: str | None,
+    ending: tuple[Outcome, str | None],
 ) -> None:
-    hour = timedelta(hours=1)
     pod = Pod(store)
-    await pod.bridge.ask(replace(QUESTION, expires_in=hour, default="no"), event_id="e")
-    await pod.bridge.ask(replace(CHANGED, expires_in=hour, default=default), event_id="e-2")
+    await pod.bridge.ask(replace(QUESTION, expires_in=HOUR, default="no"), event_id="e")
+    await pod.bridge.ask(replace(CHANGED, options=options, expires_in=HOUR, default=default), event_id="e-2")
     await pod.bridge.close()
     connection.execute("update pending_interactions set expires_at = now()")
 
@@ -216,7 +280,7 @@ async def test_a_default_that_is_no_option_any_more_answers_nothing(
 ) -> None:
     """An application has changed the row itself."""
     pod = Pod(store)
-    await pod.bridge.ask(replace(QUESTION, expires_in=timedelta(hours=1), default="no"), event_id="e")
+    await pod.bridge.ask(replace(QUESTION, expires_in=HOUR, default="no"), event_id="e")
     await pod.bridge.close()
     connection.execute(
         """update pending_interactions set expires_at = now(),

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg
 import pytest
@@ -17,14 +18,15 @@ import pytest
 from pendingctl import AskOutcome, InteractionBridge, NotPosted, PendingStore, ReplyKind, open_pool
 from pendingctl.embedded import throwaway_server
 from pendingctl.embedded.throwaway import ThrowawayServer
+from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import MAX_AGE, PostedCard
 from pendingctl.schema import migrations
 from pendingctl.store.leases import Leases
+from tests.cards_to_post import due_at, let_time_pass, never_posted, noted_card, pause, put, until_failed
 from tests.deliveries import Worker
 from tests.faults.chat import Behaviour, Chat, ChatClient, FindingChatClient, running_chat
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, nothing
-from tests.posting import due_at, let_time_pass, never_posted, noted_card, pause, put, until_failed
 from tests.questions import click
 
 ROOT = Path(__file__).parents[2]
@@ -206,6 +208,14 @@ def server() -> Iterator[ThrowawayServer]:
         yield running
 
 
+def is_up(server: ThrowawayServer) -> bool:
+    try:
+        psycopg.connect(server.dsn).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 def card_in(server: ThrowawayServer) -> object:
     try:
         with psycopg.connect(server.dsn, autocommit=True) as connection:
@@ -242,28 +252,34 @@ async def test_a_restart_while_a_card_is_posted_costs_nobody_the_card(server: Th
 @pytest.mark.law(13)
 async def test_a_restart_between_a_post_and_its_note_costs_nobody_the_card(server: ThrowawayServer) -> None:
     class Restarting(Leases):
-        restarts = 0
+        restarting: ClassVar[list[asyncio.Task[None]]] = []
+        failures = 0
 
         async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
-            if self.restarts == 0:
-                self.restarts += 1
-                await asyncio.to_thread(server.restart)
-            return await super().mark_posted(posted, max_age=max_age)
+            if not self.restarting:
+                self.restarting.append(asyncio.create_task(asyncio.to_thread(server.restart)))
+                assert await came_true(lambda: not is_up(server))
+            try:
+                return await super().mark_posted(posted, max_age=max_age)
+            except DatabaseUnreachable:
+                Restarting.failures += 1
+                raise
 
-    async with open_pool(server.dsn) as pool:
+    async with open_pool(server.dsn, timeout=0.05) as pool:
         store = PendingStore(pool)
         store.leases = Restarting(pool)
         pod = Pod(store)
         async with pod.bridge:
             await put(store)
             assert await came_true(lambda: card_in(server) == "slack-1", 10)
+        await Restarting.restarting[0]
+    assert Restarting.failures > 0
     assert len(pod.platform.cards) == 1
 
 
 @pytest.mark.once
 @pytest.mark.law(13)
 async def test_a_restart_over_a_post_that_failed_leaves_the_card_due(server: ThrowawayServer) -> None:
-    """The failure cannot be noted while the server is away, and the lease runs out."""
     async with open_pool(server.dsn) as pool:
         store = PendingStore(pool)
         pod = Pod(store)

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from pendingctl import PendingStore
+from tests.cards_to_post import noted_card
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod
-from tests.posting import noted_card
 
 HOUR = timedelta(hours=1)
 

@@ -11,6 +11,16 @@ import pytest
 
 from pendingctl import Answer, AskOutcome, PendingStore, ReplyKind, Shows, ask
 from pendingctl.postgres.connections import Pool
+from tests.cards_to_post import (
+    attempts,
+    begun_by_a_pod_that_died,
+    let_time_pass,
+    mute,
+    noted_card,
+    pause,
+    posted_by_a_pod_that_died,
+    put,
+)
 from tests.deliveries import until
 from tests.faults.moments import came_true
 from tests.pods import (
@@ -20,16 +30,6 @@ from tests.pods import (
     Pod,
     RecordingPlatform,
     hang,
-)
-from tests.posting import (
-    attempts,
-    begun_by_a_pod_that_died,
-    let_time_pass,
-    mute,
-    noted_card,
-    pause,
-    posted_by_a_pod_that_died,
-    put,
 )
 from tests.questions import click
 
@@ -113,6 +113,8 @@ async def test_a_card_waits_for_a_pod_that_serves_its_connection(store: PendingS
     stranger.bridge.register("acme", "teams")
     await put(store)
     async with stranger.bridge, pod.bridge:
+        for each in (stranger, pod):
+            each.bridge._posts.catch_up()
         await asyncio.sleep(1.3)
         assert (stranger.platform.cards, pod.platform.cards) == ([], [])
         pod.bridge.register("acme", "slack")
@@ -218,7 +220,7 @@ async def test_of_two_cards_of_one_question_each_answers_truly_and_one_keeps_its
 
 
 @pytest.mark.law(13)
-async def test_one_of_two_cards_loses_its_buttons_once_both_are_known(
+async def test_an_earlier_card_loses_its_buttons_once_both_are_known(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
     """The first pod was only slow to note its card."""

@@ -9,15 +9,15 @@ import psycopg
 import pytest
 
 from pendingctl import PendingStore, ReplyKind, Shows
+from tests.cards_to_post import (
+    noted_card,
+    put,
+)
 from tests.faults.moments import came_true
 from tests.pods import (
     QUESTION,
     Pod,
     nothing,
-)
-from tests.posting import (
-    noted_card,
-    put,
 )
 from tests.questions import age, click
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
 import pytest
 
 from pendingctl import AskOutcome, Card, NotPosted, PendingStore, ReplyKind, Scope
+from pendingctl.errors import DatabaseUnreachable
 from pendingctl.pod import posts
 from pendingctl.postgres.connections import Pool
-from tests.faults.moments import came_true
-from tests.pods import (
-    QUESTION,
-    FindingPlatform,
-    Pod,
-    RecordingPlatform,
-    failing,
-    hang,
-    nothing,
-)
-from tests.posting import (
+from pendingctl.store.leases import Leases
+from tests.cards_to_post import (
     begun_by_a_pod_that_died,
     due_at,
     let_time_pass,
@@ -32,6 +25,17 @@ from tests.posting import (
     posted_by_a_pod_that_died,
     put,
     until_failed,
+)
+from tests.faults.moments import came_true
+from tests.pods import (
+    QUESTION,
+    FindingPlatform,
+    KeyedPlatform,
+    Pod,
+    RecordingPlatform,
+    failing,
+    hang,
+    nothing,
 )
 
 UNKNOWN = ConnectionResetError("the reply was lost")
@@ -110,7 +114,7 @@ async def test_a_card_that_was_given_up_is_posted_anew_when_its_question_is_aske
 @pytest.mark.law(13)
 @pytest.mark.parametrize("by", ["the event", "a put"])
 async def test_a_card_that_was_given_up_in_doubt_is_looked_for_when_its_question_is_asked_again(
-    store: PendingStore, connection: psycopg.Connection, by: str
+    store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture, by: str
 ) -> None:
     platform = FindingPlatform()
     pod = Pod(store, platform=platform)
@@ -119,6 +123,7 @@ async def test_a_card_that_was_given_up_in_doubt_is_looked_for_when_its_question
         await pod.bridge.ask(QUESTION, event_id="e")
         let_time_pass(connection)
         assert await came_true(lambda: due_at(connection) == float("inf"))
+        assert errors(caplog) == ["the card of question 'q' may have been posted or not, and is given up: ratelimited"]
         platform.after_card = platform.before_find = nothing
         if by == "the event":
             assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
@@ -163,6 +168,40 @@ async def test_a_platform_says_how_long_it_wants_to_be_left_alone_an_hour_at_mos
     await pod.bridge.close()
 
 
+@pytest.mark.law(13)
+async def test_a_failure_that_could_not_be_noted_leaves_the_card_due_when_its_lease_has_run_out(
+    pool: Pool, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(Leases):
+        async def mark_not_posted(
+            self,
+            id: str,
+            ask_number: int,
+            error: str,
+            *,
+            attempt: int,
+            is_sure: bool,
+            retry_in: timedelta,
+            most_attempts: int,
+            most_doubts: int,
+            permanent: bool = False,
+        ) -> bool | None:
+            given = (id, ask_number, error, attempt, is_sure, retry_in, most_attempts, most_doubts, permanent)
+            raise DatabaseUnreachable(f"the database cannot be reached: {given}")
+
+    store = PendingStore(pool)
+    store.leases = Away(pool)
+    pod = Pod(store)
+    pod.platform.before_card = failing(NotPosted("down for maintenance"))
+    await put(store)
+    async with pod.bridge:
+        assert await came_true(lambda: "the database cannot be reached" in caplog.text)
+        assert pause(connection) == pytest.approx(30, abs=5)
+        pod.platform.before_card = nothing
+        let_time_pass(connection)
+        assert await came_true(lambda: noted_card(connection) == "slack-1")
+
+
 async def test_a_card_that_can_never_be_posted_is_given_up_at_once_and_says_why(
     store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -204,6 +243,20 @@ async def test_a_card_that_is_found_nowhere_is_posted(store: PendingStore, conne
         let_time_pass(connection)
         assert await came_true(lambda: noted_card(connection) == "slack-1")
     assert (len(platform.searches), len(platform.cards)) == (1, 1)
+
+
+async def test_a_platform_that_posts_by_key_no_longer_is_left_alone_after_a_post_in_doubt(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    platform = KeyedPlatform()
+    pod = Pod(store, platform=platform)
+    platform.before_card = failing(UNKNOWN)
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
+    assert pause(connection) <= 1
+    platform.posts_by_key = False
+    assert await pod.bridge.ask(replace(QUESTION, id="later"), event_id="e-2") is AskOutcome.POST_UNKNOWN
+    assert pause(connection, "later") == pytest.approx(posts.UNKNOWN_DELAY.total_seconds(), abs=5)
+    await pod.bridge.close()
 
 
 @pytest.mark.law(16)

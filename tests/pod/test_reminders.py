@@ -13,10 +13,10 @@ import pytest
 from pendingctl import PendingStore, Question, Reminder, ReplyKind, Scope, Shows, Wording
 from pendingctl.platforms import MessageHandle
 from pendingctl.pod import posts
+from tests.cards_to_post import due_at, let_time_pass, noted_card
 from tests.deliveries import until
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, RecordingPlatform, failing, hang, nothing
-from tests.posting import due_at, let_time_pass, noted_card
 from tests.questions import click
 
 MINUTE = timedelta(minutes=1)
@@ -334,9 +334,15 @@ async def test_a_platform_that_hangs_for_one_tenant_keeps_no_reminder_of_another
     pod.bridge.register("globex", "slack")
     for number in range(20):
         await store.put(f"q{number}", QUESTION.scope, QUESTION.payload(), show=True, **schedule)
-    await store.put("other", Scope("globex", "slack", "U9"), QUESTION.payload(), show=True, **schedule)
-    connection.execute("update pending_interactions set posted_at = now(), post_due_at = now()")
+    due = "update pending_interactions set posted_at = now(), post_due_at = now() where organization_id = %s"
+    connection.execute(due, ["acme"])
     pod.bridge.start()
+    begun = "select count(*) >= 7 from pending_interactions where reminders_left < 3"
+    assert await came_true(lambda: connection.execute(begun).fetchone() == (True,))
+    async with store.transaction() as application:
+        other = Scope("globex", "slack", "U9")
+        await store.put("other", other, QUESTION.payload(), show=True, connection=application, **schedule)
+        await application.execute(due, ["globex"])
     assert await came_true(lambda: [each.question_id for _, _, each in platform.reminders] == ["other"])
     async with asyncio.timeout(4):
         await pod.bridge.close(within=timedelta(seconds=0.1))
