@@ -9,8 +9,10 @@ import psycopg
 
 from pendingctl import AskOutcome, PendingStore, Scope
 from pendingctl.errors import DatabaseUnreachable
-from pendingctl.model import MAX_AGE, CardState, PostedCard
+from pendingctl.inspected import CardState
+from pendingctl.model import PostedCard
 from pendingctl.postgres.connections import Pool
+from pendingctl.schedule import MAX_AGE
 from pendingctl.store.inspection import Filters
 from pendingctl.store.leases import Leases
 from tests.deliveries import until

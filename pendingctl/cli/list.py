@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..model import CardState, PendingSummary, State
+from ..inspected import CardState, PendingSummary, State
 from . import render
 from .database import store_of
 from .event_loop import run

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..model import PendingSummary, State, Unposted
+from ..inspected import PendingSummary, State, Unposted
 from ..printable import printable
 from .render import one_line
 from .words import age

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import NotFound
-from ..model import PendingInteraction, State
+from ..inspected import PendingInteraction, State
 from ..platforms import ENGLISH
 from ..pod.card_content import card_of
 from . import render

@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 from ..errors import DatabaseUnreachable, PendingctlError
 from ..model import (
     ENDED,
-    MAX_AGE,
     Claim,
     Click,
     Due,
@@ -33,6 +32,7 @@ from ..model import (
 )
 from ..payload import JsonObject
 from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Wording
+from ..schedule import MAX_AGE
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import PutOptions
 from ..turns import Turns

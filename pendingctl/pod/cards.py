@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Protocol, cast
 
 from ..errors import InvalidInput, PendingctlError
-from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard, RetiredCard
+from ..model import EditedCard, LeasedCard, PostedCard, RetiredCard
 from ..payload import JsonValue, encode_json
 from ..platforms import ENGLISH, Card, ChatPlatform, MessageHandle, Wording
+from ..schedule import MAX_AGE
 from .background import LAST_SECONDS
 from .card_content import card_of, retired_card_of
 from .card_notes import CardMarks, CardNotes

@@ -12,9 +12,11 @@ from psycopg.rows import dict_row, scalar_row
 
 from ..counts import Counts, OrganizationCounts
 from ..errors import UnreadablePayload
-from ..model import ENDINGS_KEPT, MAX_AGE, CardState, PendingInteraction, PendingSummary, State, Unposted
+from ..inspected import CardState, PendingInteraction, PendingSummary, State, Unposted
+from ..model import ENDINGS_KEPT
 from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
+from ..schedule import MAX_AGE
 from . import ending_statements, lease_statements, read_statements
 
 READ_TIMEOUT = timedelta(seconds=30)

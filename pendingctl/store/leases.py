@@ -11,22 +11,12 @@ from uuid import UUID
 
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from ..model import (
-    MAX_AGE,
-    Due,
-    EditedCard,
-    LeasedAnswer,
-    LeasedCard,
-    LeasedPost,
-    Outcome,
-    PostedCard,
-    RetiredCard,
-    State,
-    Unreadable,
-)
+from ..inspected import State
+from ..model import Due, EditedCard, LeasedAnswer, LeasedCard, LeasedPost, Outcome, PostedCard, RetiredCard, Unreadable
 from ..payload import JsonObject, check_id
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
+from ..schedule import MAX_AGE
 from . import lease_statements as statements
 from .ending_statements import EXPIRE, HEAR
 from .leased_rows import LEASED_POST_ROW, LEASED_ROW, leased_card

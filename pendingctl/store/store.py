@@ -21,7 +21,6 @@ from ..errors import DatabaseFailed, InvalidInput, Undelivered
 from ..model import (
     BATCH_SIZE,
     ENDINGS_KEPT,
-    MAX_AGE,
     SWEEP_LIMIT,
     Claim,
     Click,
@@ -45,7 +44,7 @@ from ..payload import (
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.shares import Share
 from ..postgres.time_limits import Purpose
-from ..schedule import LONGEST, Schedule, schedule_parameters
+from ..schedule import LONGEST, MAX_AGE, Schedule, schedule_parameters
 from . import ending_statements, statements
 from .inspection import Inspection
 from .leases import Leases

@@ -19,7 +19,8 @@ from pendingctl import AskOutcome, InteractionBridge, NotPosted, PendingStore, R
 from pendingctl.embedded import throwaway_server
 from pendingctl.embedded.throwaway import ThrowawayServer
 from pendingctl.errors import DatabaseUnreachable
-from pendingctl.model import MAX_AGE, PostedCard
+from pendingctl.model import PostedCard
+from pendingctl.schedule import MAX_AGE
 from pendingctl.schema import migrations
 from pendingctl.store.leases import Leases
 from tests.cards_to_post import due_at, let_time_pass, never_posted, noted_card, pause, put, until_failed

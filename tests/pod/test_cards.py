@@ -13,9 +13,11 @@ import pytest
 
 from pendingctl import AskOutcome, Card, Claim, PendingStore, Question, ReplyKind, Scope
 from pendingctl.errors import DatabaseUnreachable
-from pendingctl.model import MAX_AGE, CardState, EditedCard, PostedCard
+from pendingctl.inspected import CardState
+from pendingctl.model import EditedCard, PostedCard
 from pendingctl.platforms import MessageHandle
 from pendingctl.postgres.connections import Pool
+from pendingctl.schedule import MAX_AGE
 from pendingctl.store.inspection import Filters
 from pendingctl.store.leases import Leases
 from tests.deliveries import until

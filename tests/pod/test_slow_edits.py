@@ -11,8 +11,10 @@ import pytest
 
 from pendingctl import Claim, PendingStore, Shows
 from pendingctl.errors import DatabaseUnreachable
-from pendingctl.model import MAX_AGE, CardState, EditedCard, LeasedCard, PostedCard, RetiredCard
+from pendingctl.inspected import CardState
+from pendingctl.model import EditedCard, LeasedCard, PostedCard, RetiredCard
 from pendingctl.postgres.connections import Pool
+from pendingctl.schedule import MAX_AGE
 from pendingctl.store.inspection import Filters
 from pendingctl.store.leases import Leases
 from tests.deliveries import until

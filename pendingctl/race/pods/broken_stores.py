@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 
 from psycopg.rows import kwargs_row, scalar_row
 
+from ...inspected import State
 from ...model import (
     BATCH_SIZE,
     ENDINGS_KEPT,
-    MAX_AGE,
     SWEEP_LIMIT,
     Claim,
     Click,
@@ -24,12 +24,12 @@ from ...model import (
     PutOutcome,
     Refusal,
     Scope,
-    State,
     Stored,
     Unreadable,
 )
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
+from ...schedule import MAX_AGE
 from ...store import PendingStore, PutOptions, ending_statements, lease_statements
 from ...store.leases import Leases
 
