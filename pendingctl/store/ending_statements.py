@@ -61,7 +61,7 @@ EXTEND = f"""
 # The default is the answer only if somebody could have given another one: of a question whose card was never posted
 # nobody knew.
 _IS_DEFAULTED = f"(default_answer is not null and posted_at is not null and {accepts('default_answer')}) is true"
-EXPIRED = f"""outcome = case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end,
+_EXPIRED = f"""outcome = case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end,
         claimed_at = now(), answer = case when {_IS_DEFAULTED} then default_answer end, pod = %(pod)s,
         withdrawn_at = case when {_IS_DEFAULTED} then null else now() end,
         delivery_key = null, answered_by = null, lease_token = null, delivery_attempts = 0, delivery_error = null,
@@ -73,7 +73,7 @@ EXPIRED = f"""outcome = case when {_IS_DEFAULTED} then 'defaulted' else 'expired
 # extended deadline) is seen by the lock.
 EXPIRE = f"""
     update pending_interactions as pending
-    set {EXPIRED}
+    set {_EXPIRED}
     where id = any (array(
         select id
         from pending_interactions
@@ -89,7 +89,7 @@ EXPIRE = f"""
 # The question of an asker, or of another caller that looks at it, which may come before the pods or have none.
 EXPIRE_ONE = f"""
     update pending_interactions as pending
-    set {EXPIRED}
+    set {_EXPIRED}
     where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= now()
       and {LIMITS}
     returning id
@@ -115,7 +115,7 @@ _HEARS_OF_IT = (
 # Where no worker does, no row is looked at.
 EXPIRE_STALE = f"""
     update pending_interactions as pending
-    set {EXPIRED}
+    set {_EXPIRED}
     where id = any (array(
         select id
         from pending_interactions

@@ -164,9 +164,10 @@ _SELECT_ABOUT_TO_EXPIRE = """
     limit %(limit)s
 """
 
+_ENDS, _WHICH, _ = ending_statements.EXPIRE.partition("where id = any (array(")
+assert _WHICH
 _EXPIRE_THESE = f"""
-    update pending_interactions as pending
-    set {ending_statements.EXPIRED}
+    {_ENDS}
     where id = any (%(ids)s) and (outcome is null or outcome not in ('expired', 'defaulted'))
       and {statements.LIMITS}
 """
