@@ -22,13 +22,13 @@ APPLICATION = "pendingctl doctor"
 
 # For one statement, and for its wait for a lock: whoever holds a table exclusively is found by other means.
 STATEMENT_SECONDS = 5.0
-LOCK_SECONDS = 1.0
+LOCK_SECONDS = 0.5
 # For all of a transaction on the client's side, of which the server reports no limit.
 REPLY_SECONDS = 15.0
 
 _LIMITS = (
-    f"set transaction isolation level read committed, read only; set local lock_timeout = '{LOCK_SECONDS:g}s'; "
-    f"set local statement_timeout = '{STATEMENT_SECONDS:g}s'"
+    "set transaction isolation level read committed, read only; "
+    f"set local lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'; set local statement_timeout = '{STATEMENT_SECONDS:g}s'"
 )
 _ROUND_TRIPS = 5
 
