@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from pendingctl import PendingStore, __version__, open_pool
 from pendingctl.diagnosis.findings import Finding, Verdict
 from pendingctl.doctor import Check, examine, examine_schema
+from pendingctl.embedded import throwaway_server
 from pendingctl.embedded.pair import throwaway_pair
 from pendingctl.schema import migrations
 from tests.deliveries import claimed, run_out
@@ -140,6 +141,25 @@ async def test_whoever_blocks_a_claim_is_named_and_can_be_ended(dsn: str, connec
     assert (await finding(dsn, "locks")).verdict is Verdict.OK
     holder.close()
     await waiter.close()
+
+
+@pytest.mark.once
+async def test_a_prepared_transaction_that_holds_a_row_is_named_and_can_be_rolled_back() -> None:
+    with throwaway_server(settings={"max_prepared_transactions": "1"}) as server:
+        migrations.apply(server.dsn)
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            connection.execute("insert into organization (id) values ('acme')")
+            connection.execute(QUESTION)
+            connection.execute("begin; select from pending_interactions for update; prepare transaction 'forgotten'")
+
+            locks = await finding(server.dsn, "locks")
+
+            assert "a prepared transaction holds locks" in locks.sentence
+            show, then = locks.remedies[0].split("; then: ")
+            row = connection.execute(show.encode()).fetchone()
+            assert row is not None
+            run_remedy(connection, then.replace("GID", row[0]))
+            assert (await finding(server.dsn, "locks")).verdict is Verdict.OK
 
 
 async def test_rights_that_were_revoked_are_named_and_granted_again(dsn: str, connection: psycopg.Connection) -> None:
