@@ -14,6 +14,9 @@ NOBODY_SECONDS = 300.0
 # Sweeps run every few minutes.
 LATE_SWEEP_SECONDS = 3600.0
 
+# Rows are counted up to so many, which keeps it quick.
+MOST_COUNTED = 10_000
+
 # How open_pool names a pod's sessions: with the version and the host.
 POD = "pendingctl pod "
 
@@ -56,14 +59,15 @@ def _sessions(pods: Sequence[PodSessions]) -> str:
 class Due:
     """What rows of an application ask of the pods, of one kind.
 
-    `rows` stops at a cap. `given_up` wait for a person. `oldest_seconds` is the age of the oldest ending or question,
-    `overdue_seconds` for how long the longest has been due, which a pod that is there keeps short. `example` names the
-    organization and connection of that one.
+    `overdue` of them are due, and `given_up` wait for a person; each number stops at about MOST_COUNTED.
+    `oldest_seconds` is the age of the oldest ending or question, `overdue_seconds` for how long the longest has been
+    due, which a pod that is there keeps short. `example` names the organization and connection of that one.
     """
 
     application: str
     kind: str
     rows: int
+    overdue: int
     given_up: int
     oldest_seconds: float | None
     overdue_seconds: float | None
@@ -79,14 +83,14 @@ def judge_deliveries(due: Sequence[Due]) -> Finding:
     if stuck:
         number = sum(each.given_up for each in stuck)
         return fail(
-            f"{counted(number, 'ending is', 'endings are')} stuck: no pod tries again; "
+            f"{_counted(number, 'ending is', 'endings are')} stuck: no pod tries again; "
             f"the oldest undelivered ending is {age(oldest)} old",
             "pendingctl list --state stuck, and pendingctl show ID for the error",
             *(f"when the worker is mended: pendingctl redeliver --all-stuck{_of(each)}" for each in stuck),
         )
     if not waiting:
         return ok("no ending waits for its delivery")
-    sentence = f"{counted(waiting, 'ending is', 'endings are')} undelivered, the oldest for {age(oldest)}"
+    sentence = f"{_counted(waiting, 'ending is', 'endings are')} undelivered, the oldest for {age(oldest)}"
     if oldest < NOBODY_SECONDS:
         return ok(sentence)
     return warn(sentence, "pendingctl list --state undelivered, and pendingctl show ID for the error")
@@ -100,7 +104,7 @@ def judge_cards(due: Sequence[Due]) -> Finding:
     look = "pendingctl list --card never-posted shows the reasons"
     if given_up:
         return warn(
-            f"{counted(given_up, 'card was', 'cards were')} given up: nobody sees these questions",
+            f"{_counted(given_up, 'card was', 'cards were')} given up: nobody sees these questions",
             look,
             "when the cause is mended: pendingctl enqueue … --id ID --show",
         )
@@ -118,7 +122,7 @@ def judge_orphans(due: Sequence[Due]) -> Finding:
     if not late:
         return ok("nothing has been due for long: each application that has something due is served")
     first = late[0]
-    sentence = f"of application {first.application!r} {_what(first)} due for {age(first.overdue_seconds or 0)}"
+    sentence = f"of application {first.application!r} {_what(first)} for {age(first.overdue_seconds or 0)}"
     others = sorted({each.application for each in late} - {first.application})
     if others:
         sentence += f" (and of {', '.join(map(repr, others[:5]))})"
@@ -132,16 +136,19 @@ def judge_orphans(due: Sequence[Due]) -> Finding:
 
 
 def _what(due: Due) -> str:
-    number = due.rows - due.given_up
     match due.kind:
         case "ending":
-            return f"{counted(number, 'ending has', 'endings have')} been"
+            return f"{_counted(due.overdue, 'ending has', 'endings have')} been due, the longest"
         case "post":
-            return f"{counted(number, 'card', 'cards')} to post, the first has been"
+            return f"{_counted(due.overdue, 'card has', 'cards have')} been to be posted, the longest"
         case "edit":
-            return f"{counted(number, 'card', 'cards')} to edit, the first has been"
+            return f"{_counted(due.overdue, 'card has', 'cards have')} been to be edited, the longest"
         case _:
-            return f"{counted(number, 'deadline has', 'deadlines have')} been"
+            return f"{_counted(due.overdue, 'deadline has', 'deadlines have')} passed, the longest"
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return ("at least " if number >= MOST_COUNTED else "") + counted(number, one, many)
 
 
 def _of(due: Due) -> str:

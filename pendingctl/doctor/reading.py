@@ -12,7 +12,7 @@ from uuid import UUID
 from ..diagnosis.server import Connections, Durability, Pooler, Recovery, Settings, Version
 from ..diagnosis.sessions import Horizon, Horizons, LockSession
 from ..diagnosis.tables import OWN_TABLES, RIGHTS, Bloat, Index, Indexes, Places, Plan, Plans, Right, Table
-from ..diagnosis.work import POD, Due, PodSessions, SweepLag
+from ..diagnosis.work import MOST_COUNTED, POD, Due, PodSessions, SweepLag
 from ..errors import DatabaseFailed, NotMigrated, UnfitSetting
 from ..model import ENDINGS_KEPT
 from ..postgres.connections import connect
@@ -21,8 +21,6 @@ from ..store import ending_statements, lease_statements, post_statements
 from ..store import statements as claim_statements
 from . import statements
 from .session import APPLICATION, Row, Session
-
-CAP = 10_000
 
 _OWN_INDEX = re.compile(r"^create index (?P<name>\w+)\s[^;]*;", re.MULTILINE)
 
@@ -163,7 +161,7 @@ async def pods(session: Session) -> tuple[PodSessions, ...]:
 
 async def due(session: Session) -> tuple[Due, ...]:
     """What rows ask of the pods."""
-    return await session.rows(statements.DUE, Due, {"cap": CAP})
+    return await session.rows(statements.DUE, Due, {"cap": MOST_COUNTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +176,16 @@ async def sweep_lag(session: Session, max_age: timedelta) -> SweepLag:
         "max_age": max_age,
         "endings_kept": ENDINGS_KEPT,
         "include_undelivered": False,
-        "cap": CAP + 1,
+        "cap": MOST_COUNTED + 1,
     }
     overdue = await session.value(ending_statements.OLDEST_STALE, parameters)
     stale = int(await session.value(ending_statements.COUNT_STALE, parameters))
     cycle = await session.one(statements.SWEEP_CYCLE, _Cycle)
     if cycle is None:
         raise DatabaseFailed("the row of table sweep_cycle is gone; insert into sweep_cycle values (true, now())")
-    return SweepLag(min(stale, CAP), stale > CAP, overdue, cycle.seconds_ago, cycle.pod, max_age.total_seconds())
+    return SweepLag(
+        min(stale, MOST_COUNTED), stale > MOST_COUNTED, overdue, cycle.seconds_ago, cycle.pod, max_age.total_seconds()
+    )
 
 
 def _scans_table(plan: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import Any, TypeVar
 
 import psycopg
@@ -39,12 +40,13 @@ Row = TypeVar("Row")
 class Session:
     """One connection that is not made fit for the store, since doctor is to look at it as it is.
 
-    A failed statement may end it (`exit_on_error`); it is opened again then.
+    A failed statement may end it (`exit_on_error`); it is opened again then, unless that has failed before.
     """
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._connection: Connection | None = None
+        self._trouble: PendingctlError | None = None
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
@@ -118,8 +120,14 @@ class Session:
                 yield connection
 
     async def _open(self) -> Connection:
+        if self._trouble is not None:
+            raise copy(self._trouble)
         if self._connection is None or self._connection.closed:
-            self._connection = await _connected(self._dsn)
+            try:
+                self._connection = await _connected(self._dsn)
+            except PendingctlError as error:
+                self._trouble = error
+                raise
         return self._connection
 
 

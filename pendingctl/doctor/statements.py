@@ -239,6 +239,7 @@ DUE = f"""
         {_due("deadline", "expires_at", "created_at", "claimed_at is null and expires_at <= now()")}
     )
     select application, kind, count(*)::integer as rows,
+           (count(*) filter (where due_at <= now()))::integer as overdue,
            (count(*) filter (where due_at = 'infinity'))::integer as given_up,
            extract(epoch from now() - min(since))::float8 as oldest_seconds,
            extract(epoch from now() - min({readable("due_at")}) filter (where due_at <= now()))::float8

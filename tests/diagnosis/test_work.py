@@ -41,8 +41,10 @@ def test_pods_are_counted_by_host_and_version(pods: list[PodSessions], verdict: 
     assert (finding.verdict, said in finding.sentence) == (verdict, True), finding
 
 
-ENDING = Due("", "ending", rows=3, given_up=0, oldest_seconds=20.0, overdue_seconds=None, example="acme/slack")
-POST = Due("", "post", rows=2, given_up=0, oldest_seconds=900.0, overdue_seconds=2.0, example="acme/slack")
+ENDING = Due(
+    "", "ending", rows=3, overdue=3, given_up=0, oldest_seconds=20.0, overdue_seconds=None, example="acme/slack"
+)
+POST = Due("", "post", rows=2, overdue=2, given_up=0, oldest_seconds=900.0, overdue_seconds=2.0, example="acme/slack")
 
 
 @pytest.mark.parametrize(
@@ -94,20 +96,31 @@ def test_cards_that_are_not_posted_are_named(due: list[Due], verdict: Verdict, s
     ("due", "verdict", "said", "remedy"),
     [
         ([ENDING, POST], OK, "each application", None),
-        ([replace(ENDING, overdue_seconds=90.0)], WARN, "3 endings have been due for 1 min 30 s", "run more pods"),
+        (
+            [replace(ENDING, overdue_seconds=90.0)],
+            WARN,
+            "3 endings have been due, the longest for 1 min 30 s",
+            "run more pods",
+        ),
         (
             [replace(ENDING, application="billing", overdue_seconds=3600.0)],
             FAIL,
-            "of application 'billing' 3 endings have been due for 1 h: no pod serves it",
+            "of application 'billing' 3 endings have been due, the longest for 1 h: no pod serves it",
             "PendingStore(pool, application='billing')",
         ),
         (
             [replace(POST, overdue_seconds=3600.0), replace(ENDING, application="billing", overdue_seconds=600.0)],
             FAIL,
-            "of application '' 2 cards to post, the first has been due for 1 h (and of 'billing')",
+            "of application '' 2 cards have been to be posted, the longest for 1 h (and of 'billing')",
             "registers acme/slack",
         ),
-        ([replace(POST, kind="deadline", rows=1, overdue_seconds=400.0)], FAIL, "1 deadline has been due", "start"),
+        ([replace(POST, kind="deadline", overdue=1, overdue_seconds=400.0)], FAIL, "1 deadline has passed", "start"),
+        (
+            [replace(ENDING, overdue=10_000, overdue_seconds=400.0)],
+            FAIL,
+            "at least 10,000 endings have been due",
+            "start",
+        ),
     ],
 )
 def test_an_application_that_nobody_serves_is_named(

@@ -290,7 +290,9 @@ async def test_an_application_that_nobody_serves_is_named(dsn: str, connection: 
     orphans = await finding(dsn, "orphans")
 
     assert orphans.verdict is Verdict.FAIL
-    assert "of application 'billing' 1 ending has been due for 10 min: no pod serves it" in orphans.sentence
+    assert (
+        "of application 'billing' 1 ending has been due, the longest for 10 min: no pod serves it" in orphans.sentence
+    )
     assert "application='billing'" in orphans.remedies[0]
 
 
