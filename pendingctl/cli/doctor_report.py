@@ -20,7 +20,8 @@ _ARROW = "→ "
 def report(checks: Sequence[Check], width: int) -> Group:
     """Return a line for each check: verdict, name, and the finding, which goes on below itself if it is long.
 
-    What mends it stands below, each remedy after an arrow, and the number of each verdict at the end. Nothing is cut.
+    What mends it stands below, each remedy after an arrow, and the number of each verdict at the end. Nothing is cut: a
+    remedy that is longer than a line is left to the terminal to wrap, which keeps it whole for whoever copies it.
     """
     order = list(Verdict)
     lines = [
@@ -33,7 +34,7 @@ def report(checks: Sequence[Check], width: int) -> Group:
         for verdict in reversed(Verdict)
         if (number := sum(each.finding.verdict is verdict for each in checks))
     ]
-    return Group(*lines, Text(""), Text(f"{len(checks)} checks: {', '.join(numbers)}"))
+    return Group(*lines, Text(""), _whole(Text(f"{len(checks)} checks: {', '.join(numbers)}")))
 
 
 def _lines(check: Check, width: int) -> Iterator[Text]:
@@ -44,10 +45,7 @@ def _lines(check: Check, width: int) -> Iterator[Text]:
         yield _whole(head + part)
         head = Text(" " * (_VERDICT + _NAME))
     for remedy in finding.remedies:
-        arrow = _ARROW
-        for part in _wrapped(one_line(remedy), room - len(_ARROW)):
-            yield _whole(Text.assemble(" " * (_VERDICT + _NAME), (arrow, "bold"), part))
-            arrow = " " * len(_ARROW)
+        yield _whole(Text.assemble(" " * _VERDICT, (_ARROW, "bold"), one_line(remedy)))
 
 
 def _wrapped(text: str, width: int) -> Iterator[str]:

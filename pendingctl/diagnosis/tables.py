@@ -204,7 +204,7 @@ def judge_bloat(facts: Bloat) -> Finding:
     live, dead = facts.live or 0, facts.dead or 0
     last = "never" if facts.vacuumed_seconds_ago is None else f"{age(facts.vacuumed_seconds_ago)} ago"
     size = f"{facts.bytes / (1 << 20):,.0f} MB"
-    sentence = f"{live:,} rows and {dead:,} dead ones, {size}; last vacuum: {last}"
+    sentence = f"about {live:,} rows and {dead:,} dead ones, {size}; last vacuum: {last}"
     vacuum = f"vacuum (analyze) {facts.table}"
     if not facts.autovacuum:
         return warn(

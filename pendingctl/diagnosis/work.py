@@ -185,7 +185,7 @@ def judge_sweep(facts: SweepLag) -> Finding:
     sentence = f"{more}{counted(facts.stale, 'row is', 'rows are')} stale, the oldest since {age(overdue)}; {cycle}"
     if overdue < LATE_SWEEP_SECONDS:
         return ok(sentence)
-    remedies = ("pendingctl sweep --limit 10000", "then by cron, or beside a pod: pendingctl sweep --every 5m")
+    remedies = ("pendingctl sweep --limit 10000", "from then on by cron, or beside a pod: pendingctl sweep --every 5m")
     if overdue < facts.max_age_seconds:
         return warn(f"the sweep is late: {sentence}", *remedies)
     return fail(f"nobody sweeps: {sentence}", *remedies)

@@ -53,7 +53,7 @@ COMMAND = "select pg_terminate_backend(1234); " * 4 + "done"
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_nothing_is_cut_and_the_worst_is_last(width: int) -> None:
+def test_nothing_is_cut_a_command_stays_on_one_line_and_the_worst_is_last(width: int) -> None:
     from rich.console import Console
 
     findings: list[Finding] = [fail(LONG, COMMAND), ok("fine"), warn(LONG), unknown("x" * 200)]
@@ -63,8 +63,9 @@ def test_nothing_is_cut_and_the_worst_is_last(width: int) -> None:
     lines = captured.get().splitlines()
 
     assert [line.split()[0] for line in lines if line[:1].strip()] == ["ok", "unknown", "warn", "fail", "4"]
-    words = " ".join(lines).split()
-    assert " ".join(words).count("to its end") == 2
+    words = " ".join(" ".join(lines).split())
+    assert words.count("to its end") == 2
     assert "x" * 200 in words
-    assert all(len(line.rstrip()) <= width for line in lines if "x" * 200 not in line)
+    assert f"         → {COMMAND}" in lines
+    assert all(len(line.rstrip()) <= width for line in lines if "x" * 200 not in line and "→" not in line)
     assert lines[-1] == "4 checks: 1 fail, 1 warn, 1 unknown, 1 ok"
