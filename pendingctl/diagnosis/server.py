@@ -152,6 +152,7 @@ class PoolMode(StrEnum):
     """What lies between this machine and the server."""
 
     NONE = "none"
+    STATEMENT = "statement"
     TRANSACTION = "transaction"
     SESSION_OR_UNSEEN = "session_or_unseen"
 
@@ -168,6 +169,11 @@ def judge_pooler(facts: Pooler) -> Finding:
     match facts.mode:
         case PoolMode.NONE:
             return ok("no pooler in between")
+        case PoolMode.STATEMENT:
+            return fail(
+                "a pooler in statement mode, which refuses the transactions that pendingctl works in",
+                "pool_mode = transaction in the pooler's configuration, or a direct connection",
+            )
         case PoolMode.TRANSACTION:
             return ok("a pooler in transaction mode; all works through it but migrate, which wants a direct connection")
         case PoolMode.SESSION_OR_UNSEEN:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import class_row, scalar_row
 
 from ..diagnosis.server import PoolMode, RoundTrip
-from ..errors import PendingctlError
+from ..errors import DatabaseUnreachable, PendingctlError
 from ..postgres.connections import Connection
 from ..postgres.driver_errors import translated_errors
 from ..postgres.dsn import connect_parameters, describe
@@ -26,6 +26,8 @@ STATEMENT_SECONDS = 5.0
 LOCK_SECONDS = 0.5
 # For all of a transaction on the client's side, of which the server reports no limit.
 REPLY_SECONDS = 15.0
+# A pooler in transaction mode has a session free at once, the one that this connection has just had.
+OTHER_SECONDS = 2.0
 
 _LIMITS = (
     "set transaction isolation level read committed, read only; "
@@ -43,8 +45,9 @@ class Session:
     A failed statement may end it (`exit_on_error`); it is opened again then, unless that has failed before.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, reply_seconds: float = REPLY_SECONDS) -> None:
         self._dsn = dsn
+        self._reply_seconds = reply_seconds
         self._connection: Connection | None = None
         self._trouble: PendingctlError | None = None
 
@@ -81,7 +84,7 @@ class Session:
         """Measure the way to the server and back, and its clock. Raises the errors of a connection."""
         connection = await self._open()
         trips: list[tuple[float, float]] = []
-        with translated_errors(), within(connection, REPLY_SECONDS):
+        with translated_errors(), within(connection, self._reply_seconds):
             for _ in range(_ROUND_TRIPS):
                 cursor = connection.cursor(row_factory=scalar_row)
                 sent, began = time.time(), time.perf_counter()
@@ -97,13 +100,22 @@ class Session:
         A pooler tells its clients a process number of its own making. In transaction mode it lends the session that it
         has used last, so that another connection gets the one that this connection has just had.
         """
-        ours = await self.value("select pg_backend_pid()")
+        try:
+            ours = await self.value("select pg_backend_pid()")
+        except PendingctlError as error:
+            # PgBouncer's own words; it hangs up over them.
+            if "statement pooling mode" in str(error):
+                return PoolMode.STATEMENT
+            raise
         connection = await self._open()
         if ours == connection.info.backend_pid:
             return PoolMode.NONE
-        other = Session(self._dsn)
+        other = Session(self._dsn, reply_seconds=OTHER_SECONDS)
         try:
             theirs = await other.value("select pg_backend_pid()")
+        except DatabaseUnreachable:
+            # The pooler has no further one, and this connection keeps its own.
+            return PoolMode.SESSION_OR_UNSEEN
         finally:
             await other.close()
         if theirs == ours or await self.value("select pg_backend_pid()") != ours:
@@ -114,7 +126,7 @@ class Session:
     async def reading(self) -> AsyncIterator[Connection]:
         """Lend the connection in a transaction that cannot write and is rolled back. Raises PendingctlError."""
         connection = await self._open()
-        with translated_errors(), within(connection, REPLY_SECONDS):
+        with translated_errors(), within(connection, self._reply_seconds):
             async with connection.transaction(force_rollback=True):
                 await connection.execute(_LIMITS)
                 yield connection

@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from typer.testing import Result
 
 from pendingctl.cli.doctor_report import report
 from pendingctl.diagnosis.findings import Finding, fail, ok, unknown, warn
 from pendingctl.doctor import Check
-from tests.commands import Cli, complaint, document, run
+from tests.commands import QUESTION, Cli, complaint, document, make_older, run
 
 
 def test_a_database_as_it_should_be_has_a_line_for_each_check_and_exit_code_0(cli: Cli) -> None:
@@ -41,6 +43,37 @@ def test_every_format_holds_the_same_checks(cli: Cli, connection: psycopg.Connec
     names = [(each["check"], each["verdict"]) for each in whole["checks"]]
     assert [(each["check"], each["verdict"]) for each in as_lines] == names
     assert [(each["check"], each["verdict"]) for each in as_csv] == names
+
+
+def remedy_of(result: Result, check: str) -> list[str]:
+    """The first remedy of a check that fails, as arguments of pendingctl."""
+    assert result.exit_code == 1, result.output
+    (failing,) = [each for each in document(result)["checks"] if each["verdict"] == "fail" and each["check"] == check]
+    program, *arguments = shlex.split(failing["remedies"][0])
+    assert program == "pendingctl"
+    return arguments
+
+
+def test_a_missing_migration_is_mended_by_the_command_that_is_named(
+    empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENDINGCTL_DSN", empty_dsn)
+
+    assert run(*remedy_of(run("doctor", "-o", "json"), "migrations")).exit_code == 0
+
+    assert run("doctor").exit_code == 0
+
+
+def test_a_sweep_that_does_not_run_is_made_up_for_by_the_command_that_is_named(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    cli("enqueue", *QUESTION)
+    make_older(connection, 50)
+
+    swept = cli(*remedy_of(cli("doctor", "-o", "json"), "sweep"))
+
+    assert "deleted 1 row" in swept.stdout
+    assert cli("doctor").exit_code == 0
 
 
 def test_a_database_that_cannot_be_reached_is_no_verdict(dsn: str) -> None:

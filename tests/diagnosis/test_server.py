@@ -109,12 +109,21 @@ def test_a_server_that_takes_no_writes_fails(facts: Recovery, verdict: Verdict, 
     assert bool(finding.remedies) is (verdict is FAIL)
 
 
-@pytest.mark.parametrize("mode", PoolMode)
-def test_a_pooler_is_named_and_is_no_fault(mode: PoolMode) -> None:
+@pytest.mark.parametrize(
+    ("mode", "verdict", "said"),
+    [
+        (PoolMode.NONE, OK, "no pooler"),
+        (PoolMode.TRANSACTION, OK, "in transaction mode; all works through it but migrate"),
+        (PoolMode.SESSION_OR_UNSEEN, OK, "in session mode as far as can be seen"),
+        (PoolMode.STATEMENT, FAIL, "refuses the transactions"),
+    ],
+)
+def test_a_pooler_is_named_and_is_no_fault_unless_it_refuses_transactions(
+    mode: PoolMode, verdict: Verdict, said: str
+) -> None:
     finding = judge_pooler(Pooler(mode))
 
-    assert finding.verdict is OK
-    assert ("direct connection" in finding.sentence) is (mode is not PoolMode.NONE)
+    assert (finding.verdict, said in finding.sentence) == (verdict, True)
 
 
 SETTINGS = Settings(encoding="UTF8", unfit=None, statement_timeout=0.0, worked_around=())
