@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ..postgres.durability import THROWAWAY_CLUSTER
 from ..words import age, counted
-from .findings import Finding, fail, ok, unknown, warn
+from .findings import Finding, fail, ok, warn
 
 # A claim is one round trip, or two where the row is held; the bridge replies within 2.5 s.
 SLOW_SECONDS = 0.1
@@ -308,8 +308,3 @@ def judge_connections(facts: Connections) -> Finding:
     if free < SOME_CONNECTIONS:
         return warn(sentence, *remedies)
     return ok(sentence)
-
-
-def could_not_be_read(reason: str) -> Finding:
-    """What a check has found that failed to run."""
-    return unknown(f"could not be read: {reason}")

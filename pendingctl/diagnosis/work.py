@@ -138,13 +138,13 @@ def judge_orphans(due: Sequence[Due]) -> Finding:
 def _what(due: Due) -> str:
     match due.kind:
         case "ending":
-            return f"{_counted(due.overdue, 'ending has', 'endings have')} been due, the longest"
+            return f"{_counted(due.overdue, 'ending waits', 'endings wait')} to be delivered, the longest"
         case "post":
-            return f"{_counted(due.overdue, 'card has', 'cards have')} been to be posted, the longest"
+            return f"{_counted(due.overdue, 'card waits', 'cards wait')} to be posted, the longest"
         case "edit":
-            return f"{_counted(due.overdue, 'card has', 'cards have')} been to be edited, the longest"
+            return f"{_counted(due.overdue, 'card waits', 'cards wait')} to be edited, the longest"
         case _:
-            return f"{_counted(due.overdue, 'deadline has', 'deadlines have')} passed, the longest"
+            return f"{_counted(due.overdue, 'deadline has', 'deadlines have')} passed unnoticed, the longest"
 
 
 def _counted(number: int, one: str, many: str) -> str:

@@ -8,12 +8,12 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from ..diagnosis import server, sessions, tables, work
+from ..diagnosis import server, sessions, storage, tables, work
 from ..diagnosis.findings import Finding, unknown
 from ..errors import ExtraMissing, InvalidInput, PendingctlError
 from ..model import MAX_AGE
 from . import reading
-from .session import Session, reasons
+from .session import Session
 
 DRIFT_TIMEOUT = timedelta(seconds=10)
 
@@ -51,9 +51,9 @@ async def examine(dsn: str, *, max_age: timedelta = MAX_AGE) -> list[Check]:
             *await _checked("settings", partial(reading.settings, session, dsn), server.judge_settings),
             *await _checked("transactions", partial(reading.horizons, session), sessions.judge_transactions),
             *await _checked("locks", partial(reading.locks, session), sessions.judge_locks),
-            *await _checked("bloat", partial(reading.bloat, session), tables.judge_bloat),
-            *await _checked("indexes", partial(reading.indexes, session), tables.judge_indexes),
-            *await _checked("plans", partial(reading.plans, session), tables.judge_plans),
+            *await _checked("bloat", partial(reading.bloat, session), storage.judge_bloat),
+            *await _checked("indexes", partial(reading.indexes, session), storage.judge_indexes),
+            *await _checked("plans", partial(reading.plans, session), storage.judge_plans),
             *await _checked("pods", partial(reading.pods, session), work.judge_pods),
             *await _checked("sweep", partial(reading.sweep_lag, session, max_age), work.judge_sweep),
             *await _work(session),
@@ -98,8 +98,9 @@ def _judged(name: str, facts: Facts, judge: Callable[[Facts], Finding]) -> Check
 
 
 def _unread(name: str, error: PendingctlError) -> Check:
-    reason, *remedies = reasons(error)
-    return Check(name, unknown(f"could not be read: {reason}", *remedies), None)
+    # An error's message is what happened, and after a semicolon what to do.
+    reason, _, remedy = str(error).partition("; ")
+    return Check(name, unknown(f"could not be read: {reason}", *([remedy] if remedy else [])), None)
 
 
 def _plain(facts: object) -> object:

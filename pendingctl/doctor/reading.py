@@ -11,7 +11,8 @@ from uuid import UUID
 
 from ..diagnosis.server import Connections, Durability, Pooler, Recovery, Settings, Version
 from ..diagnosis.sessions import Horizon, Horizons, LockSession
-from ..diagnosis.tables import OWN_TABLES, RIGHTS, Bloat, Index, Indexes, Places, Plan, Plans, Right, Table
+from ..diagnosis.storage import Bloat, Index, Indexes, Plan, Plans
+from ..diagnosis.tables import OWN_TABLES, RIGHTS, Places, Right, Table
 from ..diagnosis.work import MOST_COUNTED, POD, Due, PodSessions, SweepLag
 from ..errors import DatabaseFailed, NotMigrated, UnfitSetting
 from ..model import ENDINGS_KEPT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from typing import Any, TypeVar
@@ -147,9 +147,3 @@ async def _connected(dsn: str) -> Connection:
     added: dict[str, Any] = {**connect_parameters(dsn, APPLICATION), "autocommit": True, "prepare_threshold": None}
     with translated_errors():
         return await psycopg.AsyncConnection.connect(dsn, **added)
-
-
-def reasons(error: PendingctlError) -> Sequence[str]:
-    """Return an error's reason, and what to do about it."""
-    reason, _, remedy = str(error).partition("; ")
-    return (reason, remedy) if remedy else (reason,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -119,6 +120,17 @@ async def test_a_database_without_tables_breaks_no_check(empty_dsn: str) -> None
     assert "pendingctl migrate" in of(checks, "deliveries").remedies[0]
 
 
+def test_without_the_parser_the_drift_is_unknown_with_how_to_install_it(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pglast", None)
+
+    drift = of(examine_schema(dsn), "drift")
+
+    assert drift.verdict is Verdict.UNKNOWN
+    assert drift.remedies == ("pip install 'pendingctl[schema,embedded]'",)
+
+
 async def test_whoever_blocks_a_claim_is_named_and_can_be_ended(dsn: str, connection: psycopg.Connection) -> None:
     connection.execute(QUESTION)
     holder = psycopg.connect(make_conninfo(dsn, application_name="report"))
@@ -141,6 +153,24 @@ async def test_whoever_blocks_a_claim_is_named_and_can_be_ended(dsn: str, connec
     assert (await finding(dsn, "locks")).verdict is Verdict.OK
     holder.close()
     await waiter.close()
+
+
+async def test_an_old_transaction_is_named_and_can_be_ended(
+    dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pendingctl.diagnosis.sessions.OLD_TRANSACTION_SECONDS", 0.0)
+    holder = psycopg.connect(make_conninfo(dsn, application_name="report"))
+    holder.execute("select from pending_interactions")
+
+    transactions = await finding(dsn, "transactions")
+
+    pid = holder.info.backend_pid
+    assert (
+        f"vacuum is held back, and dead rows pile up: pid {pid} (report, idle in transaction)" in transactions.sentence
+    )
+    run_remedy(connection, transactions.remedies[0])
+    assert (await finding(dsn, "transactions")).verdict is Verdict.OK
+    holder.close()
 
 
 @pytest.mark.once
@@ -174,6 +204,12 @@ async def test_rights_that_were_revoked_are_named_and_granted_again(dsn: str, co
         checks = [*await examine(as_role), *examine_schema(as_role)]
         assert failing(checks) == []
         assert unread(checks) == []
+        with psycopg.connect(as_role, autocommit=True) as pod:
+            # Neither the identity's sequence nor the triggers' functions ask for a right of their own.
+            pod.execute(QUESTION)
+            pod.execute("update pending_interactions set ask_number = default")
+            pod.execute("update pending_interactions set ask_number = ask_number + 1")
+            pod.execute("delete from pending_interactions")
 
         connection.execute(f"revoke update, delete on pending_interactions from {name}")
         finding_of_rights = await finding(as_role, "rights")
@@ -287,7 +323,8 @@ async def test_an_application_that_nobody_serves_is_named(dsn: str, connection: 
 
     assert orphans.verdict is Verdict.FAIL
     assert (
-        "of application 'billing' 1 ending has been due, the longest for 10 min: no pod serves it" in orphans.sentence
+        "of application 'billing' 1 ending waits to be delivered, the longest for 10 min: no pod serves it"
+        in orphans.sentence
     )
     assert "application='billing'" in orphans.remedies[0]
     worker = Worker()
