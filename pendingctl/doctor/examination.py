@@ -11,7 +11,7 @@ from typing import TypeVar
 from ..diagnosis import server, sessions, storage, tables, work
 from ..diagnosis.findings import Finding, unknown
 from ..errors import ExtraMissing, InvalidInput, PendingctlError
-from ..model import MAX_AGE
+from ..schedule import MAX_AGE
 from . import reading
 from .session import Session
 
