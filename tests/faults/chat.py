@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from pendingctl import Card, NotPosted, Reminder
 from pendingctl.platforms import MessageHandle
+from tests.listener import Listener
 
 
 class Behaviour(Enum):
@@ -34,26 +35,15 @@ class Chat:
         self.posts = 0
         self.behaviour = Behaviour.SHOWS_IT
         self.retry_after = timedelta(minutes=7)
-        self._listening: asyncio.Server | None = None
-        self._answering: set[asyncio.Task[None]] = set()
+        self._listener = Listener(self._answer)
 
     async def start(self) -> None:
         """Answer again, under the same port."""
-        self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._listening.sockets[0].getsockname()[1]
+        self.port = await self._listener.start(self.port)
 
     async def stop(self) -> None:
         """Refuse connections from now on."""
-        if self._listening is not None:
-            self._listening.close()
-        for task in self._answering:
-            task.cancel()
-        await asyncio.gather(*self._answering, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._answer(reader, writer))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        await self._listener.stop()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
