@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .asking import ask
     from .errors import PendingctlError
+    from .inspected import State
     from .model import (
         Answer,
         Claim,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         Refusal,
         RefusalReason,
         Scope,
-        State,
         Stored,
         Withdrawal,
     )
@@ -46,6 +46,7 @@ _HOMES = {
     "asking": ("ask",),
     "errors": ("PendingctlError",),
     "store.filters": ("Filters",),
+    "inspected": ("State",),
     "model": (
         "Answer",
         "Claim",
@@ -59,7 +60,6 @@ _HOMES = {
         "Refusal",
         "RefusalReason",
         "Scope",
-        "State",
         "Stored",
         "Withdrawal",
     ),

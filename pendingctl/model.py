@@ -18,7 +18,6 @@ from .payload import (
     conversation_of,
     question_payload,
 )
-from .schedule import MAX_AGE as MAX_AGE  # noqa: PLC0414
 from .schedule import Schedule, schedule_parameters
 
 # An ending that is no person's answer waits so long for a worker that hears of it.
@@ -401,107 +400,6 @@ class Stored:
     created_at: datetime
     row_version: str
     is_to_be_posted: bool = False
-
-
-class State(StrEnum):
-    """A row's state: the first of these that applies.
-
-    Stuck endings wait for a person, undelivered answers for a worker. Stale is open and too old, without a deadline.
-    """
-
-    STUCK = "stuck"
-    UNDELIVERED = "undelivered"
-    EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"
-    DEFAULTED = "defaulted"
-    CLAIMED = "claimed"
-    STALE = "stale"
-    PENDING = "pending"
-
-
-# The answer was accepted and has reached no worker yet.
-UNDELIVERED = frozenset({State.STUCK, State.UNDELIVERED})
-
-
-class CardState(StrEnum):
-    """What can be wrong with a question's card: it shows less than the row, or nobody knows that it was posted."""
-
-    BEHIND = "behind"
-    NEVER_POSTED = "never-posted"
-
-
-class Unposted(StrEnum):
-    """Why nobody knows of an open question's card that it was posted.
-
-    A pod is to post it, now or later; the pods have given up, and a person is to look at it; or the question was
-    stored without `show`, and its caller shows it.
-    """
-
-    TO_BE_POSTED = "to_be_posted"
-    GIVEN_UP = "given_up"
-    BY_CALLER = "by_caller"
-
-
-@dataclass(frozen=True, slots=True)
-class PendingSummary:
-    """One row as a list shows it. Times and ages are the database's.
-
-    `unposted` is None where the card is known to be posted, and where the question has ended. `post_due_at` is when the
-    card, a reminder or the escalation is to be posted next; `post_error` why the last attempt to post the card failed.
-    `delivery_due_at` is when its ending is to be delivered next, None also of one that is stuck; `card_due_at` when its
-    card is to be edited next.
-    """
-
-    id: str
-    organization_id: str
-    connection_id: str
-    expected_user_id: str
-    application: str
-    state: State
-    created_at: datetime
-    claimed_at: datetime | None
-    expires_at: datetime | None
-    age_seconds: float
-    ask_number: int
-    question: str | None
-    conversation_id: str | None
-    answered_by: str | None
-    pod: str | None
-    delivery_attempts: int
-    delivery_due_at: datetime | None
-    delivery_error: str | None
-    unposted: Unposted | None
-    post_attempts: int
-    post_due_at: datetime | None
-    post_error: str | None
-    card_attempts: int
-    card_due_at: datetime | None
-
-    @property
-    def scope(self) -> Scope:
-        """Who may claim it."""
-        return Scope(self.organization_id, self.connection_id, self.expected_user_id)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingInteraction(PendingSummary):
-    """One whole row. `payload` is empty where it cannot be read."""
-
-    payload: JsonObject
-    answer: str | None
-    delivery_key: str | None
-    delivered_at: datetime | None
-    withdrawn_at: datetime | None
-    outcome: Outcome | None
-    default_answer: str | None
-    posted_at: datetime | None
-    card: JsonValue
-    request_key: str | None
-    remind_every: timedelta | None
-    reminders_left: int | None
-    escalate_at: datetime | None
-    escalate_to: str | None
-    escalated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

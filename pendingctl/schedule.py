@@ -46,9 +46,11 @@ class ScheduleParameters(TypedDict):
 
 
 def schedule_parameters(
-    schedule: Schedule, payload: JsonObject, expected_user_id: str, *, show: bool
+    schedule: Schedule, payload: JsonObject, expected_user_id: str, *, show: bool, is_placed: bool = False
 ) -> ScheduleParameters:
-    """Return the schedule of a question as the statements take it; `show` says that pods post its card.
+    """Return the schedule of a question as the statements take it.
+
+    `show` says that pods post its card, in its conversation; `is_placed` that they know where also without one.
 
     Raises InvalidInput for times that are not ahead, a default that is no option or has no deadline, reminders and
     escalations that nobody would post, that come too late, or that are for the same user.
@@ -80,7 +82,7 @@ def schedule_parameters(
             raise InvalidInput(
                 f"the question is escalated after {escalate_after}, when it has expired ({expires_in}); escalate sooner"
             )
-    if show and not conversation_of(payload):
+    if show and not is_placed and not conversation_of(payload):
         raise InvalidInput("the question has no conversation in which its card could be shown; give it one")
     if not show and (remind_every is not None or escalate_after is not None):
         raise InvalidInput(

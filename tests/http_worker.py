@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from tests.listener import Listener
+
 # Writes a reply to the request with this number, counted from 1 over all connections; returns whether more may follow.
 Reply: TypeAlias = Callable[[asyncio.StreamWriter, int], Awaitable[bool]]
 
@@ -54,10 +56,12 @@ async def _request(reader: asyncio.StreamReader, peer: tuple[str, int]) -> Reque
 async def working_by(reply: Reply) -> AsyncIterator[HttpWorker]:
     """A worker that replies by a function."""
     worker = HttpWorker(reply)
-    server = await asyncio.start_server(worker.serve, "127.0.0.1", 0)
-    worker.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/answers"
-    async with server:
+    listener = Listener(worker.serve)
+    worker.url = f"http://127.0.0.1:{await listener.start()}/answers"
+    try:
         yield worker
+    finally:
+        await listener.stop()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeAlias
@@ -32,22 +33,29 @@ class RecordingPlatform:
 
     def __init__(self) -> None:
         self.cards: list[Card] = []
+        self.handles: list[MessageHandle] = []
         self.edits: list[tuple[str, MessageHandle, Card]] = []
         self.reminders: list[tuple[str, MessageHandle, Reminder]] = []
         self.handle: MessageHandle = None
         self.before_card: Interference = nothing
+        self.after_card: Interference = nothing
         self.before_edit: Interference = nothing
+        self.before_reminder: Interference = nothing
 
     async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
         await self.before_card()
+        handle = self.handle or f"{connection_id}-{len(self.cards) + 1}"
         self.cards.append(card)
-        return self.handle or f"{connection_id}-{len(self.cards)}"
+        self.handles.append(handle)
+        await self.after_card()
+        return handle
 
     async def edit_card(self, connection_id: str, handle: MessageHandle, card: Card) -> None:
         await self.before_edit()
         self.edits.append((connection_id, handle, card))
 
     async def post_reminder(self, connection_id: str, handle: MessageHandle, reminder: Reminder) -> None:
+        await self.before_reminder()
         self.reminders.append((connection_id, handle, reminder))
 
     @property
@@ -56,8 +64,47 @@ class RecordingPlatform:
         return [f"{card.text}\n{card.said.text() if card.said else ''}".strip() for _, _, card in self.edits]
 
 
+class FindingPlatform(RecordingPlatform):
+    """Finds a card again whose post ended without a reply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_find: Interference = nothing
+        self.searches: list[str] = []
+
+    async def find_card(self, connection_id: str, card: Card) -> MessageHandle | None:  # noqa: ARG002
+        self.searches.append(card.key)
+        await self.before_find()
+        found = (handle for handle, shown in zip(self.handles, self.cards, strict=True) if shown.key == card.key)
+        return next(found, None)
+
+
+class KeyedPlatform(RecordingPlatform):
+    """Shows a card that comes again under its key no second time."""
+
+    posts_by_key = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: list[str] = []
+        self._shown: dict[str, MessageHandle] = {}
+
+    async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
+        self.keys.append(card.key)
+        if card.key not in self._shown:
+            self._shown[card.key] = f"{connection_id}-{len(self.cards) + 1}"
+            return await super().post_card(connection_id, card)
+        await self.before_card()
+        return self._shown[card.key]
+
+
 async def nothing() -> None:
     """Interfere with nothing."""
+
+
+async def hang() -> None:
+    """Never come to an end."""
+    await asyncio.Event().wait()
 
 
 def failing(error: BaseException) -> Interference:

@@ -13,7 +13,8 @@ import pytest
 from pendingctl import Answer, Claim, Delivery, NoAnswer, PendingStore, Question, State, Withdrawal
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import InvalidInput, Refused
-from pendingctl.model import Outcome, Unposted
+from pendingctl.inspected import Unposted
+from pendingctl.model import Outcome
 from pendingctl.postgres.connections import CommandConnection
 from pendingctl.schema import migrations
 from tests.askers import answer_to

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -90,6 +91,17 @@ def test_every_option_of_diff_schema_is_explained() -> None:
             assert f"| `--{name.replace('_', '-')}" in explained
     for kind in SCRATCH_KINDS:
         assert f"| `{kind}` |" in explained
+
+
+def test_every_check_of_doctor_is_explained(dsn: str) -> None:
+    explained = README.split("## What doctor checks")[1].split("\n## ")[0]
+    found = json.loads(CliRunner().invoke(app, ["doctor", "--dsn", dsn, "-o", "json"]).stdout)
+
+    for check in found["checks"]:
+        assert re.search(rf"^\| .*`{check['check']}`.* \|", explained, re.MULTILINE), check["check"]
+        assert f" {check['check']} " in explained
+    for field in (*found, *found["checks"][0]):
+        assert f"{field}`" in explained or f"`{field}" in explained
 
 
 def test_the_line_of_a_file_can_be_stored(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "list": ("list", "list_rows"),
     "show": ("show", "show"),
     "stats": ("stats", "stats"),
+    "doctor": ("doctor", "doctor"),
     "redeliver": ("redeliver", "redeliver"),
     "sweep": ("sweep", "sweep"),
     "simulate-race": ("simulate_race", "simulate_race"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from ..model import UNDELIVERED, Scope
+from ..inspected import UNDELIVERED
+from ..model import Scope
 from . import render
 from .confirmation import confirm
 from .database import store_of, target_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model import PendingInteraction, PendingSummary
+from ..inspected import PendingInteraction, PendingSummary
 from .words import in_one_unit
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput, NotFound, Unbounded
-from ..model import CardState, State
+from ..inspected import CardState, State
 from ..store.filters import Cursor, Filters, Found, Page, Sort
 from . import render
 from .database import inspection_of

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from ..errors import InvalidInput
-from ..model import UNDELIVERED, CardState, PendingSummary, State, Unposted
+from ..inspected import UNDELIVERED, CardState, PendingSummary, State, Unposted
 from .words import age, until
 
 # Of a question whose card nobody knows to be posted.

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ..model import PendingInteraction, State, Unposted
+from ..inspected import PendingInteraction, State, Unposted
 from ..payload import question_options
 from ..platforms import ENGLISH, Card
 from ..pod.card_content import card_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..model import PendingSummary, State
+from ..inspected import PendingSummary, State
 from ..printable import printable
 from .question_columns import Column, Place
 from .render import PIPE_WIDTH, one_line

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InvalidInput, NotFound
-from ..model import UNDELIVERED, State
+from ..inspected import UNDELIVERED, State
 from . import render
 from .confirmation import confirm
 from .database import store_of, target_of

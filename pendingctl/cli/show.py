@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import NotFound
-from ..model import PendingInteraction
+from ..inspected import PendingInteraction
 from . import render
 from .database import inspection_of
 from .event_loop import run

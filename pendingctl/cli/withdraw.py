@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from ..model import Scope, State, Withdrawal
+from ..inspected import State
+from ..model import Scope, Withdrawal
 from . import render
 from .confirmation import confirm
 from .database import store_of, target_of

@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 from ..errors import DatabaseUnreachable, PendingctlError
 from ..model import (
     ENDED,
-    MAX_AGE,
     Claim,
     Click,
     Due,
@@ -32,7 +31,8 @@ from ..model import (
     answer_of,
 )
 from ..payload import JsonObject
-from ..platforms import ENGLISH, ChatPlatform, Wording
+from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Wording
+from ..schedule import MAX_AGE
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import PutOptions
 from ..turns import Turns
@@ -204,8 +204,9 @@ class InteractionBridge:
         The row is stored before the card is posted. Where this pod cannot post it, or dies over that, some pod that
         serves the connection tries again (see `posts.Posts`).
 
-        Raises InvalidInput for a question without a conversation, and ScopeMismatch, RequestRefused, NotFound and the
-        database's errors as `PendingStore.put` does.
+        A question without a conversation is shown where the platform sees fit.
+
+        Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does.
         """
         scope = question.scope
         connection = (scope.organization_id, scope.connection_id)
@@ -313,9 +314,10 @@ class InteractionBridge:
         return reply_to_win(click.value, self._wording)
 
     async def _edit_card(self, click: Click, claim: Claim) -> None:
-        handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
+        # The row knows the card, also of two that were posted; one that is not noted yet the pod alone knows.
+        handle: MessageHandle = claim.card
         if handle is None:
-            handle = claim.card
+            handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
         if handle is None:
             return
         card = card_of(

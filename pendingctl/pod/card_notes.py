@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Protocol
 
 from ..errors import DatabaseUnreachable
-from ..model import MAX_AGE, EditedCard, PostedCard
+from ..model import EditedCard, PostedCard
 from ..postgres.outages import Outage
+from ..schedule import MAX_AGE
 
 # Nobody waits for the notes, and nobody clicks sooner; a busy pod writes many of them at once.
 NOTE_SECONDS = 0.1

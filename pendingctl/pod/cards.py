@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Protocol, cast
 
 from ..errors import InvalidInput, PendingctlError
-from ..model import MAX_AGE, EditedCard, LeasedCard, PostedCard, RetiredCard
+from ..model import EditedCard, LeasedCard, PostedCard, RetiredCard
 from ..payload import JsonValue, encode_json
 from ..platforms import ENGLISH, Card, ChatPlatform, MessageHandle, Wording
+from ..schedule import MAX_AGE
 from .background import LAST_SECONDS
 from .card_content import card_of, retired_card_of
 from .card_notes import CardMarks, CardNotes
@@ -103,7 +104,8 @@ class Cards:
         return await self._leases.lease_cards(served, lease=LEASE, limit=limit, max_age=self._max_age)
 
     async def _edit_leased(self, row: LeasedCard) -> None:
-        retired = [each for each in row.retired if await self._edit_retired(row, each)]
+        failed = {each.ask_number for each in row.retired if not await self._edit_retired(row, each)}
+        retired = [each for each in row.retired if each.ask_number not in failed]
         if row.card is not None and (row.claimed_at is not None or row.is_stale):
             card = _card_of(row, self._wording)
             await self.edit(row.connection_id, row.card, card, row.claimed_at, attempts=row.attempts)

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ..errors import DatabaseFailed, PendingctlError
-from ..model import Due, LeasedAnswer, Outcome, State, Unreadable
+from ..inspected import State
+from ..model import Due, LeasedAnswer, Outcome, Unreadable
 from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, outcomes_of, sink_of
 from ..turns import Turns

@@ -14,7 +14,6 @@ from ..model import Duty, LeasedPost
 from ..payload import conversation_of, question_text
 from ..platforms import (
     ENGLISH,
-    Card,
     ChatPlatform,
     FindsCards,
     MessageHandle,
@@ -113,11 +112,6 @@ class Posts:
         self._handles = handles
         self._posted = posted
         self._wording = wording
-        self._can_repeat = isinstance(platform, FindsCards) or (
-            isinstance(platform, PostsByKey) and platform.posts_by_key
-        )
-        # Attempts are bounded in any case.
-        self._most_doubts = MOST_ATTEMPTS if self._can_repeat else MOST_DOUBTS
         self._due = TakeOver("posts", self._lease, self._post, served)
 
     def catch_up(self) -> None:
@@ -129,17 +123,28 @@ class Posts:
         await self._due.close(until)
 
     async def post_card(self, post: LeasedPost) -> PostOutcome:
-        """Post a card that this pod has leased, and have it noted what became of it."""
+        """Post a card that this pod has leased, and have it noted what became of it.
+
+        One that this pod has posted before is not posted again.
+        """
+        # The pod knows of a card that it could not note, since the database was away.
+        if (handle := self._handles.get(_key(post))) is not None:
+            self._posted(post.question_id, post.ask_number, handle)
+            return PostOutcome.POSTED
         card = card_of(post.question_id, post.ask_number, post.payload, post.user_id, wording=self._wording)
+        platform = self._platform
+        # A platform that cannot look says nothing of the attempts before.
+        is_sure = False
         try:
             async with asyncio.timeout(POST_SECONDS):
-                if post.is_in_doubt and isinstance(self._platform, FindsCards):
-                    handle = await self._found(post, card)
-                else:
-                    handle = await self._platform.post_card(post.connection_id, card)
+                if post.is_in_doubt and isinstance(platform, FindsCards):
+                    handle = await platform.find_card(post.connection_id, card)
+                if handle is None:
+                    is_sure = True
+                    handle = await platform.post_card(post.connection_id, card)
         except NotPosted as error:
-            await self._note_failure(post, error, is_sure=True)
-            return PostOutcome.NOT_POSTED
+            await self._note_failure(post, error, is_sure=is_sure)
+            return PostOutcome.NOT_POSTED if is_sure else PostOutcome.POST_UNKNOWN
         except Exception as error:  # noqa: BLE001 (whatever a platform or an application raises)
             await self._note_failure(post, error, is_sure=False)
             return PostOutcome.POST_UNKNOWN
@@ -147,14 +152,18 @@ class Posts:
         self._posted(post.question_id, post.ask_number, handle)
         return PostOutcome.POSTED
 
-    async def _found(self, post: LeasedPost, card: Card) -> MessageHandle:
-        assert isinstance(self._platform, FindsCards)
-        handle = await self._platform.find_card(post.connection_id, card)
-        return handle if handle is not None else await self._platform.post_card(post.connection_id, card)
+    def _can_repeat(self) -> bool:
+        """Whether a card that may be there can be posted again without a second one."""
+        platform = self._platform
+        return isinstance(platform, FindsCards) or (isinstance(platform, PostsByKey) and platform.posts_by_key)
+
+    def _most_doubts(self) -> int:
+        # Attempts are bounded in any case.
+        return MOST_ATTEMPTS if self._can_repeat() else MOST_DOUBTS
 
     async def _lease(self, served: Collection[tuple[str, str]], limit: int) -> list[LeasedPost]:
         return await self._leases.lease_posts(
-            served, lease=LEASE, limit=limit, most_attempts=MOST_ATTEMPTS, most_doubts=self._most_doubts
+            served, lease=LEASE, limit=limit, most_attempts=MOST_ATTEMPTS, most_doubts=self._most_doubts()
         )
 
     async def _post(self, post: LeasedPost) -> None:
@@ -172,7 +181,7 @@ class Posts:
         delay = retry_delay(FIRST_DELAY, post.attempt)
         if isinstance(error, NotPosted):
             delay = max(delay, min(error.retry_after or delay, LONGEST_REQUESTED_DELAY))
-        elif not self._can_repeat:
+        elif not self._can_repeat():
             delay = UNKNOWN_DELAY
         permanent = isinstance(error, NotPosted) and error.is_permanent
         reason = _reason(error)
@@ -186,7 +195,7 @@ class Posts:
                 is_sure=is_sure,
                 retry_in=delay,
                 most_attempts=MOST_ATTEMPTS,
-                most_doubts=self._most_doubts,
+                most_doubts=self._most_doubts(),
                 permanent=permanent,
             )
         except PendingctlError as trouble:

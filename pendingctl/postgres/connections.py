@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from .. import __version__
 from ..errors import NotConnected, PendingctlError
 from .driver_errors import is_the_drivers, translate, translated_errors
 from .dsn import connect_parameters
@@ -80,7 +82,7 @@ async def connect(dsn: str, *, application: str) -> Connection:
 def open_pool(
     dsn: str,
     *,
-    application: str = "pendingctl",
+    application: str | None = None,
     min_size: int = 1,
     max_size: int = 10,
     timeout: float = BORROW_SECONDS,
@@ -89,11 +91,16 @@ def open_pool(
     """Return a pool of connections fit for the store, to be entered with `async with`.
 
     `timeout` is how many seconds a caller waits for a free connection; `configure` is called with each new
-    connection. Raises InvalidInput for a malformed string; a server that does not answer, or that has a setting with
-    which pendingctl cannot work, shows itself at the first use, as NotConnected or UnfitSetting.
+    connection. `application` names the sessions, unless the connection string does; by default they are named after
+    the version and the host, by which `pendingctl doctor` knows a pod.
+
+    Raises InvalidInput for a malformed string; a server that does not answer, or that has a setting with which
+    pendingctl cannot work, shows itself at the first use, as NotConnected or UnfitSetting.
     """
     from .pool import StorePool
 
+    if application is None:
+        application = f"pendingctl pod {__version__} {socket.gethostname()}"
     return StorePool(
         dsn, application=application, min_size=min_size, max_size=max_size, timeout=timeout, configure=configure
     )

@@ -22,6 +22,7 @@ from .history.history import Fault, History, Operation, Outcome
 from .plan.operations import OperationKind, PlannedQuestion
 from .plan.plan import MAX_OTHERS, plan_question
 from .plan.schedule import (
+    AT_A_POST,
     AT_AN_ASKER,
     LASTING,
     NEED_AN_OWN_SERVER,
@@ -39,6 +40,7 @@ from .rows import (
     Arrangement,
     count_unsettled,
     run_out_of_cards,
+    run_out_of_posts,
     store_organizations,
     store_questions,
 )
@@ -47,6 +49,7 @@ from .rows import (
 # other.
 ORDERS_AT_ONCE = 6
 QUESTIONS_TOGETHER = 4
+DUTIES_AT_ONCE = 20
 # Over so many answers the worker hangs: more than a pod delivers at a time.
 HANGING = 60
 # How many questions are fired at while a server is away.
@@ -59,6 +62,8 @@ SETTLED_SECONDS = 20.0
 SETTLED_POLL_SECONDS = 0.1
 # A card that is not edited by then may be leased, for half a minute, by a pod that was killed.
 CARDS_SECONDS = 3.0
+# Likewise a card that is not posted by then; one that is posted twice since its pod was slow would break a law.
+POSTS_SECONDS = 10.0
 
 # A smaller difference might be a slow start.
 LEAST_SKEW_SECONDS = 3600.0
@@ -163,12 +168,15 @@ class _Coordinator:
         """Wait while the pods deliver and edit cards; after 20 seconds rows and cards show what is still left to do."""
         began = time.monotonic()
         run_out_at = began + CARDS_SECONDS
+        run_out_of_posts_at = began + POSTS_SECONDS
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
+            await run_out_of_posts(connection, self._arrangement.ids, leases=False)
             while (now := time.monotonic()) < began + SETTLED_SECONDS:
                 if not await count_unsettled(connection, self._arrangement):
                     return
                 if now > run_out_at:
                     await run_out_of_cards(connection, self._arrangement)
+                    await run_out_of_posts(connection, self._arrangement.ids, leases=now > run_out_of_posts_at)
                     run_out_at = now + CARDS_SECONDS
                 await asyncio.sleep(SETTLED_POLL_SECONDS)
 
@@ -182,7 +190,11 @@ class _Coordinator:
         """Fire at the questions in order, at several at once, and let the faults strike. Raises RaceBrokenOff."""
         settings = self._settings
         numbers = count()
-        async with BoundedDispatcher(self._context.dispatcher, ORDERS_AT_ONCE, QUESTIONS_TOGETHER) as dispatcher:
+        async with (
+            BoundedDispatcher(self._context.dispatcher, ORDERS_AT_ONCE, QUESTIONS_TOGETHER) as dispatcher,
+            # Their operations wait for their times, and would keep the others from their turn.
+            BoundedDispatcher(self._context.dispatcher, DUTIES_AT_ONCE, 1) as duties,
+        ):
             for number in numbers:
                 elapsed = time.monotonic() - began
                 if not self._goes_on(number, elapsed, sudden):
@@ -194,11 +206,14 @@ class _Coordinator:
                 if settings.has_more(number):
                     await dispatcher.fire(self._planned(f"w{number}"))
                     await dispatcher.fire(self._planned(f"c{number}"))
+                if settings.has_duties(number):
+                    await duties.fire(self._planned(f"d{number}"))
                 if number < MAX_OTHERS:
                     await dispatcher.fire(self._planned(f"o{number}"))
                 if sudden and self._is_due(sudden, number, elapsed):
                     planned = sudden.pop(0)
                     await dispatcher.drain()
+                    await duties.drain()
                     # A server goes away while much is under way, as far as enough questions are left.
                     away = range(WHILE_AWAY if planned.kind in NEED_AN_OWN_SERVER else 0)
                     more = [next(numbers) for _ in away if self._has_room(number + len(away) + len(sudden))]
@@ -207,8 +222,8 @@ class _Coordinator:
                     beside = [self._planned(f"q{each}") for each in more]
                     if planned.kind in TROUBLES:
                         beside = await self._store_for_trouble(planned)
-                    elif planned.moment in AT_AN_ASKER:
-                        beside = [self._planned(f"a{planned.number}")]
+                    elif planned.moment in (*AT_AN_ASKER, *AT_A_POST):
+                        beside = [self._planned(f"{'a' if planned.moment in AT_AN_ASKER else 'k'}{planned.number}")]
                         await self._store((), beside)
                     faults.end(await strike(self._context, planned, question, beside))
                 else:
@@ -255,6 +270,7 @@ class _Coordinator:
         counted = [self._planned(f"q{each}") for each in numbers]
         extra = [self._planned(f"x{each}") for each in numbers if settings.has_extra(each)]
         extra += [self._planned(f"{kind}{each}") for each in numbers if settings.has_more(each) for kind in "wc"]
+        extra += [self._planned(f"d{each}") for each in numbers if settings.has_duties(each)]
         await self._store(counted, extra)
 
     async def _store_for_trouble(self, planned: PlannedFault) -> list[PlannedQuestion]:

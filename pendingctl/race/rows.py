@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ..errors import InvalidInput
+from ..errors import DatabaseFailed, InvalidInput
 from ..model import Click, Question, Scope
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, SingleConnection
 from ..postgres.driver_errors import translated_errors
 from ..store import PendingStore
-from .history.history import RacedQuestion, Row
+from .history.history import RacedQuestion, RacedSchedule, Row
 from .plan.extra import PAST
 from .plan.operations import Names, PlannedQuestion
 from .plan.plan import plan_bystanders, plan_others, plan_poisoned
@@ -26,8 +26,14 @@ APPLICATION = "pendingctl simulate-race"
 _READ = """
     select id, organization_id, connection_id, expected_user_id, entry_payload,
            case when withdrawn_at is null then claimed_at end as claimed_at, ask_number,
-           answer, delivery_key, delivery_due_at is not null as undelivered, withdrawn_at is not null as withdrawn,
-           coalesce(delivery_due_at = 'infinity', false) as is_stuck, delivery_error as error
+           answer, delivery_key, coalesce(delivery_due_at, ending_due_at) is not null as undelivered,
+           withdrawn_at is not null as withdrawn,
+           coalesce(coalesce(delivery_due_at, ending_due_at) = 'infinity', false) as is_stuck, delivery_error as error,
+           case when outcome is not null then outcome
+                when claimed_at is null then null
+                when withdrawn_at is not null then 'withdrawn'
+                else 'answered' end as outcome,
+           answered_by, expires_at, case when post_due_at = 'infinity' then post_error end as not_shown
     from pending_interactions
     where id = any (%(ids)s)
 """
@@ -40,10 +46,14 @@ _READ_ASK_NUMBERS = """
 
 _SHOWS_LESS = "(card_due_at is not null and (claimed_at is not null or retired_cards is not null))"
 
+_IS_UNPOSTED = "(post_due_at < 'infinity' and posted_at is null and claimed_at is null)"
+
 _COUNT_UNSETTLED = f"""
     select count(*)
     from pending_interactions
-    where id = any (%(ids)s) and (delivery_due_at is not null or {_SHOWS_LESS})
+    where id = any (%(ids)s)
+          and (delivery_due_at is not null or ending_due_at is not null or {_SHOWS_LESS} or {_IS_UNPOSTED}
+               or expires_at is not null and claimed_at is null)
        or id = any (%(poisoned)s) and delivery_due_at < 'infinity'
 """
 
@@ -52,6 +62,14 @@ _RUN_OUT_OF_CARDS = f"""
     update pending_interactions
     set card_due_at = now()
     where id = any (%(ids)s) and {_SHOWS_LESS} and card_due_at > now()
+"""
+
+# The pause after an attempt to post a card, or also the lease of one that was begun.
+_RUN_OUT_OF_POSTS = f"""
+    update pending_interactions
+    set post_due_at = now(), posting_until = null
+    where id = any (%(ids)s) and {_IS_UNPOSTED} and post_due_at > now()
+      and (%(leases)s or posting_until is null)
 """
 
 # The time of an asker's lease is over, and of its lease on the answer.
@@ -74,10 +92,17 @@ _DELETE = """
     where id = any (%(ids)s) and organization_id = %(organization_id)s
 """
 
+_FORGET_THE_APPLICATIONS = """
+    delete from pending_applications
+    where application = any (%(applications)s)
+"""
+
 _LEFT = """
     select 'question ' || id from pending_interactions where id = any (%(ids)s)
     union all
     select 'organization ' || id from organization where id = any (%(organizations)s)
+    union all
+    select 'application ' || application from pending_applications where application = any (%(applications)s)
 """
 
 
@@ -107,6 +132,7 @@ class Arrangement:
     """What a run has stored by now, and must remove: its rows, and the organizations that it created.
 
     `ids_of_others` are those of its rows that its pods cannot deliver: another application's, and poisoned ones.
+    `heard` are the endings of which its worker hears.
     """
 
     names: Names
@@ -114,6 +140,7 @@ class Arrangement:
     ids: list[str]
     ids_of_others: list[str]
     poisoned: list[str]
+    heard: tuple[str, ...]
 
 
 def arrange(settings: RaceSettings, names: Names) -> Arrangement:
@@ -121,7 +148,7 @@ def arrange(settings: RaceSettings, names: Names) -> Arrangement:
     own = [names.foreign_organization_id]
     if settings.organization_id is None:
         own.append(names.organization_id)
-    return Arrangement(names, tuple(own), [], [], [])
+    return Arrangement(names, tuple(own), [], [], [], tuple(sorted(settings.heard)))
 
 
 async def store_organizations(
@@ -239,10 +266,27 @@ async def store_questions(
             ask_number=numbers.get(each.id),
             editions=tuple(edition.payload() for edition in planned.editions),
             is_awaited=planned.is_awaited,
+            schedule=_schedule(each),
+            heard=arrangement.heard,
         )
         for planned in (*questions, *extra)
         for each in (planned.question,)
     ]
+
+
+def _schedule(question: Question) -> RacedSchedule:
+    return RacedSchedule(
+        expires_in_ns=_nanoseconds(question.expires_in),
+        default=question.default,
+        remind_every_ns=_nanoseconds(question.remind_every),
+        remind_at_most=question.remind_at_most,
+        escalate_after_ns=_nanoseconds(question.escalate_after),
+        escalate_to=question.escalate_to,
+    )
+
+
+def _nanoseconds(time: timedelta | None) -> int | None:
+    return None if time is None else time // timedelta(microseconds=1) * 1_000
 
 
 async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Row]:
@@ -257,7 +301,10 @@ async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Ro
 
 
 async def count_unsettled(connection: Connection, arrangement: Arrangement) -> int:
-    """Return of how many questions of the run the answer is not delivered yet, or the card shows less than the row."""
+    """Return of how many questions of the run something is left to do for the pods.
+
+    Their ending is not delivered yet, their deadline is to come, or their card is to be posted or to be edited.
+    """
     ids = {"ids": arrangement.ids, "poisoned": arrangement.poisoned}
     with translated_errors():
         counted = await (await connection.execute(_COUNT_UNSETTLED, ids)).fetchone()
@@ -268,6 +315,12 @@ async def run_out_of_cards(connection: Connection, arrangement: Arrangement) -> 
     """Let the pods' leases on the run's cards run out now."""
     with translated_errors():
         await connection.execute(_RUN_OUT_OF_CARDS, {"ids": arrangement.ids})
+
+
+async def run_out_of_posts(connection: Connection, ids: Sequence[str], *, leases: bool) -> None:
+    """Let the pauses of the pods end that wait to post cards once more, and their `leases` on cards, if told so."""
+    with translated_errors():
+        await connection.execute(_RUN_OUT_OF_POSTS, {"ids": list(ids), "leases": leases})
 
 
 async def run_out(connection: Connection, id: str) -> bool:
@@ -293,15 +346,30 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
             await connection.commit()
     for organization in arrangement.own_organizations:
         await store.delete_organization(organization)
+    applications = await _forget_the_applications(connection, [names.application, names.other_application])
     with translated_errors():
         cursor = await connection.execute(
             _LEFT,
             {
                 "ids": [*arrangement.ids, *arrangement.ids_of_others],
                 "organizations": list(arrangement.own_organizations),
+                "applications": applications,
             },
         )
         return [str(row[0]) for row in await cursor.fetchall()]
+
+
+async def _forget_the_applications(connection: Connection, applications: list[str]) -> list[str]:
+    """Forget of which endings the run's workers heard, and return what must be gone by now.
+
+    A role that may do all that pods do need not be allowed to.
+    """
+    try:
+        with translated_errors():
+            await connection.execute(_FORGET_THE_APPLICATIONS, {"applications": applications})
+    except DatabaseFailed:
+        return []
+    return applications
 
 
 async def move_into_the_past(connection: Connection, id: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 from ..payload import JsonObject
 from .plan.schedule import FaultKind
-from .plan.settings import RaceSettings
+from .plan.settings import FIRST_WITH_DUTIES, RaceSettings
 from .pods.controls import EXPECTED_CHECKS
 from .verdict.checker import Verdict
 from .verdict.report import RaceResult
@@ -24,6 +24,16 @@ _NEEDED: Mapping[str, tuple[FaultKind, ...]] = {
     "one-pool-for-all": (FaultKind.LOCK,),
     "no-time-limit": (FaultKind.LOCK,),
 }
+# These controls fail at questions that come first in a race.
+_SHORT = frozenset(
+    {
+        "claim-ignores-deadline",
+        "expire-by-select-then-update",
+        "post-from-memory",
+        "expire-without-delivery",
+        "remind-without-lease",
+    }
+)
 # The correct implementation is raced with these.
 FAULTS = (FaultKind.DISCONNECT, FaultKind.SKEW, FaultKind.SWEEP, FaultKind.LOCK)
 
@@ -72,7 +82,15 @@ class SelfTestResult:
 def races_of(settings: RaceSettings, seeds: int) -> list[RaceSettings]:
     """Return the races of a self-test: the correct implementation and each control, with the same seeds."""
     raced = [replace(settings, implementation="correct", faults=FAULTS)]
-    raced += [replace(settings, implementation=name, faults=_NEEDED.get(name, ())) for name in EXPECTED_CHECKS]
+    raced += [
+        replace(
+            settings,
+            implementation=name,
+            faults=_NEEDED.get(name, ()),
+            questions=min(settings.questions, FIRST_WITH_DUTIES) if name in _SHORT else settings.questions,
+        )
+        for name in EXPECTED_CHECKS
+    ]
     return [replace(each, seed=settings.seed + number) for each in raced for number in range(seeds)]
 
 

@@ -158,6 +158,15 @@ COUNT_STALE = f"""
     ) as stale
 """
 
+# How long ago the first row became one that a sweep takes.
+OLDEST_STALE = f"""
+    select extract(epoch from now() - %(max_age)s::interval - {readable(_AGED)})::float8 as overdue_seconds
+    from pending_interactions
+    where {_IS_STALE}
+    order by {_AGED}
+    limit 1
+"""
+
 COUNT_STALE_UNDELIVERED = f"""
     select count(*)
     from pending_interactions

@@ -10,7 +10,7 @@ from typing import Self
 from urllib.parse import quote, unquote
 
 from ..errors import InvalidInput
-from ..model import CardState, PendingSummary, State
+from ..inspected import CardState, PendingSummary, State
 from ..payload import check_id, check_text
 
 # As Postgres writes a time, with a T in place of the space.

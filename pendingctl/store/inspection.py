@@ -13,9 +13,11 @@ from psycopg.rows import dict_row, scalar_row
 
 from ..counts import Counts, OrganizationCounts
 from ..errors import DatabaseBusy, DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
-from ..model import ENDINGS_KEPT, MAX_AGE, PendingInteraction, PendingSummary, State, Unposted
+from ..inspected import PendingInteraction, PendingSummary, State, Unposted
+from ..model import ENDINGS_KEPT
 from ..payload import JsonObject, check_id, check_positive, read_json, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
+from ..schedule import MAX_AGE
 from . import ending_statements, lease_statements, read_statements
 from .filters import (
     ALL,

@@ -387,10 +387,16 @@ MARK_EDITED = f"""
       and id not in (select id from noted)
 """
 
+# As many cards of an asking as were edited are forgotten, the last ones: one that was retired again meanwhile, since a
+# slow edit landed over it, stands before them.
 _LEFT_OVER = """(
-        select jsonb_agg(card)
-        from jsonb_array_elements(retired_cards) as retired (card)
-        where card ->> 'ask_number' <> all (%(retired)s::text[])
+        select jsonb_agg(card order by place)
+        from (
+            select card, place, row_number() over (partition by card ->> 'ask_number' order by place desc) as number
+            from jsonb_array_elements(retired_cards) with ordinality as retired (card, place)
+        ) as retired
+        where card ->> 'ask_number' is not null
+          and number > cardinality(array_positions(%(retired)s::text[], card ->> 'ask_number'))
     )"""
 
 # The cards of former askings were edited; what is left to do is the present one's, which is due when it goes stale.

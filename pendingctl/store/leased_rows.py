@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
@@ -11,6 +12,8 @@ from psycopg.rows import kwargs_row
 from ..errors import UnreadablePayload
 from ..model import Answer, Duty, LeasedAnswer, LeasedCard, LeasedPost, Outcome, RetiredCard, Unreadable
 from ..payload import JsonValue, conversation_of, read_json, read_payload, read_time
+
+_log = logging.getLogger(__name__)
 
 
 def _leased_answer(
@@ -95,7 +98,7 @@ def leased_card(
     )
 
 
-def leased_post(
+def _leased_post(
     *,
     question_id: str,
     ask_number: int,
@@ -111,7 +114,9 @@ def leased_post(
     expires_at: datetime | None,
 ) -> LeasedPost | None:
     """Return what was leased; None for a card that is given up, and where no reminder is left."""
-    if what == "nothing":
+    if what == "given up":
+        _log.error("the card of question %r is given up: the pods that attempted it died; it may be there", question_id)
+    if what in ("given up", "nothing"):
         return None
     question = read_json(payload)
     return LeasedPost(
@@ -128,6 +133,9 @@ def leased_post(
         escalated_to=escalated_to,
         expires_at=expires_at,
     )
+
+
+LEASED_POST_ROW = kwargs_row(_leased_post)
 
 
 def _retired_card(stored: JsonValue) -> RetiredCard:

@@ -11,25 +11,15 @@ from uuid import UUID
 
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from ..model import (
-    MAX_AGE,
-    Due,
-    EditedCard,
-    LeasedAnswer,
-    LeasedCard,
-    LeasedPost,
-    Outcome,
-    PostedCard,
-    RetiredCard,
-    State,
-    Unreadable,
-)
+from ..inspected import State
+from ..model import Due, EditedCard, LeasedAnswer, LeasedCard, LeasedPost, Outcome, PostedCard, RetiredCard, Unreadable
 from ..payload import JsonObject, check_id
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
+from ..schedule import MAX_AGE
 from . import lease_statements as statements
 from .ending_statements import EXPIRE, HEAR
-from .leased_rows import LEASED_ROW, leased_card, leased_post
+from .leased_rows import LEASED_POST_ROW, LEASED_ROW, leased_card
 from .post_statements import LEASE_POSTS, MARK_NOT_POSTED
 
 # What an error says is kept for the person on call, not as a log.
@@ -232,7 +222,7 @@ class Leases:
             "lock_timeout": Purpose.LOOP.lock_timeout,
         }
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            cursor = borrowed.cursor(row_factory=kwargs_row(leased_post))
+            cursor = borrowed.cursor(row_factory=LEASED_POST_ROW)
             leased = await (await cursor.execute(LEASE_POSTS, parameters)).fetchall()
         return [each for each in leased if each is not None]
 
@@ -304,7 +294,10 @@ class Leases:
         return locked
 
     async def mark_retired(self, id: str, retired: Collection[RetiredCard], *, max_age: timedelta = MAX_AGE) -> bool:
-        """Forget the cards of former askings that were edited, so that only what is left to edit stays due."""
+        """Forget the cards of former askings that were edited, so that only what is left to edit stays due.
+
+        Of an asking with several cards they are all edited, or none is given.
+        """
         parameters = {"id": id, "retired": [str(each.ask_number) for each in retired], "max_age": max_age}
         return await self._mark(statements.MARK_RETIRED, parameters, None)
 

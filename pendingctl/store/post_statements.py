@@ -30,7 +30,7 @@ LEASE_POSTS = f"""
         select pending.id,
                case when posted_at is null and post_attempts < %(most_attempts)s and post_doubts < %(most_doubts)s
                     then 'card'
-                    when posted_at is null then 'nothing'
+                    when posted_at is null then 'given up'
                     when escalated_at is null and escalate_at <= now() then 'escalation'
                     when reminders_left > 0 then 'reminder'
                     else 'nothing' end as what
@@ -44,13 +44,13 @@ LEASE_POSTS = f"""
     update pending_interactions as pending
     set post_due_at = case
             when what = 'card' then now() + %(lease)s::interval
-            when posted_at is null then 'infinity'
+            when what = 'given up' then 'infinity'
             else least(case when reminders_left > case when what = 'reminder' then 1 else 0 end
                             then now() + remind_every end,
                        case when escalated_at is null and what <> 'escalation' then escalate_at end) end,
         post_attempts = case when what = 'card' then post_attempts + 1 else post_attempts end,
         post_doubts = case when what = 'card' then post_doubts + 1 else post_doubts end,
-        post_error = case when what = 'nothing' and posted_at is null
+        post_error = case when what = 'given up'
                           then coalesce(post_error, 'the pods that attempted it died; the card may be there')
                           else post_error end,
         posting_until = case when what = 'card' then now() + %(lease)s::interval else posting_until end,

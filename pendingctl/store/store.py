@@ -21,7 +21,6 @@ from ..errors import DatabaseFailed, InvalidInput, Undelivered
 from ..model import (
     BATCH_SIZE,
     ENDINGS_KEPT,
-    MAX_AGE,
     SWEEP_LIMIT,
     Claim,
     Click,
@@ -45,7 +44,7 @@ from ..payload import (
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.shares import Share
 from ..postgres.time_limits import Purpose
-from ..schedule import LONGEST, Schedule, schedule_parameters
+from ..schedule import LONGEST, MAX_AGE, Schedule, schedule_parameters
 from . import ending_statements, statements
 from .inspection import Inspection
 from .leases import Leases
@@ -106,7 +105,8 @@ class PendingStore:
 
         With `show` some pod that serves the connection posts its card, whoever else dies, also where this put is part
         of the caller's transaction. Without it the caller shows the question. `posting` is how long this caller may
-        take to post the card itself; `Stored.is_to_be_posted` then says whether it is the one to do so.
+        take to post the card itself, also of a question without a conversation, whose place its platform knows;
+        `Stored.is_to_be_posted` then says whether it is the one to do so.
 
         What happens to the question in time is its `schedule` (see `Schedule`); a retry moves no deadline.
 
@@ -124,7 +124,9 @@ class PendingStore:
             scope=scope,
             payload=payload,
             encoded=encode_payload(payload, self._max_payload_bytes),
-            schedule=schedule_parameters(schedule, payload, scope.expected_user_id, show=show),
+            schedule=schedule_parameters(
+                schedule, payload, scope.expected_user_id, show=show, is_placed=posting is not None
+            ),
             application=self._application,
             show=show,
             request_key=request_key,

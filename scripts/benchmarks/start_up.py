@@ -8,7 +8,7 @@ import subprocess
 import sys
 from time import perf_counter
 
-from pendingctl.model import MAX_AGE
+from pendingctl.schedule import MAX_AGE
 from pendingctl.store import read_statements
 from pendingctl.store.filters import ALL, filter_parameters
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from tests.listener import Listener
+
 _CHUNK_BYTES = 64 * 1024
 
 
@@ -31,7 +33,10 @@ class Proxy:
     dsn: str = ""
     hold: Hold | None = None
     _silences: set[asyncio.Event] = field(default_factory=set)
-    _passing: set[asyncio.Task[None]] = field(default_factory=set)
+    _listener: Listener = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._listener = Listener(self._pass_on)
 
     def fall_silent(self) -> None:
         """From now on nothing passes on any present connection, and neither end hears of it; new ones work."""
@@ -40,15 +45,15 @@ class Proxy:
 
     async def hang_up(self) -> None:
         """Close all present connections, so that whoever waits on one learns that it is gone."""
-        passing = list(self._passing)
-        for task in passing:
-            task.cancel()
-        await asyncio.gather(*passing, return_exceptions=True)
+        await self._listener.hang_up()
 
-    def accept(self, pod: asyncio.StreamReader, to_pod: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._pass_on(pod, to_pod))
-        self._passing.add(task)
-        task.add_done_callback(self._passing.discard)
+    async def start(self) -> int:
+        """Accept connections from now on, and return the port."""
+        return await self._listener.start()
+
+    async def stop(self) -> None:
+        """Leave no connection behind."""
+        await self._listener.stop()
 
     async def _pass_on(self, pod: asyncio.StreamReader, to_pod: asyncio.StreamWriter) -> None:
         silent = asyncio.Event()
@@ -96,12 +101,12 @@ async def running_proxy(dsn: str, connection: psycopg.Connection) -> AsyncIterat
     """A proxy before the server that this connection has reached; on leaving, no connection is left."""
     info = connection.info
     proxy = Proxy(info.hostaddr or info.host, info.port)
-    listening = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    port = await proxy.start()
     proxy.dsn = make_conninfo(
         dsn,
         host="127.0.0.1",
         hostaddr="127.0.0.1",
-        port=listening.sockets[0].getsockname()[1],
+        port=port,
         # The proxy cannot listen in on an encrypted connection.
         sslmode="disable",
         gssencmode="disable",
@@ -110,5 +115,4 @@ async def running_proxy(dsn: str, connection: psycopg.Connection) -> AsyncIterat
     try:
         yield proxy
     finally:
-        listening.close()
-        await proxy.hang_up()
+        await proxy.stop()

@@ -15,7 +15,7 @@ import psycopg
 
 from pendingctl import Answer, Claim, NoAnswer, PendingStore, ask, open_pool
 from pendingctl.errors import PendingctlError, Refused
-from pendingctl.model import UNDELIVERED
+from pendingctl.inspected import UNDELIVERED
 from tests.askers import answer_to
 from tests.deliveries import LEASE, run_out, state_of
 from tests.faults.moments import came_true

@@ -12,9 +12,10 @@ import pytest
 
 from pendingctl import AskOutcome, PendingStore, ReplyKind, State
 from pendingctl.errors import DatabaseFailed
-from pendingctl.model import MAX_AGE, LeasedAnswer, PostedCard, Unreadable
+from pendingctl.model import LeasedAnswer, PostedCard, Unreadable
 from pendingctl.pod.background import Background
 from pendingctl.postgres.connections import Pool
+from pendingctl.schedule import MAX_AGE
 from pendingctl.store.leases import Leases
 from tests.deliveries import state_of, until
 from tests.pods import QUESTION, Pod

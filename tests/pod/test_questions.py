@@ -60,6 +60,15 @@ async def test_a_card_that_surely_was_not_posted_keeps_its_row_and_is_tried_agai
         assert await pod.click() is ReplyKind.ANSWERED
 
 
+async def test_a_question_without_a_conversation_is_shown_where_the_platform_sees_fit(pod: Pod) -> None:
+    pod.platform.before_card = failing(NotPosted("busy"))
+    async with pod.bridge:
+        question = Question("q", QUESTION.scope, "Deploy?", ("yes", "no"))
+        assert await pod.bridge.ask(question, event_id="e") is AskOutcome.NOT_POSTED
+        pod.platform.before_card = nothing
+        assert await came_true(lambda: [card.conversation_id for card in pod.platform.cards] == [""])
+
+
 @pytest.mark.parametrize("error", [TimeoutError(), ConnectionError(), RuntimeError("?")])
 @pytest.mark.law(4)
 async def test_a_card_that_may_be_there_keeps_its_row(pod: Pod, error: Exception) -> None:

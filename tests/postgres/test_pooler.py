@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 
 from pendingctl import Claim, Click, Delivery, PendingStore, Scope, open_pool
 from pendingctl.cli.app import app
+from pendingctl.diagnosis.findings import Verdict
+from pendingctl.doctor import examine, examine_schema
 from pendingctl.errors import InvalidInput
 from pendingctl.race.plan.schedule import NEED_AN_OWN_SERVER, FaultKind
 from pendingctl.race.plan.settings import RaceSettings
@@ -215,3 +217,11 @@ def test_migrations_through_a_pooler_are_refused_with_the_reason(pooled: str) ->
         migrations.apply(pooled)
     with pytest.raises(InvalidInput, match="goes through a pooler"):
         migrations.rollback(pooled, 1)
+
+
+async def test_doctor_sees_the_pooler_and_all_that_is_behind_it(pooled: str) -> None:
+    checks = [*await examine(pooled), *examine_schema(pooled)]
+
+    (pooler,) = [each.finding for each in checks if each.name == "pooler"]
+    assert "a pooler in transaction mode" in pooler.sentence
+    assert [each.name for each in checks if each.finding.verdict is Verdict.FAIL or each.facts is None] == []

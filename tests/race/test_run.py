@@ -15,6 +15,9 @@ import psycopg
 import pytest
 
 from pendingctl.errors import InvalidInput, NotFound
+from pendingctl.model import Outcome
+from pendingctl.race.history.files import read_history
+from pendingctl.race.history.history import Reason
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher
 from pendingctl.race.run import simulate_race
@@ -38,7 +41,8 @@ def left_behind(connection: psycopg.Connection) -> list[str]:
     rows = connection.execute(
         "select id from pending_interactions union all select id from organization where id not in ('acme', 'globex')"
     ).fetchall()
-    return [row[0] for row in rows]
+    heard = connection.execute("select application from pending_applications").fetchall()
+    return [row[0] for row in (*rows, *heard)]
 
 
 def pods_of(coordinator: int) -> list[int]:
@@ -87,6 +91,27 @@ async def test_a_race_on_the_correct_claim_passes_and_leaves_nothing(dsn: str, c
     assert progress[-1] == 15
     assert left_behind(connection) == []
     assert pods_of(os.getpid()) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2], ids=["no card can be found", "cards can be found"])
+@pytest.mark.law(13, 14)
+async def test_a_race_has_questions_that_end_in_every_way_and_cards_of_every_kind(
+    dsn: str, tmp_path: Path, seed: int
+) -> None:
+    result = await simulate_race(dsn, RaceSettings(3, 10, 4, seed), history=tmp_path / "history")
+
+    _, history, _ = read_history(tmp_path / "history")
+    assert (result.verdict, result.violations, result.reasons) == ("pass", (), ())
+    assert {each.outcome for each in history.hand_overs} == set(Outcome)
+    by_label = {each.id.rpartition("-")[2]: each for each in history.rows}
+    assert by_label["d2"].outcome == "defaulted"
+    assert "d5" not in by_label
+    shown = {each.question_id.rpartition("-")[2] for each in history.card_posts}
+    assert {"d0", "d4", "d6"} <= shown
+    assert "d5" not in shown
+    reasons = {each.reported.reason for each in history.operations}
+    assert {Reason.EXPIRED, Reason.NOT_YOURS, Reason.ROLLED_BACK} <= reasons
+    assert history.reminders
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -12,7 +12,8 @@ import pytest
 
 from pendingctl import Filters, PendingStore, Scope, State, Withdrawal
 from pendingctl.errors import DatabaseFailed, InvalidInput
-from pendingctl.model import CardState, LeasedPost, Unposted
+from pendingctl.inspected import CardState, Unposted
+from pendingctl.model import LeasedPost
 from pendingctl.store.inspection import Inspection
 from tests.questions import PAYLOAD, SCOPE, age, click
 from tests.store.test_statements import PARAMETERS, STATEMENTS

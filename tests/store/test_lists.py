@@ -9,7 +9,7 @@ import pytest
 
 from pendingctl import Filters, PendingStore, Scope, State
 from pendingctl.errors import InvalidInput, TookTooLong, Unbounded
-from pendingctl.model import CardState
+from pendingctl.inspected import CardState
 from pendingctl.store import inspection as inspection_module
 from pendingctl.store import read_statements
 from pendingctl.store.filters import Cursor, Found, Sort

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from ..history.history import Fault
 from ..plan.operations import OperationKind, PlannedQuestion
-from ..plan.schedule import AT_A_DELIVERY, AT_AN_ASKER, TROUBLES, FaultKind, PlannedFault
+from ..plan.schedule import AT_A_DELIVERY, AT_A_POST, AT_AN_ASKER, TROUBLES, FaultKind, PlannedFault
 from .askers import strike_at_an_asker
 from .claims import strike_at_a_claim
 from .context import FaultContext
 from .deliveries import strike_at_a_delivery
 from .locks import strike_at_a_lock
+from .posts import strike_at_a_post
 from .troubles import hang_over_answers_of_a_tenant, lock_rows_of_a_tenant
 
 
@@ -22,8 +23,8 @@ async def strike(
     """Fire at a question, let the fault strike meanwhile, and return the fault with whether it landed.
 
     `more` questions are fired at while the server is away; of a fault that troubles one tenant they are its own, and
-    the last one a neighbour's; of one that strikes at an asker they are the one that it asks. Raises RaceBrokenOff and
-    the database's errors.
+    the last one a neighbour's; of one that strikes at an asker or at a post they are the one that is asked.
+    Raises RaceBrokenOff and the database's errors.
     """
     fault = Fault(planned.number, planned.kind, planned.moment, time.monotonic_ns())
     dispatcher = context.dispatcher
@@ -38,6 +39,10 @@ async def strike(
     if planned.moment in AT_AN_ASKER:
         await dispatcher.fire(question)
         detail = await strike_at_an_asker(context, planned.kind, planned.moment, more[0])
+        return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)
+    if planned.moment in AT_A_POST:
+        await dispatcher.fire(question)
+        detail = await strike_at_a_post(context, planned.moment, more[0])
         return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)
     # The rightful clicks are in the last burst; what comes before them is not struck.
     last = len(question.bursts) - 1

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...errors import InvalidInput
 from ...model import Scope
-from ..plan.operations import Fate, OperationKind, PlannedOperation, Wrong
+from ..plan.operations import Fate, OperationKind, PlannedOperation, PostTrouble, Transaction, Wrong
 from ..plan.schedule import FaultKind, Moment
 from ..plan.settings import RaceSettings
 from .history import (
@@ -28,13 +28,15 @@ from .history import (
     Operation,
     Outcome,
     RacedQuestion,
+    RacedSchedule,
     Reason,
+    ReminderPost,
     Reported,
     Row,
 )
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
-VERSION = 4
+VERSION = 5
 
 RACE, QUESTIONS, ROWS, FAULTS, END = "race.json", "questions.jsonl", "rows.jsonl", "faults.jsonl", "end.json"
 POD = "pod-*.jsonl"
@@ -92,6 +94,8 @@ def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dic
         "edition": planned.edition,
         "fate": planned.fate,
         "posts": planned.posts,
+        "transaction": planned.transaction,
+        "trouble": planned.trouble,
     }
 
 
@@ -106,7 +110,7 @@ def end_record(operation: Operation) -> dict[str, Any]:
         "reason": reported.reason,
         "answered_by": reported.answered_by,
         "answer": reported.answer,
-        "at": None if reported.at is None else reported.at.isoformat(),
+        "at": _text(reported.at),
         "payload": reported.payload,
         "told_ask_number": reported.ask_number,
         "put": reported.put,
@@ -119,13 +123,18 @@ def end_record(operation: Operation) -> dict[str, Any]:
 
 
 def hand_over_record(handed: HandOver) -> dict[str, Any]:
-    """Return what is written when an answer was handed over."""
+    """Return what is written when an ending was handed over."""
     return {"event": "handed over", **asdict(handed)}
 
 
 def card_record(card: CardPost | CardEdit) -> dict[str, Any]:
     """Return what is written when a card was posted or edited."""
     return {"event": "posted" if isinstance(card, CardPost) else "edited", **asdict(card)}
+
+
+def reminder_record(reminder: ReminderPost) -> dict[str, Any]:
+    """Return what is written when a reminder or an escalation was posted."""
+    return {"event": "reminded", **asdict(reminder)}
 
 
 def fault_record(fault: Fault) -> dict[str, Any]:
@@ -148,7 +157,7 @@ def write_end(directory: Path, history: History, seconds: float) -> None:
     _write(
         directory / ROWS,
         (
-            asdict(row) | {"claimed_at": None if row.claimed_at is None else row.claimed_at.isoformat()}
+            asdict(row) | {"claimed_at": _text(row.claimed_at), "expires_at": _text(row.expires_at)}
             for row in history.rows
         ),
     )
@@ -203,12 +212,13 @@ class PodFile:
     hand_overs: list[HandOver]
     card_posts: list[CardPost]
     card_edits: list[CardEdit]
+    reminders: list[ReminderPost]
 
 
 def read_pod(path: Path) -> PodFile:
     """Return what one pod did."""
     begun: dict[int, Operation] = {}
-    pod = PodFile([], [], [], [])
+    pod = PodFile([], [], [], [], [])
     for record in _lines(path):
         match record.pop("event"):
             case "start":
@@ -219,6 +229,8 @@ def read_pod(path: Path) -> PodFile:
                 pod.card_posts.append(CardPost(**record))
             case "edited":
                 pod.card_edits.append(CardEdit(**record))
+            case "reminded":
+                pod.reminders.append(ReminderPost(**record))
             case _:
                 pod.hand_overs.append(HandOver(**record))
     pod.operations += begun.values()
@@ -227,7 +239,15 @@ def read_pod(path: Path) -> PodFile:
 
 def _read(directory: Path) -> tuple[History, float]:
     questions = tuple(
-        RacedQuestion(**record | {"scope": Scope(**record["scope"]), "editions": tuple(record["editions"])})
+        RacedQuestion(
+            **record
+            | {
+                "scope": Scope(**record["scope"]),
+                "editions": tuple(record["editions"]),
+                "schedule": RacedSchedule(**record["schedule"]),
+                "heard": tuple(record["heard"]),
+            }
+        )
         for record in _lines(directory / QUESTIONS)
     )
     pods = [read_pod(path) for path in sorted(directory.glob(POD))]
@@ -246,6 +266,7 @@ def _read(directory: Path) -> tuple[History, float]:
         faults=tuple(faults.values()),
         card_posts=tuple(each for pod in pods for each in pod.card_posts),
         card_edits=tuple(each for pod in pods for each in pod.card_edits),
+        reminders=tuple(each for pod in pods for each in pod.reminders),
     )
     end = _document(directory / END)
     return (
@@ -278,6 +299,8 @@ def _started(pod: str, record: dict[str, Any]) -> Operation:
         edition=record["edition"],
         fate=None if record["fate"] is None else Fate(record["fate"]),
         posts=record["posts"],
+        transaction=None if record["transaction"] is None else Transaction(record["transaction"]),
+        trouble=None if record["trouble"] is None else PostTrouble(record["trouble"]),
     )
     return Operation(pod, record["number"], planned, record["started_ns"], detail="its end was never seen")
 
@@ -305,7 +328,12 @@ def _ended(operation: Operation, record: dict[str, Any]) -> Operation:
 
 
 def _row(record: dict[str, Any]) -> Row:
-    return Row(**record | {"scope": Scope(**record["scope"]), "claimed_at": _time(record["claimed_at"])})
+    times = {name: _time(record[name]) for name in ("claimed_at", "expires_at")}
+    return Row(**record | {"scope": Scope(**record["scope"])} | times)
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
 
 
 def _time(text: str | None) -> datetime | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from ...model import Outcome as Ending
 from ...model import RefusalReason, Scope
 from ...payload import JsonObject
 from ..plan.operations import OperationKind, PlannedOperation
@@ -47,6 +48,7 @@ class Reason(StrEnum):
     UNDELIVERED = "undelivered"
     LEASE_LOST = "lease_lost"
     NO_SUCH_ROW = "no_such_row"
+    ROLLED_BACK = "rolled_back"
     CANCELLED = "cancelled"
 
 
@@ -123,7 +125,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """One answer as a pod handed it to the worker, or as an asker on this pod handed it on."""
+    """One ending as a pod handed it to the worker, or as an asker on this pod handed it on."""
 
     pod: str
     question_id: str
@@ -132,16 +134,22 @@ class HandOver:
     user_id: str
     conversation_id: str
     by_asker: bool = False
+    outcome: str = Ending.ANSWERED.value
 
 
 @dataclass(frozen=True, slots=True)
 class CardPost:
-    """A card as a pod posted it. `card` names it, also where an asking has several."""
+    """A card as a pod posted it. `card` names it, also where an asking has several.
+
+    One that `is_lost` is there, and its pod was lost or learnt nothing of it; on some platforms it `can_be_found`.
+    """
 
     pod: str
     card: str
     question_id: str
     ask_number: int
+    is_lost: bool = False
+    can_be_found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +164,29 @@ class CardEdit:
 
 
 @dataclass(frozen=True, slots=True)
+class ReminderPost:
+    """A reminder or an escalation as a pod posted it, at that moment of the monotonic clock."""
+
+    pod: str
+    question_id: str
+    ask_number: int
+    is_escalation: bool
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RacedSchedule:
+    """What happens to an open question in time, in nanoseconds from its asking (see `schedule.Schedule`)."""
+
+    expires_in_ns: int | None = None
+    default: str | None = None
+    remind_every_ns: int | None = None
+    remind_at_most: int | None = None
+    escalate_after_ns: int | None = None
+    escalate_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RacedQuestion:
     """A question of the race. Its row was there, unclaimed, before the first operation; that of an extra one was not.
 
@@ -163,7 +194,8 @@ class RacedQuestion:
     an answer belongs to whoever claimed it and counts as delivered. `ask_number` is that of a row that was there before
     the first operation, `editions` are the other payloads under which it is put. Of an awaited one somebody waits for
     the answer. One of another application is clicked for the race's own; it is open, or its answer was given before the
-    race and is due. A poisoned one has an answer that is due, and that nobody can read.
+    race and is due. A poisoned one has an answer that is due, and that nobody can read. `heard` are the endings of
+    which the worker hears.
     """
 
     id: str
@@ -178,6 +210,8 @@ class RacedQuestion:
     is_of_another_application: bool = False
     answer: str | None = None
     is_poisoned: bool = False
+    schedule: RacedSchedule = RacedSchedule()
+    heard: tuple[str, ...] = ()
 
     @property
     def is_raced(self) -> bool:
@@ -192,7 +226,11 @@ class RacedQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A question's row after the race. `is_stuck` and `error` say what became of the delivery of its answer."""
+    """A question's row after the race. `is_stuck` and `error` say what became of the delivery of its ending.
+
+    `claimed_at` is None where there is no answer; `outcome` says how the question has ended, None while it is open.
+    `not_shown` is why its card was given up.
+    """
 
     id: str
     scope: Scope
@@ -205,6 +243,10 @@ class Row:
     withdrawn: bool = False
     is_stuck: bool = False
     error: str | None = None
+    outcome: str | None = None
+    answered_by: str | None = None
+    expires_at: datetime | None = None
+    not_shown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +268,4 @@ class History:
     reasons: tuple[str, ...] = ()
     card_posts: tuple[CardPost, ...] = ()
     card_edits: tuple[CardEdit, ...] = ()
+    reminders: tuple[ReminderPost, ...] = ()

@@ -56,6 +56,20 @@ class Fate(StrEnum):
     GIVES_UP = "gives up"
 
 
+class Transaction(StrEnum):
+    """What becomes of the transaction in which an application puts a question, whose card some pod has to post."""
+
+    COMMITS = "commits"
+    ROLLS_BACK = "rolls back"
+
+
+class PostTrouble(StrEnum):
+    """What the platform does at the first attempt to post a card; the pod learns no more than that it has failed."""
+
+    SHOWN = "the card is shown, and the reply is lost"
+    NOT_SHOWN = "the card is not shown"
+
+
 class Wrong(StrEnum):
     """What is wrong about an operation: which part of the scope is foreign."""
 
@@ -73,8 +87,9 @@ class PlannedOperation:
     pod has heard of, -1 the latest, -2 the one before, None whichever is open. That asking's `ask_number` is drawn by
     the database, and known when the click is fired. A put `reopens` a question that was answered, or leaves it alone;
     it has a request key or none, and shows the `edition` of that number; one that `posts` goes through the bridge,
-    which posts the card. An asker waits until its `fate`. A sweep has a limit, and its question is only its place in
-    the plan.
+    which posts the card, and may meet `trouble` with it; one in a `transaction` is an application's. An asker waits
+    until its `fate`. A sweep has a limit, and its question is only its place in the plan. An operation is fired so many
+    milliseconds after its burst.
     """
 
     name: str
@@ -93,6 +108,14 @@ class PlannedOperation:
     edition: int = 0
     fate: Fate | None = None
     posts: bool = False
+    transaction: Transaction | None = None
+    trouble: PostTrouble | None = None
+    after_ms: int = 0
+
+    @property
+    def shows(self) -> bool:
+        """Whether it is a put that leaves the question's card to the pods, and gives it its schedule."""
+        return self.posts or self.transaction is not None
 
 
 def press(question: Question, name: str, pod: int, random: Random, asking: int | None) -> PlannedOperation:
@@ -117,7 +140,8 @@ class PlannedQuestion:
 
     A counted question is stored before it is fired at, and only clicked and stored again. An extra one is stored by
     the pods, deleted and swept. An awaited one, w5, is an extra one that somebody asks who waits for the answer; over
-    a5 a fault strikes at that asker. Of another extra one, c5, the pods post cards.
+    a5 a fault strikes at that asker. Of another extra one, c5, the pods post cards; one of these, d5, has deadlines or
+    reminders, and over k5 a fault strikes at the pod that posts its card.
     """
 
     label: str
@@ -127,7 +151,7 @@ class PlannedQuestion:
     @property
     def is_extra(self) -> bool:
         """Whether it is an extra question, which the report does not count."""
-        return self.label.startswith(("x", "w", "a", "c"))
+        return self.label.startswith(("x", "w", "a", "c", "d", "k"))
 
     @property
     def is_awaited(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from ...model import Question, Scope
 from .cards import plan_cards
+from .duties import plan_duty, plan_post
 from .extra import plan_awaited, plan_extra, plan_other, plan_presses
 from .operations import Burst, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
 from .settings import FIRST_WITH_MORE, RaceSettings
@@ -51,6 +52,10 @@ def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQu
         return plan_awaited(settings, _question(settings, names, label), label)
     if label.startswith("c"):
         return plan_cards(settings, _question(settings, names, label), label)
+    if label.startswith("d"):
+        return plan_duty(settings, _question(settings, names, label), label)
+    if label.startswith("k"):
+        return plan_post(settings, _question(settings, names, label), label)
     if label.startswith("o"):
         return plan_other(settings, _question(settings, names, label), label)
     if label.startswith(("t", "h", "n")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import InvalidInput
+from ...model import Outcome
 from ...payload import check_id
 from .schedule import LASTING, FaultKind, schedule_faults
 
@@ -30,6 +31,11 @@ IMPLEMENTATIONS = (
     "mark-before-print",
     "one-pool-for-all",
     "no-time-limit",
+    "claim-ignores-deadline",
+    "expire-by-select-then-update",
+    "post-from-memory",
+    "expire-without-delivery",
+    "remind-without-lease",
 )
 
 MAX_PODS = 64
@@ -41,6 +47,8 @@ MAX_DURATION_SECONDS = 24 * 3600.0
 # sweeper, swept. A race with a sweeper has more of them.
 FIRST_WITH_MORE = 4
 EXTRA_EVERY = 100
+# And with one that lives in time: the first of each kind that there is.
+FIRST_WITH_DUTIES = 10
 EXTRA_EVERY_WITH_SWEEPS = 2
 
 
@@ -89,3 +97,15 @@ class RaceSettings:
     def has_more(self, number: int) -> bool:
         """Whether beside the question of this number somebody asks one and waits, and a pod posts the card of one."""
         return number < FIRST_WITH_MORE or number % EXTRA_EVERY == 0
+
+    def has_duties(self, number: int) -> bool:
+        """Whether beside the question of this number one is asked that has a deadline, reminders or a card to post."""
+        return number < FIRST_WITH_DUTIES or number % EXTRA_EVERY == 0
+
+    @property
+    def heard(self) -> frozenset[Outcome]:
+        """The endings of which the race's worker hears: all of them.
+
+        But with a sweeper it hears of none that has expired, since what is stale would then expire, and not be swept.
+        """
+        return frozenset(Outcome) - ({Outcome.EXPIRED} if FaultKind.SWEEP in self.faults else set())

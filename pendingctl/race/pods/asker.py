@@ -110,6 +110,7 @@ class Askers:
             answer.user_id,
             answer.conversation_id,
             by_asker=True,
+            outcome=answer.outcome,
         )
         self._file.append(hand_over_record(handed))
 

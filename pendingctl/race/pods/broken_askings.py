@@ -120,7 +120,9 @@ class _OfAllApplications(Leases):
     ) -> list[LeasedAnswer | Unreadable]:
         """Lease the answers of all applications."""
         if endings:
-            return []
+            return await super().lease(
+                lease=lease, limit=limit, most_attempts=most_attempts, after=after, busy=busy, endings=True
+            )
         parameters = {
             "lease": lease,
             "limit": limit,

@@ -107,6 +107,12 @@ class NoTimeLimit(_BrokenClaim):
     limits = MappingProxyType({"lock_timeout": None})
 
 
+class ClaimIgnoresDeadline(_BrokenClaim):
+    """Forgets the deadline in the claim's condition: until some pod ends the question, it can still be won."""
+
+    statement = _claim_without("and (expires_at is null or expires_at > clock_timestamp())")
+
+
 class RetryWithNewKey(PendingStore):
     """Takes a claim whose reply was lost for one that failed, and presses anew."""
 

@@ -12,23 +12,24 @@ from uuid import UUID, uuid4
 
 from psycopg.rows import kwargs_row, scalar_row
 
+from ...inspected import State
 from ...model import (
     BATCH_SIZE,
     ENDINGS_KEPT,
-    MAX_AGE,
     SWEEP_LIMIT,
     Claim,
     Click,
     LeasedAnswer,
+    Outcome,
     PutOutcome,
     Refusal,
     Scope,
-    State,
     Stored,
     Unreadable,
 )
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
+from ...schedule import MAX_AGE
 from ...store import PendingStore, PutOptions, ending_statements, lease_statements
 from ...store.leases import Leases
 
@@ -140,10 +141,12 @@ class DeliverFromMemory(PendingStore):
 
 
 class _NothingToMark(Leases):
-    """Leaves the row alone: neither a delivery nor a failure is noted."""
+    """Leaves the row of an answer alone: neither a delivery nor a failure is noted. Nobody remembers other endings."""
 
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
-        return True
+        if leased.answer.outcome is Outcome.ANSWERED:
+            return True
+        return await super().mark_delivered(leased, connection=connection)
 
     async def mark_failed(
         self,
@@ -154,7 +157,7 @@ class _NothingToMark(Leases):
         most_attempts: int,
         permanent: bool = False,
     ) -> State | None:
-        if isinstance(leased, LeasedAnswer):
+        if isinstance(leased, LeasedAnswer) and leased.answer.outcome is Outcome.ANSWERED:
             return None
         # What cannot be read is no answer that a memory could hold.
         return await super().mark_failed(

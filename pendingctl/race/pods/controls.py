@@ -14,7 +14,7 @@ from ...postgres.connections import ConnectionSource
 from ...store import PendingStore
 from ...turns import Turns
 from ..plan.settings import IMPLEMENTATIONS
-from . import broken_askings, broken_claims, broken_stores
+from . import broken_askings, broken_claims, broken_duties, broken_stores
 
 LOOK_SECONDS = 0.2
 
@@ -39,6 +39,11 @@ EXPECTED_CHECKS: Mapping[str, str] = {
     "mark-before-print": "asker_or_pods",
     "one-pool-for-all": "others_unharmed",
     "no-time-limit": "others_unharmed",
+    "claim-ignores-deadline": "no_click_after_deadline",
+    "expire-by-select-then-update": "one_ending",
+    "post-from-memory": "every_question_shown",
+    "expire-without-delivery": "every_ending_told",
+    "remind-without-lease": "reminded_once",
 }
 
 
@@ -59,6 +64,11 @@ _STORES: Mapping[str, type[PendingStore]] = {
     "ask-number-restarts": broken_askings.AskNumberRestarts,
     "forget-old-cards": broken_askings.ForgetOldCards,
     "lease-everything": broken_askings.LeaseEverything,
+    "claim-ignores-deadline": broken_claims.ClaimIgnoresDeadline,
+    "expire-by-select-then-update": broken_duties.ExpireBySelectThenUpdate,
+    "post-from-memory": broken_duties.PostFromMemory,
+    "expire-without-delivery": broken_duties.ExpireWithoutDelivery,
+    "remind-without-lease": broken_duties.RemindWithoutLease,
 }
 
 

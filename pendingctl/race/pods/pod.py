@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -20,23 +19,24 @@ from pathlib import Path
 from psycopg_pool import PoolTimeout
 
 from ...errors import DatabaseUnreachable, PendingctlError
-from ...model import ENDED, NEW_ASKINGS, Click, Stored, Withdrawal
+from ...model import Click, Withdrawal
 from ...pod.bridge import InteractionBridge
-from ...postgres.connections import Borrowed, Connection, Pool, open_pool
-from ...store import IfAnswered, PendingStore
+from ...postgres.connections import Connection, Pool, open_pool
+from ...store import PendingStore
 from ..history.files import HistoryFile
 from ..history.history import DECIDED, Outcome, Reason, Reported
 from ..plan.cards import CARD_MAX_AGE_MS
 from ..plan.extra import SWEEP_MAX_AGE
 from ..plan.operations import OperationKind, PlannedOperation, PlannedQuestion
 from ..plan.plan import plan_question
-from ..plan.schedule import LEASE, FaultKind
-from ..rows import APPLICATION, move_into_the_past, server_time
+from ..plan.schedule import AT_A_POST, LEASE
+from ..rows import APPLICATION, server_time
 from . import wire
 from .asker import Askers
 from .controls import bridge_for, store_for
 from .gate import Gate
-from .platform import RecordingPlatform
+from .platform import RecordingPlatform, platform_for
+from .puts import Puts
 from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
 from .worker import Worker
 
@@ -48,9 +48,6 @@ CLAIM_SECONDS = 20.0
 # A click whose outcome is unknown is tried once more, this often, until so long after the first try.
 RETRY_SECONDS = 0.1
 RESOLVE_SECONDS = 20.0
-# How long a note about a card may take, while connections are lost and the server is away.
-NOTED_SECONDS = 10.0
-NOTED_POLL_SECONDS = 0.02
 # Small: a sweep then takes several batches.
 SWEEP_BATCH_SIZE = 2
 # Whatever hangs, nothing of a pod is left so long after the coordinator has gone.
@@ -67,20 +64,23 @@ class Pod:
         store: PendingStore,
         recorder: Recorder,
         bridge: InteractionBridge,
+        platform: RecordingPlatform,
         worker: Worker,
         gate: Gate,
         askers: Askers,
+        puts: Puts,
     ) -> None:
         self._assignment = assignment
         self._source = source
         self._store = store
         self._recorder = recorder
         self._bridge = bridge
+        self._platform = platform
         self._worker = worker
         self._gate = gate
         self._askers = askers
+        self._puts = puts
         self._plan: dict[str, PlannedQuestion] = {}
-        self._moves_into_the_past = FaultKind.SWEEP in assignment.settings.faults
 
     def plan_ahead(self) -> None:
         """Compute the plan ahead where its length is known: no click then waits for it."""
@@ -101,8 +101,9 @@ class Pod:
         ]
         if order.aim_delivery is not None:
             await self._source.check()
+            aim = self._platform.aim if order.aim_delivery in AT_A_POST else self._worker.aim
             for _, planned in chosen:
-                self._worker.aim(planned.question_id, order.number, order.aim_delivery)
+                aim(planned.question_id, order.number, order.aim_delivery)
         if len(chosen) == 1:
             await self._fire(*chosen[0], order)
         else:
@@ -118,6 +119,8 @@ class Pod:
         return self._plan[label]
 
     async def _fire(self, question: PlannedQuestion, planned: PlannedOperation, order: wire.Order) -> None:
+        if planned.after_ms:
+            await asyncio.sleep(planned.after_ms / 1000)
         note = Note(_with_ask_number(planned, order.ask_numbers[order.labels.index(question.label)]))
         if order.aim:
             note.aim = partial(self._gate.wait, order.number)
@@ -133,10 +136,8 @@ class Pod:
         self._recorder.begin(note)
         try:
             match planned.kind:
-                case OperationKind.PUT if planned.posts:
-                    outcome, reported = await self._post(question, note)
                 case OperationKind.PUT:
-                    outcome, reported = await self._put(question, planned)
+                    outcome, reported = await self._puts.carry_out(question, note)
                 case OperationKind.WITHDRAW:
                     outcome, reported = await self._withdraw(planned)
                 case OperationKind.DELETE:
@@ -149,8 +150,8 @@ class Pod:
         else:
             self._recorder.end(note, outcome, reported)
         self._recorder.write(note)
-        if note.stored is not None and note.stored.is_to_be_posted:
-            await self._until_noted(note.stored)
+        if planned.posts:
+            await self._puts.until_noted(note)
 
     async def _click_until_decided(self, note: Note) -> None:
         """Click, and while the outcome is unknown click again as the platform would, with the same delivery key."""
@@ -190,52 +191,6 @@ class Pod:
                 return Outcome.UNKNOWN
         self._recorder.write(note, reply.kind.value)
         return note.outcome
-
-    async def _put(self, question: PlannedQuestion, planned: PlannedOperation) -> tuple[Outcome, Reported]:
-        if_answered: IfAnswered = "reopen" if planned.reopens else "keep"
-        put = partial(
-            self._store.put,
-            planned.question_id,
-            planned.scope,
-            question.edition(planned.edition).payload(),
-            request_key=planned.request_key,
-            if_answered=if_answered,
-        )
-        if self._moves_into_the_past and question.is_extra:
-            async with Borrowed(self._source) as connection, connection.transaction():
-                stored = await put(connection=connection)
-                if stored.outcome in NEW_ASKINGS:
-                    await move_into_the_past(connection, stored.id)
-        else:
-            stored = await put()
-        return self._outcome_of_put(question, stored)
-
-    async def _post(self, question: PlannedQuestion, note: Note) -> tuple[Outcome, Reported]:
-        planned = note.planned
-        await self._bridge.ask(question.edition(planned.edition), event_id=planned.request_key or "")
-        if note.stored is None:
-            # This pod has seen the event.
-            return Outcome.FAILED, Reported()
-        return self._outcome_of_put(question, note.stored)
-
-    async def _until_noted(self, stored: Stored) -> None:
-        """Wait until the row knows that its card was posted: with this pod that would be lost."""
-        deadline = time.monotonic() + NOTED_SECONDS
-        while time.monotonic() < deadline:
-            with suppress(PendingctlError):
-                row = await self._store.inspection.get(stored.id)
-                if row is None or row.ask_number != stored.ask_number or row.posted_at is not None:
-                    return
-            await asyncio.sleep(NOTED_POLL_SECONDS)
-
-    def _outcome_of_put(self, question: PlannedQuestion, stored: Stored) -> tuple[Outcome, Reported]:
-        if stored.outcome in ENDED:
-            return Outcome.REFUSED, Reported(Reason(stored.outcome.value))
-        if stored.outcome in NEW_ASKINGS:
-            wire.report(wire.ASKED, f"{question.label} {stored.ask_number}")
-        # A refreshed row's time may have been moved into the past.
-        created = stored.created_at if stored.outcome in NEW_ASKINGS else None
-        return Outcome.OK, Reported(at=created, ask_number=stored.ask_number, put=stored.outcome)
 
     async def _withdraw(self, planned: PlannedOperation) -> tuple[Outcome, Reported]:
         match await self._store.withdraw(planned.question_id, planned.scope):
@@ -291,21 +246,25 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
         store = store_for(assignment.settings.implementation, source, application=assignment.names.application)
         gate = Gate()
         worker = Worker(assignment, file, recorder, source, gate)
+        platform = platform_for(assignment, file, gate)
         recording = RecordingStore(store, recorder)
         bridge = bridge_for(assignment.settings.implementation)(
             recording,
-            RecordingPlatform(assignment.name, file),
+            platform,
             worker,
             pod=assignment.name,
             lease=LEASE,
             max_age=timedelta(milliseconds=CARD_MAX_AGE_MS),
         )
+        # Before any question ends: of one that ends sooner the worker would not hear.
+        await store.leases.hear(worker.outcomes)
         async with bridge:
             for organization in (assignment.names.organization_id, assignment.names.foreign_organization_id):
                 for connection in assignment.names.connections:
                     bridge.register(organization, connection)
             askers = Askers(assignment, file, recorder, store)
-            pod = Pod(assignment, source, store, recorder, bridge, worker, gate, askers)
+            puts = Puts(assignment, source, store, bridge, platform)
+            pod = Pod(assignment, source, store, recorder, bridge, platform, worker, gate, askers, puts)
             pod.plan_ahead()
             wire.report(wire.READY, f"{time.time():.3f}")
             async with asyncio.TaskGroup() as orders:

@@ -1,4 +1,4 @@
-"""The worker of one pod of a race: the sink to which its bridge delivers answers."""
+"""The worker of one pod of a race: the sink to which its bridge delivers how questions have ended."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ HANG_SECONDS = 3.0
 
 
 class Worker:
-    """Writes each answer that is handed over to the pod's history file, before it is marked.
+    """Writes each ending that is handed over to the pod's history file, before it is marked.
 
-    The moments of a delivery at which a fault can be aimed are in here.
+    `outcomes` are those of which it hears. The moments of a delivery at which a fault can be aimed are in here.
     """
 
     def __init__(
         self, assignment: Assignment, file: HistoryFile, recorder: Recorder, source: RecordingSource, gate: Gate
     ) -> None:
+        self.outcomes = assignment.settings.heard
         self._assignment = assignment
         self._file = file
         self._recorder = recorder
@@ -79,6 +80,7 @@ class Worker:
                 answer.value,
                 answer.user_id,
                 answer.conversation_id,
+                outcome=answer.outcome,
             )
             self._file.append(hand_over_record(handed))
             if moment is Moment.BEFORE_MARK:

@@ -12,7 +12,8 @@ from ...payload import JsonObject
 from ..history.history import DECIDED, WON, History, Operation, Outcome, Reason
 from ..plan.operations import OperationKind
 from ..plan.schedule import TROUBLES
-from .laws import CANNOT_SERVE, Story, name_of
+from .laws import CANNOT_SERVE, name_of
+from .one_question import Story
 
 # A platform's patience, which a neighbour's answer has as well.
 IN_TIME_NS = 2_500_000_000

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 
-from ..history.history import DECIDED, CardEdit, CardPost, HandOver, History, Operation, Outcome
+from ..history.history import DECIDED, CardEdit, CardPost, HandOver, History, Operation, Outcome, ReminderPost
 from ..plan.operations import OperationKind
 from . import laws
 from .askings import answered_what_was_shown, asker_or_pods, key_never_reused, only_its_application, others_unharmed
 from .cards import cards_show_the_end
-from .laws import Story, name_of, was_contended
+from .endings import every_ending_told, no_click_after_deadline, one_ending
+from .laws import name_of, was_contended
 from .linearization import linearize
+from .one_question import Story
+from .posts import every_question_shown, reminded_once
 
 
 class Verdict(StrEnum):
@@ -85,6 +88,11 @@ QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
     only_its_application,
     asker_or_pods,
     cards_show_the_end,
+    no_click_after_deadline,
+    one_ending,
+    every_question_shown,
+    every_ending_told,
+    reminded_once,
 )
 RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (
     laws.sweep_was_bounded,
@@ -157,6 +165,9 @@ def stories(history: History) -> list[Story]:
             card_posts[post.question_id].append(post)
         for edit in history.card_edits:
             card_edits[edit.question_id].append(edit)
+    reminders: defaultdict[str, list[ReminderPost]] = defaultdict(list)
+    for reminder in history.reminders:
+        reminders[reminder.question_id].append(reminder)
     rows = {row.id: row for row in history.rows}
     return [
         Story(
@@ -168,6 +179,8 @@ def stories(history: History) -> list[Story]:
             history.stale_after,
             tuple(card_posts.get(question.id, ())),
             tuple(card_edits.get(question.id, ())),
+            tuple(reminders.get(question.id, ())),
+            is_whole=not history.reasons,
         )
         for question in history.questions
     ]

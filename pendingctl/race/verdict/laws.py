@@ -7,76 +7,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import datetime
 from itertools import combinations
 
-from ..history.history import (
-    DECIDED,
-    WON,
-    CardEdit,
-    CardPost,
-    HandOver,
-    History,
-    Operation,
-    Outcome,
-    RacedQuestion,
-    Reason,
-    Row,
-)
+from ...model import Outcome as Ending
+from ..history.history import DECIDED, WON, History, Operation, Outcome, Reason, Reported, Row
 from ..plan.operations import OperationKind
 from .linearization import linearize
+from .one_question import Story
 
 # True whatever the outcome: a claim that outlasts the platform's patience goes on after the person was asked to try
 # again.
 CANNOT_SERVE = "cannot_serve"
-
-
-@dataclass(frozen=True)
-class Story:
-    """Everything that happened to one question, operations in the order of their start. `row` is None when it is gone.
-
-    `sweeps` are those that took its row, and those whose outcome is unknown.
-    """
-
-    question: RacedQuestion
-    operations: tuple[Operation, ...] = ()
-    sweeps: tuple[Operation, ...] = ()
-    hand_overs: tuple[HandOver, ...] = ()
-    row: Row | None = None
-    stale_after: timedelta = timedelta()
-    card_posts: tuple[CardPost, ...] = ()
-    card_edits: tuple[CardEdit, ...] = ()
-
-    @cached_property
-    def claims(self) -> list[Operation]:
-        """The clicks."""
-        return [operation for operation in self.operations if operation.kind is OperationKind.CLAIM]
-
-    @cached_property
-    def rightful(self) -> list[Operation]:
-        """The clicks that may win."""
-        return [operation for operation in self.claims if self.is_rightful(operation)]
-
-    @cached_property
-    def winners(self) -> list[Operation]:
-        """The clicks that were told that they won, and not that they had won before."""
-        return [operation for operation in self.claims if operation.outcome is Outcome.OK]
-
-    def is_rightful(self, operation: Operation) -> bool:
-        """Whether the operation's own scope is the question's, whatever the plan called it."""
-        return operation.planned.scope == self.question.scope
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether the question is asked once and its row stays."""
-        return self.question.is_counted
-
-    @property
-    def everything(self) -> list[Operation]:
-        """Operations and sweeps in the order of their start."""
-        return sorted((*self.operations, *self.sweeps), key=lambda each: each.started_ns)
 
 
 def single_winner(story: Story) -> Iterator[str]:
@@ -95,7 +37,7 @@ def single_winner(story: Story) -> Iterator[str]:
 def winner_is_real(story: Story) -> Iterator[str]:
     """The stored winner is a click that was fired, and a click that was told that it won is the stored one."""
     row = story.row
-    if row is not None and row.claimed_at is not None:
+    if row is not None and row.claimed_at is not None and row.outcome != Ending.DEFAULTED:
         stored = (row.delivery_key, row.answer)
         fired = {operation.press for operation in story.rightful}
         may_have_won = {each.press for each in story.rightful if each.outcome in (*WON, Outcome.UNKNOWN)}
@@ -152,7 +94,7 @@ def loser_was_told_the_truth(story: Story) -> Iterator[str]:
             yield from _false_reply_to_a_stranger(operation, true_reason)
         elif operation.reported.reason is Reason.ALREADY_ANSWERED:
             yield from _false_defeat(story, operation, first_winner_ns)
-        elif story.is_counted or operation.reported.reason not in _ENDS_OF_AN_EXTRA:
+        elif story.is_counted or operation.reported.reason not in _ends_of_an_extra(story, operation):
             yield f"{name_of(operation)} is rightful, and was told {_said(operation)}"
 
 
@@ -236,6 +178,7 @@ def applied_once(story: Story) -> Iterator[str]:
         if (each.user_id, each.conversation_id) != expected:
             yield f"handed over to {(each.user_id, each.conversation_id)} instead of {expected}"
     may_have_won = {each.planned.value for each in story.rightful if each.outcome in (*WON, Outcome.UNKNOWN)}
+    may_have_won |= {story.question.schedule.default, None}
     for value in dict.fromkeys(each.value for each in story.hand_overs if each.value not in may_have_won):
         yield f"{value!r} was handed over, and no click won with it"
     applied: dict[int, str | None] = {}
@@ -292,6 +235,11 @@ _ENDS_OF_AN_EXTRA = frozenset({Reason.UNKNOWN_OR_EXPIRED, Reason.SUPERSEDED, Rea
 _MAY_HAVE_DONE = frozenset({Outcome.OK, Outcome.UNKNOWN})
 
 
+def _ends_of_an_extra(story: Story, operation: Operation) -> frozenset[Reason]:
+    is_the_other = operation.planned.scope == story.scope_of_other
+    return _ENDS_OF_AN_EXTRA | ({Reason.NOT_YOURS} if is_the_other else frozenset())
+
+
 def _took_the_row(operation: Operation) -> bool:
     return operation.outcome is Outcome.OK and operation.kind in (OperationKind.DELETE, OperationKind.SWEEP)
 
@@ -306,6 +254,8 @@ def _might_precede(put: Operation, claim: Operation) -> bool:
 
 def _true_reason(story: Story, operation: Operation) -> Reason | None:
     """Why a foreign click is refused, in the precedence of law 7; None for a rightful one."""
+    if story.is_rightful(operation):
+        return None
     acting, own = operation.planned.scope, story.question.scope
     if (acting.organization_id, acting.connection_id) != (own.organization_id, own.connection_id):
         return Reason.UNKNOWN_OR_EXPIRED
@@ -322,6 +272,8 @@ def _false_reply_to_a_stranger(operation: Operation, true_reason: Reason) -> Ite
 
 def _false_defeat(story: Story, operation: Operation, first_winner_ns: int | None) -> Iterator[str]:
     reported, row = operation.reported, story.row
+    if _is_of_the_default(story, reported):
+        return
     if first_winner_ns is None:
         yield f"{name_of(operation)} was told already_answered, and no click won"
     elif operation.ended_ns is not None and operation.ended_ns < first_winner_ns:
@@ -345,13 +297,22 @@ def _false_defeat_of_an_extra(story: Story, operation: Operation) -> Iterator[st
     reported = operation.reported
     if (reported.answered_by, reported.answer, reported.at) == (None, None, None):
         return
-    winners = [each for each in story.rightful if each.outcome is Outcome.OK and each.planned.value == reported.answer]
-    in_doubt = any(each.outcome is Outcome.UNKNOWN and each.planned.value == reported.answer for each in story.rightful)
-    if reported.answered_by != story.question.scope.expected_user_id or (
-        reported.at not in {each.reported.at for each in winners} and not in_doubt
-    ):
+    gave = [
+        each
+        for each in story.rightful
+        if (each.planned.value, each.planned.scope.expected_user_id) == (reported.answer, reported.answered_by)
+    ]
+    winners = [each for each in gave if each.outcome is Outcome.OK]
+    in_doubt = any(each.outcome is Outcome.UNKNOWN for each in gave)
+    if reported.at not in {each.reported.at for each in winners} and not in_doubt:
         said = f"{reported.answer!r} by {reported.answered_by} at {_time(reported.at)}"
         yield f"{name_of(operation)} was told that the answer is {said}, and no click gave that"
+
+
+def _is_of_the_default(story: Story, reported: Reported) -> bool:
+    """Whether the answer is the default, which nobody gave; whether it was by then, `linearizable` says."""
+    default = story.question.schedule.default
+    return default is not None and (reported.answered_by, reported.answer) == (None, default)
 
 
 def _due_reply(operation: Operation) -> str | None:

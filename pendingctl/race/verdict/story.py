@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..history.history import WON, History, Operation, Outcome
 from ..plan.operations import OperationKind
 from .checker import Violation, stories
-from .laws import Story
+from .one_question import Story
 
 # More than anybody would read.
 MOST_LINES = 60

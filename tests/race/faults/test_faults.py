@@ -19,7 +19,7 @@ from pendingctl.race.faults.context import OwnServer
 from pendingctl.race.history.files import read_history
 from pendingctl.race.history.history import Fault, History, Operation, Outcome, Reason
 from pendingctl.race.plan.operations import OperationKind
-from pendingctl.race.plan.schedule import AT_A_DELIVERY, AT_AN_ASKER, STATEMENT_TIMEOUT_MS, FaultKind, Moment
+from pendingctl.race.plan.schedule import AT_A_DELIVERY, AT_A_POST, AT_AN_ASKER, STATEMENT_TIMEOUT_MS, FaultKind, Moment
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher, supervisor
 from pendingctl.race.run import simulate_race
@@ -147,6 +147,21 @@ def test_what_a_killed_asker_waited_for_or_had_not_marked_the_pods_deliver(raced
         assert False in by_asker
         # Only one that dies between its answer and the mark shares it with them.
         assert by_asker.count(True) == (moment is Moment.ASKER_HAS_THE_ANSWER)
+
+
+@pytest.mark.law(13)
+def test_a_question_is_shown_whose_pod_is_killed_over_the_post_of_its_card(raced_with_kills: Raced) -> None:
+    result, history = raced_with_kills
+
+    assert_it_landed_and_passed(result)
+    for moment in AT_A_POST:
+        label = f"k{the_fault(history, moment).number}"
+        (post,) = [each for each in history.operations if each.planned.name == f"{label}.post"]
+        cards = [each for each in history.card_posts if each.question_id == post.planned.question_id]
+        assert post.outcome is Outcome.UNKNOWN
+        # This race's platform cannot find a card that the killed pod has posted.
+        assert [each.is_lost for each in cards].count(True) == (moment is Moment.AFTER_POST)
+        assert [each.pod == post.pod for each in cards if not each.is_lost] == [False]
 
 
 def test_an_asker_that_is_paused_for_longer_than_its_leases_learns_that_the_pods_have_the_answer(
@@ -315,7 +330,7 @@ async def test_two_races_do_not_sweep_one_database(dsn: str, connection: psycopg
 async def test_all_faults_that_any_server_can_suffer_at_once(dsn: str, tmp_path: Path) -> None:
     kinds = [kind for kind in FaultKind if kind not in (FaultKind.RESTART, FaultKind.FAILOVER)]
 
-    result, history = await raced(dsn, tmp_path, *kinds, questions=26, seed=7)
+    result, history = await raced(dsn, tmp_path, *kinds, questions=28, seed=7)
 
     assert_it_landed_and_passed(result)
     assert unknown_claims(history)
@@ -348,7 +363,7 @@ async def test_a_fault_that_does_not_strike_makes_the_race_inconclusive(
 ) -> None:
     monkeypatch.setattr(module, what, instead)
 
-    result, _ = await raced(dsn, tmp_path, kind, questions=7)
+    result, _ = await raced(dsn, tmp_path, kind, questions=9)
 
     assert (result.verdict, result.violations) == ("inconclusive", ())
     assert any(f"the fault {kind}" in reason and "never landed" in reason for reason in result.reasons)

@@ -17,6 +17,7 @@ from pendingctl.race.history.files import (
     end_record,
     fault_record,
     hand_over_record,
+    reminder_record,
     start_record,
     write_end,
     write_questions,
@@ -31,11 +32,13 @@ from pendingctl.race.history.history import (
     Operation,
     Outcome,
     RacedQuestion,
+    RacedSchedule,
     Reason,
+    ReminderPost,
     Reported,
     Row,
 )
-from pendingctl.race.plan.operations import Fate, OperationKind, PlannedOperation, Wrong
+from pendingctl.race.plan.operations import Fate, OperationKind, PlannedOperation, PostTrouble, Transaction, Wrong
 from pendingctl.race.plan.schedule import FaultKind, Moment
 from pendingctl.race.plan.settings import RaceSettings
 
@@ -102,11 +105,20 @@ EACH_OF_A_KIND = (
     Operation(
         "pod-1",
         15,
-        replace(planned(PUT), request_key="key", edition=1, posts=True),
+        replace(planned(PUT), request_key="key", edition=1, posts=True, trouble=PostTrouble.SHOWN),
         24,
         34,
         Outcome.OK,
         Reported(put="superseded", at=AT, ask_number=2**30),
+    ),
+    Operation(
+        "pod-1",
+        17,
+        replace(planned(PUT), transaction=Transaction.ROLLS_BACK),
+        25,
+        35,
+        Outcome.REFUSED,
+        Reported(Reason.ROLLED_BACK),
     ),
 )
 NEVER_ENDED = Operation("pod-1", 13, CLICK, 31, None, Outcome.UNKNOWN, detail="its end was never seen")
@@ -120,17 +132,30 @@ HISTORY = History(
         RacedQuestion("run-w0", SCOPE, PAYLOAD, "", is_extra=True, is_awaited=True),
         RacedQuestion("run-o0", SCOPE, PAYLOAD, "", ask_number=2**30, is_of_another_application=True, answer="no"),
         RacedQuestion("run-p0", SCOPE, PAYLOAD, "", answer="no", is_poisoned=True),
+        RacedQuestion(
+            "run-d0",
+            SCOPE,
+            PAYLOAD,
+            "C1",
+            is_extra=True,
+            schedule=RacedSchedule(500_000_000, "no", 250_000_000, 2, 400_000_000, "später ⏳"),
+            heard=("answered", "expired"),
+        ),
     ),
     operations=(*EACH_OF_A_KIND, NEVER_ENDED, replace(EACH_OF_A_KIND[0], pod="pod-2")),
     hand_overs=(
         HandOver("pod-1", "run-q0", 1, "später ⏳", "U1", "C1"),
         HandOver("pod-2", "run-x0", 2, None, "U2", ""),
         HandOver("pod-2", "run-w0", 3, "no", "U2", "", by_asker=True),
+        HandOver("pod-2", "run-d0", 4, None, "U1", "C1", outcome="expired"),
     ),
     rows=(
         Row("run-q0", SCOPE, PAYLOAD, AT, 1, "später ⏳", "key", undelivered=True),
         Row("run-x0", Scope("globex", "teams", "U2"), {}, None, 2, None, None, withdrawn=True),
         Row("run-p0", SCOPE, {}, AT, 3, "no", "key", undelivered=True, is_stuck=True, error="it has no object"),
+        Row("run-d0", SCOPE, {}, AT, 3, "no", None, outcome="defaulted", expires_at=AT - timedelta(seconds=1)),
+        Row("run-d1", SCOPE, {}, AT, 3, "no", "key", outcome="answered", answered_by="U2"),
+        Row("run-d2", SCOPE, {}, None, 3, None, None, not_shown="the conversation is gone"),
     ),
     planned_kinds=frozenset({PUT, CLAIM}),
     stale_after=timedelta(milliseconds=30),
@@ -141,8 +166,12 @@ HISTORY = History(
     ),
     left_behind=("question run-q0",),
     reasons=("pod-2 was ended by SIGKILL",),
-    card_posts=(CardPost("pod-1", "pod-1 0", "run-c0", 2**30),),
+    card_posts=(
+        CardPost("pod-1", "pod-1 0", "run-c0", 2**30),
+        CardPost("pod-1", "pod-1 1", "run-d0", 3, is_lost=True, can_be_found=True),
+    ),
     card_edits=(CardEdit("pod-2", "pod-1 0", "run-c0", "später\nAnswered", 40),),
+    reminders=(ReminderPost("pod-2", "run-d0", 3, is_escalation=True, at_ns=41),),
 )
 
 
@@ -175,6 +204,9 @@ def _write_pod(path: Path, pod: str, history: History) -> None:
         for card in cards:
             if card.pod == pod:
                 file.append(card_record(card))
+        for reminder in history.reminders:
+            if reminder.pod == pod:
+                file.append(reminder_record(reminder))
         for handed in history.hand_overs:
             if handed.pod == pod:
                 file.append(hand_over_record(handed))

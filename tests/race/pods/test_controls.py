@@ -110,7 +110,7 @@ async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(worker, "hand_over_record", fails_once)
     monkeypatch.setattr(wire, "report", reports.report)
     arrangement = arrange(SETTINGS, NAMES)
-    questions = [plan_question(SETTINGS, NAMES, label) for label in ("q0", "x0", "q1", "x1")]
+    questions = [plan_question(SETTINGS, NAMES, label) for label in ("q0", "x0", "q1", "x1", "d1", "d4")]
     async with await connect(dsn, application="test") as connection:
         await store_organizations(connection, SETTINGS, arrangement)
         await store_questions(connection, arrangement, [each for each in questions if not each.is_extra])
@@ -122,7 +122,7 @@ async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for number, (label, burst) in enumerate(orders):
         lines.feed_data(wire.encode_order(wire.Order(number, [label], burst, ask_numbers=[[]])))
         await reports.wait_for(wire.DONE)
-    await until(lambda: {"leases.mark_failed", "leases.lease"} <= reached)
+    await until(lambda: {"leases.mark_failed", "leases.lease", "leases.expire", "leases.lease_posts"} <= reached)
     lines.feed_eof()
     await serving
     return reached

@@ -66,6 +66,7 @@ from tests.race.verdict.histories import (
     won,
 )
 from tests.race.verdict.lawless_clicks import LAWLESS_CLICKS
+from tests.race.verdict.lawless_lives import LAWLESS_LIVES
 from tests.race.verdict.lawless_neighbours import LAWLESS_NEIGHBOURS
 
 X_SECOND = operation(31, CLAIM, Outcome.OK, 1020, 1040, victory(), pod="pod-2", question="x", value="no")
@@ -325,4 +326,4 @@ LAWLESS = LAWLESS_CLICKS | {
     "a row is left behind": ("nothing_left_behind", replace(LAWFUL, left_behind=("question q",))),
 }
 
-LAWLESS |= LAWLESS_NEIGHBOURS
+LAWLESS |= LAWLESS_NEIGHBOURS | LAWLESS_LIVES

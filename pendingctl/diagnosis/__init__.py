@@ -1,0 +1,1 @@
+"""What facts mean, and what to do about them. Pure: no I/O, no clock, no SQL."""

@@ -1,0 +1,21 @@
+"""Numbers and lengths of time in words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+def age(length: timedelta | float) -> str:
+    """Write a length of time (or seconds) as people do, in its two largest units: 45 s, 3 min, 5 h 20 min, 2 d 4 h."""
+    seconds = int(length.total_seconds() if isinstance(length, timedelta) else length)
+    for unit, smaller, size in (("d", "h", 86_400), ("h", "min", 3_600), ("min", "s", 60)):
+        if seconds >= size:
+            parts = {"h": 3_600, "min": 60, "s": 1}[smaller]
+            rest = seconds % size // parts
+            return f"{seconds // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{max(seconds, 0)} s"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Write a number with its noun: 1 row, 2 rows."""
+    return f"{number:,} {one if number == 1 else many}"

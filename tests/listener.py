@@ -1,0 +1,55 @@
+"""A TCP server of a test, which leaves no connection behind: one would be reported at whatever test runs then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+# An accepted connection reaches its server a few turns of the loop later.
+_TURNS = 5
+
+
+class Listener:
+    """Serves each connection on loopback by a coroutine, and closes it afterwards."""
+
+    def __init__(self, serve: Serve) -> None:
+        self._serve = serve
+        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def start(self, port: int = 0) -> int:
+        """Accept connections from now on, and return the port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def hang_up(self) -> None:
+        """Close all present connections, so that whoever waits on one learns that it is gone."""
+        serving = list(self._serving)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Refuse connections from now on, and close those that are there."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+            await self.hang_up()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._serve_one(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._serve(reader, writer)
+        finally:
+            writer.close()

@@ -1,0 +1,48 @@
+"""What a pod asks the database for while there is nothing to do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from pendingctl import PendingStore
+from tests.cards_to_post import noted_card
+from tests.faults.moments import came_true
+from tests.pods import QUESTION, Pod
+
+HOUR = timedelta(hours=1)
+
+
+async def test_an_idle_pod_asks_one_statement_a_second_whatever_lies_ahead(
+    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = Pod(store)
+    execute = psycopg.AsyncCursor.execute
+    statements: list[str] = []
+
+    async def recorded(cursor: psycopg.AsyncCursor[Any], query: Any, *given: Any, **named: Any) -> Any:
+        statements.append(str(query))
+        return await execute(cursor, query, *given, **named)
+
+    scheduled = replace(QUESTION, remind_every=HOUR, escalate_after=2 * HOUR, escalate_to="U2", expires_in=3 * HOUR)
+    await pod.bridge.ask(scheduled, event_id="e")
+    # The card of one is to be posted again later, and that of another waits for a person.
+    for id, due in (("later", "now() + interval '1 hour'"), ("given up", "'infinity'")):
+        await store.put(id, QUESTION.scope, QUESTION.payload(), show=True)
+        connection.execute(f"update pending_interactions set post_due_at = {due} where id = %s".encode(), [id])
+    async with pod.bridge:
+        assert await came_true(lambda: noted_card(connection) is not None)
+        await asyncio.sleep(0.2)
+        monkeypatch.setattr(psycopg.AsyncCursor, "execute", recorded)
+        began = time.monotonic()
+        await asyncio.sleep(3.2)
+        seconds = time.monotonic() - began
+
+    assert 2 <= len(statements) <= seconds + 1, statements
+    assert pod.platform.reminders == []
