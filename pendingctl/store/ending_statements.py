@@ -12,11 +12,12 @@ def _heard_at(outcome: str) -> str:
     Null where the application's worker does not want to hear of it.
     """
     return f"""case
-            when awaited_until > now() and awaited_by is distinct from %(awaited_by)s::uuid then awaited_until
+            when awaited_until > statement_timestamp() and awaited_by is distinct from %(awaited_by)s::uuid
+            then awaited_until
             when coalesce((select {outcome} = any (outcomes)
                            from pending_applications as heard
                            where heard.application = pending.application), {outcome} = 'defaulted')
-            then now() end"""
+            then statement_timestamp() end"""
 
 
 # Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out. An asker closes only the
@@ -61,13 +62,14 @@ EXTEND = f"""
 # The default is the answer only if somebody could have given another one: of a question whose card was never posted
 # nobody knew.
 _IS_DEFAULTED = f"(default_answer is not null and posted_at is not null and {accepts('default_answer')}) is true"
+# By the statement's clock, as it may be one of a transaction of the caller's that began before the deadline.
 EXPIRED = f"""outcome = case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end,
-        claimed_at = now(), answer = case when {_IS_DEFAULTED} then default_answer end, pod = %(pod)s,
-        withdrawn_at = case when {_IS_DEFAULTED} then null else now() end,
+        claimed_at = statement_timestamp(), answer = case when {_IS_DEFAULTED} then default_answer end, pod = %(pod)s,
+        withdrawn_at = case when {_IS_DEFAULTED} then null else statement_timestamp() end,
         delivery_key = null, answered_by = null, lease_token = null, delivery_attempts = 0, delivery_error = null,
         ending_due_at = {_heard_at(f"case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end")},
         card_attempts = 0,
-        card_due_at = case when card is not null or retired_cards is not null then now() end"""
+        card_due_at = case when card is not null or retired_cards is not null then statement_timestamp() end"""
 
 # Whoever locks the row first ends the question: a click, a withdrawal or this. What changes its mind meanwhile (an
 # extended deadline) is seen by the lock.
@@ -90,7 +92,7 @@ EXPIRE = f"""
 EXPIRE_ONE = f"""
     update pending_interactions as pending
     set {EXPIRED}
-    where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= now()
+    where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= statement_timestamp()
       and {LIMITS}
     returning id
 """
