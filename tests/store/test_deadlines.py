@@ -162,6 +162,25 @@ async def test_a_retry_moves_no_deadline(store: PendingStore, connection: psycop
     assert connection.execute("select expires_at from pending_interactions").fetchone() == before
 
 
+async def test_a_retry_takes_back_no_time_that_was_added(store: PendingStore, connection: psycopg.Connection) -> None:
+    await store.put("q", SCOPE, PAYLOAD, request_key="r", expires_in=HOUR)
+    extended = await store.extend("q", SCOPE, by=HOUR)
+
+    await store.put("q", SCOPE, PAYLOAD, request_key="r", expires_in=HOUR)
+
+    assert connection.execute("select expires_at from pending_interactions").fetchone() == (extended,)
+
+
+async def test_an_asker_of_an_open_question_brings_its_own_deadline_where_that_comes_first(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(minutes=1), awaited_by=UUID(int=1))
+
+    row = connection.execute("select expires_at < now() + interval '61 s' from pending_interactions").fetchone()
+    assert row == (True,)
+
+
 async def test_an_asker_that_takes_over_brings_its_own_deadline(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
