@@ -99,13 +99,16 @@ EXPIRE_ONE = f"""
 
 # An open question's age counts from its asking, or from its deadline if it has one, an ended one's from its end. A card
 # that is due, and shows less than its row, keeps the row for as long again at most, also while a pod tries to edit it;
-# so does one that is still to be posted. Accepted answers stay until they are delivered, other endings for some days.
+# so does one that is still to be posted. Accepted answers stay until they are delivered, other endings for some days,
+# and as long a question whose default is to answer it, and that no pod has ended.
 _AGED = "coalesce(claimed_at, created_at)"
 _IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
           and ((card_due_at <= now() or card_due_at is not null and card_attempts > 0
                 or claimed_at is null and posted_at is null and post_due_at < 'infinity') is not true
                or {_AGED} < now() - %(max_age)s::interval * 2)
           and (claimed_at is not null or (expires_at >= now() - %(max_age)s::interval) is not true)
+          and (%(include_undelivered)s or claimed_at is not null or not {_IS_DEFAULTED}
+               or expires_at < now() - %(endings_kept)s::interval)
           and (%(include_undelivered)s or delivery_due_at is null)
           and (%(include_undelivered)s or ending_due_at is null or claimed_at < now() - %(endings_kept)s::interval)"""
 
@@ -146,7 +149,7 @@ SWEEP = f"""
         limit %(batch_size)s
         for update skip locked
     ))
-    returning id, ending_due_at is not null as is_unheard
+    returning id, ending_due_at is not null or claimed_at is null and {_IS_DEFAULTED} as is_unheard
 """
 
 COUNT_STALE = f"""

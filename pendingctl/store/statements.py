@@ -136,14 +136,16 @@ LOOK = f"""
     where id = %(id)s
 """
 
-# Undelivered answers are deleted only on request.
+# Undelivered answers are deleted only on request, those that nobody has clicked included, and so is what is stuck.
 DELETE = f"""
     delete from pending_interactions
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
       and expected_user_id = %(expected_user_id)s
-      and (%(include_undelivered)s or delivery_due_at is null)
+      and (%(include_undelivered)s
+           or delivery_due_at is null
+           and (ending_due_at is null or outcome is distinct from 'defaulted' and ending_due_at < 'infinity'))
       and {LIMITS}
     returning id
 """
