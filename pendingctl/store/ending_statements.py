@@ -185,9 +185,13 @@ BEGIN_SWEEP = """
     from sweep_cycle
 """
 
-HEAR = """
-    insert into pending_applications as known (application, outcomes)
-    values (%(application)s, %(outcomes)s)
+# Read first: what stays as it is takes no lock, and needs none.
+HEAR = f"""
+    insert into pending_applications (application, outcomes)
+    select %(application)s, %(outcomes)s::text[]
+    where not exists (
+        select from pending_applications where application = %(application)s and outcomes = %(outcomes)s::text[]
+    )
+      and {LIMITS}
     on conflict (application) do update set outcomes = excluded.outcomes
-    where known.outcomes <> excluded.outcomes
 """
