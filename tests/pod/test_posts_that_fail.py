@@ -70,6 +70,18 @@ async def test_a_card_of_which_nobody_knows_is_posted_once_more_and_then_given_u
     ]
 
 
+async def test_a_platform_that_is_cancelled_from_within_cancels_nobody_who_asks(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    pod = Pod(store)
+    pod.platform.before_card = failing(asyncio.CancelledError())
+
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
+
+    row = connection.execute("select post_error from pending_interactions").fetchone()
+    assert row == ("it may be there: RuntimeError: the platform was cancelled from within",)
+
+
 @pytest.mark.law(13)
 async def test_the_card_of_pods_that_died_over_it_twice_waits_for_a_person_who_learns_of_it(
     store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
