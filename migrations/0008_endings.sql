@@ -25,6 +25,10 @@ begin
         select distinct case when grantee = 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end
         from pg_class cross join aclexplode(relacl)
         where pg_class.oid = 'pending_interactions'::regclass and privilege_type = 'UPDATE' and grantee <> relowner
+        union
+        select quote_ident(pg_get_userbyid(relowner))
+        from pg_class
+        where oid = 'pending_interactions'::regclass and pg_get_userbyid(relowner) <> current_user
     loop
         execute format('grant select, insert, update on pending_applications to %s', role);
     end loop;

@@ -190,8 +190,8 @@ class InteractionBridge:
         until = time.monotonic() + within.total_seconds()
         self._is_closing = True
         await self._loop.close()
-        await self._background.drain(until)
-        await self._posts.close(until)
+        # At once, or more is taken over as long as anything else is under way.
+        await asyncio.gather(self._background.drain(until), self._posts.close(until))
         await self._delivery.close(within=timedelta(seconds=until - time.monotonic()))
         await self._cards.close(within=timedelta(seconds=until - time.monotonic()))
         self._served = frozenset()

@@ -11,9 +11,10 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
-from ..errors import DatabaseFailed, PendingctlError
+from ..errors import DatabaseFailed, DatabaseUnreachable, PendingctlError
 from ..inspected import State
 from ..model import Due, LeasedAnswer, Outcome, Unreadable
+from ..postgres.outages import Outage
 from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, outcomes_of, sink_of
 from ..turns import Turns
@@ -35,6 +36,8 @@ _LEAST_SHARE_OF_THE_LEASE = 0.2
 _SHARE_OF_A_TENANT = 0.75
 # How many questions one statement ends.
 DEADLINES_AT_ONCE = 500
+# How often a pod has it noted of which endings its worker wants to hear.
+HEAR_SECONDS = 60.0
 # Answers beyond these are left to the lease, and thereby to all pods.
 MOST_WAITING = 1_000
 
@@ -121,7 +124,8 @@ class Delivery:
         self._leases = store.leases
         self._sink = sink_of(sink)
         self._outcomes = outcomes_of(self._sink)
-        self._is_noted = False
+        self._hears_again_at = 0.0
+        self._unnoted = Outage(_log)
         self._pod = pod
         self._lease = lease
         self._most_attempts = most_attempts
@@ -182,17 +186,24 @@ class Delivery:
             self._expiring = asyncio.create_task(self._expire(), name="deadlines that have passed")
 
     async def hear(self) -> None:
-        """Have it noted, once, of which endings this pod's worker wants to hear.
+        """Have it noted, about once a minute, of which endings this pod's worker wants to hear.
 
-        Answers are delivered all the same where that is not allowed.
+        Another pod may have noted less since then: one of the release before that was started again meanwhile, whose
+        worker hears of less. Answers are delivered all the same where the note is not allowed, or not possible now.
+
+        Raises DatabaseUnreachable, after which the next call tries again.
         """
-        if self._is_noted:
+        now = time.monotonic()
+        if now < self._hears_again_at:
             return
         try:
             await self._leases.hear(self._outcomes)
+            self._unnoted.over()
+        except DatabaseUnreachable:
+            raise
         except DatabaseFailed as error:
-            _log.warning("of which endings the worker wants to hear cannot be noted: %s", error)
-        self._is_noted = True
+            self._unnoted.report("of which endings the worker wants to hear cannot be noted: %s", error)
+        self._hears_again_at = now + HEAR_SECONDS
 
     async def _look(self) -> None:
         await self.hear()

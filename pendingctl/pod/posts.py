@@ -132,7 +132,8 @@ class Posts:
             self._posted(post.question_id, post.ask_number, handle)
             return PostOutcome.POSTED
         card = card_of(post.question_id, post.ask_number, post.payload, post.user_id, wording=self._wording)
-        platform = self._platform
+        platform, task = self._platform, asyncio.current_task()
+        assert task is not None
         # A platform that cannot look says nothing of the attempts before.
         is_sure = False
         try:
@@ -145,6 +146,11 @@ class Posts:
         except NotPosted as error:
             await self._note_failure(post, error, is_sure=is_sure)
             return PostOutcome.NOT_POSTED if is_sure else PostOutcome.POST_UNKNOWN
+        except asyncio.CancelledError:
+            if task.cancelling():
+                raise
+            await self._note_failure(post, RuntimeError("the platform was cancelled from within"), is_sure=False)
+            return PostOutcome.POST_UNKNOWN
         except Exception as error:  # noqa: BLE001 (whatever a platform or an application raises)
             await self._note_failure(post, error, is_sure=False)
             return PostOutcome.POST_UNKNOWN

@@ -12,11 +12,12 @@ def _heard_at(outcome: str) -> str:
     Null where the application's worker does not want to hear of it.
     """
     return f"""case
-            when awaited_until > now() and awaited_by is distinct from %(awaited_by)s::uuid then awaited_until
+            when awaited_until > statement_timestamp() and awaited_by is distinct from %(awaited_by)s::uuid
+            then awaited_until
             when coalesce((select {outcome} = any (outcomes)
                            from pending_applications as heard
                            where heard.application = pending.application), {outcome} = 'defaulted')
-            then now() end"""
+            then statement_timestamp() end"""
 
 
 # Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out. An asker closes only the
@@ -61,13 +62,14 @@ EXTEND = f"""
 # The default is the answer only if somebody could have given another one: of a question whose card was never posted
 # nobody knew.
 _IS_DEFAULTED = f"(default_answer is not null and posted_at is not null and {accepts('default_answer')}) is true"
+# By the statement's clock, as it may be one of a transaction of the caller's that began before the deadline.
 _EXPIRED = f"""outcome = case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end,
-        claimed_at = now(), answer = case when {_IS_DEFAULTED} then default_answer end, pod = %(pod)s,
-        withdrawn_at = case when {_IS_DEFAULTED} then null else now() end,
+        claimed_at = statement_timestamp(), answer = case when {_IS_DEFAULTED} then default_answer end, pod = %(pod)s,
+        withdrawn_at = case when {_IS_DEFAULTED} then null else statement_timestamp() end,
         delivery_key = null, answered_by = null, lease_token = null, delivery_attempts = 0, delivery_error = null,
         ending_due_at = {_heard_at(f"case when {_IS_DEFAULTED} then 'defaulted' else 'expired' end")},
         card_attempts = 0,
-        card_due_at = case when card is not null or retired_cards is not null then now() end"""
+        card_due_at = case when card is not null or retired_cards is not null then statement_timestamp() end"""
 
 # Whoever locks the row first ends the question: a click, a withdrawal or this. What changes its mind meanwhile (an
 # extended deadline) is seen by the lock.
@@ -90,20 +92,23 @@ EXPIRE = f"""
 EXPIRE_ONE = f"""
     update pending_interactions as pending
     set {_EXPIRED}
-    where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= now()
+    where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= statement_timestamp()
       and {LIMITS}
     returning id
 """
 
 # An open question's age counts from its asking, or from its deadline if it has one, an ended one's from its end. A card
 # that is due, and shows less than its row, keeps the row for as long again at most, also while a pod tries to edit it;
-# so does one that is still to be posted. Accepted answers stay until they are delivered, other endings for some days.
+# so does one that is still to be posted. Accepted answers stay until they are delivered, other endings for some days,
+# and as long a question whose default is to answer it, and that no pod has ended.
 _AGED = "coalesce(claimed_at, created_at)"
 _IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
           and ((card_due_at <= now() or card_due_at is not null and card_attempts > 0
                 or claimed_at is null and posted_at is null and post_due_at < 'infinity') is not true
                or {_AGED} < now() - %(max_age)s::interval * 2)
           and (claimed_at is not null or (expires_at >= now() - %(max_age)s::interval) is not true)
+          and (%(include_undelivered)s or claimed_at is not null or not {_IS_DEFAULTED}
+               or expires_at < now() - %(endings_kept)s::interval)
           and (%(include_undelivered)s or delivery_due_at is null)
           and (%(include_undelivered)s or ending_due_at is null or claimed_at < now() - %(endings_kept)s::interval)"""
 
@@ -144,7 +149,7 @@ SWEEP = f"""
         limit %(batch_size)s
         for update skip locked
     ))
-    returning id, ending_due_at is not null as is_unheard
+    returning id, ending_due_at is not null or claimed_at is null and {_IS_DEFAULTED} as is_unheard
 """
 
 COUNT_STALE = f"""
@@ -189,9 +194,13 @@ BEGIN_SWEEP = """
     from sweep_cycle
 """
 
-HEAR = """
-    insert into pending_applications as known (application, outcomes)
-    values (%(application)s, %(outcomes)s)
+# Read first: what stays as it is takes no lock, and needs none.
+HEAR = f"""
+    insert into pending_applications (application, outcomes)
+    select %(application)s, %(outcomes)s::text[]
+    where not exists (
+        select from pending_applications where application = %(application)s and outcomes = %(outcomes)s::text[]
+    )
+      and {LIMITS}
     on conflict (application) do update set outcomes = excluded.outcomes
-    where known.outcomes <> excluded.outcomes
 """

@@ -3,7 +3,7 @@
 from typing import LiteralString
 
 from .put_statements import ENDED
-from .statements import LIMITS, OUTCOME, accepts, readable
+from .statements import LIMITS, OUTCOME, REMIND_EVERY, accepts, readable
 
 # What a row's ending waits for: an answer in delivery_due_at, every other ending in a column of its own.
 _ANSWERS, _ENDINGS = "delivery_due_at", "ending_due_at"
@@ -231,7 +231,7 @@ _WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as wi
 _GOES_STALE_AT = "case when expires_at is null then least(created_at, now()) + %(max_age)s::interval end"
 
 # When a reminder or the escalation is to be posted next, of a question whose card is there by now.
-_NEXT_POST = """least(case when reminders_left > 0 then now() + remind_every end,
+_NEXT_POST = f"""least(case when reminders_left > 0 then now() + {REMIND_EVERY} end,
                               case when escalated_at is null then escalate_at end)"""
 
 # A second card of the same question, posted since nobody knew of the first: it loses its buttons. In whatever order and

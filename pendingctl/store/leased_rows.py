@@ -27,7 +27,7 @@ def _leased_answer(
     payload: str,
     claimed_at: datetime,
     answered_by: str | None,
-    outcome: str,
+    outcome: str | None,
     reason: str | None,
     token: UUID | None,
     attempt: int,
@@ -40,6 +40,8 @@ def _leased_answer(
         question = read_payload(payload)
     except UnreadablePayload as error:
         return Unreadable(question_id=question_id, ask_number=ask_number, token=token, reason=str(error))
+    if outcome is None:
+        return Unreadable(question_id=question_id, ask_number=ask_number, token=token, reason="the question is open")
     answer = Answer(
         question_id=question_id,
         ask_number=ask_number,

@@ -86,7 +86,11 @@ class Leases:
 
     async def hear(self, outcomes: Collection[Outcome]) -> None:
         """Note of which endings the application's worker wants to hear; of others none is kept for it from now on."""
-        parameters = {"application": self._application, "outcomes": sorted(outcomes)}
+        parameters = {
+            "application": self._application,
+            "outcomes": sorted(outcomes),
+            "lock_timeout": Purpose.LOOP.lock_timeout,
+        }
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             await borrowed.execute(HEAR, parameters)
 

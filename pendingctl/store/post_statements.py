@@ -3,7 +3,7 @@
 Returned columns have the names of the fields they fill.
 """
 
-from .statements import LIMITS, readable
+from .statements import LIMITS, REMIND_EVERY, readable
 
 # A card that is to be posted is leased, and due again until it is known to be there: whoever died over it may have
 # posted it, which counts as a doubt. A reminder and an escalation take place once: the lease consumes their time before
@@ -46,7 +46,7 @@ LEASE_POSTS = f"""
             when what = 'card' then now() + %(lease)s::interval
             when what = 'given up' then 'infinity'
             else least(case when reminders_left > case when what = 'reminder' then 1 else 0 end
-                            then now() + remind_every end,
+                            then now() + {REMIND_EVERY} end,
                        case when escalated_at is null and what <> 'escalation' then escalate_at end) end,
         post_attempts = case when what = 'card' then post_attempts + 1 else post_attempts end,
         post_doubts = case when what = 'card' then post_doubts + 1 else post_doubts end,

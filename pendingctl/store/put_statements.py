@@ -43,8 +43,9 @@ _IS_FREE = """(awaited_by is null or awaited_by is not distinct from %(awaited_b
 # The first attempt to post the card begins with this put: the caller's, or the pods'.
 _BEGINS = "is_unposted and (%(show)s or %(posting)s::interval is not null)"
 
-# A retry of the same asking. created_at stays, and the earlier deadline: it must not extend the row's life. So does who
-# waits, unless this put waits itself: its deadline then takes the place of the former asker's.
+# A retry of the same asking. created_at stays, and the deadline: it must not extend the row's life, nor take back what
+# has been added to that since. So does who waits, unless this put waits itself: the deadline is then its own where that
+# comes first, or takes the place of the former asker's.
 #
 # The card is posted by one pod at a time, and once. A caller that posts it itself makes the first attempt, also anew of
 # a card that was given up, and may be there; once an attempt was made the next one is the pods', which know whether it
@@ -73,9 +74,11 @@ REFRESH = f"""
     update pending_interactions as pending
     set entry_payload = %(payload)s::jsonb,
         request_key = coalesce(request_key, %(request_key)s),
-        expires_at = case when %(awaited_by)s::uuid is not null and awaited_by is not null
-                          then clock_timestamp() + %(expires_in)s::interval
-                          else least(expires_at, clock_timestamp() + %(expires_in)s::interval) end,
+        expires_at = case when %(awaited_by)s::uuid is null
+                          then coalesce(expires_at, clock_timestamp() + %(expires_in)s::interval)
+                          when awaited_by is null
+                          then least(expires_at, clock_timestamp() + %(expires_in)s::interval)
+                          else clock_timestamp() + %(expires_in)s::interval end,
         default_answer = coalesce(default_answer, %(default)s),
         awaited_by = coalesce(%(awaited_by)s, awaited_by),
         awaited_until = coalesce(clock_timestamp() + %(awaited_for)s::interval, awaited_until),

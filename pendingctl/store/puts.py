@@ -93,7 +93,7 @@ async def put(connection: Connection, question: Put) -> Stored:
         if found is None:
             continue
         if found.is_to_expire and found.scope == question.scope and found.application == question.application:
-            await expire_one(connection, question.id, found.ask_number)
+            await expire_one(connection, question.id, found.ask_number, lock_timeout=question.lock_timeout)
             continue
         ending = judge_put(
             *(question.id, question.scope, question.application, question.request_key, found, question.payload),

@@ -2,13 +2,13 @@
 
 from typing import LiteralString
 
-from .statements import OUTCOME, readable
+from .statements import OUTCOME, REMIND_EVERY, readable
 
 _STATE = """
     case
         when delivery_due_at = 'infinity' or ending_due_at = 'infinity' then 'stuck'
         when delivery_due_at is not null or ending_due_at is not null and outcome = 'defaulted' then 'undelivered'
-        when outcome is not null then outcome
+        when claimed_at is not null and outcome in ('defaulted', 'expired') then outcome
         when claimed_at is not null and withdrawn_at is not null then 'withdrawn'
         when claimed_at is not null then 'claimed'
         when expires_at is null and created_at < now() - %(max_age)s::interval then 'stale'
@@ -27,9 +27,6 @@ _UNPOSTED = """
 
 # Of a question that has ended nothing is posted any more; of a card that was given up nothing is due.
 _POST_DUE_AT = f"case when claimed_at is null and post_due_at < 'infinity' then {readable('post_due_at')} end"
-
-# What Python cannot hold is shown as the longest that a put accepts.
-_REMIND_EVERY = "case when remind_every is not null then least(greatest(remind_every, '0'), interval '3653 days') end"
 
 # Of an ending that is stuck no attempt is due.
 _DELIVERY_DUE_AT = f"""
@@ -56,7 +53,7 @@ GET = f"""
            delivered_at,
            case when outcome is null then {readable("withdrawn_at")} end as withdrawn_at, {OUTCOME} as outcome,
            default_answer, {readable("posted_at")} as posted_at, card::text as card, request_key,
-           {_REMIND_EVERY} as remind_every, reminders_left,
+           {REMIND_EVERY} as remind_every, reminders_left,
            {readable("escalate_at")} as escalate_at, escalate_to, {readable("escalated_at")} as escalated_at
     from pending_interactions as pending
     where id = %(id)s

@@ -94,14 +94,17 @@ async def look(connection: Connection, id: str, by: Scope | Click) -> FoundRow |
     return await (await cursor.execute(statements.LOOK, parameters)).fetchone()
 
 
-async def expire_one(connection: Connection, id: str, ask_number: int) -> None:
-    """End an asking whose deadline has passed, if no pod has done that yet."""
+async def expire_one(connection: Connection, id: str, ask_number: int, *, lock_timeout: str | None) -> None:
+    """End an asking whose deadline has passed, if no pod has done that yet.
+
+    `lock_timeout` is None in a transaction of the caller's, whose own limits stay.
+    """
     parameters = {
         "id": id,
         "ask_number": ask_number,
         "pod": None,
         "awaited_by": None,
-        "lock_timeout": Purpose.LOOP.lock_timeout,
+        "lock_timeout": lock_timeout,
     }
     await connection.execute(EXPIRE_ONE, parameters)
 

@@ -26,9 +26,13 @@ def readable(time: str) -> str:
                 then least(greatest({time}, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') end"""
 
 
-# How a row's question has ended; null while it is open. Clicks and withdrawals leave the column alone.
-OUTCOME = """case when pending.outcome is not null then pending.outcome
-                 when pending.claimed_at is null then null
+# What Python cannot hold, or would lead beyond all times, is taken for the longest that a put accepts.
+REMIND_EVERY = "case when remind_every is not null then least(greatest(remind_every, '0'), interval '3653 days') end"
+
+# How a row's question has ended; null while it is open. Clicks and withdrawals leave the column alone, and any other
+# word in it is somebody else's.
+OUTCOME = """case when pending.claimed_at is null then null
+                 when pending.outcome in ('defaulted', 'expired') then pending.outcome
                  when pending.withdrawn_at is not null then 'withdrawn'
                  else 'answered' end"""
 
@@ -132,14 +136,16 @@ LOOK = f"""
     where id = %(id)s
 """
 
-# Undelivered answers are deleted only on request.
+# Undelivered answers are deleted only on request, those that nobody has clicked included, and so is what is stuck.
 DELETE = f"""
     delete from pending_interactions
     where id = %(id)s
       and organization_id = %(organization_id)s
       and connection_id = %(connection_id)s
       and expected_user_id = %(expected_user_id)s
-      and (%(include_undelivered)s or delivery_due_at is null)
+      and (%(include_undelivered)s
+           or delivery_due_at is null
+           and (ending_due_at is null or outcome is distinct from 'defaulted' and ending_due_at < 'infinity'))
       and {LIMITS}
     returning id
 """

@@ -241,7 +241,7 @@ class PendingStore:
                 if found is None or found.scope != scope:
                     return Withdrawal.UNKNOWN
                 if found.is_to_expire:
-                    await expire_one(borrowed, id, found.ask_number)
+                    await expire_one(borrowed, id, found.ask_number, lock_timeout=_lock_timeout(connection))
                     continue
                 if awaited_by is not None and found.awaited_by != awaited_by:
                     return Withdrawal.UNKNOWN
@@ -292,7 +292,7 @@ class PendingStore:
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             found = await look(borrowed, id, scope)
             if found is not None and found.is_to_expire and found.scope == scope and found.ask_number == ask_number:
-                await expire_one(borrowed, id, ask_number)
+                await expire_one(borrowed, id, ask_number, lock_timeout=Purpose.LOOP.lock_timeout)
                 found = await look(borrowed, id, scope)
         if found is None or found.scope != scope or found.ask_number != ask_number:
             return NoAnswer.GONE

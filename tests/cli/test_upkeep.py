@@ -37,9 +37,9 @@ def test_migrate_applies_reports_and_rolls_back(empty_dsn: str, monkeypatch: pyt
     assert run("migrate", "--check").exit_code == 0
 
     assert "--yes" in complaint(run("migrate", "--rollback", "1"), 2)
-    would = document(run("migrate", "--rollback", "8", "--dry-run", "-o", "json"))
+    would = document(run("migrate", "--rollback", str(len(ids) - 1), "--dry-run", "-o", "json"))
     assert would["would_roll_back"] == ids[:0:-1]
-    assert document(run("migrate", "--rollback", "8", "--yes", "-o", "json")) == {
+    assert document(run("migrate", "--rollback", str(len(ids) - 1), "--yes", "-o", "json")) == {
         "applied": [],
         "rolled_back": ids[:0:-1],
         "pending": ids[1:],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,8 +11,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pendingctl import InteractionBridge, PendingStore, open_pool
+from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import ANSWERS, Outcome
+from pendingctl.pod import delivery
+from pendingctl.postgres.connections import Pool
 from pendingctl.sinks import CallableSink
+from pendingctl.store.leases import Leases
 from tests.deliveries import Worker
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, RecordingPlatform
@@ -91,6 +96,66 @@ async def test_answers_are_delivered_where_a_role_may_not_note_what_it_wants_to_
     finally:
         connection.execute("drop owned by pod_without_the_new_right")
         connection.execute("drop role pod_without_the_new_right")
+
+
+class AwayAtFirst(Leases):
+    """The leases of a pod that is started while the database is away."""
+
+    def __init__(self, source: Pool) -> None:
+        super().__init__(source)
+        self.is_away = True
+
+    async def hear(self, outcomes: Collection[Outcome]) -> None:
+        if self.is_away:
+            self.is_away = False
+            raise DatabaseUnreachable("the database cannot be reached")
+        await super().hear(outcomes)
+
+
+@pytest.mark.law(14)
+async def test_a_pod_that_starts_while_the_database_is_away_notes_its_wishes_when_that_is_back(
+    pool: Pool, connection: psycopg.Connection
+) -> None:
+    store = PendingStore(pool)
+    store.leases = AwayAtFirst(pool)
+    async with bridge_of(store, Worker()):
+        assert await came_true(lambda: wishes(connection) == sorted(EVERYTHING))
+
+
+@pytest.mark.law(14)
+async def test_a_pod_of_the_release_before_that_starts_again_takes_no_ending_from_the_worker_for_good(
+    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "HEAR_SECONDS", 0.5)
+    worker = Worker()
+    async with bridge_of(store, worker) as bridge:
+        assert await came_true(lambda: wishes(connection) == sorted(EVERYTHING))
+        await store.leases.hear(ANSWERS)
+        assert await came_true(lambda: wishes(connection) == sorted(EVERYTHING))
+        await bridge.ask(replace(QUESTION, expires_in=SOON), event_id="e")
+        assert await came_true(lambda: heard(worker) == [("q", Outcome.EXPIRED, None)])
+
+
+@pytest.mark.law(16)
+async def test_a_note_that_somebody_has_locked_keeps_no_pod_from_its_work(
+    store: PendingStore, connection: psycopg.Connection, dsn: str
+) -> None:
+    await store.leases.hear(ANSWERS)
+    worker = Worker()
+    with psycopg.connect(dsn) as locking:
+        locking.execute("select from pending_applications for update")
+        async with bridge_of(store, worker, ANSWERS) as unchanged, bridge_of(store, worker) as changed:
+            for bridge in (unchanged, changed):
+                await bridge.ask(QUESTION, event_id="e")
+            await store.claim(click(), lease=timedelta(0))
+            assert await came_true(lambda: heard(worker) == [("q", Outcome.ANSWERED, "yes")])
+            assert wishes(connection) == sorted(ANSWERS)
+
+
+def wishes(connection: psycopg.Connection) -> list[str]:
+    """Of which endings the application's worker wants to hear, as its pods have noted."""
+    row = connection.execute("select outcomes from pending_applications").fetchone()
+    return [] if row is None else list(row[0])
 
 
 @pytest.mark.law(13)

@@ -149,6 +149,36 @@ async def test_a_mark_of_an_unreadable_answer_that_fails_is_logged(
         await until(lambda: "mark of the unreadable answer of question 'q' has failed" in caplog.text)
 
 
+@pytest.mark.law(13)
+async def test_a_pod_that_closes_takes_over_no_more_cards_while_others_are_under_way(store: PendingStore) -> None:
+    pod = Pod(store)
+    posting, began = asyncio.Event(), 0
+
+    async def be_slow() -> None:
+        nonlocal began
+        began += 1
+        if began == 1:
+            await hang()
+        posting.set()
+        await asyncio.sleep(0.02)
+
+    pod.platform.before_card = be_slow
+    asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
+    await until(lambda: began == 1)
+    many = ((f"due {number}", QUESTION.scope, QUESTION.payload()) for number in range(100))
+    await store.put_many(many, show=True)
+    pod.bridge.start()
+    await posting.wait()
+    closing = asyncio.create_task(pod.bridge.close(within=timedelta(seconds=1)))
+    await asyncio.sleep(0.1)
+    so_far = began
+    await closing
+
+    assert began == so_far < 100
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
 async def test_a_pod_closes_in_time_over_a_platform_that_hangs(
     store: PendingStore, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -70,6 +70,18 @@ async def test_a_card_of_which_nobody_knows_is_posted_once_more_and_then_given_u
     ]
 
 
+async def test_a_platform_that_is_cancelled_from_within_cancels_nobody_who_asks(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    pod = Pod(store)
+    pod.platform.before_card = failing(asyncio.CancelledError())
+
+    assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
+
+    row = connection.execute("select post_error from pending_interactions").fetchone()
+    assert row == ("it may be there: RuntimeError: the platform was cancelled from within",)
+
+
 @pytest.mark.law(13)
 async def test_the_card_of_pods_that_died_over_it_twice_waits_for_a_person_who_learns_of_it(
     store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
@@ -123,7 +135,8 @@ async def test_a_card_that_was_given_up_in_doubt_is_looked_for_when_its_question
         await pod.bridge.ask(QUESTION, event_id="e")
         let_time_pass(connection)
         assert await came_true(lambda: due_at(connection) == float("inf"))
-        assert errors(caplog) == ["the card of question 'q' may have been posted or not, and is given up: ratelimited"]
+        given_up = "the card of question 'q' may have been posted or not, and is given up: ratelimited"
+        assert await came_true(lambda: errors(caplog) == [given_up])
         platform.after_card = platform.before_find = nothing
         if by == "the event":
             assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED

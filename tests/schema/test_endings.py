@@ -127,16 +127,20 @@ async def test_whoever_may_change_questions_may_say_which_endings_it_hears(
     dsn: str, connection: psycopg.Connection
 ) -> None:
     migrations.rollback(dsn, steps_back_to(dsn, "0008_endings"))
-    connection.execute("create role pod_of_an_application")
-    connection.execute("create role reader")
+    for role in ("owner", "pod_of_an_application", "reader"):
+        connection.execute(f"create role {role}".encode())
     try:
+        connection.execute("grant create on schema public to owner")
+        connection.execute("alter table pending_interactions owner to owner")
         connection.execute("grant select, update on pending_interactions to pod_of_an_application")
         connection.execute("grant select on pending_interactions to reader")
         migrations.apply(dsn)
 
         may = "select has_table_privilege(%s, 'pending_applications', 'insert, update')"
+        assert connection.execute(may, ["owner"]).fetchone() == (True,)
         assert connection.execute(may, ["pod_of_an_application"]).fetchone() == (True,)
         assert connection.execute(may, ["reader"]).fetchone() == (False,)
     finally:
-        connection.execute("drop owned by pod_of_an_application, reader")
-        connection.execute("drop role pod_of_an_application, reader")
+        connection.execute("alter table pending_interactions owner to current_user")
+        connection.execute("drop owned by owner, pod_of_an_application, reader")
+        connection.execute("drop role owner, pod_of_an_application, reader")

@@ -162,6 +162,25 @@ async def test_a_retry_moves_no_deadline(store: PendingStore, connection: psycop
     assert connection.execute("select expires_at from pending_interactions").fetchone() == before
 
 
+async def test_a_retry_takes_back_no_time_that_was_added(store: PendingStore, connection: psycopg.Connection) -> None:
+    await store.put("q", SCOPE, PAYLOAD, request_key="r", expires_in=HOUR)
+    extended = await store.extend("q", SCOPE, by=HOUR)
+
+    await store.put("q", SCOPE, PAYLOAD, request_key="r", expires_in=HOUR)
+
+    assert connection.execute("select expires_at from pending_interactions").fetchone() == (extended,)
+
+
+async def test_an_asker_of_an_open_question_brings_its_own_deadline_where_that_comes_first(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
+    await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(minutes=1), awaited_by=UUID(int=1))
+
+    row = connection.execute("select expires_at < now() + interval '61 s' from pending_interactions").fetchone()
+    assert row == (True,)
+
+
 async def test_an_asker_that_takes_over_brings_its_own_deadline(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -205,6 +224,33 @@ async def test_a_question_cannot_be_withdrawn_after_its_deadline(
 
     assert await store.withdraw("q", SCOPE) is Withdrawal.ALREADY_EXPIRED
     assert await state_of(store) is State.EXPIRED
+
+
+@pytest.mark.parametrize("what", ["put", "withdraw"])
+async def test_a_deadline_may_pass_while_the_callers_transaction_is_under_way(
+    store: PendingStore, connection: psycopg.Connection, what: str
+) -> None:
+    asked = await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(seconds=0.2))
+    async with store.transaction() as transaction:
+        # The transaction has begun before the deadline.
+        await transaction.execute("set local lock_timeout = '7s'")
+        connection.execute(
+            "select pg_sleep(extract(epoch from expires_at - clock_timestamp()) + 0.01) from pending_interactions"
+        )
+        if what == "put":
+            again = await store.put("q", SCOPE, PAYLOAD, connection=transaction)
+            assert again.outcome is PutOutcome.REOPENED
+        else:
+            assert await store.withdraw("q", SCOPE, connection=transaction) is Withdrawal.ALREADY_EXPIRED
+        # Its own limits are as the caller has set them.
+        cursor = await transaction.execute("show lock_timeout")
+        assert await cursor.fetchone() == ("7s",)
+
+    if what == "put":
+        late = await store.claim(click(ask_number=asked.ask_number))
+        assert late == Refusal("q", RefusalReason.EXPIRED)
+    else:
+        assert connection.execute("select claimed_at > expires_at from pending_interactions").fetchone() == (True,)
 
 
 async def test_a_deadline_is_moved_while_it_is_ahead(store: PendingStore, connection: psycopg.Connection) -> None:

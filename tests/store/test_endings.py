@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from pendingctl import PendingStore, State
+from pendingctl.errors import Undelivered
 from pendingctl.model import Outcome, PostedCard, PutOutcome
 from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline, show_its_card, state_of
 from tests.questions import PAYLOAD, SCOPE, age, swept
@@ -103,6 +104,34 @@ async def test_an_ending_that_fails_is_tried_again_stuck_and_redelivered(
 
 
 @pytest.mark.law(14)
+async def test_an_undelivered_default_is_deleted_only_on_request(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR, default="no")
+    show_its_card(connection)
+    pass_the_deadline(connection)
+    assert await store.leases.expire(limit=10) == 1
+
+    with pytest.raises(Undelivered):
+        await store.delete("q", SCOPE)
+    assert await state_of(store) is State.UNDELIVERED
+    assert await store.delete("q", SCOPE, include_undelivered=True)
+
+
+@pytest.mark.law(14)
+async def test_what_is_stuck_is_deleted_only_on_request(store: PendingStore) -> None:
+    await store.leases.hear(EVERYTHING)
+    await store.put("q", SCOPE, PAYLOAD)
+    await store.withdraw("q", SCOPE)
+    (leased,) = await endings(store)
+    await store.leases.mark_failed(leased, "no", retry_in=HOUR, most_attempts=1)
+
+    with pytest.raises(Undelivered):
+        await store.delete("q", SCOPE)
+    assert await state_of(store) is State.STUCK
+
+
+@pytest.mark.law(14)
 async def test_a_stale_question_expires_where_its_worker_wants_to_hear_of_it(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -115,6 +144,24 @@ async def test_a_stale_question_expires_where_its_worker_wants_to_hear_of_it(
     assert await swept(store, batch_size=1) == ["r"]
     (leased,) = await endings(store)
     assert (leased.answer.question_id, leased.answer.outcome) == ("q", Outcome.EXPIRED)
+
+
+@pytest.mark.law(14)
+async def test_a_question_that_no_pod_has_ended_is_not_swept_before_its_default_is_its_answer(
+    store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    for id in ("q", "r"):
+        await store.put(id, SCOPE, PAYLOAD, expires_in=HOUR, default="no")
+    connection.execute("update pending_interactions set posted_at = now() where id = 'q'")
+    connection.execute("update pending_interactions set expires_at = now() - interval '25 hours'")
+    age(connection, hours=26)
+
+    assert await store.inspection.count_stale() == 1
+    assert await swept(store) == ["r"]
+
+    connection.execute("update pending_interactions set expires_at = now() - interval '169 hours'")
+    assert await swept(store) == ["q"]
+    assert "no worker has heard of their ending: 1" in caplog.text
 
 
 @pytest.mark.law(8)

@@ -13,6 +13,8 @@ from pendingctl.errors import PendingctlError
 from pendingctl.model import EditedCard, PostedCard, Unreadable
 from pendingctl.payload import JsonObject
 from tests.deliveries import LEASE, SHORT, claimed, lease, run_out, state_of
+from tests.endings import EVERYTHING, pass_the_deadline
+from tests.posts import fails, posts
 from tests.questions import PAYLOAD, SCOPE, click, swept
 
 SERVED = [("acme", "slack")]
@@ -23,9 +25,13 @@ VALUES = [
     *((column, time) for column in ("created_at", "claimed_at", "withdrawn_at", "posted_at") for time in TIMES),
     *((column, time) for column in ("delivery_due_at", "card_due_at", "delivered_at") for time in TIMES),
     *((column, time) for column in ("awaited_until", "posting_until") for time in TIMES),
+    *((column, time) for column in ("post_due_at", "escalate_at", "escalated_at", "expires_at") for time in TIMES),
+    *(("ending_due_at", time) for time in TIMES),
+    *(("outcome", word) for word in ("defaulted", "expired", "withdrawn", "answered", "done")),
+    *(("remind_every", time) for time in ("178000000 years", "-178000000 years", "300000 years", "-1 day", "0")),
     *(
         (column, number)
-        for column in ("card_attempts", "delivery_attempts")
+        for column in ("card_attempts", "delivery_attempts", "post_attempts", "post_doubts", "reminders_left")
         for number in ("2147483647", "-2147483648", "-1")
     ),
     ("ask_number", "2147483647"),
@@ -49,20 +55,27 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("state", ["open", "answered", "undelivered"])
+@pytest.mark.parametrize("state", ["unposted", "open", "answered", "undelivered", "expired"])
 async def test_nothing_that_a_row_holds_breaks_what_reads_it(
     store: PendingStore, connection: psycopg.Connection, state: str
 ) -> None:
+    await store.leases.hear(EVERYTHING)
     broken = {}
     for column, value in VALUES:
         connection.execute("delete from pending_interactions")
         where = f"{state}, {column} = {value[:60]}"
-        first = await store.put("q", SCOPE, PAYLOAD)
-        if state != "open":
+        first = await store.put(
+            "q", SCOPE, PAYLOAD, show=True, remind_every=LEASE, escalate_after=LEASE, escalate_to="U2"
+        )
+        if state in ("answered", "undelivered"):
             await store.claim(click(), lease=LEASE if state == "undelivered" else None)
-        await store.leases.mark_posted([PostedCard(question_id="q", ask_number=first.ask_number, card="1")])
+        if state != "unposted":
+            await store.leases.mark_posted([PostedCard(question_id="q", ask_number=first.ask_number, card="1")])
+        if state == "expired":
+            connection.execute("update pending_interactions set expires_at = now()")
+            await store.leases.expire(limit=10)
         connection.execute(
-            "update pending_interactions set card_due_at = now(), delivery_due_at = case when "
+            "update pending_interactions set card_due_at = now(), post_due_at = now(), delivery_due_at = case when "
             "delivery_due_at is not null then now() end"
         )
         try:
@@ -72,12 +85,20 @@ async def test_nothing_that_a_row_holds_breaks_what_reads_it(
         except psycopg.errors.CheckViolation:
             continue
         await claimed(store, "mate")
+        await store.put("shown mate", SCOPE, PAYLOAD, show=True)
+        await _expire(store, connection, "ended mate")
         run_out(connection)
         try:
             await _use_all(store, first.ask_number)
         except (PendingctlError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
             broken[where] = repr(error)
     assert broken == {}
+
+
+async def _expire(store: PendingStore, connection: psycopg.Connection, id: str) -> None:
+    await store.put(id, SCOPE, PAYLOAD, expires_in=LEASE)
+    pass_the_deadline(connection, id)
+    await store.leases.expire(limit=10)
 
 
 async def _use_all(store: PendingStore, ask_number: int) -> None:
@@ -93,8 +114,14 @@ async def _use_all(store: PendingStore, ask_number: int) -> None:
     await store.inspection.count_stale_undelivered()
     leased = await store.leases.lease(lease=LEASE, limit=10, most_attempts=20)
     assert "mate" in [each.answer.question_id for each in leased if not isinstance(each, Unreadable)]
-    for each in leased:
+    ended = await store.leases.lease(lease=LEASE, limit=10, most_attempts=20, endings=True)
+    assert "ended mate" in [each.answer.question_id for each in ended if not isinstance(each, Unreadable)]
+    for each in [*leased, *ended]:
         await store.leases.mark_failed(each, "no", retry_in=SHORT, most_attempts=20)
+    to_post = await posts(store)
+    assert "shown mate" in [each.question_id for each in to_post]
+    for post in to_post:
+        await fails(store, post)
     for card in await store.leases.lease_cards(SERVED, lease=LEASE, limit=10):
         if card.retired:
             await store.leases.mark_retired("q", card.retired)
@@ -110,6 +137,7 @@ async def _use_all(store: PendingStore, ask_number: int) -> None:
             ]
         )
     await store.leases.mark_posted([PostedCard(question_id="q", ask_number=ask_number, card="1")])
+    await store.leases.expire(limit=10)
     await store.claim(click(ask_number=1))
     await store.claim(click(ask_number=ask_number))
     await store.claim(click(), lease=LEASE)

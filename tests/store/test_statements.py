@@ -94,7 +94,7 @@ PARAMETERS: dict[str, object] = {
     "payloads": ["{}"],
 }
 # What statements share.
-PARTS = ("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE")
+PARTS = ("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY")
 STATEMENTS = {
     name: cast("str", statement)
     for module in (statements, put_statements, ending_statements, lease_statements, post_statements, read_statements)
