@@ -28,6 +28,11 @@ MEMORY = Path("/dev/shm")
 ROOM_NEEDED = 2 << 30
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take minutes: at the end the other worker would wait for them."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
 def pytest_configure() -> None:
     """Keep the files of throw-away servers in memory, unless TMPDIR is set or there is no room.
 

@@ -99,6 +99,7 @@ def test_a_race_may_last_for_a_time_instead(dsn: str) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.early
 def test_a_self_test_passes_the_correct_store_and_catches_every_control(dsn: str) -> None:
     sizes = ("--pods", "3", "--questions", "14", "--clicks", "6", "--seed", "5", "--seeds", "2")
 
