@@ -33,7 +33,8 @@ _READ = """
                 when claimed_at is null then null
                 when withdrawn_at is not null then 'withdrawn'
                 else 'answered' end as outcome,
-           answered_by, expires_at, case when post_due_at = 'infinity' then post_error end as not_shown
+           answered_by, expires_at, case when post_due_at = 'infinity' then post_error end as not_shown,
+           claimed_at is not null and posted_at is null as no_card_known
     from pending_interactions
     where id = any (%(ids)s)
 """

@@ -229,7 +229,7 @@ class Row:
     """A question's row after the race. `is_stuck` and `error` say what became of the delivery of its ending.
 
     `claimed_at` is None where there is no answer; `outcome` says how the question has ended, None while it is open.
-    `not_shown` is why its card was given up.
+    `not_shown` is why its card was given up, and `no_card_known` that it ended before anybody noted one.
     """
 
     id: str
@@ -247,6 +247,7 @@ class Row:
     answered_by: str | None = None
     expires_at: datetime | None = None
     not_shown: str | None = None
+    no_card_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)

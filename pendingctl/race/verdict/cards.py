@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 from ...model import Outcome as Ending
 from ...platforms import ENGLISH, Sentence
+from ..history.history import CardPost
 from .one_question import Story
 
 
 def cards_show_the_end(story: Story) -> Iterator[str]:
     """An asking's card is posted once, and when the pods have settled its last edit says how the asking has ended.
 
-    It is posted once more where a pod has died over the post or learnt nothing of it, and nobody can find the card.
+    It is posted once more where a pod has died over the post or learnt nothing of it, and nobody can find the card. One
+    whose pod died before that was noted keeps its buttons if the question had ended by then: it is not shown any more.
     """
     lost = Counter(each.ask_number for each in story.card_posts if each.is_lost and not each.can_be_found)
     for number, posts in Counter(each.ask_number for each in story.card_posts).items():
@@ -24,10 +26,15 @@ def cards_show_the_end(story: Story) -> Iterator[str]:
         edits = sorted((each for each in story.card_edits if each.card == post.card), key=lambda each: each.at_ns)
         if due is None:
             continue
-        if not edits and not post.is_lost:
+        if not edits and not (post.is_lost or _nobody_knows_it(story, post)):
             yield f"the card of asking {post.ask_number} has its buttons, and should say {due!r}"
         elif edits and due not in edits[-1].text:
             yield f"the card of asking {post.ask_number} says {edits[-1].text!r}, and should say {due!r}"
+
+
+def _nobody_knows_it(story: Story, post: CardPost) -> bool:
+    row = story.row
+    return row is not None and row.no_card_known and row.ask_number == post.ask_number
 
 
 def _due_words(story: Story, ask_number: int) -> str | None:

@@ -11,6 +11,7 @@ from pendingctl.race.verdict.checker import judge
 from tests.race.verdict.histories import having, laws_broken, lost, refused, without
 from tests.race.verdict.lawless_lives import ANSWERED, LAWLESS_LIVES
 from tests.race.verdict.lives import (
+    D_EDIT,
     D_HANDED,
     D_LATE,
     D_LATER,
@@ -25,6 +26,7 @@ from tests.race.verdict.lives import (
     L_ROW,
     LIVING,
     S_EARLY,
+    S_ROW,
     S_WON,
     row_of,
 )
@@ -74,6 +76,9 @@ ODD: dict[str, History] = {
         row_of(L_ROW, not_shown="the conversation is gone"), card_posts=LIVING.card_posts[:2]
     ),
     "a pod that has died over its put had shown the question": having(lost(L_PUT), history=LIVING),
+    "a pod has died before its card was noted, and the question has ended": replace(
+        row_of(S_ROW, no_card_known=True), card_edits=(D_EDIT,)
+    ),
     "the card of a pod that has died was found": replace(
         LIVING, card_posts=(*LIVING.card_posts[:2], replace(L_LOST, can_be_found=True))
     ),
