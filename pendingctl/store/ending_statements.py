@@ -132,6 +132,7 @@ EXPIRE_STALE = f"""
         limit %(batch_size)s
         for no key update skip locked
     ))
+      and {LIMITS}
     returning id, false as is_unheard
 """
 

@@ -368,6 +368,7 @@ class PendingStore:
                     "include_undelivered": include_undelivered,
                     "awaited_by": None,
                     "pod": None,
+                    "lock_timeout": Purpose.SWEEP.lock_timeout,
                 }
                 async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
                     rows = await (await borrowed.execute(statement, parameters)).fetchall()
