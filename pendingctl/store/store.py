@@ -282,6 +282,8 @@ class PendingStore:
             return NotExtended.UNKNOWN
         if found.is_to_expire:
             return NotExtended.EXPIRED
+        if found.outcome is None and found.is_past_its_deadline is not None:
+            return NotExtended.AWAITED
         return _NOT_EXTENDED[found.outcome]
 
     async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
