@@ -345,11 +345,12 @@ class NoAnswer(StrEnum):
 
 
 class NotExtended(StrEnum):
-    """Why the deadline of a question was not moved."""
+    """Why the deadline of a question was not moved. Awaited: somebody waits for the answer, and no longer than that."""
 
     ANSWERED = "answered"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
+    AWAITED = "awaited"
     NO_DEADLINE = "no_deadline"
     UNKNOWN = "unknown"
 

@@ -54,6 +54,7 @@ _WHY = {
     NotExtended.ANSWERED: "is already answered",
     NotExtended.WITHDRAWN: "was withdrawn",
     NotExtended.EXPIRED: "has expired",
+    NotExtended.AWAITED: "is waited for, and no longer than until its deadline",
     NotExtended.NO_DEADLINE: "has no deadline",
     NotExtended.UNKNOWN: "does not exist in this scope",
 }

@@ -34,7 +34,10 @@ def duration(text: str | timedelta) -> timedelta:
     match = re.fullmatch(r"(\d{1,12})([smhd])", text.strip())
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a duration; write 90s, 30m, 24h or 7d")
-    length = timedelta(**{_UNITS[match[2]]: int(match[1])}) if int(match[1]) < 10**10 else timedelta.max
+    try:
+        length = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        length = timedelta.max
     if not timedelta(0) < length <= _LONGEST:
         raise typer.BadParameter(f"{text!r} is out of range; it must be above zero and at most 36500d")
     return length

@@ -39,6 +39,7 @@ WITHDRAW = f"""
 """
 
 # Locks first and then reads the clock, as CLAIM_AFTER_WAITING does: a click that came after the deadline was refused.
+# An asker waits until the deadline and no longer: it would take the question back then.
 EXTEND = f"""
     with held as materialized (
         select id
@@ -55,7 +56,7 @@ EXTEND = f"""
     update pending_interactions as pending
     set expires_at = least(expires_at + %(by)s::interval, clock.now + interval '10 years')
     from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
-    where pending.id = held.id and expires_at > clock.now
+    where pending.id = held.id and expires_at > clock.now and (awaited_until > clock.now) is not true
     returning {readable("expires_at")} as expires_at
 """
 
@@ -132,6 +133,7 @@ EXPIRE_STALE = f"""
         limit %(batch_size)s
         for no key update skip locked
     ))
+      and {LIMITS}
     returning id, false as is_unheard
 """
 

@@ -222,9 +222,9 @@ STUCK = """
     order by claimed_at, id
 """
 
-# What is known of cards may be forgotten when the server crashes: at worst one is edited once more. So nobody waits
-# until that is on the disk (manual, section 28.4 "Asynchronous Commit"); the setting ends with the statement's
-# transaction.
+# What is known of cards may be forgotten when the server crashes: at worst one is edited once more, or taken for one of
+# which nobody knows whether it is there. So nobody waits until that is on the disk (manual, section 28.4 "Asynchronous
+# Commit"); the setting ends with the statement's transaction.
 _WITHOUT_WAITING = "(select set_config('synchronous_commit', 'off', true)) as without_waiting"
 
 # A time of asking in the far future would overflow. A question with a deadline does not go stale.

@@ -282,6 +282,8 @@ class PendingStore:
             return NotExtended.UNKNOWN
         if found.is_to_expire:
             return NotExtended.EXPIRED
+        if found.outcome is None and found.is_past_its_deadline is not None:
+            return NotExtended.AWAITED
         return _NOT_EXTENDED[found.outcome]
 
     async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
@@ -368,6 +370,7 @@ class PendingStore:
                     "include_undelivered": include_undelivered,
                     "awaited_by": None,
                     "pod": None,
+                    "lock_timeout": Purpose.SWEEP.lock_timeout,
                 }
                 async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
                     rows = await (await borrowed.execute(statement, parameters)).fetchall()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import psycopg
@@ -267,6 +267,16 @@ async def test_a_deadline_is_moved_while_it_is_ahead(store: PendingStore, connec
     await store.put("answered", SCOPE, PAYLOAD, expires_in=HOUR)
     await store.claim(click("answered"))
     assert await store.extend("answered", SCOPE, by=HOUR) is NotExtended.ANSWERED
+
+
+async def test_the_deadline_of_an_asker_that_waits_is_not_moved(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR, awaited_by=UUID(int=1))
+    assert await store.extend("q", SCOPE, by=HOUR) is NotExtended.AWAITED
+
+    connection.execute("update pending_interactions set awaited_until = now()")
+    assert isinstance(await store.extend("q", SCOPE, by=HOUR), datetime)
 
 
 async def test_a_question_without_a_deadline_gets_none(store: PendingStore) -> None:

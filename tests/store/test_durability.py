@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import psycopg
@@ -11,8 +11,9 @@ import pytest
 from psycopg import sql
 
 from pendingctl import PendingStore, open_pool
-from pendingctl.model import RetiredCard
+from pendingctl.model import Outcome, RetiredCard, Withdrawal
 from tests.deliveries import LEASE, SHORT, claimed
+from tests.posts import fails, posts
 from tests.questions import PAYLOAD, SCOPE, click
 
 ASKER = UUID(int=7)
@@ -80,6 +81,32 @@ async def _retire(store: PendingStore) -> None:
     assert await store.leases.mark_retired("retired", [card])
 
 
+async def _expire(store: PendingStore) -> None:
+    await store.put("new", SCOPE, PAYLOAD, expires_in=timedelta(microseconds=1))
+    assert await store.leases.expire(limit=10) == 1
+
+
+async def _expire_one(store: PendingStore) -> None:
+    await store.put("new", SCOPE, PAYLOAD, expires_in=timedelta(microseconds=1))
+    assert await store.withdraw("new", SCOPE) is Withdrawal.ALREADY_EXPIRED
+
+
+async def _expire_stale(store: PendingStore) -> None:
+    await store.leases.hear(frozenset(Outcome))
+    assert [batch async for batch in store.sweep(max_age=timedelta(microseconds=1))] == []
+
+
+async def _extend(store: PendingStore) -> None:
+    await store.put("new", SCOPE, PAYLOAD, expires_in=LEASE)
+    assert isinstance(await store.extend("new", SCOPE, by=LEASE), datetime)
+
+
+async def _lease_posts(store: PendingStore) -> None:
+    await store.put("new", SCOPE, PAYLOAD, show=True)
+    (post,) = await posts(store)
+    assert await fails(store, post) is False
+
+
 async def _in_its_own_transaction(store: PendingStore) -> None:
     async with store.transaction() as mine:
         await store.put("new", SCOPE, PAYLOAD, connection=mine)
@@ -100,6 +127,11 @@ WRITES: list[Callable[[PendingStore], Awaitable[None]]] = [
     _redeliver,
     _await,
     _retire,
+    _expire,
+    _expire_one,
+    _expire_stale,
+    _extend,
+    _lease_posts,
     _in_its_own_transaction,
 ]
 

@@ -248,8 +248,8 @@ def _apply_delete(operation: Operation, state: State) -> Iterator[State]:
 
 
 def _is_kept(state: Held) -> bool:
-    """Whether the row holds an answer that somebody gave, and that is not delivered."""
-    return state.undelivered and state.outcome == Ending.ANSWERED
+    """Whether the row holds an answer that is not delivered, somebody's or the default."""
+    return state.undelivered and state.outcome in (Ending.ANSWERED, Ending.DEFAULTED)
 
 
 def _apply_delivery(operation: Operation, state: State) -> Iterator[State]:
