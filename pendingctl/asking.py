@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from .errors import AnswerTaken, DatabaseFailed, DatabaseUnreachable, InvalidInput, PendingctlError, Refused
+from .errors import AnswerTaken, DatabaseFailed, DatabaseUnreachable, PendingctlError, Refused
 from .model import ANSWERS, ENDED, Answer, LeasedAnswer, NoAnswer, PutOutcome, Question, Withdrawal
 from .postgres.outages import Outage
 from .schedule import Schedule
@@ -58,15 +58,9 @@ async def ask(
 
     Raises Refused when the question has ended before, or while somebody else waits for its answer, AnswerTaken when the
     caller was away for so long that the pods deliver the answer, InvalidInput for an escalation that is not ahead of
-    `timeout` and for a default without a conversation, ScopeMismatch, NotFound and the database's errors as
-    `PendingStore.put` does, and DatabaseUnreachable when the database is away at the end of the time, or of the block
-    for half a minute.
+    `timeout`, ScopeMismatch, NotFound and the database's errors as `PendingStore.put` does, and DatabaseUnreachable
+    when the database is away at the end of the time, or of the block for half a minute.
     """
-    if question.default is not None and not question.conversation_id:
-        raise InvalidInput(
-            f"the default {question.default!r} is the answer only if the question's card was posted, and without a "
-            "conversation nobody posts one; give it one"
-        )
     awaited_by = uuid4()
     schedule: Schedule = {
         **question.schedule(),

@@ -72,9 +72,6 @@ def test_ask_refuses_at_once_what_can_never_be_answered(cli: Cli) -> None:
     missing = cli(*ASK, "--org", "initech")
     assert (missing.stdout, missing.exit_code) == ("", 2)
     assert "initech" in missing.stderr
-    unseen = cli(*ASK, "--default", "no")
-    assert (unseen.stdout, unseen.exit_code) == ("", 2)
-    assert "without a conversation nobody posts one" in unseen.stderr
 
 
 @pytest.mark.parametrize(
