@@ -334,7 +334,8 @@ class InteractionBridge:
         await self._cards.edit(click.connection_id, handle, card, claim.claimed_at)
 
     async def _look(self) -> None:
-        await self._delivery.hear()
+        if await self._delivery.hear():
+            return
         due = await self._store.leases.due(self._served)
         self._delivery.catch_up(due)
         if due.posts:

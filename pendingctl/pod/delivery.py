@@ -124,7 +124,7 @@ class Delivery:
         self._leases = store.leases
         self._sink = sink_of(sink)
         self._outcomes = outcomes_of(self._sink)
-        self._hears_again_at = 0.0
+        self._hears_again_at: float | None = None
         self._unnoted = Outage(_log)
         self._pod = pod
         self._lease = lease
@@ -185,8 +185,10 @@ class Delivery:
         if due.deadlines and (self._expiring is None or self._expiring.done()):
             self._expiring = asyncio.create_task(self._expire(), name="deadlines that have passed")
 
-    async def hear(self) -> None:
+    async def hear(self) -> bool:
         """Have it noted, about once a minute, of which endings this pod's worker wants to hear.
+
+        Returns whether that was done in place of a look: an idle pod asks one statement a second, and two at its start.
 
         Another pod may have noted less since then: one of the release before that was started again meanwhile, whose
         worker hears of less. Answers are delivered all the same where the note is not allowed, or not possible now.
@@ -194,8 +196,9 @@ class Delivery:
         Raises DatabaseUnreachable, after which the next call tries again.
         """
         now = time.monotonic()
-        if now < self._hears_again_at:
-            return
+        is_again = self._hears_again_at is not None
+        if self._hears_again_at is not None and now < self._hears_again_at:
+            return False
         try:
             await self._leases.hear(self._outcomes)
             self._unnoted.over()
@@ -204,10 +207,11 @@ class Delivery:
         except DatabaseFailed as error:
             self._unnoted.report("of which endings the worker wants to hear cannot be noted: %s", error)
         self._hears_again_at = now + HEAR_SECONDS
+        return is_again
 
     async def _look(self) -> None:
-        await self.hear()
-        self.catch_up(await self._leases.due())
+        if not await self.hear():
+            self.catch_up(await self._leases.due())
 
     async def _expire(self) -> None:
         try:
