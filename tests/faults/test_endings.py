@@ -126,7 +126,7 @@ async def test_a_pod_that_starts_while_the_database_is_away_notes_its_wishes_whe
 async def test_a_pod_of_the_release_before_that_starts_again_takes_no_ending_from_the_worker_for_good(
     store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "HEAR_SECONDS", 0.5)
+    monkeypatch.setattr(delivery, "HEAR_SECONDS", 1.5)
     worker = Worker()
     async with bridge_of(store, worker) as bridge:
         assert await came_true(lambda: wishes(connection) == sorted(EVERYTHING))
