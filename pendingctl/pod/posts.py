@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from ..errors import PendingctlError
+from ..errors import DatabaseUnreachable, PendingctlError
 from ..model import Duty, LeasedPost
 from ..payload import conversation_of, question_text
 from ..platforms import (
@@ -24,6 +26,7 @@ from ..platforms import (
     Wording,
 )
 from ..printable import printable
+from .background import Background
 from .card_content import card_of
 from .memory import ExpiringCache
 from .retries import LONGEST_DELAY, retry_delay
@@ -39,6 +42,7 @@ LONGEST_REQUESTED_DELAY = timedelta(hours=1)
 # A card that may be there is posted once more, and not at once: the platform has troubles just then.
 UNKNOWN_DELAY = LONGEST_DELAY
 MOST_DOUBTS = 2
+NOTE_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +117,7 @@ class Posts:
         self._posted = posted
         self._wording = wording
         self._due = TakeOver("posts", self._lease, self._post, served)
+        self._late_notes = Background()
 
     def catch_up(self) -> None:
         """Begin to post what is due, until nothing is; nothing happens while that is under way."""
@@ -121,6 +126,7 @@ class Posts:
     async def close(self, until: float) -> None:
         """Take over no more, and give up what is not posted `until` then (time.monotonic)."""
         await self._due.close(until)
+        await self._late_notes.cancel()
 
     async def post_card(self, post: LeasedPost) -> PostOutcome:
         """Post a card that this pod has leased, and have it noted what became of it.
@@ -184,33 +190,52 @@ class Posts:
             _log.warning("the %s of question %r was not posted: %s", post.duty, post.question_id, _reason(error))
 
     async def _note_failure(self, post: LeasedPost, error: Exception, *, is_sure: bool) -> None:
+        try:
+            await self._note(post, error, is_sure=is_sure)
+        except PendingctlError as trouble:
+            what = _what_is_known(is_sure)
+            _log.warning(
+                "the card of question %r %s: %s; and then: %s", post.question_id, what, _reason(error), trouble
+            )
+            if isinstance(trouble, DatabaseUnreachable):
+                self._late_notes.leave(self._note_later(post, error, is_sure), f"note on card of {post.question_id!r}")
+
+    async def _note_later(self, post: LeasedPost, error: Exception, is_sure: bool) -> None:
+        """Note it when the database is back, if that is soon: else the attempt counts as one in doubt."""
+        until = time.monotonic() + LEASE.total_seconds()
+        while time.monotonic() < until:
+            await asyncio.sleep(NOTE_AGAIN_SECONDS)
+            with suppress(DatabaseUnreachable):
+                await self._note(post, error, is_sure=is_sure)
+                return
+
+    async def _note(self, post: LeasedPost, error: Exception, *, is_sure: bool) -> None:
         delay = retry_delay(FIRST_DELAY, post.attempt)
         if isinstance(error, NotPosted):
             delay = max(delay, min(error.retry_after or delay, LONGEST_REQUESTED_DELAY))
         elif not self._can_repeat():
             delay = UNKNOWN_DELAY
         permanent = isinstance(error, NotPosted) and error.is_permanent
-        reason = _reason(error)
-        what = "was not posted" if is_sure else "may have been posted or not"
-        try:
-            is_given_up = await self._leases.mark_not_posted(
-                post.question_id,
-                post.ask_number,
-                reason if is_sure else f"it may be there: {reason}",
-                attempt=post.attempt,
-                is_sure=is_sure,
-                retry_in=delay,
-                most_attempts=MOST_ATTEMPTS,
-                most_doubts=self._most_doubts(),
-                permanent=permanent,
-            )
-        except PendingctlError as trouble:
-            _log.warning("the card of question %r %s: %s; and then: %s", post.question_id, what, reason, trouble)
-            return
+        reason, what = _reason(error), _what_is_known(is_sure)
+        is_given_up = await self._leases.mark_not_posted(
+            post.question_id,
+            post.ask_number,
+            reason if is_sure else f"it may be there: {reason}",
+            attempt=post.attempt,
+            is_sure=is_sure,
+            retry_in=delay,
+            most_attempts=MOST_ATTEMPTS,
+            most_doubts=self._most_doubts(),
+            permanent=permanent,
+        )
         if is_given_up:
             _log.error("the card of question %r %s, and is given up: %s", post.question_id, what, reason)
         elif is_given_up is not None:
             _log.warning("the card of question %r %s, and is tried again: %s", post.question_id, what, reason)
+
+
+def _what_is_known(is_sure: bool) -> str:
+    return "was not posted" if is_sure else "may have been posted or not"
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -213,6 +214,33 @@ async def test_a_failure_that_could_not_be_noted_leaves_the_card_due_when_its_le
         pod.platform.before_card = nothing
         let_time_pass(connection)
         assert await came_true(lambda: noted_card(connection) == "slack-1")
+
+
+@pytest.mark.law(13)
+async def test_a_failure_is_noted_when_the_database_is_back_and_leaves_no_doubt(
+    pool: Pool, connection: psycopg.Connection
+) -> None:
+    mark_not_posted = Leases.mark_not_posted
+    notes = 0
+
+    async def away_at_first(leases: Leases, *given: Any, **named: Any) -> bool | None:
+        nonlocal notes
+        notes += 1
+        if notes == 1:
+            raise DatabaseUnreachable("the database cannot be reached")
+        return await mark_not_posted(leases, *given, **named)
+
+    store = PendingStore(pool)
+    pod = Pod(store)
+    pod.platform.before_card = failing(NotPosted("down for maintenance", retry_after=timedelta(hours=1)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Leases, "mark_not_posted", away_at_first)
+        async with pod.bridge:
+            assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
+            await until_failed(connection, 1)
+
+    row = connection.execute("select post_doubts, post_error from pending_interactions").fetchone()
+    assert row == (0, "down for maintenance")
 
 
 async def test_a_card_that_can_never_be_posted_is_given_up_at_once_and_says_why(
