@@ -18,6 +18,7 @@ from pendingctl import Answer, Click, InteractionBridge, PendingStore, Question,
 from pendingctl.schema import migrations
 
 SCOPE = Scope("bench", "slack", "U1")
+# A claim waits for nothing else: as many connections as clicks at a time, at most.
 AT_ONCE = 8
 LEASE = timedelta(seconds=30)
 
@@ -85,7 +86,7 @@ async def main() -> None:
     dsn = sys.stdin.readline().strip()
     migrations.apply(dsn)
     ids = (f"q-{number}" for number in count())
-    async with open_pool(dsn, max_size=12) as pool:
+    async with open_pool(dsn, max_size=AT_ONCE) as pool, open_pool(dsn, max_size=4) as small_pool:
         store = PendingStore(pool)
         await store.create_organization("bench")
         print("ready", flush=True)
@@ -94,7 +95,7 @@ async def main() -> None:
             with psycopg.connect(dsn, autocommit=True) as connection:
                 connection.execute("vacuum analyze pending_interactions")
             if what == "cycles":
-                print(await cycles(store, ids, int(times)), flush=True)
+                print(await cycles(PendingStore(small_pool), ids, int(times)), flush=True)
             else:
                 print(await claims(store, ids, int(times), int(at_once)), flush=True)
 
