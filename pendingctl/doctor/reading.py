@@ -18,7 +18,7 @@ from ..errors import DatabaseFailed, NotMigrated, UnfitSetting
 from ..model import ENDINGS_KEPT
 from ..postgres.connections import connect
 from ..schema.migrations import schema_file
-from ..store import ending_statements, lease_statements, post_statements
+from ..store import card_statements, ending_statements, lease_statements, post_statements
 from ..store import statements as claim_statements
 from . import statements
 from .session import APPLICATION, Row, Session
@@ -33,7 +33,7 @@ _HOT = {
     "DUE": lease_statements.DUE,
     "LEASE": lease_statements.LEASE,
     "LEASE_ENDINGS": lease_statements.LEASE_ENDINGS,
-    "LEASE_CARDS": lease_statements.LEASE_CARDS,
+    "LEASE_CARDS": card_statements.LEASE_CARDS,
     "LEASE_POSTS": post_statements.LEASE_POSTS,
     "EXPIRE": ending_statements.EXPIRE,
 }

@@ -17,6 +17,7 @@ from ..payload import JsonObject, check_id
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
 from ..schedule import MAX_AGE
+from . import card_statements
 from . import lease_statements as statements
 from .ending_statements import EXPIRE, HEAR
 from .leased_rows import LEASED_POST_ROW, LEASED_ROW, leased_card
@@ -199,7 +200,7 @@ class Leases:
         }
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             cursor = borrowed.cursor(row_factory=kwargs_row(leased_card))
-            return await (await cursor.execute(statements.LEASE_CARDS, parameters)).fetchall()
+            return await (await cursor.execute(card_statements.LEASE_CARDS, parameters)).fetchall()
 
     async def lease_posts(
         self,
@@ -274,7 +275,7 @@ class Leases:
         """
         notes = [{"ask_number": each.ask_number, "card": each.card} for each in posted]
         ids = [each.question_id for each in posted]
-        return await self._note(statements.MARK_POSTED, ids, notes, max_age)
+        return await self._note(card_statements.MARK_POSTED, ids, notes, max_age)
 
     async def mark_edited(self, edited: Collection[EditedCard]) -> set[str]:
         """Note that cards were edited; one whose row has changed since that began, its card or its lease, stays due.
@@ -291,10 +292,10 @@ class Leases:
             for each in edited
         ]
         ids = [each.question_id for each in edited]
-        locked = await self._note(statements.MARK_EDITED, ids, notes, MAX_AGE)
+        locked = await self._note(card_statements.MARK_EDITED, ids, notes, MAX_AGE)
         if expired := [place for place, each in enumerate(edited) if each.claimed_at is None]:
             old = [ids[place] for place in expired], [notes[place] for place in expired]
-            locked |= await self._note(statements.RETIRE_AGAIN, *old, MAX_AGE)
+            locked |= await self._note(card_statements.RETIRE_AGAIN, *old, MAX_AGE)
         return locked
 
     async def mark_retired(self, id: str, retired: Collection[RetiredCard], *, max_age: timedelta = MAX_AGE) -> bool:
@@ -303,7 +304,7 @@ class Leases:
         Of an asking with several cards they are all edited, or none is given.
         """
         parameters = {"id": id, "retired": [str(each.ask_number) for each in retired], "max_age": max_age}
-        return await self._mark(statements.MARK_RETIRED, parameters, None)
+        return await self._mark(card_statements.MARK_RETIRED, parameters, None)
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, for a mark beside a sink's own statement."""

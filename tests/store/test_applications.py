@@ -11,7 +11,7 @@ from pendingctl import Claim, Filters, PendingStore, Refusal, RefusalReason, Sta
 from pendingctl.errors import ScopeMismatch
 from pendingctl.model import PostedCard
 from pendingctl.postgres.connections import Pool
-from pendingctl.store import lease_statements
+from pendingctl.store import card_statements, lease_statements, post_statements
 from tests.deliveries import LEASE, claimed, lease, run_out, state_of
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 from tests.store.test_statements import buffers
@@ -130,7 +130,7 @@ async def test_a_foreign_mark_marks_nothing_of_ours(store: PendingStore, deploye
 
 @pytest.fixture
 def crowded(connection: psycopg.Connection) -> psycopg.Connection:
-    """100,000 due answers and cards of another application, and as many cards of a connection that nobody serves."""
+    """100,000 due answers and cards of another application, as many cards of a connection that nobody serves, and posts."""
     for application, connection_id in (("deployer", "slack"), ("", "unserved")):
         connection.execute(
             """
@@ -143,13 +143,26 @@ def crowded(connection: psycopg.Connection) -> psycopg.Connection:
             """,
             {"application": application, "connection": connection_id},
         )
+        connection.execute(
+            """
+            insert into pending_interactions
+                (id, organization_id, connection_id, expected_user_id, entry_payload, application, post_due_at)
+            select %(connection)s || ' to post ' || n, 'acme', %(connection)s, 'U1', '{}', %(application)s, now()
+            from generate_series(1, 20000) as n
+            """,
+            {"application": application, "connection": connection_id},
+        )
     connection.execute("vacuum analyze pending_interactions")
     return connection
 
 
-@pytest.mark.parametrize("name", ["DUE", "LEASE", "LEASE_CARDS"])
+@pytest.mark.parametrize(
+    "statement",
+    [lease_statements.DUE, lease_statements.LEASE, card_statements.LEASE_CARDS, post_statements.LEASE_POSTS],
+    ids=["DUE", "LEASE", "LEASE_CARDS", "LEASE_POSTS"],
+)
 @pytest.mark.law(15, 16)
-def test_what_nobody_serves_costs_nobody(crowded: psycopg.Connection, name: str) -> None:
-    looked = buffers(crowded, getattr(lease_statements, name), lease=timedelta(seconds=30), limit=10, most_tenants=10)
+def test_what_nobody_serves_costs_nobody(crowded: psycopg.Connection, statement: str) -> None:
+    looked = buffers(crowded, statement, lease=timedelta(seconds=30), limit=10, most_tenants=10)
 
     assert looked < 40

@@ -14,6 +14,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pendingctl.store import (
+    card_statements,
     ending_statements,
     lease_statements,
     post_statements,
@@ -97,7 +98,15 @@ PARAMETERS: dict[str, object] = {
 PARTS = ("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY")
 STATEMENTS = {
     name: cast("str", statement)
-    for module in (statements, put_statements, ending_statements, lease_statements, post_statements, read_statements)
+    for module in (
+        statements,
+        put_statements,
+        ending_statements,
+        lease_statements,
+        card_statements,
+        post_statements,
+        read_statements,
+    )
     for name, statement in vars(module).items()
     if name.isupper() and name[0] != "_" and name not in PARTS
 }
