@@ -130,7 +130,7 @@ async def test_a_foreign_mark_marks_nothing_of_ours(store: PendingStore, deploye
 
 @pytest.fixture
 def crowded(connection: psycopg.Connection) -> psycopg.Connection:
-    """100,000 due answers and cards of another application, as many cards of a connection that nobody serves, and posts."""
+    """100,000 due answers and cards of another application, as many of a connection that nobody serves, and posts."""
     for application, connection_id in (("deployer", "slack"), ("", "unserved")):
         connection.execute(
             """
