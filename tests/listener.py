@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[object, object, None]]
 
 # An accepted connection reaches its server a few turns of the loop later.
 _TURNS = 5
@@ -44,12 +44,8 @@ class Listener:
         if self._server is None:
             writer.transport.abort()
             return
-        task = asyncio.create_task(self._serve_one(reader, writer))
+        task = asyncio.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
-
-    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._serve(reader, writer)
-        finally:
-            writer.close()
+        # Also of one that is cancelled before it has begun.
+        task.add_done_callback(lambda _: writer.close())
