@@ -214,6 +214,7 @@ def pgbench(program: Path, dsn: str, connections: int, size: int) -> Callable[[i
     """
     variables = {
         **ASKED,
+        "user_id": SCOPE.expected_user_id,
         "answer": "yes",
         "delivery_key": "press",
         "lock_timeout": "1s",
