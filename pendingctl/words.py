@@ -19,3 +19,16 @@ def age(length: timedelta | float) -> str:
 def counted(number: int, one: str, many: str) -> str:
     """Write a number with its noun: 1 row, 2 rows."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def in_one_unit(length: timedelta) -> str:
+    """Write a length of time as the options take it: 90s, 30m, 24h, 7d."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if length and not length % timedelta(seconds=size):
+            return f"{length // timedelta(seconds=size)}{unit}"
+    return f"{length.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def until(length: timedelta) -> str:
+    """Write when something is due that long from now: in 5 min, or now."""
+    return f"in {age(length)}" if length >= timedelta(seconds=1) else "now"

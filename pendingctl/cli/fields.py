@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..inspected import PendingInteraction, PendingSummary
-from .words import in_one_unit
+from ..words import in_one_unit
 
 
 def summary_fields(row: PendingSummary) -> dict[str, object]:

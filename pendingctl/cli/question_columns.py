@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from ..errors import InvalidInput
 from ..inspected import UNDELIVERED, CardState, PendingSummary, State, Unposted
-from .words import age, until
+from ..words import age, until
 
 # Of a question whose card nobody knows to be posted.
 _CARDS = {

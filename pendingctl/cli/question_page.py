@@ -10,8 +10,8 @@ from ..inspected import PendingInteraction, State, Unposted
 from ..payload import question_options
 from ..platforms import ENGLISH, Card
 from ..pod.card_content import card_of
+from ..words import age, counted, until
 from .question_columns import now_of
-from .words import age, counted, until
 
 # The fields of each group; those in none of them follow.
 _GROUPS = {

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..printable import printable
+from ..words import counted
 from .tables import new_table
-from .words import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

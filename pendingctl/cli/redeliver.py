@@ -8,12 +8,12 @@ import typer
 
 from ..errors import InvalidInput, NotFound
 from ..inspected import UNDELIVERED, State
+from ..words import counted
 from . import render
 from .confirmation import confirm
 from .database import store_of, target_of
 from .event_loop import run
 from .options import ApplicationOption, DryRunOption, DsnOption, Output, OutputOption, YesOption
-from .words import counted
 
 _ENDED = UNDELIVERED | {State.CLAIMED, State.DEFAULTED, State.EXPIRED, State.WITHDRAWN}
 

@@ -13,6 +13,7 @@ import typer
 
 from ..errors import DatabaseFailed, InvalidInput
 from ..model import BATCH_SIZE, SWEEP_LIMIT
+from ..words import age, counted
 from . import render
 from .confirmation import confirm
 from .database import store_of, target_of
@@ -27,7 +28,6 @@ from .options import (
     YesOption,
     duration,
 )
-from .words import age, counted
 
 if TYPE_CHECKING:
     from ..store.inspection import Inspection

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..counts import Counts
 from ..printable import printable, printable_lines
+from ..words import age, counted
 from .render import json_text
-from .words import age, counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

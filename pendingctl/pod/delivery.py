@@ -195,9 +195,8 @@ class Delivery:
 
         Raises DatabaseUnreachable, after which the next call tries again.
         """
-        now = time.monotonic()
-        is_again = self._hears_again_at is not None
-        if self._hears_again_at is not None and now < self._hears_again_at:
+        now, again_at = time.monotonic(), self._hears_again_at
+        if again_at is not None and now < again_at:
             return False
         try:
             await self._leases.hear(self._outcomes)
@@ -207,7 +206,7 @@ class Delivery:
         except DatabaseFailed as error:
             self._unnoted.report("of which endings the worker wants to hear cannot be noted: %s", error)
         self._hears_again_at = now + HEAR_SECONDS
-        return is_again
+        return again_at is not None
 
     async def _look(self) -> None:
         if not await self.hear():

@@ -13,8 +13,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pendingctl import __version__
-from pendingctl.cli.words import age, in_one_unit
 from pendingctl.schema import migrations
+from pendingctl.words import age, in_one_unit
 from tests.commands import QUESTION, SCOPE, Cli, complaint, run
 
 # Every command without its database.
