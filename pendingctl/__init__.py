@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from .asking import ask
     from .errors import PendingctlError
     from .inspected import State
+    from .leased import LeasedAnswer
     from .model import (
         Answer,
         Claim,
         Click,
-        LeasedAnswer,
         NoAnswer,
         NotExtended,
         Outcome,
@@ -47,11 +47,11 @@ _HOMES = {
     "errors": ("PendingctlError",),
     "store.filters": ("Filters",),
     "inspected": ("State",),
+    "leased": ("LeasedAnswer",),
     "model": (
         "Answer",
         "Claim",
         "Click",
-        "LeasedAnswer",
         "NoAnswer",
         "NotExtended",
         "Outcome",

@@ -12,7 +12,8 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 from .errors import AnswerTaken, DatabaseFailed, DatabaseUnreachable, PendingctlError, Refused
-from .model import ANSWERS, ENDED, Answer, LeasedAnswer, NoAnswer, PutOutcome, Question, Withdrawal
+from .leased import LeasedAnswer
+from .model import ANSWERS, ENDED, Answer, NoAnswer, PutOutcome, Question, Withdrawal
 from .postgres.outages import Outage
 from .schedule import Schedule
 from .store import PendingStore

@@ -10,7 +10,7 @@ import psycopg
 from pendingctl import AskOutcome, PendingStore, Scope
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.inspected import CardState
-from pendingctl.model import PostedCard
+from pendingctl.leased import PostedCard
 from pendingctl.postgres.connections import Pool
 from pendingctl.schedule import MAX_AGE
 from pendingctl.store import Filters

@@ -9,7 +9,8 @@ from datetime import timedelta
 import psycopg
 
 from pendingctl import Answer, Claim, LeasedAnswer, PendingStore, State
-from pendingctl.model import Unreadable, answer_of
+from pendingctl.leased import Unreadable
+from pendingctl.model import answer_of
 from pendingctl.pod.delivery import MOST_ATTEMPTS
 from pendingctl.sinks import AnswerHandler
 from tests.questions import PAYLOAD, SCOPE, click

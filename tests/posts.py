@@ -8,7 +8,7 @@ from typing import LiteralString
 import psycopg
 
 from pendingctl import PendingStore
-from pendingctl.model import LeasedPost, PostedCard
+from pendingctl.leased import LeasedPost, PostedCard
 from tests.deliveries import LEASE
 
 SERVED = [("acme", "slack")]

@@ -28,7 +28,7 @@ from pendingctl import (
     open_pool,
 )
 from pendingctl.errors import AnswerTaken, DatabaseUnreachable
-from pendingctl.model import Unreadable
+from pendingctl.leased import Unreadable
 from pendingctl.postgres.connections import Connection, Pool
 from pendingctl.store.leases import Leases
 from tests.askers import answer_to

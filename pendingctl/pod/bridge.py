@@ -14,22 +14,8 @@ from typing import Protocol, Self, Unpack
 from uuid import UUID, uuid4
 
 from ..errors import DatabaseUnreachable, PendingctlError
-from ..model import (
-    ENDED,
-    Claim,
-    Click,
-    Due,
-    Duty,
-    LeasedAnswer,
-    LeasedPost,
-    Outcome,
-    PutOutcome,
-    Question,
-    Refusal,
-    Scope,
-    Stored,
-    answer_of,
-)
+from ..leased import Duty, LeasedAnswer, LeasedPost
+from ..model import ENDED, Claim, Click, Due, Outcome, PutOutcome, Question, Refusal, Scope, Stored, answer_of
 from ..payload import JsonObject
 from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Wording
 from ..schedule import MAX_AGE

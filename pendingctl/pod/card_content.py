@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..model import Outcome, RetiredCard
+from ..leased import RetiredCard
+from ..model import Outcome
 from ..payload import JsonObject, conversation_of, question_options, question_text
 from ..platforms import Card, Sentence, Shows, Wording
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from ..errors import DatabaseUnreachable
-from ..model import EditedCard, PostedCard
+from ..leased import EditedCard, PostedCard
 from ..postgres.outages import Outage
 from ..schedule import MAX_AGE
 

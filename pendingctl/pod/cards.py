@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, cast
 
 from ..errors import InvalidInput, PendingctlError
-from ..model import EditedCard, LeasedCard, PostedCard, RetiredCard
+from ..leased import EditedCard, LeasedCard, PostedCard, RetiredCard
 from ..payload import JsonValue, encode_json
 from ..platforms import ENGLISH, Card, ChatPlatform, MessageHandle, Wording
 from ..schedule import MAX_AGE

@@ -13,7 +13,8 @@ from typing import Protocol, Self
 
 from ..errors import DatabaseFailed, DatabaseUnreachable, PendingctlError
 from ..inspected import State
-from ..model import Due, LeasedAnswer, Outcome, Unreadable
+from ..leased import LeasedAnswer, Unreadable
+from ..model import Due, Outcome
 from ..postgres.outages import Outage
 from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, outcomes_of, sink_of

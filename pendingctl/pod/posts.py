@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ..errors import DatabaseUnreachable, PendingctlError
-from ..model import Duty, LeasedPost
+from ..leased import Duty, LeasedPost
 from ..payload import conversation_of, question_text
 from ..platforms import (
     ENGLISH,

@@ -12,7 +12,8 @@ from typing import Self, cast
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import ExtraMissing, InvalidInput
-from ..model import ANSWERS, LeasedAnswer, Outcome
+from ..leased import LeasedAnswer
+from ..model import ANSWERS, Outcome
 from ..payload import check_positive
 from .protocol import DeliveryFailed, Marks, fields_of, json_of
 from .retry_after import requested_delay

@@ -10,7 +10,8 @@ from typing import LiteralString
 import psycopg
 
 from ..errors import InvalidInput
-from ..model import ANSWERS, LeasedAnswer, Outcome
+from ..leased import LeasedAnswer
+from ..model import ANSWERS, Outcome
 from ..postgres.connections import Connection
 from ..turns import Turns
 from .protocol import DeliveryFailed, Marks, fields_of, json_of

@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from ..model import ANSWERS, Answer, LeasedAnswer, Outcome
+from ..leased import LeasedAnswer
+from ..model import ANSWERS, Answer, Outcome
 from ..postgres.connections import Connection
 
 AnswerHandler: TypeAlias = Callable[[Answer], Awaitable[None]]

@@ -10,7 +10,8 @@ from uuid import UUID
 from psycopg.rows import kwargs_row
 
 from ..errors import UnreadablePayload
-from ..model import Answer, Duty, LeasedAnswer, LeasedCard, LeasedPost, Outcome, RetiredCard, Unreadable
+from ..leased import Duty, LeasedAnswer, LeasedCard, LeasedPost, RetiredCard, Unreadable
+from ..model import Answer, Outcome
 from ..payload import JsonValue, conversation_of, read_json, read_payload, read_time
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from uuid import UUID
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from ..inspected import State
-from ..model import Due, EditedCard, LeasedAnswer, LeasedCard, LeasedPost, Outcome, PostedCard, RetiredCard, Unreadable
+from ..leased import EditedCard, LeasedAnswer, LeasedCard, LeasedPost, PostedCard, RetiredCard, Unreadable
+from ..model import Due, Outcome
 from ..payload import JsonObject, check_id
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from pendingctl import Claim, Delivery, InteractionBridge, PendingStore, PostgresSink, ReplyKind, Scope, open_pool
-from pendingctl.model import PostedCard
+from pendingctl.leased import PostedCard
 from tests.deliveries import LEASE, Worker, claimed, run_out
 from tests.faults.moments import came_true, lock_waiters
 from tests.faults.proxy import running_proxy

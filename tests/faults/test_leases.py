@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pendingctl import PendingStore, Shows
-from pendingctl.model import PostedCard
+from pendingctl.leased import PostedCard
 from tests.deliveries import LEASE, until
 from tests.faults.moments import came_true, lock_waiters
 from tests.pods import Pod

@@ -18,7 +18,7 @@ import pytest
 from pendingctl import AskOutcome, InteractionBridge, NotPosted, PendingStore, ReplyKind, open_pool
 from pendingctl.embedded import throwaway_server
 from pendingctl.embedded.throwaway import ThrowawayServer
-from pendingctl.model import PostedCard
+from pendingctl.leased import PostedCard
 from pendingctl.schedule import MAX_AGE
 from pendingctl.schema import migrations
 from pendingctl.store.leases import Leases

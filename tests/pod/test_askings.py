@@ -10,7 +10,7 @@ import pytest
 
 from pendingctl import AskOutcome, Claim, Click, PendingStore, Reply, ReplyKind, State
 from pendingctl.errors import RequestRefused
-from pendingctl.model import PostedCard
+from pendingctl.leased import PostedCard
 from tests.deliveries import until, until_state
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, SCOPE, Pod, RecordingPlatform, failing, nothing

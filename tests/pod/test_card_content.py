@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pendingctl import Card, Outcome, Sentence, Shows, Wording
-from pendingctl.model import RetiredCard
+from pendingctl.leased import RetiredCard
 from pendingctl.payload import JsonObject
 from pendingctl.platforms import ENGLISH
 from pendingctl.pod.card_content import card_of, retired_card_of

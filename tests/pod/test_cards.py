@@ -14,7 +14,7 @@ import pytest
 from pendingctl import AskOutcome, Card, Claim, PendingStore, Question, ReplyKind, Scope
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.inspected import CardState
-from pendingctl.model import EditedCard, PostedCard
+from pendingctl.leased import EditedCard, PostedCard
 from pendingctl.platforms import MessageHandle
 from pendingctl.postgres.connections import Pool
 from pendingctl.schedule import MAX_AGE

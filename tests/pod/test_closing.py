@@ -12,7 +12,7 @@ import pytest
 
 from pendingctl import AskOutcome, PendingStore, ReplyKind, State
 from pendingctl.errors import DatabaseFailed
-from pendingctl.model import LeasedAnswer, PostedCard, Unreadable
+from pendingctl.leased import LeasedAnswer, PostedCard, Unreadable
 from pendingctl.pod.background import Background
 from pendingctl.postgres.connections import Pool
 from pendingctl.schedule import MAX_AGE

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pendingctl import Answer, Card, Claim, Delivery, PendingStore, ReplyKind, Scope, State, open_pool
-from pendingctl.model import PostedCard
+from pendingctl.leased import PostedCard
 from pendingctl.platforms import MessageHandle
 from tests.deliveries import Worker, claimed, run_out, until
 from tests.faults.moments import came_true

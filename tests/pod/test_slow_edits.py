@@ -12,7 +12,7 @@ import pytest
 from pendingctl import Claim, PendingStore, Shows
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.inspected import CardState
-from pendingctl.model import EditedCard, LeasedCard, PostedCard, RetiredCard
+from pendingctl.leased import EditedCard, LeasedCard, PostedCard, RetiredCard
 from pendingctl.postgres.connections import Pool
 from pendingctl.schedule import MAX_AGE
 from pendingctl.store import Filters

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pendingctl import Claim, Click, PendingStore, PutOutcome, Scope, Withdrawal, open_pool
 from pendingctl.errors import DatabaseFailed, InvalidInput, NotFound, UnfitSetting
-from pendingctl.model import PostedCard
+from pendingctl.leased import PostedCard
 from pendingctl.payload import JsonObject
 from pendingctl.postgres import durability
 from pendingctl.postgres.connections import connect

@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from pendingctl import Claim, PendingStore, Refusal, RefusalReason, open_pool
 from pendingctl.errors import MigrationFailed
-from pendingctl.model import Duty
+from pendingctl.leased import Duty
 from pendingctl.schema import migrations
 from tests.endings import pass_the_deadline
 from tests.posts import SERVED, fails, let_pass, posts, row, show

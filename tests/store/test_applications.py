@@ -9,7 +9,7 @@ import pytest
 
 from pendingctl import Claim, Filters, PendingStore, Refusal, RefusalReason, State
 from pendingctl.errors import ScopeMismatch
-from pendingctl.model import PostedCard
+from pendingctl.leased import PostedCard
 from pendingctl.postgres.connections import Pool
 from pendingctl.store import card_statements, lease_statements, post_statements
 from tests.deliveries import LEASE, claimed, lease, run_out, state_of

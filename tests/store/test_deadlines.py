@@ -13,7 +13,8 @@ import pytest
 
 from pendingctl import Claim, PendingStore, Question, Refusal, RefusalReason, State
 from pendingctl.errors import InvalidInput
-from pendingctl.model import NotExtended, Outcome, PostedCard, PutOutcome, Withdrawal
+from pendingctl.leased import PostedCard
+from pendingctl.model import NotExtended, Outcome, PutOutcome, Withdrawal
 from pendingctl.payload import question_payload
 from tests.deliveries import LEASE
 from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline, show_its_card, state_of

@@ -11,7 +11,8 @@ import pytest
 from psycopg import sql
 
 from pendingctl import PendingStore, open_pool
-from pendingctl.model import Outcome, RetiredCard, Withdrawal
+from pendingctl.leased import RetiredCard
+from pendingctl.model import Outcome, Withdrawal
 from tests.deliveries import LEASE, SHORT, claimed
 from tests.posts import fails, posts
 from tests.questions import PAYLOAD, SCOPE, click

@@ -9,7 +9,8 @@ import pytest
 
 from pendingctl import PendingStore, State
 from pendingctl.errors import Undelivered
-from pendingctl.model import Outcome, PostedCard, PutOutcome
+from pendingctl.leased import PostedCard
+from pendingctl.model import Outcome, PutOutcome
 from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline, show_its_card, state_of
 from tests.questions import PAYLOAD, SCOPE, age, swept
 

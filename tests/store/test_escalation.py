@@ -12,7 +12,8 @@ import pytest
 
 from pendingctl import Claim, PendingStore, Refusal, RefusalReason, Withdrawal
 from pendingctl.errors import ScopeMismatch
-from pendingctl.model import Duty, NotExtended, Outcome, PutOutcome, answer_of
+from pendingctl.leased import Duty
+from pendingctl.model import NotExtended, Outcome, PutOutcome, answer_of
 from pendingctl.payload import question_payload
 from pendingctl.pod.delivery import MOST_ATTEMPTS
 from pendingctl.postgres.connections import Pool

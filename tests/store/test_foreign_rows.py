@@ -10,7 +10,7 @@ from psycopg import sql
 
 from pendingctl import Claim, Filters, PendingStore, Refusal, RefusalReason, State
 from pendingctl.errors import PendingctlError
-from pendingctl.model import EditedCard, PostedCard, Unreadable
+from pendingctl.leased import EditedCard, PostedCard, Unreadable
 from pendingctl.payload import JsonObject
 from tests.deliveries import LEASE, SHORT, claimed, lease, run_out, state_of
 from tests.endings import EVERYTHING, pass_the_deadline

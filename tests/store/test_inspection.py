@@ -13,7 +13,7 @@ import pytest
 from pendingctl import Filters, PendingStore, Scope, State, Withdrawal
 from pendingctl.errors import DatabaseFailed, InvalidInput
 from pendingctl.inspected import CardState, Unposted
-from pendingctl.model import LeasedPost
+from pendingctl.leased import LeasedPost
 from pendingctl.store.inspection import Inspection
 from tests.questions import PAYLOAD, SCOPE, age, click
 from tests.store.test_statements import PARAMETERS, STATEMENTS

@@ -9,7 +9,8 @@ import pytest
 
 from pendingctl import PendingStore
 from pendingctl.errors import InvalidInput
-from pendingctl.model import Duty, PutOutcome
+from pendingctl.leased import Duty
+from pendingctl.model import PutOutcome
 from pendingctl.payload import question_payload
 from tests.endings import HOUR
 from tests.posts import SERVED, fails, let_pass, posts, row, show

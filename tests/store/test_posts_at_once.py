@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from pendingctl import Claim, PendingStore
-from pendingctl.model import Duty, Stored
+from pendingctl.leased import Duty
+from pendingctl.model import Stored
 from tests.endings import HOUR
 from tests.locks import until_waiting_for_a_lock
 from tests.posts import note, posts

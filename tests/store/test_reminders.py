@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pendingctl import PendingStore
-from pendingctl.model import Duty, LeasedPost
+from pendingctl.leased import Duty, LeasedPost
 from tests.endings import HOUR, pass_the_deadline
 from tests.posts import HALF_AN_HOUR, SERVED, let_pass, note, posts, row, show
 from tests.questions import PAYLOAD, SCOPE, age, click

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from pendingctl import Claim, PendingStore, Refusal, RefusalReason
 from pendingctl.errors import InvalidInput
-from pendingctl.model import EditedCard, PostedCard
+from pendingctl.leased import EditedCard, PostedCard
 from tests.deliveries import LEASE
 from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept

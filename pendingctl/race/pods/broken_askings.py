@@ -8,7 +8,8 @@ from typing import Unpack
 
 from psycopg.rows import class_row
 
-from ...model import NEW_ASKINGS, Due, LeasedAnswer, PutOutcome, Scope, Stored, Unreadable
+from ...leased import LeasedAnswer, Unreadable
+from ...model import NEW_ASKINGS, Due, PutOutcome, Scope, Stored
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...store import PendingStore, PutOptions, lease_statements

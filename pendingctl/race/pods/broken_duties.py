@@ -10,7 +10,8 @@ from typing import Unpack
 
 from psycopg.rows import scalar_row
 
-from ...model import Due, LeasedPost, Scope, Stored
+from ...leased import LeasedPost
+from ...model import Due, Scope, Stored
 from ...payload import JsonObject
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...store import PendingStore, PutOptions, ending_statements, post_statements, statements

@@ -13,20 +13,8 @@ from uuid import UUID, uuid4
 from psycopg.rows import kwargs_row, scalar_row
 
 from ...inspected import State
-from ...model import (
-    BATCH_SIZE,
-    ENDINGS_KEPT,
-    SWEEP_LIMIT,
-    Claim,
-    Click,
-    LeasedAnswer,
-    Outcome,
-    PutOutcome,
-    Refusal,
-    Scope,
-    Stored,
-    Unreadable,
-)
+from ...leased import LeasedAnswer, Unreadable
+from ...model import BATCH_SIZE, ENDINGS_KEPT, SWEEP_LIMIT, Claim, Click, Outcome, PutOutcome, Refusal, Scope, Stored
 from ...payload import JsonObject, encode_payload
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...schedule import MAX_AGE

@@ -7,7 +7,8 @@ from functools import partial
 from itertools import count
 
 from ...errors import PendingctlError
-from ...model import LeasedAnswer, Scope
+from ...leased import LeasedAnswer
+from ...model import Scope
 from ...postgres.connections import Borrowed
 from ...sinks import Marks
 from ..history.files import HistoryFile, hand_over_record
