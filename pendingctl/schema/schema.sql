@@ -127,6 +127,26 @@ create trigger forget_ending before update of ask_number on pending_interactions
                        or old.post_due_at is not null or old.escalate_at is not null)
     execute function pendingctl_forget_ending();
 
+-- What has happened to the questions, written in the statements that did it; it outlives their rows.
+create table pending_trail (
+    id bigint generated always as identity primary key,
+    at timestamptz not null default clock_timestamp(),
+    question_id text not null,
+    ask_number integer,
+    organization_id text not null,           -- of the question; of the click where it matched none
+    step text not null,
+    pod text,                                -- the pod, or the user of a command
+    user_id text,                            -- who was asked, or who clicked
+    connection_id text,
+    application text,
+    request_key text,
+    attempt integer,
+    presses integer,                         -- how many clicks were refused or repeated
+    detail text                              -- an error or a reason; never a payload
+);
+create index idx_pending_trail_question on pending_trail (question_id collate "C", id);
+create index idx_pending_trail_user on pending_trail (user_id, id) where user_id is not null;
+
 -- Of which endings an application's worker hears, as its pods have last said.
 create table pending_applications (
     application text primary key,

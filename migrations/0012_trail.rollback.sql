@@ -1,0 +1,2 @@
+-- loses: the trail of all questions
+drop table pending_trail;
