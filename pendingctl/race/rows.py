@@ -94,6 +94,10 @@ _DELETE = """
 """
 
 _FORGET_THE_APPLICATIONS = """
+    with pod as (
+        delete from pending_pods
+        where application = any (%(applications)s)
+    )
     delete from pending_applications
     where application = any (%(applications)s)
 """
@@ -104,6 +108,8 @@ _LEFT = """
     select 'organization ' || id from organization where id = any (%(organizations)s)
     union all
     select 'application ' || application from pending_applications where application = any (%(applications)s)
+    union all
+    select 'pod ' || pod from pending_pods where application = any (%(applications)s)
 """
 
 
@@ -361,7 +367,7 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
 
 
 async def _forget_the_applications(connection: Connection, applications: list[str]) -> list[str]:
-    """Forget of which endings the run's workers heard, and return what must be gone by now.
+    """Forget of which endings the run's workers heard, and that its pods lived, and return what must be gone by now.
 
     A role that may do all that pods do need not be allowed to.
     """
