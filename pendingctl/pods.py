@@ -22,7 +22,6 @@ class Heartbeat:
     """
 
     instance: UUID
-    pod: str
     version: str
     connections: int
     claims: int

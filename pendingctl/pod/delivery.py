@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -79,7 +78,7 @@ class AnswerLeases(Marks, Protocol):
         """Remove the note that the pod lives."""
         ...
 
-    async def expire(self, *, limit: int, pod: str | None = None) -> int:
+    async def expire(self, *, limit: int) -> int:
         """End questions whose deadline has passed."""
         ...
 
@@ -130,7 +129,6 @@ class Delivery:
         most_attempts: int = MOST_ATTEMPTS,
         first_delay: timedelta = FIRST_DELAY,
         at_once: int = AT_ONCE,
-        pod: str | None = None,
     ) -> None:
         self._leases = store.leases
         self._sink = sink_of(sink)
@@ -138,7 +136,6 @@ class Delivery:
         self._beats_again_at: float | None = None
         self._unnoted = Outage(_log)
         self._unheard = Outage(_log)
-        self._pod = socket.gethostname() if pod is None else pod
         self._instance = uuid4()
         self._lease = lease
         self._most_attempts = most_attempts
@@ -215,7 +212,6 @@ class Delivery:
             return False
         heartbeat = Heartbeat(
             instance=self._instance,
-            pod=self._pod,
             version=__version__,
             connections=connections,
             claims=claims,
@@ -260,7 +256,7 @@ class Delivery:
 
     async def _expire(self) -> None:
         try:
-            while await self._leases.expire(limit=DEADLINES_AT_ONCE, pod=self._pod):
+            while await self._leases.expire(limit=DEADLINES_AT_ONCE):
                 self.catch_up(Due(answers=False, endings=True, cards=False, posts=False, deadlines=False))
         except PendingctlError as error:
             _log.warning("no questions can be ended for now: %s", error)

@@ -32,8 +32,12 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "BEAT_SECONDS", 1.5)
 
 
-def heartbeat(pod: str = "pod-1", answers: int = 0) -> Heartbeat:
-    return Heartbeat(instance=uuid4(), pod=pod, version=__version__, connections=1, claims=0, cards=0, answers=answers)
+def heartbeat() -> Heartbeat:
+    return Heartbeat(instance=uuid4(), version=__version__, connections=1, claims=0, cards=0, answers=0)
+
+
+async def note(pool: Pool, pod: str) -> None:
+    await PendingStore(pool, pod=pod).leases.beat(ANSWERS, heartbeat())
 
 
 def noted(connection: psycopg.Connection, columns: str = "pod") -> list[tuple[object, ...]]:
@@ -72,7 +76,7 @@ async def test_a_claim_that_waits_is_noted(store: PendingStore, connection: psyc
 
 
 async def test_a_pod_without_a_platform_notes_that_it_lives(pool: Pool, connection: psycopg.Connection) -> None:
-    async with Delivery(PendingStore(pool, application="billing"), Worker(), pod="pod-1"):
+    async with Delivery(PendingStore(pool, application="billing", pod="pod-1"), Worker()):
         assert await came_true(lambda: noted(connection, "pod, application") == [("pod-1", "billing")])
 
 
@@ -82,9 +86,10 @@ async def test_a_pod_that_closes_is_no_longer_noted(store: PendingStore, connect
     assert noted(connection) == []
 
 
-async def test_pods_of_one_name_are_noted_each_by_itself(store: PendingStore, connection: psycopg.Connection) -> None:
-    async with Delivery(store, Worker(), pod="pod-1"):
-        async with Delivery(store, Worker(), pod="pod-1"):
+async def test_pods_of_one_name_are_noted_each_by_itself(pool: Pool, connection: psycopg.Connection) -> None:
+    store = PendingStore(pool, pod="pod-1")
+    async with Delivery(store, Worker()):
+        async with Delivery(store, Worker()):
             assert await came_true(lambda: noted(connection) == [("pod-1",), ("pod-1",)])
         assert noted(connection) == [("pod-1",)]
 
@@ -102,20 +107,20 @@ async def test_a_pod_that_comes_back_after_long_is_noted_again(
 
 
 async def test_pods_that_have_died_are_forgotten_after_an_hour_without_a_wait(
-    store: PendingStore, connection: psycopg.Connection, dsn: str
+    pool: Pool, connection: psycopg.Connection, dsn: str
 ) -> None:
     for name in ("dead", "locked", "recent"):
-        await store.leases.beat(ANSWERS, heartbeat(name))
+        await note(pool, name)
     connection.execute("update pending_pods set seen_at = now() - interval '61 minutes' where pod <> 'recent'")
     connection.execute("update pending_pods set seen_at = now() - interval '59 minutes' where pod = 'recent'")
     with psycopg.connect(dsn) as holding:
         holding.execute("select from pending_pods where pod = 'locked' for update")
         began = time.monotonic()
-        await store.leases.beat(ANSWERS, heartbeat("alive"))
+        await note(pool, "alive")
         assert time.monotonic() - began < 1
     assert noted(connection) == [("alive",), ("locked",), ("recent",)]
 
-    await store.leases.beat(ANSWERS, heartbeat("alive"))
+    await note(pool, "alive")
     assert noted(connection) == [("alive",), ("alive",), ("recent",)]
 
 
