@@ -53,6 +53,7 @@ from .leases import Leases
 from .puts import TRIES, IfAnswered, Put, insert, put
 from .refusal import judge
 from .rows import claim, claim_parameters, expire_one, look, scope_parameters
+from .statistics import Statistics
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ _log = logging.getLogger(__name__)
 class PendingStore:
     """The pending interactions of one database.
 
-    `leases` is what a pod's loop works with, `inspection` what the person on call reads. `source` lends connections: a
+    `leases` is what a pod's loop works with, `inspection` what the person on call reads, `statistics`
+    what is counted. `source` lends connections: a
     pool of `pendingctl.open_pool`, or another whose connections `postgres.connections.prepare_connection` has prepared.
     Methods that take `connection` run inside the caller's
     transaction and leave its end to the caller; without it, what they did is durable when they return.
@@ -87,6 +89,7 @@ class PendingStore:
         requests, loop, sinks = _shares(source)
         self.leases = Leases(loop, application, pod=pod, sinks=sinks)
         self.inspection = Inspection(source)
+        self.statistics = Statistics(source)
         self._source = requests
         self._application = application
         self._pod = pod
