@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..counts import AGES, Counts, Durations, ErrorGroup, Key, LastSweep, Numbers, Overview, Part, Storage, Times
+from ..diagnosis.pods import held_by
 from ..pods import NotedPod
 from ..printable import printable
 from ..words import age, counted, size, span, until
@@ -135,7 +136,7 @@ def _pods(pods: Sequence[NotedPod] | None) -> Iterator[Text]:
     if alive:
         names = sorted({each.pod for each in alive})
         versions = sorted({each.version for each in alive})
-        held = _held(alive)
+        held = held_by(alive)
         mixed = f"; versions {', '.join(versions)}" if len(versions) > 1 else ""
         yield Text.assemble(
             f"{len(names):,} alive: {_named(names)}{f'; they hold {held}' if held else ''}", (printable(mixed), _HEED)
@@ -144,19 +145,10 @@ def _pods(pods: Sequence[NotedPod] | None) -> Iterator[Text]:
         yield Text.assemble(("none alive", _BAD))
     if dead:
         last = min(each.seen_seconds_ago for each in dead)
-        held = _held(dead)
+        held = held_by(dead)
         since = f"{'the last ' if len(dead) > 1 else ''}{age(last)} ago"
         named = _named(sorted({each.pod for each in dead}))
         yield Text.assemble((f"{len(dead):,} died: {named}, {since}{f', with {held}' if held else ''}", _HEED))
-
-
-def _held(pods: Sequence[NotedPod]) -> str:
-    held = (
-        (sum(each.claims for each in pods), "claim", "claims"),
-        (sum(each.cards for each in pods), "card", "cards"),
-        (sum(each.answers for each in pods), "answer", "answers"),
-    )
-    return ", ".join(counted(number, one, many) for number, one, many in held if number)
 
 
 def _named(names: Sequence[str]) -> str:
@@ -286,6 +278,6 @@ def pods_table(pods: Sequence[NotedPod] | None) -> RenderableType:
             span(each.up_seconds),
             Text(f"{span(each.seen_seconds_ago)} ago", "" if each.is_alive else _BAD),
             f"{each.connections:,}",
-            _held([each]),
+            held_by([each]),
         )
     return table
