@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..pods import ALIVE_SECONDS, NotedPod
+from ..pods import NotedPod
 from ..words import age, counted
 from .findings import Finding, fail, ok, unknown, warn
 from .work import LATE_SECONDS, Due
@@ -91,10 +91,8 @@ def _died(dead: Sequence[NotedPod]) -> str:
 def _why(dead: Sequence[NotedPod]) -> list[str]:
     if not dead:
         return []
-    return [
-        f"see why {_named(sorted({each.pod for each in dead}))} ended without closing, or notes nothing for "
-        f"{ALIVE_SECONDS:.0f} s: killed, out of memory, or busy"
-    ]
+    names = _named(sorted({each.pod for each in dead}))
+    return [f"look where they ran for how {names} ended without closing: killed, out of memory, or hung"]
 
 
 def _judge_sessions(sessions: Sequence[PodSessions]) -> Finding:

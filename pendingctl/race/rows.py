@@ -94,11 +94,12 @@ _DELETE = """
 """
 
 _FORGET_THE_APPLICATIONS = """
-    with pod as (
-        delete from pending_pods
-        where application = any (%(applications)s)
-    )
     delete from pending_applications
+    where application = any (%(applications)s)
+"""
+
+_FORGET_THE_PODS = """
+    delete from pending_pods
     where application = any (%(applications)s)
 """
 
@@ -373,6 +374,7 @@ async def _forget_the_applications(connection: Connection, applications: list[st
     """
     try:
         with translated_errors():
+            await connection.execute(_FORGET_THE_PODS, {"applications": applications})
             await connection.execute(_FORGET_THE_APPLICATIONS, {"applications": applications})
     except DatabaseFailed:
         return []
