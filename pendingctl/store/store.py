@@ -50,6 +50,7 @@ from .inspection import Inspection
 from .leases import Leases
 from .puts import TRIES, IfAnswered, Put, insert, put
 from .refusal import judge
+from .remedies import Remedies
 from .rows import claim, claim_parameters, expire_one, look, scope_parameters
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,8 @@ _log = logging.getLogger(__name__)
 class PendingStore:
     """The pending interactions of one database.
 
-    `leases` is what a pod's loop works with, `inspection` what the person on call reads. `source` lends connections: a
+    `leases` is what a pod's loop works with, `inspection` what the person on call reads, `remedies` what that person
+    does about it. `source` lends connections: a
     pool of `pendingctl.open_pool`, or another whose connections `postgres.connections.prepare_connection` has prepared.
     Methods that take `connection` run inside the caller's
     transaction and leave its end to the caller; without it, what they did is durable when they return.
@@ -75,6 +77,7 @@ class PendingStore:
         requests, loop, sinks = _shares(source)
         self.leases = Leases(loop, application, sinks=sinks)
         self.inspection = Inspection(source)
+        self.remedies = Remedies(requests)
         self._source = requests
         self._application = application
         self._max_payload_bytes = max_payload_bytes
