@@ -38,6 +38,7 @@ COMMANDS = {
     "stats": ("stats", "stats"),
     "doctor": ("doctor", "doctor"),
     "redeliver": ("redeliver", "redeliver"),
+    "repair-cards": ("repair_cards", "repair_cards"),
     "sweep": ("sweep", "sweep"),
     "simulate-race": ("simulate_race", "simulate_race"),
     "check-history": ("check_history", "check_history"),
