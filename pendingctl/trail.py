@@ -24,6 +24,7 @@ class Step(StrEnum):
     ESCALATED = "escalated"
     EDITING = "editing"
     EDITED = "edited"
+    REPAIRED = "repaired"
 
     REFUSED = "refused"
     REPEATED = "repeated"

@@ -48,8 +48,9 @@ class Remedies:
     is passed by, and reported.
     """
 
-    def __init__(self, source: ConnectionSource) -> None:
+    def __init__(self, source: ConnectionSource, *, pod: str = "") -> None:
         self._source = source
+        self._pod = pod
 
     async def redeliver(self, rows: Sequence[PendingSummary]) -> list[Remedied]:
         """Queue their endings for delivery now, attempts reset, also those that were delivered: the keys are the same.
@@ -87,7 +88,7 @@ class Remedies:
         why_not: Callable[[PassedBy], NotDone],
         further: Mapping[str, object] | None = None,
     ) -> list[Remedied]:
-        parameters = {**(further or {}), **_listed(rows), "lock_timeout": Purpose.PUT.lock_timeout}
+        parameters = {**(further or {}), **_listed(rows), "pod": self._pod, "lock_timeout": Purpose.PUT.lock_timeout}
         async with Borrowed(self._source, purpose=Purpose.PUT) as borrowed:
             done: dict[str, datetime | None] = dict(await (await borrowed.execute(statement, parameters)).fetchall())
         passed_by = await self._look([row for row in rows if row.id not in done])

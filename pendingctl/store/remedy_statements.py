@@ -9,9 +9,10 @@ from their clicks.
 
 from typing import LiteralString
 
-from .ending_statements import EXTENDED, MAY_BE_EXTENDED, WITHDRAWN
+from .ending_statements import EXPIRES_AS_ISO, EXTENDED, MAY_BE_EXTENDED, WITHDRAWN
 from .lease_statements import REDELIVERED
 from .statements import IS_BEFORE_ITS_DEADLINE, LIMITS, OUTCOME, readable
+from .trail_statements import trail
 
 _LISTED = """
     with listed as materialized (
@@ -36,29 +37,44 @@ def _held(condition: LiteralString) -> LiteralString:
     )"""
 
 
-REDELIVER_LISTED = f"""{_held("claimed_at is not null")}
-    update pending_interactions as pending
-    set {REDELIVERED}
-    from held
-    where pending.id = held.id
-    returning pending.id, null::timestamptz as expires_at
+REDELIVER_LISTED = f"""{_held("claimed_at is not null")},
+    queued as (
+        update pending_interactions as pending
+        set {REDELIVERED}
+        from held
+        where pending.id = held.id
+        returning pending.id, ask_number, organization_id
+    ),
+    {trail("queued", "'redelivered'")}
+    select id, null::timestamptz as expires_at
+    from queued
 """
 
-WITHDRAW_LISTED = f"""{_held(f"claimed_at is null and {IS_BEFORE_ITS_DEADLINE}")}
-    update pending_interactions as pending
-    set {WITHDRAWN}
-    from held
-    where pending.id = held.id
-    returning pending.id, null::timestamptz as expires_at
+WITHDRAW_LISTED = f"""{_held(f"claimed_at is null and {IS_BEFORE_ITS_DEADLINE}")},
+    withdrawn as (
+        update pending_interactions as pending
+        set {WITHDRAWN}
+        from held
+        where pending.id = held.id
+        returning pending.id, ask_number, organization_id
+    ),
+    {trail("withdrawn", "'withdrawn'")}
+    select id, null::timestamptz as expires_at
+    from withdrawn
 """
 
 # As EXTEND it reads the clock when it has the lock.
-EXTEND_LISTED = f"""{_held("claimed_at is null and expires_at is not null")}
-    update pending_interactions as pending
-    set {EXTENDED}
-    from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
-    where pending.id = held.id and {MAY_BE_EXTENDED}
-    returning pending.id, {readable("expires_at")} as expires_at
+EXTEND_LISTED = f"""{_held("claimed_at is null and expires_at is not null")},
+    extended as (
+        update pending_interactions as pending
+        set {EXTENDED}
+        from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
+        where pending.id = held.id and {MAY_BE_EXTENDED}
+        returning pending.id, ask_number, organization_id, {readable("expires_at")} as expires_at
+    ),
+    {trail("extended", "'extended'", detail=EXPIRES_AS_ISO)}
+    select id, expires_at
+    from extended
 """
 
 # A card that shows less than its row: it is due, or its next edit waits, since the last one has failed. Of an open
@@ -76,16 +92,21 @@ _IS_TO_BE_POSTED = f"""({_IS_UNPOSTED}
 
 # All attempts lie ahead again. Whether one before may have posted the card is kept as one doubt: that many a platform
 # that cannot look for it is allowed besides the next, and by it one that can look does (see LEASE_POSTS).
-REPAIR_CARDS = f"""{_held(f"({_IS_BEHIND} or {_IS_TO_BE_POSTED})")}
-    update pending_interactions as pending
-    set card_due_at = case when {_IS_BEHIND} then now() else card_due_at end,
-        card_attempts = case when {_IS_BEHIND} then 0 else card_attempts end,
-        post_due_at = case when {_IS_TO_BE_POSTED} then now() else post_due_at end,
-        post_attempts = case when {_IS_TO_BE_POSTED} then 0 else post_attempts end,
-        post_doubts = case when {_IS_TO_BE_POSTED} then least(post_doubts, 1) else post_doubts end
-    from held
-    where pending.id = held.id
-    returning pending.id, null::timestamptz as expires_at
+REPAIR_CARDS = f"""{_held(f"({_IS_BEHIND} or {_IS_TO_BE_POSTED})")},
+    repaired as (
+        update pending_interactions as pending
+        set card_due_at = case when {_IS_BEHIND} then now() else card_due_at end,
+            card_attempts = case when {_IS_BEHIND} then 0 else card_attempts end,
+            post_due_at = case when {_IS_TO_BE_POSTED} then now() else post_due_at end,
+            post_attempts = case when {_IS_TO_BE_POSTED} then 0 else post_attempts end,
+            post_doubts = case when {_IS_TO_BE_POSTED} then least(post_doubts, 1) else post_doubts end
+        from held
+        where pending.id = held.id
+        returning pending.id, ask_number, organization_id
+    ),
+    {trail("repaired", "'repaired'")}
+    select id, null::timestamptz as expires_at
+    from repaired
 """
 
 # Read after one of the above has passed rows by, to explain why; `remedies.PassedBy` has these fields.

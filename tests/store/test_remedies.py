@@ -97,6 +97,25 @@ async def test_no_rows_are_no_work(store: PendingStore) -> None:
     assert await store.remedies.withdraw([]) == []
 
 
+async def test_the_trail_has_what_was_done_and_who_did_it(pool: Pool, connection: psycopg.Connection) -> None:
+    store = PendingStore(pool, pod="anna@laptop")
+    await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR, show=True)
+    rows = await listed(store)
+    await store.remedies.repair_cards(rows)
+    (extended,) = await store.remedies.extend(rows, by=HOUR)
+    await store.remedies.withdraw(rows)
+    await store.remedies.redeliver(rows)
+    await store.remedies.withdraw(rows)
+
+    trail = connection.execute(
+        "select step, ask_number, organization_id, pod, detail from pending_trail where step <> 'asked' order by id"
+    ).fetchall()
+    assert [each[0] for each in trail] == ["repaired", "extended", "withdrawn", "redelivered"]
+    assert {each[1:4] for each in trail} == {(rows[0].ask_number, "acme", "anna@laptop")}
+    assert extended.expires_at is not None
+    assert [datetime.fromisoformat(each[4]) for each in trail if each[4]] == [extended.expires_at]
+
+
 # Redeliver
 
 

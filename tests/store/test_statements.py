@@ -100,7 +100,7 @@ PARAMETERS: dict[str, object] = {
 # What statements share.
 PARTS = (
     *("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY"),
-    *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "REDELIVERED"),
+    *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED"),
 )
 STATEMENTS = {
     name: cast("str", statement)
