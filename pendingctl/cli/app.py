@@ -30,6 +30,7 @@ COMMANDS = {
     "enqueue": ("enqueue", "enqueue"),
     "ask": ("ask", "ask"),
     "claim": ("claim", "claim"),
+    "answer": ("answer", "answer"),
     "withdraw": ("withdraw", "withdraw"),
     "extend": ("extend", "extend"),
     "delete": ("delete", "delete"),

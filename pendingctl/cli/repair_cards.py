@@ -40,7 +40,7 @@ def repair_cards(
         done="with a card to be posted or edited now",
         outcome="repaired",
         apply=lambda remedies, rows: remedies.repair_cards(rows, edit_again=bool(ids), max_age=max_age),
-        fine=frozenset({NotDone.NOTHING_TO_REPAIR, NotDone.UNDER_WAY}),
+        fine=frozenset(NotDone) - {NotDone.GONE, NotDone.ASKED_AGAIN, NotDone.BUSY},
     )
     if not ids:
         remedy_listed(remedy, filters, dsn=dsn, max_age=max_age, dry_run=dry_run, yes=yes, output=output)

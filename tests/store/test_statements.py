@@ -31,6 +31,7 @@ PARAMETERS: dict[str, object] = {
     "connection_id": "slack",
     "expected_user_id": "U1",
     "user_id": "U1",
+    "reason": None,
     "payload": "{}",
     "answer": "yes",
     "delivery_key": "key",
