@@ -22,7 +22,7 @@ from .options import (
     QuestionArgument,
     UserOption,
 )
-from .refusals import in_words, refusal_fields
+from .refusals import in_words, pressed_in_vain, refusal_fields
 
 
 def claim(
@@ -63,7 +63,10 @@ def claim(
 
     async def claimed() -> Claim | Refusal:
         async with store_of(dsn, "claim", application) as store:
-            return await store.claim(click, lease=None if take else timedelta(0))
+            result = await store.claim(click, lease=None if take else timedelta(0))
+            if isinstance(result, Refusal) or result.repeated:
+                await store.leases.note_presses([pressed_in_vain(click, result, click.user_id)])
+            return result
 
     result = run(claimed())
     if isinstance(result, Claim):

@@ -6,25 +6,14 @@ import psycopg
 import pytest
 
 from tests.commands import QUESTION, SCOPE, Cli, complaint, count, document, make_older, run
+from tests.schema.migrated import OURS
 
 # migrate
 
 
 def test_migrate_applies_reports_and_rolls_back(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_dsn)
-    ids = [
-        "0001_organization",
-        "0002_pending_interactions",
-        "0003_answer",
-        "0004_delivery",
-        "0005_delivery_indexes",
-        "0006_askings",
-        "0007_asking_indexes",
-        "0008_endings",
-        "0009_ending_indexes",
-        "0010_posts",
-        "0011_post_indexes",
-    ]
+    ids = OURS
 
     check = run("migrate", "--check", "-o", "json")
     assert (document(check), check.exit_code) == ({"applied": [], "pending": ids}, 1)
@@ -66,7 +55,14 @@ def test_sweep_is_bounded_and_reports_what_remains(cli: Cli, connection: psycopg
     dry = document(cli("sweep", "--limit", "10", "--dry-run", "-o", "json"))
     assert (dry["deleted"], dry["would_delete"], dry["remaining"], count(connection)) == (0, 10, 25, 26)
     first = document(cli("sweep", "--limit", "10", "--batch-size", "4", "-o", "json"))
-    assert first == {"deleted": 10, "batches": 3, "remaining": 15, "remaining_capped": False, "undelivered": 0}
+    assert first == {
+        "deleted": 10,
+        "batches": 3,
+        "trail_deleted": 0,
+        "remaining": 15,
+        "remaining_capped": False,
+        "undelivered": 0,
+    }
     named = document(cli("sweep", "--limit", "1", "--ids", "-o", "json"))
     assert named["ids"][0].startswith("q-")
     assert "deleted 14 rows" in cli("sweep", "--all").stdout
