@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from .model import Outcome, Scope
 from .payload import JsonObject, JsonValue
+from .trail import TrailEntry
 
 
 class State(StrEnum):
@@ -109,3 +110,51 @@ class PendingInteraction(PendingSummary):
     escalate_at: datetime | None
     escalate_to: str | None
     escalated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What has happened to a question, oldest first; of very many entries `left_out` in the middle are missing."""
+
+    entries: tuple[TrailEntry, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the trail of all questions covers: `since` and `until` are None while it has no entry.
+
+    `now` is the database's time, `is_kept` whether this session's statements would write the trail (a setting of the
+    database or the role), `swept_at` when a `sweep --every` last began.
+    """
+
+    now: datetime
+    since: datetime | None
+    until: datetime | None
+    is_kept: bool
+    swept_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionHistory:
+    """All that is known of a question: its row as long as that is there, and its trail."""
+
+    id: str
+    row: PendingInteraction | None
+    trail: Trail
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class UserHistory:
+    """The presses of a user and the questions that this user was asked, in a time, oldest first.
+
+    `questions` are the rows of those that are still there. `is_cut` says that there are more, and older ones.
+    """
+
+    user_id: str
+    since: timedelta
+    entries: tuple[TrailEntry, ...]
+    questions: tuple[PendingSummary, ...]
+    record: Record
+    is_cut: bool

@@ -35,6 +35,7 @@ COMMANDS = {
     "delete": ("delete", "delete"),
     "list": ("list", "list_rows"),
     "show": ("show", "show"),
+    "why": ("why", "why"),
     "stats": ("stats", "stats"),
     "doctor": ("doctor", "doctor"),
     "redeliver": ("redeliver", "redeliver"),

@@ -13,12 +13,19 @@ from psycopg.rows import dict_row, scalar_row
 
 from ..counts import Counts, OrganizationCounts
 from ..errors import DatabaseBusy, DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
-from ..inspected import PendingInteraction, PendingSummary, State, Unposted
+from ..inspected import (
+    PendingInteraction,
+    PendingSummary,
+    QuestionHistory,
+    State,
+    Unposted,
+    UserHistory,
+)
 from ..model import ENDINGS_KEPT
-from ..payload import JsonObject, check_id, check_positive, read_json, read_payload
+from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from ..schedule import MAX_AGE
-from . import ending_statements, lease_statements, read_statements
+from . import ending_statements, lease_statements, read_statements, trail_reads
 from .filters import (
     ALL,
     Cursor,
@@ -36,6 +43,10 @@ READ_TIMEOUT = timedelta(seconds=30)
 QUICK_TIMEOUT = timedelta(seconds=1)
 REMAINING_CAP = 10_000
 MOST_READ = 200_000
+# So many entries of the trail are read of a question, from each end, and of a user.
+MOST_ENTRIES = 100
+MOST_PRESSES = 200
+MOST_ENTRIES_OF_USER = 10_000
 
 
 class Inspection:
@@ -50,12 +61,46 @@ class Inspection:
         """Return one whole row, or None."""
         check_id(id, "question id")
         async with self._reading(connection) as reading:
+            return await self._row(reading, id, max_age)
+
+    async def history(self, id: str, *, max_age: timedelta = MAX_AGE) -> QuestionHistory:
+        """Return what is known of a question, also of one that is not there any more; nothing of an id never asked."""
+        check_id(id, "question id")
+        async with self._reading(None) as reading:
+            row = await self._row(reading, id, max_age)
+            trail = await trail_reads.read_trail(reading, id, most=MOST_ENTRIES)
+            record = await trail_reads.read_record(reading)
+        return QuestionHistory(id, row, trail, record)
+
+    async def user_history(
+        self, user_id: str, *, organization_id: str | None = None, since: timedelta, max_age: timedelta = MAX_AGE
+    ) -> UserHistory:
+        """Return the presses of a user in this time, 200 at most, and what became of the questions."""
+        check_id(user_id, "user id")
+        check_text(organization_id or "", "organization id")
+        async with self._reading(None) as reading:
+            entries = await trail_reads.read_entries_of_user(
+                reading,
+                user_id,
+                organization_id=organization_id,
+                since=since,
+                limit=MOST_PRESSES + 1,
+                most_read=MOST_ENTRIES_OF_USER,
+            )
+            record = await trail_reads.read_record(reading)
             cursor = reading.cursor(row_factory=dict_row)
-            await cursor.execute(read_statements.GET, {"id": id, "max_age": max_age})
-            row = await cursor.fetchone()
-        if row is None:
-            return None
-        return PendingInteraction(**{**_typed(row), "payload": _payload(row), "card": read_json(row["card"])})
+            ids = sorted({entry.question_id for entry in entries})
+            await cursor.execute(read_statements.GET_SUMMARIES, {"ids": ids, "max_age": max_age})
+            questions = tuple(PendingSummary(**_typed(row)) for row in await cursor.fetchall())
+        is_cut = len(entries) > MOST_PRESSES
+        return UserHistory(user_id, since, entries[-MOST_PRESSES:], questions, record, is_cut)
+
+    async def known_ids(self, prefix: str, *, limit: int = 11) -> list[str]:
+        """Return the ids that begin so, of questions and of the trail alike, `limit` of them at most, sorted."""
+        rows = await self.with_prefix(prefix, limit=limit)
+        async with self._reading(None) as reading:
+            gone = await trail_reads.read_ids_with_prefix(reading, prefix, limit=limit)
+        return sorted({*rows, *gone})[:limit]
 
     async def find(
         self,
@@ -247,6 +292,14 @@ class Inspection:
             cursor = reading.cursor(row_factory=scalar_row)
             await cursor.execute(ending_statements.COUNT_STALE_UNDELIVERED, {"max_age": max_age})
             return int(await cursor.fetchone() or 0)
+
+    async def _row(self, reading: Connection, id: str, max_age: timedelta) -> PendingInteraction | None:
+        cursor = reading.cursor(row_factory=dict_row)
+        await cursor.execute(read_statements.GET, {"id": id, "max_age": max_age})
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        return PendingInteraction(**{**_typed(row), "payload": _payload(row), "card": read_json(row["card"])})
 
     @asynccontextmanager
     async def _reading(self, connection: Connection | None, *, is_quick: bool = False) -> AsyncIterator[Connection]:

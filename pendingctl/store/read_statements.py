@@ -59,6 +59,8 @@ GET = f"""
     where id = %(id)s
 """
 
+GET_SUMMARIES = f"select {_SUMMARY_COLUMNS} from pending_interactions where id = any (%(ids)s) order by created_at, id"
+
 # Looks at every id, unless the database sorts as C does.
 WITH_PREFIX = "select id from pending_interactions where starts_with(id, %(prefix)s) order by id limit %(limit)s"
 

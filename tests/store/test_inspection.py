@@ -14,6 +14,7 @@ from pendingctl import Filters, PendingStore, Scope, State, Withdrawal
 from pendingctl.errors import DatabaseFailed, InvalidInput
 from pendingctl.inspected import CardState, Unposted
 from pendingctl.leased import LeasedPost
+from pendingctl.store import trail_reads
 from pendingctl.store.inspection import Inspection
 from tests.questions import PAYLOAD, SCOPE, age, click
 from tests.store.test_statements import PARAMETERS, STATEMENTS
@@ -27,7 +28,12 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "get": ("q",),
     "with_prefix": ("q",),
     "unknown": (Filters(application="shop"),),
+    "history": ("q",),
+    "known_ids": ("q",),
+    "user_history": ("U1",),
 }
+
+KEYWORDS: dict[str, dict[str, object]] = {"user_history": {"since": timedelta(hours=1)}}
 
 
 @pytest.mark.law(10)
@@ -49,7 +55,7 @@ async def test_every_read_happens_in_a_read_only_transaction_with_a_time_limit(
     )
 
     with pytest.raises(DatabaseFailed, match=r"read only: on, time limit: (30|1)s"):
-        await READERS[name](store.inspection, *ARGUMENTS.get(name, ()))
+        await READERS[name](store.inspection, *ARGUMENTS.get(name, ()), **KEYWORDS.get(name, {}))
 
 
 @pytest.mark.law(10)
@@ -64,7 +70,8 @@ def test_every_statement_that_only_reads_is_run_by_the_inspection(connection: ps
                 reading.add(name)
 
     inspected = set(re.findall(r"statements\.([A-Z_]+)", getsource(Inspection)))
-    assert reading == inspected | {"LOOK", "DUE", "OLDEST_STALE"}
+    of_the_trail = set(vars(trail_reads)) & set(STATEMENTS)
+    assert reading == inspected | of_the_trail | {"LOOK", "DUE", "OLDEST_STALE"}
 
 
 # Lists and counts.
