@@ -42,7 +42,7 @@ async def claimed(
     """An answer in the hands of the pod that has just claimed it."""
     await store.put(id, SCOPE, PAYLOAD)
     pressed = click(id, value=value)
-    claim = await store.claim(pressed, lease=lease, pod="pod-1")
+    claim = await store.claim(pressed, lease=lease)
     assert isinstance(claim, Claim)
     assert claim.lease_token is not None
     return LeasedAnswer(

@@ -33,7 +33,7 @@ from pendingctl.postgres.connections import Connection, Pool
 from pendingctl.store.leases import Leases
 from tests.askers import answer_to
 from tests.deliveries import LEASE, Worker, run_out, state_of, until_state
-from tests.faults.proxy import Hold, running_proxy
+from tests.faults.proxy import Hold, fields, running_proxy
 from tests.pods import QUESTION
 from tests.questions import SCOPE, click
 
@@ -294,7 +294,7 @@ async def test_a_mark_whose_reply_is_lost_is_made_again_and_shares_the_answer_wi
     async with running_proxy(dsn, connection) as proxy, open_pool(proxy.dsn, max_size=2) as far:
         waiting = asyncio.create_task(clicked(store))
         async with ask(PendingStore(far), QUESTION, timeout=LONG) as answer:
-            proxy.hold = hold = Hold(b"UPDATE 1")
+            proxy.hold = hold = Hold(b"\x00\x01" + fields("q"))
             hanging_up = asyncio.create_task(hang_up_when(hold, proxy.hang_up))
         await asyncio.gather(waiting, hanging_up)
 

@@ -84,13 +84,15 @@ def database_of(option: str | None, *, create: bool = False) -> Iterator[str]:
 async def store_of(option: str | None, command: str, application: str = "") -> AsyncIterator[PendingStore]:
     """Yield an application's store on one connection to the chosen database, made at its first use.
 
+    What a command does the trail has under the operating system's user and the host.
+
     Where the search_path leads to no tables and there are some in another schema, the block's NotMigrated says that:
     to migrate would be the wrong remedy.
     """
     from ..store import PendingStore
 
     async with _connection_of(option, command) as source:
-        yield PendingStore(source, application=application)
+        yield PendingStore(source, application=application, pod=_user_and_host())
 
 
 @asynccontextmanager
@@ -119,6 +121,18 @@ async def _connection_of(option: str | None, command: str) -> AsyncIterator[Comm
             raise NotMigrated(elsewhere) from None
         finally:
             await source.close()
+
+
+def _user_and_host() -> str:
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        # A container's user may have no name.
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def target_of(option: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -172,7 +171,7 @@ async def _our_cycles(dsn: str | None, every: timedelta) -> AsyncIterator[None]:
         try:
             # A connection each time: between two cycles the database may have failed over.
             async with store_of(dsn, "sweep") as store:
-                turn = await store.begin_sweep(every, pod=socket.gethostname())
+                turn = await store.begin_sweep(every)
             has_begun = True
         except DatabaseFailed as error:
             if not has_begun:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Callable, Collection
 from datetime import timedelta
@@ -90,7 +89,6 @@ class BridgeStore(Protocol):
         *,
         lease: timedelta | None = None,
         lease_token: UUID | None = None,
-        pod: str | None = None,
     ) -> Claim | Refusal:
         """Make the click the winner, or return why it is not."""
         ...
@@ -101,9 +99,8 @@ class InteractionBridge:
 
     Serves the connections that are registered. Answers are delivered to the `sink`, a callable or an `AnswerSink`, at
     least once: those that clicks of this pod have won at once, and those of pods that died when their `lease` has run
-    out (see `delivery.Delivery`). Use it with `async with`, or `start` and `close`. `pod` is this pod's name for the
-    person on call, by default the host's name; `max_age` is the age at which a question is stale, and its card says so.
-    `wording` are the words of replies and cards, English by default.
+    out (see `delivery.Delivery`). Use it with `async with`, or `start` and `close`. `max_age` is the age at which a
+    question is stale, and its card says so. `wording` are the words of replies and cards, English by default.
     """
 
     def __init__(
@@ -112,7 +109,6 @@ class InteractionBridge:
         platform: ChatPlatform,
         sink: AnswerSink | AnswerHandler,
         *,
-        pod: str | None = None,
         lease: timedelta = LEASE,
         most_attempts: int = MOST_ATTEMPTS,
         max_age: timedelta = MAX_AGE,
@@ -122,7 +118,6 @@ class InteractionBridge:
     ) -> None:
         self._store = store
         self._platform = platform
-        self._pod = socket.gethostname() if pod is None else pod
         self._lease = lease
         self._reply_within = reply_within
         self._wording = wording
@@ -130,7 +125,7 @@ class InteractionBridge:
         self._served = frozenset[tuple[str, str]]()
         self._is_closing = False
         self._cards = Cards(store.leases, platform, lambda: self._served, max_age=max_age, wording=wording)
-        self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts, pod=self._pod)
+        self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
         self._loop = Loop(self._look)
         self._background = Background()
         self._question_turns = Turns[tuple[str, str]](1)
@@ -280,7 +275,7 @@ class InteractionBridge:
         token, began = uuid4(), time.monotonic()
         while True:
             try:
-                result = await self._store.claim(click, lease=self._lease, lease_token=token, pod=self._pod)
+                result = await self._store.claim(click, lease=self._lease, lease_token=token)
                 break
             except PendingctlError as error:
                 if not isinstance(error, DatabaseUnreachable) or time.monotonic() + RETRY_SECONDS > until:

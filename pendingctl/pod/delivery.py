@@ -69,7 +69,7 @@ class AnswerLeases(Marks, Protocol):
         """Note of which endings the worker wants to hear."""
         ...
 
-    async def expire(self, *, limit: int, pod: str | None = None) -> int:
+    async def expire(self, *, limit: int) -> int:
         """End questions whose deadline has passed."""
         ...
 
@@ -120,14 +120,12 @@ class Delivery:
         most_attempts: int = MOST_ATTEMPTS,
         first_delay: timedelta = FIRST_DELAY,
         at_once: int = AT_ONCE,
-        pod: str | None = None,
     ) -> None:
         self._leases = store.leases
         self._sink = sink_of(sink)
         self._outcomes = outcomes_of(self._sink)
         self._hears_again_at: float | None = None
         self._unnoted = Outage(_log)
-        self._pod = pod
         self._lease = lease
         self._most_attempts = most_attempts
         self._first_delay = first_delay
@@ -215,7 +213,7 @@ class Delivery:
 
     async def _expire(self) -> None:
         try:
-            while await self._leases.expire(limit=DEADLINES_AT_ONCE, pod=self._pod):
+            while await self._leases.expire(limit=DEADLINES_AT_ONCE):
                 self.catch_up(Due(answers=False, endings=True, cards=False, posts=False, deadlines=False))
         except PendingctlError as error:
             _log.warning("no questions can be ended for now: %s", error)

@@ -7,6 +7,7 @@ from typing import LiteralString
 
 from .put_statements import ENDED
 from .statements import LIMITS, OUTCOME, REMIND_EVERY, readable
+from .trail_statements import trail
 
 # What is known of cards may be forgotten when the server crashes: at worst one is edited once more, or taken for one of
 # which nobody knows whether it is there. So nobody waits until that is on the disk (manual, section 28.4 "Asynchronous
@@ -37,7 +38,14 @@ _NOTES = """unnest(%(ids)s::text[]) with ordinality as asked (id, place)
         join json_array_elements(%(notes)s::json) with ordinality as noted (note, place) using (place)"""
 
 
-def _mark_posted(is_noted: LiteralString) -> LiteralString:
+def _mark_posted(is_noted: LiteralString, step: LiteralString) -> LiteralString:
+    written = f"""(
+            select posted.id, posted.ask_number, organization_id
+            from posted
+            join free as pending using (id)
+            join noted using (id)
+            where {is_noted}
+        ) as written"""
     return f"""
     with posted as materialized (
         select id, (note ->> 'ask_number')::bigint as ask_number, note ->> 'card' as card
@@ -83,8 +91,9 @@ def _mark_posted(is_noted: LiteralString) -> LiteralString:
                                else now() end
         from {_WITHOUT_WAITING}, free left join posted using (id, ask_number) left join late using (id)
         where pending.id = free.id
-        returning pending.id
-    )
+        returning pending.id, organization_id
+    ),
+    {trail(written, step)}
     select id
     from posted
     join pending_interactions as pending using (id)
@@ -92,10 +101,10 @@ def _mark_posted(is_noted: LiteralString) -> LiteralString:
 """
 
 
-MARK_POSTED = _mark_posted(f"(posted.ask_number = pending.ask_number or {_IS_OF_A_FORMER_ASKING})")
+MARK_POSTED = _mark_posted(f"(posted.ask_number = pending.ask_number or {_IS_OF_A_FORMER_ASKING})", "'posted'")
 
 # An edit that called a question expired may have landed over the words of a newer asking: its card is retired anew.
-RETIRE_AGAIN = _mark_posted(_IS_OF_A_FORMER_ASKING)
+RETIRE_AGAIN = _mark_posted(_IS_OF_A_FORMER_ASKING, "'edited'")
 
 # Connections take turns. A card that cannot be edited is tried again later and later, without anybody having to report
 # that it failed.
@@ -122,20 +131,26 @@ LEASE_CARDS = f"""
         order by candidate.turn, candidate.card_due_at
         limit %(limit)s
         for no key update of pending skip locked
-    )
-    update pending_interactions as pending
-    set card_due_at = now() + least(%(lease)s::interval * 2 ^ least(greatest(card_attempts, 0), 12), interval '1 hour'),
-        card_attempts = least(card_attempts, 1000) + 1
-    from {_WITHOUT_WAITING}, held
-    where pending.id = held.id
-    returning pending.id as question_id, ask_number, organization_id, connection_id, card::text as card,
-              jsonb_build_object('question', entry_payload -> 'question')::text as payload,
-              expected_user_id as user_id, answer, coalesce(answered_by, expected_user_id) as answered_by,
-              {readable("claimed_at")} as claimed_at,
-              {OUTCOME} as outcome,
-              retired_cards::text as retired_cards,
-              expires_at is null and created_at <= now() - %(max_age)s::interval as is_stale,
-              card_attempts as attempts
+    ),
+    leased as (
+        update pending_interactions as pending
+        set card_due_at = now()
+                + least(%(lease)s::interval * 2 ^ least(greatest(card_attempts, 0), 12), interval '1 hour'),
+            card_attempts = least(card_attempts, 1000) + 1
+        from {_WITHOUT_WAITING}, held
+        where pending.id = held.id
+        returning pending.id as question_id, ask_number, organization_id, connection_id, card::text as card,
+                  jsonb_build_object('question', entry_payload -> 'question')::text as payload,
+                  expected_user_id as user_id, answer, coalesce(answered_by, expected_user_id) as answered_by,
+                  {readable("claimed_at")} as claimed_at,
+                  {OUTCOME} as outcome,
+                  retired_cards::text as retired_cards,
+                  expires_at is null and created_at <= now() - %(max_age)s::interval as is_stale,
+                  card_attempts as attempts
+    ),
+    {trail("leased", "'editing'", question_id="question_id", attempt="attempts")}
+    select *
+    from leased
 """
 
 # A row that has moved on since its card was edited stays due, or is due again, since this edit may have landed over a
@@ -164,8 +179,9 @@ MARK_EDITED = f"""
             card_attempts = case when is_overtaken then least(card_attempts, 1000) + 1 else card_attempts end
         from {_WITHOUT_WAITING}, free
         where pending.id = free.id
-        returning pending.id
-    )
+        returning pending.id, ask_number, organization_id
+    ),
+    {trail("noted", "'edited'")}
     select id
     from edited
     join pending_interactions as pending using (id, ask_number)
@@ -185,15 +201,26 @@ _LEFT_OVER = """(
           and number > cardinality(array_positions(%(retired)s::text[], card ->> 'ask_number'))
     )"""
 
+_RETIRED_TRAIL = trail(
+    "edited cross join unnest(%(retired)s::text[]) as retired (number)",
+    "'edited'",
+    ask_number="number::integer",
+)
+
 # The cards of former askings were edited; what is left to do is the present one's, which is due when it goes stale.
 MARK_RETIRED = f"""
-    update pending_interactions
-    set retired_cards = {_LEFT_OVER},
-        card_due_at = case when {_LEFT_OVER} is not null then card_due_at
-                           when claimed_at is not null and card is not null then now()
-                           when card is not null then {_GOES_STALE_AT} end,
-        card_attempts = case when {_LEFT_OVER} is not null then card_attempts else least(card_attempts, 1) end
-    where id = %(id)s and retired_cards is not null
-      and {LIMITS}
-    returning id
+    with edited as (
+        update pending_interactions
+        set retired_cards = {_LEFT_OVER},
+            card_due_at = case when {_LEFT_OVER} is not null then card_due_at
+                               when claimed_at is not null and card is not null then now()
+                               when card is not null then {_GOES_STALE_AT} end,
+            card_attempts = case when {_LEFT_OVER} is not null then card_attempts else least(card_attempts, 1) end
+        where id = %(id)s and retired_cards is not null
+          and {LIMITS}
+        returning id, organization_id
+    ),
+    {_RETIRED_TRAIL}
+    select id
+    from edited
 """

@@ -3,7 +3,8 @@
 Returned columns have the names of the fields they fill.
 """
 
-from .statements import IS_BEFORE_ITS_DEADLINE, LIMITS, accepts, readable
+from .statements import IS_BEFORE_ITS_DEADLINE, LIMITS, OUTCOME, accepts, readable
+from .trail_statements import trail
 
 
 def _heard_at(outcome: str) -> str:
@@ -23,21 +24,27 @@ def _heard_at(outcome: str) -> str:
 # Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out. An asker closes only the
 # question that it still waits for. Past its deadline a question has expired, whether or not a pod has noted that yet.
 WITHDRAW = f"""
-    update pending_interactions as pending
-    set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
-        ending_due_at = {_heard_at("'withdrawn'")},
-        card_due_at = case when card is not null or retired_cards is not null then now() end
-    where id = %(id)s
-      and organization_id = %(organization_id)s
-      and connection_id = %(connection_id)s
-      and expected_user_id = %(expected_user_id)s
-      and claimed_at is null
-      and {IS_BEFORE_ITS_DEADLINE}
-      and (%(awaited_by)s::uuid is null or awaited_by = %(awaited_by)s)
-      and {LIMITS}
-    returning id
+    with withdrawn as (
+        update pending_interactions as pending
+        set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
+            ending_due_at = {_heard_at("'withdrawn'")},
+            card_due_at = case when card is not null or retired_cards is not null then now() end
+        where id = %(id)s
+          and organization_id = %(organization_id)s
+          and connection_id = %(connection_id)s
+          and expected_user_id = %(expected_user_id)s
+          and claimed_at is null
+          and {IS_BEFORE_ITS_DEADLINE}
+          and (%(awaited_by)s::uuid is null or awaited_by = %(awaited_by)s)
+          and {LIMITS}
+        returning id, ask_number, organization_id
+    ),
+    {trail("withdrawn", "'withdrawn'")}
+    select id
+    from withdrawn
 """
 
+_AS_ISO = "to_json(expires_at) #>> '{}'"
 # Locks first and then reads the clock, as CLAIM_AFTER_WAITING does: a click that came after the deadline was refused.
 # An asker waits until the deadline and no longer: it would take the question back then.
 EXTEND = f"""
@@ -52,12 +59,17 @@ EXTEND = f"""
           and expires_at is not null
           and {LIMITS}
         for no key update
-    )
-    update pending_interactions as pending
-    set expires_at = least(expires_at + %(by)s::interval, clock.now + interval '10 years')
-    from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
-    where pending.id = held.id and expires_at > clock.now and (awaited_until > clock.now) is not true
-    returning {readable("expires_at")} as expires_at
+    ),
+    extended as (
+        update pending_interactions as pending
+        set expires_at = least(expires_at + %(by)s::interval, clock.now + interval '10 years')
+        from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
+        where pending.id = held.id and expires_at > clock.now and (awaited_until > clock.now) is not true
+        returning pending.id, ask_number, organization_id, {readable("expires_at")} as expires_at
+    ),
+    {trail("extended", "'extended'", detail=_AS_ISO)}
+    select expires_at
+    from extended
 """
 
 # The default is the answer only if somebody could have given another one: of a question whose card was never posted
@@ -75,27 +87,37 @@ _EXPIRED = f"""outcome = case when {_IS_DEFAULTED} then 'defaulted' else 'expire
 # Whoever locks the row first ends the question: a click, a withdrawal or this. What changes its mind meanwhile (an
 # extended deadline) is seen by the lock.
 EXPIRE = f"""
-    update pending_interactions as pending
-    set {_EXPIRED}
-    where id = any (array(
-        select id
-        from pending_interactions
-        where application = %(application)s and claimed_at is null and expires_at <= now()
-        order by expires_at
-        limit %(limit)s
-        for no key update skip locked
-    ))
-      and {LIMITS}
-    returning id
+    with ended as (
+        update pending_interactions as pending
+        set {_EXPIRED}
+        where id = any (array(
+            select id
+            from pending_interactions
+            where application = %(application)s and claimed_at is null and expires_at <= now()
+            order by expires_at
+            limit %(limit)s
+            for no key update skip locked
+        ))
+          and {LIMITS}
+        returning id, ask_number, organization_id, outcome
+    ),
+    {trail("ended", "outcome")}
+    select id
+    from ended
 """
 
 # The question of an asker, or of another caller that looks at it, which may come before the pods or have none.
 EXPIRE_ONE = f"""
-    update pending_interactions as pending
-    set {_EXPIRED}
-    where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= statement_timestamp()
-      and {LIMITS}
-    returning id
+    with ended as (
+        update pending_interactions as pending
+        set {_EXPIRED}
+        where id = %(id)s and ask_number = %(ask_number)s and claimed_at is null and expires_at <= statement_timestamp()
+          and {LIMITS}
+        returning id, ask_number, organization_id, outcome
+    ),
+    {trail("ended", "outcome")}
+    select id
+    from ended
 """
 
 # An open question's age counts from its asking, or from its deadline if it has one, an ended one's from its end. A card
@@ -120,38 +142,49 @@ _HEARS_OF_IT = (
 
 # Where no worker does, no row is looked at.
 EXPIRE_STALE = f"""
-    update pending_interactions as pending
-    set {_EXPIRED}
-    where id = any (array(
-        select id
-        from pending_interactions
-        where {_IS_STALE}
-          and claimed_at is null
-          and {_HEARS_OF_IT}
-          and (select exists (select from pending_applications where 'expired' = any (outcomes)))
-        order by {_AGED}
-        limit %(batch_size)s
-        for no key update skip locked
-    ))
-      and {LIMITS}
-    returning id, false as is_unheard
+    with ended as (
+        update pending_interactions as pending
+        set {_EXPIRED}
+        where id = any (array(
+            select id
+            from pending_interactions
+            where {_IS_STALE}
+              and claimed_at is null
+              and {_HEARS_OF_IT}
+              and (select exists (select from pending_applications where 'expired' = any (outcomes)))
+            order by {_AGED}
+            limit %(batch_size)s
+            for no key update skip locked
+        ))
+          and {LIMITS}
+        returning id, ask_number, organization_id, outcome
+    ),
+    {trail("ended", "outcome")}
+    select id, false as is_unheard
+    from ended
 """
 
 # The array makes Postgres find the rows once and then delete them by primary key; how much that gains over
 # `id in (select … limit n)` depends on the rows (scripts/bench). Rows that a claim has locked are left for the next
 # sweep, and the lock looks at each row again.
 SWEEP = f"""
-    delete from pending_interactions
-    where id = any (array(
-        select id
-        from pending_interactions
-        where {_IS_STALE}
-          and (claimed_at is not null or not ({_HEARS_OF_IT}))
-        order by {_AGED}
-        limit %(batch_size)s
-        for update skip locked
-    ))
-    returning id, ending_due_at is not null or claimed_at is null and {_IS_DEFAULTED} as is_unheard
+    with swept as (
+        delete from pending_interactions as pending
+        where id = any (array(
+            select id
+            from pending_interactions
+            where {_IS_STALE}
+              and (claimed_at is not null or not ({_HEARS_OF_IT}))
+            order by {_AGED}
+            limit %(batch_size)s
+            for update skip locked
+        ))
+        returning id, ask_number, organization_id, {OUTCOME} as outcome,
+                  ending_due_at is not null or claimed_at is null and {_IS_DEFAULTED} as is_unheard
+    ),
+    {trail("swept", "'swept'", detail="coalesce(outcome, 'open')")}
+    select id, is_unheard
+    from swept
 """
 
 COUNT_STALE = f"""

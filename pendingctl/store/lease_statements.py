@@ -3,6 +3,7 @@
 from typing import LiteralString
 
 from .statements import LIMITS, OUTCOME, accepts, readable
+from .trail_statements import trail
 
 # What a row's ending waits for: an answer in delivery_due_at, every other ending in a column of its own.
 _ANSWERS, _ENDINGS = "delivery_due_at", "ending_due_at"
@@ -71,6 +72,8 @@ DUE = f"""
 
 
 # Why a default was no answer; a card that was noted after the deadline was none before it.
+_LEASED_COLUMNS = """question_id, ask_number, value, organization_id, connection_id, user_id, payload, claimed_at,
+           answered_by, outcome, reason, token, attempt, leased_at"""
 _LEASED_ENDING = f"""pending.id as question_id, ask_number, answer as value, organization_id, connection_id,
               expected_user_id as user_id, entry_payload::text as payload, {readable("claimed_at")} as claimed_at,
               case when {OUTCOME} = 'answered' then coalesce(answered_by, expected_user_id) end as answered_by,
@@ -79,6 +82,16 @@ _LEASED_ENDING = f"""pending.id as question_id, ask_number, answer as value, org
                    then case when {accepts("default_answer")} then 'its card was never posted'
                              else 'the default is none of its options' end end as reason,
               delivery_attempts as attempt, now() as leased_at"""
+
+
+# One whose attempts are used up is leased to nobody.
+_LEASE_TRAIL = trail(
+    "leased",
+    "case when token is null then 'stuck' else 'leased' end",
+    question_id="question_id",
+    attempt="attempt",
+    detail="case when token is null then delivery_error end",
+)
 
 
 def _lease(due_at: LiteralString) -> LiteralString:
@@ -118,17 +131,22 @@ def _lease(due_at: LiteralString) -> LiteralString:
         order by candidate.turn, candidate.{due_at}
         limit %(limit)s
         for no key update of pending skip locked
-    )
-    update pending_interactions as pending
-    set {due_at} = case when delivery_attempts < %(most_attempts)s
-                               then now() + %(lease)s::interval else 'infinity' end,
-        lease_token = case when delivery_attempts < %(most_attempts)s then gen_random_uuid() end,
-        delivery_attempts = least(delivery_attempts, %(most_attempts)s - 1) + 1,
-        delivery_error = case when delivery_attempts < %(most_attempts)s then delivery_error
-                              else coalesce(delivery_error, 'the pods that attempted it died') end
-    from held
-    where pending.id = held.id
-    returning {_LEASED_ENDING}
+    ),
+    leased as (
+        update pending_interactions as pending
+        set {due_at} = case when delivery_attempts < %(most_attempts)s
+                                   then now() + %(lease)s::interval else 'infinity' end,
+            lease_token = case when delivery_attempts < %(most_attempts)s then gen_random_uuid() end,
+            delivery_attempts = least(delivery_attempts, %(most_attempts)s - 1) + 1,
+            delivery_error = case when delivery_attempts < %(most_attempts)s then delivery_error
+                                  else coalesce(delivery_error, 'the pods that attempted it died') end
+        from held
+        where pending.id = held.id
+        returning {_LEASED_ENDING}, delivery_error
+    ),
+    {_LEASE_TRAIL}
+    select {_LEASED_COLUMNS}
+    from leased
 """
 
 
@@ -139,45 +157,73 @@ _LEASED = "id = %(id)s and ask_number = %(ask_number)s and lease_token = %(lease
 
 # Zero rows: the lease ran out and another pod took it, or the question was asked again since.
 MARK_DELIVERED = f"""
-    update pending_interactions
-    set delivery_due_at = null, ending_due_at = null, lease_token = null, delivery_error = null, delivered_at = now()
-    where {_LEASED}
-      and {LIMITS}
-    returning id
+    with delivered as (
+        update pending_interactions
+        set delivery_due_at = null, ending_due_at = null, lease_token = null, delivery_error = null,
+            delivered_at = now()
+        where {_LEASED}
+          and {LIMITS}
+        returning id, ask_number, organization_id, delivery_attempts
+    ),
+    {trail("delivered", "'delivered'", attempt="delivery_attempts")}
+    select id
+    from delivered
 """
 
 _RETRY_AT = """case when %(permanent)s or delivery_attempts >= %(most_attempts)s
                                then 'infinity' else now() + %(retry_in)s::interval end"""
+_FAILURE_TRAIL = trail(
+    "failed",
+    "case when is_stuck then 'stuck' else 'failed' end",
+    attempt="delivery_attempts",
+    detail="delivery_error",
+)
 MARK_FAILED = f"""
-    update pending_interactions
-    set delivery_due_at = case when delivery_due_at is not null then {_RETRY_AT} end,
-        ending_due_at = case when ending_due_at is not null then {_RETRY_AT} end,
-        lease_token = null,
-        delivery_error = %(error)s
-    where {_LEASED}
-      and {LIMITS}
-    returning coalesce(delivery_due_at, ending_due_at) = 'infinity' as is_stuck
+    with failed as (
+        update pending_interactions
+        set delivery_due_at = case when delivery_due_at is not null then {_RETRY_AT} end,
+            ending_due_at = case when ending_due_at is not null then {_RETRY_AT} end,
+            lease_token = null,
+            delivery_error = %(error)s
+        where {_LEASED}
+          and {LIMITS}
+        returning id, ask_number, organization_id, delivery_attempts, delivery_error,
+                  coalesce(delivery_due_at, ending_due_at) = 'infinity' as is_stuck
+    ),
+    {_FAILURE_TRAIL}
+    select is_stuck
+    from failed
 """
 
 # A hand-over that never began is no attempt.
 RELEASE = f"""
-    update pending_interactions
-    set delivery_due_at = case when delivery_due_at is not null then now() end,
-        ending_due_at = case when ending_due_at is not null then now() end,
-        lease_token = null, delivery_attempts = greatest(delivery_attempts, 1) - 1
-    where {_LEASED}
-      and {LIMITS}
-    returning id
+    with released as (
+        update pending_interactions
+        set delivery_due_at = case when delivery_due_at is not null then now() end,
+            ending_due_at = case when ending_due_at is not null then now() end,
+            lease_token = null, delivery_attempts = greatest(delivery_attempts, 1) - 1
+        where {_LEASED}
+          and {LIMITS}
+        returning id, ask_number, organization_id
+    ),
+    {trail("released", "'released'")}
+    select id
+    from released
 """
 
 REDELIVER = f"""
-    update pending_interactions as pending
-    set delivery_due_at = case when {OUTCOME} = 'answered' then now() end,
-        ending_due_at = case when {OUTCOME} <> 'answered' then now() end,
-        lease_token = null, delivery_attempts = 0, delivered_at = null
-    where id = any (%(ids)s) and application = %(application)s and claimed_at is not null
-      and {LIMITS}
-    returning id
+    with queued as (
+        update pending_interactions as pending
+        set delivery_due_at = case when {OUTCOME} = 'answered' then now() end,
+            ending_due_at = case when {OUTCOME} <> 'answered' then now() end,
+            lease_token = null, delivery_attempts = 0, delivered_at = null
+        where id = any (%(ids)s) and application = %(application)s and claimed_at is not null
+          and {LIMITS}
+        returning id, ask_number, organization_id
+    ),
+    {trail("queued", "'redelivered'")}
+    select id
+    from queued
 """
 
 # An asker's lease on its question is renewed while it waits; zero rows: the question has ended, or the lease was lost.
@@ -192,14 +238,19 @@ KEEP_WAITING = f"""
 # The ending that was waited for, unless a pod has leased it since the asker's lease ran out: one whose hand-over has
 # failed may have reached its worker nevertheless.
 LEASE_AWAITED = f"""
-    update pending_interactions as pending
-    set delivery_due_at = case when delivery_due_at is not null then now() + %(lease)s::interval end,
-        ending_due_at = case when ending_due_at is not null then now() + %(lease)s::interval end,
-        lease_token = gen_random_uuid(), delivery_attempts = 1
-    where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
-      and coalesce(delivery_due_at, ending_due_at) < 'infinity' and lease_token is null and delivery_attempts = 0
-      and {LIMITS}
-    returning {_LEASED_ENDING}
+    with leased as (
+        update pending_interactions as pending
+        set delivery_due_at = case when delivery_due_at is not null then now() + %(lease)s::interval end,
+            ending_due_at = case when ending_due_at is not null then now() + %(lease)s::interval end,
+            lease_token = gen_random_uuid(), delivery_attempts = 1
+        where id = %(id)s and ask_number = %(ask_number)s and awaited_by = %(awaited_by)s
+          and coalesce(delivery_due_at, ending_due_at) < 'infinity' and lease_token is null and delivery_attempts = 0
+          and {LIMITS}
+        returning {_LEASED_ENDING}, delivery_error
+    ),
+    {_LEASE_TRAIL}
+    select {_LEASED_COLUMNS}
+    from leased
 """
 
 # An asker that gives up: what was answered is the pods' at once.

@@ -36,9 +36,10 @@ class Leases:
     """
 
     def __init__(
-        self, source: ConnectionSource, application: str = "", *, sinks: ConnectionSource | None = None
+        self, source: ConnectionSource, application: str = "", *, pod: str = "", sinks: ConnectionSource | None = None
     ) -> None:
         self._source = source
+        self._pod = pod
         self._sinks = sinks or source
         self._application = application
 
@@ -73,6 +74,7 @@ class Leases:
         """
         parameters = {
             "application": self._application,
+            "pod": self._pod,
             "lease": lease,
             "limit": limit,
             "most_tenants": limit,
@@ -96,7 +98,7 @@ class Leases:
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             await borrowed.execute(HEAR, parameters)
 
-    async def expire(self, *, limit: int, pod: str | None = None) -> int:
+    async def expire(self, *, limit: int) -> int:
         """End at most `limit` open questions whose deadline has passed, and return how many that were.
 
         With their default as the answer, or as expired. Rows that somebody has locked are left for the next time.
@@ -104,7 +106,7 @@ class Leases:
         parameters = {
             "application": self._application,
             "limit": limit,
-            "pod": pod,
+            "pod": self._pod,
             "awaited_by": None,
             "lock_timeout": Purpose.LOOP.lock_timeout,
         }
@@ -135,6 +137,7 @@ class Leases:
             "retry_in": retry_in,
             "most_attempts": most_attempts,
             "permanent": permanent,
+            "pod": self._pod,
             "lock_timeout": Purpose.MARK.lock_timeout,
         }
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
@@ -152,7 +155,12 @@ class Leases:
         """
         for id in ids:
             check_id(id, "question id")
-        parameters = {"ids": list(ids), "application": self._application, "lock_timeout": Purpose.MARK.lock_timeout}
+        parameters = {
+            "ids": list(ids),
+            "application": self._application,
+            "pod": self._pod,
+            "lock_timeout": Purpose.MARK.lock_timeout,
+        }
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             cursor = borrowed.cursor(row_factory=scalar_row)
             await cursor.execute(statements.REDELIVER, parameters)
@@ -168,7 +176,12 @@ class Leases:
         self, id: str, ask_number: int, awaited_by: UUID, *, lease: timedelta
     ) -> LeasedAnswer | Unreadable | None:
         """Lease the ending that this asker waited for; None when a pod has leased it since."""
-        parameters = {**_asker(id, ask_number, awaited_by), "lease": lease, "lock_timeout": Purpose.MARK.lock_timeout}
+        parameters = {
+            **_asker(id, ask_number, awaited_by),
+            "lease": lease,
+            "pod": self._pod,
+            "lock_timeout": Purpose.MARK.lock_timeout,
+        }
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             cursor = borrowed.cursor(row_factory=LEASED_ROW)
             return await (await cursor.execute(statements.LEASE_AWAITED, parameters)).fetchone()
@@ -195,6 +208,7 @@ class Leases:
         parameters = {
             "application": self._application,
             **_connections(connections),
+            "pod": self._pod,
             "lease": lease,
             "limit": limit,
             "max_age": max_age,
@@ -221,6 +235,7 @@ class Leases:
         parameters = {
             "application": self._application,
             **_connections(connections),
+            "pod": self._pod,
             "lease": lease,
             "limit": limit,
             "most_attempts": most_attempts,
@@ -261,6 +276,7 @@ class Leases:
             "most_attempts": most_attempts,
             "most_doubts": most_doubts,
             "permanent": permanent,
+            "pod": self._pod,
             "lock_timeout": Purpose.MARK.lock_timeout,
         }
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
@@ -314,15 +330,15 @@ class Leases:
     async def _mark(
         self, statement: LiteralString, parameters: Mapping[str, object], connection: Connection | None
     ) -> bool:
-        limits = {"lock_timeout": None if connection is not None else Purpose.MARK.lock_timeout}
+        lock_timeout = None if connection is not None else Purpose.MARK.lock_timeout
         async with Borrowed(self._source, connection, purpose=Purpose.MARK) as borrowed:
-            cursor = await borrowed.execute(statement, {**parameters, **limits})
+            cursor = await borrowed.execute(statement, {**parameters, "pod": self._pod, "lock_timeout": lock_timeout})
             return await cursor.fetchone() is not None
 
     async def _note(
         self, statement: LiteralString, ids: list[str], notes: Sequence[JsonObject], max_age: timedelta
     ) -> set[str]:
-        parameters = {"ids": ids, "notes": json.dumps(notes), "max_age": max_age}
+        parameters = {"ids": ids, "notes": json.dumps(notes), "max_age": max_age, "pod": self._pod}
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             cursor = borrowed.cursor(row_factory=scalar_row)
             return set(await (await cursor.execute(statement, parameters)).fetchall())

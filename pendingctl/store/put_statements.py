@@ -1,26 +1,45 @@
 """The statements by which questions are stored. Returned columns have the names of the fields they fill."""
 
 from .statements import IS_BEFORE_ITS_DEADLINE, LIMITS, OUTCOME, readable
+from .trail_statements import trail
 
 # The caller that posts the card itself has begun the first attempt.
 _IS_POSTING = "case when %(posting)s::interval is null then 0 else 1 end"
 
+_STORED = "id, outcome, ask_number, created_at, row_version, is_to_be_posted"
+_ASKING = trail(
+    "asked",
+    "'asked'",
+    user_id="%(expected_user_id)s::text",
+    connection_id="%(connection_id)s::text",
+    application="%(application)s::text",
+    request_key="%(request_key)s::text",
+    attempt=f"nullif({_IS_POSTING}, 0)",
+    detail="outcome",
+)
+_ASKED = f"""{_ASKING}
+    select {_STORED}
+    from asked"""
+
 # The number is drawn only where a row is written: a default is evaluated before a conflict is seen.
 INSERT = f"""
-    insert into pending_interactions
-        (id, organization_id, connection_id, expected_user_id, entry_payload, application, request_key,
-         awaited_by, awaited_until, posting_until, expires_at, default_answer,
-         post_due_at, post_attempts, post_doubts, remind_every, reminders_left, escalate_at, escalate_to)
-    select %(id)s, %(organization_id)s, %(connection_id)s, %(expected_user_id)s, %(payload)s::jsonb, %(application)s,
-           %(request_key)s, %(awaited_by)s::uuid, now() + %(awaited_for)s::interval, now() + %(posting)s::interval,
-           now() + %(expires_in)s::interval, %(default)s,
-           case when %(show)s then now() + coalesce(%(posting)s::interval, '0') end, {_IS_POSTING}, {_IS_POSTING},
-           %(remind_every)s, %(reminders_left)s, now() + %(escalate_after)s::interval, %(escalate_to)s
-    where not exists (select from pending_interactions where id = %(id)s)
-      and {LIMITS}
-    on conflict (id) do nothing
-    returning id, 'created' as outcome, ask_number, created_at, xmin::text as row_version,
-              %(posting)s::interval is not null as is_to_be_posted
+    with asked as (
+        insert into pending_interactions
+            (id, organization_id, connection_id, expected_user_id, entry_payload, application, request_key,
+             awaited_by, awaited_until, posting_until, expires_at, default_answer,
+             post_due_at, post_attempts, post_doubts, remind_every, reminders_left, escalate_at, escalate_to)
+        select %(id)s, %(organization_id)s, %(connection_id)s, %(expected_user_id)s, %(payload)s::jsonb,
+               %(application)s, %(request_key)s, %(awaited_by)s::uuid, now() + %(awaited_for)s::interval,
+               now() + %(posting)s::interval, now() + %(expires_in)s::interval, %(default)s,
+               case when %(show)s then now() + coalesce(%(posting)s::interval, '0') end, {_IS_POSTING}, {_IS_POSTING},
+               %(remind_every)s, %(reminders_left)s, now() + %(escalate_after)s::interval, %(escalate_to)s
+        where not exists (select from pending_interactions where id = %(id)s)
+          and {LIMITS}
+        on conflict (id) do nothing
+        returning id, 'created' as outcome, ask_number, created_at, xmin::text as row_version,
+                  %(posting)s::interval is not null as is_to_be_posted, organization_id
+    ),
+    {_ASKED}
 """
 
 
@@ -70,31 +89,38 @@ REFRESH = f"""
           and (%(awaited_by)s::uuid is null or {_IS_FREE})
           and {LIMITS}
         for no key update
-    )
-    update pending_interactions as pending
-    set entry_payload = %(payload)s::jsonb,
-        request_key = coalesce(request_key, %(request_key)s),
-        expires_at = case when %(awaited_by)s::uuid is null
-                          then coalesce(expires_at, clock_timestamp() + %(expires_in)s::interval)
-                          when awaited_by is null
-                          then least(expires_at, clock_timestamp() + %(expires_in)s::interval)
-                          else clock_timestamp() + %(expires_in)s::interval end,
-        default_answer = coalesce(default_answer, %(default)s),
-        awaited_by = coalesce(%(awaited_by)s, awaited_by),
-        awaited_until = coalesce(clock_timestamp() + %(awaited_for)s::interval, awaited_until),
-        posting_until = case when {_BEGINS} then clock_timestamp() + %(posting)s::interval else posting_until end,
-        post_due_at = case when {_BEGINS} and (%(show)s or post_due_at is not null)
-                           then clock_timestamp() + coalesce(%(posting)s::interval, '0')
-                           when posted_at is null and %(show)s then coalesce(post_due_at, posting_until)
-                           else post_due_at end,
-        post_attempts = case when {_BEGINS} then {_IS_POSTING} else post_attempts end,
-        post_doubts = case when {_BEGINS}
-                           then {_IS_POSTING} + case when post_due_at = 'infinity' then least(post_doubts, 1) else 0 end
-                           else post_doubts end
-    from held
-    where pending.id = held.id
-    returning pending.id, 'refreshed' as outcome, ask_number, {readable("created_at")} as created_at,
-              xmin::text as row_version, is_unposted and %(posting)s::interval is not null as is_to_be_posted
+    ),
+    refreshed as (
+        update pending_interactions as pending
+        set entry_payload = %(payload)s::jsonb,
+            request_key = coalesce(request_key, %(request_key)s),
+            expires_at = case when %(awaited_by)s::uuid is null
+                              then coalesce(expires_at, clock_timestamp() + %(expires_in)s::interval)
+                              when awaited_by is null
+                              then least(expires_at, clock_timestamp() + %(expires_in)s::interval)
+                              else clock_timestamp() + %(expires_in)s::interval end,
+            default_answer = coalesce(default_answer, %(default)s),
+            awaited_by = coalesce(%(awaited_by)s, awaited_by),
+            awaited_until = coalesce(clock_timestamp() + %(awaited_for)s::interval, awaited_until),
+            posting_until = case when {_BEGINS} then clock_timestamp() + %(posting)s::interval else posting_until end,
+            post_due_at = case when {_BEGINS} and (%(show)s or post_due_at is not null)
+                               then clock_timestamp() + coalesce(%(posting)s::interval, '0')
+                               when posted_at is null and %(show)s then coalesce(post_due_at, posting_until)
+                               else post_due_at end,
+            post_attempts = case when {_BEGINS} then {_IS_POSTING} else post_attempts end,
+            post_doubts = case when {_BEGINS}
+                               then {_IS_POSTING}
+                                    + case when post_due_at = 'infinity' then least(post_doubts, 1) else 0 end
+                               else post_doubts end
+        from held
+        where pending.id = held.id
+        returning pending.id, 'refreshed' as outcome, ask_number, {readable("created_at")} as created_at,
+                  xmin::text as row_version, is_unposted and %(posting)s::interval is not null as is_to_be_posted,
+                  post_attempts, organization_id
+    ),
+    {trail("(select * from refreshed where is_to_be_posted) as begun", "'posting'", attempt="post_attempts")}
+    select {_STORED}
+    from refreshed
 """
 
 # How the asking before ended, for its late clicks; and its card, for an edit that takes its buttons away. The number of
@@ -128,53 +154,71 @@ ASK_AGAIN = f"""
                    else %(reopens)s and delivery_due_at is null and ending_due_at is null end
           and {LIMITS}
         for no key update
-    )
-    update pending_interactions as pending
-    set entry_payload = %(payload)s::jsonb,
-        ask_number = default,
-        created_at = clock_timestamp(),
-        request_key = %(request_key)s,
-        displaced_keys = case when request_key is null then displaced_keys
-                              else (array_prepend(request_key, displaced_keys))[:%(most_displaced_keys)s] end,
-        previous = {ENDED} || jsonb_build_object('first', coalesce(previous -> 'first', to_jsonb(ask_number))),
-        retired_cards = case
-            when not {_HAS_BUTTONS} then retired_cards
-            else jsonb_path_query_array(
-                jsonb_build_array({ENDED} || jsonb_build_object('card', card)) || coalesce(retired_cards, '[]'),
-                '$[0 to 9]')
-        end,
-        claimed_at = null, answer = null, delivery_key = null, answered_by = null, pod = null,
-        lease_token = null, delivery_attempts = 0, delivery_error = null, delivered_at = null,
-        withdrawn_at = null, outcome = null, posted_at = null, card = null, card_attempts = 0,
-        expires_at = clock_timestamp() + %(expires_in)s::interval, default_answer = %(default)s,
-        card_due_at = case when {_HAS_BUTTONS} or retired_cards is not null then clock_timestamp() end,
-        awaited_by = %(awaited_by)s, awaited_until = clock_timestamp() + %(awaited_for)s::interval,
-        posting_until = clock_timestamp() + %(posting)s::interval,
-        post_due_at = case when %(show)s then clock_timestamp() + coalesce(%(posting)s::interval, '0') end,
-        post_attempts = {_IS_POSTING}, post_doubts = {_IS_POSTING}, post_error = null,
-        remind_every = %(remind_every)s, reminders_left = %(reminders_left)s,
-        escalate_at = clock_timestamp() + %(escalate_after)s::interval, escalate_to = %(escalate_to)s,
-        escalated_at = null
-    from held
-    where pending.id = held.id
-    returning pending.id, case when was_open then 'superseded' else 'reopened' end as outcome, ask_number, created_at,
-              xmin::text as row_version, %(posting)s::interval is not null as is_to_be_posted
+    ),
+    asked as (
+        update pending_interactions as pending
+        set entry_payload = %(payload)s::jsonb,
+            ask_number = default,
+            created_at = clock_timestamp(),
+            request_key = %(request_key)s,
+            displaced_keys = case when request_key is null then displaced_keys
+                                  else (array_prepend(request_key, displaced_keys))[:%(most_displaced_keys)s] end,
+            previous = {ENDED} || jsonb_build_object('first', coalesce(previous -> 'first', to_jsonb(ask_number))),
+            retired_cards = case
+                when not {_HAS_BUTTONS} then retired_cards
+                else jsonb_path_query_array(
+                    jsonb_build_array({ENDED} || jsonb_build_object('card', card)) || coalesce(retired_cards, '[]'),
+                    '$[0 to 9]')
+            end,
+            claimed_at = null, answer = null, delivery_key = null, answered_by = null, pod = null,
+            lease_token = null, delivery_attempts = 0, delivery_error = null, delivered_at = null,
+            withdrawn_at = null, outcome = null, posted_at = null, card = null, card_attempts = 0,
+            expires_at = clock_timestamp() + %(expires_in)s::interval, default_answer = %(default)s,
+            card_due_at = case when {_HAS_BUTTONS} or retired_cards is not null then clock_timestamp() end,
+            awaited_by = %(awaited_by)s, awaited_until = clock_timestamp() + %(awaited_for)s::interval,
+            posting_until = clock_timestamp() + %(posting)s::interval,
+            post_due_at = case when %(show)s then clock_timestamp() + coalesce(%(posting)s::interval, '0') end,
+            post_attempts = {_IS_POSTING}, post_doubts = {_IS_POSTING}, post_error = null,
+            remind_every = %(remind_every)s, reminders_left = %(reminders_left)s,
+            escalate_at = clock_timestamp() + %(escalate_after)s::interval, escalate_to = %(escalate_to)s,
+            escalated_at = null
+        from held
+        where pending.id = held.id
+        returning pending.id, case when was_open then 'superseded' else 'reopened' end as outcome, ask_number,
+                  created_at, xmin::text as row_version, %(posting)s::interval is not null as is_to_be_posted,
+                  organization_id
+    ),
+    {_ASKED}
 """
 
 # One statement a batch; rows that exist already are left for `put`, one by one.
 INSERT_MANY = f"""
-    insert into pending_interactions
-        (id, organization_id, connection_id, expected_user_id, entry_payload, application, expires_at, default_answer,
-         post_due_at, remind_every, reminders_left, escalate_at, escalate_to)
-    select incoming.id, organization_id, connection_id, expected_user_id, payload::jsonb, %(application)s,
-           now() + %(expires_in)s::interval, %(default)s, case when %(show)s then now() end,
-           %(remind_every)s, %(reminders_left)s, now() + %(escalate_after)s::interval, %(escalate_to)s
-    from (select where {LIMITS}) as limits
-    cross join unnest(%(ids)s::text[], %(organization_ids)s::text[], %(connection_ids)s::text[],
-                      %(expected_user_ids)s::text[], %(payloads)s::text[])
-         as incoming (id, organization_id, connection_id, expected_user_id, payload)
-    where not exists (select from pending_interactions as pending where pending.id = incoming.id)
-    order by incoming.id
-    on conflict (id) do nothing
-    returning id
+    with asked as (
+        insert into pending_interactions
+            (id, organization_id, connection_id, expected_user_id, entry_payload, application, expires_at,
+             default_answer, post_due_at, remind_every, reminders_left, escalate_at, escalate_to)
+        select incoming.id, organization_id, connection_id, expected_user_id, payload::jsonb, %(application)s,
+               now() + %(expires_in)s::interval, %(default)s, case when %(show)s then now() end,
+               %(remind_every)s, %(reminders_left)s, now() + %(escalate_after)s::interval, %(escalate_to)s
+        from (select where {LIMITS}) as limits
+        cross join unnest(%(ids)s::text[], %(organization_ids)s::text[], %(connection_ids)s::text[],
+                          %(expected_user_ids)s::text[], %(payloads)s::text[])
+             as incoming (id, organization_id, connection_id, expected_user_id, payload)
+        where not exists (select from pending_interactions as pending where pending.id = incoming.id)
+        order by incoming.id
+        on conflict (id) do nothing
+        returning id, ask_number, organization_id, expected_user_id, connection_id
+    ),
+    {
+    trail(
+        "asked",
+        "'asked'",
+        user_id="expected_user_id",
+        connection_id="connection_id",
+        application="%(application)s::text",
+        detail="'created'",
+    )
+}
+    select id
+    from asked
 """

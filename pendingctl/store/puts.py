@@ -53,6 +53,7 @@ class Put:
     encoded: str
     schedule: ScheduleParameters
     application: str
+    pod: str
     show: bool
     request_key: str | None = None
     if_answered: IfAnswered = "reopen"
@@ -74,6 +75,7 @@ async def put(connection: Connection, question: Put) -> Stored:
         **scope_parameters(question.scope),
         **question.schedule,
         "application": question.application,
+        "pod": question.pod,
         "payload": question.encoded,
         "show": question.show,
         "request_key": question.request_key,
@@ -93,7 +95,9 @@ async def put(connection: Connection, question: Put) -> Stored:
         if found is None:
             continue
         if found.is_to_expire and found.scope == question.scope and found.application == question.application:
-            await expire_one(connection, question.id, found.ask_number, lock_timeout=question.lock_timeout)
+            await expire_one(
+                *(connection, question.id, found.ask_number), pod=question.pod, lock_timeout=question.lock_timeout
+            )
             continue
         ending = judge_put(
             *(question.id, question.scope, question.application, question.request_key, found, question.payload),
@@ -108,7 +112,7 @@ async def put(connection: Connection, question: Put) -> Stored:
 async def insert(connection: Connection, questions: Sequence[Put]) -> set[str]:
     """Store those of the questions whose ids no row has, by one statement, and return these ids.
 
-    All are of the first one's application and schedule.
+    All are of the first one's application, pod and schedule.
     """
     first = questions[0]
     parameters = {
@@ -119,6 +123,7 @@ async def insert(connection: Connection, questions: Sequence[Put]) -> set[str]:
         "payloads": [each.encoded for each in questions],
         **first.schedule,
         "application": first.application,
+        "pod": first.pod,
         "show": first.show,
         "lock_timeout": None,
     }

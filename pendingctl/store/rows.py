@@ -22,8 +22,8 @@ from .refusal import FoundRow
 def claim_parameters(
     click: Click,
     lease: timedelta | None,
-    pod: str | None,
     *,
+    pod: str,
     application: str = "",
     lease_token: UUID | None = None,
 ) -> dict[str, object]:
@@ -94,7 +94,7 @@ async def look(connection: Connection, id: str, by: Scope | Click) -> FoundRow |
     return await (await cursor.execute(statements.LOOK, parameters)).fetchone()
 
 
-async def expire_one(connection: Connection, id: str, ask_number: int, *, lock_timeout: str | None) -> None:
+async def expire_one(connection: Connection, id: str, ask_number: int, *, pod: str, lock_timeout: str | None) -> None:
     """End an asking whose deadline has passed, if no pod has done that yet.
 
     `lock_timeout` is None in a transaction of the caller's, whose own limits stay.
@@ -102,7 +102,7 @@ async def expire_one(connection: Connection, id: str, ask_number: int, *, lock_t
     parameters = {
         "id": id,
         "ask_number": ask_number,
-        "pod": None,
+        "pod": pod,
         "awaited_by": None,
         "lock_timeout": lock_timeout,
     }

@@ -8,7 +8,11 @@ Nothing relies on a row's place (ctid), and every time is the database's.
 A statement that may wait long for a row's lock locks the row first, in `held`, and then reads the clock: what a
 statement computes before it waits is kept when the other transaction rolls back or has only locked the row, and a lease
 would begin before its time (PostgreSQL manual, section 13.2.1).
+
+What a statement does it leaves in the trail as well, in the same statement: neither is there without the other.
 """
+
+from .trail_statements import trail
 
 # Set within the statement, which also holds behind a pooler in transaction mode, and ends with its transaction.
 # No wait for a lock is longer than the caller's limit, and a commit waits for the disk whatever a role, a database or a
@@ -79,7 +83,10 @@ def _won(now: str, is_awaited: str) -> str:
 
 
 _CLAIM = """pending.id, ask_number, expected_user_id, entry_payload::text as payload, claimed_at, lease_token,
-              card::text as card"""
+                  card::text as card, organization_id"""
+_WON = f"""{trail("won", "'answered'", user_id="%(user_id)s", attempt="case when lease_token is not null then 1 end")}
+    select id, ask_number, expected_user_id, payload, claimed_at, lease_token, card
+    from won"""
 
 # The winning click is the one that finds the row unclaimed. Postgres locks the row, and whoever waited for the lock
 # looks at the new version again, so of any number of concurrent clicks exactly one gets a row back. Never select first.
@@ -92,11 +99,14 @@ _CLAIM = """pending.id, ask_number, expected_user_id, entry_payload::text as pay
 # This waits for the lock a millisecond at most, by which its lease may begin too early. CLAIM_AFTER_WAITING is for a
 # row that somebody holds for longer: it locks first and then reads the clock, and costs the server an eighth more.
 CLAIM = f"""
-    update pending_interactions as pending
-    set {_won("clock_timestamp()", "awaited_until > now()")}
-    where {_IS_OPEN_FOR_THE_CLICK}
+    with won as (
+        update pending_interactions as pending
+        set {_won("clock_timestamp()", "awaited_until > now()")}
+        where {_IS_OPEN_FOR_THE_CLICK}
           and (expires_at is null or expires_at > clock_timestamp())
-    returning {_CLAIM}
+        returning {_CLAIM}
+    ),
+    {_WON}
 """
 
 CLAIM_AFTER_WAITING = f"""
@@ -105,13 +115,16 @@ CLAIM_AFTER_WAITING = f"""
         from pending_interactions
         where {_IS_OPEN_FOR_THE_CLICK}
         for no key update
-    )
-    update pending_interactions as pending
-    set {_won("clock.now", "awaited_until > clock.now")}
-    from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
-    where pending.id = held.id
-      and (expires_at is null or expires_at > clock.now)
-    returning {_CLAIM}
+    ),
+    won as (
+        update pending_interactions as pending
+        set {_won("clock.now", "awaited_until > clock.now")}
+        from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
+        where pending.id = held.id
+          and (expires_at is null or expires_at > clock.now)
+        returning {_CLAIM}
+    ),
+    {_WON}
 """
 
 # Read after a statement matched no row, to explain why; `refusal.FoundRow` has these fields. What the row holds is
@@ -138,27 +151,36 @@ LOOK = f"""
 
 # Undelivered answers are deleted only on request, those that nobody has clicked included, and so is what is stuck.
 DELETE = f"""
-    delete from pending_interactions
-    where id = %(id)s
-      and organization_id = %(organization_id)s
-      and connection_id = %(connection_id)s
-      and expected_user_id = %(expected_user_id)s
-      and (%(include_undelivered)s
-           or delivery_due_at is null
-           and (ending_due_at is null or outcome is distinct from 'defaulted' and ending_due_at < 'infinity'))
-      and {LIMITS}
-    returning id
+    with deleted as (
+        delete from pending_interactions
+        where id = %(id)s
+          and organization_id = %(organization_id)s
+          and connection_id = %(connection_id)s
+          and expected_user_id = %(expected_user_id)s
+          and (%(include_undelivered)s
+               or delivery_due_at is null
+               and (ending_due_at is null or outcome is distinct from 'defaulted' and ending_due_at < 'infinity'))
+          and {LIMITS}
+        returning id, ask_number, organization_id
+    ),
+    {trail("deleted", "'deleted'")}
+    select id
+    from deleted
 """
-
 
 # xmin is the transaction that wrote this version of the row, so a claim or another put in between keeps the row
 # (manual, section 5.6 "System Columns"). A card that the pods are to post will be there.
 DELETE_UNTOUCHED = f"""
-    delete from pending_interactions
-    where id = %(id)s and pending_interactions.xmin = %(row_version)s::xid and claimed_at is null
-      and post_due_at is null
-      and {LIMITS}
-    returning id
+    with deleted as (
+        delete from pending_interactions
+        where id = %(id)s and pending_interactions.xmin = %(row_version)s::xid and claimed_at is null
+          and post_due_at is null
+          and {LIMITS}
+        returning id, ask_number, organization_id
+    ),
+    {trail("deleted", "'deleted'", detail="'its card was not shown'")}
+    select id
+    from deleted
 """
 
 CREATE_ORGANIZATION = """

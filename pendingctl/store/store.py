@@ -6,6 +6,7 @@ Longer than other files: it is the one class that applications call.
 from __future__ import annotations
 
 import logging
+import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -39,6 +40,7 @@ from ..payload import (
     JsonObject,
     check_id,
     check_positive,
+    check_text,
     encode_payload,
 )
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
@@ -63,20 +65,31 @@ class PendingStore:
     Methods that take `connection` run inside the caller's
     transaction and leave its end to the caller; without it, what they did is durable when they return.
 
+    `pod` is this pod's name for the person on call, by default the host's: the rows have it, and the trail.
+
     All methods raise DatabaseUnreachable, NotMigrated or DatabaseFailed when the database cannot do its part, and
     InvalidInput, before any SQL, for ids and payloads that it cannot hold.
     """
 
     def __init__(
-        self, source: ConnectionSource, *, application: str = "", max_payload_bytes: int = MAX_PAYLOAD_BYTES
+        self,
+        source: ConnectionSource,
+        *,
+        application: str = "",
+        pod: str | None = None,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> None:
         if application:
             check_id(application, "application")
+        if pod is None:
+            pod = socket.gethostname()
+        check_text(pod, "pod")
         requests, loop, sinks = _shares(source)
-        self.leases = Leases(loop, application, sinks=sinks)
+        self.leases = Leases(loop, application, pod=pod, sinks=sinks)
         self.inspection = Inspection(source)
         self._source = requests
         self._application = application
+        self._pod = pod
         self._max_payload_bytes = max_payload_bytes
 
     async def put(
@@ -128,6 +141,7 @@ class PendingStore:
                 schedule, payload, scope.expected_user_id, show=show, is_placed=posting is not None
             ),
             application=self._application,
+            pod=self._pod,
             show=show,
             request_key=request_key,
             if_answered=if_answered,
@@ -168,6 +182,7 @@ class PendingStore:
                     encoded=encode_payload(payload, self._max_payload_bytes),
                     schedule=schedule_parameters(schedule, payload, scope.expected_user_id, show=show),
                     application=self._application,
+                    pod=self._pod,
                     show=show,
                     if_answered=if_answered,
                 )
@@ -193,14 +208,13 @@ class PendingStore:
         *,
         lease: timedelta | None = None,
         lease_token: UUID | None = None,
-        pod: str | None = None,
     ) -> Claim | Refusal:
         """Make the click the winner, or return why it is not.
 
         A claim is durable, with its answer, when this returns. Without a `lease` the answer is the caller's and counts
         as delivered. With one the row stays undelivered until it is marked: the claim has the token for that, unless
         somebody waits to read the answer, and once the lease has run out any pod of the application may deliver it. A
-        lease of no length leaves the answer to the pods. `pod` names the claiming pod for the person on call.
+        lease of no length leaves the answer to the pods.
 
         The same press delivered again (the delivery key and value that won) is answered by the win, with `repeated`
         set, however often it comes: that is how to learn what became of a claim whose reply was lost. Whoever tries
@@ -208,7 +222,9 @@ class PendingStore:
 
         A click gives up after a second that somebody else holds the row, with DatabaseFailed.
         """
-        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
+        parameters = claim_parameters(
+            click, lease, pod=self._pod, application=self._application, lease_token=lease_token
+        )
         async with Borrowed(self._source, purpose=Purpose.CLAIM) as borrowed:
             for _ in range(TRIES):
                 if (won := await claim(borrowed, parameters)) is not None:
@@ -231,6 +247,7 @@ class PendingStore:
             "id": id,
             **scope_parameters(scope),
             "awaited_by": awaited_by,
+            "pod": self._pod,
             "lock_timeout": _lock_timeout(connection),
         }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
@@ -241,7 +258,9 @@ class PendingStore:
                 if found is None or found.scope != scope:
                     return Withdrawal.UNKNOWN
                 if found.is_to_expire:
-                    await expire_one(borrowed, id, found.ask_number, lock_timeout=_lock_timeout(connection))
+                    await expire_one(
+                        *(borrowed, id, found.ask_number), pod=self._pod, lock_timeout=_lock_timeout(connection)
+                    )
                     continue
                 if awaited_by is not None and found.awaited_by != awaited_by:
                     return Withdrawal.UNKNOWN
@@ -268,6 +287,7 @@ class PendingStore:
             "id": id,
             **scope_parameters(scope),
             "by": by,
+            "pod": self._pod,
             "lock_timeout": _lock_timeout(connection),
         }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
@@ -294,7 +314,7 @@ class PendingStore:
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             found = await look(borrowed, id, scope)
             if found is not None and found.is_to_expire and found.scope == scope and found.ask_number == ask_number:
-                await expire_one(borrowed, id, ask_number, lock_timeout=Purpose.LOOP.lock_timeout)
+                await expire_one(borrowed, id, ask_number, pod=self._pod, lock_timeout=Purpose.LOOP.lock_timeout)
                 found = await look(borrowed, id, scope)
         if found is None or found.scope != scope or found.ask_number != ask_number:
             return NoAnswer.GONE
@@ -312,6 +332,7 @@ class PendingStore:
             "id": id,
             **scope_parameters(scope),
             "include_undelivered": include_undelivered,
+            "pod": self._pod,
             "lock_timeout": _lock_timeout(connection),
         }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
@@ -336,7 +357,12 @@ class PendingStore:
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
             cursor = await borrowed.execute(
                 statements.DELETE_UNTOUCHED,
-                {"id": stored.id, "row_version": stored.row_version, "lock_timeout": _lock_timeout(connection)},
+                {
+                    "id": stored.id,
+                    "row_version": stored.row_version,
+                    "pod": self._pod,
+                    "lock_timeout": _lock_timeout(connection),
+                },
             )
             return await cursor.fetchone() is not None
 
@@ -369,7 +395,7 @@ class PendingStore:
                     "batch_size": size,
                     "include_undelivered": include_undelivered,
                     "awaited_by": None,
-                    "pod": None,
+                    "pod": self._pod,
                     "lock_timeout": Purpose.SWEEP.lock_timeout,
                 }
                 async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
@@ -383,11 +409,13 @@ class PendingStore:
                 if len(rows) < size:
                     break
 
-    async def begin_sweep(self, every: timedelta, *, pod: str | None = None) -> SweepTurn:
+    async def begin_sweep(self, every: timedelta) -> SweepTurn:
         """Begin the cluster's next sweep cycle if the last one began `every` ago; of any number of pods one does."""
         async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
             cursor = borrowed.cursor(row_factory=class_row(SweepTurn))
-            turn = await (await cursor.execute(ending_statements.BEGIN_SWEEP, {"every": every, "pod": pod})).fetchone()
+            turn = await (
+                await cursor.execute(ending_statements.BEGIN_SWEEP, {"every": every, "pod": self._pod})
+            ).fetchone()
         if turn is None:
             raise DatabaseFailed("the row of table sweep_cycle is gone; insert into sweep_cycle values (true, now())")
         return turn

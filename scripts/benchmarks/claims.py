@@ -97,7 +97,7 @@ async def _claims_on(
 
         async def click(clicks: Iterator[Click], lease: timedelta | None = None) -> None:
             for each in clicks:
-                await store.claim(each, lease=lease, pod="pod-1")
+                await store.claim(each, lease=lease)
 
         async def execute(
             connection: Connection, statement: LiteralString, parameters: Iterator[Mapping[str, object]]
@@ -194,7 +194,7 @@ def _click_on(id: int) -> Click:
 
 
 def _claim_of(id: int) -> dict[str, object]:
-    return claim_parameters(_click_on(id), None, "pod-1")
+    return claim_parameters(_click_on(id), None, pod="pod-1")
 
 
 def _plain_claim_of(id: int) -> dict[str, object]:

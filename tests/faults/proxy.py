@@ -15,6 +15,11 @@ from tests.listener import Listener
 _CHUNK_BYTES = 64 * 1024
 
 
+def fields(*values: str) -> bytes:
+    """Return neighbouring fields of a row as a reply has them (manual, section 55.7 "Message Formats": DataRow)."""
+    return b"".join(len(value).to_bytes(4) + value.encode() for value in values)
+
+
 @dataclass(slots=True)
 class Hold:
     """Keeps back the next reply that contains `reply`, from the moment it has come until it is released."""

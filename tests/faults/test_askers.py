@@ -19,7 +19,7 @@ from pendingctl.inspected import UNDELIVERED
 from tests.askers import answer_to
 from tests.deliveries import LEASE, run_out, state_of
 from tests.faults.moments import came_true
-from tests.faults.proxy import Hold, running_proxy
+from tests.faults.proxy import Hold, fields, running_proxy
 from tests.pods import QUESTION, Pod
 from tests.questions import PAYLOAD, SCOPE, click
 
@@ -82,7 +82,9 @@ async def test_an_asker_cancelled_while_its_mark_is_confirmed_loses_no_answer(
         far_store = PendingStore(far)
         asking = asyncio.create_task(wait())
         await until_stored(store)
-        proxy.hold = hold = Hold(b"UPDATE 1")
+        row = await store.inspection.get("q")
+        assert row is not None
+        proxy.hold = hold = Hold(fields("q", str(row.ask_number)))
         await store.claim(click(), lease=LEASE)
         await came_true(hold.has_come.is_set)
         asking.cancel()

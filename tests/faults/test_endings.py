@@ -83,7 +83,8 @@ async def test_answers_are_delivered_where_a_role_may_not_note_what_it_wants_to_
     connection.execute("create role pod_without_the_new_right login")
     try:
         connection.execute(
-            "grant select, insert, update on pending_interactions, organization to pod_without_the_new_right"
+            "grant select, insert, update on pending_interactions, pending_trail, organization "
+            "to pod_without_the_new_right"
         )
         worker = Worker()
         async with (

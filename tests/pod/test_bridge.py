@@ -198,7 +198,6 @@ async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptu
             *,
             lease: timedelta | None = None,
             lease_token: UUID | None = None,
-            pod: str | None = None,
         ) -> Claim | Refusal:
             raise DatabaseUnreachable(
                 f"no server for {click.question_id} within {lease}, asked by {pod!r} for {lease_token}"

@@ -13,7 +13,7 @@ from pendingctl import Claim, Click, InteractionBridge, PendingStore, Refusal, R
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.postgres.connections import Pool
 from tests.deliveries import SHORT, Worker, until, until_state
-from tests.faults.proxy import Hold, running_proxy
+from tests.faults.proxy import Hold, fields, running_proxy
 from tests.pods import QUESTION, Pod, RecordingPlatform
 from tests.questions import click
 
@@ -32,7 +32,9 @@ async def test_a_claim_whose_reply_is_lost_is_made_again_and_delivered_at_once(
     async with running_proxy(dsn, connection) as proxy, open_pool(proxy.dsn) as far:
         pod = Pod(PendingStore(far))
         await pod.bridge.ask(QUESTION, event_id="e")
-        proxy.hold = hold = Hold(b"UPDATE 1")
+        row = await store.inspection.get("q")
+        assert row is not None
+        proxy.hold = hold = Hold(fields("q", str(row.ask_number)))
         pressing = asyncio.create_task(pod.click())
         await asyncio.wait_for(hold.has_come.wait(), 10)
         assert connection.execute("select answer from pending_interactions").fetchone() == ("yes",)
@@ -58,10 +60,9 @@ async def test_a_pod_that_closes_while_a_claim_is_made_again_ends_in_time(pool: 
             *,
             lease: timedelta | None = None,
             lease_token: UUID | None = None,
-            pod: str | None = None,
         ) -> Claim | Refusal:
             has_begun.set()
-            raise DatabaseUnreachable(f"no server for {click.question_id}, {lease}, {lease_token}, {pod}")
+            raise DatabaseUnreachable(f"no server for {click.question_id}, {lease}, {lease_token}")
 
     pod = Pod(Gone(pool), reply_within=timedelta(seconds=20))
     pressing = asyncio.create_task(pod.click())
@@ -83,9 +84,8 @@ async def test_a_claim_that_took_longer_than_its_lease_is_left_to_the_pods(store
             *,
             lease: timedelta | None = None,
             lease_token: UUID | None = None,
-            pod: str | None = None,
         ) -> Claim | Refusal:
-            claim = await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+            claim = await super().claim(click, lease=lease, lease_token=lease_token)
             await asyncio.sleep(SHORT.total_seconds())
             return claim
 

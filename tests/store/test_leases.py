@@ -19,6 +19,7 @@ from pendingctl import (
     State,
 )
 from pendingctl.errors import DatabaseFailed, Undelivered
+from pendingctl.postgres.connections import Pool
 from pendingctl.store.puts import AWAITED_FOR
 from tests.deliveries import LEASE, SHORT, claimed, lease, readable, run_out, state_of
 from tests.locks import changes, only_locks, until_waiting_for_a_lock
@@ -28,7 +29,8 @@ from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
 
 @pytest.mark.law(6)
-async def test_the_row_has_all_of_the_answer_from_the_claim_on(store: PendingStore) -> None:
+async def test_the_row_has_all_of_the_answer_from_the_claim_on(pool: Pool) -> None:
+    store = PendingStore(pool, pod="pod-1")
     leased = await claimed(store)
 
     row = await store.inspection.get("q")

@@ -10,6 +10,7 @@ import pytest
 from pendingctl import Filters, PendingStore, Scope, State
 from pendingctl.errors import InvalidInput, TookTooLong, Unbounded
 from pendingctl.inspected import CardState
+from pendingctl.postgres.connections import Pool
 from pendingctl.store import inspection as inspection_module
 from pendingctl.store import read_statements
 from pendingctl.store.filters import Cursor, Found, Sort
@@ -73,11 +74,12 @@ async def test_filters_by_who_answered_by_conversation_and_by_error(
 
 
 async def test_what_a_row_waits_for_has_its_attempts_and_the_next_one(
-    store: PendingStore, connection: psycopg.Connection
+    pool: Pool, connection: psycopg.Connection
 ) -> None:
+    store = PendingStore(pool, pod="pod-7")
     for id in ("undelivered", "stuck"):
         await store.put(id, SCOPE, PAYLOAD)
-        await store.claim(click(id), lease=timedelta(seconds=30), pod="pod-7")
+        await store.claim(click(id), lease=timedelta(seconds=30))
     connection.execute(
         "update pending_interactions set delivery_due_at = 'infinity', delivery_attempts = 20, card_attempts = 3, "
         "card_due_at = now() where id = 'stuck'"

@@ -209,9 +209,7 @@ async def test_of_pods_that_begin_a_cycle_at_the_same_moment_one_sweeps(
     connection.execute("update sweep_cycle set began_at = now() - interval '1 day'")
     with psycopg.connect(dsn) as holding:
         holding.execute("select from sweep_cycle for update")
-        pods = [
-            asyncio.create_task(store.begin_sweep(timedelta(minutes=5), pod=f"pod-{number}")) for number in range(8)
-        ]
+        pods = [asyncio.create_task(store.begin_sweep(timedelta(minutes=5))) for _ in range(8)]
         await until_waiting_for_a_lock(connection, sessions=8)
         holding.rollback()
 
@@ -225,8 +223,8 @@ async def test_a_cycle_whose_clock_was_wrong_heals(
 ) -> None:
     connection.execute(sql.SQL("update sweep_cycle set began_at = {}").format(sql.SQL(began)))
 
-    turn = await store.begin_sweep(timedelta(minutes=5), pod="pod-1")
-    next_turn = await store.begin_sweep(timedelta(minutes=5), pod="pod-2")
+    turn = await store.begin_sweep(timedelta(minutes=5))
+    next_turn = await store.begin_sweep(timedelta(minutes=5))
 
     assert (turn.is_ours, next_turn.is_ours) == (True, False)
     assert 0 < next_turn.next_in_seconds <= 300
@@ -239,7 +237,7 @@ async def test_a_pod_that_waited_while_another_healed_the_cycle_learns_when_the_
     connection.execute("update sweep_cycle set began_at = 'infinity'")
     with psycopg.connect(dsn) as healing:
         healing.execute("update sweep_cycle set began_at = now()")
-        waiting = asyncio.create_task(store.begin_sweep(timedelta(minutes=5), pod="pod-2"))
+        waiting = asyncio.create_task(store.begin_sweep(timedelta(minutes=5)))
         await until_waiting_for_a_lock(connection)
         healing.commit()
 

@@ -90,9 +90,9 @@ class ForgetOldCards(PendingStore):
 class LeaseEverything(PendingStore):
     """Delivers whatever answer is due, whichever application it is of."""
 
-    def __init__(self, source: ConnectionSource, *, application: str = "") -> None:
-        super().__init__(source, application=application)
-        self.leases = _OfAllApplications(source, application)
+    def __init__(self, source: ConnectionSource, *, application: str = "", pod: str | None = None) -> None:
+        super().__init__(source, application=application, pod=pod)
+        self.leases = _OfAllApplications(source, application, pod=self._pod)
 
 
 class _OfAllApplications(Leases):

@@ -33,12 +33,13 @@ class _BrokenClaim(PendingStore):
         *,
         lease: timedelta | None = None,
         lease_token: UUID | None = None,
-        pod: str | None = None,
     ) -> Claim | Refusal:
         """Claim by the broken statement."""
-        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
+        parameters = claim_parameters(
+            click, lease, pod=self._pod, application=self._application, lease_token=lease_token
+        )
         won = await _claimed(self._source, self.statement, {**parameters, **self.limits})
-        return won or await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+        return won or await super().claim(click, lease=lease, lease_token=lease_token)
 
 
 class SelectThenUpdate(PendingStore):
@@ -50,14 +51,15 @@ class SelectThenUpdate(PendingStore):
         *,
         lease: timedelta | None = None,
         lease_token: UUID | None = None,
-        pod: str | None = None,
     ) -> Claim | Refusal:
         """Claim in two statements."""
-        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
+        parameters = claim_parameters(
+            click, lease, pod=self._pod, application=self._application, lease_token=lease_token
+        )
         async with Borrowed(self._source) as connection:
             seen = await (await connection.execute(_SELECT_UNCLAIMED, parameters)).fetchone()
         won = None if seen is None else await _claimed(self._source, _UPDATE_WITHOUT_LOOKING_AGAIN, parameters)
-        return won or await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+        return won or await super().claim(click, lease=lease, lease_token=lease_token)
 
 
 class NoOrganization(_BrokenClaim):
@@ -87,13 +89,14 @@ class ClaimThenAuthorize(PendingStore):
         *,
         lease: timedelta | None = None,
         lease_token: UUID | None = None,
-        pod: str | None = None,
     ) -> Claim | Refusal:
         """Claim for anybody, then refuse all but the expected user."""
-        parameters = claim_parameters(click, lease, pod, application=self._application, lease_token=lease_token)
+        parameters = claim_parameters(
+            click, lease, pod=self._pod, application=self._application, lease_token=lease_token
+        )
         won = await _claimed(self._source, NoUser.statement, parameters)
         if won is None:
-            return await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+            return await super().claim(click, lease=lease, lease_token=lease_token)
         row = await self.inspection.get(click.question_id)
         if row is not None and row.expected_user_id != click.user_id:
             return Refusal(click.question_id, RefusalReason.NOT_YOURS)
@@ -122,14 +125,13 @@ class RetryWithNewKey(PendingStore):
         *,
         lease: timedelta | None = None,
         lease_token: UUID | None = None,
-        pod: str | None = None,
     ) -> Claim | Refusal:
         """Claim again under another delivery key when the connection was lost."""
         try:
-            return await super().claim(click, lease=lease, lease_token=lease_token, pod=pod)
+            return await super().claim(click, lease=lease, lease_token=lease_token)
         except DatabaseUnreachable:
             anew = replace(click, delivery_key=f"{click.delivery_key}-again")
-            return await super().claim(anew, lease=lease, pod=pod)
+            return await super().claim(anew, lease=lease)
 
 
 _SELECT_UNCLAIMED = """

@@ -25,14 +25,14 @@ _AHEAD = timedelta(milliseconds=300)
 class ExpireBySelectThenUpdate(PendingStore):
     """Sets a timer for each question that is about to expire, and ends it then, whatever became of it meanwhile."""
 
-    def __init__(self, source: ConnectionSource, *, application: str = "") -> None:
-        super().__init__(source, application=application)
-        self.leases = _Timers(source, application)
+    def __init__(self, source: ConnectionSource, *, application: str = "", pod: str | None = None) -> None:
+        super().__init__(source, application=application, pod=pod)
+        self.leases = _Timers(source, application, pod=self._pod)
 
 
 class _Timers(Leases):
-    def __init__(self, source: ConnectionSource, application: str) -> None:
-        super().__init__(source, application)
+    def __init__(self, source: ConnectionSource, application: str, *, pod: str) -> None:
+        super().__init__(source, application, pod=pod)
         self._set = set[str]()
         self._running = set[asyncio.Task[None]]()
 
@@ -40,7 +40,7 @@ class _Timers(Leases):
         """Look at deadlines each time."""
         return replace(await super().due(connections), deadlines=True)
 
-    async def expire(self, *, limit: int, pod: str | None = None) -> int:
+    async def expire(self, *, limit: int) -> int:
         """Select the open questions that have no timer yet, and set it."""
         soon = {"application": self._application, "limit": limit, "ahead": _AHEAD, "set": list(self._set)}
         async with Borrowed(self._source) as borrowed:
@@ -49,13 +49,13 @@ class _Timers(Leases):
             ).fetchall()
         if ids:
             self._set.update(ids)
-            timer = asyncio.create_task(_expire_later(self._source, ids, pod))
+            timer = asyncio.create_task(_expire_later(self._source, ids, self._pod))
             self._running.add(timer)
             timer.add_done_callback(self._running.discard)
         return 0
 
 
-async def _expire_later(source: ConnectionSource, ids: list[str], pod: str | None) -> None:
+async def _expire_later(source: ConnectionSource, ids: list[str], pod: str) -> None:
     await asyncio.sleep(_AHEAD.total_seconds())
     ended = {"ids": ids, "pod": pod, "awaited_by": None, "lock_timeout": None}
     async with Borrowed(source) as borrowed:
@@ -65,18 +65,18 @@ async def _expire_later(source: ConnectionSource, ids: list[str], pod: str | Non
 class ExpireWithoutDelivery(PendingStore):
     """Ends questions at their deadline, and has nobody hear of it."""
 
-    def __init__(self, source: ConnectionSource, *, application: str = "") -> None:
-        super().__init__(source, application=application)
-        self.leases = _ToldToNobody(source, application)
+    def __init__(self, source: ConnectionSource, *, application: str = "", pod: str | None = None) -> None:
+        super().__init__(source, application=application, pod=pod)
+        self.leases = _ToldToNobody(source, application, pod=self._pod)
 
 
 class _ToldToNobody(Leases):
-    async def expire(self, *, limit: int, pod: str | None = None) -> int:
+    async def expire(self, *, limit: int) -> int:
         """Expire, and queue nothing for delivery."""
         ended = {
             "application": self._application,
             "limit": limit,
-            "pod": pod,
+            "pod": self._pod,
             "awaited_by": None,
             "lock_timeout": None,
         }
@@ -110,14 +110,14 @@ class PostFromMemory(PendingStore):
 class RemindWithoutLease(PendingStore):
     """Looks for what is to be posted beside a card, posts it, and notes that afterwards."""
 
-    def __init__(self, source: ConnectionSource, *, application: str = "") -> None:
-        super().__init__(source, application=application)
-        self.leases = _NotedAfterwards(source, application)
+    def __init__(self, source: ConnectionSource, *, application: str = "", pod: str | None = None) -> None:
+        super().__init__(source, application=application, pod=pod)
+        self.leases = _NotedAfterwards(source, application, pod=self._pod)
 
 
 class _NotedAfterwards(Leases):
-    def __init__(self, source: ConnectionSource, application: str) -> None:
-        super().__init__(source, application)
+    def __init__(self, source: ConnectionSource, application: str, *, pod: str) -> None:
+        super().__init__(source, application, pod=pod)
         self._posted: list[LeasedPost] = []
 
     async def lease_posts(

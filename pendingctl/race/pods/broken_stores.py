@@ -110,9 +110,9 @@ class PodClock(PendingStore):
 class DeliverFromMemory(PendingStore):
     """Claims as if that delivered the answer: only the pod that claimed has it, in its memory."""
 
-    def __init__(self, source: ConnectionSource, *, application: str = "") -> None:
-        super().__init__(source, application=application)
-        self.leases = _NothingToMark(source, application)
+    def __init__(self, source: ConnectionSource, *, application: str = "", pod: str | None = None) -> None:
+        super().__init__(source, application=application, pod=pod)
+        self.leases = _NothingToMark(source, application, pod=self._pod)
 
     async def claim(
         self,
@@ -120,10 +120,9 @@ class DeliverFromMemory(PendingStore):
         *,
         lease: timedelta | None = None,
         lease_token: UUID | None = None,
-        pod: str | None = None,
     ) -> Claim | Refusal:
         """Claim without a lease, and let the pod deliver all the same."""
-        result = await super().claim(click, lease_token=lease_token, pod=pod)
+        result = await super().claim(click, lease_token=lease_token)
         is_ours = isinstance(result, Claim) and not result.repeated and lease is not None
         return replace(result, lease_token=uuid4()) if is_ours and isinstance(result, Claim) else result
 
@@ -156,9 +155,9 @@ class _NothingToMark(Leases):
 class NoLeaseToken(PendingStore):
     """Marks whatever asking has the id: a late mark overrides what another pod does meanwhile."""
 
-    def __init__(self, source: ConnectionSource, *, application: str = "") -> None:
-        super().__init__(source, application=application)
-        self.leases = _MarkedByTheId(source, application)
+    def __init__(self, source: ConnectionSource, *, application: str = "", pod: str | None = None) -> None:
+        super().__init__(source, application=application, pod=pod)
+        self.leases = _MarkedByTheId(source, application, pod=self._pod)
 
 
 class _MarkedByTheId(Leases):

@@ -75,9 +75,9 @@ _STORES: Mapping[str, type[PendingStore]] = {
 assert set(EXPECTED_CHECKS) == set(IMPLEMENTATIONS[1:])
 
 
-def store_for(implementation: str, source: ConnectionSource, *, application: str = "") -> PendingStore:
+def store_for(implementation: str, source: ConnectionSource, *, application: str, pod: str) -> PendingStore:
     """Return the store of an implementation that `IMPLEMENTATIONS` names."""
-    return _STORES.get(implementation, PendingStore)(source, application=application)
+    return _STORES.get(implementation, PendingStore)(source, application=application, pod=pod)
 
 
 def marks_before_it_delivers(implementation: str) -> bool:

@@ -243,7 +243,9 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
     async with _connections(assignment) as pool:
         await _connected(pool, assignment.connections)
         source = RecordingSource(pool)
-        store = store_for(assignment.settings.implementation, source, application=assignment.names.application)
+        store = store_for(
+            assignment.settings.implementation, source, application=assignment.names.application, pod=assignment.name
+        )
         gate = Gate()
         worker = Worker(assignment, file, recorder, source, gate)
         platform = platform_for(assignment, file, gate)
@@ -252,7 +254,6 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
             recording,
             platform,
             worker,
-            pod=assignment.name,
             lease=LEASE,
             max_age=timedelta(milliseconds=CARD_MAX_AGE_MS),
         )

@@ -117,7 +117,6 @@ class RecordingStore:
         *,
         lease: timedelta | None = None,
         lease_token: UUID | None = None,
-        pod: str | None = None,
     ) -> Claim | Refusal:
         """Claim through the other store, its errors included."""
         note = current_note.get()
@@ -131,7 +130,7 @@ class RecordingStore:
             note.ended.clear()
             note.outcome = Outcome.UNKNOWN
         try:
-            result = await self._inner.claim(click, lease=lease, lease_token=lease_token, pod=pod)
+            result = await self._inner.claim(click, lease=lease, lease_token=lease_token)
         except PendingctlError as error:
             outcome = Outcome.UNKNOWN if in_doubt else outcome_of_error(error)[0]
             self._recorder.end(note, outcome, detail=str(error))

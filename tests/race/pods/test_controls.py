@@ -92,8 +92,8 @@ async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     reports = Reports()
     failed: list[HandOver] = []
 
-    def spied_store(implementation: str, source: ConnectionSource, *, application: str = "") -> PendingStore:
-        store = store_for(implementation, source, application=application)
+    def spied_store(implementation: str, source: ConnectionSource, *, application: str, pod: str) -> PendingStore:
+        store = store_for(implementation, source, application=application, pod=pod)
         spied(store, PendingStore, "", reached)
         spied(store.leases, Leases, "leases.", reached)
         spied(store.inspection, Inspection, "inspection.", reached)
@@ -130,7 +130,9 @@ async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_a_pod_goes_through_whatever_a_control_overrides(dsn: str, reached: set[str]) -> None:
     async with await connect(dsn, application="test") as connection:
-        stores = {each: store_for(each, SingleConnection(connection)) for each in IMPLEMENTATIONS}
+        stores = {
+            each: store_for(each, SingleConnection(connection), application="", pod="") for each in IMPLEMENTATIONS
+        }
 
     passed_by = {name: overridden for name, store in stores.items() if (overridden := overridden_by(store) - reached)}
     assert passed_by == {}
@@ -144,4 +146,4 @@ def test_every_implementation_that_has_a_name_has_a_store(implementation: str) -
         def connection(self) -> object:
             raise AssertionError("not used")
 
-    assert store_for(implementation, NoConnections())  # type: ignore[arg-type]
+    assert store_for(implementation, NoConnections(), application="", pod="")  # type: ignore[arg-type]
