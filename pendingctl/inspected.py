@@ -112,6 +112,30 @@ class PendingInteraction(PendingSummary):
     escalated_at: datetime | None
 
 
+class Concern(StrEnum):
+    """Why a row needs a look, the most urgent first.
+
+    A stuck ending; an answer that no worker has after some seconds; a card that was given up, or is not posted although
+    it is due; a card that still shows the buttons of a question that has ended; a deadline that nobody has noticed. The
+    last one is none: the questions that have been open for the longest.
+    """
+
+    STUCK = "stuck"
+    UNDELIVERED = "undelivered"
+    NOT_POSTED = "not posted"
+    CARD_BEHIND = "card behind"
+    OVERDUE = "overdue"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """A row, and why it needs a look."""
+
+    concern: Concern
+    row: PendingSummary
+
+
 @dataclass(frozen=True, slots=True)
 class Trail:
     """What has happened to a question, oldest first; of very many entries `left_out` in the middle are missing."""

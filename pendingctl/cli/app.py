@@ -36,6 +36,7 @@ COMMANDS = {
     "list": ("list", "list_rows"),
     "show": ("show", "show"),
     "why": ("why", "why"),
+    "watch": ("watch", "watch"),
     "stats": ("stats", "stats"),
     "doctor": ("doctor", "doctor"),
     "redeliver": ("redeliver", "redeliver"),

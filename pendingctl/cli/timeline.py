@@ -12,12 +12,21 @@ from ..diagnosis.presses import Press
 from ..inspected import PendingInteraction, PendingSummary, QuestionHistory
 from ..trail import Step, TrailEntry
 from ..words import age, counted
+from .question_page import headline
 from .render import one_line
 
 _ARROW = "→ "
 _STEP = max(len(step) for step in Step) + 2
 _CLOCK = len("22:01:05.123") + 2
 _GAP = len("59 min 59 s") + 2
+
+
+def title_lines(history: QuestionHistory) -> list[str]:
+    """Return id, state and age, and the question's text, each on a line that is as long as they are."""
+    row = history.row
+    if row is None:
+        return [one_line(f"{history.id}   no longer there")]
+    return [one_line(headline(row)), *([] if row.question is None else [one_line(row.question)])]
 
 
 def question_lines(history: QuestionHistory, askings: Sequence[Asking], width: int) -> Iterator[str]:
@@ -154,7 +163,7 @@ def _details(entry: TrailEntry, *, of_user: bool = False) -> list[str]:
     if entry.presses is not None and entry.presses > 1:
         found.append(f"{entry.presses:,} times")
     if entry.attempt is not None:
-        found.append(f"attempt {entry.attempt:,}")
+        found.append("and posts its card" if entry.step is Step.ASKED else f"attempt {entry.attempt:,}")
     if entry.detail is not None:
         found.append(entry.detail.replace("_", " ") if entry.step is Step.REFUSED else entry.detail)
     if entry.connection_id is not None:

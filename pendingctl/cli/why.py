@@ -20,8 +20,7 @@ from .database import inspection_of
 from .event_loop import run
 from .fields import summary_fields
 from .options import DsnOption, MaxAgeOption, OptionalOrganization, Output, OutputOption, duration
-from .question_page import headline
-from .timeline import entry_fields, finding_lines, open_lines, press_lines, question_lines
+from .timeline import entry_fields, finding_lines, open_lines, press_lines, question_lines, title_lines
 
 if TYPE_CHECKING:
     from ..store.inspection import Inspection
@@ -89,10 +88,8 @@ def _explain_question(id: str, dsn: str | None, max_age: timedelta, output: Outp
         "left_out": history.trail.left_out,
     }
     width = _width()
-    title = f"{history.id}   no longer there" if row is None else headline(row)
     text = [
-        render.one_line(title),
-        *([] if row is None or row.question is None else [render.one_line(row.question)]),
+        *title_lines(history),
         *question_lines(history, askings(history), width),
         *finding_lines(finding, width),
     ]

@@ -104,8 +104,9 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, serv
             f"{remedies.start_pods(row.application)}, and that it registers {where}",
             remedies.DOCTOR,
         )
-    posting = asking.last(Step.POSTING, Step.NOT_POSTED)
-    if row.post_error and (posting is None or posting.step is Step.NOT_POSTED):
+    # Whoever asks and posts the card itself begins the first attempt with that.
+    posting = asking.last(Step.POSTING, Step.NOT_POSTED) or asking.last(Step.ASKED)
+    if row.post_error and (posting is None or posting.step is not Step.POSTING):
         return warn(
             f"its card is not posted yet: {tries} failed; the next one is due {due_in(due, now)}{error}",
             f"when the cause is mended, to try at once: {remedies.repair_card(row)}",

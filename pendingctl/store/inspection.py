@@ -14,6 +14,8 @@ from psycopg.rows import dict_row, scalar_row
 from ..counts import Counts, OrganizationCounts
 from ..errors import DatabaseBusy, DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
 from ..inspected import (
+    Attention,
+    Concern,
     PendingInteraction,
     PendingSummary,
     QuestionHistory,
@@ -47,6 +49,8 @@ MOST_READ = 200_000
 MOST_ENTRIES = 100
 MOST_PRESSES = 200
 MOST_ENTRIES_OF_USER = 10_000
+# Of the rows of a concern after an outage.
+MOST_LOOKED_AT = 10_000
 
 
 class Inspection:
@@ -94,6 +98,37 @@ class Inspection:
             questions = tuple(PendingSummary(**_typed(row)) for row in await cursor.fetchall())
         is_cut = len(entries) > MOST_PRESSES
         return UserHistory(user_id, since, entries[-MOST_PRESSES:], questions, record, is_cut)
+
+    async def attention(
+        self,
+        *,
+        organization_id: str | None = None,
+        application: str | None = None,
+        limit: int = 100,
+        max_age: timedelta = MAX_AGE,
+    ) -> list[Attention]:
+        """Return the rows that need a look, the most urgent concern first and in it the longest, each row once.
+
+        At most `limit` rows of a concern. The last ones are those that have been open for the longest.
+        """
+        check_positive(limit, "limit")
+        check_text(f"{organization_id}{application}", "a filter")
+        parameters = {
+            "organization_id": organization_id,
+            "application": application,
+            "limit": limit,
+            "most_read": MOST_LOOKED_AT,
+            "max_age": max_age,
+        }
+        async with self._reading(None) as reading:
+            cursor = reading.cursor(row_factory=dict_row)
+            await cursor.execute(read_statements.ATTENTION, parameters, prepare=False)
+            rows = await cursor.fetchall()
+        found: dict[str, Attention] = {}
+        for row in rows:
+            concern = Concern(row.pop("concern"))
+            found.setdefault(row["id"], Attention(concern, PendingSummary(**_typed(row))))
+        return list(found.values())
 
     async def known_ids(self, prefix: str, *, limit: int = 11) -> list[str]:
         """Return the ids that begin so, of questions and of the trail alike, `limit` of them at most, sorted."""
