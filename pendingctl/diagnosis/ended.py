@@ -90,7 +90,7 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, s
         return warn(
             f"{ended}; {holder} died after the claim, or was cut off: its lease ran out {age(overdue)} ago, and "
             f"another pod takes over within a second or two{error}",
-            remedies.show(row.id),
+            f"if none does: {remedies.start_pods(row.application)}",
         )
     if is_leased:
         since = now - (leased.at if leased is not None else row.claimed_at or now)
