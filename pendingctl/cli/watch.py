@@ -88,6 +88,7 @@ class _Watch:
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._keys = Keys()
         self._last_read = 0.0
+        self._reading_took = 0.0
         self._ended = asyncio.Event()
         self._trouble: BaseException | None = None
 
@@ -121,13 +122,16 @@ class _Watch:
             self._ended.set()
 
     async def _tick(self) -> None:
-        """Read anew at each turn, unless a reading still waits; a stale picture says for how long it has been that."""
+        """Read anew at each turn, unless a reading still waits; a stale picture says for how long it has been that.
+
+        A database that is slow to read is read less often: a tenth of the time at most goes into it.
+        """
         while True:
-            await asyncio.sleep(self._every.total_seconds())
+            await asyncio.sleep(max(self._every.total_seconds(), 9 * self._reading_took))
             if self._jobs.empty():
                 self._jobs.put_nowait(self._refresh)
             silent = time.monotonic() - self._last_read
-            if silent > max(3 * self._every.total_seconds(), 5):
+            if silent > max(3 * self._every.total_seconds(), 20 * self._reading_took, 5):
                 why = "the database does not reply" if self._screen.away is None else self._screen.away[1]
                 self._screen = replace(self._screen, away=(silent, why))
                 self._draw()
@@ -143,8 +147,10 @@ class _Watch:
             self._draw()
 
     async def _refresh(self) -> None:
+        began = time.monotonic()
         items, is_cut = await self._read()
         self._last_read = time.monotonic()
+        self._reading_took = self._last_read - began
         read_at = now_of(items[0].row) if items else None
         self._screen = updated(self._screen, items, read_at, is_cut=is_cut)
 

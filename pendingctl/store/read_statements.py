@@ -167,7 +167,8 @@ def _concern(concern: LiteralString, condition: LiteralString, since: LiteralStr
 
 
 # In the order of inspected.Concern. A pod does what is due within a second or two, and delivers what it has claimed at
-# once; an edit is tried again without anybody having reported that it failed.
+# once; an edit is tried again, after an hour at most, without anybody having reported that it failed. Cards of open
+# questions are due when these go stale.
 _CONCERNS: LiteralString = " union all ".join(
     (
         _concern("stuck", "delivery_due_at = 'infinity'", "claimed_at"),
@@ -190,7 +191,7 @@ _CONCERNS: LiteralString = " union all ".join(
         ),
         _concern(
             "card behind",
-            """claimed_at is not null and card_due_at is not null
+            """claimed_at is not null and card_due_at < now() + interval '1 hour'
               and (card_attempts > 1 or card_due_at < now() - interval '10 s')""",
             "claimed_at",
         ),

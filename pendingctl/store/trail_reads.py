@@ -16,14 +16,24 @@ from .statements import readable
 _ENTRY = f"""id, {readable("at")} as at, question_id, ask_number, organization_id, step, pod, user_id, connection_id,
            application, request_key, attempt, presses, detail"""
 
-# The index is in the order of C, so that it serves the beginning of an id as well.
-_OF_QUESTION = """question_id collate "C" = %(id)s"""
+# The index is in the order of C, so that it serves the beginning of an id as well. Between an id and the same id, since
+# of an equality Postgres knows that the order of the entries' numbers alone is enough, and may read the whole trail by
+# the primary key until it finds the first one.
+_OF_QUESTION = """question_id collate "C" between %(id)s and %(id)s"""
 
 FIRST_OF_QUESTION = f"""
-    select {_ENTRY} from pending_trail as entry where {_OF_QUESTION} order by id limit %(limit)s
+    select {_ENTRY}
+    from pending_trail as entry
+    where {_OF_QUESTION}
+    order by question_id collate "C", id
+    limit %(limit)s
 """
 LAST_OF_QUESTION = f"""
-    select {_ENTRY} from pending_trail as entry where {_OF_QUESTION} order by id desc limit %(limit)s
+    select {_ENTRY}
+    from pending_trail as entry
+    where {_OF_QUESTION}
+    order by question_id collate "C" desc, id desc
+    limit %(limit)s
 """
 COUNT_OF_QUESTION = f"select count(*) from pending_trail where {_OF_QUESTION}"
 
@@ -57,7 +67,11 @@ IDS_WITH_PREFIX = """
 OF_USER = f"""
     select {_ENTRY}
     from (
-        select * from pending_trail where user_id = %(user_id)s order by id desc limit %(most_read)s
+        select *
+        from pending_trail
+        where user_id between %(user_id)s and %(user_id)s
+        order by user_id desc, id desc
+        limit %(most_read)s
     ) as entry
     where at >= now() - %(since)s::interval
       and (%(organization_id)s::text is null or organization_id = %(organization_id)s)

@@ -416,3 +416,17 @@ def test_the_trail_is_read_by_an_index(filled: psycopg.Connection, name: str, in
     assert index in [node.get("Index Name") for node in nodes]
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] == "pending_trail"]
     assert buffers(filled, STATEMENTS[name], **changed) < 500
+
+
+@pytest.mark.parametrize("narrowed", [{"application": None, "organization_id": None}, {}])
+def test_what_needs_a_look_is_found_by_indexes(filled: psycopg.Connection, narrowed: dict[str, object]) -> None:
+    nodes = plan_nodes(filled, STATEMENTS["ATTENTION"], **narrowed)
+
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
+    assert {
+        "idx_pending_interactions_due",
+        "idx_pending_interactions_due_cards",
+        "idx_pending_interactions_due_endings",
+        "idx_pending_interactions_due_posts",
+        "idx_pending_interactions_deadline",
+    } <= {node.get("Index Name") for node in nodes}
