@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+# How long an entry is kept, unless the sweep is given another age.
+TRAIL_KEPT = timedelta(days=30)
 
 
 class Step(StrEnum):
@@ -75,3 +78,29 @@ class TrailEntry:
     attempt: int | None
     presses: int | None
     detail: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presses:
+    """Clicks of one user that have won nothing, as a pod counts them; the last one was `seconds_ago`.
+
+    `step` is refused or repeated. `reason` says why they were refused: a `RefusalReason`, or what `CANNOT_SERVE` and
+    `MORE` mean. Clicks of several users that had no room have neither `user_id` nor `connection_id`, and those on
+    unknown questions an empty `question_id`.
+    """
+
+    question_id: str
+    ask_number: int | None
+    organization_id: str
+    connection_id: str | None
+    user_id: str | None
+    step: Step
+    reason: str | None
+    presses: int
+    seconds_ago: float
+
+
+# The pod did not serve the click's connection, was closing, or could not reach the database in time.
+CANNOT_SERVE = "cannot_serve"
+# More clicks of the same hour, which have no entries of their own.
+MORE = "more"

@@ -9,6 +9,7 @@ from uuid import uuid4
 import typer
 
 from ..model import Claim, Click, Refusal, RefusalReason
+from ..trail import Presses, Step
 from . import render
 from .database import store_of
 from .event_loop import run
@@ -62,7 +63,10 @@ def claim(
 
     async def claimed() -> Claim | Refusal:
         async with store_of(dsn, "claim", application) as store:
-            return await store.claim(click, lease=None if take else timedelta(0))
+            result = await store.claim(click, lease=None if take else timedelta(0))
+            if isinstance(result, Refusal) or result.repeated:
+                await store.leases.note_presses([_pressed_in_vain(click, result)])
+            return result
 
     result = run(claimed())
     if isinstance(result, Claim):
@@ -90,6 +94,20 @@ def claim(
         document |= {"answered_by": result.answered_by, "answer": result.answer, "claimed_at": result.claimed_at}
     render.show_document(output, document, f"refused: {_in_words(result)}")
     raise typer.Exit(1)
+
+
+def _pressed_in_vain(click: Click, result: Claim | Refusal) -> Presses:
+    return Presses(
+        question_id=click.question_id,
+        ask_number=click.ask_number,
+        organization_id=click.organization_id,
+        connection_id=click.connection_id,
+        user_id=click.user_id,
+        step=Step.REFUSED if isinstance(result, Refusal) else Step.REPEATED,
+        reason=result.reason if isinstance(result, Refusal) else None,
+        presses=1,
+        seconds_ago=0,
+    )
 
 
 def _in_words(refusal: Refusal) -> str:

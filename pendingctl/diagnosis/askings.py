@@ -131,7 +131,7 @@ def who_pressed(entries: Iterable[TrailEntry]) -> str:
     """Return who pressed how often, the most busy first, five at most."""
     users: Counter[str] = Counter()
     for entry in entries:
-        users[entry.user_id or "somebody"] += entry.presses or 1
+        users[entry.user_id or "further users"] += entry.presses or 1
     shown = [f"{user} pressed {times(number)}" for user, number in users.most_common(5)]
     more = len(users) - len(shown)
     return ", ".join(shown) + (f" and {counted(more, 'other user', 'other users')}" if more else "")

@@ -20,7 +20,7 @@ def judge_gone(history: QuestionHistory, asking: Asking) -> Finding:
             "pendingctl list --org ORGANIZATION --sort newest",
         )
     gone = asking.last(Step.SWEPT, Step.DELETED)
-    later = [entry for entry in asking.presses(Step.REFUSED) if gone is None or entry.id > gone.id]
+    later = [entry for entry in asking.presses(Step.REFUSED) if gone is None or entry.at > gone.at]
     pressed = f"; since then {who_pressed(later)}, the last time {age(now - later[-1].at)} ago" if later else ""
     asked = asking.last(Step.ASKED)
     if gone is None:

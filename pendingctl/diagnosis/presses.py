@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .. import trail
 from ..inspected import PendingSummary, UserHistory
 from ..model import RefusalReason
 from ..trail import Step, TrailEntry
@@ -85,6 +86,8 @@ def _refused(press: Press) -> str:
             return "on a card that a newer one has displaced"
         case RefusalReason.OTHER_APPLICATION:
             return f"and the press reached pods of application {entry.application or ''!r}, which is not the question's"
+        case trail.CANNOT_SERVE:
+            return "and the pod that received that could not serve it"
         case RefusalReason.UNKNOWN_OR_EXPIRED if row is None:
             return "which is not there: it was swept or deleted, or never asked here"
         case RefusalReason.UNKNOWN_OR_EXPIRED:

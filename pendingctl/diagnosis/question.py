@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from .. import trail
 from ..inspected import PendingInteraction, QuestionHistory, State, Unposted
 from ..model import RefusalReason
 from ..payload import question_options
-from ..trail import Step, TrailEntry
+from ..trail import MORE, Step, TrailEntry
 from ..words import age, counted
 from . import remedies
 from .askings import (
@@ -121,10 +122,11 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, serv
 
 def _judge_refused(row: PendingInteraction, refused: Sequence[TrailEntry], asking: Asking, now: datetime) -> Finding:
     """Judge by the reason of the last press: others before it are named by their number."""
-    last = refused[-1]
+    # Of a storm of clicks some are only counted, of whatever users and for whatever reasons.
+    last = next((entry for entry in reversed(refused) if entry.detail != MORE), refused[-1])
     alike = [entry for entry in refused if entry.detail == last.detail]
     others = number_of(refused) - number_of(alike)
-    more = f"; {counted(others, 'other press was', 'other presses were')} refused before" if others else ""
+    more = f"; {counted(others, 'other press was', 'other presses were')} refused as well" if others else ""
     pressed = f"{who_pressed(alike)}, the last time {age(now - last.at)} ago{more}"
     match last.detail:
         case RefusalReason.NOT_YOURS:
@@ -146,6 +148,15 @@ def _judge_refused(row: PendingInteraction, refused: Sequence[TrailEntry], askin
                 f"{row.application!r}: {pressed}",
                 f"have the platform deliver the clicks of {row.organization_id}/{row.connection_id} to the pods of "
                 f"application {row.application!r}",
+            )
+        case trail.CANNOT_SERVE:
+            where = f"{row.organization_id}/{row.connection_id}"
+            return warn(
+                f"the pod that received the press could not serve it: {last.pod or 'it'} has not registered {where}, "
+                f"was closing, or could not reach the database in time; {pressed}",
+                f"have every pod that receives the clicks of {where} register that; for what is in the way of the "
+                "database:",
+                remedies.DOCTOR,
             )
         case RefusalReason.INVALID_ANSWER:
             options = ", ".join(question_options(row.payload)) or "any text"

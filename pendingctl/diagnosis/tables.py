@@ -13,6 +13,7 @@ from .findings import Finding, fail, ok, unknown, warn
 RIGHTS: Mapping[str, tuple[str, ...]] = {
     "pending_interactions": ("select", "insert", "update", "delete"),
     "pending_applications": ("select", "insert", "update"),
+    "pending_trail": ("select", "insert", "delete"),
     "sweep_cycle": ("select", "update"),
 }
 # An application may have a table `organization` of its own, anywhere on the path.

@@ -20,6 +20,7 @@ from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Wording
 from ..schedule import MAX_AGE
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import PutOptions
+from ..trail import CANNOT_SERVE
 from ..turns import Turns
 from .background import Background
 from .card_content import card_of
@@ -29,6 +30,7 @@ from .loop import Loop
 from .memory import ExpiringCache
 from .posts import LEASE as POSTING
 from .posts import Handles, PostLeases, Posts
+from .refused_clicks import PressLeases, RefusedClicks
 from .replies import Reply, cannot_serve, reply_to_refusal, reply_to_win
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
@@ -63,7 +65,7 @@ class AskOutcome(StrEnum):
     CANNOT_SERVE = "cannot_serve"
 
 
-class BridgeLeases(AnswerLeases, CardLeases, PostLeases, Protocol):
+class BridgeLeases(AnswerLeases, CardLeases, PostLeases, PressLeases, Protocol):
     """What a bridge asks of `store.leases`."""
 
     async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
@@ -125,6 +127,7 @@ class InteractionBridge:
         self._served = frozenset[tuple[str, str]]()
         self._is_closing = False
         self._cards = Cards(store.leases, platform, lambda: self._served, max_age=max_age, wording=wording)
+        self._refused_clicks = RefusedClicks(store.leases, clock=clock)
         self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
         self._loop = Loop(self._look)
         self._background = Background()
@@ -175,6 +178,7 @@ class InteractionBridge:
         await asyncio.gather(self._background.drain(until), self._posts.close(until))
         await self._delivery.close(within=timedelta(seconds=until - time.monotonic()))
         await self._cards.close(within=timedelta(seconds=until - time.monotonic()))
+        await self._refused_clicks.flush(last=True)
         self._served = frozenset()
         self._events.forget(lambda _: True)
         self._handles.forget(lambda _: True)
@@ -248,7 +252,7 @@ class InteractionBridge:
         tells them what became of it.
         """
         if self._is_closing or (click.organization_id, click.connection_id) not in self._served:
-            return self._cannot_serve
+            return self._not_served(click)
         claiming = self._background.start(self._claim_in_turn(click), f"claim of {click.question_id!r}")
         await asyncio.wait([claiming], timeout=self._reply_within.total_seconds())
         return claiming.result() if claiming.done() and not claiming.cancelled() else self._cannot_serve
@@ -264,10 +268,14 @@ class InteractionBridge:
                 self._question_turns.turn((click.organization_id, click.question_id)),
                 self._tenant_turns.turn(click.organization_id),
             ):
-                return await self._claim(click, until) if time.monotonic() < until else self._cannot_serve
+                return await self._claim(click, until) if time.monotonic() < until else self._not_served(click)
         except Exception:  # noqa: BLE001 (a person gets a reply, whatever a driver, a codec or an application raises)
             _log.exception("question %r could not be claimed", click.question_id)
-            return self._cannot_serve
+            return self._not_served(click)
+
+    def _not_served(self, click: Click) -> Reply:
+        self._refused_clicks.refused(click, CANNOT_SERVE)
+        return self._cannot_serve
 
     async def _claim(self, click: Click, until: float) -> Reply:
         """Claim, again on another connection if one is lost on the way: by the same key and token it claims once."""
@@ -280,12 +288,15 @@ class InteractionBridge:
             except PendingctlError as error:
                 if not isinstance(error, DatabaseUnreachable) or time.monotonic() + RETRY_SECONDS > until:
                     _log.warning("question %r could not be claimed: %s", click.question_id, error)
-                    return self._cannot_serve
+                    return self._not_served(click)
             await asyncio.sleep(RETRY_SECONDS)
         if isinstance(result, Refusal):
+            self._refused_clicks.refused(click, result.reason)
             return reply_to_refusal(result, self._wording)
         # A repeated win is in the row since it was won, and delivered from there.
-        if not result.repeated:
+        if result.repeated:
+            self._refused_clicks.repeated(click)
+        else:
             if result.lease_token is not None:
                 leased = LeasedAnswer(
                     answer=answer_of(click, result), token=result.lease_token, attempt=1, leased_at=result.claimed_at
@@ -315,6 +326,8 @@ class InteractionBridge:
         await self._cards.edit(click.connection_id, handle, card, claim.claimed_at)
 
     async def _look(self) -> None:
+        if self._refused_clicks.is_due():
+            self._background.leave(self._refused_clicks.flush(), "refused clicks")
         if await self._delivery.hear():
             return
         due = await self._store.leases.due(self._served)

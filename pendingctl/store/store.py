@@ -23,6 +23,7 @@ from ..model import (
     BATCH_SIZE,
     ENDINGS_KEPT,
     SWEEP_LIMIT,
+    TRAIL_SWEEP_LIMIT,
     Claim,
     Click,
     NoAnswer,
@@ -47,12 +48,14 @@ from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_tr
 from ..postgres.shares import Share
 from ..postgres.time_limits import Purpose
 from ..schedule import LONGEST, MAX_AGE, Schedule, schedule_parameters
+from ..trail import TRAIL_KEPT
 from . import ending_statements, statements
 from .inspection import Inspection
 from .leases import Leases
 from .puts import TRIES, IfAnswered, Put, insert, put
 from .refusal import judge
 from .rows import claim, claim_parameters, expire_one, look, scope_parameters
+from .trail_statements import SWEEP_TRAIL
 
 _log = logging.getLogger(__name__)
 
@@ -408,6 +411,28 @@ class PendingStore:
                     left -= len(rows)
                 if len(rows) < size:
                     break
+
+    async def sweep_trail(
+        self, *, max_age: timedelta = TRAIL_KEPT, limit: int | None = TRAIL_SWEEP_LIMIT, batch_size: int = BATCH_SIZE
+    ) -> AsyncGenerator[int, None]:
+        """Delete the entries of the trail that are older than `max_age`, yielding how many each batch was.
+
+        Never more than `limit` in all (None: until nothing that old is left), each batch a short transaction of its
+        own. Raises InvalidInput for a limit or a batch size below 1.
+        """
+        check_positive(limit, "limit")
+        check_positive(batch_size, "batch size")
+        left = limit
+        while left is None or left > 0:
+            size = batch_size if left is None else min(batch_size, left)
+            async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
+                cursor = await borrowed.execute(SWEEP_TRAIL, {"max_age": max_age, "batch_size": size})
+            if cursor.rowcount:
+                yield cursor.rowcount
+            if left is not None:
+                left -= cursor.rowcount
+            if cursor.rowcount < size:
+                return
 
     async def begin_sweep(self, every: timedelta) -> SweepTurn:
         """Begin the cluster's next sweep cycle if the last one began `every` ago; of any number of pods one does."""

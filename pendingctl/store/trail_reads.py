@@ -91,16 +91,16 @@ RECORD = f"""
 
 
 async def read_trail(reading: Connection, question_id: str, *, most: int) -> Trail:
-    """Return the first and the last `most` entries of a question, in their order, and how many are left out."""
+    """Return the first and the last `most` entries of a question, in the order of time, and how many are left out."""
     first = await _entries(reading, FIRST_OF_QUESTION, {"id": question_id, "limit": most})
     if len(first) < most:
-        return Trail(tuple(first), 0)
+        return Trail(_by_time(first), 0)
     last = await _entries(reading, LAST_OF_QUESTION, {"id": question_id, "limit": most})
     further = [entry for entry in reversed(last) if entry.id > first[-1].id]
     cursor = reading.cursor(row_factory=scalar_row)
     await cursor.execute(COUNT_OF_QUESTION, {"id": question_id})
     number = int(await cursor.fetchone() or 0)
-    return Trail((*first, *further), max(number - len(first) - len(further), 0))
+    return Trail(_by_time([*first, *further]), max(number - len(first) - len(further), 0))
 
 
 async def read_entries_of_user(
@@ -114,7 +114,7 @@ async def read_entries_of_user(
         "limit": limit,
         "most_read": most_read,
     }
-    return tuple(reversed(await _entries(reading, OF_USER, parameters)))
+    return _by_time(await _entries(reading, OF_USER, parameters))
 
 
 async def read_ids_with_prefix(reading: Connection, prefix: str, *, limit: int) -> list[str]:
@@ -136,6 +136,11 @@ async def _entries(reading: Connection, statement: LiteralString, parameters: Ma
     cursor = reading.cursor(row_factory=dict_row)
     await cursor.execute(statement, parameters)
     return [_entry(row) for row in await cursor.fetchall()]
+
+
+def _by_time(entries: list[TrailEntry]) -> tuple[TrailEntry, ...]:
+    """Clicks that were refused are written some seconds later than what else happened at the time."""
+    return tuple(sorted(entries, key=lambda entry: (entry.at, entry.id)))
 
 
 def _entry(row: dict[str, Any]) -> TrailEntry:

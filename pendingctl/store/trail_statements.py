@@ -19,3 +19,61 @@ def trail(source: str, step: str, *, question_id: str = "id", ask_number: str = 
         from {source}
         where {_IS_KEPT}
     )"""
+
+
+# A claim's own statement cannot write why it lost: its snapshot does not know. Of one question, of whatever pods, there
+# are so many entries an hour, which are looked for among its last ones; and any number that say how many had no room.
+# Returns the places of those that have none.
+NOTE_PRESSES = f"""
+    with given as materialized (
+        select *
+        from unnest(%(question_ids)s::text[], %(ask_numbers)s::integer[], %(organization_ids)s::text[],
+                    %(connection_ids)s::text[], %(user_ids)s::text[], %(steps)s::text[], %(details)s::text[],
+                    %(presses)s::integer[], %(ages)s::float8[])
+             with ordinality as given (question_id, ask_number, organization_id, connection_id, user_id, step, detail,
+                                       presses, age, place)
+    ),
+    with_room as materialized (
+        select *
+        from given
+        where user_id is null or (
+            select count(*)
+            from (
+                select step, at
+                from pending_trail as before
+                where before.question_id collate "C" = given.question_id
+                order by before.id desc
+                limit %(most_an_hour)s * 3
+            ) as before
+            where step in ('refused', 'repeated') and at > now() - interval '1 hour'
+        ) < %(most_an_hour)s
+    ),
+    trail as (
+        insert into pending_trail
+            (at, question_id, ask_number, organization_id, connection_id, application, pod, user_id, step, detail,
+             presses)
+        select clock_timestamp() - make_interval(secs => age), question_id, ask_number, organization_id, connection_id,
+               %(application)s, %(pod)s, user_id, step, detail, presses
+        from with_room
+        where {_IS_KEPT}
+    )
+    select place::integer - 1
+    from given
+    where place not in (select place from with_room)
+"""
+
+# The oldest entries are the first; one that a wrong clock has dated in the future must not keep those after it.
+SWEEP_TRAIL = """
+    delete from pending_trail
+    where id = any (array(
+        select id
+        from (
+            select id, at
+            from pending_trail
+            order by id
+            limit %(batch_size)s
+            for update skip locked
+        ) as oldest
+        where at < now() - %(max_age)s::interval or at > now() + interval '1 day'
+    ))
+"""

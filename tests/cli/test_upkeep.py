@@ -6,25 +6,14 @@ import psycopg
 import pytest
 
 from tests.commands import QUESTION, SCOPE, Cli, complaint, count, document, make_older, run
+from tests.schema.migrated import OURS
 
 # migrate
 
 
 def test_migrate_applies_reports_and_rolls_back(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_dsn)
-    ids = [
-        "0001_organization",
-        "0002_pending_interactions",
-        "0003_answer",
-        "0004_delivery",
-        "0005_delivery_indexes",
-        "0006_askings",
-        "0007_asking_indexes",
-        "0008_endings",
-        "0009_ending_indexes",
-        "0010_posts",
-        "0011_post_indexes",
-    ]
+    ids = OURS
 
     check = run("migrate", "--check", "-o", "json")
     assert (document(check), check.exit_code) == ({"applied": [], "pending": ids}, 1)

@@ -209,11 +209,26 @@ OPEN = [
         ("the press came over acme/teams, and the question is of acme/slack",),
     ),
     Case(
+        "a pod that does not serve the connection",
+        row(),
+        (asked(), pressed("cannot_serve", pod="bot-9")),
+        WARN,
+        ("could not serve it: bot-9 has not registered acme/slack", "U1 pressed once"),
+        ("have every pod that receives the clicks of acme/slack register that", DOCTOR),
+    ),
+    Case(
+        "a storm of clicks",
+        row(),
+        (asked(), pressed("not_yours", "U2"), pressed("more", "U9", 5, user_id=None, connection_id=None, presses=900)),
+        WARN,
+        ("it asks U1, and somebody else pressed: U2 pressed once", "900 other presses were refused as well"),
+    ),
+    Case(
         "a reason of a later version",
         row(),
         (asked(), pressed("not_today"), pressed("something_else", "U1", 10)),
         WARN,
-        ("refused (something else): U1 pressed once, the last time 10 s ago; 1 other press was refused before",),
+        ("refused (something else): U1 pressed once, the last time 10 s ago; 1 other press was refused as well",),
     ),
     Case(
         "the trail has nothing of it",

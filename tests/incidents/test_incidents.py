@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from pendingctl import AskOutcome, Delivery, HttpSink, NotPosted, PendingStore, ReplyKind, State
+from pendingctl import AskOutcome, Delivery, HttpSink, InteractionBridge, NotPosted, PendingStore, ReplyKind, State
 from tests.deliveries import Worker, claimed, until, until_error, until_state
 from tests.http_worker import working
 from tests.pod.test_dead_pods import POD
@@ -60,6 +60,14 @@ class Cause:
 async def why(dsn: str, *arguments: str) -> Cause:
     found = json.loads((await run(dsn, "why", *arguments, "-o", "json")).output)
     return Cause(found["verdict"], found["finding"], found["remedies"])
+
+
+def living(store: PendingStore) -> Pod:
+    """A pod whose clock goes, by which it writes the clicks down that it has refused."""
+    pod = Pod(store)
+    pod.bridge = InteractionBridge(store, pod.platform, pod.handle)
+    pod.bridge.register("acme", "slack")
+    return pod
 
 
 async def until_why(dsn: str, holds: Callable[[Cause], bool]) -> Cause:
@@ -128,7 +136,7 @@ async def _takes_it(writer: asyncio.StreamWriter, number: int) -> bool:
 
 
 async def test_the_wrong_user_clicks(store: PendingStore, dsn: str) -> None:
-    pod = Pod(store)
+    pod = living(store)
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e")
         for press in range(3):
@@ -155,14 +163,14 @@ async def test_a_question_was_swept(store: PendingStore, dsn: str, connection: p
     assert "it was swept" in cause.sentence
     assert "nobody had answered" in cause.sentence
     assert cause.remedies == ["ask the question again; with expires_in and default it ends by itself"]
-    pod = Pod(store)
+    pod = living(store)
     async with pod.bridge:
         assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
         assert await pod.click() is ReplyKind.ANSWERED
 
 
 async def test_a_card_is_not_edited(store: PendingStore, dsn: str, connection: psycopg.Connection) -> None:
-    pod = Pod(store)
+    pod = living(store)
     pod.platform.before_edit = failing(ConnectionError("the platform is down"))
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e")
@@ -198,7 +206,7 @@ async def until_card_is_behind(dsn: str, connection: psycopg.Connection) -> Caus
 
 
 async def test_a_platform_delivers_a_press_again_and_again(store: PendingStore, dsn: str) -> None:
-    pod = Pod(store)
+    pod = living(store)
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e")
         for _ in range(6):
@@ -213,7 +221,7 @@ async def test_a_platform_delivers_a_press_again_and_again(store: PendingStore, 
 
 
 async def test_a_card_was_never_posted(store: PendingStore, dsn: str) -> None:
-    pod = Pod(store)
+    pod = living(store)
     pod.platform.before_card = failing(NotPosted("no such channel", is_permanent=True))
     async with pod.bridge:
         assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
@@ -237,6 +245,6 @@ async def test_no_pod_serves_the_connection(store: PendingStore, dsn: str, conne
     assert cause.verdict == "fail"
     assert "its card has been due for 10 min, and nobody posts it" in cause.sentence
     assert "and that it registers acme/slack" in cause.remedies[0]
-    pod = Pod(store)
+    pod = living(store)
     async with pod.bridge:
         await until(lambda: len(pod.platform.cards) > 0)

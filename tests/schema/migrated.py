@@ -20,6 +20,7 @@ OURS = [
     "0009_ending_indexes",
     "0010_posts",
     "0011_post_indexes",
+    "0012_trail",
 ]
 
 

@@ -73,7 +73,7 @@ def restricted(dsn: str, connection: psycopg.Connection) -> Iterator[str]:
     connection.execute(sql.SQL("create role {} login").format(role))
     connection.execute(
         sql.SQL(
-            "grant select, insert, update, delete on pending_interactions, sweep_cycle to {0}; "
+            "grant select, insert, update, delete on pending_interactions, pending_trail, sweep_cycle to {0}; "
             "grant select on organization to {0}"
         ).format(role)
     )

@@ -123,7 +123,7 @@ async def test_a_rollback_refuses_while_a_deadline_is_kept_or_an_ending_undelive
     assert migrations.rollback(dsn, steps_back_to(dsn, "0008_endings"))[-1] == "0008_endings"
 
 
-async def test_whoever_may_change_questions_may_say_which_endings_it_hears(
+async def test_whoever_may_change_questions_may_write_what_goes_with_them(
     dsn: str, connection: psycopg.Connection
 ) -> None:
     migrations.rollback(dsn, steps_back_to(dsn, "0008_endings"))
@@ -140,6 +140,9 @@ async def test_whoever_may_change_questions_may_say_which_endings_it_hears(
         assert connection.execute(may, ["owner"]).fetchone() == (True,)
         assert connection.execute(may, ["pod_of_an_application"]).fetchone() == (True,)
         assert connection.execute(may, ["reader"]).fetchone() == (False,)
+        may_write_the_trail = "select has_table_privilege(%s, 'pending_trail', 'select, insert, delete')"
+        assert connection.execute(may_write_the_trail, ["pod_of_an_application"]).fetchone() == (True,)
+        assert connection.execute(may_write_the_trail, ["reader"]).fetchone() == (False,)
     finally:
         connection.execute("alter table pending_interactions owner to current_user")
         connection.execute("drop owned by owner, pod_of_an_application, reader")

@@ -22,6 +22,7 @@ from pendingctl.store import (
     read_statements,
     statements,
     trail_reads,
+    trail_statements,
 )
 from tests.conftest import migrated_database
 
@@ -54,6 +55,14 @@ PARAMETERS: dict[str, object] = {
     "prefix": "q4",
     "most_read": 10_000,
     "card": None,
+    "question_ids": ["q42"],
+    "ask_numbers": [1],
+    "user_ids": ["U1"],
+    "steps": ["refused"],
+    "details": ["not_yours"],
+    "presses": [1],
+    "ages": [0.5],
+    "most_an_hour": 20,
     "include_undelivered": False,
     "awaited_by": UUID(int=2),
     "awaited_for": None,
@@ -109,6 +118,7 @@ STATEMENTS = {
         post_statements,
         read_statements,
         trail_reads,
+        trail_statements,
     )
     for name, statement in vars(module).items()
     if name.isupper() and name[0] != "_" and name not in PARTS
