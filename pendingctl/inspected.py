@@ -130,9 +130,9 @@ class Concern(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """A row, and why it needs a look."""
+    """A row, and why it needs a look; None where it was asked for by filters."""
 
-    concern: Concern
+    concern: Concern | None
     row: PendingSummary
 
 

@@ -92,7 +92,7 @@ async def store_of(option: str | None, command: str, application: str = "") -> A
     from ..store import PendingStore
 
     async with _connection_of(option, command) as source:
-        yield PendingStore(source, application=application, pod=_user_and_host())
+        yield PendingStore(source, application=application, pod=user_and_host())
 
 
 @asynccontextmanager
@@ -123,7 +123,8 @@ async def _connection_of(option: str | None, command: str) -> AsyncIterator[Comm
             await source.close()
 
 
-def _user_and_host() -> str:
+def user_and_host() -> str:
+    """Return the operating system's user and this machine: who runs a command."""
     import getpass
     import socket
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import DatabaseFailed, InvalidInput, PendingctlError
-from ..inspected import Attention, CardState, Concern, State
-from ..store.filters import Filters
+from ..errors import DatabaseFailed, PendingctlError
+from ..inspected import Attention, Concern
+from ..store.filters import ALL, Filters
 from .database import store_of, target_of
 from .event_loop import run
-from .options import DsnOption, MaxAgeOption, OptionalApplication, OptionalOrganization, duration
+from .filters import filtered, page_of
+from .options import DsnOption, MaxAgeOption, duration
 from .question_columns import now_of
 from .terminal import Keys, Terminal
 from .watch_screen import Action, Apply, Explain, Quit, Remedy, Screen, drawn, pressed, updated
@@ -31,16 +32,9 @@ _ESCAPE_SECONDS = 0.5
 _MOST_ROWS = 100
 
 
+@filtered
 def watch(
-    application: OptionalApplication = None,
-    organization: OptionalOrganization = None,
-    state: Annotated[State | None, typer.Option("--state", show_default=False, help="Only rows in this state.")] = None,
-    card: Annotated[
-        CardState | None,
-        typer.Option(
-            "--card", show_default=False, help="Only rows whose card is out of date, or not known to be posted."
-        ),
-    ] = None,
+    filters: Filters,
     every: Annotated[
         timedelta, typer.Option("--every", metavar="TIME", parser=duration, help="How often it is read anew.")
     ] = "2s",  # type: ignore[assignment]  # read by the parser
@@ -49,18 +43,17 @@ def watch(
 ) -> None:
     """Show what needs a look, and keep it up to date; enter explains a question, and keys mend it.
 
-    What is stuck, undelivered, not posted, or not edited comes first, then what has been open for the longest; or the
-    rows that list would show.
+    What is stuck, undelivered, not posted, or not edited comes first, then what has been open for the longest, of
+    --org and --application if they are given; with any other filter it is the rows that list shows.
 
     Example: pendingctl watch
     """
     terminal = Terminal(_NO_TERMINAL)
-    filters = Filters(organization_id=organization, application=application, state=state, card=card)
     screen = Screen(target=target_of(dsn))
 
     async def watching() -> None:
         async with store_of(dsn, "watch") as store:
-            await _Watch(dsn, store, terminal, screen, filters, every, max_age).run()
+            await _Watch(store, terminal, screen, filters, every, max_age).run()
 
     run(watching())
 
@@ -70,7 +63,6 @@ class _Watch:
 
     def __init__(
         self,
-        dsn: str | None,
         store: PendingStore,
         terminal: Terminal,
         screen: Screen,
@@ -78,7 +70,6 @@ class _Watch:
         every: timedelta,
         max_age: timedelta,
     ) -> None:
-        self._dsn = dsn
         self._store = store
         self._terminal = terminal
         self._screen = screen
@@ -94,6 +85,9 @@ class _Watch:
 
     async def run(self) -> None:
         """Draw until the person quits. Raises what the first reading raises, before anything is drawn."""
+        if self._filters != ALL:
+            # A name that is nobody's is a mistake now, and later a list that has become empty.
+            await page_of(self._store.inspection, self._filters, limit=1, max_age=self._max_age)
         await self._refresh()
         with self._terminal:
             loop = asyncio.get_running_loop()
@@ -156,7 +150,7 @@ class _Watch:
 
     async def _read(self) -> tuple[list[Attention], bool]:
         filters, inspection = self._filters, self._store.inspection
-        if filters.state is None and filters.card is None:
+        if filters == Filters(organization_id=filters.organization_id, application=filters.application):
             items = await inspection.attention(
                 organization_id=filters.organization_id,
                 application=filters.application,
@@ -165,7 +159,7 @@ class _Watch:
             )
             return items, any(sum(item.concern is concern for item in items) >= _MOST_ROWS for concern in Concern)
         page = await inspection.page(filters, limit=_MOST_ROWS, max_age=self._max_age)
-        return [Attention(_concern(filters), row) for row in page.rows], page.after is not None
+        return [Attention(None, row) for row in page.rows], page.after is not None
 
     def _typed(self) -> None:
         data = self._terminal.read()
@@ -199,7 +193,7 @@ class _Watch:
 
     async def _apply(self, action: Apply) -> None:
         try:
-            done = await _applied(self._dsn, action)
+            done = await _applied(self._store, action)
         except PendingctlError as error:
             # Whoever agreed to it learns of it, whatever else the screen says.
             self._screen = replace(self._screen, message=f"not done, or not known to be: {error}")
@@ -219,29 +213,19 @@ class _Watch:
         self._draw()
 
 
-async def _applied(dsn: str | None, action: Apply) -> str:
-    """Do what was agreed to, and return what became of that."""
-    row = action.row
-    async with store_of(dsn, "watch", row.application) as store:
-        match action.remedy:
-            case Remedy.REDELIVER:
-                done = bool(await store.leases.redeliver([row.id]))
-                return f"the pods deliver the ending of {row.id} again" if done else f"nothing was done to {row.id}"
-            case Remedy.WITHDRAW:
-                outcome = await store.withdraw(row.id, row.scope)
-                return f"{row.id}: {outcome.replace('_', ' ')}"
-            case Remedy.REPAIR_CARD:
-                raise InvalidInput("not there yet")
-
-
-def _concern(filters: Filters) -> Concern:
-    match filters.state, filters.card:
-        case _, CardState.BEHIND:
-            return Concern.CARD_BEHIND
-        case _, CardState.NEVER_POSTED:
-            return Concern.NOT_POSTED
-        case State.STUCK, _:
-            return Concern.STUCK
-        case State.UNDELIVERED, _:
-            return Concern.UNDELIVERED
-    return Concern.OPEN
+async def _applied(store: PendingStore, action: Apply) -> str:
+    """Do it to the very asking that was listed, and return what became of that."""
+    row, remedies = action.row, store.remedies
+    match action.remedy:
+        case Remedy.REDELIVER:
+            (remedied,) = await remedies.redeliver([row])
+            done = f"the pods deliver the ending of {row.id} again"
+        case Remedy.WITHDRAW:
+            (remedied,) = await remedies.withdraw([row])
+            done = f"withdrew {row.id}"
+        case Remedy.REPAIR_CARD:
+            (remedied,) = await remedies.repair_cards([row], edit_again=True)
+            done = f"the pods post or edit the card of {row.id}"
+    if remedied.not_done is None:
+        return done
+    return f"nothing was done to {row.id}: {remedied.not_done.replace('_', ' ')}"

@@ -14,9 +14,9 @@ from rich.cells import cell_len, set_cell_size
 from ..diagnosis import remedies
 from ..diagnosis.askings import askings
 from ..diagnosis.question import judge_question
-from ..inspected import Attention, Concern, PendingSummary, QuestionHistory
+from ..inspected import Attention, Concern, PendingSummary, QuestionHistory, State
 from ..words import age, counted, until
-from .question_columns import attempts_of, edit_attempts_of, now_of
+from .question_columns import Attempts, attempts_of, edit_attempts_of, now_of
 from .render import one_line
 from .timeline import finding_lines, question_lines, title_lines
 
@@ -197,8 +197,8 @@ def _header(screen: Screen) -> str:
     if screen.away is not None:
         seconds, error = screen.away
         return one_line(f"STALE: nothing could be read for {age(seconds)}: {error}")
-    number = Counter(item.concern for item in screen.items)
-    parts = [f"{concern} {number[concern]}" for concern in Concern if number[concern]]
+    number = Counter(map(_label, screen.items))
+    parts = [f"{label} {number[label]}" for label in dict.fromkeys([*Concern, *State]) if number[label]]
     more = "+" if screen.is_cut else ""
     at = "" if screen.read_at is None else f"{screen.read_at:%H:%M:%S} "
     return one_line(f"{at}{'  '.join(parts) + more if parts else 'nothing needs a look'}  {screen.target}")
@@ -211,29 +211,41 @@ def _list(screen: Screen, height: int) -> list[str]:
     shown = list(enumerate(screen.items))[top : top + max(height - _FRAME, 1)]
     # An id is never cut for what stands behind it; a long one moves that to the right, on its own line alone.
     ids = min(max(cell_len(one_line(item.row.id)) for _, item in shown), _WIDE_ID)
-    concerns = max(len(concern) for concern in Concern)
-    lines = [f"  {'id'.ljust(ids)}  {'concern'.ljust(concerns)}  {'age':<11}  what is known"]
+    labels = max(len(label) for label in (*Concern, *State))
+    lines = [f"  {'id'.ljust(ids)}  {'concern'.ljust(labels)}  {'age':<11}  what is known"]
     for place, item in shown:
         mark = ">" if place == screen.selected else " "
         id = one_line(item.row.id)
         id += " " * (ids - cell_len(id))
         asked = age(item.row.age_seconds)
-        lines.append(one_line(f"{mark} {id}  {item.concern.ljust(concerns)}  {asked:<11}  {_known(item)}"))
+        lines.append(one_line(f"{mark} {id}  {_label(item).ljust(labels)}  {asked:<11}  {_known(item)}"))
     below = len(screen.items) - top - len(shown)
     return [*lines, f"  … {counted(below, 'row', 'rows')} below" if below else ""]
 
 
 def _known(item: Attention) -> str:
     """Return the attempts with their error, of what waits for a pod; of what waits for its user the question."""
-    row = item.row
-    attempts = edit_attempts_of(row) if item.concern is Concern.CARD_BEHIND else attempts_of(row)
+    row, attempts = item.row, _attempts(item)
     if item.concern is Concern.OVERDUE and row.expires_at is not None:
         return f"its deadline passed {age(now_of(row) - row.expires_at)} ago, and nobody has ended it"
-    if item.concern is Concern.OPEN or attempts is None:
+    if attempts is None:
         return f"asks {row.expected_user_id}: {row.question or ''}"
     due = "no other" if attempts.due_at is None else f"next {_due(attempts.due_at - now_of(row))}"
     error = f": {attempts.error}" if attempts.error else ""
     return f"{counted(attempts.number, 'attempt', 'attempts')}, {due}{error}"
+
+
+def _label(item: Attention) -> str:
+    return item.row.state if item.concern is None else item.concern
+
+
+def _attempts(item: Attention) -> Attempts | None:
+    """Return the attempts that a row waits for; the card of an open question is due once more when that goes stale."""
+    row = item.row
+    is_posted = row.claimed_at is None and row.unposted is None
+    if item.concern is Concern.OPEN or (item.concern is None and is_posted):
+        return None
+    return edit_attempts_of(row) if item.concern is Concern.CARD_BEHIND else attempts_of(row)
 
 
 def _due(length: timedelta) -> str:

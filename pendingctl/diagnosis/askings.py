@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..inspected import PendingInteraction, QuestionHistory
-from ..model import Outcome
+from ..model import Outcome, operator_of
 from ..trail import Step, TrailEntry
 from ..words import age, counted
 
@@ -91,7 +91,9 @@ def ended_how(row: PendingInteraction, now: datetime) -> str:
     ago = f"{age(now - row.claimed_at)} ago" if row.claimed_at is not None else "at a time that is not known"
     match row.outcome:
         case Outcome.ANSWERED:
-            return f"it was answered by {row.answered_by or row.expected_user_id} {ago}"
+            operator = operator_of(row.answered_by)
+            by = row.answered_by or row.expected_user_id if operator is None else f"the operator {operator}"
+            return f"it was answered by {by} {ago}"
         case Outcome.DEFAULTED:
             return f"nobody answered, and its default became the answer at its deadline, {ago}"
         case Outcome.EXPIRED if row.default_answer is not None:

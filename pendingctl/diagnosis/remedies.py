@@ -40,7 +40,7 @@ def redeliver(row: PendingSummary) -> str:
 
 def repair_card(row: PendingSummary) -> str:
     """Return the command that has a question's card posted or edited again."""
-    return _command("repair-cards", row.id, *_application(row))
+    return _command("repair-cards", row.id)
 
 
 def presses_of(user_id: str) -> str:

@@ -106,7 +106,7 @@ def judge_cards(due: Sequence[Due]) -> Finding:
         return warn(
             f"{_counted(given_up, 'card was', 'cards were')} given up: nobody sees these questions",
             look,
-            "when the cause is mended: pendingctl enqueue … --id ID --show",
+            "when the cause is mended: pendingctl repair-cards --card never-posted",
         )
     if overdue >= LATE_SECONDS:
         return warn(f"the oldest card, reminder or call has been due for {age(overdue)}", look)

@@ -43,6 +43,8 @@ _SAMPLE: Mapping[str, object] = {
     "organization_id": "",
     "connection_id": "",
     "user_id": "",
+    "answered_by": "",
+    "reason": None,
     "application": "",
     "answer": "",
     "delivery_key": "",

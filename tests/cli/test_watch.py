@@ -61,6 +61,19 @@ def test_a_question_is_explained_and_mended_with_a_few_keys(dsn: str, connection
         assert watched.ends() == 0
 
 
+def test_a_remedy_leaves_a_question_alone_that_was_asked_anew(
+    dsn: str, cli: Cli, connection: psycopg.Connection
+) -> None:
+    cli("enqueue", *QUESTION, "--id", "q")
+    with in_terminal(dsn, "watch", "--every", "1h") as watched:
+        watched.shows("> q")
+        cli("enqueue", *SCOPE, "--id", "q", "--question", "Another one?")
+        watched.type("wy")
+        watched.shows("nothing was done to q: asked again")
+
+    assert connection.execute("select claimed_at from pending_interactions").fetchone() == (None,)
+
+
 def due(connection: psycopg.Connection) -> object:
     row = connection.execute("select delivery_due_at::text from pending_interactions where id = 'stuck-1'").fetchone()
     return row and row[0]
@@ -153,7 +166,13 @@ def test_the_rows_of_a_filter_can_be_watched(dsn: str, cli: Cli) -> None:
     cli("enqueue", *QUESTION, "--id", "shown-by-caller")
 
     with in_terminal(dsn, "watch", "--card", "never-posted") as watched:
-        watched.shows("> shown-by-caller  not posted")
+        watched.shows("> shown-by-caller  pending")
+
+
+def test_a_mistyped_name_ends_it_before_anything_is_drawn(dsn: str) -> None:
+    with in_terminal(dsn, "watch", "--org", "acmee") as watched:
+        assert watched.ends() == 1
+        assert b"there is no organization 'acmee'" in watched.received
 
 
 def test_without_a_terminal_another_command_is_named(cli: Cli) -> None:

@@ -20,6 +20,7 @@ from pendingctl.store import (
     post_statements,
     put_statements,
     read_statements,
+    remedy_statements,
     statements,
     trail_reads,
     trail_statements,
@@ -32,6 +33,7 @@ PARAMETERS: dict[str, object] = {
     "connection_id": "slack",
     "expected_user_id": "U1",
     "user_id": "U1",
+    "reason": None,
     "payload": "{}",
     "answer": "yes",
     "delivery_key": "key",
@@ -103,10 +105,14 @@ PARAMETERS: dict[str, object] = {
     "organization_ids": ["acme"],
     "connection_ids": ["slack"],
     "expected_user_ids": ["U1"],
+    "edit_again": True,
     "payloads": ["{}"],
 }
 # What statements share.
-PARTS = ("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY")
+PARTS = (
+    *("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY"),
+    *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED"),
+)
 STATEMENTS = {
     name: cast("str", statement)
     for module in (
@@ -117,6 +123,7 @@ STATEMENTS = {
         card_statements,
         post_statements,
         read_statements,
+        remedy_statements,
         trail_reads,
         trail_statements,
     )
@@ -144,6 +151,7 @@ CLAIM_PATH = [
     "MARK_NOT_POSTED",
     "GET",
 ]
+REMEDIES = ["REDELIVER_LISTED", "WITHDRAW_LISTED", "EXTEND_LISTED", "REPAIR_CARDS", "LOOK_AT_LISTED"]
 DELIVERY_PATH = ["DUE", "LEASE", "LEASE_ENDINGS", "EXPIRE", "LEASE_CARDS", "LEASE_POSTS", "STUCK"]
 
 
@@ -306,6 +314,23 @@ def test_notes_about_cards_find_each_row_by_its_id(filled: psycopg.Connection, n
     assert scans
     assert set(scans) == {"pending_interactions_pkey"}
     assert "Seq Scan" not in [n["Node Type"] for n in nodes]
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_remedies_find_the_listed_rows_by_their_ids(filled: psycopg.Connection, name: str) -> None:
+    nodes = plan_nodes(
+        filled,
+        STATEMENTS[name],
+        ids=[f"q{number}" for number in range(100)],
+        ask_numbers=[1] * 100,
+        organization_ids=["acme"] * 100,
+        connection_ids=["slack"] * 100,
+        expected_user_ids=["U1"] * 100,
+    )
+
+    by_id = {"pending_interactions_pkey", "idx_pending_interactions_unclaimed"}
+    assert by_id & {node.get("Index Name") for node in nodes}
+    assert "Seq Scan" not in [node["Node Type"] for node in nodes]
 
 
 @pytest.mark.parametrize("name", DELIVERY_PATH)
