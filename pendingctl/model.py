@@ -24,8 +24,8 @@ from .schedule import Schedule, schedule_parameters
 ENDINGS_KEPT = timedelta(days=7)
 # How many rows a sweep deletes at most, and how many rows one statement writes, unless the caller has other numbers.
 SWEEP_LIMIT = 1_000
-# A question leaves about seven entries in the trail.
-TRAIL_SWEEP_LIMIT = 10 * SWEEP_LIMIT
+# A question leaves about seven entries in the trail, so a sweep deletes so many for each row that it may delete.
+TRAIL_ENTRIES_A_ROW = 10
 BATCH_SIZE = 1_000
 
 

@@ -23,7 +23,7 @@ from ..model import (
     BATCH_SIZE,
     ENDINGS_KEPT,
     SWEEP_LIMIT,
-    TRAIL_SWEEP_LIMIT,
+    TRAIL_ENTRIES_A_ROW,
     Claim,
     Click,
     NoAnswer,
@@ -433,7 +433,11 @@ class PendingStore:
                     break
 
     async def sweep_trail(
-        self, *, max_age: timedelta = TRAIL_KEPT, limit: int | None = TRAIL_SWEEP_LIMIT, batch_size: int = BATCH_SIZE
+        self,
+        *,
+        max_age: timedelta = TRAIL_KEPT,
+        limit: int | None = SWEEP_LIMIT * TRAIL_ENTRIES_A_ROW,
+        batch_size: int = BATCH_SIZE,
     ) -> AsyncGenerator[int, None]:
         """Delete the entries of the trail that are older than `max_age`, yielding how many each batch was.
 

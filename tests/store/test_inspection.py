@@ -60,7 +60,7 @@ async def test_every_read_happens_in_a_read_only_transaction_with_a_time_limit(
 
 @pytest.mark.law(10)
 def test_every_statement_that_only_reads_is_run_by_the_inspection(connection: psycopg.Connection) -> None:
-    """Save what a lost click, an idle pod and a remedy look at, as their paths need it, and what doctor reads itself."""
+    """Save what a lost click, an idle pod and a remedy look at, and what doctor reads by itself."""
     reading = set()
     for name, statement in STATEMENTS.items():
         with connection.transaction(force_rollback=True):

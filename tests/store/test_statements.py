@@ -301,6 +301,29 @@ def test_the_sweep_reads_the_oldest_rows_by_their_age(filled: psycopg.Connection
     assert "Sort" not in [node["Node Type"] for node in nodes]
 
 
+def test_the_sweep_of_the_trail_reads_its_first_entries(filled: psycopg.Connection) -> None:
+    filled.execute(
+        "insert into pending_trail (question_id, organization_id, step) "
+        "select 'q' || n, 'acme', 'asked' from generate_series(1, 20000) as n"
+    )
+    filled.execute("vacuum analyze pending_trail")
+
+    assert buffers(filled, trail_statements.SWEEP_TRAIL) < 20
+
+
+def test_presses_are_noted_by_the_index_of_their_question(filled: psycopg.Connection) -> None:
+    """Also of a question that has been asked, answered and failed hundreds of times."""
+    filled.execute(
+        "insert into pending_trail (question_id, organization_id, step) "
+        "select case when n % 50 = 0 then 'q42' else 'q' || n end, 'acme', 'asked' from generate_series(1, 20000) as n"
+    )
+    filled.execute("vacuum analyze pending_trail")
+
+    nodes = plan_nodes(filled, trail_statements.NOTE_PRESSES)
+    assert "idx_pending_trail_question" in [node.get("Index Name") for node in nodes]
+    assert buffers(filled, trail_statements.NOTE_PRESSES) < 500
+
+
 @pytest.mark.parametrize("name", ["MARK_POSTED", "MARK_EDITED"])
 def test_notes_about_cards_find_each_row_by_its_id(filled: psycopg.Connection, name: str) -> None:
     many = [f"q{number}" for number in range(50)]
