@@ -171,7 +171,7 @@ class QuestionHistory:
 
 @dataclass(frozen=True, slots=True)
 class UserHistory:
-    """The presses of a user and the questions that this user was asked, in a time, oldest first.
+    """The presses of a user in a time, and when this user was asked, at any time, oldest first.
 
     `questions` are the rows of those that are still there. `is_cut` says that there are more, and older ones.
     """

@@ -37,7 +37,7 @@ def presses(history: UserHistory) -> list[Press]:
 
 
 def open_questions(history: UserHistory) -> list[PendingSummary]:
-    """Return the open questions that this user was asked in the time, oldest first."""
+    """Return the open questions that this user was asked, oldest first."""
     return [row for row in history.questions if row.claimed_at is None and row.expected_user_id == history.user_id]
 
 

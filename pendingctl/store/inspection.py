@@ -79,7 +79,7 @@ class Inspection:
     async def user_history(
         self, user_id: str, *, organization_id: str | None = None, since: timedelta, max_age: timedelta = MAX_AGE
     ) -> UserHistory:
-        """Return the presses of a user in this time, 200 at most, and what became of the questions."""
+        """Return the presses of a user in this time, and the questions that this user was asked at any, 200 at most."""
         check_id(user_id, "user id")
         check_text(organization_id or "", "organization id")
         async with self._reading(None) as reading:

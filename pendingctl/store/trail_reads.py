@@ -63,7 +63,8 @@ IDS_WITH_PREFIX = """
     where starts_with(question_id, %(prefix)s)
 """
 
-# The latest entries of the user are looked at, of which an index knows, and no others.
+# The latest entries of the user are looked at, of which an index knows, and no others. A question that was asked before
+# the time may be the one whose button is pressed now.
 OF_USER = f"""
     select {_ENTRY}
     from (
@@ -73,7 +74,7 @@ OF_USER = f"""
         order by user_id desc, id desc
         limit %(most_read)s
     ) as entry
-    where at >= now() - %(since)s::interval
+    where (at >= now() - %(since)s::interval or step = 'asked')
       and (%(organization_id)s::text is null or organization_id = %(organization_id)s)
       and step in ('asked', 'answered', 'refused', 'repeated')
     order by id desc
@@ -106,7 +107,10 @@ async def read_trail(reading: Connection, question_id: str, *, most: int) -> Tra
 async def read_entries_of_user(
     reading: Connection, user_id: str, *, organization_id: str | None, since: timedelta, limit: int, most_read: int
 ) -> tuple[TrailEntry, ...]:
-    """Return the latest `limit` presses of a user, and the questions that this user was asked, oldest first."""
+    """Return the latest presses of a user in this time, and what this user was asked at any, `limit` of both at most.
+
+    Oldest first.
+    """
     parameters = {
         "user_id": user_id,
         "organization_id": organization_id,

@@ -243,7 +243,8 @@ async def test_no_pod_serves_the_connection(store: PendingStore, dsn: str, conne
     cause = await why(dsn, "q")
 
     assert cause.verdict == "fail"
-    assert "its card has been due for 10 min, and nobody posts it" in cause.sentence
+    assert "its card has been due for 10 min" in cause.sentence
+    assert "and nobody posts it: no live pod of application '' seems to serve acme/slack" in cause.sentence
     assert "and that it registers acme/slack" in cause.remedies[0]
     pod = living(store)
     async with pod.bridge:
