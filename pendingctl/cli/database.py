@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..postgres.connections import CommandConnection
     from ..store import PendingStore
     from ..store.inspection import Inspection
+    from ..store.statistics import Statistics
 
 DSN_VARIABLES = ("PENDINGCTL_DSN", "DATABASE_URL")
 LIBPQ_VARIABLES = ("PGHOST", "PGSERVICE", "PGDATABASE")
@@ -102,6 +103,15 @@ async def inspection_of(option: str | None, command: str) -> AsyncIterator[Inspe
 
     async with _connection_of(option, command) as source:
         yield Inspection(source)
+
+
+@asynccontextmanager
+async def statistics_of(option: str | None, command: str) -> AsyncIterator[Statistics]:
+    """Yield what counts in the chosen database, as `inspection_of` does."""
+    from ..store.statistics import Statistics
+
+    async with _connection_of(option, command) as source:
+        yield Statistics(source)
 
 
 @asynccontextmanager

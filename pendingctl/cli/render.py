@@ -164,6 +164,12 @@ def show_beside(text: RenderableType) -> None:
     sys.stderr.write(_trimmed(captured.get()))
 
 
+def stdout_has_colours() -> bool:
+    """Whether what is printed on stdout may have colours, and characters that draw."""
+    console = _console()
+    return console.color_system is not None and not console.no_color
+
+
 def note(text: str) -> None:
     """Print a remark beside the result, on stderr."""
     sys.stderr.write(f"note: {printable(text)}\n")

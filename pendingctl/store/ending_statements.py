@@ -233,14 +233,3 @@ BEGIN_SWEEP = """
                               + %(every)s::interval - now())::float8 as next_in_seconds
     from sweep_cycle
 """
-
-# Read first: what stays as it is takes no lock, and needs none.
-HEAR = f"""
-    insert into pending_applications (application, outcomes)
-    select %(application)s, %(outcomes)s::text[]
-    where not exists (
-        select from pending_applications where application = %(application)s and outcomes = %(outcomes)s::text[]
-    )
-      and {LIMITS}
-    on conflict (application) do update set outcomes = excluded.outcomes
-"""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from time import monotonic
 from typing import Any, LiteralString
 
-from psycopg.errors import InsufficientPrivilege, QueryCanceled
+from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import dict_row, scalar_row
 
-from ..counts import Counts, OrganizationCounts
-from ..errors import DatabaseBusy, DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
+from ..errors import DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
 from ..inspected import (
     Attention,
     Concern,
@@ -25,7 +23,7 @@ from ..inspected import (
 )
 from ..model import ENDINGS_KEPT
 from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
-from ..postgres.connections import Borrowed, Connection, ConnectionSource
+from ..postgres.connections import Connection, ConnectionSource
 from ..schedule import MAX_AGE
 from . import ending_statements, lease_statements, read_statements, trail_reads
 from .filters import (
@@ -40,9 +38,8 @@ from .filters import (
     picks_by_looking,
     reads_few_rows,
 )
+from .reading import reading
 
-READ_TIMEOUT = timedelta(seconds=30)
-QUICK_TIMEOUT = timedelta(seconds=1)
 REMAINING_CAP = 10_000
 MOST_READ = 200_000
 # So many entries of the trail are read of a question, from each end, and of a user.
@@ -258,41 +255,6 @@ class Inspection:
             await cursor.execute(read_statements.WITH_PREFIX, {"prefix": prefix, "limit": limit})
             return await cursor.fetchall()
 
-    async def counts(
-        self, *, application: str | None = None, max_age: timedelta = MAX_AGE, connection: Connection | None = None
-    ) -> Counts:
-        """Return how many rows are in each state, in all and for each organization; None counts all applications."""
-        async with self._reading(connection) as reading:
-            cursor = reading.cursor(row_factory=dict_row)
-            await cursor.execute(read_statements.COUNT, {"max_age": max_age, "application": application})
-            total, *organizations = await cursor.fetchall()
-        return Counts(
-            pending=total["pending"],
-            claimed=total["claimed"],
-            withdrawn=total["withdrawn"],
-            expired=total["expired"],
-            defaulted=total["defaulted"],
-            endings_to_tell=total["endings_to_tell"],
-            due_within_the_hour=total["due_within_the_hour"],
-            cards_to_post=total["cards_to_post"],
-            cards_never_posted=total["cards_never_posted"],
-            stale=total["stale"],
-            undelivered=total["undelivered"],
-            stuck=total["stuck"],
-            oldest_pending_seconds=total["oldest_pending"],
-            oldest_undelivered_seconds=total["oldest_undelivered"],
-            organizations=tuple(
-                OrganizationCounts(
-                    organization_id=row["organization_id"],
-                    pending=row["pending"],
-                    stale=row["stale"],
-                    undelivered=row["undelivered"],
-                    stuck=row["stuck"],
-                )
-                for row in organizations
-            ),
-        )
-
     async def stuck(self, *, application: str = "") -> list[str]:
         """Return the ids of an application's answers that wait for a person, the oldest first."""
         async with self._reading(None) as reading:
@@ -342,21 +304,8 @@ class Inspection:
         if connection is not None:
             yield connection
             return
-        timeout = QUICK_TIMEOUT if is_quick else READ_TIMEOUT
-        began = monotonic()
-        try:
-            async with Borrowed(self._source) as borrowed, borrowed.transaction():
-                milliseconds = int(timeout.total_seconds() * 1000)
-                await borrowed.execute(f"set transaction read only; set local statement_timeout = {milliseconds}")
-                yield borrowed
-        except DatabaseBusy as error:
-            # Before that time an administrator has cancelled it.
-            if not isinstance(error.__cause__, QueryCanceled) or monotonic() - began < timeout.total_seconds():
-                raise
-            raise TookTooLong(
-                f"the rows were not read within {timeout.total_seconds():g} s; narrow them, by an organization and a "
-                "time above all"
-            ) from error
+        async with reading(self._source, is_quick=is_quick) as borrowed:
+            yield borrowed
 
 
 async def _number(reading: Connection, statement: LiteralString, parameters: Mapping[str, object]) -> int:

@@ -4,7 +4,7 @@ from typing import LiteralString
 
 from .statements import OUTCOME, REMIND_EVERY, readable
 
-_STATE = """
+STATE = """
     case
         when delivery_due_at = 'infinity' or ending_due_at = 'infinity' then 'stuck'
         when delivery_due_at is not null or ending_due_at is not null and outcome = 'defaulted' then 'undelivered'
@@ -16,7 +16,7 @@ _STATE = """
     end
 """
 
-_UNPOSTED = """
+UNPOSTED = """
     case
         when claimed_at is not null or posted_at is not null then null
         when post_due_at is null then 'by_caller'
@@ -38,13 +38,13 @@ _SUMMARY_COLUMNS = f"""
     id, organization_id, connection_id, expected_user_id, application, ask_number,
     {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
     {readable("expires_at")} as expires_at,
-    {_STATE} as state,
+    {STATE} as state,
     extract(epoch from now() - {readable("created_at")})::float8 as age_seconds,
     entry_payload #>> '{{question,text}}' as question,
     entry_payload #>> '{{question,conversation_id}}' as conversation_id,
     answered_by, pod,
     delivery_attempts, {_DELIVERY_DUE_AT} as delivery_due_at, delivery_error,
-    {_UNPOSTED} as unposted, post_attempts, {_POST_DUE_AT} as post_due_at, post_error,
+    {UNPOSTED} as unposted, post_attempts, {_POST_DUE_AT} as post_due_at, post_error,
     card_attempts, {readable("card_due_at")} as card_due_at
 """
 
@@ -86,7 +86,7 @@ _FILTERS = f"""{_IN_RANGE}
            or entry_payload #>> '{{question,conversation_id}}' = %(conversation_id)s)
       and (%(error)s::text is null or strpos(lower(delivery_error), lower(%(error)s)) > 0
            or strpos(lower(post_error), lower(%(error)s)) > 0)
-      and (%(state)s::text is null or {_STATE} = %(state)s)
+      and (%(state)s::text is null or {STATE} = %(state)s)
       and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered')
            or delivery_due_at is not null or ending_due_at is not null)
       and (%(due_within)s::interval is null
@@ -233,33 +233,4 @@ KNOWS_NAMES = """
                 where connection_id = %(connection_id)s
                   and (%(organization_id)s::text is null or organization_id = %(organization_id)s)
             ) as connection_id
-"""
-
-# The row without an organization is the total.
-COUNT = f"""
-    select organization_id,
-           count(*) filter (where state = 'claimed') as claimed,
-           count(*) filter (where state = 'withdrawn') as withdrawn,
-           count(*) filter (where state = 'expired') as expired,
-           count(*) filter (where state = 'defaulted') as defaulted,
-           count(*) filter (where is_untold) as endings_to_tell,
-           count(*) filter (where is_due_soon) as due_within_the_hour,
-           count(*) filter (where unposted = 'to_be_posted') as cards_to_post,
-           count(*) filter (where unposted = 'given_up') as cards_never_posted,
-           count(*) filter (where state = 'undelivered') as undelivered,
-           count(*) filter (where state = 'stuck') as stuck,
-           count(*) filter (where state = 'pending') as pending,
-           count(*) filter (where state = 'stale') as stale,
-           extract(epoch from now() - min(created_at) filter (where claimed_at is null))::float8 as oldest_pending,
-           extract(epoch from now() - min(claimed_at) filter (where state in ('undelivered', 'stuck')))::float8
-               as oldest_undelivered
-    from (
-        select organization_id, {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
-               {_STATE} as state, {_UNPOSTED} as unposted, ending_due_at is not null as is_untold,
-               claimed_at is null and expires_at <= now() + interval '1 hour' as is_due_soon
-        from pending_interactions
-        where %(application)s::text is null or application = %(application)s
-    ) as rows
-    group by grouping sets ((), (organization_id))
-    order by organization_id nulls first
 """

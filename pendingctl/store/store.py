@@ -57,6 +57,7 @@ from .puts import TRIES, IfAnswered, Put, insert, put
 from .refusal import judge
 from .remedies import Remedies
 from .rows import claim, claim_parameters, expire_one, look, scope_parameters
+from .statistics import Statistics
 from .trail_statements import SWEEP_TRAIL
 
 _log = logging.getLogger(__name__)
@@ -65,8 +66,8 @@ _log = logging.getLogger(__name__)
 class PendingStore:
     """The pending interactions of one database.
 
-    `leases` is what a pod's loop works with, `inspection` what the person on call reads, `remedies` what that person
-    does about it. `source` lends connections: a
+    `leases` is what a pod's loop works with, `inspection` what the person on call reads, `statistics` what is counted,
+    and `remedies` what that person does about it. `source` lends connections: a
     pool of `pendingctl.open_pool`, or another whose connections `postgres.connections.prepare_connection` has prepared.
     Methods that take `connection` run inside the caller's
     transaction and leave its end to the caller; without it, what they did is durable when they return.
@@ -94,6 +95,7 @@ class PendingStore:
         self.leases = Leases(loop, application, pod=pod, sinks=sinks)
         self.inspection = Inspection(source)
         self.remedies = Remedies(requests, pod=pod)
+        self.statistics = Statistics(source)
         self._source = requests
         self._application = application
         self._pod = pod

@@ -131,7 +131,7 @@ async def test_answers_are_delivered_through_few_sessions(pooled: str, connectio
         async with Delivery(store, workers[0]), Delivery(store, workers[1]):
             await until(lambda: sum(len(worker.answers) for worker in workers) >= 40)
         assert sorted(workers[0].ids + workers[1].ids) == sorted(f"q{number}" for number in range(40))
-        assert (await store.inspection.counts()).undelivered == 0
+        assert (await store.statistics.counts()).total.undelivered == 0
 
 
 @pytest.mark.law(6)

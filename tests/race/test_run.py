@@ -42,7 +42,8 @@ def left_behind(connection: psycopg.Connection) -> list[str]:
         "select id from pending_interactions union all select id from organization where id not in ('acme', 'globex')"
     ).fetchall()
     heard = connection.execute("select application from pending_applications").fetchall()
-    return [row[0] for row in (*rows, *heard)]
+    noted = connection.execute("select pod from pending_pods").fetchall()
+    return [row[0] for row in (*rows, *heard, *noted)]
 
 
 def pods_of(coordinator: int) -> list[int]:

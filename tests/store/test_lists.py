@@ -194,7 +194,7 @@ async def test_a_count_that_takes_too_long_is_an_estimate(
     store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(connection, 5_000)
-    monkeypatch.setattr(inspection_module, "QUICK_TIMEOUT", timedelta(milliseconds=1))
+    monkeypatch.setattr("pendingctl.store.reading.QUICK_TIMEOUT", timedelta(milliseconds=1))
     monkeypatch.setattr(read_statements, "COUNT_FOUND", "select count(*) from pending_interactions, pg_sleep(1)")
 
     assert await store.inspection.count_found() == Found(5_000, is_exact=False)
@@ -244,7 +244,7 @@ async def test_a_list_that_takes_too_long_says_what_to_add(
     store: PendingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_statements, "FIND", "select pg_sleep(10)")
-    monkeypatch.setattr(inspection_module, "READ_TIMEOUT", timedelta(milliseconds=50))
+    monkeypatch.setattr("pendingctl.store.reading.READ_TIMEOUT", timedelta(milliseconds=50))
 
     with pytest.raises(TookTooLong, match=r"within 0\.05 s; narrow them, by an organization and a time"):
         await store.inspection.find()

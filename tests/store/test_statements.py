@@ -15,8 +15,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pendingctl.store import (
     card_statements,
+    count_statements,
     ending_statements,
     lease_statements,
+    pod_statements,
     post_statements,
     put_statements,
     read_statements,
@@ -95,6 +97,15 @@ PARAMETERS: dict[str, object] = {
     "lease": timedelta(seconds=30),
     "lease_token": UUID(int=1),
     "pod": "pod-1",
+    "instance": UUID(int=3),
+    "version": "0.1.0",
+    "connections": 1,
+    "claims": 0,
+    "cards": 0,
+    "answers": 0,
+    "kept": timedelta(hours=1),
+    "grouping": None,
+    "most_entries": 100,
     "every": timedelta(minutes=5),
     "most_attempts": 20,
     "retry_in": timedelta(seconds=1),
@@ -111,6 +122,7 @@ PARAMETERS: dict[str, object] = {
 # What statements share.
 PARTS = (
     *("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY"),
+    *("STATE", "UNPOSTED", "OF_PART", "AGES"),
     *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED"),
 )
 STATEMENTS = {
@@ -122,9 +134,11 @@ STATEMENTS = {
         lease_statements,
         card_statements,
         post_statements,
+        pod_statements,
         read_statements,
         remedy_statements,
         trail_reads,
+        count_statements,
         trail_statements,
     )
     for name, statement in vars(module).items()
@@ -445,6 +459,39 @@ def test_a_list_of_a_time_reads_that_part_of_an_index(filled: psycopg.Connection
     conditions = [node.get("Index Cond", "") for node in nodes]
     assert any("created_at" in condition and "now()" in condition for condition in conditions), conditions
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
+
+
+@pytest.mark.parametrize(
+    ("name", "indexes"),
+    [
+        ("COUNT_OPEN", {"idx_pending_interactions_unclaimed"}),
+        ("COUNT_LATE", {"idx_pending_interactions_due_posts", "idx_pending_interactions_deadline"}),
+        ("COUNT_WAITING", {"idx_pending_interactions_due", "idx_pending_interactions_due_endings"}),
+        ("COUNT_ENDED", {"idx_pending_interactions_age"}),
+    ],
+)
+def test_what_is_counted_exactly_is_read_by_an_index(filled: psycopg.Connection, name: str, indexes: set[str]) -> None:
+    filled.execute("set enable_seqscan = off")
+    nodes = plan_nodes(filled, STATEMENTS[name], application=None)
+
+    assert indexes <= {node.get("Index Name") for node in nodes}
+    assert "Seq Scan" not in [node["Node Type"] for node in nodes]
+
+
+def test_the_trail_is_read_from_its_end(filled: psycopg.Connection) -> None:
+    filled.execute(
+        """
+        insert into pending_trail (question_id, ask_number, organization_id, step)
+        select 'q' || n / 3, 1, 'acme', (array['asked', 'answered', 'delivered'])[n % 3 + 1]
+        from generate_series(0, 29999) as n
+        """
+    )
+    filled.execute("vacuum analyze pending_trail")
+    nodes = plan_nodes(filled, count_statements.TIMES, application=None)
+
+    assert {"pending_trail_pkey", "idx_pending_trail_question"} <= {node.get("Index Name") for node in nodes}
+    # Of a hundred entries, with what came before each.
+    assert buffers(filled, count_statements.TIMES, application=None) < 600
 
 
 def test_deleting_an_organization_does_not_scan_the_table(filled: psycopg.Connection) -> None:
