@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from .model import Outcome, Scope
 from .payload import JsonObject, JsonValue
+from .pods import NotedPod
 from .trail import TrailEntry
 
 
@@ -161,12 +162,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class QuestionHistory:
-    """All that is known of a question: its row as long as that is there, and its trail."""
+    """All that is known of a question: its row as long as that is there, and its trail.
+
+    `pods` are those of its application that have noted themselves within the last hour; None where that is not known.
+    """
 
     id: str
     row: PendingInteraction | None
     trail: Trail
     record: Record
+    pods: tuple[NotedPod, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,20 +14,6 @@ from ..words import age, counted
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """How many live pods are known of the question's application, and of those that serve its connection.
-
-    None: it is not known.
-    """
-
-    of_application: int | None = None
-    of_connection: int | None = None
-
-
-NOT_KNOWN = Serving()
-
-
-@dataclass(frozen=True, slots=True)
 class Asking:
     """One asking of a question by its number, None where no entry has one, and its entries, oldest first."""
 
@@ -109,24 +95,6 @@ def delivered_when(row: PendingInteraction) -> str:
     if row.delivered_at is None or row.claimed_at is None:
         return ""
     return f", and delivered {length(row.delivered_at - row.claimed_at)} later"
-
-
-def nobody_serves(row: PendingInteraction, serving: Serving, *, of_connection: bool = False) -> str:
-    """Return that no pod does the work of a question: of its application, or of its connection alone."""
-    application = f"application {row.application!r}"
-    where = f"{row.organization_id}/{row.connection_id}"
-    if serving.of_application is None:
-        return (
-            f"no live pod of {application} seems to serve {where}"
-            if of_connection
-            else (f"no pod of {application} seems to be alive")
-        )
-    if not serving.of_application:
-        return f"no pod of {application} is alive"
-    alive = counted(serving.of_application, "pod is", "pods are")
-    if of_connection and serving.of_connection == 0:
-        return f"of {application} {alive} alive, and none serves {where}"
-    return f"of {application} {alive} alive, but busy or cut off from the database"
 
 
 def who_pressed(entries: Iterable[TrailEntry]) -> str:

@@ -10,16 +10,15 @@ from ..words import age, counted
 from . import remedies
 from .askings import (
     Asking,
-    Serving,
     delivered_when,
     due_in,
     ended_how,
-    nobody_serves,
     number_of,
     reason_of,
     who_pressed,
 )
 from .findings import Finding, Verdict, fail, warn
+from .serving import Life, Noted, life_of, nobody_serves
 from .work import LATE_SECONDS
 
 # So often a press is delivered again before that says anything: platforms repeat one whose reply was lost.
@@ -29,7 +28,7 @@ _LATE = timedelta(seconds=LATE_SECONDS)
 _SLOW = timedelta(seconds=5)
 
 
-def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, serving: Serving) -> Finding:
+def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
     ended = ended_how(row, now)
     tries = counted(row.delivery_attempts, "attempt", "attempts")
     error = f"; the last error: {row.delivery_error}" if row.delivery_error else ""
@@ -39,7 +38,7 @@ def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, serving:
             f"when the worker is mended: {remedies.redeliver(row)}",
         )
     if row.delivery_due_at is not None:
-        return _judge_undelivered(row, asking, now, serving)
+        return _judge_undelivered(row, asking, now, pods)
     if row.card_due_at is not None and (row.card_attempts > 1 or now - row.card_due_at >= _LATE):
         edits = counted(row.card_attempts, "attempt", "attempts")
         overdue = now - row.card_due_at
@@ -67,7 +66,7 @@ def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, serving:
     return Finding(Verdict.OK, f"nothing is wrong: {ended}{delivered_when(row)}")
 
 
-def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, serving: Serving) -> Finding:
+def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
     assert row.delivery_due_at is not None
     ended, overdue = ended_how(row, now), now - row.delivery_due_at
     error = f"; the last error: {row.delivery_error}" if row.delivery_error else ""
@@ -78,30 +77,43 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, s
     is_leased = row.delivery_attempts > 0 and (
         row.delivery_error is None or (leased is not None and (failed is None or failed.id < leased.id))
     )
+    held_since = leased.at if leased is not None else row.claimed_at or now
+    life = life_of(pods, pod, (now - held_since).total_seconds()) if is_leased else None
+    is_dead = life is not None and not life.is_alive
+    died = (
+        f"{holder} died after the claim{_last_seen(life)}"
+        if is_dead
+        else f"{holder} died after the claim, or was cut off"
+    )
     if overdue >= _LATE:
-        died = f"{holder} has died over it, or was cut off, and " if is_leased else ""
         return fail(
-            f"{ended}, and nobody delivers that: {died}it has been due for {age(overdue)}; "
-            f"{nobody_serves(row, serving)}{error}",
+            f"{ended}, and nobody delivers that: {died + '; ' if is_leased else ''}it has been due for {age(overdue)}; "
+            f"{nobody_serves(row, pods)}{error}",
             remedies.start_pods(row.application),
             remedies.DOCTOR,
         )
     if is_leased and overdue > timedelta():
         return warn(
-            f"{ended}; {holder} died after the claim, or was cut off: its lease ran out {age(overdue)} ago, and "
-            f"another pod takes over within a second or two{error}",
+            f"{ended}; {died}: its lease ran out {age(overdue)} ago, and another pod takes over within a second or "
+            f"two{error}",
             f"if none does: {remedies.start_pods(row.application)}",
         )
+    at_once = (
+        "it needs no command; to have it delivered at once, also if the worker may have it by now: "
+        f"{remedies.redeliver(row)}"
+    )
+    if is_dead:
+        return warn(f"{ended}; {died}; another pod takes over {due_in(row.delivery_due_at, now)}{error}", at_once)
     if is_leased:
-        since = now - (leased.at if leased is not None else row.claimed_at or now)
-        sentence = f"{ended}; {holder} delivers that, for {age(since)} now"
-        if since < _SLOW:
+        sentence = f"{ended}; {holder} delivers that, for {age(now - held_since)} now"
+        if now - held_since < _SLOW:
             return Finding(Verdict.OK, f"{sentence}{error}")
+        if life is not None:
+            return warn(f"{sentence}: the pod is alive, and its worker slow{error}", "see the worker", at_once)
         return warn(
             f"{sentence}: its worker is slow, or the pod has died after the claim; another pod takes over "
             f"{due_in(row.delivery_due_at, now)}{error}",
-            "it needs no command; to have it delivered at once, also if the worker may have it by now: "
-            f"{remedies.redeliver(row)}",
+            at_once,
         )
     if row.delivery_error:
         tries = counted(row.delivery_attempts, "attempt", "attempts")
@@ -111,3 +123,7 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, s
             f"mend the worker; the pods try again by themselves, or at once: {remedies.redeliver(row)}",
         )
     return Finding(Verdict.OK, f"{ended}, and that is to be delivered {due_in(row.delivery_due_at, now)}")
+
+
+def _last_seen(life: Life | None) -> str:
+    return "" if life is None else f" (last seen {age(life.seen_seconds_ago)} ago)"

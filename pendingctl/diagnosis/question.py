@@ -16,13 +16,10 @@ from ..trail import MORE, Step, TrailEntry
 from ..words import age, counted
 from . import remedies
 from .askings import (
-    NOT_KNOWN,
     Asking,
-    Serving,
     asked_of,
     askings,
     due_in,
-    nobody_serves,
     number_of,
     posted_when,
     reason_of,
@@ -31,36 +28,37 @@ from .askings import (
 from .ended import judge_ended
 from .findings import Finding, Verdict, fail, warn
 from .gone import judge_gone
+from .serving import Noted, nobody_serves
 from .work import LATE_SECONDS
 
 _LATE = timedelta(seconds=LATE_SECONDS)
 
 
-def judge_question(history: QuestionHistory, serving: Serving = NOT_KNOWN) -> Finding:
+def judge_question(history: QuestionHistory) -> Finding:
     """Return the likely cause of what is wrong with the last asking of a question, or that nothing is."""
     groups = askings(history)
     last = groups[-1] if groups else Asking(None, ())
-    now, row = history.record.now, history.row
+    now, row, pods = history.record.now, history.row, history.pods
     if row is None:
         return judge_gone(history, last)
     if row.outcome is None:
-        return _judge_open(row, last, now, serving)
-    return judge_ended(row, last, now, serving)
+        return _judge_open(row, last, now, pods)
+    return judge_ended(row, last, now, pods)
 
 
-def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, serving: Serving) -> Finding:
+def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
     if row.expires_at is not None and row.expires_at <= now:
         passed = f"its deadline passed {age(now - row.expires_at)} ago"
         if now - row.expires_at < _LATE:
             return warn(f"{passed}, and clicks are refused as expired; a pod ends it within a second or two")
         return fail(
-            f"{passed}, and no pod has ended it: {nobody_serves(row, serving)}",
+            f"{passed}, and no pod has ended it: {nobody_serves(row, pods)}",
             remedies.start_pods(row.application),
             remedies.DOCTOR,
         )
     refused = asking.presses(Step.REFUSED)
     if row.unposted is not None and not (row.unposted is Unposted.BY_CALLER and refused):
-        return _judge_unposted(row, asking, now, serving)
+        return _judge_unposted(row, asking, now, pods)
     if refused:
         return _judge_refused(row, refused, asking, now)
     posted = posted_when(row, asking, now)
@@ -82,7 +80,7 @@ def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, serving:
     )
 
 
-def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, serving: Serving) -> Finding:
+def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
     error = f"; the last error: {row.post_error}" if row.post_error else ""
     tries = counted(row.post_attempts, "attempt", "attempts")
     if row.unposted is Unposted.GIVEN_UP:
@@ -101,7 +99,7 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, serv
     if now - due >= _LATE:
         return fail(
             f"its card has been due for {age(now - due)}, and nobody posts it: "
-            f"{nobody_serves(row, serving, of_connection=True)}{error}",
+            f"{nobody_serves(row, pods, of_connection=True)}{error}",
             f"{remedies.start_pods(row.application)}, and that it registers {where}",
             remedies.DOCTOR,
         )

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, LiteralString
 
 from psycopg.errors import InsufficientPrivilege
-from psycopg.rows import dict_row, scalar_row
+from psycopg.rows import class_row, dict_row, scalar_row
 
 from ..errors import DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
 from ..inspected import (
@@ -23,9 +23,10 @@ from ..inspected import (
 )
 from ..model import ENDINGS_KEPT
 from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
+from ..pods import NotedPod
 from ..postgres.connections import Connection, ConnectionSource
 from ..schedule import MAX_AGE
-from . import ending_statements, lease_statements, read_statements, trail_reads
+from . import count_statements, ending_statements, lease_statements, read_statements, trail_reads
 from .filters import (
     ALL,
     Cursor,
@@ -46,6 +47,7 @@ MOST_READ = 200_000
 MOST_ENTRIES = 100
 MOST_PRESSES = 200
 MOST_ENTRIES_OF_USER = 10_000
+MOST_PODS = 1_000
 # Of the rows of a concern after an outage.
 MOST_LOOKED_AT = 10_000
 
@@ -71,7 +73,8 @@ class Inspection:
             row = await self._row(reading, id, max_age)
             trail = await trail_reads.read_trail(reading, id, most=MOST_ENTRIES)
             record = await trail_reads.read_record(reading)
-        return QuestionHistory(id, row, trail, record)
+        pods = None if row is None else await self._pods(row.application)
+        return QuestionHistory(id, row, trail, record, pods)
 
     async def user_history(
         self, user_id: str, *, organization_id: str | None = None, since: timedelta, max_age: timedelta = MAX_AGE
@@ -289,6 +292,18 @@ class Inspection:
             cursor = reading.cursor(row_factory=scalar_row)
             await cursor.execute(ending_statements.COUNT_STALE_UNDELIVERED, {"max_age": max_age})
             return int(await cursor.fetchone() or 0)
+
+    async def _pods(self, application: str) -> tuple[NotedPod, ...] | None:
+        """Return the pods of an application; None to a role that may not read them."""
+        try:
+            async with self._reading(None) as reading:
+                cursor = reading.cursor(row_factory=class_row(NotedPod))
+                await cursor.execute(count_statements.PODS, {"application": application, "limit": MOST_PODS})
+                return tuple(await cursor.fetchall())
+        except DatabaseFailed as error:
+            if not isinstance(error.__cause__, InsufficientPrivilege):
+                raise
+            return None
 
     async def _row(self, reading: Connection, id: str, max_age: timedelta) -> PendingInteraction | None:
         cursor = reading.cursor(row_factory=dict_row)

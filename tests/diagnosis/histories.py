@@ -7,6 +7,7 @@ from typing import Any
 
 from pendingctl import State
 from pendingctl.inspected import PendingInteraction, QuestionHistory, Record, Trail
+from pendingctl.pods import NotedPod
 from pendingctl.trail import Step, TrailEntry
 
 NOW = datetime(2026, 11, 26, 22, 0, tzinfo=UTC)
@@ -104,5 +105,17 @@ def record(**changed: Any) -> Record:
     return Record(**{**fields, **changed})
 
 
-def history(row: PendingInteraction | None, *entries: TrailEntry, left_out: int = 0, **changed: Any) -> QuestionHistory:
-    return QuestionHistory("q42", row, Trail(entries, left_out), record(**changed))
+def history(
+    row: PendingInteraction | None,
+    *entries: TrailEntry,
+    left_out: int = 0,
+    pods: tuple[NotedPod, ...] | None = None,
+    **changed: Any,
+) -> QuestionHistory:
+    return QuestionHistory("q42", row, Trail(entries, left_out), record(**changed), pods)
+
+
+def noted(pod: str, *, seen: float = 3, up: float = 7_200) -> NotedPod:
+    """A pod that was last seen so many seconds ago, of those that it has been up."""
+    held = {"connections": 1, "claims": 0, "cards": 0, "answers": 0}
+    return NotedPod(pod=pod, application="shop", version="1", up_seconds=up, seen_seconds_ago=seen, **held)

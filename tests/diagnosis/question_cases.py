@@ -274,7 +274,11 @@ ENDED = [
         undelivered(630, delivery_attempts=1, delivery_due_at=ago(600)),
         (asked(), answered(630)),
         FAIL,
-        ("pod bot-2 has died over it", "it has been due for 10 min", "no pod of application '' seems to be alive"),
+        (
+            "pod bot-2 died after the claim, or was cut off",
+            "it has been due for 10 min",
+            "no pod of application '' seems to be alive",
+        ),
         (START, DOCTOR),
     ),
     Case(
@@ -282,7 +286,7 @@ ENDED = [
         undelivered(630, delivery_attempts=1, delivery_due_at=ago(600)),
         (),
         FAIL,
-        ("pod bot-2 has died over it",),
+        ("pod bot-2 died after the claim",),
     ),
     Case(
         "the worker fails",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from pendingctl import State
-from pendingctl.diagnosis.askings import Serving, askings
+from pendingctl.diagnosis.askings import askings
 from pendingctl.diagnosis.question import judge_question
 from pendingctl.inspected import Unposted
-from tests.diagnosis.histories import NUMBER, ago, asked, history, pressed, row
+from pendingctl.pods import NotedPod
+from tests.diagnosis.histories import NOW, NUMBER, ago, asked, history, noted, pressed, row
 from tests.diagnosis.question_cases import CASES, FAIL, UNPOSTED, Case, answered, undelivered
 
 
@@ -33,15 +35,42 @@ def test_each_question_that_needs_a_person_has_a_remedy() -> None:
             assert judge_question(history(case.row, *case.entries)).remedies, case.name
 
 
-def test_what_is_known_of_the_pods_is_said() -> None:
+@pytest.mark.parametrize(
+    ("pods", "said"),
+    [
+        (None, "no live pod of application 'shop' seems to serve acme/slack"),
+        ((), "no live pod of application 'shop' seems to serve acme/slack"),
+        ((noted("bot-1", seen=300),), "no pod of application 'shop' is alive"),
+        ((noted("bot-1", seen=300), noted("bot-2", seen=900)), "the last one, bot-1, was seen 5 min ago"),
+        ((noted("bot-1"), noted("bot-1")), "of application 'shop' 1 pod is alive (bot-1), and none serves acme/slack"),
+        (tuple(map(noted, "abcd")), "4 pods are alive (a, b, c and others)"),
+    ],
+)
+def test_which_pods_live_is_said_where_nobody_posts(pods: tuple[NotedPod, ...] | None, said: str) -> None:
     waiting = row(**UNPOSTED, application="shop", unposted=Unposted.TO_BE_POSTED, post_due_at=ago(600))
 
-    def said(serving: Serving) -> str:
-        return judge_question(history(waiting), serving).sentence
+    assert said in judge_question(history(waiting, pods=pods)).sentence
 
-    assert "no pod of application 'shop' is alive" in said(Serving(0, 0))
-    assert "of application 'shop' 2 pods are alive, and none serves acme/slack" in said(Serving(2, 0))
-    assert "1 pod is alive, but busy or cut off from the database" in said(Serving(1, 1))
+
+@pytest.mark.parametrize(
+    ("pods", "said"),
+    [
+        (
+            (noted("bot-2", seen=40),),
+            "pod bot-2 died after the claim (last seen 40 s ago); another pod takes over in 18 s",
+        ),
+        ((noted("bot-2"),), "the pod is alive, and its worker slow"),
+        # Another one has its name by now.
+        ((noted("bot-2", up=5), noted("bot-2", seen=60)), "died after the claim (last seen 1 min ago)"),
+        ((noted("bot-2", up=60), noted("bot-3")), "its worker is slow, or the pod has died after the claim"),
+        ((noted("bot-3"),), "its worker is slow, or the pod has died after the claim"),
+        (None, "its worker is slow, or the pod has died after the claim"),
+    ],
+)
+def test_whether_the_pod_that_has_claimed_lives_is_said(pods: tuple[NotedPod, ...] | None, said: str) -> None:
+    held = undelivered(120, delivery_attempts=1, delivery_due_at=NOW + timedelta(seconds=18))
+
+    assert said in judge_question(history(held, asked(), answered(120), pods=pods)).sentence
 
 
 def test_the_last_asking_is_judged() -> None:
