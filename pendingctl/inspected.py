@@ -33,7 +33,10 @@ UNDELIVERED = frozenset({State.STUCK, State.UNDELIVERED})
 
 
 class CardState(StrEnum):
-    """What can be wrong with a question's card: it shows less than the row, or nobody knows that it was posted."""
+    """What can be wrong with a question's card: it shows less than the row, or nobody knows that it was posted.
+
+    A card shows less while an edit of it is due, also one that waits for its time since the one before has failed.
+    """
 
     BEHIND = "behind"
     NEVER_POSTED = "never-posted"

@@ -22,7 +22,7 @@ from .options import (
     OutputOption,
     QuestionArgument,
 )
-from .refusals import in_words, refusal_fields
+from .refusals import in_words, pressed_in_vain, refusal_fields
 
 
 def answer(
@@ -77,7 +77,10 @@ def answer(
             ask_number=row.ask_number,
         )
         async with store_of(dsn, "answer", row.application) as store:
-            return await store.answer(click, by)
+            result = await store.answer(click, by)
+            if isinstance(result, Refusal):
+                await store.leases.note_presses([pressed_in_vain(click, result, by.answered_by)])
+            return result
 
     result = run(answered(run(found())))
     if isinstance(result, Refusal):

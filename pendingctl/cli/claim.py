@@ -9,7 +9,6 @@ from uuid import uuid4
 import typer
 
 from ..model import Claim, Click, Refusal
-from ..trail import Presses, Step
 from . import render
 from .database import store_of
 from .event_loop import run
@@ -23,7 +22,7 @@ from .options import (
     QuestionArgument,
     UserOption,
 )
-from .refusals import in_words, refusal_fields
+from .refusals import in_words, pressed_in_vain, refusal_fields
 
 
 def claim(
@@ -66,7 +65,7 @@ def claim(
         async with store_of(dsn, "claim", application) as store:
             result = await store.claim(click, lease=None if take else timedelta(0))
             if isinstance(result, Refusal) or result.repeated:
-                await store.leases.note_presses([_pressed_in_vain(click, result)])
+                await store.leases.note_presses([pressed_in_vain(click, result, click.user_id)])
             return result
 
     result = run(claimed())
@@ -90,17 +89,3 @@ def claim(
         return
     render.show_document(output, {"claimed": False, **refusal_fields(result)}, f"refused: {in_words(result)}")
     raise typer.Exit(1)
-
-
-def _pressed_in_vain(click: Click, result: Claim | Refusal) -> Presses:
-    return Presses(
-        question_id=click.question_id,
-        ask_number=click.ask_number,
-        organization_id=click.organization_id,
-        connection_id=click.connection_id,
-        user_id=click.user_id,
-        step=Step.REFUSED if isinstance(result, Refusal) else Step.REPEATED,
-        reason=result.reason if isinstance(result, Refusal) else None,
-        presses=1,
-        seconds_ago=0,
-    )

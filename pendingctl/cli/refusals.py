@@ -1,8 +1,9 @@
-"""What a refused claim prints."""
+"""What a refused claim prints, and leaves in the trail."""
 
 from __future__ import annotations
 
-from ..model import Refusal, RefusalReason, operator_of
+from ..model import Claim, Click, Refusal, RefusalReason, operator_of
+from ..trail import Presses, Step
 
 
 def refusal_fields(refusal: Refusal) -> dict[str, object]:
@@ -13,6 +14,21 @@ def refusal_fields(refusal: Refusal) -> dict[str, object]:
     if refusal.reason is RefusalReason.ALREADY_ANSWERED:
         fields |= {"answered_by": refusal.answered_by, "answer": refusal.answer, "claimed_at": refusal.claimed_at}
     return fields
+
+
+def pressed_in_vain(click: Click, result: Claim | Refusal, user_id: str) -> Presses:
+    """Return what the trail has of a click that was refused, or repeats the one that won; `user_id` is whose it was."""
+    return Presses(
+        question_id=click.question_id,
+        ask_number=click.ask_number,
+        organization_id=click.organization_id,
+        connection_id=click.connection_id,
+        user_id=user_id,
+        step=Step.REFUSED if isinstance(result, Refusal) else Step.REPEATED,
+        reason=result.reason if isinstance(result, Refusal) else None,
+        presses=1,
+        seconds_ago=0,
+    )
 
 
 def in_words(refusal: Refusal) -> str:

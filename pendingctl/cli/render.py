@@ -148,14 +148,15 @@ def stdout_width() -> int:
 
 def stderr_width() -> int:
     """Return how many columns stderr has; 80 where it is no terminal, since what stands there is read in a log."""
-    return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else 80
+    from rich.console import Console
+
+    return Console(file=sys.stderr).width if sys.stderr.isatty() else 80
 
 
 def show_beside(text: RenderableType) -> None:
     """Print what rich lays out beside the result, on stderr."""
     from rich.console import Console
 
-    # What is longer than a line is the terminal's to wrap.
     console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
     if not sys.stderr.isatty():
         console.width = PIPE_WIDTH

@@ -91,9 +91,9 @@ class _Watch:
         await self._refresh()
         with self._terminal:
             loop = asyncio.get_running_loop()
-            loop.add_reader(self._terminal.file, self._typed)
-            loop.add_signal_handler(signal.SIGWINCH, self._draw)
-            loop.add_signal_handler(signal.SIGTSTP, self._suspend)
+            loop.add_reader(self._terminal.file, self._called, self._typed)
+            loop.add_signal_handler(signal.SIGWINCH, self._called, self._draw)
+            loop.add_signal_handler(signal.SIGTSTP, self._called, self._suspend)
             tasks = [loop.create_task(self._work()), loop.create_task(self._tick())]
             for task in tasks:
                 task.add_done_callback(self._failed)
@@ -109,6 +109,14 @@ class _Watch:
                 await asyncio.gather(*tasks, return_exceptions=True)
         if self._trouble is not None:
             raise self._trouble
+
+    def _called(self, function: Callable[[], None]) -> None:
+        """Call what the event loop would call, whose errors it would log over the screen."""
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001 (raised again by run)
+            self._trouble = error
+            self._ended.set()
 
     def _failed(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -168,7 +176,10 @@ class _Watch:
             return
         self._press(self._keys.typed(data))
         if self._keys.is_waiting:
-            asyncio.get_running_loop().call_later(_ESCAPE_SECONDS, lambda: self._press(self._keys.given_up()))
+            asyncio.get_running_loop().call_later(_ESCAPE_SECONDS, self._called, self._give_up_sequence)
+
+    def _give_up_sequence(self) -> None:
+        self._press(self._keys.given_up())
 
     def _press(self, keys: list[str]) -> None:
         for key in keys:

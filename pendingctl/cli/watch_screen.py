@@ -114,8 +114,9 @@ def pressed(screen: Screen, key: str, height: int) -> tuple[Screen, Action | Non
     """Return the screen after a key, and what is to be done."""
     if screen.asked is not None:
         # Whatever is not a yes is a no.
-        answered = replace(screen, asked=None, message="" if key in ("y", "Y") else "nothing was done")
-        return answered, screen.asked if key in ("y", "Y") else None
+        if key not in ("y", "Y"):
+            return replace(screen, asked=None, message="nothing was done"), None
+        return replace(screen, asked=None, message=f"{screen.asked.remedy} {screen.asked.row.id} …"), screen.asked
     screen = replace(screen, message="")
     if screen.shows_help:
         return replace(screen, shows_help=False), None

@@ -78,6 +78,14 @@ _OF_COLUMNS = """(%(application)s::text is null or application = %(application)s
       and (%(expected_user_id)s::text is null or expected_user_id = %(expected_user_id)s)
       and (%(answered_by)s::text is null or answered_by = %(answered_by)s)"""
 
+# A card that is to be edited now, or again within the hour that a failed edit waits at most. Of an open question what
+# is due later is that it goes stale.
+_IS_BEHIND = """(card_due_at <= now() + interval '1 hour'
+           and (card_due_at <= now()
+                or card_attempts > 0
+                   and (claimed_at is not null or retired_cards is not null
+                        or expires_at is null and created_at <= now() - %(max_age)s::interval)))"""
+
 # Planned with its parameters, a condition that is not asked for vanishes from the plan. The states of few rows are
 # named once more beside the expression, so that their index serves them.
 _FILTERS = f"""{_IN_RANGE}
@@ -91,7 +99,7 @@ _FILTERS = f"""{_IN_RANGE}
            or delivery_due_at is not null or ending_due_at is not null)
       and (%(due_within)s::interval is null
            or claimed_at is null and expires_at <= now() + %(due_within)s::interval)
-      and (%(card)s::text is distinct from 'behind' or card_due_at <= now())
+      and (%(card)s::text is distinct from 'behind' or {_IS_BEHIND})
       and (%(card)s::text is distinct from 'never-posted' or (posted_at is null and claimed_at is null))"""
 
 

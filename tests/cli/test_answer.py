@@ -51,7 +51,7 @@ def test_a_click_and_an_operator_lose_against_each_other_and_learn_to_whom(cli: 
     assert document(cli("show", "q-2", "-o", "json"))["answered_by"] == "U1"
 
 
-def test_only_an_option_is_an_answer(cli: Cli) -> None:
+def test_only_an_option_is_an_answer(cli: Cli, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q")
 
     refused = cli("answer", "q", "--value", "perhaps", *BY_ANNA, "-o", "json")
@@ -64,6 +64,8 @@ def test_only_an_option_is_an_answer(cli: Cli) -> None:
     }
     assert refused.exit_code == 1
     assert document(cli("show", "q", "-o", "json"))["state"] == "pending"
+    trail = connection.execute("select user_id, detail from pending_trail where step = 'refused'").fetchall()
+    assert trail == [("operator:anna", "invalid_answer")]
 
 
 def test_without_a_reason_nothing_is_answered(cli: Cli) -> None:

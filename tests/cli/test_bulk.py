@@ -5,7 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
+import re
 import signal
+import subprocess
+import sys
+import termios
 import time
 from typing import Any
 
@@ -224,6 +230,36 @@ def test_a_dry_run_shows_the_number_and_the_first_rows_and_does_nothing(
     assert [row["id"] for row in foreseen["rows"]] == [f"q-{number}" for number in range(1, 6)]
     assert cli(*dry).stdout.startswith("7 questions, the first 5:\n")
     assert rows(connection) == before
+
+
+@pytest.mark.parametrize(("reply", "exit_code", "withdrawn"), [("y\n", 0, 7), ("n\n", 2, 0)])
+def test_on_a_terminal_it_asks_below_the_number_and_the_first_rows(
+    cli: Cli, dsn: str, reply: str, exit_code: int, withdrawn: int
+) -> None:
+    cli("enqueue", *SCOPE, "--question", "Deploy " + "x" * 200, "--id", "q", "--count", "7")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    with subprocess.Popen(
+        [sys.executable, "-m", "pendingctl", "withdraw", "--state", "pending"],
+        env={**os.environ, "PENDINGCTL_DSN": dsn, "NO_COLOR": "1", "TERM": "xterm"},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    ) as command:
+        os.close(theirs)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(ours, 1_000)
+        os.write(ours, reply.encode())
+        command.communicate(timeout=20)
+    os.close(ours)
+
+    *lines, question = re.sub(r"\x1b\[\d*m", "", shown.decode()).split("\r\n")
+    assert lines[0] == "7 questions, the first 5:"
+    assert max(map(len, lines)) <= 80
+    assert question.startswith("Withdraw 7 questions on host=")
+    assert command.returncode == exit_code
+    assert len(ids(cli, "--state", "withdrawn")) == withdrawn
 
 
 def test_no_rows_are_nothing_to_ask_about(cli: Cli) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import psycopg
@@ -96,6 +97,26 @@ def test_however_it_ends_the_terminal_is_as_it_was(dsn: str, ending: str | signa
         assert watched.ends() == exit_code
         assert watched.received.endswith(LEAVES_THE_SCREEN)
         assert watched.modes == before
+
+
+@pytest.mark.usefixtures("stuck")
+def test_a_stopped_watch_gives_the_terminal_back_and_goes_on_where_it_was(dsn: str) -> None:
+    with in_terminal(dsn, "watch") as watched:
+        before = watched.modes
+        watched.shows("> stuck-1")
+
+        watched.process.send_signal(signal.SIGTSTP)
+        _, status = os.waitpid(watched.process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        watched.receive(0.2)
+        assert watched.modes == before
+        assert watched.received.endswith(LEAVES_THE_SCREEN)
+
+        drawn = len(watched.received)
+        watched.process.send_signal(signal.SIGCONT)
+        watched.until(lambda _: b"> stuck-1" in watched.received[drawn:])
+        watched.type("q")
+        assert watched.ends() == 0
 
 
 CRASHING = """

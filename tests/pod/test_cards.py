@@ -120,6 +120,22 @@ async def test_an_edit_that_failed_is_tried_again(store: PendingStore, connectio
     assert await due(connection) == [False]
 
 
+async def test_a_card_whose_next_edit_waits_is_listed_as_behind(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await posted(store)
+    connection.execute("update pending_interactions set card_attempts = 1")
+    # This is when it goes stale.
+    assert await cards(store, CardState.BEHIND) == []
+
+    await store.claim(click())
+    for wait in ("30 s", "59 min"):
+        connection.execute(
+            "update pending_interactions set card_attempts = 12, card_due_at = now() + %s::interval", [wait]
+        )
+        assert await cards(store, CardState.BEHIND) == ["q"]
+
+
 async def test_each_failed_edit_waits_twice_as_long(store: PendingStore, connection: psycopg.Connection) -> None:
     await posted(store)
     connection.execute("update pending_interactions set card_due_at = now()")
