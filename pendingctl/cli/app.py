@@ -36,6 +36,8 @@ COMMANDS = {
     "delete": ("delete", "delete"),
     "list": ("list", "list_rows"),
     "show": ("show", "show"),
+    "why": ("why", "why"),
+    "watch": ("watch", "watch"),
     "stats": ("stats", "stats"),
     "doctor": ("doctor", "doctor"),
     "redeliver": ("redeliver", "redeliver"),

@@ -8,15 +8,25 @@ from datetime import timedelta
 from typing import Any, LiteralString
 
 from psycopg.errors import InsufficientPrivilege
-from psycopg.rows import dict_row, scalar_row
+from psycopg.rows import class_row, dict_row, scalar_row
 
 from ..errors import DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
-from ..inspected import PendingInteraction, PendingSummary, State, Unposted
+from ..inspected import (
+    Attention,
+    Concern,
+    PendingInteraction,
+    PendingSummary,
+    QuestionHistory,
+    State,
+    Unposted,
+    UserHistory,
+)
 from ..model import ENDINGS_KEPT
-from ..payload import JsonObject, check_id, check_positive, read_json, read_payload
+from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
+from ..pods import NotedPod
 from ..postgres.connections import Connection, ConnectionSource
 from ..schedule import MAX_AGE
-from . import ending_statements, lease_statements, read_statements
+from . import count_statements, ending_statements, lease_statements, read_statements, trail_reads
 from .filters import (
     ALL,
     Cursor,
@@ -33,6 +43,13 @@ from .reading import reading
 
 REMAINING_CAP = 10_000
 MOST_READ = 200_000
+# So many entries of the trail are read of a question, from each end, and of a user.
+MOST_ENTRIES = 100
+MOST_PRESSES = 200
+MOST_ENTRIES_OF_USER = 10_000
+MOST_PODS = 1_000
+# Of the rows of a concern after an outage.
+MOST_LOOKED_AT = 10_000
 
 
 class Inspection:
@@ -47,12 +64,78 @@ class Inspection:
         """Return one whole row, or None."""
         check_id(id, "question id")
         async with self._reading(connection) as reading:
+            return await self._row(reading, id, max_age)
+
+    async def history(self, id: str, *, max_age: timedelta = MAX_AGE) -> QuestionHistory:
+        """Return what is known of a question, also of one that is not there any more; nothing of an id never asked."""
+        check_id(id, "question id")
+        async with self._reading(None) as reading:
+            row = await self._row(reading, id, max_age)
+            trail = await trail_reads.read_trail(reading, id, most=MOST_ENTRIES)
+            record = await trail_reads.read_record(reading)
+        pods = None if row is None else await self._pods(row.application)
+        return QuestionHistory(id, row, trail, record, pods)
+
+    async def user_history(
+        self, user_id: str, *, organization_id: str | None = None, since: timedelta, max_age: timedelta = MAX_AGE
+    ) -> UserHistory:
+        """Return the presses of a user in this time, and the questions that this user was asked at any, 200 at most."""
+        check_id(user_id, "user id")
+        check_text(organization_id or "", "organization id")
+        async with self._reading(None) as reading:
+            entries = await trail_reads.read_entries_of_user(
+                reading,
+                user_id,
+                organization_id=organization_id,
+                since=since,
+                limit=MOST_PRESSES + 1,
+                most_read=MOST_ENTRIES_OF_USER,
+            )
+            record = await trail_reads.read_record(reading)
             cursor = reading.cursor(row_factory=dict_row)
-            await cursor.execute(read_statements.GET, {"id": id, "max_age": max_age})
-            row = await cursor.fetchone()
-        if row is None:
-            return None
-        return PendingInteraction(**{**_typed(row), "payload": _payload(row), "card": read_json(row["card"])})
+            ids = sorted({entry.question_id for entry in entries})
+            await cursor.execute(read_statements.GET_SUMMARIES, {"ids": ids, "max_age": max_age})
+            questions = tuple(PendingSummary(**_typed(row)) for row in await cursor.fetchall())
+        is_cut = len(entries) > MOST_PRESSES
+        return UserHistory(user_id, since, entries[-MOST_PRESSES:], questions, record, is_cut)
+
+    async def attention(
+        self,
+        *,
+        organization_id: str | None = None,
+        application: str | None = None,
+        limit: int = 100,
+        max_age: timedelta = MAX_AGE,
+    ) -> list[Attention]:
+        """Return the rows that need a look, the most urgent concern first and in it the longest, each row once.
+
+        At most `limit` rows of a concern. The last ones are those that have been open for the longest.
+        """
+        check_positive(limit, "limit")
+        check_text(f"{organization_id}{application}", "a filter")
+        parameters = {
+            "organization_id": organization_id,
+            "application": application,
+            "limit": limit,
+            "most_read": MOST_LOOKED_AT,
+            "max_age": max_age,
+        }
+        async with self._reading(None) as reading:
+            cursor = reading.cursor(row_factory=dict_row)
+            await cursor.execute(read_statements.ATTENTION, parameters, prepare=False)
+            rows = await cursor.fetchall()
+        found: dict[str, Attention] = {}
+        for row in rows:
+            concern = Concern(row.pop("concern"))
+            found.setdefault(row["id"], Attention(concern, PendingSummary(**_typed(row))))
+        return list(found.values())
+
+    async def known_ids(self, prefix: str, *, limit: int = 11) -> list[str]:
+        """Return the ids that begin so, of questions and of the trail alike, `limit` of them at most, sorted."""
+        rows = await self.with_prefix(prefix, limit=limit)
+        async with self._reading(None) as reading:
+            gone = await trail_reads.read_ids_with_prefix(reading, prefix, limit=limit)
+        return sorted({*rows, *gone})[:limit]
 
     async def find(
         self,
@@ -209,6 +292,26 @@ class Inspection:
             cursor = reading.cursor(row_factory=scalar_row)
             await cursor.execute(ending_statements.COUNT_STALE_UNDELIVERED, {"max_age": max_age})
             return int(await cursor.fetchone() or 0)
+
+    async def _pods(self, application: str) -> tuple[NotedPod, ...] | None:
+        """Return the pods of an application; None to a role that may not read them."""
+        try:
+            async with self._reading(None) as reading:
+                cursor = reading.cursor(row_factory=class_row(NotedPod))
+                await cursor.execute(count_statements.PODS, {"application": application, "limit": MOST_PODS})
+                return tuple(await cursor.fetchall())
+        except DatabaseFailed as error:
+            if not isinstance(error.__cause__, InsufficientPrivilege):
+                raise
+            return None
+
+    async def _row(self, reading: Connection, id: str, max_age: timedelta) -> PendingInteraction | None:
+        cursor = reading.cursor(row_factory=dict_row)
+        await cursor.execute(read_statements.GET, {"id": id, "max_age": max_age})
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        return PendingInteraction(**{**_typed(row), "payload": _payload(row), "card": read_json(row["card"])})
 
     @asynccontextmanager
     async def _reading(self, connection: Connection | None, *, is_quick: bool = False) -> AsyncIterator[Connection]:

@@ -59,6 +59,8 @@ GET = f"""
     where id = %(id)s
 """
 
+GET_SUMMARIES = f"select {_SUMMARY_COLUMNS} from pending_interactions where id = any (%(ids)s) order by created_at, id"
+
 # Looks at every id, unless the database sorts as C does.
 WITH_PREFIX = "select id from pending_interactions where starts_with(id, %(prefix)s) order by id limit %(limit)s"
 
@@ -149,6 +151,78 @@ SAMPLE_FOUND = f"""
 # What the planner knows of how many rows a list has to read, and how many of them it may find.
 ESTIMATE_IN_RANGE = f"explain (format json) select from pending_interactions where {_IN_RANGE}"
 ESTIMATE_OF_COLUMNS = f"{ESTIMATE_IN_RANGE} and {_OF_COLUMNS}"
+
+_OF_WHOM = """(%(application)s::text is null or application = %(application)s)
+              and (%(organization_id)s::text is null or organization_id = %(organization_id)s)"""
+
+
+def _concern(concern: LiteralString, condition: LiteralString, since: LiteralString) -> LiteralString:
+    """Return the statement that finds rows of a concern, the longest first of those that are looked at.
+
+    An index holds them and few others. After an outage there may be very many, of which ten thousand are looked at.
+    """
+    return f"""(
+        select id, '{concern}' as concern, {since} as since
+        from (
+            select id, {since}
+            from pending_interactions
+            where {condition} and {_OF_WHOM}
+            limit %(most_read)s
+        ) as looked_at
+        order by {since}
+        limit %(limit)s
+    )"""
+
+
+# In the order of inspected.Concern. A pod does what is due within a second or two, and delivers what it has claimed at
+# once; an edit is tried again, after an hour at most, without anybody having reported that it failed. Cards of open
+# questions are due when these go stale.
+_CONCERNS: LiteralString = " union all ".join(
+    (
+        _concern("stuck", "delivery_due_at = 'infinity'", "claimed_at"),
+        _concern("stuck", "ending_due_at = 'infinity'", "claimed_at"),
+        _concern(
+            "undelivered",
+            "delivery_due_at < 'infinity' and (delivery_error is not null or claimed_at < now() - interval '5 s')",
+            "claimed_at",
+        ),
+        _concern(
+            "undelivered",
+            "ending_due_at < 'infinity' and (delivery_error is not null or claimed_at < now() - interval '5 s')",
+            "claimed_at",
+        ),
+        _concern(
+            "not posted",
+            """claimed_at is null and posted_at is null and post_due_at is not null
+              and (post_due_at = 'infinity' or post_error is not null or post_due_at < now() - interval '10 s')""",
+            "created_at",
+        ),
+        _concern(
+            "card behind",
+            """claimed_at is not null and card_due_at < now() + interval '1 hour'
+              and (card_attempts > 1 or card_due_at < now() - interval '10 s')""",
+            "claimed_at",
+        ),
+        _concern("overdue", "claimed_at is null and expires_at < now() - interval '10 s'", "expires_at"),
+    )
+)
+_OLDEST_OPEN = f"""(
+        select id, 'open' as concern, created_at as since
+        from pending_interactions
+        where claimed_at is null and {_OF_WHOM}
+        order by created_at
+        limit %(limit)s
+    )"""
+
+ATTENTION = f"""
+    select found.*, attention.concern
+    from ({_CONCERNS} union all {_OLDEST_OPEN}) as attention
+    cross join lateral (
+        select {_SUMMARY_COLUMNS} from pending_interactions where id = attention.id limit 1
+    ) as found
+    order by array_position(array['stuck', 'undelivered', 'not posted', 'card behind', 'overdue', 'open'], concern),
+             since, found.id
+"""
 
 KNOWS_ORGANIZATION = """
     select %(organization_id)s::text is null

@@ -14,6 +14,7 @@ from pendingctl import Filters, PendingStore, Scope, State, Withdrawal
 from pendingctl.errors import DatabaseFailed, InvalidInput
 from pendingctl.inspected import CardState, Unposted
 from pendingctl.leased import LeasedPost
+from pendingctl.store import trail_reads
 from pendingctl.store.inspection import Inspection
 from pendingctl.store.statistics import Statistics
 from tests.questions import PAYLOAD, SCOPE, age, click
@@ -36,7 +37,12 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "get": ("q",),
     "with_prefix": ("q",),
     "unknown": (Filters(application="shop"),),
+    "history": ("q",),
+    "known_ids": ("q",),
+    "user_history": ("U1",),
 }
+
+KEYWORDS: dict[str, dict[str, object]] = {"user_history": {"since": timedelta(hours=1)}}
 
 
 @pytest.mark.law(10)
@@ -60,12 +66,12 @@ async def test_every_read_happens_in_a_read_only_transaction_with_a_time_limit(
 
     on, reader = READERS[name]
     with pytest.raises(DatabaseFailed, match=r"read only: on, time limit: (30|1)s"):
-        await reader(getattr(store, on), *ARGUMENTS.get(name, ()))
+        await reader(getattr(store, on), *ARGUMENTS.get(name, ()), **KEYWORDS.get(name, {}))
 
 
 @pytest.mark.law(10)
 def test_every_statement_that_only_reads_is_run_by_the_inspection(connection: psycopg.Connection) -> None:
-    """Save what a lost click and an idle pod look at, as the hot path needs it, and what doctor reads by itself."""
+    """Save what a lost click, an idle pod and a remedy look at, and what doctor reads by itself."""
     reading = set()
     for name, statement in STATEMENTS.items():
         with connection.transaction(force_rollback=True):
@@ -76,7 +82,9 @@ def test_every_statement_that_only_reads_is_run_by_the_inspection(connection: ps
 
     inspected = set(re.findall(r"statements\.([A-Z_]+)", getsource(Inspection) + getsource(Statistics)))
     counting = {name for name in STATEMENTS if name.startswith(("COUNT_", "SAMPLE_"))}
-    assert reading == (inspected - {"OF_PART"}) | counting | {"LOOK", "LOOK_AT_LISTED", "DUE", "OLDEST_STALE"}
+    of_the_trail = set(vars(trail_reads)) & set(STATEMENTS)
+    others = {"LOOK", "LOOK_AT_LISTED", "DUE", "OLDEST_STALE"}
+    assert reading == (inspected - {"OF_PART"}) | counting | of_the_trail | others
 
 
 # Lists and counts.

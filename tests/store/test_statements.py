@@ -24,6 +24,7 @@ from pendingctl.store import (
     read_statements,
     remedy_statements,
     statements,
+    trail_reads,
     trail_statements,
 )
 from tests.conftest import migrated_database
@@ -56,6 +57,7 @@ PARAMETERS: dict[str, object] = {
     "after_id": None,
     "with_deadline": False,
     "prefix": "q4",
+    "most_read": 10_000,
     "card": None,
     "question_ids": ["q42"],
     "ask_numbers": [1],
@@ -120,8 +122,8 @@ PARAMETERS: dict[str, object] = {
 # What statements share.
 PARTS = (
     *("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY"),
-    *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED"),
     *("STATE", "UNPOSTED", "OF_PART", "AGES"),
+    *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED"),
 )
 STATEMENTS = {
     name: cast("str", statement)
@@ -134,8 +136,9 @@ STATEMENTS = {
         post_statements,
         pod_statements,
         read_statements,
-        count_statements,
         remedy_statements,
+        trail_reads,
+        count_statements,
         trail_statements,
     )
     for name, statement in vars(module).items()
@@ -168,7 +171,7 @@ DELIVERY_PATH = ["DUE", "LEASE", "LEASE_ENDINGS", "EXPIRE", "LEASE_CARDS", "LEAS
 
 @pytest.fixture(scope="module")
 def filled_template(server_dsn: str, template: str) -> Iterator[str]:
-    """The name of a database with a table of 20,000 rows, half of them stale, and statistics.
+    """The name of a database with 20,000 rows, half of them stale, a trail of 40,000 steps, and statistics.
 
     Filling it takes five times as long as copying it.
     """
@@ -193,7 +196,13 @@ def _fill(dsn: str) -> None:
             from generate_series(1, 20000) as n
             """
         )
-        connection.execute("vacuum analyze pending_interactions")
+        connection.execute(
+            """
+            insert into pending_trail (question_id, organization_id, step, user_id)
+            select 'q' || n % 2000, 'acme', 'refused', 'U' || n % 4000 from generate_series(1, 40000) as n
+            """
+        )
+        connection.execute("vacuum analyze pending_interactions, pending_trail")
 
 
 @pytest.fixture
@@ -492,3 +501,37 @@ def test_deleting_an_organization_does_not_scan_the_table(filled: psycopg.Connec
     nodes = plan_nodes(filled, "delete from pending_interactions where organization_id = 'initech'")
 
     assert "Seq Scan" not in [node["Node Type"] for node in nodes]
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("FIRST_OF_QUESTION", "idx_pending_trail_question"),
+        ("LAST_OF_QUESTION", "idx_pending_trail_question"),
+        ("COUNT_OF_QUESTION", "idx_pending_trail_question"),
+        ("IDS_WITH_PREFIX", "idx_pending_trail_question"),
+        ("OF_USER", "idx_pending_trail_user"),
+        ("RECORD", "pending_trail_pkey"),
+    ],
+)
+def test_the_trail_is_read_by_an_index(filled: psycopg.Connection, name: str, index: str) -> None:
+    changed: dict[str, object] = {"since": timedelta(hours=1), "prefix": "q42", "limit": 11}
+    nodes = plan_nodes(filled, STATEMENTS[name], **changed)
+
+    assert index in [node.get("Index Name") for node in nodes]
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] == "pending_trail"]
+    assert buffers(filled, STATEMENTS[name], **changed) < 500
+
+
+@pytest.mark.parametrize("narrowed", [{"application": None, "organization_id": None}, {}])
+def test_what_needs_a_look_is_found_by_indexes(filled: psycopg.Connection, narrowed: dict[str, object]) -> None:
+    nodes = plan_nodes(filled, STATEMENTS["ATTENTION"], **narrowed)
+
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
+    assert {
+        "idx_pending_interactions_due",
+        "idx_pending_interactions_due_cards",
+        "idx_pending_interactions_due_endings",
+        "idx_pending_interactions_due_posts",
+        "idx_pending_interactions_deadline",
+    } <= {node.get("Index Name") for node in nodes}
