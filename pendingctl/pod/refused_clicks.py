@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from ..errors import InvalidInput, PendingctlError
 from ..model import Click, RefusalReason
 from ..postgres.outages import Outage
-from ..trail import CANNOT_SERVE, MORE, Presses, Step
+from ..trail import CANNOT_SERVE, MAX_ASK_NUMBER, MORE, Presses, Step
 
 # What a person on call sees of a click that was just refused is so old at most.
 FLUSH_SECONDS = 2.0
@@ -25,8 +25,6 @@ ENTRIES_OF_A_USER = 10
 # What a pod remembers of clicks at most; whoever sends more is counted.
 MOST_COUNTED = 1_000
 MOST_WINDOWS = 10_000
-# The greatest ask number that a row can have.
-_MAX_ASK_NUMBER = 2**31 - 1
 
 _log = logging.getLogger(__name__)
 
@@ -154,7 +152,7 @@ class RefusedClicks:
             click.organization_id,
             click.connection_id,
             click.question_id,
-            number if number is not None and 0 <= number <= _MAX_ASK_NUMBER else None,
+            number if number is not None and 0 <= number <= MAX_ASK_NUMBER else None,
             click.user_id,
             step,
             reason,
