@@ -30,6 +30,8 @@ def _apart(detail: str) -> str:
 # are so many entries an hour, which are looked for among its last ones; and any number that say how many had no room.
 # Another tenant's clicks on the same id, and those of users whom it does not ask, take no room of the others.
 # Returns the places of those that have none.
+#
+# Between an id and the same id, as in trail_reads: by an equality Postgres expects few entries, and sorts them all.
 NOTE_PRESSES = f"""
     with given as materialized (
         select *
@@ -47,8 +49,8 @@ NOTE_PRESSES = f"""
             from (
                 select step, at, organization_id, detail
                 from pending_trail as before
-                where before.question_id collate "C" = given.question_id
-                order by before.id desc
+                where before.question_id collate "C" between given.question_id and given.question_id
+                order by before.question_id collate "C" desc, before.id desc
                 limit %(most_an_hour)s * 3
             ) as before
             where step in ('refused', 'repeated') and at > now() - interval '1 hour'
