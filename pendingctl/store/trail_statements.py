@@ -1,8 +1,9 @@
 """How a statement writes the trail of what it does, and the statements of the trail itself."""
 
 # A setting of the database, a role or a connection string, which pods and commands hold to alike:
-# alter database … set pendingctl.trail = off (manual, section 20.16 "Customized Options").
-_IS_KEPT = "current_setting('pendingctl.trail', true) is distinct from 'off'"
+# alter database … set pendingctl.trail = off (manual, section 20.16 "Customized Options"). It is a text to Postgres, and
+# a boolean to a person.
+IS_KEPT = "(lower(current_setting('pendingctl.trail', true)) in ('off', 'false', 'no', '0')) is not true"
 
 
 def trail(source: str, step: str, *, question_id: str = "id", ask_number: str = "ask_number", **columns: str) -> str:
@@ -17,7 +18,7 @@ def trail(source: str, step: str, *, question_id: str = "id", ask_number: str = 
         insert into pending_trail (question_id, ask_number, organization_id, pod, step{names})
         select {question_id}, {ask_number}, organization_id, %(pod)s::text, {step}{values}
         from {source}
-        where {_IS_KEPT}
+        where {IS_KEPT}
     )"""
 
 
@@ -65,7 +66,7 @@ NOTE_PRESSES = f"""
         select clock_timestamp() - make_interval(secs => age), question_id, ask_number, organization_id, connection_id,
                %(application)s, %(pod)s, user_id, step, detail, presses
         from with_room
-        where {_IS_KEPT}
+        where {IS_KEPT}
     )
     select place::integer - 1
     from given

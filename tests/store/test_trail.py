@@ -270,14 +270,16 @@ async def test_what_a_caller_rolls_back_leaves_no_entry(store: PendingStore, con
     assert steps(connection) == []
 
 
-async def test_a_database_can_keep_no_trail(dsn: str, connection: psycopg.Connection) -> None:
+@pytest.mark.parametrize("value", ["off", "OFF", "false", "no", "0"])
+async def test_a_database_can_keep_no_trail(dsn: str, connection: psycopg.Connection, value: str) -> None:
     """The setting is the database's, a role's or a connection string's, and everything else goes on."""
-    without = make_conninfo(dsn, options="-c pendingctl.trail=off")
+    without = make_conninfo(dsn, options=f"-c pendingctl.trail={value}")
     async with open_pool(without) as pool:
         store = PendingStore(pool)
         leased = await claimed(store)
         assert await store.leases.mark_delivered(leased)
         assert await store.leases.note_presses([presses()]) == []
+        assert not (await store.inspection.history("q")).record.is_kept
 
     assert steps(connection) == []
 
