@@ -1,8 +1,8 @@
 """How a statement writes the trail of what it does, and the statements of the trail itself."""
 
 # A setting of the database, a role or a connection string, which pods and commands hold to alike:
-# alter database … set pendingctl.trail = off (manual, section 20.16 "Customized Options"). It is a text to Postgres, and
-# a boolean to a person.
+# alter database … set pendingctl.trail = off (manual, section 20.16 "Customized Options"). It is a text to Postgres,
+# and a boolean to a person.
 IS_KEPT = "(lower(current_setting('pendingctl.trail', true)) in ('off', 'false', 'no', '0')) is not true"
 
 
