@@ -11,6 +11,9 @@ def trail(source: str, step: str, *, question_id: str = "id", ask_number: str = 
 
     All are SQL: the columns of `source` that hold the question's id and the ask number, beside organization_id, an
     expression for the step, and one for each further column of the entry. The statement has a parameter `pod`.
+
+    Where the sequence of their numbers lags behind the entries, the trail has gaps and the statement does its work:
+    logical replication copies rows, and no sequences (manual, "Logical Replication" under restrictions).
     """
     names = "".join(f", {name}" for name in columns)
     values = "".join(f", {value}" for value in columns.values())
@@ -19,6 +22,7 @@ def trail(source: str, step: str, *, question_id: str = "id", ask_number: str = 
         select {question_id}, {ask_number}, organization_id, %(pod)s::text, {step}{values}
         from {source}
         where {IS_KEPT}
+        on conflict do nothing
     )"""
 
 
@@ -67,6 +71,7 @@ NOTE_PRESSES = f"""
                %(application)s, %(pod)s, user_id, step, detail, presses
         from with_room
         where {IS_KEPT}
+        on conflict do nothing
     )
     select place::integer - 1
     from given

@@ -284,6 +284,22 @@ async def test_a_database_can_keep_no_trail(dsn: str, connection: psycopg.Connec
     assert steps(connection) == []
 
 
+@pytest.mark.law(16)
+async def test_entries_that_are_numbered_as_others_before_keep_nobody_from_working(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    """As after a failover to a subscriber of logical replication, which copies rows and no sequences."""
+    await store.put("before", SCOPE, PAYLOAD)
+    connection.execute("alter table pending_trail alter id restart with 1")
+
+    await store.put("q", SCOPE, PAYLOAD)
+    connection.execute("alter table pending_trail alter id restart with 1")
+    assert isinstance(await store.claim(click(), lease=LEASE), Claim)
+    connection.execute("alter table pending_trail alter id restart with 1")
+    assert await store.leases.note_presses([presses()]) == []
+    assert steps(connection, "before") == ["asked"]
+
+
 # Clicks that have won nothing.
 
 
