@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pendingctl import Claim, PendingStore, Refusal, open_pool
+from pendingctl.diagnosis.tables import RIGHTS
 from pendingctl.leased import EditedCard
 from pendingctl.payload import question_payload
 from pendingctl.postgres.connections import Pool
@@ -372,6 +373,21 @@ async def test_old_entries_are_swept_oldest_first_in_batches_up_to_a_limit(
     assert await trail_swept(store, limit=5, batch_size=2) == [2, 2, 1]
     assert await trail_swept(store, batch_size=2) == [2, 1]
     assert connection.execute("select count(*) from pending_trail").fetchone() == (2,)
+
+
+async def test_a_role_with_the_rights_that_doctor_names_may_sweep_it(
+    store: PendingStore, connection: psycopg.Connection, dsn: str
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+    connection.execute("update pending_trail set at = at - interval '31 days'")
+    role = sql.Identifier(f"{connection.info.dbname}_pod")
+    rights = sql.SQL(", ".join(RIGHTS["pending_trail"]))
+    connection.execute(sql.SQL("create role {0} login; grant {1} on pending_trail to {0}").format(role, rights))
+    try:
+        async with open_pool(make_conninfo(dsn, user=f"{connection.info.dbname}_pod")) as pool:
+            assert await trail_swept(PendingStore(pool)) == [1]
+    finally:
+        connection.execute(sql.SQL("drop owned by {0}; drop role {0}").format(role))
 
 
 @pytest.mark.law(8)
