@@ -143,6 +143,7 @@ async def test_a_pod_that_a_wrong_clock_has_seen_in_the_future_is_not_alive_for_
 ) -> None:
     await note(pool, "dead")
     connection.execute("update pending_pods set seen_at = seen_at + interval '1 year'")
+    assert await PendingStore(pool).statistics.pods() == []
     await note(pool, "alive")
 
     assert noted(connection) == [("alive",)]
