@@ -42,11 +42,11 @@ def judge_question(history: QuestionHistory) -> Finding:
     if row is None:
         return judge_gone(history, last)
     if row.outcome is None:
-        return _judge_open(row, last, now, pods)
+        return _judge_open(row, last, now, pods, is_on_record=history.record.is_kept and bool(last.entries))
     return judge_ended(row, last, now, pods)
 
 
-def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
+def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted, *, is_on_record: bool) -> Finding:
     if row.expires_at is not None and row.expires_at <= now:
         passed = f"its deadline passed {age(now - row.expires_at)} ago"
         if now - row.expires_at < _LATE:
@@ -61,20 +61,23 @@ def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, pods: No
         return _judge_unposted(row, asking, now, pods)
     if refused:
         return _judge_refused(row, refused, asking, now)
-    posted = posted_when(row, asking, now)
+    # Pods of the version before leave nothing in the trail.
+    silence = "no press has arrived since" if is_on_record else "whether anybody has pressed is not known"
+    waits = f"{posted_when(row, asking, now)}, and {silence}"
     if row.state is State.STALE:
         return warn(
-            f"nobody has answered for {age(row.age_seconds)}, and it is stale: {posted}, and no press has arrived "
-            "since; a sweep will delete it",
+            f"nobody has answered for {age(row.age_seconds)}, and it is stale: {waits}; a sweep will delete it",
             remedies.withdraw(row),
             remedies.presses_of(row.expected_user_id),
         )
     return Finding(
         Verdict.OK,
-        f"it waits for {asked_of(row)}: {posted}, and no press has arrived since",
+        f"it waits for {asked_of(row)}: {waits}",
         (
             f"if {row.expected_user_id} did press, the press has reached no pod: see the platform's interactivity "
-            "settings and the balancer",
+            "settings and the balancer"
+            if is_on_record
+            else "the trail has nothing of it: it was switched off, or a pod of the version before has asked it",
             remedies.presses_of(row.expected_user_id),
         ),
     )

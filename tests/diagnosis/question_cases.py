@@ -235,7 +235,7 @@ OPEN = [
         row(),
         (),
         OK,
-        ("it waits for U1", "its card was posted 9 min 50 s ago, and no press"),
+        ("it waits for U1", "its card was posted 9 min 50 s ago, and whether anybody has pressed is not known"),
     ),
 ]
 ENDED = [

@@ -11,7 +11,7 @@ import pytest
 from pendingctl import State
 from pendingctl.diagnosis.askings import askings
 from pendingctl.diagnosis.question import judge_question
-from pendingctl.inspected import Unposted
+from pendingctl.inspected import QuestionHistory, Unposted
 from pendingctl.pods import NotedPod
 from tests.diagnosis.histories import NOW, NUMBER, ago, asked, history, noted, pressed, row
 from tests.diagnosis.question_cases import CASES, FAIL, UNPOSTED, Case, answered, undelivered
@@ -71,6 +71,16 @@ def test_whether_the_pod_that_has_claimed_lives_is_said(pods: tuple[NotedPod, ..
     held = undelivered(120, delivery_attempts=1, delivery_due_at=NOW + timedelta(seconds=18))
 
     assert said in judge_question(history(held, asked(), answered(120), pods=pods)).sentence
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.STALE])
+@pytest.mark.parametrize("found", [history(row()), history(row(), asked(), is_kept=False)])
+def test_of_what_the_trail_does_not_have_nobody_says_that_it_has_not_been(found: QuestionHistory, state: State) -> None:
+    """A pod of the version before has asked it, whose refused clicks leave nothing; or the trail is switched off."""
+    finding = judge_question(replace(found, row=row(state=state)))
+
+    assert "whether anybody has pressed is not known" in finding.sentence
+    assert not [remedy for remedy in finding.remedies if "has reached no pod" in remedy]
 
 
 def test_the_last_asking_is_judged() -> None:
