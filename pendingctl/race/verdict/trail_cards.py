@@ -1,0 +1,93 @@
+"""What the trail says of cards and reminders: what pods have posted and edited, and what the row knows of it. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ...trail import Step, TrailEntry
+from ..history.history import Outcome
+from ..plan.operations import OperationKind
+from .one_question import Story
+from .trail_order import TracedRow, name_of_entry
+
+
+def cards_in_the_trail(story: Story, entries: Sequence[TrailEntry], traced: TracedRow) -> Iterator[str]:
+    """A note is of a card that its pod has posted or edited; what the row says of its card is in the trail as well.
+
+    A pod that dies takes its notes with it: what was posted and edited need not be in the trail.
+    """
+    yield from _attempts(story, entries)
+    yield from _notes_of_nothing(story, entries)
+    yield from _notes_that_lack(story, entries, traced)
+    yield from _reminders(story, entries)
+
+
+def _attempts(story: Story, entries: Sequence[TrailEntry]) -> Iterator[str]:
+    """Whoever posts a card has begun to; only a put of the same question begins anew with the first attempt."""
+    begun = [entry for entry in entries if entry.step is Step.POSTING or (entry.step is Step.ASKED and entry.attempt)]
+    attempts = Counter((entry.pod, entry.ask_number) for entry in begun)
+    for (pod, number), times in Counter((post.pod, post.ask_number) for post in story.card_posts).items():
+        if attempts[pod, number] < times:
+            yield f"{pod} has posted the card of asking {number}, and the trail does not say that it was about to"
+    put_again = {
+        each.pod
+        for each in story.operations
+        if each.kind is OperationKind.PUT and each.planned.posts and each.outcome in (Outcome.OK, Outcome.UNKNOWN)
+    }
+    first = set[int | None]()
+    for entry in begun:
+        if entry.attempt == 1 and entry.ask_number in first and entry.pod not in put_again:
+            yield f"{name_of_entry(entry)} is a first attempt, and not the first one"
+        if entry.attempt == 1:
+            first.add(entry.ask_number)
+
+
+def _notes_of_nothing(story: Story, entries: Sequence[TrailEntry]) -> Iterator[str]:
+    posted = {(post.pod, post.ask_number) for post in story.card_posts}
+    found = {post.ask_number for post in story.card_posts if post.can_be_found}
+    numbers = {post.card: post.ask_number for post in story.card_posts}
+    edited = {(edit.pod, numbers.get(edit.card)) for edit in story.card_edits}
+    for entry in entries:
+        by = (entry.pod, entry.ask_number)
+        if entry.step is Step.POSTED and by not in posted and entry.ask_number not in found:
+            yield f"{name_of_entry(entry)} is of a card that its pod has not posted"
+        if entry.step is Step.EDITED and by not in edited:
+            yield f"{name_of_entry(entry)} is of a card that its pod has not edited"
+
+
+def _notes_that_lack(story: Story, entries: Sequence[TrailEntry], traced: TracedRow) -> Iterator[str]:
+    row = story.row
+    if row is None or row.ask_number != traced.ask_number:
+        return
+    noted = {entry.step for entry in entries if entry.ask_number == row.ask_number}
+    if row.outcome is not None and row.no_card_known is (Step.POSTED in noted):
+        yield f"the row knows {'no' if row.no_card_known else 'its'} card, and the trail says otherwise"
+    if (row.not_shown is not None) is not (traced.post is Step.GIVEN_UP):
+        yield f"the row says {row.not_shown!r} of its card, and the last step of that is {traced.post}"
+    ending = traced.ending
+    if row.card_shows_the_end and not any(
+        entry.step is Step.EDITED and entry.ask_number == row.ask_number and ending is not None and entry.id > ending.id
+        for entry in entries
+    ):
+        yield f"the card of asking {row.ask_number} shows the end, and the trail has no edit of it since then"
+
+
+def _reminders(story: Story, entries: Sequence[TrailEntry]) -> Iterator[str]:
+    """Each was consumed by its lease before it was posted; whoever died in between has posted none."""
+    schedule = story.question.schedule
+    posted = Counter(
+        (each.pod, each.ask_number, Step.ESCALATED if each.is_escalation else Step.REMINDED) for each in story.reminders
+    )
+    consumed = Counter((each.pod, each.ask_number, each.step) for each in entries)
+    for (pod, number, step), times in posted.items():
+        if consumed[pod, number, step] < times:
+            yield f"{pod} has {step} {times} times in asking {number}, and the trail says {consumed[pod, number, step]}"
+    in_all = Counter((each.ask_number, each.step) for each in entries)
+    for step, most in (
+        (Step.REMINDED, schedule.remind_at_most or 0),
+        (Step.ESCALATED, 0 if schedule.escalate_to is None else 1),
+    ):
+        for (asking, each), times in in_all.items():
+            if each is step and times > most:
+                yield f"asking {asking} was {step} {times} times, and {most} are due at most"
