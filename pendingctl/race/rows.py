@@ -36,7 +36,8 @@ _READ = """
                 else 'answered' end as outcome,
            answered_by, expires_at, case when post_due_at = 'infinity' then post_error end as not_shown,
            claimed_at is not null and posted_at is null as no_card_known,
-           claimed_at is not null and card is not null and card_due_at is null as card_shows_the_end
+           claimed_at is not null and card is not null and card_due_at is null as card_shows_the_end,
+           pod
     from pending_interactions
     where id = any (%(ids)s)
 """

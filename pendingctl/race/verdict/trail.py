@@ -180,6 +180,8 @@ def _disagreements(story: Story, row: Row | None, traced: TracedRow) -> Iterator
         return
     if ending is not None and row.answered_by not in (None, ending.user_id):
         yield f"the row was answered by {row.answered_by}, and the trail says {ending.user_id}"
+    if ending is not None and row.pod not in (None, ending.pod):
+        yield f"the row was {outcome} by {row.pod}, and the trail says {ending.pod}"
     if row.is_stuck is not (traced.delivery is Step.STUCK):
         is_stuck = "is" if row.is_stuck else "is not"
         yield f"the row {is_stuck} stuck, and the last step of its delivery is {traced.delivery}"

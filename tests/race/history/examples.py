@@ -158,7 +158,7 @@ HISTORY = History(
         Row("run-d0", SCOPE, {}, AT, 3, "no", None, outcome="defaulted", expires_at=AT - timedelta(seconds=1)),
         Row("run-d1", SCOPE, {}, AT, 3, "no", "key", outcome="answered", answered_by="U2"),
         Row("run-d2", SCOPE, {}, None, 3, None, None, not_shown="the conversation is gone"),
-        Row("run-d3", SCOPE, {}, AT, 3, "no", "key", outcome="answered", card_shows_the_end=True),
+        Row("run-d3", SCOPE, {}, AT, 3, "no", "key", outcome="answered", card_shows_the_end=True, pod="pod-2"),
     ),
     planned_kinds=frozenset({PUT, CLAIM}),
     stale_after=timedelta(milliseconds=30),

@@ -45,6 +45,9 @@ LAWLESS_TRAILS: dict[str, tuple[str, History]] = {
         "the row was answered by somebody else": replace(
             TRAILED, rows=(replace(ROW, answered_by="U2"), *TRAILED.rows[1:])
         ),
+        "a question was ended by another pod than its row says": replace(
+            TRAILED, rows=tuple(replace(row, pod="pod-1" if row.id == "d" else None) for row in TRAILED.rows)
+        ),
         "an asking is not in the trail": dropping(Q[0]),
         "an asking is in the trail under another request": changing(X[2], request_key="event"),
         "an asking is in the trail under another application": changing(X[0], application="billing"),
