@@ -193,6 +193,7 @@ def stories(history: History) -> list[Story]:
             tuple(reminders.get(question.id, ())),
             is_whole=not history.reasons,
             trail=None if history.trail is None else tuple(entries.get(question.id, ())),
+            is_undisturbed=not history.reasons and not history.faults,
         )
         for question in history.questions
     ]

@@ -18,6 +18,7 @@ class Story:
 
     `sweeps` are those that took its row, and those whose outcome is unknown. It `is_whole` unless pods were
     lost, and not by a fault: what they were about to do nobody knows. `trail` is None where there is none to look at.
+    Where it `is_undisturbed` nothing went wrong in the race, and no pod has lost what it was about to note.
     """
 
     question: RacedQuestion
@@ -31,6 +32,7 @@ class Story:
     reminders: tuple[ReminderPost, ...] = ()
     is_whole: bool = True
     trail: tuple[TrailEntry, ...] | None = None
+    is_undisturbed: bool = False
 
     @cached_property
     def claims(self) -> list[Operation]:

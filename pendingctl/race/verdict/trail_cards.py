@@ -20,6 +20,8 @@ def cards_in_the_trail(story: Story, entries: Sequence[TrailEntry], traced: Trac
     yield from _attempts(story, entries)
     yield from _notes_of_nothing(story, entries)
     yield from _notes_that_lack(story, entries, traced)
+    if story.is_undisturbed and traced.ending is None:
+        yield from _failures_that_lack(story, entries)
     yield from _reminders(story, entries)
 
 
@@ -71,6 +73,13 @@ def _notes_that_lack(story: Story, entries: Sequence[TrailEntry], traced: Traced
         for entry in entries
     ):
         yield f"the card of asking {row.ask_number} shows the end, and the trail has no edit of it since then"
+
+
+def _failures_that_lack(story: Story, entries: Sequence[TrailEntry]) -> Iterator[str]:
+    failed = {(entry.pod, entry.ask_number) for entry in entries if entry.step is Step.NOT_POSTED}
+    for number, put in story.askings.items():
+        if put.planned.trouble is not None and (put.pod, number) not in failed:
+            yield f"{put.pod} has failed to post the card of asking {number}, and the trail does not say so"
 
 
 def _reminders(story: Story, entries: Sequence[TrailEntry]) -> Iterator[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pendingctl.race.history.history import History
+from pendingctl.race.plan.operations import PostTrouble
 from pendingctl.trail import Step
 from tests.race.verdict.histories import ROW, UNCLAIMED, WINNER, X_REOPEN, having, lost, without
-from tests.race.verdict.lives import D_TOLD, E_WITHDRAWN
+from tests.race.verdict.lives import D_TOLD, E_WITHDRAWN, L_PUT
 from tests.race.verdict.trails import (
     TRAILED,
     U1,
@@ -24,6 +25,9 @@ from tests.race.verdict.trails import (
     trailing,
 )
 
+_POSTED_IN_VAIN = replace(
+    L_PUT, planned=replace(L_PUT.planned, transaction=None, posts=True, trouble=PostTrouble.SHOWN)
+)
 _BEGUN_BY_NOBODY = entry("x", Step.ASKED, 4, detail="created")
 
 LAWLESS_TRAILS: dict[str, tuple[str, History]] = {
@@ -96,6 +100,9 @@ LAWLESS_TRAILS: dict[str, tuple[str, History]] = {
         "the card shows the end, and the trail does not": dropping(S[8]),
         "an edit is noted by a pod that has made none": changing(S[8], pod="pod-1"),
         "a card was given up, and the row does not say so": trailing("l", *L[:4], entry("l", Step.GIVEN_UP, 33)),
+        "a card was not posted, and that is not in the trail": trailing(
+            "l", replace(L[0], attempt=1), L[3], L[4], history=having(_POSTED_IN_VAIN, history=TRAILED)
+        ),
         "a reminder is not in the trail": dropping(S[3]),
         "a reminder is in the trail twice": doubling(S[3]),
         "an escalation is in the trail twice": doubling(S[5]),

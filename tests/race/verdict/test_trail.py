@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pendingctl.race.history.history import History, Outcome
+from pendingctl.race.history.history import Fault, History, Outcome
+from pendingctl.race.plan.schedule import FaultKind, Moment
 from pendingctl.race.verdict.checker import Verdict
 from pendingctl.trail import Step, TrailEntry
 from tests.race.verdict.histories import (
@@ -152,6 +153,15 @@ def test_a_put_that_finds_its_card_given_up_begins_anew() -> None:
     history = having(again, history=changing(L[3], attempt=1))
 
     assert LAW not in laws_broken(history)
+
+
+def test_a_failed_post_is_noted_unless_something_went_wrong() -> None:
+    lacking = LAWLESS_TRAILS["a card was not posted, and that is not in the trail"][1]
+    noted = entry("l", Step.NOT_POSTED, 33, attempt=1)
+
+    assert LAW not in laws_broken(trailing("l", replace(L[0], attempt=1), noted, L[3], L[4], history=lacking))
+    killed = Fault(0, FaultKind.KILL, Moment.AFTER_POST, 9000, 9020, landed=True)
+    assert LAW not in laws_broken(replace(lacking, faults=(killed,)))
 
 
 def test_of_what_the_worker_does_not_hear_no_hand_over_is_needed() -> None:
