@@ -37,7 +37,7 @@ _READ = """
            answered_by, expires_at, case when post_due_at = 'infinity' then post_error end as not_shown,
            claimed_at is not null and posted_at is null as no_card_known,
            claimed_at is not null and card is not null and card_due_at is null as card_shows_the_end,
-           pod
+           retired_cards is not null as has_cards_to_retire, pod
     from pending_interactions
     where id = any (%(ids)s)
 """

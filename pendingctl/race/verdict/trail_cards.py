@@ -9,17 +9,19 @@ from ...trail import Step, TrailEntry
 from ..history.history import Outcome
 from ..plan.operations import OperationKind
 from .one_question import Story
-from .trail_order import TracedRow, name_of_entry
+from .trail_order import REMOVALS, TracedRow, name_of_entry
 
 
 def cards_in_the_trail(story: Story, entries: Sequence[TrailEntry], traced: TracedRow) -> Iterator[str]:
     """A note is of a card that its pod has posted or edited; what the row says of its card is in the trail as well.
 
-    A pod that dies takes its notes with it: what was posted and edited need not be in the trail.
+    A pod that dies takes its notes with it: what was posted and edited need not be in the trail then.
     """
     yield from _attempts(story, entries)
     yield from _notes_of_nothing(story, entries)
     yield from _notes_that_lack(story, entries, traced)
+    if story.is_undisturbed:
+        yield from _notes_one_too_many(story, entries)
     if story.is_undisturbed and traced.ending is None:
         yield from _failures_that_lack(story, entries)
     yield from _reminders(story, entries)
@@ -56,6 +58,10 @@ def _notes_of_nothing(story: Story, entries: Sequence[TrailEntry]) -> Iterator[s
             yield f"{name_of_entry(entry)} is of a card that its pod has not posted"
         if entry.step is Step.EDITED and by not in edited:
             yield f"{name_of_entry(entry)} is of a card that its pod has not edited"
+    # The pod that has won edits the card at once, every other one by a lease.
+    may_edit = {entry.pod for entry in entries if entry.step in (Step.EDITING, Step.ANSWERED)}
+    for pod in dict.fromkeys(edit.pod for edit in story.card_edits if edit.pod not in may_edit):
+        yield f"{pod} has edited a card, and the trail does not say that it was about to"
 
 
 def _notes_that_lack(story: Story, entries: Sequence[TrailEntry], traced: TracedRow) -> Iterator[str]:
@@ -73,6 +79,35 @@ def _notes_that_lack(story: Story, entries: Sequence[TrailEntry], traced: Traced
         for entry in entries
     ):
         yield f"the card of asking {row.ask_number} shows the end, and the trail has no edit of it since then"
+    if row.has_cards_to_retire:
+        return
+    edited = {entry.ask_number for entry in entries if entry.step is Step.EDITED}
+    for number in dict.fromkeys(each.ask_number for each in _since_the_row(entries) if each.step is Step.POSTED):
+        if number != row.ask_number and number not in edited:
+            yield f"the card of asking {number} has lost its buttons, and the trail has no edit of it"
+
+
+def _since_the_row(entries: Sequence[TrailEntry]) -> Sequence[TrailEntry]:
+    """Return what has happened since the present row was made."""
+    removed = [place for place, entry in enumerate(entries, start=1) if entry.step in REMOVALS]
+    return entries[removed[-1] :] if removed else entries
+
+
+def _notes_one_too_many(story: Story, entries: Sequence[TrailEntry]) -> Iterator[str]:
+    """Only a pod that has lost its connection makes the same note again."""
+    numbers = {post.card: post.ask_number for post in story.card_posts}
+    posts = Counter(post.ask_number for post in story.card_posts if post.can_be_found or not post.is_lost)
+    edits = Counter[tuple[str | None, int | None]]((edit.pod, numbers.get(edit.card)) for edit in story.card_edits)
+    noted = Counter((entry.step, entry.pod, entry.ask_number, entry.attempt) for entry in entries)
+    for number, times in Counter(each.ask_number for each in entries if each.step is Step.POSTED).items():
+        if times > posts[number or 0]:
+            yield f"the card of asking {number} was posted {posts[number or 0]} times, and the trail says {times}"
+    for (step, pod, number, _), times in noted.items():
+        # An edit that lands over the words of the next asking is noted for both.
+        if step is Step.EDITED and times > edits[pod, number] and len(story.askings) == 1:
+            yield f"{pod} has edited cards of asking {number} {edits[pod, number]} times, and the trail says {times}"
+        if step is Step.NOT_POSTED and times > 1:
+            yield f"{pod} has failed once to post the card of asking {number}, and the trail says so {times} times"
 
 
 def _failures_that_lack(story: Story, entries: Sequence[TrailEntry]) -> Iterator[str]:

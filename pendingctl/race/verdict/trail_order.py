@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ...model import PutOutcome
+from ...pod.delivery import MOST_ATTEMPTS
 from ...trail import Step, TrailEntry
 
 ENDINGS = (Step.ANSWERED, Step.DEFAULTED, Step.EXPIRED, Step.WITHDRAWN)
@@ -19,7 +20,7 @@ _WHILE_OPEN = (
     *ENDINGS,
 )
 _AFTER_THE_END = (Step.LEASED, Step.RELEASED, Step.DELIVERED, Step.FAILED, Step.STUCK, Step.REDELIVERED)
-_BY_THE_HOLDER = (Step.RELEASED, Step.DELIVERED, Step.FAILED)
+_BY_THE_HOLDER = (Step.RELEASED, Step.DELIVERED, Step.FAILED, Step.STUCK)
 # Notes, which may come when the question was asked anew.
 _LATE = (Step.POSTED, Step.EDITED)
 REMOVALS = (Step.DELETED, Step.SWEPT)
@@ -30,7 +31,8 @@ class TracedRow:
     """A question's row as far as its trail has led. `ask_number` is None where there is no row.
 
     `ending` is how the present asking has ended, `delivery` the last step of its delivery, `holder` the pod that has a
-    lease on it, and `attempts` how many were made. `post` is the last step of its card.
+    lease on it, and `attempts` how many were made. `post` is the last step of its card, and `edit_attempt` the last
+    lease on that since something was noted of it.
     """
 
     ask_number: int | None = None
@@ -42,6 +44,7 @@ class TracedRow:
     post: Step | None = None
     poster: str | None = None
     post_attempts: int = 0
+    edit_attempt: int | None = None
 
 
 def follow(entries: Sequence[TrailEntry]) -> tuple[TracedRow, list[str]]:
@@ -75,14 +78,21 @@ def _impossible(entry: TrailEntry, row: TracedRow) -> Iterator[str]:
         yield f"comes after the question was {row.ending.step}"
     elif entry.step in _AFTER_THE_END and row.ending is None:
         yield "comes before the question has ended"
-    elif entry.step in _BY_THE_HOLDER and entry.pod != row.holder:
+    elif entry.step in _BY_THE_HOLDER and entry.pod != row.holder and not _is_used_up(entry, row):
         yield f"comes while {row.holder or 'nobody'} has the lease"
     elif (due := _due_attempt(entry, row)) is not None and entry.attempt != due:
         yield f"is attempt {entry.attempt}, and should be {due}"
     elif entry.step is Step.NOT_POSTED and entry.pod != row.poster:
         yield f"comes while {row.poster or 'nobody'} posts the card"
+    elif entry.step is Step.EDITING and entry.attempt == row.edit_attempt:
+        yield f"is attempt {entry.attempt} once more"
     elif entry.step is Step.SWEPT and entry.detail != (was := row.ending.step if row.ending else "open"):
         yield f"says {entry.detail!r}, and the question was {was}"
+
+
+def _is_used_up(entry: TrailEntry, row: TracedRow) -> bool:
+    """Whether it is stuck since pods have died over all of its attempts, which any pod finds."""
+    return entry.step is Step.STUCK and row.delivery is not Step.STUCK and row.attempts >= MOST_ATTEMPTS
 
 
 def _impossible_asking(entry: TrailEntry, row: TracedRow) -> Iterator[str]:
@@ -100,7 +110,7 @@ def _due_attempt(entry: TrailEntry, row: TracedRow) -> int | None:
     match entry.step:
         case Step.LEASED:
             return row.attempts + 1
-        case Step.DELIVERED | Step.FAILED:
+        case Step.DELIVERED | Step.FAILED | Step.STUCK:
             return row.attempts
         case Step.POSTING:
             # A caller that posts the card itself makes the first attempt, also anew.
@@ -112,7 +122,11 @@ def _due_attempt(entry: TrailEntry, row: TracedRow) -> int | None:
 
 def _carry_out(entry: TrailEntry, row: TracedRow) -> None:
     """Lead the row to where the entry says that it is, whether or not that could be."""
+    if entry.step in (Step.ASKED, *_LATE, *ENDINGS):
+        row.edit_attempt = None
     match entry.step:
+        case Step.EDITING:
+            row.edit_attempt = entry.attempt
         case Step.ASKED:
             row.asked.append(entry.ask_number)
             _begin(row, entry)

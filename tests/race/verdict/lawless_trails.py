@@ -12,6 +12,7 @@ from tests.race.verdict.lives import D_TOLD, E_WITHDRAWN, L_PUT
 from tests.race.verdict.trails import (
     TRAILED,
     U1,
+    C,
     D,
     E,
     L,
@@ -23,6 +24,7 @@ from tests.race.verdict.trails import (
     dropping,
     entry,
     trailing,
+    with_another_card,
 )
 
 _POSTED_IN_VAIN = replace(
@@ -97,8 +99,22 @@ LAWLESS_TRAILS: dict[str, tuple[str, History]] = {
         "a card is noted that its pod has not posted": changing(D[2], pod="pod-2"),
         "a card is noted for an asking that was not begun": changing(D[2], ask_number=29),
         "the row knows its card, and the trail does not": dropping(S[2]),
-        "the card shows the end, and the trail does not": dropping(S[8]),
-        "an edit is noted by a pod that has made none": changing(S[8], pod="pod-1"),
+        "the card shows the end, and the trail does not": dropping(S[9]),
+        "an edit is noted by a pod that has made none": changing(S[9], pod="pod-1"),
+        "a card is noted twice, and nothing went wrong": doubling(D[2]),
+        "an edit is noted twice, and nothing went wrong": doubling(D[9]),
+        "a card was not posted twice by one attempt, and nothing went wrong": doubling(L[2]),
+        "a card is edited by a pod without a lease": dropping(D[8]),
+        "a card is leased twice by one attempt": doubling(D[8]),
+        "an answer is stuck twice": trailing(
+            "d", *D[:7], entry("d", Step.STUCK, 30, attempt=1), entry("d", Step.STUCK, 30, attempt=1)
+        ),
+        "an answer is stuck by a pod without the lease": trailing(
+            "d", *D[:7], entry("d", Step.STUCK, 30, "pod-2", attempt=1)
+        ),
+        "a card of a former asking has lost its buttons, and that is not in the trail": dropping(
+            C[8], with_another_card()
+        ),
         "a card was given up, and the row does not say so": trailing("l", *L[:4], entry("l", Step.GIVEN_UP, 33)),
         "a card was not posted, and that is not in the trail": trailing(
             "l", replace(L[0], attempt=1), L[3], L[4], history=having(_POSTED_IN_VAIN, history=TRAILED)

@@ -7,7 +7,11 @@ from dataclasses import replace
 from pendingctl.race.history.history import History
 from pendingctl.trail import Step, TrailEntry
 from tests.race.verdict.histories import (
+    C_CHANGE,
+    C_POST,
+    C_WON,
     SCOPE,
+    SHOWING,
     WON_AT,
     X_DELETE,
     X_PUT,
@@ -95,7 +99,21 @@ S = numbered(
     entry("s", Step.ESCALATED, 32, detail=U9),
     entry("s", Step.ANSWERED, 32, user=U9, attempt=1),
     entry("s", Step.DELIVERED, 32, attempt=1),
+    entry("s", Step.EDITING, 32, "pod-2", attempt=1),
     entry("s", Step.EDITED, 32, "pod-2"),
+)
+# Its card was posted, and lost its buttons when another question took its place.
+C = numbered(
+    entry("c", Step.ASKED, 20, detail="created"),
+    entry("c", Step.POSTING, 20, attempt=1),
+    entry("c", Step.POSTED, 20),
+    entry("c", Step.ASKED, 21, detail="superseded"),
+    entry("c", Step.POSTING, 21, "pod-2", attempt=1),
+    entry("c", Step.POSTED, 21, "pod-2"),
+    entry("c", Step.ANSWERED, 21, user=U1, attempt=1),
+    entry("c", Step.EDITING, 21, "pod-2", attempt=1),
+    entry("c", Step.EDITED, 20, "pod-2"),
+    entry("c", Step.EDITED, 21, "pod-2"),
 )
 # The reply to the first post was lost.
 L = numbered(
@@ -120,6 +138,22 @@ def trailing(question: str, *entries: TrailEntry, history: History = TRAILED) ->
     """The history with this trail of one question."""
     others = tuple(each for each in history.trail or () if each.question_id != question)
     return replace(history, trail=(*others, *numbered(*entries)))
+
+
+def with_another_card() -> History:
+    """The history with a question that was changed, whose first card was edited."""
+    asked = [replace(each, planned=replace(each.planned, request_key=None)) for each in (C_POST, C_CHANGE)]
+    card = [each for each in SHOWING.card_posts if each.question_id == "c"]
+    return replace(
+        TRAILED,
+        questions=(*TRAILED.questions, *(each for each in SHOWING.questions if each.id == "c")),
+        operations=(*TRAILED.operations, *asked, C_WON),
+        hand_overs=(*TRAILED.hand_overs, *(each for each in SHOWING.hand_overs if each.question_id == "c")),
+        rows=(*TRAILED.rows, *(each for each in SHOWING.rows if each.id == "c")),
+        card_posts=(*TRAILED.card_posts, *card),
+        card_edits=(*TRAILED.card_edits, *SHOWING.card_edits),
+        trail=(*TRAIL, *C),
+    )
 
 
 def dropping(dropped: TrailEntry, history: History = TRAILED) -> History:
