@@ -231,10 +231,9 @@ class Row:
     """A question's row after the race. `is_stuck` and `error` say what became of the delivery of its ending.
 
     `claimed_at` is None where there is no answer; `outcome` says how the question has ended, None while it is open, and
-    `pod` which one has ended it, where it was not withdrawn.
-    `not_shown` is why its card was given up, `no_card_known` that it ended before anybody noted one, and
-    `card_shows_the_end` that it ended, has a card, and leaves no edit of that to do. It `has_cards_to_retire` where
-    those of former askings are still to be edited.
+    `pod` which one has ended it, where it was not withdrawn. `not_shown` is why its card was given up, `no_card_known`
+    that it ended before anybody noted one, and `card_shows_the_end` that it ended, has a card, and leaves no edit of
+    that to do. It `has_cards_to_retire` where those of former askings are still to be edited.
     """
 
     id: str
