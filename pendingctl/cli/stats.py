@@ -123,7 +123,7 @@ def _pod(pod: NotedPod) -> dict[str, object]:
 
 
 def _text(by: By | None, overview: Overview, errors: Sequence[ErrorGroup]) -> render.Text:
-    from . import stats_page
+    from . import stats_groups, stats_page
 
     match by:
         case None:
@@ -131,7 +131,7 @@ def _text(by: By | None, overview: Overview, errors: Sequence[ErrorGroup]) -> re
         case By.ERROR:
             return stats_page.errors_page(errors)
         case By.POD:
-            return stats_page.pods_table(overview.pods)
+            return stats_groups.pods_table(overview.pods)
         case _:
             names = [name.removeprefix("expected_").removesuffix("_id") for name in _KEYS[Grouping(by)]]
-            return stats_page.groups_table(names, worst_first(overview.counts), overview.counts, overview.times)
+            return stats_groups.groups_table(names, worst_first(overview.counts), overview.counts, overview.times)

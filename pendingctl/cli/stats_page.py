@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..counts import AGES, Counts, Durations, ErrorGroup, Key, LastSweep, Numbers, Overview, Part, Storage, Times
+from ..counts import AGES, Durations, ErrorGroup, LastSweep, Numbers, Overview, Part, Storage
 from ..diagnosis.pods import held_by
 from ..pods import NotedPod
 from ..printable import printable
 from ..words import age, counted, size, span, until
-from .render import one_line, stdout_has_colours, stdout_width
-from .tables import new_table
+from .render import one_line, stdout_has_colours
 
 # With the names before it a bar fits into 80 columns.
 _BAR = 40
@@ -137,9 +137,10 @@ def _pods(pods: Sequence[NotedPod] | None) -> Iterator[Text]:
         names = sorted({each.pod for each in alive})
         versions = sorted({each.version for each in alive})
         held = held_by(alive)
+        whose = "it holds" if len(names) == 1 else "they hold"
         mixed = f"; versions {', '.join(versions)}" if len(versions) > 1 else ""
         yield Text.assemble(
-            f"{len(names):,} alive: {_named(names)}{f'; they hold {held}' if held else ''}", (printable(mixed), _HEED)
+            f"{len(names):,} alive: {_named(names)}{f'; {whose} {held}' if held else ''}", (printable(mixed), _HEED)
         )
     else:
         yield Text.assemble(("none alive", _BAD))
@@ -172,64 +173,6 @@ def _storage(storage: Storage | None) -> Text:
     return Text(f"{rows}{size(storage.bytes)}{trail}")
 
 
-def groups_table(names: Sequence[str], keys: Sequence[Key], counts: Counts, times: Times | None) -> RenderableType:
-    """Return a table with one line for each group, and the totals below. What is by a sample is marked with ~.
-
-    A terminal of less than 100 columns has no room for all the times: the p95 stay.
-    """
-    marks = {part: "~" if part in counts.estimated else "" for part in Part}
-    headings = [each for each in _HEADINGS if not each.endswith("p50") or stdout_width() >= _WIDE]
-    table = new_table(show_footer=True)
-    total = _cells(counts.total, None if times is None else times.total, marks)
-    for place, name in enumerate(names):
-        table.add_column(name, footer="" if place else "all", overflow="fold", vertical="bottom")
-    for heading in headings:
-        table.add_column(heading, footer=total[heading], justify="right", no_wrap=True, vertical="bottom")
-    for key in keys[:_MOST_GROUPS]:
-        cells = _cells(counts.groups[key], None if times is None else times.groups.get(key), marks)
-        table.add_row(*(Text(printable(value) or "''") for value in key), *(cells[heading] for heading in headings))
-    lines: list[RenderableType] = [table]
-    if len(keys) > _MOST_GROUPS:
-        lines.append(Text(f"and {len(keys) - _MOST_GROUPS:,} more groups, of which less is stuck, undelivered or open"))
-    if counts.estimated:
-        lines.append(Text("~ by a sample, in which small groups may be missing"))
-    return Group(*lines)
-
-
-_WIDE = 100
-_HEADINGS = (
-    "pending",
-    "stale",
-    "to\ndeliver",
-    "stuck",
-    "ended\nin 1 h",
-    "answer\np50",
-    "answer\np95",
-    "deliv.\np50",
-    "deliv.\np95",
-)
-
-
-def _cells(numbers: Numbers, durations: Durations | None, marks: dict[Part, str]) -> dict[str, str]:
-    ended = numbers.answered + numbers.defaulted + numbers.expired + numbers.withdrawn
-    found = durations or Durations()
-    seconds = (
-        found.answer_p50_seconds,
-        found.answer_p95_seconds,
-        found.delivery_p50_seconds,
-        found.delivery_p95_seconds,
-    )
-    cells = (
-        f"{marks[Part.OPEN]}{numbers.pending:,}",
-        f"{marks[Part.OPEN]}{numbers.stale:,}",
-        f"{marks[Part.WAITING]}{numbers.undelivered:,}",
-        f"{marks[Part.WAITING]}{numbers.stuck:,}",
-        f"{marks[Part.ENDED]}{ended:,}",
-        *("" if each is None else span(each) for each in seconds),
-    )
-    return dict(zip(_HEADINGS, cells, strict=True))
-
-
 def errors_page(errors: Sequence[ErrorGroup]) -> RenderableType:
     """Return two lines for each group: how many, since when and what is next; and the error."""
     if not errors:
@@ -238,7 +181,8 @@ def errors_page(errors: Sequence[ErrorGroup]) -> RenderableType:
     for each in errors[:_MOST_GROUPS]:
         what = counted(each.rows, each.trouble.value, "deliveries" if each.trouble == "delivery" else "cards")
         given_up = f", {each.given_up:,} given up" if each.given_up else ""
-        tried = "" if each.next_attempt_seconds is None else f", the next attempt {_next(each.next_attempt_seconds)}"
+        due_in = each.next_attempt_seconds
+        tried = "" if due_in is None else f", the next attempt {until(timedelta(seconds=due_in))}"
         lines.append(
             Text.assemble(
                 (what, _BAD if each.given_up else _HEED),
@@ -249,35 +193,3 @@ def errors_page(errors: Sequence[ErrorGroup]) -> RenderableType:
     if len(errors) > _MOST_GROUPS:
         lines.append(Text(f"and {len(errors) - _MOST_GROUPS:,} more; -o json lists all"))
     return Group(*lines)
-
-
-def _next(seconds: float) -> str:
-    from datetime import timedelta
-
-    return until(timedelta(seconds=seconds))
-
-
-def pods_table(pods: Sequence[NotedPod] | None) -> RenderableType:
-    """Return a table with one line for each pod in each application."""
-    if pods is None:
-        return "not known: what the pods note could not be read"
-    if not pods:
-        return "no pod has noted within the last hour that it lives"
-    table = new_table()
-    table.add_column("pod", overflow="fold")
-    table.add_column("application", overflow="fold")
-    for name in ("version", "up", "seen"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("serves", justify="right", no_wrap=True)
-    table.add_column("holds", overflow="fold")
-    for each in pods:
-        table.add_row(
-            Text(printable(each.pod)),
-            Text(printable(each.application) or "''"),
-            printable(each.version),
-            span(each.up_seconds),
-            Text(f"{span(each.seen_seconds_ago)} ago", "" if each.is_alive else _BAD),
-            f"{each.connections:,}",
-            held_by([each]),
-        )
-    return table

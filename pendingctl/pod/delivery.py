@@ -137,6 +137,7 @@ class Delivery:
         self._unnoted = Outage(_log)
         self._unheard = Outage(_log)
         self._instance = uuid4()
+        self._is_noted = False
         self._lease = lease
         self._most_attempts = most_attempts
         self._first_delay = first_delay
@@ -218,6 +219,8 @@ class Delivery:
             cards=cards,
             answers=len(self._submitted) + len(self._taken_over),
         )
+        # A note that is broken off may have been made.
+        self._is_noted = True
         try:
             await self._leases.beat(self._outcomes, heartbeat)
             self._unnoted.over()
@@ -241,9 +244,10 @@ class Delivery:
 
     async def _leave(self, until: float) -> None:
         """Remove the note that this pod lives; where that fails it is soon too old to count."""
-        if self._beats_again_at is None:
-            return
         self._beats_again_at = None
+        if not self._is_noted:
+            return
+        self._is_noted = False
         try:
             async with asyncio.timeout(max(until - time.monotonic(), LAST_SECONDS)):
                 await self._leases.leave(self._instance)

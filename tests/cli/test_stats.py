@@ -88,7 +88,7 @@ def test_the_overview_says_what_is_wrong(cli: Cli, connection: psycopg.Connectio
     assert re.search(r"^deliveries +1 answer to deliver, 1 stuck \(pendingctl list --state stuck\), the", said, re.M)
     assert re.search(r"^last hour +2 answered$", said, re.M)
     assert re.search(r"^answers in +\d.* \(p50\), .* \(p95\), of the last 2$", said, re.M)
-    assert re.search(r"^pods +1 alive: bot-1; they hold 1 card, 3 answers$", said, re.M)
+    assert re.search(r"^pods +1 alive: bot-1; it holds 1 card, 3 answers$", said, re.M)
     assert re.search(r"^ +1 died: bot-2, 4 min ago, with 1 card, 3 answers$", said, re.M)
 
 
@@ -130,6 +130,17 @@ def test_a_list_by_anything_cuts_nothing_on_a_terminal(
 
     assert max(map(len, lines)) <= 80
     assert not [line for line in lines if "…" in line]
+
+
+def test_names_that_leave_no_room_for_numbers_have_a_line_of_their_own(cli: Cli, dsn: str) -> None:
+    organization, connection = "o" * 40, "c" * 30
+    scope = ("--org", organization, "--connection", connection, "--user", "U1")
+    cli("enqueue", "--create-org", *scope, "--question", "Deploy?")
+
+    lines = on_a_terminal(dsn, "stats", "--by", "connection", NO_COLOR="1")
+
+    assert f"{organization}   {connection}" in lines
+    assert re.fullmatch(r" +1 +0 +0 +0 +0", lines[lines.index(f"{organization}   {connection}") + 1])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -18,6 +18,7 @@ from pendingctl.model import ANSWERS, Outcome
 from pendingctl.pod import delivery
 from pendingctl.pods import Heartbeat
 from pendingctl.postgres.connections import Pool
+from pendingctl.store.leases import Leases
 from pendingctl.store.pod_statements import BEAT
 from tests.deliveries import Worker, until
 from tests.faults.moments import came_true
@@ -70,7 +71,7 @@ async def test_a_claim_that_waits_is_noted(store: PendingStore, connection: psyc
         holding.execute("select from pending_interactions for update")
         clicking = asyncio.create_task(pod.click())
         async with pod.bridge:
-            assert await came_true(lambda: noted(connection, "claims") == [(1,)], 1)
+            assert await came_true(lambda: noted(connection, "claims") == [(1,)])
         holding.rollback()
     await clicking
 
@@ -82,6 +83,19 @@ async def test_a_pod_without_a_platform_notes_that_it_lives(pool: Pool, connecti
 
 async def test_a_pod_that_closes_is_no_longer_noted(store: PendingStore, connection: psycopg.Connection) -> None:
     async with Pod(store).bridge:
+        assert await came_true(lambda: len(noted(connection)) == 1)
+    assert noted(connection) == []
+
+
+async def test_a_pod_that_closes_while_it_notes_itself_is_not_noted(pool: Pool, connection: psycopg.Connection) -> None:
+    class Waiting(Leases):
+        async def beat(self, outcomes: Collection[Outcome], heartbeat: Heartbeat) -> None:
+            await super().beat(outcomes, heartbeat)
+            await hang()
+
+    store = PendingStore(pool)
+    store.leases = Waiting(pool)
+    async with Delivery(store, Worker()):
         assert await came_true(lambda: len(noted(connection)) == 1)
     assert noted(connection) == []
 

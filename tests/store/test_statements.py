@@ -136,9 +136,9 @@ STATEMENTS = {
         post_statements,
         pod_statements,
         read_statements,
+        count_statements,
         remedy_statements,
         trail_reads,
-        count_statements,
         trail_statements,
     )
     for name, statement in vars(module).items()
