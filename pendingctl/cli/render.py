@@ -146,12 +146,6 @@ def stdout_width() -> int:
     return _console().width
 
 
-def stdout_has_colours() -> bool:
-    """Whether what is printed on stdout may have colours, and characters that draw."""
-    console = _console()
-    return console.color_system is not None and not console.no_color
-
-
 def stderr_width() -> int:
     """Return how many columns stderr has; 80 where it is no terminal, since what stands there is read in a log."""
     from rich.console import Console
@@ -169,6 +163,12 @@ def show_beside(text: RenderableType) -> None:
     with console.capture() as captured:
         console.print(text, crop=False)
     sys.stderr.write(_trimmed(captured.get()))
+
+
+def stdout_has_colours() -> bool:
+    """Whether what is printed on stdout may have colours, and characters that draw."""
+    console = _console()
+    return console.color_system is not None and not console.no_color
 
 
 def note(text: str) -> None:

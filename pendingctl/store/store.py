@@ -67,7 +67,7 @@ class PendingStore:
     """The pending interactions of one database.
 
     `leases` is what a pod's loop works with, `inspection` what the person on call reads, `statistics` what is counted,
-    `remedies` what that person does about it. `source` lends connections: a
+    and `remedies` what that person does about it. `source` lends connections: a
     pool of `pendingctl.open_pool`, or another whose connections `postgres.connections.prepare_connection` has prepared.
     Methods that take `connection` run inside the caller's
     transaction and leave its end to the caller; without it, what they did is durable when they return.
@@ -94,8 +94,8 @@ class PendingStore:
         requests, loop, sinks = _shares(source)
         self.leases = Leases(loop, application, pod=pod, sinks=sinks)
         self.inspection = Inspection(source)
-        self.statistics = Statistics(source)
         self.remedies = Remedies(requests, pod=pod)
+        self.statistics = Statistics(source)
         self._source = requests
         self._application = application
         self._pod = pod
