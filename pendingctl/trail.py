@@ -27,6 +27,7 @@ class Step(StrEnum):
     ESCALATED = "escalated"
     EDITING = "editing"
     EDITED = "edited"
+    REPAIRED = "repaired"
 
     REFUSED = "refused"
     REPEATED = "repeated"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DatabaseFailed, InvalidInput
-from ..model import BATCH_SIZE, SWEEP_LIMIT
+from ..model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
 from ..words import age, counted
 from . import render
 from .confirmation import confirm
@@ -53,12 +53,18 @@ class _Sweep:
 
     deleted: int
     batches: int
+    trail_deleted: int
     left: _Left
     ids: tuple[str, ...] | None
 
     def fields(self) -> dict[str, object]:
         """Return the JSON fields."""
-        fields = {"deleted": self.deleted, "batches": self.batches, **asdict(self.left)}
+        fields = {
+            "deleted": self.deleted,
+            "batches": self.batches,
+            "trail_deleted": self.trail_deleted,
+            **asdict(self.left),
+        }
         return fields if self.ids is None else {**fields, "ids": self.ids}
 
 
@@ -71,7 +77,7 @@ class _DryRun:
 
     def fields(self) -> dict[str, object]:
         """Return the JSON fields: those of a sweep that did nothing, and what it would do."""
-        return {**_Sweep(0, 0, self.left, None).fields(), "would_delete": self.would_delete}
+        return {**_Sweep(0, 0, 0, self.left, None).fields(), "would_delete": self.would_delete}
 
 
 def sweep(
@@ -86,6 +92,12 @@ def sweep(
         int, typer.Option("--batch-size", metavar="N", min=1, max=100_000, help="Rows per transaction.")
     ] = BATCH_SIZE,
     include_undelivered: IncludeUndeliveredOption = False,
+    keep_trail: Annotated[
+        timedelta,
+        typer.Option(
+            "--keep-trail", metavar="TIME", parser=duration, help="Delete entries of the trail that are older."
+        ),
+    ] = "30d",  # type: ignore[assignment]  # read by the parser
     every: Annotated[
         timedelta | None,
         typer.Option(
@@ -107,8 +119,8 @@ def sweep(
     """Delete stale questions in short batches, oldest first.
 
     Open questions go by their age, ended ones by the time since their end. Those whose answer is not delivered yet
-    stay, and so do locked rows, for the next sweep. With --every it runs until it is stopped; of any number of such
-    sweepers, one sweeps in each cycle.
+    stay, and so do locked rows, for the next sweep. Of the trail ten times as many old entries go. With --every it runs
+    until it is stopped; of any number of such sweepers, one sweeps in each cycle.
 
     Example: pendingctl sweep --limit 10000 --max-age 24h
     """
@@ -141,7 +153,9 @@ def sweep(
             render.show_document(output, result.fields(), _sweep_in_words(result))
 
     async def swept() -> _Sweep:
-        return await _swept(dsn, most, max_age, batch_size, keep_ids=with_ids, include_undelivered=include_undelivered)
+        return await _swept(
+            *(dsn, most, max_age, batch_size, keep_trail), keep_ids=with_ids, include_undelivered=include_undelivered
+        )
 
     if every is None:
         show(run(swept()))
@@ -189,6 +203,7 @@ async def _swept(
     limit: int | None,
     max_age: timedelta,
     batch_size: int,
+    keep_trail: timedelta,
     *,
     keep_ids: bool,
     include_undelivered: bool,
@@ -206,8 +221,13 @@ async def _swept(
                 deleted += len(batch)
                 if keep_ids:
                     ids += batch
+        most_of_trail = None if limit is None else limit * TRAIL_ENTRIES_A_ROW
+        trail_deleted = 0
+        async with aclosing(store.sweep_trail(max_age=keep_trail, limit=most_of_trail, batch_size=batch_size)) as gone:
+            async for entries in gone:
+                trail_deleted += entries
         left = await _left(store.inspection, max_age, include_undelivered=include_undelivered)
-    return _Sweep(deleted, batches, left, tuple(ids) if keep_ids else None)
+    return _Sweep(deleted, batches, trail_deleted, left, tuple(ids) if keep_ids else None)
 
 
 async def _foreseen(dsn: str | None, limit: int | None, max_age: timedelta, *, include_undelivered: bool) -> _DryRun:
@@ -231,7 +251,8 @@ def _sweep_in_words(sweep: _Sweep) -> list[str]:
     more = "more than " if sweep.left.remaining_capped else ""
     rows, batches = counted(sweep.deleted, "row", "rows"), counted(sweep.batches, "batch", "batches")
     remain = f"{more}{sweep.left.remaining:,} remain"
-    return [*(sweep.ids or ()), f"deleted {rows} in {batches}; {remain}{_undelivered_in_words(sweep.left)}"]
+    entries = f", and {counted(sweep.trail_deleted, 'entry', 'entries')} of the trail" if sweep.trail_deleted else ""
+    return [*(sweep.ids or ()), f"deleted {rows} in {batches}{entries}; {remain}{_undelivered_in_words(sweep.left)}"]
 
 
 def _undelivered_in_words(left: _Left) -> str:

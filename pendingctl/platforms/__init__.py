@@ -1,7 +1,7 @@
 """Chat platforms: what a pod asks of one, and the adapters."""
 
 from .protocol import Card, ChatPlatform, FindsCards, MessageHandle, NotPosted, PostsByKey, Reminder, Shows
-from .wording import ENGLISH, Sentence, Wording
+from .wording import ENGLISH, Sentence, Wording, answered
 
 __all__ = [
     "ENGLISH",
@@ -15,4 +15,5 @@ __all__ = [
     "Sentence",
     "Shows",
     "Wording",
+    "answered",
 ]

@@ -101,12 +101,19 @@ _FORGET_THE_APPLICATIONS = """
     where application = any (%(applications)s)
 """
 
+_FORGET_THE_PODS = """
+    delete from pending_pods
+    where application = any (%(applications)s)
+"""
+
 _LEFT = """
     select 'question ' || id from pending_interactions where id = any (%(ids)s)
     union all
     select 'organization ' || id from organization where id = any (%(organizations)s)
     union all
     select 'application ' || application from pending_applications where application = any (%(applications)s)
+    union all
+    select 'pod ' || pod from pending_pods where application = any (%(applications)s)
 """
 
 
@@ -362,12 +369,13 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
 
 
 async def _forget_the_applications(connection: Connection, applications: list[str]) -> list[str]:
-    """Forget of which endings the run's workers heard, and return what must be gone by now.
+    """Forget of which endings the run's workers heard, and that its pods lived, and return what must be gone by now.
 
     A role that may do all that pods do need not be allowed to.
     """
     try:
         with translated_errors():
+            await connection.execute(_FORGET_THE_PODS, {"applications": applications})
             await connection.execute(_FORGET_THE_APPLICATIONS, {"applications": applications})
     except DatabaseFailed:
         return []

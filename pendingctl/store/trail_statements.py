@@ -67,13 +67,12 @@ SWEEP_TRAIL = """
     delete from pending_trail
     where id = any (array(
         select id
-        from (
-            select id, at
-            from pending_trail
-            order by id
-            limit %(batch_size)s
-            for update skip locked
-        ) as oldest
-        where at < now() - %(max_age)s::interval or at > now() + interval '1 day'
+        from pending_trail
+        where id = any (array(
+            select id
+            from (select id, at from pending_trail order by id limit %(batch_size)s) as oldest
+            where at < now() - %(max_age)s::interval or at > now() + interval '1 day'
+        ))
+        for update skip locked
     ))
 """

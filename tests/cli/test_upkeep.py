@@ -55,7 +55,14 @@ def test_sweep_is_bounded_and_reports_what_remains(cli: Cli, connection: psycopg
     dry = document(cli("sweep", "--limit", "10", "--dry-run", "-o", "json"))
     assert (dry["deleted"], dry["would_delete"], dry["remaining"], count(connection)) == (0, 10, 25, 26)
     first = document(cli("sweep", "--limit", "10", "--batch-size", "4", "-o", "json"))
-    assert first == {"deleted": 10, "batches": 3, "remaining": 15, "remaining_capped": False, "undelivered": 0}
+    assert first == {
+        "deleted": 10,
+        "batches": 3,
+        "trail_deleted": 0,
+        "remaining": 15,
+        "remaining_capped": False,
+        "undelivered": 0,
+    }
     named = document(cli("sweep", "--limit", "1", "--ids", "-o", "json"))
     assert named["ids"][0].startswith("q-")
     assert "deleted 14 rows" in cli("sweep", "--all").stdout

@@ -44,8 +44,9 @@ def left_behind(connection: psycopg.Connection) -> list[str]:
         "select id from pending_interactions union all select id from organization where id not in ('acme', 'globex')"
     ).fetchall()
     heard = connection.execute("select application from pending_applications").fetchall()
+    noted = connection.execute("select pod from pending_pods").fetchall()
     trail = connection.execute("select distinct question_id from pending_trail").fetchall()
-    return [row[0] for row in (*rows, *heard, *trail)]
+    return [row[0] for row in (*rows, *heard, *noted, *trail)]
 
 
 def pods_of(coordinator: int) -> list[int]:

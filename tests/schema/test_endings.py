@@ -114,6 +114,7 @@ async def test_a_rollback_refuses_while_a_deadline_is_kept_or_an_ending_undelive
     with pytest.raises(MigrationFailed, match="open questions with a deadline"):
         migrations.rollback(dsn, back)
 
+    migrations.apply(dsn)
     pass_the_deadline(connection)
     await store.leases.expire(limit=1)
     with pytest.raises(MigrationFailed, match="endings that no worker has heard of"):

@@ -170,6 +170,7 @@ async def test_a_rollback_refuses_while_a_card_is_to_be_posted(store: PendingSto
     await store.put("q", SCOPE, PAYLOAD, show=True, remind_every=HOUR)
     with pytest.raises(MigrationFailed, match="cards are still to be posted"):
         migrations.rollback(dsn, steps_back_to(dsn, "0010_posts"))
+    migrations.apply(dsn)
     (post,) = await posts(store)
     with pytest.raises(MigrationFailed, match="cards are still to be posted"):
         migrations.rollback(dsn, steps_back_to(dsn, "0010_posts"))
@@ -186,6 +187,7 @@ async def test_a_rollback_refuses_while_a_question_has_an_escalation(store: Pend
     with pytest.raises(MigrationFailed, match="open questions with an escalation"):
         migrations.rollback(dsn, steps_back_to(dsn, "0010_posts"))
 
+    migrations.apply(dsn)
     await store.withdraw("q", SCOPE)
     assert migrations.rollback(dsn, steps_back_to(dsn, "0010_posts"))[-1] == "0010_posts"
 

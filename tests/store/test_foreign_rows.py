@@ -108,7 +108,8 @@ async def _use_all(store: PendingStore, ask_number: int) -> None:
     for state in State:
         await store.inspection.find(Filters(state=state))
     await store.inspection.find()
-    await store.inspection.counts()
+    await store.statistics.overview()
+    await store.statistics.errors()
     await store.inspection.stuck()
     await store.inspection.count_stale()
     await store.inspection.count_stale_undelivered()

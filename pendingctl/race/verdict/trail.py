@@ -19,7 +19,7 @@ from .trail_order import ENDINGS, TracedRow, follow, name_of_entry
 
 _COUNTED = (Step.REFUSED, Step.REPEATED)
 # Nothing in a race does these.
-_NEVER = (Step.EXTENDED, Step.REDELIVERED)
+_NEVER = (Step.EXTENDED, Step.REDELIVERED, Step.REPAIRED)
 # What operations have done, each of them once.
 _DONE = (
     *(Step.ASKED, Step.ANSWERED, Step.WITHDRAWN, Step.DELIVERED, Step.FAILED),

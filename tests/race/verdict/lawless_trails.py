@@ -124,6 +124,7 @@ LAWLESS_TRAILS: dict[str, tuple[str, History]] = {
         "an escalation is in the trail twice": doubling(S[5]),
         "a reminder comes after the answer": trailing("s", *S[:4], *S[5:7], S[4], *S[7:]),
         "the deadline is moved by nobody": trailing("l", *L, entry("l", Step.EXTENDED, 33)),
+        "a card is repaired for nobody": trailing("l", *L, entry("l", Step.REPAIRED, 33)),
         "an answer is delivered anew for nobody": trailing("e", *E, entry("e", Step.REDELIVERED, 31), *E[2:]),
         "an entry names another organization": changing(E[1], organization_id="globex"),
     }.items()

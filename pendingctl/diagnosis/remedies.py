@@ -1,0 +1,68 @@
+"""The commands that mend what is wrong with a question, as a shell takes them."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from ..inspected import PendingSummary
+
+DOCTOR = "pendingctl doctor"
+
+
+def quoted(id: str) -> str:
+    """Return an id as an argument of a shell's command."""
+    return quote(id)
+
+
+def why(id: str) -> str:
+    """Return the command that explains a question."""
+    return _command("why", id)
+
+
+def show(id: str) -> str:
+    """Return the command that shows all of a question."""
+    return _command("show", id)
+
+
+def withdraw(row: PendingSummary) -> str:
+    """Return the command that withdraws a question."""
+    return _command(
+        "withdraw",
+        row.id,
+        *("--org", row.organization_id, "--connection", row.connection_id, "--user", row.expected_user_id),
+    )
+
+
+def redeliver(row: PendingSummary) -> str:
+    """Return the command that has a question's ending delivered again."""
+    return _command("redeliver", row.id, *_application(row))
+
+
+def repair_card(row: PendingSummary) -> str:
+    """Return the command that has a question's card posted or edited again."""
+    return _command("repair-cards", row.id)
+
+
+def presses_of(user_id: str) -> str:
+    """Return the command that lists the presses of a user."""
+    return f"pendingctl why {_option('--user', user_id)} --since 1h"
+
+
+def start_pods(application: str) -> str:
+    """Return what is to be done where no pod does the work of an application."""
+    return f"start its pods, or see why they fail: PendingStore(pool, application={application!r})"
+
+
+def _application(row: PendingSummary) -> tuple[str, ...]:
+    return ("--application", row.application) if row.application else ()
+
+
+def _command(name: str, id: str, *options: str) -> str:
+    given = [_option(name, value) for name, value in zip(options[::2], options[1::2], strict=True)]
+    # An id that begins with a dash would be taken for an option.
+    words = [*given, "--", quote(id)] if id.startswith("-") else [quote(id), *given]
+    return " ".join(["pendingctl", name, *words])
+
+
+def _option(name: str, value: str) -> str:
+    return f"{name}={quote(value)}" if value.startswith("-") else f"{name} {quote(value)}"
