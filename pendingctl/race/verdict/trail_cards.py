@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ...platforms import ENGLISH
 from ...trail import Step, TrailEntry
 from ..history.history import Outcome
 from ..plan.operations import OperationKind
@@ -97,15 +98,17 @@ def _notes_one_too_many(story: Story, entries: Sequence[TrailEntry]) -> Iterator
     """Only a pod that has lost its connection makes the same note again."""
     numbers = {post.card: post.ask_number for post in story.card_posts}
     posts = Counter(post.ask_number for post in story.card_posts if post.can_be_found or not post.is_lost)
-    edits = Counter[tuple[str | None, int | None]]((edit.pod, numbers.get(edit.card)) for edit in story.card_edits)
+    edits = Counter[tuple[str | None, int | None]]()
+    for edit in story.card_edits:
+        # One that may have landed over the words of the next asking is noted for both.
+        edits[edit.pod, numbers.get(edit.card)] += 2 if edit.text.endswith(ENGLISH.card_stale) else 1
     noted = Counter((entry.step, entry.pod, entry.ask_number, entry.attempt) for entry in entries)
     for number, times in Counter(each.ask_number for each in entries if each.step is Step.POSTED).items():
         if times > posts[number or 0]:
             yield f"the card of asking {number} was posted {posts[number or 0]} times, and the trail says {times}"
     for (step, pod, number, _), times in noted.items():
-        # An edit that lands over the words of the next asking is noted for both.
-        if step is Step.EDITED and times > edits[pod, number] and len(story.askings) == 1:
-            yield f"{pod} has edited cards of asking {number} {edits[pod, number]} times, and the trail says {times}"
+        if step is Step.EDITED and times > edits[pod, number]:
+            yield f"{pod} has edited the cards of asking {number} less often than {times} times, as the trail says"
         if step is Step.NOT_POSTED and times > 1:
             yield f"{pod} has failed once to post the card of asking {number}, and the trail says so {times} times"
 

@@ -103,6 +103,7 @@ LAWLESS_TRAILS: dict[str, tuple[str, History]] = {
         "an edit is noted by a pod that has made none": changing(S[9], pod="pod-1"),
         "a card is noted twice, and nothing went wrong": doubling(D[2]),
         "an edit is noted twice, and nothing went wrong": doubling(D[9]),
+        "a card of a former asking is noted as edited twice": doubling(C[8], with_another_card()),
         "a card was not posted twice by one attempt, and nothing went wrong": doubling(L[2]),
         "a card is edited by a pod without a lease": dropping(D[8]),
         "a card is leased twice by one attempt": doubling(D[8]),
