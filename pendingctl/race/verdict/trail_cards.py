@@ -87,7 +87,7 @@ def _notes_that_lack(story: Story, entries: Sequence[TrailEntry], traced: Traced
 
 
 def _leases_that_lack(story: Story, entries: Sequence[TrailEntry]) -> Iterator[str]:
-    """The pod that has won edits the card at once, every other one by a lease; only a crash of the server takes that."""
+    """The pod that has won edits the card at once, every other one by a lease; a crash of the server may take that."""
     may_edit = {entry.pod for entry in entries if entry.step in (Step.EDITING, Step.ANSWERED)}
     for pod in dict.fromkeys(edit.pod for edit in story.card_edits if edit.pod not in may_edit):
         yield f"{pod} has edited a card, and the trail does not say that it was about to"
