@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from pendingctl import State
+from pendingctl.cli.render import one_line
+from pendingctl.diagnosis import remedies
 from pendingctl.diagnosis.askings import askings
 from pendingctl.diagnosis.question import judge_question
 from pendingctl.inspected import Unposted
@@ -117,3 +120,15 @@ def test_a_command_can_be_copied_whatever_the_ids_are(id: str) -> None:
     words = shlex.split(withdrawn)
     assert {id, "a c", "U'1", "--connection=-s"} <= set(words)
     assert (words.index(id) == len(words) - 1) is id.startswith("-")
+
+
+@pytest.mark.parametrize(
+    "name", ["two\nlines", "a\x1b[31m", "no\u00a0break", "\u202eright", "it's\ta \\n", "é\u200b日"]
+)
+def test_a_command_can_be_copied_though_a_name_does_not_print(name: str) -> None:
+    command = one_line(remedies.withdraw(row(id=name, expected_user_id=name)))
+
+    echoed = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True)
+
+    scope = ["--org", "acme", "--connection", "slack", "--user", name]
+    assert echoed.stdout.decode().split("\0")[:-1] == ["pendingctl", "withdraw", name, *scope]
