@@ -54,9 +54,10 @@ def repair_card(row: PendingSummary) -> str:
     return _command("repair-cards", row.id)
 
 
-def presses_of(user_id: str) -> str:
-    """Return the command that lists the presses of a user."""
-    return f"pendingctl why {_option('--user', user_id)} --since 1h"
+def presses_of(row: PendingSummary) -> str:
+    """Return the command that lists the presses of the user whom a question asks, in its organization alone."""
+    user, organization = _option("--user", row.expected_user_id), _option("--org", row.organization_id)
+    return f"pendingctl why {user} {organization} --since 1h"
 
 
 def start_pods(application: str) -> str:

@@ -13,6 +13,7 @@ from pendingctl import State
 from pendingctl.cli.render import one_line
 from pendingctl.diagnosis import remedies
 from pendingctl.diagnosis.askings import askings
+from pendingctl.diagnosis.findings import Verdict
 from pendingctl.diagnosis.question import judge_question
 from pendingctl.inspected import Unposted
 from pendingctl.pods import NotedPod
@@ -106,6 +107,16 @@ def test_presses_behind_a_gap_belong_to_the_latest_asking() -> None:
     found = history(row(), *entries, pressed("not_yours", "U2"), pressed("not_yours", "U2", 50), left_out=100_000)
 
     assert [len(each.entries) for each in askings(found)] == [2, 2]
+
+
+@pytest.mark.parametrize(("state", "verdict"), [(State.PENDING, Verdict.UNKNOWN), (State.STALE, Verdict.WARN)])
+def test_where_refused_presses_leave_nothing_no_silence_is_claimed(state: State, verdict: Verdict) -> None:
+    off = judge_question(history(row(state=state), asked(), is_kept=False))
+    older = judge_question(history(row(state=state)))
+
+    assert off.verdict is verdict
+    assert "whether a press was refused since is not known: the trail is switched off" in off.sentence
+    assert "the trail does not go back to when it was asked" in older.sentence
 
 
 @pytest.mark.parametrize("id", ["it's mine", "-x", "a b;rm -rf ~", "$(x)"])
