@@ -188,6 +188,14 @@ def test_the_presses_of_a_user_are_listed_also_the_refused_ones(cli: Cli, connec
 
 
 @pytest.mark.usefixtures("question")
+def test_rows_and_trail_are_all_that_a_question_is_explained_by(cli: Cli, connection: psycopg.Connection) -> None:
+    connection.execute("drop table sweep_cycle")
+
+    assert cli("why", "q42").exit_code == 0
+    assert cli("why", "--user", "U2", "--since", "3h").exit_code == 0
+
+
+@pytest.mark.usefixtures("question")
 def test_a_user_whose_press_never_arrived_learns_where_to_look(cli: Cli) -> None:
     """The question is there, and no press is."""
     result = cli("why", "--user", "U1", "--since", "30m")
