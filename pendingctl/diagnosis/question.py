@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from .. import trail
-from ..inspected import PendingInteraction, QuestionHistory, State, Unposted
+from ..inspected import PendingInteraction, QuestionHistory, Record, State, Unposted
 from ..model import RefusalReason
 from ..payload import question_options
 from ..trail import MORE, Step, TrailEntry
@@ -42,11 +42,12 @@ def judge_question(history: QuestionHistory) -> Finding:
     if row is None:
         return judge_gone(history, last)
     if row.outcome is None:
-        return _judge_open(row, last, now, pods)
+        return _judge_open(row, last, history.record, pods)
     return judge_ended(row, last, now, pods)
 
 
-def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
+def _judge_open(row: PendingInteraction, asking: Asking, record: Record, pods: Noted) -> Finding:
+    now = record.now
     if row.expires_at is not None and row.expires_at <= now:
         passed = f"its deadline passed {age(now - row.expires_at)} ago"
         if now - row.expires_at < _LATE:
@@ -61,23 +62,31 @@ def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, pods: No
         return _judge_unposted(row, asking, now, pods)
     if refused:
         return _judge_refused(row, refused, asking, now)
-    posted = posted_when(row, asking, now)
+    silence = f"{posted_when(row, asking, now)}, and {_no_press(asking, record)}"
     if row.state is State.STALE:
         return warn(
-            f"nobody has answered for {age(row.age_seconds)}, and it is stale: {posted}, and no press has arrived "
-            "since; a sweep will delete it",
+            f"nobody has answered for {age(row.age_seconds)}, and it is stale: {silence}; a sweep will delete it",
             remedies.withdraw(row),
-            remedies.presses_of(row.expected_user_id),
+            remedies.presses_of(row),
         )
     return Finding(
-        Verdict.OK,
-        f"it waits for {asked_of(row)}: {posted}, and no press has arrived since",
+        Verdict.OK if record.is_kept else Verdict.UNKNOWN,
+        f"it waits for {asked_of(row)}: {silence}",
         (
             f"if {row.expected_user_id} did press, the press has reached no pod: see the platform's interactivity "
             "settings and the balancer",
-            remedies.presses_of(row.expected_user_id),
+            remedies.presses_of(row),
         ),
     )
+
+
+def _no_press(asking: Asking, record: Record) -> str:
+    """Return that no press has arrived, as far as the trail would have it."""
+    if not record.is_kept:
+        return "whether a press was refused since is not known: the trail is switched off (pendingctl.trail)"
+    if asking.last(Step.ASKED) is None:
+        return "no press is known since, but the trail does not go back to when it was asked"
+    return "no press has arrived since"
 
 
 def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:

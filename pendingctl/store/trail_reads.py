@@ -86,8 +86,7 @@ RECORD = f"""
     select clock_timestamp() as now,
            (select {readable("at")} from pending_trail order by id limit 1) as since,
            (select {readable("at")} from pending_trail order by id desc limit 1) as until,
-           current_setting('pendingctl.trail', true) is distinct from 'off' as is_kept,
-           (select {readable("began_at")} from sweep_cycle) as swept_at
+           current_setting('pendingctl.trail', true) is distinct from 'off' as is_kept
 """
 
 

@@ -64,7 +64,7 @@ OPEN = [
         (asked(), entry(Step.POSTED, 590)),
         OK,
         ("it waits for U1", "its card was posted 9 min 50 s ago by bot-1", "no press has arrived since"),
-        ("if U1 did press, the press has reached no pod", "pendingctl why --user U1 --since 1h"),
+        ("if U1 did press, the press has reached no pod", "pendingctl why --user U1 --org acme --since 1h"),
     ),
     Case(
         "escalated",

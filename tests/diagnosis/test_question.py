@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from pendingctl import State
+from pendingctl.cli.render import one_line
+from pendingctl.diagnosis import remedies
 from pendingctl.diagnosis.askings import askings
+from pendingctl.diagnosis.findings import Verdict
 from pendingctl.diagnosis.question import judge_question
 from pendingctl.inspected import Unposted
 from pendingctl.pods import NotedPod
@@ -105,6 +109,16 @@ def test_presses_behind_a_gap_belong_to_the_latest_asking() -> None:
     assert [len(each.entries) for each in askings(found)] == [2, 2]
 
 
+@pytest.mark.parametrize(("state", "verdict"), [(State.PENDING, Verdict.UNKNOWN), (State.STALE, Verdict.WARN)])
+def test_where_refused_presses_leave_nothing_no_silence_is_claimed(state: State, verdict: Verdict) -> None:
+    off = judge_question(history(row(state=state), asked(), is_kept=False))
+    older = judge_question(history(row(state=state)))
+
+    assert off.verdict is verdict
+    assert "whether a press was refused since is not known: the trail is switched off" in off.sentence
+    assert "the trail does not go back to when it was asked" in older.sentence
+
+
 @pytest.mark.parametrize("id", ["it's mine", "-x", "a b;rm -rf ~", "$(x)"])
 def test_a_command_can_be_copied_whatever_the_ids_are(id: str) -> None:
     strange = undelivered(60, id=id, state=State.STUCK, application="-a b")
@@ -117,3 +131,15 @@ def test_a_command_can_be_copied_whatever_the_ids_are(id: str) -> None:
     words = shlex.split(withdrawn)
     assert {id, "a c", "U'1", "--connection=-s"} <= set(words)
     assert (words.index(id) == len(words) - 1) is id.startswith("-")
+
+
+@pytest.mark.parametrize(
+    "name", ["two\nlines", "a\x1b[31m", "no\u00a0break", "\u202eright", "it's\ta \\n", "é\u200b日"]
+)
+def test_a_command_can_be_copied_though_a_name_does_not_print(name: str) -> None:
+    command = one_line(remedies.withdraw(row(id=name, expected_user_id=name)))
+
+    echoed = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True)
+
+    scope = ["--org", "acme", "--connection", "slack", "--user", name]
+    assert echoed.stdout.decode().split("\0")[:-1] == ["pendingctl", "withdraw", name, *scope]

@@ -94,6 +94,7 @@ PARAMETERS: dict[str, object] = {
     "busy": [],
     "most_tenants": 20,
     "retired": ["1"],
+    "retired_numbers": [1],
     "lease": timedelta(seconds=30),
     "lease_token": UUID(int=1),
     "pod": "pod-1",
