@@ -115,6 +115,12 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, p
             f"{due_in(row.delivery_due_at, now)}{error}",
             at_once,
         )
+    if row.delivery_error and not row.delivery_attempts:
+        # Somebody has had it delivered again: whether the worker is mended, the next attempt shows.
+        return warn(
+            f"{ended}, and that is to be delivered again {due_in(row.delivery_due_at, now)}{error}",
+            f"if that fails as well: {remedies.why(row.id)}",
+        )
     if row.delivery_error:
         tries = counted(row.delivery_attempts, "attempt", "attempts")
         return warn(

@@ -114,6 +114,8 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods
         )
     # Whoever asks and posts the card itself begins the first attempt with that.
     posting = asking.last(Step.POSTING, Step.NOT_POSTED) or asking.last(Step.ASKED)
+    if row.post_error and not row.post_attempts:
+        return warn(f"its card is to be posted again {due_in(due, now)}, by a pod that serves {where}{error}")
     if row.post_error and (posting is None or posting.step is not Step.POSTING):
         return warn(
             f"its card is not posted yet: {tries} failed; the next one is due {due_in(due, now)}{error}",

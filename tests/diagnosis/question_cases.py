@@ -106,6 +106,13 @@ OPEN = [
         (REPAIR,),
     ),
     Case(
+        "posted again by hand",
+        row(**UNPOSTED, unposted=Unposted.TO_BE_POSTED, post_due_at=NOW, post_error="no such channel"),
+        (asked(), entry(Step.GIVEN_UP, 9, attempt=20, detail="no such channel"), entry(Step.REPAIRED, 1)),
+        WARN,
+        ("its card is to be posted again now, by a pod that serves acme/slack; the last error: no such channel",),
+    ),
+    Case(
         "given up",
         row(**UNPOSTED, unposted=Unposted.GIVEN_UP, post_attempts=20, post_error="no such channel"),
         (asked(), entry(Step.GIVEN_UP, 5, attempt=20, detail="no such channel")),
@@ -239,6 +246,14 @@ OPEN = [
     ),
 ]
 ENDED = [
+    Case(
+        "delivered again by hand",
+        undelivered(600, delivery_due_at=ago(1), delivery_error=ERROR),
+        (asked(900), answered(600), entry(Step.STUCK, 300, attempt=20, detail=ERROR), entry(Step.REDELIVERED, 1)),
+        WARN,
+        ("that is to be delivered again now; the last error: the worker answered 500",),
+        ("if that fails as well: pendingctl why q42",),
+    ),
     Case(
         "nothing wrong",
         ended(),
