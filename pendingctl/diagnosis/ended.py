@@ -24,8 +24,8 @@ from .work import LATE_SECONDS
 # So often a press is delivered again before that says anything: platforms repeat one whose reply was lost.
 STORM = 3
 _LATE = timedelta(seconds=LATE_SECONDS)
-# A hand-over that takes longer is worth a word: a pod delivers what it has claimed at once.
-_SLOW = timedelta(seconds=5)
+# What takes longer is worth a word: pods do at once what is due.
+SLOW = timedelta(seconds=5)
 
 
 def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
@@ -85,18 +85,18 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, p
         if is_dead
         else f"{holder} died after the claim, or was cut off"
     )
-    if overdue >= _LATE:
-        return fail(
+    if is_leased and timedelta() < overdue < _LATE:
+        next = nobody_serves(row, pods) if overdue >= SLOW else "another pod takes over within a second or two"
+        return warn(
+            f"{ended}; {died}: its lease ran out {age(overdue)} ago, and {next}{error}",
+            f"if no pod takes over: {remedies.start_pods(row.application)}",
+        )
+    if overdue >= SLOW:
+        return (fail if overdue >= _LATE else warn)(
             f"{ended}, and nobody delivers that: {died + '; ' if is_leased else ''}it has been due for {age(overdue)}; "
             f"{nobody_serves(row, pods)}{error}",
             remedies.start_pods(row.application),
             remedies.DOCTOR,
-        )
-    if is_leased and overdue > timedelta():
-        return warn(
-            f"{ended}; {died}: its lease ran out {age(overdue)} ago, and another pod takes over within a second or "
-            f"two{error}",
-            f"if none does: {remedies.start_pods(row.application)}",
         )
     at_once = (
         "it needs no command; to have it delivered at once, also if the worker may have it by now: "
@@ -106,7 +106,7 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, p
         return warn(f"{ended}; {died}; another pod takes over {due_in(row.delivery_due_at, now)}{error}", at_once)
     if is_leased:
         sentence = f"{ended}; {holder} delivers that, for {age(now - held_since)} now"
-        if now - held_since < _SLOW:
+        if now - held_since < SLOW:
             return Finding(Verdict.OK, f"{sentence}{error}")
         if life is not None:
             return warn(f"{sentence}: the pod is alive, and its worker slow{error}", "see the worker", at_once)

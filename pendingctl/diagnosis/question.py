@@ -25,7 +25,7 @@ from .askings import (
     reason_of,
     who_pressed,
 )
-from .ended import judge_ended
+from .ended import SLOW, judge_ended
 from .findings import Finding, Verdict, fail, warn
 from .gone import judge_gone
 from .serving import Noted, nobody_serves
@@ -50,9 +50,9 @@ def _judge_open(row: PendingInteraction, asking: Asking, record: Record, pods: N
     now = record.now
     if row.expires_at is not None and row.expires_at <= now:
         passed = f"its deadline passed {age(now - row.expires_at)} ago"
-        if now - row.expires_at < _LATE:
+        if now - row.expires_at < SLOW:
             return warn(f"{passed}, and clicks are refused as expired; a pod ends it within a second or two")
-        return fail(
+        return (fail if now - row.expires_at >= _LATE else warn)(
             f"{passed}, and no pod has ended it: {nobody_serves(row, pods)}",
             remedies.start_pods(row.application),
             remedies.DOCTOR,
@@ -105,8 +105,8 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods
         )
     due = row.post_due_at or now
     where = f"{row.organization_id}/{row.connection_id}"
-    if now - due >= _LATE:
-        return fail(
+    if now - due >= SLOW:
+        return (fail if now - due >= _LATE else warn)(
             f"its card has been due for {age(now - due)}, and nobody posts it: "
             f"{nobody_serves(row, pods, of_connection=True)}{error}",
             f"{remedies.start_pods(row.application)}, and that it registers {where}",

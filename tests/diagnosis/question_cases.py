@@ -279,10 +279,10 @@ ENDED = [
     ),
     Case(
         "the lease has just run out",
-        undelivered(35, delivery_attempts=1, delivery_due_at=ago(5)),
+        undelivered(35, delivery_attempts=1, delivery_due_at=ago(4)),
         (asked(), answered(35)),
         WARN,
-        ("pod bot-2 died after the claim, or was cut off", "its lease ran out 5 s ago", "another pod takes over"),
+        ("pod bot-2 died after the claim, or was cut off", "its lease ran out 4 s ago", "another pod takes over"),
     ),
     Case(
         "nobody takes over",
