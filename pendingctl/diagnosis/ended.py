@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ..inspected import PendingInteraction, State
-from ..trail import Step
+from ..model import Outcome
+from ..trail import MORE, Step, TrailEntry
 from ..words import age, counted
 from . import remedies
 from .askings import (
@@ -49,6 +51,14 @@ def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: No
             "if nobody edits it, a pod that registers "
             f"{row.organization_id}/{row.connection_id} is missing: {remedies.DOCTOR}",
         )
+    if (
+        row.outcome is Outcome.EXPIRED
+        and row.posted_at is None
+        and (row.default_answer is not None or row.post_attempts)
+    ):
+        return _judge_unseen(row, ended)
+    if row.outcome is Outcome.EXPIRED and row.default_answer is not None:
+        return warn(f"{ended}{delivered_when(row)}", "give as the default one of the options")
     repeated = asking.presses(Step.REPEATED)
     if (number := number_of(repeated)) >= STORM:
         return warn(
@@ -58,12 +68,32 @@ def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: No
         )
     later = asking.presses(Step.REFUSED)
     if later:
-        return Finding(
-            Verdict.OK,
-            f"{ended}{delivered_when(row)}; other presses were refused ({reason_of(later[-1])}): {who_pressed(later)}, "
-            f"the last time {age(now - later[-1].at)} ago",
-        )
+        return Finding(Verdict.OK, f"{ended}{delivered_when(row)}; {_refused(later, now)}")
     return Finding(Verdict.OK, f"nothing is wrong: {ended}{delivered_when(row)}")
+
+
+def _judge_unseen(row: PendingInteraction, ended: str) -> Finding:
+    unseen = "" if row.default_answer is not None else ", and its card is not known to have been posted"
+    tries = f": {counted(row.post_attempts, 'attempt', 'attempts')}" if row.post_attempts else ""
+    error = f"; the last error: {row.post_error}" if row.post_error else ""
+    return warn(
+        f"{ended}{unseen}{tries}{delivered_when(row)}{error}",
+        f"have a pod register {row.organization_id}/{row.connection_id}, and mend what its posts fail by; then ask the "
+        "question again",
+        remedies.DOCTOR,
+    )
+
+
+def _refused(presses: Sequence[TrailEntry], now: datetime) -> str:
+    """Return why presses were refused as the last one was, and how many for another reason."""
+    last = next((entry for entry in reversed(presses) if entry.detail != MORE), presses[-1])
+    alike = [entry for entry in presses if entry.detail == last.detail]
+    others = number_of(presses) - number_of(alike)
+    more = f"; {counted(others, 'other one was', 'other ones were')} refused as well" if others else ""
+    return (
+        f"other presses were refused ({reason_of(last)}): {who_pressed(alike)}, the last time "
+        f"{age(now - last.at)} ago{more}"
+    )
 
 
 def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:

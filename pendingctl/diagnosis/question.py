@@ -158,6 +158,15 @@ def _judge_refused(row: PendingInteraction, refused: Sequence[TrailEntry], askin
                 f"have the platform deliver the clicks of {row.organization_id}/{row.connection_id} to the pods of "
                 f"application {row.application!r}",
             )
+        case RefusalReason.UNKNOWN_OR_EXPIRED | trail.CANNOT_SERVE if (last.organization_id, last.connection_id) != (
+            row.organization_id,
+            row.connection_id,
+        ):
+            return warn(
+                f"the press came over {last.organization_id}/{last.connection_id}, and the question is of "
+                f"{row.organization_id}/{row.connection_id}: {pressed}",
+                "register the connection under the organization and id with which its questions are stored",
+            )
         case trail.CANNOT_SERVE:
             where = f"{row.organization_id}/{row.connection_id}"
             return warn(
@@ -173,15 +182,6 @@ def _judge_refused(row: PendingInteraction, refused: Sequence[TrailEntry], askin
                 f"the value of the press is none of its options ({options}): {pressed}",
                 "compare the values of the card's buttons with the options that were stored:",
                 remedies.show(row.id),
-            )
-        case RefusalReason.UNKNOWN_OR_EXPIRED if (last.organization_id, last.connection_id) != (
-            row.organization_id,
-            row.connection_id,
-        ):
-            return warn(
-                f"the press came over {last.organization_id}/{last.connection_id}, and the question is of "
-                f"{row.organization_id}/{row.connection_id}: {pressed}",
-                "register the connection under the organization and id with which its questions are stored",
             )
     return warn(
         f"it is open, and presses were refused ({reason_of(last)}): {pressed}",
