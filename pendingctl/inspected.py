@@ -153,14 +153,13 @@ class Record:
     """What the trail of all questions covers: `since` and `until` are None while it has no entry.
 
     `now` is the database's time, `is_kept` whether this session's statements would write the trail (a setting of the
-    database or the role), `swept_at` when a `sweep --every` last began.
+    database or the role).
     """
 
     now: datetime
     since: datetime | None
     until: datetime | None
     is_kept: bool
-    swept_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

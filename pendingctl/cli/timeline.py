@@ -25,7 +25,9 @@ def title_lines(history: QuestionHistory) -> list[str]:
     """Return id, state and age, and the question's text, each on a line that is as long as they are."""
     row = history.row
     if row is None:
-        return [one_line(f"{history.id}   no longer there")]
+        # A press alone does not say that it was ever here.
+        was_here = any(entry.step not in (Step.REFUSED, Step.REPEATED) for entry in history.trail.entries)
+        return [one_line(f"{history.id}   {'no longer there' if was_here else 'not known here'}")]
     return [one_line(headline(row)), *([] if row.question is None else [one_line(row.question)])]
 
 
@@ -62,7 +64,7 @@ def press_lines(pressed: Sequence[Press], is_cut: bool, width: int) -> Iterator[
             day = entry.at.date()
             yield f"  {day} (UTC)"
         asks = "" if press.question is None else f"asks {press.question.expected_user_id}"
-        gone = "no longer there" if press.question is None else ""
+        gone = "not there" if press.question is None else ""
         details = [entry.question_id, asks or gone, *_details(entry, of_user=True)]
         yield from _line(entry.at, None, entry.step, details, width)
 
@@ -164,7 +166,8 @@ def _details(entry: TrailEntry, *, of_user: bool = False) -> list[str]:
         found.append(f"{entry.presses:,} times")
     if entry.attempt is not None:
         found.append("and posts its card" if entry.step is Step.ASKED else f"attempt {entry.attempt:,}")
-    if entry.detail is not None:
+    # That an asking is the first one of its id is no news.
+    if entry.detail is not None and entry.detail != "created":
         found.append(entry.detail.replace("_", " ") if entry.step is Step.REFUSED else entry.detail)
     if entry.connection_id is not None:
         found.append(f"over {entry.organization_id}/{entry.connection_id}")

@@ -97,17 +97,19 @@ def _refused(press: Press) -> str:
 
 def _judge_silence(history: UserHistory, waiting: Sequence[PendingSummary]) -> Finding:
     """No press has arrived: nothing was written, or nothing came."""
-    record, since = history.record, age(history.since)
+    record = history.record
     if not record.is_kept:
         return unknown(
             "the trail is switched off (pendingctl.trail): presses leave nothing in it",
             *(remedies.why(row.id) for row in waiting),
         )
-    if record.until is None:
+    if record.since is None or record.until is None:
         return unknown(
             "the trail is empty: no pod of this version has written to this database",
             "see whether the pods use another database or schema: pendingctl doctor",
         )
+    covered = record.now - record.since
+    since = age(history.since) if covered >= history.since else f"{age(covered)}, since the trail begins"
     sentence = (
         f"no press of {history.user_id} has arrived for {since}: the platform did not deliver it, or the pod could not "
         "reach the database"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from .. import trail
-from ..inspected import PendingInteraction, QuestionHistory, State, Unposted
+from ..inspected import PendingInteraction, QuestionHistory, Record, State, Unposted
 from ..model import RefusalReason
 from ..payload import question_options
 from ..trail import MORE, Step, TrailEntry
@@ -25,7 +25,7 @@ from .askings import (
     reason_of,
     who_pressed,
 )
-from .ended import judge_ended
+from .ended import SLOW, judge_ended
 from .findings import Finding, Verdict, fail, warn
 from .gone import judge_gone
 from .serving import Noted, nobody_serves
@@ -42,16 +42,17 @@ def judge_question(history: QuestionHistory) -> Finding:
     if row is None:
         return judge_gone(history, last)
     if row.outcome is None:
-        return _judge_open(row, last, now, pods, is_on_record=history.record.is_kept and bool(last.entries))
+        return _judge_open(row, last, history.record, pods)
     return judge_ended(row, last, now, pods)
 
 
-def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted, *, is_on_record: bool) -> Finding:
+def _judge_open(row: PendingInteraction, asking: Asking, record: Record, pods: Noted) -> Finding:
+    now = record.now
     if row.expires_at is not None and row.expires_at <= now:
         passed = f"its deadline passed {age(now - row.expires_at)} ago"
-        if now - row.expires_at < _LATE:
+        if now - row.expires_at < SLOW:
             return warn(f"{passed}, and clicks are refused as expired; a pod ends it within a second or two")
-        return fail(
+        return (fail if now - row.expires_at >= _LATE else warn)(
             f"{passed}, and no pod has ended it: {nobody_serves(row, pods)}",
             remedies.start_pods(row.application),
             remedies.DOCTOR,
@@ -61,26 +62,31 @@ def _judge_open(row: PendingInteraction, asking: Asking, now: datetime, pods: No
         return _judge_unposted(row, asking, now, pods)
     if refused:
         return _judge_refused(row, refused, asking, now)
-    # Pods of the version before leave nothing in the trail.
-    silence = "no press has arrived since" if is_on_record else "whether anybody has pressed is not known"
-    waits = f"{posted_when(row, asking, now)}, and {silence}"
+    silence = f"{posted_when(row, asking, now)}, and {_no_press(asking, record)}"
     if row.state is State.STALE:
         return warn(
-            f"nobody has answered for {age(row.age_seconds)}, and it is stale: {waits}; a sweep will delete it",
+            f"nobody has answered for {age(row.age_seconds)}, and it is stale: {silence}; a sweep will delete it",
             remedies.withdraw(row),
-            remedies.presses_of(row.expected_user_id),
+            remedies.presses_of(row),
         )
     return Finding(
-        Verdict.OK,
-        f"it waits for {asked_of(row)}: {waits}",
+        Verdict.OK if record.is_kept else Verdict.UNKNOWN,
+        f"it waits for {asked_of(row)}: {silence}",
         (
             f"if {row.expected_user_id} did press, the press has reached no pod: see the platform's interactivity "
-            "settings and the balancer"
-            if is_on_record
-            else "the trail has nothing of it: it was switched off, or a pod of the version before has asked it",
-            remedies.presses_of(row.expected_user_id),
+            "settings and the balancer",
+            remedies.presses_of(row),
         ),
     )
+
+
+def _no_press(asking: Asking, record: Record) -> str:
+    """Return that no press has arrived, as far as the trail would have it."""
+    if not record.is_kept:
+        return "whether a press was refused since is not known: the trail is switched off (pendingctl.trail)"
+    if asking.last(Step.ASKED) is None:
+        return "no press is known since, but the trail does not go back to when it was asked"
+    return "no press has arrived since"
 
 
 def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
@@ -99,8 +105,8 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods
         )
     due = row.post_due_at or now
     where = f"{row.organization_id}/{row.connection_id}"
-    if now - due >= _LATE:
-        return fail(
+    if now - due >= SLOW:
+        return (fail if now - due >= _LATE else warn)(
             f"its card has been due for {age(now - due)}, and nobody posts it: "
             f"{nobody_serves(row, pods, of_connection=True)}{error}",
             f"{remedies.start_pods(row.application)}, and that it registers {where}",
@@ -108,6 +114,8 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods
         )
     # Whoever asks and posts the card itself begins the first attempt with that.
     posting = asking.last(Step.POSTING, Step.NOT_POSTED) or asking.last(Step.ASKED)
+    if row.post_error and not row.post_attempts:
+        return warn(f"its card is to be posted again {due_in(due, now)}, by a pod that serves {where}{error}")
     if row.post_error and (posting is None or posting.step is not Step.POSTING):
         return warn(
             f"its card is not posted yet: {tries} failed; the next one is due {due_in(due, now)}{error}",
@@ -150,6 +158,15 @@ def _judge_refused(row: PendingInteraction, refused: Sequence[TrailEntry], askin
                 f"have the platform deliver the clicks of {row.organization_id}/{row.connection_id} to the pods of "
                 f"application {row.application!r}",
             )
+        case RefusalReason.UNKNOWN_OR_EXPIRED | trail.CANNOT_SERVE if (last.organization_id, last.connection_id) != (
+            row.organization_id,
+            row.connection_id,
+        ):
+            return warn(
+                f"the press came over {last.organization_id}/{last.connection_id}, and the question is of "
+                f"{row.organization_id}/{row.connection_id}: {pressed}",
+                "register the connection under the organization and id with which its questions are stored",
+            )
         case trail.CANNOT_SERVE:
             where = f"{row.organization_id}/{row.connection_id}"
             return warn(
@@ -165,15 +182,6 @@ def _judge_refused(row: PendingInteraction, refused: Sequence[TrailEntry], askin
                 f"the value of the press is none of its options ({options}): {pressed}",
                 "compare the values of the card's buttons with the options that were stored:",
                 remedies.show(row.id),
-            )
-        case RefusalReason.UNKNOWN_OR_EXPIRED if (last.organization_id, last.connection_id) != (
-            row.organization_id,
-            row.connection_id,
-        ):
-            return warn(
-                f"the press came over {last.organization_id}/{last.connection_id}, and the question is of "
-                f"{row.organization_id}/{row.connection_id}: {pressed}",
-                "register the connection under the organization and id with which its questions are stored",
             )
     return warn(
         f"it is open, and presses were refused ({reason_of(last)}): {pressed}",

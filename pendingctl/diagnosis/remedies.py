@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from shlex import quote
+import shlex
 
 from ..inspected import PendingSummary
 
 DOCTOR = "pendingctl doctor"
 
 
-def quoted(id: str) -> str:
-    """Return an id as an argument of a shell's command."""
-    return quote(id)
+def quoted(text: str) -> str:
+    """Return a text as an argument of a shell's command.
+
+    What does not print stands in it as the bytes of its UTF-8: it would be shown as an escape, or not at all, and the
+    command that is copied would name another question (`$'…'`: POSIX.1-2024, XCU 2.2.4).
+    """
+    if text.isprintable():
+        return shlex.quote(text)
+    shown = (f"\\{each}" if each in "\\'" else each if each.isprintable() else _octal(each) for each in text)
+    return f"$'{''.join(shown)}'"
+
+
+def _octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in character.encode())
 
 
 def why(id: str) -> str:
@@ -43,9 +54,10 @@ def repair_card(row: PendingSummary) -> str:
     return _command("repair-cards", row.id)
 
 
-def presses_of(user_id: str) -> str:
-    """Return the command that lists the presses of a user."""
-    return f"pendingctl why {_option('--user', user_id)} --since 1h"
+def presses_of(row: PendingSummary) -> str:
+    """Return the command that lists the presses of the user whom a question asks, in its organization alone."""
+    user, organization = _option("--user", row.expected_user_id), _option("--org", row.organization_id)
+    return f"pendingctl why {user} {organization} --since 1h"
 
 
 def start_pods(application: str) -> str:
@@ -60,9 +72,9 @@ def _application(row: PendingSummary) -> tuple[str, ...]:
 def _command(name: str, id: str, *options: str) -> str:
     given = [_option(name, value) for name, value in zip(options[::2], options[1::2], strict=True)]
     # An id that begins with a dash would be taken for an option.
-    words = [*given, "--", quote(id)] if id.startswith("-") else [quote(id), *given]
+    words = [*given, "--", quoted(id)] if id.startswith("-") else [quoted(id), *given]
     return " ".join(["pendingctl", name, *words])
 
 
 def _option(name: str, value: str) -> str:
-    return f"{name}={quote(value)}" if value.startswith("-") else f"{name} {quote(value)}"
+    return f"{name}={quoted(value)}" if value.startswith("-") else f"{name} {quoted(value)}"

@@ -87,8 +87,7 @@ RECORD = f"""
     select clock_timestamp() as now,
            (select {readable("at")} from pending_trail order by id limit 1) as since,
            (select {readable("at")} from pending_trail order by id desc limit 1) as until,
-           {IS_KEPT} as is_kept,
-           (select {readable("began_at")} from sweep_cycle) as swept_at
+           {IS_KEPT} as is_kept
 """
 
 

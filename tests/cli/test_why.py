@@ -55,7 +55,7 @@ def test_time_line_and_cause_are_shown(cli: Cli, question: int) -> None:
     assert lines[3] == f"asking {question}"
     steps = [line.split() for line in lines[5:8]]
     assert [words[1] for words in steps] == ["asked", "+1", "+1"]
-    assert lines[5].endswith("asks U1, created, over acme/slack, request event-1, pod bot-1")
+    assert lines[5].endswith("asks U1, over acme/slack, request event-1, pod bot-1")
     assert lines[7].endswith("refused      U2, 3 times, not yours, over acme/slack, pod bot-2")
     assert lines[9] == "warn  it asks U1, and somebody else pressed: U2 pressed 3 times, the last time 2 h ago"
     assert lines[-1] == "      → pendingctl withdraw q42 --org acme --connection slack --user U1"
@@ -126,8 +126,17 @@ def test_an_unknown_question_is_exit_code_1_with_what_to_check(cli: Cli) -> None
     result = cli("why", "x")
 
     assert result.exit_code == 1
+    assert result.stdout.startswith("x   not known here\n")
     assert "unknown  nothing is known of 'x'" in result.stdout
     assert "pendingctl doctor" in result.stdout
+
+
+def test_a_question_of_which_only_presses_are_known_is_not_called_gone(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    write(connection, "x", "refused", seconds_ago=5, detail="unknown_or_expired", **PRESS)
+
+    assert cli("why", "x").stdout.startswith("x   not known here\n")
 
 
 def test_a_row_of_which_the_trail_has_nothing_is_explained_by_itself(cli: Cli, connection: psycopg.Connection) -> None:
@@ -179,6 +188,14 @@ def test_the_presses_of_a_user_are_listed_also_the_refused_ones(cli: Cli, connec
 
 
 @pytest.mark.usefixtures("question")
+def test_rows_and_trail_are_all_that_a_question_is_explained_by(cli: Cli, connection: psycopg.Connection) -> None:
+    connection.execute("drop table sweep_cycle")
+
+    assert cli("why", "q42").exit_code == 0
+    assert cli("why", "--user", "U2", "--since", "3h").exit_code == 0
+
+
+@pytest.mark.usefixtures("question")
 def test_a_user_whose_press_never_arrived_learns_where_to_look(cli: Cli) -> None:
     """The question is there, and no press is."""
     result = cli("why", "--user", "U1", "--since", "30m")
@@ -189,6 +206,11 @@ def test_a_user_whose_press_never_arrived_learns_where_to_look(cli: Cli) -> None
     assert "→ pendingctl why q42" in result.stdout
     nobody = cli("why", "--user", "U7")
     assert (nobody.exit_code, "no press of U7 has arrived" in nobody.stdout) == (1, True)
+
+
+@pytest.mark.usefixtures("question")
+def test_the_presses_of_an_unknown_organization_are_no_silence(cli: Cli) -> None:
+    assert "there is no organization 'acm'" in complaint(cli("why", "--user", "U2", "--org", "acm"), 1)
 
 
 @pytest.mark.parametrize("arguments", [(), ("q", "--user", "U1"), ("q", "--since", "1h"), ("q", "--org", "acme")])

@@ -101,7 +101,7 @@ def pressed(
 
 
 def record(**changed: Any) -> Record:
-    fields: dict[str, Any] = {"now": NOW, "since": ago(86_400), "until": NOW, "is_kept": True, "swept_at": None}
+    fields: dict[str, Any] = {"now": NOW, "since": ago(86_400), "until": NOW, "is_kept": True}
     return Record(**{**fields, **changed})
 
 

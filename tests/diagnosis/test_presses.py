@@ -86,6 +86,12 @@ def test_silence_means_nothing_where_nothing_is_written() -> None:
     assert "the trail is empty" in empty.sentence
 
 
+def test_silence_is_not_said_of_a_time_before_the_trail_begins() -> None:
+    assert (
+        "no press of U2 has arrived for 20 s, since the trail begins" in judge_presses(of_user(since=ago(20))).sentence
+    )
+
+
 def test_a_silent_user_learns_which_questions_wait() -> None:
     waiting, other, answered = row(expected_user_id="U2"), row(id="q1"), row(id="q2", claimed_at=ago(1))
     history = of_user(asked(user_id="U2"), questions=(waiting, other, answered))

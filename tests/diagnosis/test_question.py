@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from pendingctl import State
+from pendingctl.cli.render import one_line
+from pendingctl.diagnosis import remedies
 from pendingctl.diagnosis.askings import askings
+from pendingctl.diagnosis.findings import Verdict
 from pendingctl.diagnosis.question import judge_question
-from pendingctl.inspected import QuestionHistory, Unposted
+from pendingctl.inspected import PendingInteraction, Unposted
 from pendingctl.pods import NotedPod
 from tests.diagnosis.histories import NOW, NUMBER, ago, asked, history, noted, pressed, row
 from tests.diagnosis.question_cases import CASES, FAIL, UNPOSTED, Case, answered, undelivered
@@ -73,14 +78,26 @@ def test_whether_the_pod_that_has_claimed_lives_is_said(pods: tuple[NotedPod, ..
     assert said in judge_question(history(held, asked(), answered(120), pods=pods)).sentence
 
 
-@pytest.mark.parametrize("state", [State.PENDING, State.STALE])
-@pytest.mark.parametrize("found", [history(row()), history(row(), asked(), is_kept=False)])
-def test_of_what_the_trail_does_not_have_nobody_says_that_it_has_not_been(found: QuestionHistory, state: State) -> None:
-    """A pod of the version before has asked it, whose refused clicks leave nothing; or the trail is switched off."""
-    finding = judge_question(replace(found, row=row(state=state)))
+@pytest.mark.parametrize("seconds", [5, 59, 60])
+@pytest.mark.parametrize(
+    "due",
+    [
+        lambda at: undelivered(at.seconds, delivery_due_at=NOW - at),
+        lambda at: undelivered(at.seconds + 30, delivery_due_at=NOW - at, delivery_attempts=1),
+        lambda at: undelivered(600, delivery_due_at=NOW - at, delivery_error="503", delivery_attempts=3),
+        lambda at: row(**UNPOSTED, unposted=Unposted.TO_BE_POSTED, post_due_at=NOW - at),
+        lambda at: row(expires_at=NOW - at),
+    ],
+    ids=["answer", "lease", "next attempt", "card", "deadline"],
+)
+def test_what_no_pod_has_done_after_some_seconds_is_neither_fine_nor_promised(
+    due: Callable[[timedelta], PendingInteraction], seconds: int
+) -> None:
+    """watch lists it by then."""
+    finding = judge_question(history(due(timedelta(seconds=seconds)), asked(700), pods=(noted("bot-1", seen=3_000),)))
 
-    assert "whether anybody has pressed is not known" in finding.sentence
-    assert not [remedy for remedy in finding.remedies if "has reached no pod" in remedy]
+    assert finding.verdict is (Verdict.FAIL if seconds == 60 else Verdict.WARN)
+    assert "is alive; the last one, bot-1, was seen 50 min ago" in finding.sentence
 
 
 def test_the_last_asking_is_judged() -> None:
@@ -115,6 +132,16 @@ def test_presses_behind_a_gap_belong_to_the_latest_asking() -> None:
     assert [len(each.entries) for each in askings(found)] == [2, 2]
 
 
+@pytest.mark.parametrize(("state", "verdict"), [(State.PENDING, Verdict.UNKNOWN), (State.STALE, Verdict.WARN)])
+def test_where_refused_presses_leave_nothing_no_silence_is_claimed(state: State, verdict: Verdict) -> None:
+    off = judge_question(history(row(state=state), asked(), is_kept=False))
+    older = judge_question(history(row(state=state)))
+
+    assert off.verdict is verdict
+    assert "whether a press was refused since is not known: the trail is switched off" in off.sentence
+    assert "the trail does not go back to when it was asked" in older.sentence
+
+
 @pytest.mark.parametrize("id", ["it's mine", "-x", "a b;rm -rf ~", "$(x)"])
 def test_a_command_can_be_copied_whatever_the_ids_are(id: str) -> None:
     strange = undelivered(60, id=id, state=State.STUCK, application="-a b")
@@ -127,3 +154,15 @@ def test_a_command_can_be_copied_whatever_the_ids_are(id: str) -> None:
     words = shlex.split(withdrawn)
     assert {id, "a c", "U'1", "--connection=-s"} <= set(words)
     assert (words.index(id) == len(words) - 1) is id.startswith("-")
+
+
+@pytest.mark.parametrize(
+    "name", ["two\nlines", "a\x1b[31m", "no\u00a0break", "\u202eright", "it's\ta \\n", "é\u200b日"]
+)
+def test_a_command_can_be_copied_though_a_name_does_not_print(name: str) -> None:
+    command = one_line(remedies.withdraw(row(id=name, expected_user_id=name)))
+
+    echoed = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True)
+
+    scope = ["--org", "acme", "--connection", "slack", "--user", name]
+    assert echoed.stdout.decode().split("\0")[:-1] == ["pendingctl", "withdraw", name, *scope]
