@@ -16,7 +16,7 @@ from ..errors import DatabaseUnreachable, PendingctlError
 from ..leased import Duty, LeasedAnswer, LeasedPost
 from ..model import ENDED, Claim, Click, Due, Outcome, PutOutcome, Question, Refusal, Scope, Stored, answer_of
 from ..payload import JsonObject
-from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Wording
+from ..platforms import ENGLISH, ChatPlatform, ChecksCards, MessageHandle, Pauses, Wording
 from ..schedule import MAX_AGE
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import PutOptions
@@ -44,6 +44,8 @@ CLAIMS_OF_A_TENANT = 4
 EVENT_SECONDS = 5 * 60.0
 HANDLE_SECONDS = 24 * 3600.0
 MAX_REMEMBERED = 10_000
+# Where the numbers of askings end (README.md, section "Asking an id again"): the longest that a card can carry.
+LAST_ASK_NUMBER = 2**31 - 1
 CLOSE_WITHIN = timedelta(seconds=30)
 
 _log = logging.getLogger(__name__)
@@ -126,7 +128,7 @@ class InteractionBridge:
         self._cannot_serve = cannot_serve(wording)
         self._served = frozenset[tuple[str, str]]()
         self._is_closing = False
-        self._cards = Cards(store.leases, platform, lambda: self._served, max_age=max_age, wording=wording)
+        self._cards = Cards(store.leases, platform, self._reachable, max_age=max_age, wording=wording)
         self._refused_clicks = RefusedClicks(store.leases, clock=clock)
         self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
         self._loop = Loop(self._look)
@@ -139,7 +141,7 @@ class InteractionBridge:
         )
         self._handles = Handles(count=MAX_REMEMBERED, seconds=HANDLE_SECONDS, clock=clock)
         self._posts = Posts(
-            *(store.leases, platform, lambda: self._served, self._handles, self._cards.posted), wording=wording
+            *(store.leases, platform, self._reachable, self._handles, self._cards.posted), wording=wording
         )
 
     async def __aenter__(self) -> Self:
@@ -191,13 +193,15 @@ class InteractionBridge:
 
         A question without a conversation is shown where the platform sees fit.
 
-        Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does.
+        Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does, and
+        InvalidInput for a question that the platform cannot show (`ChecksCards`); nothing is stored then.
         """
         scope = question.scope
         connection = (scope.organization_id, scope.connection_id)
         if self._is_closing or connection not in self._served:
             _log.warning("question %r is for a connection that this pod does not serve", question.id)
             return AskOutcome.CANNOT_SERVE
+        self._check_card(question)
         event = (*connection, question.id, event_id)
         if self._events.get(event) is not None:
             return AskOutcome.REPEATED_EVENT
@@ -212,6 +216,23 @@ class InteractionBridge:
             if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN, AskOutcome.REPEATED_EVENT):
                 self._events.forget(lambda key: key == event)
         return outcome
+
+    def _check_card(self, question: Question) -> None:
+        if isinstance(self._platform, ChecksCards):
+            scope = question.scope
+            card = card_of(
+                *(question.id, LAST_ASK_NUMBER, question.payload(), scope.expected_user_id),
+                wording=self._wording,
+                organization_id=scope.organization_id,
+            )
+            self._platform.check_card(scope.connection_id, card)
+
+    def _reachable(self) -> Collection[tuple[str, str]]:
+        """Return what this pod serves, but for what the platform leaves alone for now."""
+        platform = self._platform
+        if not isinstance(platform, Pauses):
+            return self._served
+        return [connection for connection in self._served if not platform.is_paused(*connection)]
 
     async def _store_and_post(self, question: Question, event_id: str) -> AskOutcome:
         scope = question.scope
@@ -322,6 +343,7 @@ class InteractionBridge:
             answered_by=click.user_id,
             answer=click.value,
             ended_at=claim.claimed_at,
+            organization_id=click.organization_id,
         )
         await self._cards.edit(click.connection_id, handle, card, claim.claimed_at)
 
@@ -330,7 +352,7 @@ class InteractionBridge:
             self._background.leave(self._refused_clicks.flush(), "refused clicks")
         if await self._delivery.hear():
             return
-        due = await self._store.leases.due(self._served)
+        due = await self._store.leases.due(self._reachable())
         self._delivery.catch_up(due)
         if due.posts:
             self._posts.catch_up()
