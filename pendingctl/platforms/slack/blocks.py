@@ -37,11 +37,12 @@ MOST_OPTIONS = 25
 BUTTON_TEXT = 75
 CONFIRM_TITLE, CONFIRM_TEXT, CONFIRM_BUTTON = 100, 300, 30
 # The blocks of a message have a limit together, `msg_blocks_too_long`, of which no page says how much it is: 9,597
-# characters of text were taken, 11,341 were not (github.com/slackapi/bolt-js, issue 2867). 25 buttons have 1,875, and
-# these have the rest. The notification's text may have 4,000 at an edit (docs.slack.dev, "chat.update method").
+# characters of text were taken, 11,341 were not (github.com/slackapi/bolt-js, issue 2867). The options have their share
+# in a list, on buttons and in dialogs; what is said below has a few parts of SAID_TEXT each.
 QUESTION_TEXT = 4_500
-OPTIONS_TEXT = 2_200
+OPTIONS_TEXT = 4_000
 SAID_TEXT = 300
+# At an edit this text may have 4,000 characters (docs.slack.dev, "chat.update method").
 NOTIFICATION_TEXT = 700
 # Slack shows about so much of a button's text (docs.slack.dev, "Button element"): longer options are listed above.
 SHOWN_OF_A_BUTTON = 30
@@ -76,16 +77,18 @@ class Message:
     blocks: Sequence[Block]
 
 
-def check_card(card: Card) -> None:
-    """Raise InvalidInput for a card of which Slack would show less than its question, or nothing."""
+def check_card(card: Card, confirm: Confirm | None = None) -> None:
+    """Raise InvalidInput for a card of which Slack would show less than its options, or nothing."""
     conversation_of(card.conversation_id, card.user_id)
     if len(card.options) > MOST_OPTIONS:
         raise InvalidInput(
             f"the question has {len(card.options)} options, and a card in Slack holds {MOST_OPTIONS}; ask with fewer"
         )
-    if _are_listed(card.options) and (size := length(_list_of(card.options))) > OPTIONS_TEXT:
+    listed = length(_list_of(card.options)) if _are_listed(card.options) else 0
+    size = listed + sum(_length_of(button) for button in _buttons(card, confirm))
+    if listed > SECTION_TEXT or size > OPTIONS_TEXT:
         raise InvalidInput(
-            f"the question's options have {size:,} characters together, and a card in Slack has room for "
+            f"the question's options have {size:,} characters with their buttons, and a card in Slack has room for "
             f"{OPTIONS_TEXT:,}; shorten them, and put what explains them into the question"
         )
 
@@ -155,6 +158,13 @@ def _buttons(card: Card, confirm: Confirm | None) -> Iterator[ButtonElement]:
             value=_value(card.question_id, card.ask_number, index),
             confirm=None if confirm is None else _dialog(confirm, label),
         )
+
+
+def _length_of(button: ButtonElement) -> int:
+    # Of what is escaped already.
+    dialog = button.confirm.to_dict() if isinstance(button.confirm, ConfirmObject) else {}
+    texts = [button.to_dict()["text"], *(text for text in dialog.values() if isinstance(text, dict))]
+    return sum(len(text["text"].encode("utf-16-le")) // 2 for text in texts)
 
 
 def _value(question_id: str, ask_number: int, index: int) -> str:

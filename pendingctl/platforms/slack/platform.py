@@ -39,8 +39,9 @@ class SlackPlatform:
     With `confirm` a dialog asks once more before a press counts. `base_url` is where Slack's methods are. Use it with
     `async with`, or `close` it after the bridges that use it.
 
-    A card has 25 options at most, and 2,200 characters of them if one has over 30; `check_card` refuses others. A
-    text over 4,500 characters is shown with its beginning and its end. A post whose outcome is unknown is looked for
+    A card has 25 options at most; if one has over 30 characters, all stand in full above the buttons. What has no room,
+    4,000 characters together, is refused when it is asked. Of a question over 4,500 characters the beginning and the
+    end are shown. A post whose outcome is unknown is looked for
     (`find_card`), for which the token needs the scopes `channels:history`, `groups:history` and `im:history`.
 
     A token that Slack refuses pauses its connection (`is_paused`) for 1, 2, 4, … minutes, an hour at most.
@@ -76,7 +77,7 @@ class SlackPlatform:
                 f"there is no token of Slack for connection {connection_id!r} of {card.organization_id!r}; give one to "
                 "SlackPlatform"
             )
-        check_card(card)
+        check_card(card, self._confirm)
 
     def is_paused(self, organization_id: str, connection_id: str) -> bool:
         """Whether Slack has refused the connection's token, or the scope to post, a short time ago."""
