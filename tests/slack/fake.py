@@ -35,6 +35,7 @@ class Fault:
 
     is_done: bool = False
     error: str | None = None
+    details: tuple[str, ...] = ()
     status: int = 200
     retry_after: str | None = None
     body: str | None = None
@@ -94,6 +95,10 @@ class FakeSlack:
         """Let the next calls of a method fail, one each; only those in a channel if one is named."""
         self._faults[method, channel] += faults
 
+    def heal(self) -> None:
+        """Let no more calls fail."""
+        self._faults.clear()
+
     def called(self, method: str) -> list[Fields]:
         """The arguments of the calls of a method."""
         return [arguments for name, arguments in self.calls if name == method]
@@ -110,7 +115,7 @@ class FakeSlack:
         if fault is None or fault.is_done:
             reply = trouble or self._do(method, request.headers.get("Authorization", ""), arguments)
         else:
-            reply = {"ok": False, "error": fault.error}
+            reply = {"ok": False, "error": fault.error, "response_metadata": {"messages": list(fault.details)}}
         if fault is not None and fault.is_silent:
             await self._ended.wait()
         if fault is not None and (fault.hangs_up or fault.is_silent):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -50,10 +50,15 @@ class SlackPlatform:
     """
 
     def __init__(
-        self, tokens: Mapping[tuple[str, str], str], *, confirm: Confirm | None = None, base_url: str = BASE_URL
+        self,
+        tokens: Mapping[tuple[str, str], str],
+        *,
+        confirm: Confirm | None = None,
+        base_url: str = BASE_URL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens = frozenset(tokens)
-        self._calls = Calls(tokens, base_url, time.monotonic)
+        self._calls = Calls(tokens, base_url, clock)
         self._confirm = confirm
         self._direct_messages: OrderedDict[tuple[Connection, str], str] = OrderedDict()
         self._bots: dict[Connection, str] = {}
