@@ -27,6 +27,8 @@ def is_signed(
     if not _SIGNATURE.fullmatch(signature) or not abs(now - int(timestamp)) <= WITHIN_SECONDS:
         return False
     signed = b"v0:" + timestamp + b":" + body
-    expected = [b"v0=" + hmac.new(secret, signed, hashlib.sha256).hexdigest().encode() for secret in secrets if secret]
+    expected = [
+        b"v0=" + hmac.new(secret, signed, hashlib.sha256).hexdigest().encode() for secret in secrets if secret.strip()
+    ]
     # All are compared, in constant time each.
     return any([hmac.compare_digest(each, signature) for each in expected])
