@@ -70,6 +70,10 @@ class FakeSlack:
         self.apps = {"xoxb-acme": App("T1", "B1"), "xoxb-globex": App("T2", "B2")}
         self.channels = {id: Channel(id) for id in ("C1", "C2", "C7")}
         self.calls: list[tuple[str, Fields]] = []
+        # What was shown to one person, by a response_url or as an ephemeral message.
+        self.replies: list[Fields] = []
+        self.ephemerals: list[Fields] = []
+        self.reply_status = 200
         self.url = ""
         self._faults: defaultdict[tuple[str, str], list[Fault]] = defaultdict(list)
         self._numbers = count()
@@ -79,6 +83,7 @@ class FakeSlack:
     async def start(self) -> None:
         app = web.Application()
         app.router.add_route("*", "/api/{method}", self._serve)
+        app.router.add_post("/reply/1", self._take_reply)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -127,6 +132,17 @@ class FakeSlack:
         headers = {"Retry-After": fault.retry_after} if fault is not None and fault.retry_after is not None else {}
         return web.json_response(reply, status=fault.status if fault else 200, headers=headers)
 
+    async def _take_reply(self, request: web.Request) -> web.StreamResponse:
+        if self.reply_status != 200:
+            return web.Response(status=self.reply_status, headers={"Location": f"{self.url}../reply/1"})
+        reply = await request.json()
+        if reply.get("response_type") != "ephemeral" or reply.get("replace_original") is not False:
+            return web.Response(status=400)
+        if _content(reply, 4_000) is not None:
+            return web.Response(status=404)
+        self.replies.append(reply)
+        return web.Response(text="ok")
+
     def _next_fault(self, method: str, channel: str) -> Fault | None:
         for key in ((method, channel), (method, "")):
             if self._faults[key]:
@@ -152,6 +168,11 @@ class FakeSlack:
                 return self._post(app, arguments)
             case "chat.update":
                 return self._update(app, arguments)
+            case "chat.postEphemeral":
+                refusal = _content(arguments, 40_000)
+                if refusal is None:
+                    self.ephemerals.append(arguments)
+                return refusal or {"ok": True, "message_ts": "1712345678.000100"}
             case "conversations.history" | "conversations.replies":
                 return self._read(method, arguments)
         return _error("unknown_method")

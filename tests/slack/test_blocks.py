@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pendingctl import Card, Reminder, Sentence, Shows, Wording
+from pendingctl import Card, Sentence, Shows, Wording
 from pendingctl.errors import InvalidInput
 from pendingctl.payload import MAX_ID_BYTES
 from pendingctl.platforms.slack import Confirm
-from pendingctl.platforms.slack.blocks import Message, card_message, check_card, reminder_message
+from pendingctl.platforms.slack.blocks import Message, card_message, check_card, said_message
 
 from .block_rules import MOST_TEXT, complaints, text_length
 from .test_text import LONG_TEXTS, TEXTS
@@ -81,12 +81,8 @@ def test_slack_takes_every_card_that_is_not_refused(card: Card, confirm: Confirm
 
 @settings(deadline=None)
 @given(SAID)
-def test_slack_takes_every_reminder(said: Sentence) -> None:
-    reminder = Reminder(
-        question_id="q", ask_number=1, conversation_id="C1", said=said, user_id="U1", is_escalation=False
-    )
-
-    assert_taken(reminder_message(reminder))
+def test_slack_takes_every_sentence(said: Sentence) -> None:
+    assert_taken(said_message(said))
 
 
 def test_the_largest_card_is_taken() -> None:

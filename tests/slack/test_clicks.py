@@ -94,6 +94,12 @@ def test_what_a_button_carries_comes_back(question_id: str, ask_number: int, ind
     assert (found.question_id, found.ask_number, found.option) == (question_id, ask_number, index)
 
 
+def test_a_press_in_a_thread_says_which() -> None:
+    assert press().thread_ts is None
+    assert press(container=payload()["container"] | {"thread_ts": "1712345600.000001"}).thread_ts == "1712345600.000001"
+    assert parsed(container=payload()["container"] | {"thread_ts": 7}) == NotOurs("block_actions")
+
+
 @pytest.mark.parametrize(
     "url",
     [

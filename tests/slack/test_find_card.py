@@ -11,7 +11,7 @@ import pytest
 from pendingctl import NotPosted
 from pendingctl.platforms.slack import SlackPlatform
 from pendingctl.platforms.slack.errors import SlackFailed
-from pendingctl.platforms.slack.platform import MOST_PAGES, PAGE
+from pendingctl.platforms.slack.search import MOST_PAGES, PAGE
 
 from .fake import SCOPES, App, FakeSlack, Fault
 from .test_platform import CARD

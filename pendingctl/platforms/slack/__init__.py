@@ -7,8 +7,8 @@ try:
 except ImportError as error:
     raise ExtraMissing("SlackPlatform", "slack") from error
 
-from .blocks import Confirm, marked_up
+from .blocks import Confirm
 from .clicks import NotOurs, Press, parse_press
 from .signature import is_signed
 
-__all__ = ["Confirm", "NotOurs", "Press", "SlackPlatform", "is_signed", "marked_up", "parse_press"]
+__all__ = ["Confirm", "NotOurs", "Press", "SlackPlatform", "is_signed", "parse_press"]

@@ -1,4 +1,4 @@
-"""What a card and a reminder are in Slack: blocks, and the text of their notification. Pure.
+"""What cards, reminders and replies are in Slack: blocks, and the text of their notification. Pure.
 
 Where people's own words stand, nothing is markup: the question and the options as `plain_text`, and what is said below
 them as rich text, whose parts Slack never parses. Every length stays below its limit, by a budget of its own.
@@ -25,7 +25,7 @@ from slack_sdk.models.blocks import (
 )
 
 from ...errors import InvalidInput
-from ..protocol import Card, Reminder
+from ..protocol import Card
 from ..wording import Sentence, utc_minutes
 from .references import conversation_of, person_of
 from .text import cut, escaped, in_one_line, length, split, visible
@@ -107,16 +107,16 @@ def card_message(card: Card, confirm: Confirm | None = None) -> Message:
     if card.options:
         lines.append(escaped(cut(" / ".join(map(in_one_line, card.options)), NOTIFICATION_TEXT, in_line=True)))
     if card.said is not None:
-        lines.append(marked_up(card.said))
+        lines.append(_marked_up(card.said))
     return Message("\n".join(lines), blocks)
 
 
-def reminder_message(reminder: Reminder) -> Message:
-    """Return what a reminder or an escalation is in Slack."""
-    return Message(marked_up(reminder.said), [_rich_text(reminder.said)])
+def said_message(said: Sentence) -> Message:
+    """Return what a reminder, an escalation or the reply to a press is in Slack."""
+    return Message(_marked_up(said), [_rich_text(said)])
 
 
-def marked_up(said: Sentence) -> str:
+def _marked_up(said: Sentence) -> str:
     """Return a sentence as text of Slack, with people mentioned and times in the reader's zone."""
     return said.text(person=_mention, plain=lambda words: escaped(_short(words)), time=_date)
 

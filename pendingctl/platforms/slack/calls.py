@@ -95,6 +95,21 @@ class Calls:
                 self.pauses.accepted(connection, method)
                 return reply
 
+    async def respond(self, url: str, message: JsonObject) -> None:
+        """Show a message to one person by a press's `response_url`, which takes five within half an hour.
+
+        docs.slack.dev, "Handling user interaction". Raises SlackFailed.
+        """
+        shown = {**message, "response_type": "ephemeral", "replace_original": False}
+        try:
+            # No redirect, since it could lead anywhere.
+            async with self._opened().post(url, json=shown, allow_redirects=False, proxy=_proxy(url)) as reply:
+                status = reply.status
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise SlackFailed(f"the response_url cannot be reached: {type(error).__name__}") from None
+        if status != 200:
+            raise SlackFailed(f"the response_url was answered {status}")
+
     async def _send(self, token: str, method: str, arguments: JsonObject) -> JsonObject:
         """Send one request. No cause is chained, since slack_sdk's errors quote the whole reply."""
         client = AsyncWebClient(

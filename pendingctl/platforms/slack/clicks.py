@@ -36,7 +36,7 @@ class Press:
     `team_id` is None where the app is installed for a whole organization of Slack, `enterprise_id`; one of them is
     given. `user_id` is unique only with `user_team_id`, which may be another workspace's, or an organization's (E…).
     `option` is the index of the option among those of the asking that the card showed. `response_url` is None unless it
-    leads to Slack.
+    leads to Slack. `thread_ts` names the thread that the card stands in, if it does.
     """
 
     team_id: str | None
@@ -51,6 +51,7 @@ class Press:
     option: int
     action_ts: str
     response_url: str | None
+    thread_ts: str | None = None
 
     @property
     def delivery_key(self) -> str:
@@ -139,6 +140,7 @@ def _press(payload: Mapping[str, JsonValue], reply_base: str) -> Press:
         option=option,
         action_ts=_matching(action, "action_ts", _TIME),
         response_url=_reply_url(payload.get("response_url"), reply_base),
+        thread_ts=_matching(container, "thread_ts", _TIME) if container.get("thread_ts") is not None else None,
     )
 
 

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from ...errors import InvalidInput
-from ...payload import JsonObject, JsonValue
+from ...payload import JsonValue
 from ..protocol import Card, CardGone, MessageHandle, NotPosted, Reminder
-from .blocks import Confirm, Message, card_message, check_card, reminder_message
+from ..wording import Sentence
+from .blocks import Confirm, Message, card_message, check_card, said_message
 from .calls import Calls
+from .clicks import Press
 from .errors import CARD_GONE, PERMANENT, Paused, RateLimited, Refused, SlackFailed, SurelyNothing
 from .limits import Connection
 from .references import Conversation, Posted, conversation_of, posted_of
+from .search import bot_of, find, metadata_of
 
 BASE_URL = "https://slack.com/api/"
-# A card that may be there is looked for among the messages of the last day, 2,000 at most: questions go stale in that
-# time, and its post was tried within it. A second card is harmless, one keeps its buttons.
-LOOK_BACK = timedelta(days=1)
-MOST_PAGES = 10
-PAGE = 200
-# Anybody in the workspace can read a message's metadata, so they hold ids alone.
-EVENT_TYPE = "pendingctl_card"
 _MOST_DIRECT_MESSAGES = 10_000
+
+_log = logging.getLogger(__name__)
 
 
 class SlackPlatform:
@@ -99,9 +97,9 @@ class SlackPlatform:
             conversation = conversation_of(card.conversation_id, card.user_id)
         except InvalidInput as error:
             raise NotPosted(str(error), is_permanent=True) from None
-        metadata: JsonObject = {"event_type": EVENT_TYPE, "event_payload": _ids(card)}
+        message = card_message(card, self._confirm)
         try:
-            posted = await self._post(connection, conversation, card_message(card, self._confirm), metadata=metadata)
+            posted = await self._post(connection, conversation, message, metadata=metadata_of(card))
         except SurelyNothing as error:
             raise _not_posted(error) from None
         return posted.as_json()
@@ -132,7 +130,7 @@ class SlackPlatform:
             # A thread is named by its first message: in one that began before the card, that is another.
             conversation = Conversation(posted.channel, is_person=False, thread=conversation.thread or posted.ts)
         try:
-            await self._post(connection, conversation, reminder_message(reminder))
+            await self._post(connection, conversation, said_message(reminder.said))
         except SurelyNothing as error:
             raise _not_posted(error) from None
 
@@ -144,8 +142,12 @@ class SlackPlatform:
         connection = (card.organization_id, connection_id)
         try:
             conversation = conversation_of(card.conversation_id, card.user_id)
-            channel = await self._channel(connection, conversation)
-            return await self._find(connection, channel, conversation.thread, card)
+            found = await find(
+                *(self._calls, connection, card),
+                channel=await self._channel(connection, conversation),
+                thread=conversation.thread,
+                bot=await self._bot(connection),
+            )
         except InvalidInput as error:
             raise NotPosted(str(error), is_permanent=True) from None
         except Refused as error:
@@ -156,45 +158,29 @@ class SlackPlatform:
             ) from None
         except (Paused, RateLimited) as error:
             raise _not_posted(error) from None
+        return None if found is None else found.as_json()
 
-    async def _find(self, connection: Connection, channel: str, thread: str | None, card: Card) -> MessageHandle | None:
-        bot = await self._bot(connection)
-        arguments: dict[str, JsonValue] = {
-            "channel": channel,
-            "include_all_metadata": True,
-            "limit": PAGE,
-            "oldest": f"{time.time() - LOOK_BACK.total_seconds():.6f}",
-        }
-        method = "conversations.history"
-        if thread is not None:
-            method = "conversations.replies"
-            arguments["ts"] = thread
-        for _ in range(MOST_PAGES):
-            reply = await self._calls.call(connection, method, arguments, pauses=False)
-            messages = reply.get("messages")
-            if not isinstance(messages, list):
-                raise SlackFailed(f"{method} was answered without messages")
-            for message in messages:
-                if isinstance(message, dict) and _is_card(message, bot, card):
-                    posted = posted_of({"channel": channel, "ts": message.get("ts")})
-                    return None if posted is None else posted.as_json()
-            metadata = reply.get("response_metadata")
-            cursor = metadata.get("next_cursor") if isinstance(metadata, dict) else None
-            if not cursor:
-                return None
-            arguments["cursor"] = cursor
-        raise SlackFailed(
-            f"the card is not among the last {MOST_PAGES * PAGE:,} messages, and there are more of the day"
-        )
+    async def reply(self, organization_id: str, connection_id: str, press: Press, said: Sentence) -> None:
+        """Show a reply to whoever has pressed a button, and to nobody else, below the card that stays as it is.
+
+        By the press's `response_url`, and by chat.postEphemeral where that fails. Raises SlackFailed if both do.
+        """
+        shown = _message(said_message(said))
+        if press.thread_ts is not None:
+            shown["thread_ts"] = press.thread_ts
+        if press.response_url is not None:
+            try:
+                await self._calls.respond(press.response_url, shown)
+            except SlackFailed as error:
+                _log.info("a reply by response_url failed, and is posted instead: %s", error)
+            else:
+                return
+        arguments = {"channel": press.channel_id, "user": press.user_id, **shown}
+        await self._calls.call((organization_id, connection_id), "chat.postEphemeral", arguments)
 
     async def _bot(self, connection: Connection) -> str:
-        """Return which bot the token's messages are from: others can write the same metadata."""
         if connection not in self._bots:
-            reply = await self._calls.call(connection, "auth.test", {})
-            bot = reply.get("bot_id")
-            if not isinstance(bot, str):
-                raise SlackFailed("auth.test names no bot; give SlackPlatform a bot's token (xoxb-…)")
-            self._bots[connection] = bot
+            self._bots[connection] = await bot_of(self._calls, connection)
         return self._bots[connection]
 
     async def _post(
@@ -246,20 +232,6 @@ class SlackPlatform:
 def _message(message: Message) -> dict[str, JsonValue]:
     # Without `parse` an edit links names and channels in the text (docs.slack.dev, "chat.update method").
     return {"text": message.text, "blocks": [block.to_dict() for block in message.blocks], "parse": "none"}
-
-
-def _ids(card: Card) -> dict[str, JsonValue]:
-    return {"question_id": card.question_id, "ask_number": card.ask_number}
-
-
-def _is_card(message: Mapping[str, JsonValue], bot: str, card: Card) -> bool:
-    metadata = message.get("metadata")
-    return (
-        message.get("bot_id") == bot
-        and isinstance(metadata, dict)
-        and metadata.get("event_type") == EVENT_TYPE
-        and metadata.get("event_payload") == _ids(card)
-    )
 
 
 def _not_posted(error: SurelyNothing) -> NotPosted:
