@@ -78,8 +78,19 @@ def test_headers_that_are_not_slacks_are_refused(timestamp: bytes | None, signat
     assert not is_signed(BODY, timestamp=timestamp, signature=signature, secrets=SECRETS, now=AT)
 
 
-@given(st.binary(max_size=40), st.binary(max_size=80) | st.none(), st.binary(max_size=80) | st.none(), st.floats())
-def test_nothing_raises(body: bytes, timestamp: bytes | None, signature: bytes | None, now: float) -> None:
+HEADERS = st.none() | st.binary(max_size=80) | st.text(st.characters(), max_size=80)
+
+
+def test_headers_may_be_text() -> None:
+    signature = SIGNATURE.decode()
+
+    assert is_signed(BODY, timestamp="1531420618", signature=signature, secrets=SECRETS, now=AT)
+    assert not is_signed(BODY, timestamp="1531420618", signature=signature[:-1] + "\udcff", secrets=SECRETS, now=AT)
+    assert not is_signed(BODY, timestamp="١٥٣١٤٢٠٦١٨", signature=signature, secrets=SECRETS, now=AT)
+
+
+@given(st.binary(max_size=40), HEADERS, HEADERS, st.floats())
+def test_nothing_raises(body: bytes, timestamp: str | bytes | None, signature: str | bytes | None, now: float) -> None:
     assert not is_signed(body, timestamp=timestamp, signature=signature, secrets=SECRETS, now=now)
 
 

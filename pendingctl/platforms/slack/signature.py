@@ -14,7 +14,7 @@ _SIGNATURE = re.compile(rb"v0=[0-9a-f]{64}")
 
 
 def is_signed(
-    body: bytes, *, timestamp: bytes | None, signature: bytes | None, secrets: Sequence[bytes], now: float
+    body: bytes, *, timestamp: str | bytes | None, signature: str | bytes | None, secrets: Sequence[bytes], now: float
 ) -> bool:
     """Whether one of the signing secrets has signed this body, as it came, within the last five minutes.
 
@@ -22,9 +22,10 @@ def is_signed(
     where there is none or more than one; `now` is in seconds since 1970. Two secrets are valid while one is replaced.
     Never raises: what cannot be read is not signed.
     """
-    if timestamp is None or signature is None or not _TIMESTAMP.fullmatch(timestamp):
+    timestamp, signature = _as_bytes(timestamp), _as_bytes(signature)
+    if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
         return False
-    if not _SIGNATURE.fullmatch(signature) or not abs(now - int(timestamp)) <= WITHIN_SECONDS:
+    if not abs(now - int(timestamp)) <= WITHIN_SECONDS:
         return False
     signed = b"v0:" + timestamp + b":" + body
     expected = [
@@ -32,3 +33,8 @@ def is_signed(
     ]
     # All are compared, in constant time each.
     return any([hmac.compare_digest(each, signature) for each in expected])
+
+
+def _as_bytes(value: str | bytes | None) -> bytes:
+    # What is no ASCII is no header of Slack's, and surrogates could not be encoded otherwise.
+    return value.encode("ascii", "replace") if isinstance(value, str) else value or b""
