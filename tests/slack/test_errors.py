@@ -14,6 +14,7 @@ import pytest
 from pendingctl import CardGone, NotPosted
 from pendingctl.platforms.slack import SlackPlatform, calls
 from pendingctl.platforms.slack.errors import CARD_GONE, LIMITED, MENDABLE, PERMANENT, TOKEN_REFUSED, SlackFailed
+from tests.deliveries import until
 
 from .conftest import TOKENS
 from .fake import SCOPES, App, FakeSlack, Fault
@@ -211,6 +212,21 @@ async def test_a_short_limit_is_waited_out(platform: SlackPlatform, slack: FakeS
 
     assert time.monotonic() - began >= 1
     assert len(slack.called(POST)) == 2
+
+
+async def test_one_card_of_a_limited_channel_waits_and_the_others_leave_their_turn(
+    platform: SlackPlatform, slack: FakeSlack
+) -> None:
+    slack.fail(POST, *[Fault(error="ratelimited", status=429, retry_after="1")] * 2)
+    waiting = asyncio.create_task(platform.post_card("slack", CARD))
+    await until(lambda: len(slack.called(POST)) == 1)
+
+    with pytest.raises(NotPosted) as refused:
+        await platform.post_card("slack", replace(CARD, question_id="r"))
+
+    assert refused.value.retry_after is not None
+    assert not waiting.done()
+    assert await waiting
 
 
 async def test_a_long_limit_is_left_to_a_later_attempt(platform: SlackPlatform, slack: FakeSlack, clock: Clock) -> None:

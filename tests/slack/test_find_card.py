@@ -38,6 +38,14 @@ async def test_a_card_is_found_by_its_question_and_ask_number(
     assert await platform.find_card("slack", replace(card, conversation_id="C2")) is None
 
 
+@pytest.mark.parametrize("question_id", ["<&>", "déploy/1 2", "q" * 255])
+async def test_any_id_is_found(platform: SlackPlatform, question_id: str) -> None:
+    card = replace(CARD, question_id=question_id)
+    handle = await platform.post_card("slack", card)
+
+    assert await platform.find_card("slack", card) == handle
+
+
 async def test_a_card_in_a_thread_is_found_there(platform: SlackPlatform, slack: FakeSlack) -> None:
     fill(slack, 1)
     card = replace(CARD, conversation_id=f"C1:{slack.messages()[0]['ts']}")

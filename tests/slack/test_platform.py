@@ -60,7 +60,7 @@ async def test_a_card_has_a_button_an_option(platform: SlackPlatform, slack: Fak
     assert [button["value"] for button in buttons(message)] == ['["q",1073741824,0]', '["q",1073741824,1]']
     assert message["metadata"] == {
         "event_type": "pendingctl_card",
-        "event_payload": {"question_id": "q", "ask_number": 2**30},
+        "event_payload": {"key": f"q/{2**30}"},
     }
 
 

@@ -78,7 +78,6 @@ CARD_GONE = frozenset(
         "cant_update_message",
         "edit_window_closed",
         "channel_not_found",
-        "not_in_channel",
         "is_archived",
         "is_inactive",
     }

@@ -33,6 +33,7 @@ class Rates:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._until: dict[tuple[Connection, str, str], float] = {}
+        self._waiting: set[tuple[Connection, str, str]] = set()
 
     def limit(self, connection: Connection, method: str, channel: str, retry_after: timedelta) -> None:
         """Let nobody call this before that time has passed."""
@@ -42,13 +43,21 @@ class Rates:
             self._until[connection, method, channel] = now + min(retry_after, LONGEST_LIMIT).total_seconds()
 
     async def wait(self, connection: Connection, method: str, channel: str, until: float) -> None:
-        """Return when this may be called, or raise RateLimited if that is not so `until` then (of the clock)."""
-        while (free := self._until.get((connection, method, channel), 0.0)) > (now := self._clock()):
-            if free > until:
-                seconds = round(free - now, 1)
-                reason = f"Slack limits {method} {f'in {channel} ' if channel else ''}for {seconds} s"
-                raise RateLimited(reason, timedelta(seconds=seconds))
-            await asyncio.sleep(free - now)
+        """Return when this may be called, or raise RateLimited.
+
+        That is where it may not be `until` then (of the clock), and where another call waits already: a pod has a few
+        turns for a tenant's cards, and those of one channel must not take them all.
+        """
+        key = (connection, method, channel)
+        while (free := self._until.get(key, 0.0)) > (now := self._clock()):
+            if free > until or key in self._waiting:
+                reason = f"Slack limits {method} {f'in {channel} ' if channel else ''}for {free - now:.1f} s"
+                raise RateLimited(reason, timedelta(seconds=free - now))
+            self._waiting.add(key)
+            try:
+                await asyncio.sleep(free - now)
+            finally:
+                self._waiting.discard(key)
 
 
 class Pauses:

@@ -23,11 +23,8 @@ EVENT_TYPE = "pendingctl_card"
 
 
 def metadata_of(card: Card) -> JsonObject:
-    """Return what a card's message carries beside what it shows."""
-    return {
-        "event_type": EVENT_TYPE,
-        "event_payload": {"question_id": card.question_id, "ask_number": card.ask_number},
-    }
+    """Return what a card's message carries beside what it shows: its key, in which nothing has to be escaped."""
+    return {"event_type": EVENT_TYPE, "event_payload": {"key": card.key}}
 
 
 async def bot_of(calls: Calls, connection: Connection) -> str:
