@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from .model import Outcome, Scope
 from .payload import JsonObject, JsonValue
+from .pods import NotedPod
+from .trail import TrailEntry
 
 
 class State(StrEnum):
@@ -31,7 +33,10 @@ UNDELIVERED = frozenset({State.STUCK, State.UNDELIVERED})
 
 
 class CardState(StrEnum):
-    """What can be wrong with a question's card: it shows less than the row, or nobody knows that it was posted."""
+    """What can be wrong with a question's card: it shows less than the row, or nobody knows that it was posted.
+
+    A card shows less while an edit of it is due, also one that waits for its time since the one before has failed.
+    """
 
     BEHIND = "behind"
     NEVER_POSTED = "never-posted"
@@ -109,3 +114,78 @@ class PendingInteraction(PendingSummary):
     escalate_at: datetime | None
     escalate_to: str | None
     escalated_at: datetime | None
+
+
+class Concern(StrEnum):
+    """Why a row needs a look, the most urgent first.
+
+    A stuck ending; an answer that no worker has after some seconds; a card that was given up, or is not posted although
+    it is due; a card that still shows the buttons of a question that has ended; a deadline that nobody has noticed. The
+    last one is none: the questions that have been open for the longest.
+    """
+
+    STUCK = "stuck"
+    UNDELIVERED = "undelivered"
+    NOT_POSTED = "not posted"
+    CARD_BEHIND = "card behind"
+    OVERDUE = "overdue"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """A row, and why it needs a look; None where it was asked for by filters."""
+
+    concern: Concern | None
+    row: PendingSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What has happened to a question, oldest first; of very many entries `left_out` in the middle are missing."""
+
+    entries: tuple[TrailEntry, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the trail of all questions covers: `since` and `until` are None while it has no entry.
+
+    `now` is the database's time, `is_kept` whether this session's statements would write the trail (a setting of the
+    database or the role).
+    """
+
+    now: datetime
+    since: datetime | None
+    until: datetime | None
+    is_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionHistory:
+    """All that is known of a question: its row as long as that is there, and its trail.
+
+    `pods` are those of its application that have noted themselves within the last hour; None where that is not known.
+    """
+
+    id: str
+    row: PendingInteraction | None
+    trail: Trail
+    record: Record
+    pods: tuple[NotedPod, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserHistory:
+    """The presses of a user in a time, and when this user was asked, at any time, oldest first.
+
+    `questions` are the rows of those that are still there. `is_cut` says that there are more, and older ones.
+    """
+
+    user_id: str
+    since: timedelta
+    entries: tuple[TrailEntry, ...]
+    questions: tuple[PendingSummary, ...]
+    record: Record
+    is_cut: bool

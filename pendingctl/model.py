@@ -126,6 +126,41 @@ class Click:
                 raise InvalidInput(f"the value has over {MAX_PAYLOAD_BYTES:,} bytes")
 
 
+# Before the name of an operator, where a user's id stands else: no platform has such ids.
+_OPERATOR = "operator:"
+MAX_REASON_CHARACTERS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whoever answers in a user's place, and why, in 1,000 characters at most.
+
+    Raises InvalidInput for a name that no id could be, and without a reason.
+    """
+
+    name: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        check_id(self.name, "the operator's name")
+        check_id(self.answered_by, "the operator's name")
+        check_text(self.reason, "the reason")
+        if not self.reason.strip() or len(self.reason) > MAX_REASON_CHARACTERS:
+            raise InvalidInput(f"an operator's answer needs a reason, of {MAX_REASON_CHARACTERS:,} characters at most")
+
+    @property
+    def answered_by(self) -> str:
+        """What stands in `answered_by`, where else the id of whoever has clicked does."""
+        return f"{_OPERATOR}{self.name}"
+
+
+def operator_of(answered_by: str | None) -> str | None:
+    """Return the name of the operator who has answered; None where a user has, or nobody."""
+    if answered_by is None or not answered_by.startswith(_OPERATOR):
+        return None
+    return answered_by.removeprefix(_OPERATOR)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The click won. `repeated` marks a repetition of the press that had won before: its delivery key and value match.
@@ -150,7 +185,8 @@ class Answer:
     """How a question has ended: the winning click's value, or what its `outcome` says.
 
     Routed by the question's own user and conversation, never the clicker's. `value` is None where the question expired
-    or was withdrawn, and `answered_by` wherever nobody has clicked. `reason` says why a question with a default has
+    or was withdrawn, and `answered_by` wherever nobody has clicked; an operator's has their name (see `Operator`).
+    `reason` says why a question with a default has
     expired nevertheless.
     """
 

@@ -16,6 +16,27 @@ def age(length: timedelta | float) -> str:
     return f"{max(seconds, 0)} s"
 
 
+def span(seconds: float) -> str:
+    """Write a length of time in one number: 40 ms, 3.2 s, 45 s, 12 min, 5 h, 3 d."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def size(bytes: float) -> str:
+    """Write a number of bytes: 8 kB, 320 MB, 1.4 GB."""
+    for unit, factor in (("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20)):
+        if bytes >= factor:
+            number = bytes / factor
+            return f"{number:.1f} {unit}" if number < 10 and unit != "MB" else f"{number:,.0f} {unit}"
+    return f"{bytes / 1024:.0f} kB"
+
+
 def counted(number: int, one: str, many: str) -> str:
     """Write a number with its noun: 1 row, 2 rows."""
     return f"{number:,} {one if number == 1 else many}"

@@ -58,7 +58,7 @@ async def test_of_what_expires_its_asker_hears_and_no_worker(store: PendingStore
 
     assert await answer_to(store, QUESTION, within=timedelta(seconds=0.3)) is NoAnswer.EXPIRED
     assert not (await store.leases.due()).endings
-    assert (await store.inspection.counts()).endings_to_tell == 0
+    assert (await store.statistics.counts()).total.endings_to_tell == 0
 
 
 @pytest.mark.parametrize(("conversation", "unposted"), [("C1", Unposted.TO_BE_POSTED), ("", Unposted.BY_CALLER)])

@@ -8,8 +8,7 @@ from uuid import uuid4
 
 import typer
 
-from ..model import Claim, Click, Refusal, RefusalReason
-from ..trail import Presses, Step
+from ..model import Claim, Click, Refusal
 from . import render
 from .database import store_of
 from .event_loop import run
@@ -23,6 +22,7 @@ from .options import (
     QuestionArgument,
     UserOption,
 )
+from .refusals import in_words, pressed_in_vain, refusal_fields
 
 
 def claim(
@@ -65,7 +65,7 @@ def claim(
         async with store_of(dsn, "claim", application) as store:
             result = await store.claim(click, lease=None if take else timedelta(0))
             if isinstance(result, Refusal) or result.repeated:
-                await store.leases.note_presses([_pressed_in_vain(click, result)])
+                await store.leases.note_presses([pressed_in_vain(click, result, click.user_id)])
             return result
 
     result = run(claimed())
@@ -87,46 +87,5 @@ def claim(
         )
         render.show_document(output, document, f"claimed {id}; {become}")
         return
-    document = {"claimed": False, "id": id, "reason": result.reason}
-    if result.reason is RefusalReason.INVALID_ANSWER:
-        document |= {"options": list(result.options)}
-    if result.reason is RefusalReason.ALREADY_ANSWERED:
-        document |= {"answered_by": result.answered_by, "answer": result.answer, "claimed_at": result.claimed_at}
-    render.show_document(output, document, f"refused: {_in_words(result)}")
+    render.show_document(output, {"claimed": False, **refusal_fields(result)}, f"refused: {in_words(result)}")
     raise typer.Exit(1)
-
-
-def _pressed_in_vain(click: Click, result: Claim | Refusal) -> Presses:
-    return Presses(
-        question_id=click.question_id,
-        ask_number=click.ask_number,
-        organization_id=click.organization_id,
-        connection_id=click.connection_id,
-        user_id=click.user_id,
-        step=Step.REFUSED if isinstance(result, Refusal) else Step.REPEATED,
-        reason=result.reason if isinstance(result, Refusal) else None,
-        presses=1,
-        seconds_ago=0,
-    )
-
-
-def _in_words(refusal: Refusal) -> str:
-    match refusal.reason:
-        case RefusalReason.ALREADY_ANSWERED:
-            answer = "" if refusal.answer is None else f" with {refusal.answer!r}"
-            when = "" if refusal.claimed_at is None else f" at {refusal.claimed_at.isoformat(timespec='seconds')}"
-            return f"already answered{answer}{when}"
-        case RefusalReason.NOT_YOURS:
-            return "this question is for somebody else"
-        case RefusalReason.INVALID_ANSWER:
-            return f"not one of the options: {', '.join(refusal.options)}" if refusal.options else "not an answer"
-        case RefusalReason.WITHDRAWN:
-            return "the question was withdrawn"
-        case RefusalReason.EXPIRED:
-            return "the question has expired"
-        case RefusalReason.SUPERSEDED:
-            return "the question has changed since"
-        case RefusalReason.OTHER_APPLICATION:
-            return "the question belongs to another application (see --application)"
-        case RefusalReason.UNKNOWN_OR_EXPIRED:
-            return "unknown or expired"

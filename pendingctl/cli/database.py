@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..postgres.connections import CommandConnection
     from ..store import PendingStore
     from ..store.inspection import Inspection
+    from ..store.statistics import Statistics
 
 DSN_VARIABLES = ("PENDINGCTL_DSN", "DATABASE_URL")
 LIBPQ_VARIABLES = ("PGHOST", "PGSERVICE", "PGDATABASE")
@@ -92,7 +93,7 @@ async def store_of(option: str | None, command: str, application: str = "") -> A
     from ..store import PendingStore
 
     async with _connection_of(option, command) as source:
-        yield PendingStore(source, application=application, pod=_user_and_host())
+        yield PendingStore(source, application=application, pod=user_and_host())
 
 
 @asynccontextmanager
@@ -102,6 +103,15 @@ async def inspection_of(option: str | None, command: str) -> AsyncIterator[Inspe
 
     async with _connection_of(option, command) as source:
         yield Inspection(source)
+
+
+@asynccontextmanager
+async def statistics_of(option: str | None, command: str) -> AsyncIterator[Statistics]:
+    """Yield what counts in the chosen database, as `inspection_of` does."""
+    from ..store.statistics import Statistics
+
+    async with _connection_of(option, command) as source:
+        yield Statistics(source)
 
 
 @asynccontextmanager
@@ -123,7 +133,8 @@ async def _connection_of(option: str | None, command: str) -> AsyncIterator[Comm
             await source.close()
 
 
-def _user_and_host() -> str:
+def user_and_host() -> str:
+    """Return the operating system's user and this machine: who runs a command."""
     import getpass
     import socket
 

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ..errors import InvalidInput, NotFound, Unbounded
-from ..inspected import CardState, State
+from ..errors import InvalidInput
 from ..store.filters import Cursor, Filters, Found, Page, Sort
 from . import render
 from .database import inspection_of
 from .event_loop import interruptible, run
 from .fields import summary_fields
-from .options import (
-    DsnOption,
-    MaxAgeOption,
-    OptionalApplication,
-    OptionalConnection,
-    OptionalOrganization,
-    OptionalUser,
-    Output,
-    OutputOption,
-    duration,
-    moment,
-)
+from .filters import filtered, page_of
+from .options import DsnOption, MaxAgeOption, Output, OutputOption
 from .question_columns import columns_by_name, filled_columns, usual_columns
 from .question_table import question_table
-
-if TYPE_CHECKING:
-    from ..store.inspection import Inspection
 
 # A question's text may have 256 KB.
 _ROWS_AT_A_TIME = 200
@@ -43,52 +29,10 @@ class _List:
     found: Found
 
 
+@filtered
 def list_rows(
-    application: OptionalApplication = None,
+    filters: Filters,
     dsn: DsnOption = None,
-    organization: OptionalOrganization = None,
-    connection: OptionalConnection = None,
-    user: OptionalUser = None,
-    state: Annotated[State | None, typer.Option("--state", show_default=False, help="Only rows in this state.")] = None,
-    card: Annotated[
-        CardState | None,
-        typer.Option(
-            "--card", show_default=False, help="Only rows whose card is out of date, or not known to be posted."
-        ),
-    ] = None,
-    older_than: Annotated[
-        timedelta | None,
-        typer.Option("--older-than", metavar="AGE", parser=duration, show_default=False, help="Only older rows."),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="TIME", show_default=False, help="Asked since then: 2h ago, or 2026-11-26T03:00 (UTC)."
-        ),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", show_default=False, help="Asked before then, likewise.")
-    ] = None,
-    due_before: Annotated[
-        timedelta | None,
-        typer.Option(
-            "--due-before",
-            metavar="TIME",
-            parser=duration,
-            show_default=False,
-            help="Only open rows whose deadline comes within this time.",
-        ),
-    ] = None,
-    answered_by: Annotated[
-        str | None, typer.Option("--answered-by", metavar="ID", show_default=False, help="Only this user's answers.")
-    ] = None,
-    error: Annotated[
-        str | None,
-        typer.Option("--error", metavar="TEXT", show_default=False, help="Only rows whose last error has this in it."),
-    ] = None,
-    conversation: Annotated[
-        str | None, typer.Option("--conversation", metavar="ID", show_default=False, help="Only of this conversation.")
-    ] = None,
     sort: Annotated[
         Sort,
         typer.Option("--sort", help="Order; due lists open rows that have a deadline, the next one first."),
@@ -111,21 +55,6 @@ def list_rows(
 
     Example: pendingctl list --org acme --state pending --older-than 1h
     """
-    filters = Filters(
-        organization_id=organization,
-        connection_id=connection,
-        expected_user_id=user,
-        state=state,
-        older_than=older_than,
-        card=card,
-        application=application,
-        due_within=due_before,
-        since=None if since is None else moment(since, "--since"),
-        until=None if until is None else moment(until, "--until"),
-        answered_by=answered_by,
-        error=error,
-        conversation_id=conversation,
-    )
     chosen = None if columns is None else columns_by_name(columns)
     begins = None if after is None else Cursor.parse(after)
     if output is not Output.TABLE and (chosen is not None or wide):
@@ -136,7 +65,7 @@ def list_rows(
 
     async def listed() -> _List:
         async with inspection_of(dsn, "list") as inspection:
-            page = await _page(inspection, filters, sort, begins, limit, max_age)
+            page = await page_of(inspection, filters, sort=sort, after=begins, limit=limit, max_age=max_age)
             if begins is None and page.after is None:
                 return _List(page, Found(len(page.rows), is_exact=True))
             return _List(page, await inspection.count_found(filters, sort=sort, max_age=max_age))
@@ -145,7 +74,9 @@ def list_rows(
     rows = result.page.rows
     table: render.Text = ""
     if output is Output.TABLE:
-        shown = chosen or (filled_columns(rows, state, card) if wide else usual_columns(state, card))
+        shown = chosen or (
+            filled_columns(rows, filters.state, filters.card) if wide else usual_columns(filters.state, filters.card)
+        )
         table = question_table(rows, shown, render.stdout_width(), is_wide=wide)
     fields = [summary_fields(row) for row in rows]
     render.show_document(output, {"rows": fields, **_extent(result)}, table, rows=fields)
@@ -165,42 +96,14 @@ def _stream(
             begins, is_last = after, False
             with render.streamed(output) as write:
                 while not is_last:
-                    page = await _page(inspection, filters, sort, begins, _ROWS_AT_A_TIME, max_age)
+                    page = await page_of(
+                        inspection, filters, sort=sort, after=begins, limit=_ROWS_AT_A_TIME, max_age=max_age
+                    )
                     with interruptible():
                         write([summary_fields(row) for row in page.rows])
                     begins, is_last = page.after, page.after is None
 
     run(streaming())
-
-
-async def _page(
-    inspection: Inspection, filters: Filters, sort: Sort, after: Cursor | None, limit: int, max_age: timedelta
-) -> Page:
-    """Return a page. Raises NotFound where there is none since a name in the filters is nobody's, and as `page`."""
-    try:
-        page = await inspection.page(filters, sort=sort, after=after, limit=limit, max_age=max_age)
-    except Unbounded:
-        await _check_names(inspection, filters)
-        raise
-    if not page.rows and after is None:
-        await _check_names(inspection, filters)
-    return page
-
-
-async def _check_names(inspection: Inspection, filters: Filters) -> None:
-    unknown = await inspection.unknown(filters)
-    if "organization_id" in unknown:
-        raise NotFound(f"there is no organization {filters.organization_id!r}; look for a mistake in --org")
-    if "application" in unknown:
-        raise NotFound(
-            f"application {filters.application!r} has no question, and no pod has delivered for it; "
-            "look for a mistake in --application"
-        )
-    if "connection_id" in unknown:
-        where = "" if filters.organization_id is None else f" in organization {filters.organization_id!r}"
-        raise NotFound(
-            f"connection {filters.connection_id!r} has no question{where}; look for a mistake in --connection"
-        )
 
 
 def _extent(result: _List) -> render.Row:

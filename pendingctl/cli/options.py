@@ -129,6 +129,9 @@ OptionalUser = Annotated[
     str | None, typer.Option("--user", metavar="ID", show_default=False, help="The user who may click.")
 ]
 QuestionArgument = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The question's id.")]
+OptionalQuestion = Annotated[
+    str | None, typer.Argument(metavar="[ID]", show_default=False, help="The question's id, beside its whole scope.")
+]
 QuestionPrefix = Annotated[
     str, typer.Argument(metavar="ID", show_default=False, help="The question's id, or as much as no other begins with.")
 ]

@@ -78,7 +78,8 @@ def sentences(row: PendingInteraction) -> Iterator[str]:
         case Unposted.TO_BE_POSTED if row.post_due_at is not None:
             yield f"its card is to be posted {until(row.post_due_at - now)}; {_tries(row.post_attempts)}"
         case Unposted.GIVEN_UP:
-            yield f"its card could not be posted: {_tries(row.post_attempts)}, and no other"
+            yield f"its card could not be posted: {_tries(row.post_attempts)}, and no other before:"
+            yield f"  pendingctl repair-cards {shlex.quote(row.id)}"
         case Unposted.BY_CALLER:
             yield "whoever stored it shows it; no card of it is known"
     if row.post_error is not None and row.unposted is not None:

@@ -68,6 +68,45 @@ def streamed(output: Output) -> Iterator[Callable[[Sequence[Row]], None]]:
         yield write
 
 
+@contextmanager
+def streamed_document(output: Output, rest: Callable[[], Row]) -> Iterator[Callable[[Sequence[Row]], None]]:
+    """Lend a function that prints the `rows` of a result, again and again, and keeps none of them.
+
+    `rest` returns the fields after them, in JSON, which is whole also where the block ends early. JSON lines and CSV
+    have the rows alone, and a table none. Where the reader of a pipe is gone the block goes on. Raises InvalidInput
+    when stdout is closed or full.
+    """
+    with_header, is_first = True, True
+
+    def write(rows: Sequence[Row]) -> None:
+        nonlocal with_header, is_first
+        with _written():
+            match output:
+                case Output.TABLE:
+                    pass
+                case Output.JSON:
+                    for row in rows:
+                        sys.stdout.write(f"{'' if is_first else ','}\n    {json_text(row)}")
+                        is_first = False
+                case Output.JSONL:
+                    _write(output, {}, "", rows)
+                case Output.CSV:
+                    _write_csv(rows, with_header=with_header)
+                    with_header = with_header and not rows
+
+    if output is not Output.JSON:
+        yield write
+        return
+    with _written():
+        sys.stdout.write('{\n  "rows": [')
+    try:
+        yield write
+    finally:
+        with _written():
+            further = "".join(f",\n  {json_text(name)}: {json_text(value)}" for name, value in rest().items())
+            sys.stdout.write(("]" if is_first else "\n  ]") + further + "\n}\n")
+
+
 def hand_over(output: Output, document: Row, text: Text) -> None:
     """Print a result that counts as handed over once stdout has taken it. Raises OSError when it has not."""
     if sys.stdout is None:
@@ -105,6 +144,31 @@ def console() -> Iterator[Console]:
 def stdout_width() -> int:
     """Return how many columns stdout has; a pipe or a file has more than any line needs."""
     return _console().width
+
+
+def stderr_width() -> int:
+    """Return how many columns stderr has; 80 where it is no terminal, since what stands there is read in a log."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr).width if sys.stderr.isatty() else 80
+
+
+def show_beside(text: RenderableType) -> None:
+    """Print what rich lays out beside the result, on stderr."""
+    from rich.console import Console
+
+    console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
+    if not sys.stderr.isatty():
+        console.width = PIPE_WIDTH
+    with console.capture() as captured:
+        console.print(text, crop=False)
+    sys.stderr.write(_trimmed(captured.get()))
+
+
+def stdout_has_colours() -> bool:
+    """Whether what is printed on stdout may have colours, and characters that draw."""
+    console = _console()
+    return console.color_system is not None and not console.no_color
 
 
 def note(text: str) -> None:

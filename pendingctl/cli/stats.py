@@ -2,49 +2,136 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated
 
-from ..counts import Counts
+import typer
+
+from ..counts import AGES, Counts, ErrorGroup, Grouping, Key, Numbers, Overview, Times
+from ..pods import NotedPod
 from . import render
-from .database import inspection_of
+from .database import statistics_of
 from .event_loop import run
 from .options import DsnOption, MaxAgeOption, OptionalApplication, Output, OutputOption
-from .tables import stats_table
+
+
+class By(StrEnum):
+    """What the numbers are listed by."""
+
+    ORGANIZATION = "organization"
+    CONNECTION = "connection"
+    USER = "user"
+    APPLICATION = "application"
+    ERROR = "error"
+    POD = "pod"
+
+
+_KEYS: Mapping[Grouping, tuple[str, ...]] = {
+    Grouping.ORGANIZATION: ("organization_id",),
+    Grouping.CONNECTION: ("organization_id", "connection_id"),
+    Grouping.USER: ("organization_id", "expected_user_id"),
+    Grouping.APPLICATION: ("application",),
+}
+_MOST_GROUPS = 1_000
+_LAST_HOUR = ("answered", "defaulted", "expired", "withdrawn")
 
 
 def stats(
+    by: Annotated[
+        By | None,
+        typer.Option("--by", show_default=False, help="List the numbers by this, the worst first."),
+    ] = None,
     application: OptionalApplication = None,
     dsn: DsnOption = None,
     max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Count the questions that wait for an answer, and the answers that wait for delivery.
+    """Count what is open, what waits for the pods and what has ended; say how long it took and which pods live.
 
-    Example: pendingctl stats -o json
+    Example: pendingctl stats --by organization
     """
+    grouping = None if by in (None, By.ERROR, By.POD) else Grouping(by)
 
-    async def counted() -> Counts:
-        async with inspection_of(dsn, "stats") as inspection:
-            return await inspection.counts(application=application, max_age=max_age)
+    async def read() -> tuple[Overview, list[ErrorGroup]]:
+        async with statistics_of(dsn, "stats") as statistics:
+            overview = await statistics.overview(by=grouping, application=application, max_age=max_age)
+            errors = await statistics.errors(application=application) if by is By.ERROR else []
+            return overview, errors
 
-    counts = run(counted())
-    totals = {
-        "pending": counts.pending,
-        "claimed": counts.claimed,
-        "withdrawn": counts.withdrawn,
-        "expired": counts.expired,
-        "defaulted": counts.defaulted,
-        "stale": counts.stale,
-        "undelivered": counts.undelivered,
-        "stuck": counts.stuck,
-        "endings_to_tell": counts.endings_to_tell,
-        "due_within_the_hour": counts.due_within_the_hour,
-        "cards_to_post": counts.cards_to_post,
-        "cards_never_posted": counts.cards_never_posted,
-        "oldest_pending_seconds": counts.oldest_pending_seconds,
-        "oldest_undelivered_seconds": counts.oldest_undelivered_seconds,
+    overview, errors = run(read())
+    document: dict[str, object] = _document(overview)
+    rows: list[dict[str, object]] | None = None
+    if grouping is not None:
+        rows = _groups(grouping, overview.counts, overview.times)
+    elif by is By.ERROR:
+        rows = [asdict(each) for each in errors]
+    elif by is By.POD:
+        rows = [_pod(each) for each in overview.pods or ()]
+    if rows is not None:
+        document |= {"by": by, "groups": rows}
+    render.show_document(output, document, _text(by, overview, errors) if output is Output.TABLE else "", rows=rows)
+
+
+def worst_first(counts: Counts) -> list[Key]:
+    """Return the groups' keys: first those whose answers are stuck or undelivered, then those with most open rows."""
+
+    def badness(key: Key) -> tuple[int, int, int, Key]:
+        numbers = counts.groups[key]
+        return -numbers.stuck, -numbers.undelivered, -numbers.pending - numbers.stale, key
+
+    return sorted(counts.groups, key=badness)
+
+
+def _document(overview: Overview) -> dict[str, object]:
+    storage, sweep = overview.storage, overview.last_sweep
+    return {
+        **_numbers(overview.counts.total),
+        "estimated": sorted(overview.counts.estimated),
+        "times": None if overview.times is None else asdict(overview.times.total),
+        "pods": None if overview.pods is None else [_pod(each) for each in overview.pods],
+        "last_sweep": None if sweep is None else asdict(sweep),
+        "table": None if storage is None else asdict(storage),
     }
-    organizations = [asdict(each) for each in counts.organizations]
-    document = {**totals, "organizations": organizations}
-    table = stats_table(counts) if output is Output.TABLE else ""
-    render.show_document(output, document, table, rows=organizations)
+
+
+def _numbers(numbers: Numbers) -> dict[str, object]:
+    fields = asdict(numbers)
+    fields["ages"] = [
+        {"below_seconds": edge, "questions": number} for edge, number in zip((*AGES, None), numbers.ages, strict=True)
+    ]
+    return {
+        **{name: value for name, value in fields.items() if name not in _LAST_HOUR},
+        "last_hour": {name: fields[name] for name in _LAST_HOUR},
+    }
+
+
+def _groups(grouping: Grouping, counts: Counts, times: Times | None) -> list[dict[str, object]]:
+    return [
+        {
+            **dict(zip(_KEYS[grouping], key, strict=True)),
+            **_numbers(counts.groups[key]),
+            "times": asdict(times.groups[key]) if times is not None and key in times.groups else None,
+        }
+        for key in worst_first(counts)[:_MOST_GROUPS]
+    ]
+
+
+def _pod(pod: NotedPod) -> dict[str, object]:
+    return {**asdict(pod), "is_alive": pod.is_alive}
+
+
+def _text(by: By | None, overview: Overview, errors: Sequence[ErrorGroup]) -> render.Text:
+    from . import stats_groups, stats_page
+
+    match by:
+        case None:
+            return stats_page.overview_page(overview)
+        case By.ERROR:
+            return stats_page.errors_page(errors)
+        case By.POD:
+            return stats_groups.pods_table(overview.pods)
+        case _:
+            names = [name.removeprefix("expected_").removesuffix("_id") for name in _KEYS[Grouping(by)]]
+            return stats_groups.groups_table(names, worst_first(overview.counts), overview.counts, overview.times)

@@ -6,21 +6,15 @@ import typer
 
 from ..inspected import State
 from ..model import Scope, Withdrawal
+from ..remedied import NotDone
+from ..store.filters import Filters
 from . import render
+from .bulk import Remedy, check_id_is_not_missing, remedy_listed, scope_beside_id
 from .confirmation import confirm
 from .database import store_of, target_of
 from .event_loop import run
-from .options import (
-    ConnectionOption,
-    DryRunOption,
-    DsnOption,
-    OrganizationOption,
-    Output,
-    OutputOption,
-    QuestionArgument,
-    UserOption,
-    YesOption,
-)
+from .filters import filtered
+from .options import DryRunOption, DsnOption, MaxAgeOption, OptionalQuestion, Output, OutputOption, YesOption
 
 # What a withdrawal does to a question in these states; in all others it is answered.
 _OUTCOMES = {
@@ -31,24 +25,39 @@ _OUTCOMES = {
 }
 
 
+@filtered
 def withdraw(
-    id: QuestionArgument,
-    organization: OrganizationOption,
-    connection: ConnectionOption,
-    user: UserOption,
+    filters: Filters,
+    id: OptionalQuestion = None,
+    max_age: MaxAgeOption = "24h",  # type: ignore[assignment]  # read by the parser
     dsn: DsnOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Withdraw a question that no longer needs an answer.
+    """Withdraw a question that no longer needs an answer, or all that list shows with the same filters.
 
-    Later clicks are refused, and the pods remove the buttons from its card.
+    Later clicks are refused, and the pods remove the buttons from its card. An id needs its whole scope: --org,
+    --connection and --user.
 
     Example: pendingctl withdraw deploy-42 --org acme --connection slack --user U1 --yes
     """
-    scope = Scope(organization, connection, user)
+    if id is not None:
+        _withdraw_one(id, scope_beside_id(filters), dsn=dsn, dry_run=dry_run, yes=yes, output=output)
+        return
+    check_id_is_not_missing(filters)
+    remedy = Remedy(
+        command="withdraw",
+        question="Withdraw {}",
+        done="withdrawn",
+        outcome="withdrawn",
+        apply=lambda remedies, rows: remedies.withdraw(rows),
+        fine=frozenset({NotDone.WITHDRAWN}),
+    )
+    remedy_listed(remedy, filters, dsn=dsn, max_age=max_age, dry_run=dry_run, yes=yes, output=output)
 
+
+def _withdraw_one(id: str, scope: Scope, *, dsn: str | None, dry_run: bool, yes: bool, output: Output) -> None:
     async def foreseen() -> Withdrawal:
         async with store_of(dsn, "withdraw") as store:
             row = await store.inspection.get(id)
@@ -66,7 +75,7 @@ def withdraw(
         document = {"withdrawn": False, "id": id, "would_withdraw": outcome is Withdrawal.WITHDRAWN}
         render.show_document(output, document, text)
         return
-    confirm(f"Withdraw question {id} of organization {organization} on {target_of(dsn)}?", yes=yes)
+    confirm(f"Withdraw question {id} of organization {scope.organization_id} on {target_of(dsn)}?", yes=yes)
     outcome = run(withdrawn())
     done = outcome in (Withdrawal.WITHDRAWN, Withdrawal.ALREADY_WITHDRAWN)
     render.show_document(output, {"withdrawn": done, "id": id, "outcome": outcome}, _in_words(id, outcome))

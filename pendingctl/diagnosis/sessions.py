@@ -1,11 +1,11 @@
-"""What other sessions do to pendingctl: locks that they hold, and transactions that hold back vacuum."""
+"""What others do to pendingctl: locks that they hold, transactions that hold back vacuum, slots that keep the log."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..words import age, counted
+from ..words import age, counted, size
 from .findings import Finding, fail, ok, unknown, warn
 
 # No transaction of pendingctl lasts longer than a bulk put, which has 60 s.
@@ -17,6 +17,9 @@ HOLD_SECONDS = 5.0
 OLD_TRANSACTION_SECONDS = 300.0
 # A slot of an idle standby is behind by some transactions at any time.
 OLD_SLOT_TRANSACTIONS = 100_000
+# Of the log (WAL): what one slot whose consumer is away keeps, and one whose consumer is there and behind.
+MOST_KEPT_BYTES = 1 << 30
+MOST_BEHIND_BYTES = 10 << 30
 
 _SEE_OTHERS = "grant pg_read_all_stats to this role, or run doctor as a role that has it"
 
@@ -174,3 +177,62 @@ def _end(horizon: Horizon) -> str:
             return f"rollback prepared '{name}'"
         case _:
             return f"if nobody needs the slot any more: select pg_drop_replication_slot('{name}')"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A replication slot, and how much of the log it keeps on the server's disk.
+
+    `status` is the server's word: reserved, extended, unreserved, lost (manual, section 54.20 "pg_replication_slots");
+    `safe_bytes` how much more may be written before the slot loses what it needs, None without such a limit.
+    """
+
+    name: str
+    kind: str
+    is_active: bool
+    status: str | None
+    kept_bytes: int | None
+    safe_bytes: int | None
+
+
+def judge_slots(slots: Sequence[Slot]) -> Finding:
+    """Whether a slot keeps so much of the log that the disk may fill, which stops all writes."""
+    heavy = sorted((each for each in slots if _is_heavy(each)), key=lambda each: -(each.kept_bytes or 0))
+    if heavy:
+        named = "; ".join(map(_slot, heavy[:3])) + (f"; and {len(heavy) - 3} more" if len(heavy) > 3 else "")
+        remedies = [
+            "see max_slot_wal_keep_size, which limits what slots keep",
+            *(
+                f"see why the consumer of {each.name} is behind"
+                if each.is_active
+                else f"if nobody needs the slot any more: {_drop(each)}"
+                for each in heavy[:3]
+            ),
+        ]
+        return warn(f"replication slots keep the log, until the disk is full: {named}", *remedies)
+    lost = [each for each in slots if each.status in ("lost", "unreserved")]
+    if lost:
+        return warn(
+            f"what the consumers of {', '.join(each.name for each in lost)} have not read of the log is gone, or soon "
+            "will be",
+            *(f"build the consumer anew, and: {_drop(each)}" for each in lost),
+        )
+    if not slots:
+        return ok("no replication slot keeps any of the log")
+    kept = sum(each.kept_bytes or 0 for each in slots)
+    return ok(f"{counted(len(slots), 'replication slot keeps', 'replication slots keep')} {size(kept)} of the log")
+
+
+def _is_heavy(slot: Slot) -> bool:
+    return (slot.kept_bytes or 0) >= (MOST_BEHIND_BYTES if slot.is_active else MOST_KEPT_BYTES)
+
+
+def _slot(slot: Slot) -> str:
+    limit = "" if slot.safe_bytes is None else f", of which it loses some after {size(max(slot.safe_bytes, 0))} more"
+    state = "active" if slot.is_active else "inactive"
+    return f"{slot.name} ({slot.kind}, {state}) keeps {size(slot.kept_bytes or 0)}{limit}"
+
+
+def _drop(slot: Slot) -> str:
+    name = slot.name.replace("'", "''")
+    return f"select pg_drop_replication_slot('{name}')"

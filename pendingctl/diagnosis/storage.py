@@ -1,11 +1,11 @@
-"""What is known of how the tables are kept: their dead rows, their indexes, and the plans that use these."""
+"""What is known of how the tables are kept: dead rows, indexes, the plans that use these, and the trail."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..words import age, counted
+from ..words import age, counted, size
 from .findings import Finding, fail, ok, unknown, warn
 
 # Below these nothing is worth a look.
@@ -169,4 +169,24 @@ def judge_plans(facts: Plans) -> Finding:
         )
     return ok(
         f"{counted(len(facts.plans), 'hot statement', 'hot statements')}, none of which reads the whole of a big table"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Whether the trail is kept, by the setting of this role's sessions, and its size; rows is -1 before an analyze."""
+
+    is_kept: bool
+    rows: float
+    bytes: int
+
+
+def judge_trail(facts: Trail) -> Finding:
+    """Whether it can be read afterwards what has happened. That it is not kept is a choice."""
+    rows = "" if facts.rows < 0 else f" in about {facts.rows:,.0f} entries"
+    if facts.is_kept:
+        return ok(f"the trail is kept: {size(facts.bytes)}{rows}")
+    return ok(
+        f"the trail is not kept (pendingctl.trail is off): nobody will know what happens now; {size(facts.bytes)} "
+        f"from before{rows}"
     )

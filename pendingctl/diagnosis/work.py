@@ -1,4 +1,4 @@
-"""What is known of the work: the pods that do it, what is due, and the sweep."""
+"""What is known of the work: what is due, and the sweep."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..words import age, counted
-from .findings import Finding, fail, ok, unknown, warn
+from .findings import Finding, fail, ok, warn
 
 # A pod looks once a second, and leases what is due for 30 s.
 LATE_SECONDS = 60.0
@@ -16,43 +16,6 @@ LATE_SWEEP_SECONDS = 3600.0
 
 # Rows are counted up to so many, which keeps it quick.
 MOST_COUNTED = 10_000
-
-# How open_pool names a pod's sessions: with the version and the host.
-POD = "pendingctl pod "
-
-
-@dataclass(frozen=True, slots=True)
-class PodSessions:
-    """Sessions of one name, as a pool opens them unless the connection string has a name of its own."""
-
-    application_name: str
-    sessions: int
-
-
-def judge_pods(pods: Sequence[PodSessions]) -> Finding:
-    """Which pods are alive, and whether they are of one version."""
-    if not pods:
-        return unknown(
-            "no session is named as a pod's; a pod whose connection string or pool has a name of its own is not known "
-            "by it",
-            "look for the pods where they run, or leave application_name out of their connection string",
-        )
-    named = [each.application_name.removeprefix(POD).partition(" ") for each in pods]
-    versions = sorted({version for version, _, _ in named})
-    hosts = sorted({host for _, _, host in named})
-    shown = ", ".join(hosts[:5]) + (f" and {len(hosts) - 5} more" if len(hosts) > 5 else "")
-    sentence = f"{counted(len(hosts), 'host has', 'hosts have')} pods with {_sessions(pods)}: {shown}"
-    if len(versions) > 1:
-        return warn(
-            f"{sentence}; versions {', '.join(versions)} run beside each other, "
-            "and the older ones do not know all columns",
-            "finish the roll-out",
-        )
-    return ok(f"{sentence}; version {versions[0]}")
-
-
-def _sessions(pods: Sequence[PodSessions]) -> str:
-    return counted(sum(each.sessions for each in pods), "session", "sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +69,7 @@ def judge_cards(due: Sequence[Due]) -> Finding:
         return warn(
             f"{_counted(given_up, 'card was', 'cards were')} given up: nobody sees these questions",
             look,
-            "when the cause is mended: pendingctl enqueue … --id ID --show",
+            "when the cause is mended: pendingctl repair-cards --card never-posted",
         )
     if overdue >= LATE_SECONDS:
         return warn(f"the oldest card, reminder or call has been due for {age(overdue)}", look)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from ..diagnosis import server, sessions, storage, tables, work
+from ..diagnosis import pods, server, sessions, storage, tables, work
 from ..diagnosis.findings import Finding, unknown
 from ..errors import ExtraMissing, InvalidInput, PendingctlError
 from ..schedule import MAX_AGE
@@ -50,11 +50,13 @@ async def examine(dsn: str, *, max_age: timedelta = MAX_AGE) -> list[Check]:
             *await _checked("rights", partial(reading.rights, session), tables.judge_rights),
             *await _checked("settings", partial(reading.settings, session, dsn), server.judge_settings),
             *await _checked("transactions", partial(reading.horizons, session), sessions.judge_transactions),
+            *await _checked("slots", partial(reading.slots, session), sessions.judge_slots),
             *await _checked("locks", partial(reading.locks, session), sessions.judge_locks),
             *await _checked("bloat", partial(reading.bloat, session), storage.judge_bloat),
             *await _checked("indexes", partial(reading.indexes, session), storage.judge_indexes),
             *await _checked("plans", partial(reading.plans, session), storage.judge_plans),
-            *await _checked("pods", partial(reading.pods, session), work.judge_pods),
+            *await _checked("trail", partial(reading.trail, session), storage.judge_trail),
+            *await _checked("pods", partial(reading.pods, session), pods.judge_pods),
             *await _checked("sweep", partial(reading.sweep_lag, session, max_age), work.judge_sweep),
             *await _work(session),
             _judged("clock", trip, server.judge_clock),

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from ..diagnosis.pods import POD, Pods, PodSessions
 from ..diagnosis.server import Connections, Durability, Pooler, Recovery, Settings, Version
-from ..diagnosis.sessions import Horizon, Horizons, LockSession
-from ..diagnosis.storage import Bloat, Index, Indexes, Plan, Plans
+from ..diagnosis.sessions import Horizon, Horizons, LockSession, Slot
+from ..diagnosis.storage import Bloat, Index, Indexes, Plan, Plans, Trail
 from ..diagnosis.tables import OWN_TABLES, RIGHTS, Places, Right, Table
-from ..diagnosis.work import MOST_COUNTED, POD, Due, PodSessions, SweepLag
+from ..diagnosis.work import MOST_COUNTED, Due, SweepLag
 from ..errors import DatabaseFailed, NotMigrated, UnfitSetting
 from ..model import ENDINGS_KEPT
+from ..pods import NotedPod
 from ..postgres.connections import connect
 from ..schema.migrations import schema_file
 from ..store import card_statements, ending_statements, lease_statements, post_statements
 from ..store import statements as claim_statements
+from ..store.count_statements import PODS
+from ..store.statistics import MOST_PODS
 from . import statements
 from .session import APPLICATION, Row, Session
 
@@ -43,6 +48,8 @@ _SAMPLE: Mapping[str, object] = {
     "organization_id": "",
     "connection_id": "",
     "user_id": "",
+    "answered_by": "",
+    "reason": None,
     "application": "",
     "answer": "",
     "delivery_key": "",
@@ -155,9 +162,28 @@ async def plans(session: Session) -> Plans:
     return Plans(float(rows), tuple(found))
 
 
-async def pods(session: Session) -> tuple[PodSessions, ...]:
-    """The sessions of pods, by their names."""
-    return await session.rows(statements.PODS, PodSessions, {"pod": POD})
+async def pods(session: Session) -> Pods:
+    """What pods note of themselves, their sessions by their names, and what is due; of what can be read."""
+    noted: tuple[NotedPod, ...] | None = None
+    due_of_pods: tuple[Due, ...] | None = None
+    with suppress(DatabaseFailed):
+        noted = await session.rows(PODS, NotedPod, {"application": None, "limit": MOST_PODS})
+    with suppress(DatabaseFailed):
+        due_of_pods = await due(session)
+    return Pods(noted, await session.rows(statements.PODS, PodSessions, {"pod": POD}), due_of_pods)
+
+
+async def slots(session: Session) -> tuple[Slot, ...]:
+    """What replication slots keep of the log."""
+    return await session.rows(statements.SLOTS, Slot)
+
+
+async def trail(session: Session) -> Trail:
+    """Whether the trail is kept, and its size. Raises NotMigrated without its table."""
+    found = await session.one(statements.TRAIL, Trail)
+    if found is None:
+        raise NotMigrated("there is no table pending_trail on the search_path; run: pendingctl migrate")
+    return found
 
 
 async def due(session: Session) -> tuple[Due, ...]:

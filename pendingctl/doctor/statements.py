@@ -205,6 +205,24 @@ PODS = """
     order by application_name
 """
 
+# On a standby as far as it has replayed. A slot that has lost what it needs keeps nothing.
+SLOTS = """
+    select slot_name::text as name, slot_type as kind, active as is_active, wal_status as status,
+           pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,
+                           restart_lsn)::bigint as kept_bytes,
+           safe_wal_size as safe_bytes
+    from pg_replication_slots
+    where restart_lsn is not null or wal_status = 'lost'
+    order by slot_name
+"""
+
+TRAIL = """
+    select current_setting('pendingctl.trail', true) is distinct from 'off' as is_kept, reltuples::float8 as rows,
+           pg_total_relation_size(oid) as bytes
+    from pg_class
+    where oid = to_regclass('pending_trail')
+"""
+
 SWEEP_CYCLE = """
     select case when began_at > '-infinity' then extract(epoch from now() - began_at)::float8 end as seconds_ago, pod
     from sweep_cycle

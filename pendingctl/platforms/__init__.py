@@ -13,7 +13,7 @@ from .protocol import (
     Reminder,
     Shows,
 )
-from .wording import ENGLISH, Sentence, Wording
+from .wording import ENGLISH, Sentence, Wording, answered
 
 __all__ = [
     "ENGLISH",
@@ -30,4 +30,5 @@ __all__ = [
     "Sentence",
     "Shows",
     "Wording",
+    "answered",
 ]

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
 from ..errors import InvalidInput
+from ..model import operator_of
 
 _Given = TypeVar("_Given")
 _Part = TypeVar("_Part")
@@ -19,7 +20,7 @@ _Part = TypeVar("_Part")
 # What stands in square brackets, and the name of a field in braces: `split` returns these at odd places.
 _OPTIONAL = re.compile(r"\[([^][]*)\]")
 _FIELD = re.compile(r"\{(\w+)\}")
-_FIELDS = frozenset({"by", "to", "value", "at", "question", "options"})
+_FIELDS = frozenset({"by", "operator", "to", "value", "at", "question", "options"})
 
 
 def utc_minutes(at: datetime) -> str:
@@ -32,11 +33,13 @@ class Sentence:
     """What is said, in parts: `words` is a template whose fields, such as `{by}`, are the other attributes here.
 
     What stands in square brackets is left out if one of its fields is missing: None, or no options. `by` and `to` are
-    users' ids: of the person who did something, or was to do it, and of the one who is addressed.
+    users' ids: of the person who did something, or was to do it, and of the one who is addressed. `operator` is the
+    name of whoever did it in a user's place, who need not be a user of the platform.
     """
 
     words: str
     by: str | None = None
+    operator: str | None = None
     to: str | None = None
     value: str | None = None
     at: datetime | None = None
@@ -53,8 +56,8 @@ class Sentence:
         """Return the sentence as a platform writes it.
 
         `person` renders a user's id, as a mention for instance; `time` a time; `plain` makes everything else fit for
-        the platform's markup: the value, the question, each option, and the template's own words. A missing field
-        outside brackets is empty. Raises InvalidInput for a template that cannot be read.
+        the platform's markup: the operator, the value, the question, each option, and the template's own words. A
+        missing field outside brackets is empty. Raises InvalidInput for a template that cannot be read.
         """
         return "".join(self.parts(person=person, plain=plain, time=time))
 
@@ -65,6 +68,7 @@ class Sentence:
         options = [part for option in self.options for part in (plain(", "), plain(option))][1:]
         parts = {
             "by": _rendered(self.by, person),
+            "operator": _rendered(self.operator, plain),
             "to": _rendered(self.to, person),
             "value": _rendered(self.value, plain),
             "at": _rendered(self.at, time),
@@ -81,6 +85,13 @@ class Sentence:
         return said
 
 
+def answered(words: str, answered_by: str | None, value: str | None, at: datetime | None) -> Sentence:
+    """Return the sentence that says who has answered: a user, an operator in the user's place, or nobody."""
+    operator = operator_of(answered_by)
+    by = answered_by if operator is None else None
+    return Sentence(words=words, by=by, operator=operator, value=value, at=at)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
     """The words of everything that people read: a template for each sentence, to be replaced for another language.
@@ -92,7 +103,7 @@ class Wording:
     # The reply to a click.
     reply_answered: str = "You answered: {value}"
     reply_answered_without_value: str = "You answered."
-    reply_already_answered: str = "Already answered[ by {by}][: {value}][ ({at})]"
+    reply_already_answered: str = "Already answered[ by {by}][ by the operator {operator}][: {value}][ ({at})]"
     reply_not_yours: str = "This question is for somebody else."
     reply_invalid_answer: str = "That is not one of the options[: {options}]."
     reply_withdrawn: str = "This question was withdrawn."
@@ -102,7 +113,7 @@ class Wording:
     reply_cannot_serve: str = "This cannot be served here right now, please try again."
     # What stands below the question on its card.
     card_stale: str = "Nobody has answered yet; this question is about to be removed."
-    card_answered: str = "Answered[ by {by}][: {value}][ ({at})]"
+    card_answered: str = "Answered[ by {by}][ by the operator {operator}][: {value}][ ({at})]"
     card_defaulted: str = "Nobody answered in time[; the answer is {value}][ ({at})]"
     card_expired: str = "Expired[ ({at})]: nobody answered in time."
     card_withdrawn: str = "Withdrawn[ ({at})]"

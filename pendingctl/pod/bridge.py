@@ -132,6 +132,8 @@ class InteractionBridge:
         self._refused_clicks = RefusedClicks(store.leases, clock=clock)
         self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
         self._loop = Loop(self._look)
+        self._claims = Background()
+        # What it posts and edits besides what it takes over.
         self._background = Background()
         self._question_turns = Turns[tuple[str, str]](1)
         self._tenant_turns = Turns[str](CLAIMS_OF_A_TENANT)
@@ -177,13 +179,18 @@ class InteractionBridge:
         self._is_closing = True
         await self._loop.close()
         # At once, or more is taken over as long as anything else is under way.
-        await asyncio.gather(self._background.drain(until), self._posts.close(until))
+        await asyncio.gather(self._drain(until), self._posts.close(until))
         await self._delivery.close(within=timedelta(seconds=until - time.monotonic()))
         await self._cards.close(within=timedelta(seconds=until - time.monotonic()))
         await self._refused_clicks.flush(last=True)
         self._served = frozenset()
         self._events.forget(lambda _: True)
         self._handles.forget(lambda _: True)
+
+    async def _drain(self, until: float) -> None:
+        # A claim that wins has a card to edit.
+        await self._claims.drain(until)
+        await self._background.drain(until)
 
     async def ask(self, question: Question, *, event_id: str) -> AskOutcome:
         """Store a question and post its card, once for an event that the platform may deliver again, to any pod.
@@ -274,7 +281,7 @@ class InteractionBridge:
         """
         if self._is_closing or (click.organization_id, click.connection_id) not in self._served:
             return self._not_served(click)
-        claiming = self._background.start(self._claim_in_turn(click), f"claim of {click.question_id!r}")
+        claiming = self._claims.start(self._claim_in_turn(click), f"claim of {click.question_id!r}")
         await asyncio.wait([claiming], timeout=self._reply_within.total_seconds())
         return claiming.result() if claiming.done() and not claiming.cancelled() else self._cannot_serve
 
@@ -348,9 +355,10 @@ class InteractionBridge:
         await self._cards.edit(click.connection_id, handle, card, claim.claimed_at)
 
     async def _look(self) -> None:
+        cards = len(self._background) + len(self._posts) + len(self._cards)
         if self._refused_clicks.is_due():
             self._background.leave(self._refused_clicks.flush(), "refused clicks")
-        if await self._delivery.hear():
+        if await self._delivery.beat(connections=len(self._served), claims=len(self._claims), cards=cards):
             return
         due = await self._store.leases.due(self._reachable())
         self._delivery.catch_up(due)

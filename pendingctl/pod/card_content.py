@@ -7,7 +7,7 @@ from datetime import datetime
 from ..leased import RetiredCard
 from ..model import Outcome
 from ..payload import JsonObject, conversation_of, question_options, question_text
-from ..platforms import Card, Sentence, Shows, Wording
+from ..platforms import Card, Sentence, Shows, Wording, answered
 
 
 def card_of(
@@ -60,7 +60,7 @@ def _ending(
 ) -> tuple[Shows, Sentence]:
     match outcome:
         case Outcome.ANSWERED:
-            return Shows.ANSWERED, Sentence(words=wording.card_answered, by=by, value=value, at=at)
+            return Shows.ANSWERED, answered(wording.card_answered, by, value, at)
         case Outcome.DEFAULTED:
             return Shows.DEFAULTED, Sentence(words=wording.card_defaulted, value=value, at=at)
         case Outcome.EXPIRED:

@@ -68,6 +68,9 @@ class Cards:
         self._notes = CardNotes(leases, max_age=max_age)
         self._due = TakeOver("edits of cards", self._lease, self._edit_leased, served)
 
+    def __len__(self) -> int:
+        return len(self._due)
+
     def posted(self, question_id: str, ask_number: int, handle: MessageHandle) -> None:
         """Have it noted that a card was posted. A handle that is no JSON stays in this pod's memory."""
         self._notes.posted(PostedCard(question_id=question_id, ask_number=ask_number, card=_as_json(handle)))

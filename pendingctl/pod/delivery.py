@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
+from uuid import UUID, uuid4
 
-from ..errors import DatabaseFailed, DatabaseUnreachable, PendingctlError
+from .. import __version__
+from ..errors import DatabaseFailed, DatabaseUnreachable, NotConnected, PendingctlError
 from ..inspected import State
 from ..leased import LeasedAnswer, Unreadable
 from ..model import Due, Outcome
+from ..pods import BEAT_SECONDS, Heartbeat
 from ..postgres.outages import Outage
 from ..printable import printable
 from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, outcomes_of, sink_of
@@ -37,8 +40,6 @@ _LEAST_SHARE_OF_THE_LEASE = 0.2
 _SHARE_OF_A_TENANT = 0.75
 # How many questions one statement ends.
 DEADLINES_AT_ONCE = 500
-# How often a pod has it noted of which endings its worker wants to hear.
-HEAR_SECONDS = 60.0
 # Answers beyond these are left to the lease, and thereby to all pods.
 MOST_WAITING = 1_000
 
@@ -67,6 +68,14 @@ class AnswerLeases(Marks, Protocol):
 
     async def hear(self, outcomes: Collection[Outcome]) -> None:
         """Note of which endings the worker wants to hear."""
+        ...
+
+    async def beat(self, outcomes: Collection[Outcome], heartbeat: Heartbeat) -> None:
+        """Note the same, and that the pod lives."""
+        ...
+
+    async def leave(self, instance: UUID) -> None:
+        """Remove the note that the pod lives."""
         ...
 
     async def expire(self, *, limit: int) -> int:
@@ -124,8 +133,11 @@ class Delivery:
         self._leases = store.leases
         self._sink = sink_of(sink)
         self._outcomes = outcomes_of(self._sink)
-        self._hears_again_at: float | None = None
+        self._beats_again_at: float | None = None
         self._unnoted = Outage(_log)
+        self._unheard = Outage(_log)
+        self._instance = uuid4()
+        self._is_noted = False
         self._lease = lease
         self._most_attempts = most_attempts
         self._first_delay = first_delay
@@ -166,6 +178,7 @@ class Delivery:
             await asyncio.wait(looking, timeout=LAST_SECONDS)
         await self._submitted.drain(until)
         await self._taken_over.drain(until)
+        await self._leave(until)
 
     def submit(self, leased: LeasedAnswer, *, began: float | None = None) -> None:
         """Deliver an answer that this pod has just leased, at once.
@@ -184,31 +197,65 @@ class Delivery:
         if due.deadlines and (self._expiring is None or self._expiring.done()):
             self._expiring = asyncio.create_task(self._expire(), name="deadlines that have passed")
 
-    async def hear(self) -> bool:
-        """Have it noted, about once a minute, of which endings this pod's worker wants to hear.
+    async def beat(self, *, connections: int = 0, claims: int = 0, cards: int = 0) -> bool:
+        """Have it noted every 10 s that this pod lives, what it holds, and of which endings its worker wants to hear.
 
         Returns whether that was done in place of a look: an idle pod asks one statement a second, and two at its start.
 
-        Another pod may have noted less since then: one of the release before that was started again meanwhile, whose
-        worker hears of less. Answers are delivered all the same where the note is not allowed, or not possible now.
+        Another pod may have noted less of the endings since then: one of the release before that was started again
+        meanwhile, whose worker hears of less. Answers are delivered all the same where a note is not allowed, or not
+        possible now.
 
         Raises DatabaseUnreachable, after which the next call tries again.
         """
-        now, again_at = time.monotonic(), self._hears_again_at
+        now, again_at = time.monotonic(), self._beats_again_at
         if again_at is not None and now < again_at:
             return False
+        heartbeat = Heartbeat(
+            instance=self._instance,
+            version=__version__,
+            connections=connections,
+            claims=claims,
+            cards=cards,
+            answers=len(self._submitted) + len(self._taken_over),
+        )
+        # A note that is broken off may have been made.
+        self._is_noted = True
+        try:
+            await self._leases.beat(self._outcomes, heartbeat)
+            self._unnoted.over()
+        except NotConnected:
+            raise
+        except DatabaseFailed as error:
+            self._unnoted.report("that this pod lives cannot be noted: %s", error)
+            # Whatever keeps that note, a right or a lock on its table, keeps no other.
+            await self._hear()
+        self._beats_again_at = now + BEAT_SECONDS
+        return again_at is not None
+
+    async def _hear(self) -> None:
         try:
             await self._leases.hear(self._outcomes)
-            self._unnoted.over()
+            self._unheard.over()
         except DatabaseUnreachable:
             raise
         except DatabaseFailed as error:
-            self._unnoted.report("of which endings the worker wants to hear cannot be noted: %s", error)
-        self._hears_again_at = now + HEAR_SECONDS
-        return again_at is not None
+            self._unheard.report("of which endings the worker wants to hear cannot be noted: %s", error)
+
+    async def _leave(self, until: float) -> None:
+        """Remove the note that this pod lives; where that fails it is soon too old to count."""
+        self._beats_again_at = None
+        if not self._is_noted:
+            return
+        self._is_noted = False
+        try:
+            async with asyncio.timeout(max(until - time.monotonic(), LAST_SECONDS)):
+                await self._leases.leave(self._instance)
+        except (PendingctlError, TimeoutError) as error:
+            _log.debug("the note that this pod lives stays for a while: %s", error)
 
     async def _look(self) -> None:
-        if not await self.hear():
+        if not await self.beat():
             self.catch_up(await self._leases.due())
 
     async def _expire(self) -> None:

@@ -119,6 +119,9 @@ class Posts:
         self._due = TakeOver("posts", self._lease, self._post, served)
         self._late_notes = Background()
 
+    def __len__(self) -> int:
+        return len(self._due)
+
     def catch_up(self) -> None:
         """Begin to post what is due, until nothing is; nothing happens while that is under way."""
         self._due.begin()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..model import Refusal, RefusalReason
-from ..platforms import Sentence, Wording
+from ..platforms import Sentence, Wording, answered
 
 
 class ReplyKind(StrEnum):
@@ -51,12 +51,8 @@ def reply_to_refusal(refusal: Refusal, wording: Wording) -> Reply:
     """Return the reply to a click that did not win."""
     match refusal.reason:
         case RefusalReason.ALREADY_ANSWERED:
-            said = Sentence(
-                words=wording.reply_already_answered,
-                by=refusal.answered_by,
-                value=refusal.answer,
-                at=refusal.claimed_at,
-            )
+            words = wording.reply_already_answered
+            said = answered(words, refusal.answered_by, refusal.answer, refusal.claimed_at)
             return Reply(ReplyKind.ALREADY_ANSWERED, said)
         case RefusalReason.NOT_YOURS:
             return Reply(ReplyKind.NOT_YOURS, Sentence(words=wording.reply_not_yours))

@@ -60,6 +60,9 @@ class TakeOver(Generic[T]):
         self._tenant_turns = Turns[str](MOST_OF_A_TENANT)
         self._task: asyncio.Task[None] | None = None
 
+    def __len__(self) -> int:
+        return len(self._working)
+
     def begin(self) -> None:
         """Begin, unless it is under way."""
         if self._task is None or self._task.done():

@@ -147,6 +147,20 @@ create table pending_trail (
 create index idx_pending_trail_question on pending_trail (question_id collate "C", id);
 create index idx_pending_trail_user on pending_trail (user_id, id) where user_id is not null;
 
+-- Which pods live, as they note themselves every 10 s: a row for each start of a pod in each application.
+create table pending_pods (
+    instance uuid primary key,
+    pod text not null,                       -- its name, which another one may have
+    application text not null,
+    version text not null,
+    started_at timestamptz not null default now(),
+    seen_at timestamptz not null default now(),  -- no index: the row is changed in place
+    connections integer not null,            -- that it serves
+    claims integer not null,                 -- under way
+    cards integer not null,                  -- that it posts and edits
+    answers integer not null                 -- that it delivers
+) with (fillfactor = 50);
+
 -- Of which endings an application's worker hears, as its pods have last said.
 create table pending_applications (
     application text primary key,

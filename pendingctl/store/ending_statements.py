@@ -21,14 +21,16 @@ def _heard_at(outcome: str) -> str:
             then statement_timestamp() end"""
 
 
+WITHDRAWN = f"""claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
+        ending_due_at = {_heard_at("'withdrawn'")},
+        card_due_at = case when card is not null or retired_cards is not null then now() end"""
+
 # Like a claim it finds the row unclaimed or loses, and claimed_at keeps every later click out. An asker closes only the
 # question that it still waits for. Past its deadline a question has expired, whether or not a pod has noted that yet.
 WITHDRAW = f"""
     with withdrawn as (
         update pending_interactions as pending
-        set claimed_at = now(), withdrawn_at = now(), card_attempts = 0,
-            ending_due_at = {_heard_at("'withdrawn'")},
-            card_due_at = case when card is not null or retired_cards is not null then now() end
+        set {WITHDRAWN}
         where id = %(id)s
           and organization_id = %(organization_id)s
           and connection_id = %(connection_id)s
@@ -44,7 +46,10 @@ WITHDRAW = f"""
     from withdrawn
 """
 
-_AS_ISO = "to_json(expires_at) #>> '{}'"
+EXTENDED = "expires_at = least(expires_at + %(by)s::interval, clock.now + interval '10 years')"
+MAY_BE_EXTENDED = "expires_at > clock.now and (awaited_until > clock.now) is not true"
+EXPIRES_AS_ISO = "to_json(expires_at) #>> '{}'"
+
 # Locks first and then reads the clock, as CLAIM_AFTER_WAITING does: a click that came after the deadline was refused.
 # An asker waits until the deadline and no longer: it would take the question back then.
 EXTEND = f"""
@@ -62,12 +67,12 @@ EXTEND = f"""
     ),
     extended as (
         update pending_interactions as pending
-        set expires_at = least(expires_at + %(by)s::interval, clock.now + interval '10 years')
+        set {EXTENDED}
         from held cross join lateral (select clock_timestamp() as now where held.id is not null) as clock
-        where pending.id = held.id and expires_at > clock.now and (awaited_until > clock.now) is not true
+        where pending.id = held.id and {MAY_BE_EXTENDED}
         returning pending.id, ask_number, organization_id, {readable("expires_at")} as expires_at
     ),
-    {trail("extended", "'extended'", detail=_AS_ISO)}
+    {trail("extended", "'extended'", detail=EXPIRES_AS_ISO)}
     select expires_at
     from extended
 """
@@ -227,15 +232,4 @@ BEGIN_SWEEP = """
                                        least(greatest(began_at, now() - %(every)s::interval), now()))
                               + %(every)s::interval - now())::float8 as next_in_seconds
     from sweep_cycle
-"""
-
-# Read first: what stays as it is takes no lock, and needs none.
-HEAR = f"""
-    insert into pending_applications (application, outcomes)
-    select %(application)s, %(outcomes)s::text[]
-    where not exists (
-        select from pending_applications where application = %(application)s and outcomes = %(outcomes)s::text[]
-    )
-      and {LIMITS}
-    on conflict (application) do update set outcomes = excluded.outcomes
 """

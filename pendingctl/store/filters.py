@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
@@ -118,6 +118,24 @@ def filter_parameters(filters: Filters, max_age: timedelta) -> dict[str, object]
         "due_within": filters.due_within,
         "max_age": max_age,
     }
+
+
+def counted_from(filters: Filters, now: datetime) -> Filters:
+    """Return the filters as they are at this time: however late they are used, they take no row that was asked since.
+
+    Ages and lengths of time count back from it; a deadline that comes soon still counts from the reading.
+    """
+    untils = [now, _time(filters.until, now), _time(filters.older_than, now)]
+    return replace(
+        filters,
+        older_than=None,
+        since=_time(filters.since, now),
+        until=min(each for each in untils if each is not None),
+    )
+
+
+def _time(time: datetime | timedelta | None, now: datetime) -> datetime | None:
+    return now - time if isinstance(time, timedelta) else time
 
 
 def reads_few_rows(filters: Filters, sort: Sort) -> bool:

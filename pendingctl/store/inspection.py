@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from time import monotonic
 from typing import Any, LiteralString
 
-from psycopg.errors import InsufficientPrivilege, QueryCanceled
-from psycopg.rows import dict_row, scalar_row
+from psycopg.errors import InsufficientPrivilege
+from psycopg.rows import class_row, dict_row, scalar_row
 
-from ..counts import Counts, OrganizationCounts
-from ..errors import DatabaseBusy, DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
-from ..inspected import PendingInteraction, PendingSummary, State, Unposted
+from ..errors import DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
+from ..inspected import (
+    Attention,
+    Concern,
+    PendingInteraction,
+    PendingSummary,
+    QuestionHistory,
+    State,
+    Unposted,
+    UserHistory,
+)
 from ..model import ENDINGS_KEPT
-from ..payload import JsonObject, check_id, check_positive, read_json, read_payload
-from ..postgres.connections import Borrowed, Connection, ConnectionSource
+from ..payload import JsonObject, check_id, check_positive, check_text, read_json, read_payload
+from ..pods import NotedPod
+from ..postgres.connections import Connection, ConnectionSource
 from ..schedule import MAX_AGE
-from . import ending_statements, lease_statements, read_statements
+from . import count_statements, ending_statements, lease_statements, read_statements, trail_reads
 from .filters import (
     ALL,
     Cursor,
@@ -31,11 +39,17 @@ from .filters import (
     picks_by_looking,
     reads_few_rows,
 )
+from .reading import reading
 
-READ_TIMEOUT = timedelta(seconds=30)
-QUICK_TIMEOUT = timedelta(seconds=1)
 REMAINING_CAP = 10_000
 MOST_READ = 200_000
+# So many entries of the trail are read of a question, from each end, and of a user.
+MOST_ENTRIES = 100
+MOST_PRESSES = 200
+MOST_ENTRIES_OF_USER = 10_000
+MOST_PODS = 1_000
+# Of the rows of a concern after an outage.
+MOST_LOOKED_AT = 10_000
 
 
 class Inspection:
@@ -50,12 +64,78 @@ class Inspection:
         """Return one whole row, or None."""
         check_id(id, "question id")
         async with self._reading(connection) as reading:
+            return await self._row(reading, id, max_age)
+
+    async def history(self, id: str, *, max_age: timedelta = MAX_AGE) -> QuestionHistory:
+        """Return what is known of a question, also of one that is not there any more; nothing of an id never asked."""
+        check_id(id, "question id")
+        async with self._reading(None) as reading:
+            row = await self._row(reading, id, max_age)
+            trail = await trail_reads.read_trail(reading, id, most=MOST_ENTRIES)
+            record = await trail_reads.read_record(reading)
+        pods = None if row is None else await self._pods(row.application)
+        return QuestionHistory(id, row, trail, record, pods)
+
+    async def user_history(
+        self, user_id: str, *, organization_id: str | None = None, since: timedelta, max_age: timedelta = MAX_AGE
+    ) -> UserHistory:
+        """Return the presses of a user in this time, and the questions that this user was asked at any, 200 at most."""
+        check_id(user_id, "user id")
+        check_text(organization_id or "", "organization id")
+        async with self._reading(None) as reading:
+            entries = await trail_reads.read_entries_of_user(
+                reading,
+                user_id,
+                organization_id=organization_id,
+                since=since,
+                limit=MOST_PRESSES + 1,
+                most_read=MOST_ENTRIES_OF_USER,
+            )
+            record = await trail_reads.read_record(reading)
             cursor = reading.cursor(row_factory=dict_row)
-            await cursor.execute(read_statements.GET, {"id": id, "max_age": max_age})
-            row = await cursor.fetchone()
-        if row is None:
-            return None
-        return PendingInteraction(**{**_typed(row), "payload": _payload(row), "card": read_json(row["card"])})
+            ids = sorted({entry.question_id for entry in entries})
+            await cursor.execute(read_statements.GET_SUMMARIES, {"ids": ids, "max_age": max_age})
+            questions = tuple(PendingSummary(**_typed(row)) for row in await cursor.fetchall())
+        is_cut = len(entries) > MOST_PRESSES
+        return UserHistory(user_id, since, entries[-MOST_PRESSES:], questions, record, is_cut)
+
+    async def attention(
+        self,
+        *,
+        organization_id: str | None = None,
+        application: str | None = None,
+        limit: int = 100,
+        max_age: timedelta = MAX_AGE,
+    ) -> list[Attention]:
+        """Return the rows that need a look, the most urgent concern first and in it the longest, each row once.
+
+        At most `limit` rows of a concern. The last ones are those that have been open for the longest.
+        """
+        check_positive(limit, "limit")
+        check_text(f"{organization_id}{application}", "a filter")
+        parameters = {
+            "organization_id": organization_id,
+            "application": application,
+            "limit": limit,
+            "most_read": MOST_LOOKED_AT,
+            "max_age": max_age,
+        }
+        async with self._reading(None) as reading:
+            cursor = reading.cursor(row_factory=dict_row)
+            await cursor.execute(read_statements.ATTENTION, parameters, prepare=False)
+            rows = await cursor.fetchall()
+        found: dict[str, Attention] = {}
+        for row in rows:
+            concern = Concern(row.pop("concern"))
+            found.setdefault(row["id"], Attention(concern, PendingSummary(**_typed(row))))
+        return list(found.values())
+
+    async def known_ids(self, prefix: str, *, limit: int = 11) -> list[str]:
+        """Return the ids that begin so, of questions and of the trail alike, `limit` of them at most, sorted."""
+        rows = await self.with_prefix(prefix, limit=limit)
+        async with self._reading(None) as reading:
+            gone = await trail_reads.read_ids_with_prefix(reading, prefix, limit=limit)
+        return sorted({*rows, *gone})[:limit]
 
     async def find(
         self,
@@ -178,41 +258,6 @@ class Inspection:
             await cursor.execute(read_statements.WITH_PREFIX, {"prefix": prefix, "limit": limit})
             return await cursor.fetchall()
 
-    async def counts(
-        self, *, application: str | None = None, max_age: timedelta = MAX_AGE, connection: Connection | None = None
-    ) -> Counts:
-        """Return how many rows are in each state, in all and for each organization; None counts all applications."""
-        async with self._reading(connection) as reading:
-            cursor = reading.cursor(row_factory=dict_row)
-            await cursor.execute(read_statements.COUNT, {"max_age": max_age, "application": application})
-            total, *organizations = await cursor.fetchall()
-        return Counts(
-            pending=total["pending"],
-            claimed=total["claimed"],
-            withdrawn=total["withdrawn"],
-            expired=total["expired"],
-            defaulted=total["defaulted"],
-            endings_to_tell=total["endings_to_tell"],
-            due_within_the_hour=total["due_within_the_hour"],
-            cards_to_post=total["cards_to_post"],
-            cards_never_posted=total["cards_never_posted"],
-            stale=total["stale"],
-            undelivered=total["undelivered"],
-            stuck=total["stuck"],
-            oldest_pending_seconds=total["oldest_pending"],
-            oldest_undelivered_seconds=total["oldest_undelivered"],
-            organizations=tuple(
-                OrganizationCounts(
-                    organization_id=row["organization_id"],
-                    pending=row["pending"],
-                    stale=row["stale"],
-                    undelivered=row["undelivered"],
-                    stuck=row["stuck"],
-                )
-                for row in organizations
-            ),
-        )
-
     async def stuck(self, *, application: str = "") -> list[str]:
         """Return the ids of an application's answers that wait for a person, the oldest first."""
         async with self._reading(None) as reading:
@@ -248,27 +293,34 @@ class Inspection:
             await cursor.execute(ending_statements.COUNT_STALE_UNDELIVERED, {"max_age": max_age})
             return int(await cursor.fetchone() or 0)
 
+    async def _pods(self, application: str) -> tuple[NotedPod, ...] | None:
+        """Return the pods of an application; None to a role that may not read them."""
+        try:
+            async with self._reading(None) as reading:
+                cursor = reading.cursor(row_factory=class_row(NotedPod))
+                await cursor.execute(count_statements.PODS, {"application": application, "limit": MOST_PODS})
+                return tuple(await cursor.fetchall())
+        except DatabaseFailed as error:
+            if not isinstance(error.__cause__, InsufficientPrivilege):
+                raise
+            return None
+
+    async def _row(self, reading: Connection, id: str, max_age: timedelta) -> PendingInteraction | None:
+        cursor = reading.cursor(row_factory=dict_row)
+        await cursor.execute(read_statements.GET, {"id": id, "max_age": max_age})
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        return PendingInteraction(**{**_typed(row), "payload": _payload(row), "card": read_json(row["card"])})
+
     @asynccontextmanager
     async def _reading(self, connection: Connection | None, *, is_quick: bool = False) -> AsyncIterator[Connection]:
         """Reading never writes, and never runs for ever; a caller's own transaction stays as the caller made it."""
         if connection is not None:
             yield connection
             return
-        timeout = QUICK_TIMEOUT if is_quick else READ_TIMEOUT
-        began = monotonic()
-        try:
-            async with Borrowed(self._source) as borrowed, borrowed.transaction():
-                milliseconds = int(timeout.total_seconds() * 1000)
-                await borrowed.execute(f"set transaction read only; set local statement_timeout = {milliseconds}")
-                yield borrowed
-        except DatabaseBusy as error:
-            # Before that time an administrator has cancelled it.
-            if not isinstance(error.__cause__, QueryCanceled) or monotonic() - began < timeout.total_seconds():
-                raise
-            raise TookTooLong(
-                f"the rows were not read within {timeout.total_seconds():g} s; narrow them, by an organization and a "
-                "time above all"
-            ) from error
+        async with reading(self._source, is_quick=is_quick) as borrowed:
+            yield borrowed
 
 
 async def _number(reading: Connection, statement: LiteralString, parameters: Mapping[str, object]) -> int:

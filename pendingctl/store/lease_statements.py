@@ -211,12 +211,14 @@ RELEASE = f"""
     from released
 """
 
+REDELIVERED = f"""delivery_due_at = case when {OUTCOME} = 'answered' then now() end,
+        ending_due_at = case when {OUTCOME} <> 'answered' then now() end,
+        lease_token = null, delivery_attempts = 0, delivered_at = null"""
+
 REDELIVER = f"""
     with queued as (
         update pending_interactions as pending
-        set delivery_due_at = case when {OUTCOME} = 'answered' then now() end,
-            ending_due_at = case when {OUTCOME} <> 'answered' then now() end,
-            lease_token = null, delivery_attempts = 0, delivered_at = null
+        set {REDELIVERED}
         where id = any (%(ids)s) and application = %(application)s and claimed_at is not null
           and {LIMITS}
         returning id, ask_number, organization_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
 from datetime import timedelta
 from typing import LiteralString
 from uuid import UUID
@@ -15,14 +16,16 @@ from ..inspected import State
 from ..leased import EditedCard, LeasedAnswer, LeasedCard, LeasedPost, PostedCard, RetiredCard, Unreadable
 from ..model import Due, Outcome
 from ..payload import JsonObject, check_id
+from ..pods import KEPT, Heartbeat
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
 from ..schedule import MAX_AGE
-from ..trail import Presses
+from ..trail import MAX_ASK_NUMBER, Presses
 from . import card_statements
 from . import lease_statements as statements
-from .ending_statements import EXPIRE, HEAR
+from .ending_statements import EXPIRE
 from .leased_rows import LEASED_POST_ROW, LEASED_ROW, leased_card
+from .pod_statements import BEAT, HEAR, LEAVE
 from .post_statements import LEASE_POSTS, MARK_NOT_POSTED
 from .trail_statements import NOTE_PRESSES
 
@@ -94,13 +97,26 @@ class Leases:
 
     async def hear(self, outcomes: Collection[Outcome]) -> None:
         """Note of which endings the application's worker wants to hear; of others none is kept for it from now on."""
-        parameters = {
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
+            await borrowed.execute(HEAR, self._heard(outcomes))
+
+    async def beat(self, outcomes: Collection[Outcome], heartbeat: Heartbeat) -> None:
+        """Note what `hear` does, and that a pod lives; those of pods that died an hour ago are removed."""
+        parameters = {**self._heard(outcomes), **asdict(heartbeat), "pod": self._pod, "kept": KEPT}
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
+            await borrowed.execute(BEAT, parameters)
+
+    def _heard(self, outcomes: Collection[Outcome]) -> dict[str, object]:
+        return {
             "application": self._application,
             "outcomes": sorted(outcomes),
             "lock_timeout": Purpose.LOOP.lock_timeout,
         }
+
+    async def leave(self, instance: UUID) -> None:
+        """Remove the note that this pod lives: it closes."""
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            await borrowed.execute(HEAR, parameters)
+            await borrowed.execute(LEAVE, {"instance": instance})
 
     async def expire(self, *, limit: int) -> int:
         """End at most `limit` open questions whose deadline has passed, and return how many that were.
@@ -324,7 +340,14 @@ class Leases:
 
         Of an asking with several cards they are all edited, or none is given.
         """
-        parameters = {"id": id, "retired": [str(each.ask_number) for each in retired], "max_age": max_age}
+        numbers = [each.ask_number for each in retired]
+        parameters = {
+            "id": id,
+            "retired": list(map(str, numbers)),
+            # What a row holds may be no ask number at all.
+            "retired_numbers": [int(number) if 0 <= number <= MAX_ASK_NUMBER else None for number in numbers],
+            "max_age": max_age,
+        }
         return await self._mark(card_statements.MARK_RETIRED, parameters, None)
 
     async def note_presses(self, presses: Sequence[Presses]) -> list[Presses]:

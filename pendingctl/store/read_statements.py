@@ -4,7 +4,7 @@ from typing import LiteralString
 
 from .statements import OUTCOME, REMIND_EVERY, readable
 
-_STATE = """
+STATE = """
     case
         when delivery_due_at = 'infinity' or ending_due_at = 'infinity' then 'stuck'
         when delivery_due_at is not null or ending_due_at is not null and outcome = 'defaulted' then 'undelivered'
@@ -16,7 +16,7 @@ _STATE = """
     end
 """
 
-_UNPOSTED = """
+UNPOSTED = """
     case
         when claimed_at is not null or posted_at is not null then null
         when post_due_at is null then 'by_caller'
@@ -38,13 +38,13 @@ _SUMMARY_COLUMNS = f"""
     id, organization_id, connection_id, expected_user_id, application, ask_number,
     {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
     {readable("expires_at")} as expires_at,
-    {_STATE} as state,
+    {STATE} as state,
     extract(epoch from now() - {readable("created_at")})::float8 as age_seconds,
     entry_payload #>> '{{question,text}}' as question,
     entry_payload #>> '{{question,conversation_id}}' as conversation_id,
     answered_by, pod,
     delivery_attempts, {_DELIVERY_DUE_AT} as delivery_due_at, delivery_error,
-    {_UNPOSTED} as unposted, post_attempts, {_POST_DUE_AT} as post_due_at, post_error,
+    {UNPOSTED} as unposted, post_attempts, {_POST_DUE_AT} as post_due_at, post_error,
     card_attempts, {readable("card_due_at")} as card_due_at
 """
 
@@ -58,6 +58,8 @@ GET = f"""
     from pending_interactions as pending
     where id = %(id)s
 """
+
+GET_SUMMARIES = f"select {_SUMMARY_COLUMNS} from pending_interactions where id = any (%(ids)s) order by created_at, id"
 
 # Looks at every id, unless the database sorts as C does.
 WITH_PREFIX = "select id from pending_interactions where starts_with(id, %(prefix)s) order by id limit %(limit)s"
@@ -76,6 +78,14 @@ _OF_COLUMNS = """(%(application)s::text is null or application = %(application)s
       and (%(expected_user_id)s::text is null or expected_user_id = %(expected_user_id)s)
       and (%(answered_by)s::text is null or answered_by = %(answered_by)s)"""
 
+# A card that is to be edited now, or again within the hour that a failed edit waits at most. Of an open question what
+# is due later is that it goes stale.
+_IS_BEHIND = """(card_due_at <= now() + interval '1 hour'
+           and (card_due_at <= now()
+                or card_attempts > 0
+                   and (claimed_at is not null or retired_cards is not null
+                        or expires_at is null and created_at <= now() - %(max_age)s::interval)))"""
+
 # Planned with its parameters, a condition that is not asked for vanishes from the plan. The states of few rows are
 # named once more beside the expression, so that their index serves them.
 _FILTERS = f"""{_IN_RANGE}
@@ -84,12 +94,12 @@ _FILTERS = f"""{_IN_RANGE}
            or entry_payload #>> '{{question,conversation_id}}' = %(conversation_id)s)
       and (%(error)s::text is null or strpos(lower(delivery_error), lower(%(error)s)) > 0
            or strpos(lower(post_error), lower(%(error)s)) > 0)
-      and (%(state)s::text is null or {_STATE} = %(state)s)
+      and (%(state)s::text is null or {STATE} = %(state)s)
       and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered')
            or delivery_due_at is not null or ending_due_at is not null)
       and (%(due_within)s::interval is null
            or claimed_at is null and expires_at <= now() + %(due_within)s::interval)
-      and (%(card)s::text is distinct from 'behind' or card_due_at <= now())
+      and (%(card)s::text is distinct from 'behind' or {_IS_BEHIND})
       and (%(card)s::text is distinct from 'never-posted' or (posted_at is null and claimed_at is null))"""
 
 
@@ -142,6 +152,78 @@ SAMPLE_FOUND = f"""
 ESTIMATE_IN_RANGE = f"explain (format json) select from pending_interactions where {_IN_RANGE}"
 ESTIMATE_OF_COLUMNS = f"{ESTIMATE_IN_RANGE} and {_OF_COLUMNS}"
 
+_OF_WHOM = """(%(application)s::text is null or application = %(application)s)
+              and (%(organization_id)s::text is null or organization_id = %(organization_id)s)"""
+
+
+def _concern(concern: LiteralString, condition: LiteralString, since: LiteralString) -> LiteralString:
+    """Return the statement that finds rows of a concern, the longest first of those that are looked at.
+
+    An index holds them and few others. After an outage there may be very many, of which ten thousand are looked at.
+    """
+    return f"""(
+        select id, '{concern}' as concern, {since} as since
+        from (
+            select id, {since}
+            from pending_interactions
+            where {condition} and {_OF_WHOM}
+            limit %(most_read)s
+        ) as looked_at
+        order by {since}
+        limit %(limit)s
+    )"""
+
+
+# In the order of inspected.Concern. A pod does what is due within a second or two, and delivers what it has claimed at
+# once; an edit is tried again, after an hour at most, without anybody having reported that it failed. Cards of open
+# questions are due when these go stale.
+_CONCERNS: LiteralString = " union all ".join(
+    (
+        _concern("stuck", "delivery_due_at = 'infinity'", "claimed_at"),
+        _concern("stuck", "ending_due_at = 'infinity'", "claimed_at"),
+        _concern(
+            "undelivered",
+            "delivery_due_at < 'infinity' and (delivery_error is not null or claimed_at < now() - interval '5 s')",
+            "claimed_at",
+        ),
+        _concern(
+            "undelivered",
+            "ending_due_at < 'infinity' and (delivery_error is not null or claimed_at < now() - interval '5 s')",
+            "claimed_at",
+        ),
+        _concern(
+            "not posted",
+            """claimed_at is null and posted_at is null and post_due_at is not null
+              and (post_due_at = 'infinity' or post_error is not null or post_due_at < now() - interval '10 s')""",
+            "created_at",
+        ),
+        _concern(
+            "card behind",
+            """claimed_at is not null and card_due_at < now() + interval '1 hour'
+              and (card_attempts > 1 or card_due_at < now() - interval '10 s')""",
+            "claimed_at",
+        ),
+        _concern("overdue", "claimed_at is null and expires_at < now() - interval '10 s'", "expires_at"),
+    )
+)
+_OLDEST_OPEN = f"""(
+        select id, 'open' as concern, created_at as since
+        from pending_interactions
+        where claimed_at is null and {_OF_WHOM}
+        order by created_at
+        limit %(limit)s
+    )"""
+
+ATTENTION = f"""
+    select found.*, attention.concern
+    from ({_CONCERNS} union all {_OLDEST_OPEN}) as attention
+    cross join lateral (
+        select {_SUMMARY_COLUMNS} from pending_interactions where id = attention.id limit 1
+    ) as found
+    order by array_position(array['stuck', 'undelivered', 'not posted', 'card behind', 'overdue', 'open'], concern),
+             since, found.id
+"""
+
 KNOWS_ORGANIZATION = """
     select %(organization_id)s::text is null
                or exists (select from organization where id = %(organization_id)s) as organization_id
@@ -159,33 +241,4 @@ KNOWS_NAMES = """
                 where connection_id = %(connection_id)s
                   and (%(organization_id)s::text is null or organization_id = %(organization_id)s)
             ) as connection_id
-"""
-
-# The row without an organization is the total.
-COUNT = f"""
-    select organization_id,
-           count(*) filter (where state = 'claimed') as claimed,
-           count(*) filter (where state = 'withdrawn') as withdrawn,
-           count(*) filter (where state = 'expired') as expired,
-           count(*) filter (where state = 'defaulted') as defaulted,
-           count(*) filter (where is_untold) as endings_to_tell,
-           count(*) filter (where is_due_soon) as due_within_the_hour,
-           count(*) filter (where unposted = 'to_be_posted') as cards_to_post,
-           count(*) filter (where unposted = 'given_up') as cards_never_posted,
-           count(*) filter (where state = 'undelivered') as undelivered,
-           count(*) filter (where state = 'stuck') as stuck,
-           count(*) filter (where state = 'pending') as pending,
-           count(*) filter (where state = 'stale') as stale,
-           extract(epoch from now() - min(created_at) filter (where claimed_at is null))::float8 as oldest_pending,
-           extract(epoch from now() - min(claimed_at) filter (where state in ('undelivered', 'stuck')))::float8
-               as oldest_undelivered
-    from (
-        select organization_id, {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
-               {_STATE} as state, {_UNPOSTED} as unposted, ending_due_at is not null as is_untold,
-               claimed_at is null and expires_at <= now() + interval '1 hour' as is_due_soon
-        from pending_interactions
-        where %(application)s::text is null or application = %(application)s
-    ) as rows
-    group by grouping sets ((), (organization_id))
-    order by organization_id nulls first
 """

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from ..errors import RequestRefused, ScopeMismatch, UnreadablePayload
-from ..model import ANSWERS, Claim, Click, Outcome, PutOutcome, Refusal, RefusalReason, Scope
+from ..model import ANSWERS, Claim, Click, Operator, Outcome, PutOutcome, Refusal, RefusalReason, Scope
 from ..payload import JsonObject, JsonValue, accepts, question_options, read_json, read_payload, read_time
 
 
@@ -64,7 +64,11 @@ class FoundRow:
 
 
 def judge(
-    click: Click, found: FoundRow | None, application: str, lease_token: UUID | None = None
+    click: Click,
+    found: FoundRow | None,
+    application: str,
+    lease_token: UUID | None = None,
+    operator: Operator | None = None,
 ) -> Claim | Refusal | None:
     """Return the answer to a click whose claim matched no row; None when it would match by now.
 
@@ -93,7 +97,8 @@ def judge(
     if found.outcome is Outcome.EXPIRED:
         return Refusal(id, RefusalReason.EXPIRED)
     answered_by = None if found.outcome is Outcome.DEFAULTED else found.answered_by or found.expected_user_id
-    if (found.delivery_key, found.answer, answered_by) == (click.delivery_key, click.value, click.user_id):
+    by = click.user_id if operator is None else operator.answered_by
+    if (found.delivery_key, found.answer, answered_by) == (click.delivery_key, click.value, by):
         is_own = lease_token is not None and found.lease_token == lease_token
         return Claim(
             id,

@@ -10,7 +10,7 @@ from psycopg.errors import LockNotAvailable
 from psycopg.rows import args_row, class_row
 
 from ..errors import UnreadablePayload
-from ..model import Claim, Click, PutOutcome, Scope, Stored
+from ..model import Claim, Click, Operator, PutOutcome, Scope, Stored
 from ..payload import read_json, read_payload
 from ..postgres.connections import Connection
 from ..postgres.time_limits import FIRST_LOCK_TIMEOUT, Purpose
@@ -26,6 +26,7 @@ def claim_parameters(
     pod: str,
     application: str = "",
     lease_token: UUID | None = None,
+    operator: Operator | None = None,
 ) -> dict[str, object]:
     """Return the parameters of `statements.CLAIM`; each call has a lease token of its own unless one is given."""
     leaves_it_to_the_pods = lease is None or not lease
@@ -34,6 +35,8 @@ def claim_parameters(
         "organization_id": click.organization_id,
         "connection_id": click.connection_id,
         "user_id": click.user_id,
+        "answered_by": click.user_id if operator is None else operator.answered_by,
+        "reason": None if operator is None else operator.reason,
         "application": application,
         "ask_number": click.ask_number,
         "answer": click.value,

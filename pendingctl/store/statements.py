@@ -70,7 +70,7 @@ _IS_OPEN_FOR_THE_CLICK = f"""id = %(id)s
 def _won(now: str, is_awaited: str) -> str:
     # By its own clock the click came before the deadline.
     return f"""claimed_at = least({now}, expires_at), answer = %(answer)s, delivery_key = %(delivery_key)s,
-        answered_by = %(user_id)s, pod = %(pod)s,
+        answered_by = %(answered_by)s, pod = %(pod)s,
         delivery_due_at = case when %(lease)s::interval is not null
                                then case when {is_awaited} then awaited_until else {now} + %(lease)s::interval end end,
         lease_token = case when {is_awaited} then null else %(lease_token)s::uuid end,
@@ -84,7 +84,12 @@ def _won(now: str, is_awaited: str) -> str:
 
 _CLAIM = """pending.id, ask_number, expected_user_id, entry_payload::text as payload, claimed_at, lease_token,
                   card::text as card, organization_id"""
-_WON = f"""{trail("won", "'answered'", user_id="%(user_id)s", attempt="case when lease_token is not null then 1 end")}
+_ANSWERED = {
+    "user_id": "%(answered_by)s",
+    "attempt": "case when lease_token is not null then 1 end",
+    "detail": "%(reason)s::text",
+}
+_WON = f"""{trail("won", "'answered'", **_ANSWERED)}
     select id, ask_number, expected_user_id, payload, claimed_at, lease_token, card
     from won"""
 
@@ -94,7 +99,8 @@ _WON = f"""{trail("won", "'answered'", user_id="%(user_id)s", attempt="case when
 # From then on the row is the truth about the answer. With a lease it is undelivered until it is marked, and whoever
 # holds the token delivers it; without one the caller takes it. While somebody waits to read it no pod delivers it, and
 # no longer than that: whoever waits may have died. After the deadline no click wins, also where it has waited for the
-# row since before. Once a question is escalated a second user may answer it; its scope stays what it was.
+# row since before. Once a question is escalated a second user may answer it; its scope stays what it was. An operator
+# claims in the user's place, by the same conditions, and is who has answered.
 #
 # This waits for the lock a millisecond at most, by which its lease may begin too early. CLAIM_AFTER_WAITING is for a
 # row that somebody holds for longer: it locks first and then reads the clock, and costs the server an eighth more.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from itertools import islice
@@ -28,6 +28,7 @@ from ..model import (
     Click,
     NoAnswer,
     NotExtended,
+    Operator,
     Outcome,
     PutOutcome,
     Refusal,
@@ -54,7 +55,9 @@ from .inspection import Inspection
 from .leases import Leases
 from .puts import TRIES, IfAnswered, Put, insert, put
 from .refusal import judge
+from .remedies import Remedies
 from .rows import claim, claim_parameters, expire_one, look, scope_parameters
+from .statistics import Statistics
 from .trail_statements import SWEEP_TRAIL
 
 _log = logging.getLogger(__name__)
@@ -63,7 +66,8 @@ _log = logging.getLogger(__name__)
 class PendingStore:
     """The pending interactions of one database.
 
-    `leases` is what a pod's loop works with, `inspection` what the person on call reads. `source` lends connections: a
+    `leases` is what a pod's loop works with, `inspection` what the person on call reads, `statistics` what is counted,
+    and `remedies` what that person does about it. `source` lends connections: a
     pool of `pendingctl.open_pool`, or another whose connections `postgres.connections.prepare_connection` has prepared.
     Methods that take `connection` run inside the caller's
     transaction and leave its end to the caller; without it, what they did is durable when they return.
@@ -90,6 +94,8 @@ class PendingStore:
         requests, loop, sinks = _shares(source)
         self.leases = Leases(loop, application, pod=pod, sinks=sinks)
         self.inspection = Inspection(source)
+        self.remedies = Remedies(requests, pod=pod)
+        self.statistics = Statistics(source)
         self._source = requests
         self._application = application
         self._pod = pod
@@ -228,11 +234,27 @@ class PendingStore:
         parameters = claim_parameters(
             click, lease, pod=self._pod, application=self._application, lease_token=lease_token
         )
+        return await self._claim(click, parameters, lease_token, None)
+
+    async def answer(self, click: Click, operator: Operator) -> Claim | Refusal:
+        """Answer in the place of the user whom the click names: a claim by the same conditions, left to the pods.
+
+        Who has answered is the operator, for the row, the card, the worker and later clicks; the trail has the reason.
+        """
+        parameters = claim_parameters(
+            click, timedelta(), pod=self._pod, application=self._application, operator=operator
+        )
+        return await self._claim(click, parameters, None, operator)
+
+    async def _claim(
+        self, click: Click, parameters: Mapping[str, object], lease_token: UUID | None, operator: Operator | None
+    ) -> Claim | Refusal:
         async with Borrowed(self._source, purpose=Purpose.CLAIM) as borrowed:
             for _ in range(TRIES):
                 if (won := await claim(borrowed, parameters)) is not None:
                     return won
-                judgement = judge(click, await look(borrowed, click.question_id, click), self._application, lease_token)
+                found = await look(borrowed, click.question_id, click)
+                judgement = judge(click, found, self._application, lease_token, operator)
                 if judgement is not None:
                     return judgement
         raise DatabaseFailed(f"question {click.question_id!r} was reopened {TRIES} times during one claim; try again")

@@ -21,8 +21,14 @@ def trail(source: str, step: str, *, question_id: str = "id", ask_number: str = 
     )"""
 
 
+def _apart(detail: str) -> str:
+    """Return the reason of clicks that are counted apart, as `pod.refused_clicks` does."""
+    return f"case when {detail} in ('not_yours', 'unknown_or_expired', 'cannot_serve') then {detail} end"
+
+
 # A claim's own statement cannot write why it lost: its snapshot does not know. Of one question, of whatever pods, there
 # are so many entries an hour, which are looked for among its last ones; and any number that say how many had no room.
+# Another tenant's clicks on the same id, and those of users whom it does not ask, take no room of the others.
 # Returns the places of those that have none.
 NOTE_PRESSES = f"""
     with given as materialized (
@@ -39,13 +45,15 @@ NOTE_PRESSES = f"""
         where user_id is null or (
             select count(*)
             from (
-                select step, at
+                select step, at, organization_id, detail
                 from pending_trail as before
                 where before.question_id collate "C" = given.question_id
                 order by before.id desc
                 limit %(most_an_hour)s * 3
             ) as before
             where step in ('refused', 'repeated') and at > now() - interval '1 hour'
+              and before.organization_id = given.organization_id
+              and {_apart("before.detail")} is not distinct from {_apart("given.detail")}
         ) < %(most_an_hour)s
     ),
     trail as (

@@ -13,7 +13,8 @@ from pendingctl.store import read_statements
 from pendingctl.store.filters import ALL, filter_parameters
 
 from .figures import Figure, Round, difference, doing, in_turns
-from .stage import FIRST_ID, YOUNG, Stage
+from .inspecting import COMMANDS
+from .stage import YOUNG, Stage
 
 _ROWS = 10_000
 _LISTED = 100
@@ -37,8 +38,7 @@ def measure_start_ups(stage: Stage, *, starts: int) -> list[Figure]:
         "--version": _start(stage, "-m", "pendingctl", "--version"),
         "--help": _start(stage, "-m", "pendingctl", "--help"),
         "psycopg": _start(stage, "-c", _BARE_LIST),
-        "list": _start(stage, "-m", "pendingctl", "list", "--limit", str(_LISTED)),
-        "show": _start(stage, "-m", "pendingctl", "show", str(FIRST_ID)),
+        **{name: _start(stage, "-m", "pendingctl", *arguments) for name, arguments in COMMANDS.items()},
     }
     measured = asyncio.run(in_turns(contenders, starts))
     return [
@@ -46,11 +46,12 @@ def measure_start_ups(stage: Stage, *, starts: int) -> list[Figure]:
             "start-up, --version", "ms", "python -c pass", measured["--version"], measured["python"], at_most=100
         ),
         difference("start-up, --help", "ms", "python -c pass", measured["--help"], measured["python"], at_most=250),
-        difference(
-            "start-up, list", "ms", "bare psycopg, same query", measured["list"], measured["psycopg"], at_most=200
-        ),
-        difference(
-            "start-up, show", "ms", "bare psycopg, list's query", measured["show"], measured["psycopg"], at_most=200
+        *(
+            difference(
+                *(f"start-up, {name}", "ms", "bare psycopg, list's query", measured[name], measured["psycopg"]),
+                at_most=200,
+            )
+            for name in COMMANDS
         ),
     ]
 

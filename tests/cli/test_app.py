@@ -117,7 +117,7 @@ def test_a_crash_never_reads_as_a_verdict(cli: Cli, monkeypatch: pytest.MonkeyPa
     async def crash(*_: object, **__: object) -> None:
         raise RuntimeError("planted [/]")
 
-    monkeypatch.setattr("pendingctl.store.inspection.Inspection.counts", crash)
+    monkeypatch.setattr("pendingctl.store.statistics.Statistics.counts", crash)
 
     assert "internal error: RuntimeError: planted [/]" in complaint(cli("stats"), 70)
     debugged = cli("--debug", "stats")

@@ -1,4 +1,4 @@
-"""list, show and stats: what the person on call sees."""
+"""list and show: what the person on call sees."""
 
 from __future__ import annotations
 
@@ -110,19 +110,3 @@ def test_show_has_the_payload(cli: Cli) -> None:
     assert (shown["state"], shown["answer"]) == ("claimed", "yes")
     assert "Answered by U1: yes (20" in cli("show", "q").stdout
     assert "nowhere" in complaint(cli("show", "nowhere"), 1)
-
-
-def test_stats_count_in_all_and_for_each_organization(cli: Cli, connection: psycopg.Connection) -> None:
-    cli("enqueue", *QUESTION, "--count", "2")
-    make_older(connection, 25)
-    cli("enqueue", *QUESTION, "--org", "globex", "--id", "q")
-
-    stats = document(cli("stats", "-o", "json"))
-
-    assert (stats["pending"], stats["claimed"], stats["stale"]) == (1, 0, 2)
-    assert stats["oldest_pending_seconds"] > 25 * 3600 - 1
-    assert stats["organizations"] == [
-        {"organization_id": "acme", "pending": 0, "stale": 2, "undelivered": 0, "stuck": 0},
-        {"organization_id": "globex", "pending": 1, "stale": 0, "undelivered": 0, "stuck": 0},
-    ]
-    assert "globex" in cli("stats").stdout

@@ -50,7 +50,11 @@ def test_id_and_state_come_first_and_then_the_card(cli: Cli, connection: psycopg
         ),
         (
             "post_attempts = 20, post_due_at = 'infinity', post_error = 'no such channel'",
-            ["its card could not be posted: 20 attempts so far, and no other", "  last error: no such channel"],
+            [
+                "its card could not be posted: 20 attempts so far, and no other before:",
+                "  pendingctl repair-cards deploy-42",
+                "  last error: no such channel",
+            ],
         ),
         ("post_due_at = null", ["whoever stored it shows it; no card of it is known"]),
     ],

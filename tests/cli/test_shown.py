@@ -178,7 +178,7 @@ def test_cards_that_nobody_knows_to_be_posted_are_listed_with_the_reason(
     assert [row["post_due_at"] is None for row in rows] == [True, False, False, True]
     stats = document(cli("stats", "-o", "json"))
     assert (stats["cards_to_post"], stats["cards_never_posted"]) == (2, 1)
-    assert "2 cards to post, 1 card given up (pendingctl list --card never-posted)" in cli("stats").stdout
+    assert "2 to post, 1 given up (pendingctl list --card never-posted)" in cli("stats").stdout
 
 
 def test_a_card_that_was_given_up_is_posted_when_its_question_is_stored_again(

@@ -1,4 +1,4 @@
-"""What doctor makes of other sessions: locks, and transactions that hold back vacuum."""
+"""What doctor makes of others: locks, transactions that hold back vacuum, and slots that keep the log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from pendingctl.diagnosis.findings import Verdict
-from pendingctl.diagnosis.sessions import Horizon, Horizons, LockSession, judge_locks, judge_transactions
+from pendingctl.diagnosis.sessions import (
+    Horizon,
+    Horizons,
+    LockSession,
+    Slot,
+    judge_locks,
+    judge_slots,
+    judge_transactions,
+)
 
 OK, UNKNOWN, WARN, FAIL = Verdict
 
@@ -125,3 +133,34 @@ def test_of_many_old_transactions_three_are_named() -> None:
 
     assert finding.sentence.endswith("and 2 more")
     assert len(finding.remedies) == 3
+
+
+GB = 1 << 30
+SLOT = Slot("standby_2", "physical", is_active=True, status="reserved", kept_bytes=32 << 20, safe_bytes=None)
+AWAY = replace(SLOT, name="o'hara", kind="logical", is_active=False, status="extended", kept_bytes=3 * GB)
+
+
+@pytest.mark.parametrize(
+    ("slots", "verdict", "said", "remedy"),
+    [
+        ([], OK, "no replication slot keeps", None),
+        ([SLOT], OK, "1 replication slot keeps 32 MB of the log", None),
+        # A consumer that is there may be behind by some more, and one that is away for a while.
+        ([replace(SLOT, kept_bytes=9 * GB), replace(AWAY, kept_bytes=500 << 20)], OK, "2 replication slots keep", None),
+        ([SLOT, AWAY], WARN, "o'hara (logical, inactive) keeps 3.0 GB", "pg_drop_replication_slot('o''hara')"),
+        (
+            [replace(AWAY, safe_bytes=2 * GB)],
+            WARN,
+            "keeps 3.0 GB, of which it loses some after 2.0 GB more",
+            "max_slot_wal_keep_size",
+        ),
+        ([replace(SLOT, kept_bytes=20 * GB)], WARN, "standby_2 (physical, active) keeps 20 GB", "is behind"),
+        ([replace(AWAY, kept_bytes=None, status="lost")], WARN, "o'hara have not read of the log is gone", "anew"),
+        ([replace(SLOT, status="unreserved")], WARN, "or soon will be", "pg_drop_replication_slot('standby_2')"),
+    ],
+)
+def test_slots_that_keep_the_log_are_named(slots: list[Slot], verdict: Verdict, said: str, remedy: str | None) -> None:
+    finding = judge_slots(slots)
+
+    assert (finding.verdict, said in finding.sentence) == (verdict, True), finding
+    assert (remedy is None and not finding.remedies) or any(remedy in each for each in finding.remedies if remedy)

@@ -1,4 +1,4 @@
-"""What doctor makes of how the tables are kept: dead rows, indexes, plans."""
+"""What doctor makes of how the tables are kept: dead rows, indexes, plans, the trail."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from pendingctl.diagnosis.storage import (
     Indexes,
     Plan,
     Plans,
+    Trail,
     judge_bloat,
     judge_indexes,
     judge_plans,
+    judge_trail,
 )
 
 OK, UNKNOWN, WARN, FAIL = Verdict
@@ -107,3 +109,18 @@ def test_indexes_that_are_broken_or_idle_are_named(
 )
 def test_a_hot_statement_that_reads_a_big_table_is_a_warning(rows: float, scans: bool, verdict: Verdict) -> None:
     assert judge_plans(Plans(rows, (Plan("CLAIM", scans),))).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("trail", "said"),
+    [
+        (Trail(is_kept=True, rows=120_000.0, bytes=30 << 20), "the trail is kept: 30 MB in about 120,000 entries"),
+        (Trail(is_kept=True, rows=-1.0, bytes=8192), "the trail is kept: 8 kB"),
+        (Trail(is_kept=False, rows=-1.0, bytes=3 << 30), "the trail is not kept (pendingctl.trail is off)"),
+        (Trail(is_kept=False, rows=-1.0, bytes=3 << 30), "3.0 GB from before"),
+    ],
+)
+def test_whether_the_trail_is_kept_is_said_and_a_choice(trail: Trail, said: str) -> None:
+    finding = judge_trail(trail)
+
+    assert (finding.verdict, said in finding.sentence) == (OK, True), finding

@@ -1,4 +1,4 @@
-"""What doctor makes of the work: pods, what is due, and the sweep."""
+"""What doctor makes of the work: what is due, and the sweep."""
 
 from __future__ import annotations
 
@@ -9,36 +9,14 @@ import pytest
 from pendingctl.diagnosis.findings import Verdict
 from pendingctl.diagnosis.work import (
     Due,
-    PodSessions,
     SweepLag,
     judge_cards,
     judge_deliveries,
     judge_orphans,
-    judge_pods,
     judge_sweep,
 )
 
 OK, UNKNOWN, WARN, FAIL = Verdict
-
-
-def pod(version: str, host: str, sessions: int = 2) -> PodSessions:
-    return PodSessions(f"pendingctl pod {version} {host}", sessions)
-
-
-@pytest.mark.parametrize(
-    ("pods", "verdict", "said"),
-    [
-        ([], UNKNOWN, "no session is named as a pod's"),
-        ([pod("0.1.0", "a")], OK, "1 host has pods with 2 sessions: a; version 0.1.0"),
-        ([pod("0.1.0", "a"), pod("0.1.0", "b")], OK, "2 hosts have pods with 4 sessions: a, b"),
-        ([pod("0.1.0", "a"), pod("0.2.0", "a")], WARN, "versions 0.1.0, 0.2.0 run beside each other"),
-        ([pod("0.1.0", f"h{number}") for number in range(8)], OK, "h4 and 3 more"),
-    ],
-)
-def test_pods_are_counted_by_host_and_version(pods: list[PodSessions], verdict: Verdict, said: str) -> None:
-    finding = judge_pods(pods)
-
-    assert (finding.verdict, said in finding.sentence) == (verdict, True), finding
 
 
 ENDING = Due(

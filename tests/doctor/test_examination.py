@@ -73,7 +73,7 @@ async def test_a_database_as_it_should_be_fails_nowhere(dsn: str) -> None:
 
     assert failing(checks) == []
     assert unread(checks) == []
-    assert len({each.name for each in checks}) == len(checks) == 22
+    assert len({each.name for each in checks}) == len(checks) == 24
 
 
 @pytest.mark.once
@@ -105,7 +105,7 @@ async def test_a_missing_migration_is_named(empty_dsn: str) -> None:
     checks = [*await examine(empty_dsn), *examine_schema(empty_dsn)]
 
     assert {"migrations", "indexes"} <= set(failing(checks))
-    assert "0010_posts … 0012_trail" in of(checks, "migrations").sentence
+    assert "0010_posts … 0013_pods" in of(checks, "migrations").sentence
     assert of(checks, "migrations").remedies == ("pendingctl migrate",)
     assert of(checks, "drift").verdict is Verdict.WARN
     migrations.apply(empty_dsn)
@@ -196,6 +196,8 @@ async def test_rights_that_were_revoked_are_named_and_granted_again(dsn: str, co
     rights = (
         "select, insert, update, delete on pending_interactions",
         "select, insert, update on pending_applications",
+        "select, insert, delete on pending_trail",
+        "select, insert, update, delete on pending_pods",
         "select, update on sweep_cycle",
         "select on pendingctl_migration",
     )
@@ -365,6 +367,60 @@ async def test_pods_are_known_by_their_sessions(dsn: str) -> None:
     assert pods.verdict is Verdict.WARN
     assert "2 hosts have pods with 2 sessions" in pods.sentence
     assert f"versions 0.0.9, {__version__}" in pods.sentence
+
+
+async def test_pods_are_known_by_what_they_note(dsn: str, connection: psycopg.Connection) -> None:
+    async with open_pool(dsn) as pool, Delivery(PendingStore(pool, pod="bot-1"), Worker()):
+        await until(lambda: connection.execute("select from pending_pods").fetchone() is not None)
+        alive = await finding(dsn, "pods")
+        connection.execute("update pending_pods set seen_at = now() - interval '2 minutes', answers = 2")
+        connection.execute(QUESTION)
+        connection.execute("update pending_interactions set post_due_at = now() - interval '1 hour'")
+        dead = await finding(dsn, "pods")
+
+    assert (alive.verdict, alive.sentence) == (Verdict.OK, f"1 pod is alive: bot-1; version {__version__}")
+    assert dead.verdict is Verdict.FAIL
+    assert dead.sentence == "no pod is alive, and something has been due for 1 h; bot-1 died 2 min ago with 2 answers"
+
+
+async def test_a_role_that_may_not_read_the_notes_knows_pods_by_their_sessions(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("drop table pending_pods")
+
+    async with open_pool(dsn):
+        assert "1 host has pods with 1 session" in (await finding(dsn, "pods")).sentence
+
+
+@pytest.mark.once
+async def test_a_slot_that_keeps_the_log_is_named_and_can_be_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pendingctl.diagnosis.sessions.MOST_KEPT_BYTES", 1)
+    with (
+        throwaway_server(settings={"wal_level": "replica", "max_wal_senders": "1"}) as server,
+        psycopg.connect(server.dsn, autocommit=True) as connection,
+    ):
+        migrations.apply(server.dsn)
+        assert (await finding(server.dsn, "slots")).sentence == "no replication slot keeps any of the log"
+        connection.execute("select pg_create_physical_replication_slot('forgotten', true)")
+        connection.execute("create table written (n integer)")
+
+        slots = await finding(server.dsn, "slots")
+
+        assert slots.verdict is Verdict.WARN
+        assert "forgotten (physical, inactive) keeps" in slots.sentence
+        run_remedy(connection, slots.remedies[1].partition(": ")[2])
+        assert (await finding(server.dsn, "slots")).verdict is Verdict.OK
+
+
+async def test_it_is_said_whether_the_trail_is_kept(dsn: str, connection: psycopg.Connection) -> None:
+    kept = await finding(dsn, "trail")
+    connection.execute(f"alter database {connection.info.dbname} set pendingctl.trail = off")
+    off = await finding(dsn, "trail")
+    connection.execute("drop table pending_trail")
+
+    assert (kept.verdict, "the trail is kept" in kept.sentence) == (Verdict.OK, True)
+    assert (off.verdict, "the trail is not kept" in off.sentence) == (Verdict.OK, True)
+    assert "pendingctl migrate" in (await finding(dsn, "trail")).remedies[0]
 
 
 async def test_a_setting_that_the_library_refuses_is_named(dsn: str, connection: psycopg.Connection) -> None:

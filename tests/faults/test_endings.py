@@ -14,6 +14,7 @@ from pendingctl import InteractionBridge, PendingStore, open_pool
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import ANSWERS, Outcome
 from pendingctl.pod import delivery
+from pendingctl.pods import Heartbeat
 from pendingctl.postgres.connections import Pool
 from pendingctl.sinks import CallableSink
 from pendingctl.store.leases import Leases
@@ -106,11 +107,11 @@ class AwayAtFirst(Leases):
         super().__init__(source)
         self.is_away = True
 
-    async def hear(self, outcomes: Collection[Outcome]) -> None:
+    async def beat(self, outcomes: Collection[Outcome], heartbeat: Heartbeat) -> None:
         if self.is_away:
             self.is_away = False
             raise DatabaseUnreachable("the database cannot be reached")
-        await super().hear(outcomes)
+        await super().beat(outcomes, heartbeat)
 
 
 @pytest.mark.law(14)
@@ -127,7 +128,7 @@ async def test_a_pod_that_starts_while_the_database_is_away_notes_its_wishes_whe
 async def test_a_pod_of_the_release_before_that_starts_again_takes_no_ending_from_the_worker_for_good(
     store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "HEAR_SECONDS", 1.5)
+    monkeypatch.setattr(delivery, "BEAT_SECONDS", 1.5)
     worker = Worker()
     async with bridge_of(store, worker) as bridge:
         assert await came_true(lambda: wishes(connection) == sorted(EVERYTHING))

@@ -87,7 +87,7 @@ def test_reminders_address_a_person_and_name_the_question() -> None:
         ("Beantwortet[ von {}]", "a brace belongs to no field"),
         ("Beantwortet[ von {{by}}]", "a brace belongs to no field"),
         ("Beantwortet[ von {wem}]", "there is no field 'wem'"),
-        ("Beantwortet[: {options}]", "it has no field 'options', only these: by, value, at"),
+        ("Beantwortet[: {options}]", "it has no field 'options', only these: by, operator, value, at"),
         ("Beantwortet von {by}", "'by' may be missing, so put it into square brackets"),
         ("Beantwortet[ von ihr]", "square brackets without a field"),
     ],

@@ -108,3 +108,15 @@ def test_who_and_when_are_parts_for_the_platform_to_render() -> None:
     card = card_of("q", 7, PAYLOAD, "U1", wording=ENGLISH, outcome=Outcome.ANSWERED, **WON)
 
     assert card.said == Sentence(words=ENGLISH.card_answered, by="U1", value="yes", at=NOON)
+
+
+def test_an_operator_who_answered_is_named_and_not_mentioned_as_a_user() -> None:
+    won = {**WON, "answered_by": "operator:anna"}
+    card = card_of("q", 7, PAYLOAD, "U1", wording=ENGLISH, outcome=Outcome.ANSWERED, **won)
+    before = replace(RETIRED, ending="answered", answer="yes", answered_by="operator:anna", at=NOON)
+    retired = retired_card_of("q", "U1", before, wording=ENGLISH)
+
+    for each in (card, retired):
+        assert each.said is not None
+        said = each.said.text(person=lambda id: f"<@{id}>", plain=str.upper)
+        assert said.startswith("ANSWERED BY THE OPERATOR ANNA: YES (")

@@ -11,7 +11,7 @@ from typing import ClassVar
 import psycopg
 import pytest
 
-from pendingctl import AskOutcome, Card, Claim, PendingStore, Question, ReplyKind, Scope
+from pendingctl import AskOutcome, Card, Claim, Operator, PendingStore, Question, ReplyKind, Scope
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.inspected import CardState
 from pendingctl.leased import EditedCard, PostedCard
@@ -66,6 +66,19 @@ async def test_any_pod_edits_the_card_of_an_answer_claimed_elsewhere(
     assert await cards(store, CardState.BEHIND) == []
 
 
+async def test_an_operators_answer_is_shown_and_told_to_late_clicks(store: PendingStore) -> None:
+    await posted(store)
+    assert isinstance(await store.answer(click(value="no"), Operator("anna", "U1 is on holiday")), Claim)
+
+    pod = Pod(store)
+    async with pod.bridge:
+        await until(lambda: bool(pod.platform.edits) and bool(pod.answers))
+        late = await pod.bridge.click(click(delivery_key="late"))
+    assert pod.platform.shown[0].startswith("Deploy?\nAnswered by the operator anna: no (20")
+    assert late.text.startswith("Already answered by the operator anna: no (20")
+    assert [(each.value, each.answered_by, each.user_id) for each in pod.answers] == [("no", "operator:anna", "U1")]
+
+
 async def test_a_withdrawal_is_shown(store: PendingStore) -> None:
     await posted(store)
     await store.withdraw("q", SCOPE)
@@ -105,6 +118,22 @@ async def test_an_edit_that_failed_is_tried_again(store: PendingStore, connectio
     async with other.bridge:
         await until(lambda: bool(other.platform.edits))
     assert await due(connection) == [False]
+
+
+async def test_a_card_whose_next_edit_waits_is_listed_as_behind(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    await posted(store)
+    connection.execute("update pending_interactions set card_attempts = 1")
+    # This is when it goes stale.
+    assert await cards(store, CardState.BEHIND) == []
+
+    await store.claim(click())
+    for wait in ("30 s", "59 min"):
+        connection.execute(
+            "update pending_interactions set card_attempts = 12, card_due_at = now() + %s::interval", [wait]
+        )
+        assert await cards(store, CardState.BEHIND) == ["q"]
 
 
 async def test_each_failed_edit_waits_twice_as_long(store: PendingStore, connection: psycopg.Connection) -> None:

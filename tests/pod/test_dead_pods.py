@@ -94,4 +94,4 @@ async def test_two_pods_deliver_what_a_crowd_of_dead_ones_left(
         await until(lambda: sum(len(worker.answers) for worker in workers) >= 200)
 
     assert sorted(workers[0].ids + workers[1].ids) == sorted(f"q{number}" for number in range(200))
-    assert (await store.inspection.counts()).undelivered == 0
+    assert (await store.statistics.counts()).total.undelivered == 0

@@ -99,7 +99,7 @@ async def test_all_of_one_tenants_answers_are_taken_over_without_a_pause(
     async with Delivery(store, worker):
         await until(lambda: len(worker.answers) == 200, 10)
 
-    assert (await store.inspection.counts()).undelivered == 0
+    assert (await store.statistics.counts()).total.undelivered == 0
 
 
 async def test_a_hand_over_that_has_waited_too_long_is_given_back_and_is_no_attempt(store: PendingStore) -> None:

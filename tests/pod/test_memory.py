@@ -149,4 +149,4 @@ async def test_answers_that_wait_on_a_pod_are_bounded(store: PendingStore, conne
         going.set()
 
     assert len(worker.answers) == delivery.MOST_WAITING
-    assert (await store.inspection.counts()).undelivered == 50
+    assert (await store.statistics.counts()).total.undelivered == 50

@@ -20,6 +20,7 @@ CANNOT_SERVE = "This cannot be served here right now, please try again."
 
 CASES = [
     (WON, "Already answered by U1: no (2026-01-01 12:00 UTC)"),
+    (replace(WON, answered_by="operator:anna"), "Already answered by the operator anna: no (2026-01-01 12:00 UTC)"),
     (replace(WON, answered_by=None, answer=None), "Already answered (2026-01-01 12:00 UTC)"),
     (Refusal("q", RefusalReason.ALREADY_ANSWERED), "Already answered"),
     (Refusal("q", RefusalReason.NOT_YOURS), "This question is for somebody else."),

@@ -138,8 +138,8 @@ async def a_questions_life(dsn: str, text: str) -> None:
         rows = await store.inspection.find()
         assert {row.id for row in rows} == {"q", "r", text[:3]}
         assert max(len(str(row.age_seconds)) for row in rows) >= len("0.0123"), "an age has all its digits"
-        counts = await store.inspection.counts()
-        assert (counts.claimed, counts.withdrawn, counts.pending) == (1, 1, 1)
+        counts = (await store.statistics.counts()).total
+        assert (counts.answered, counts.withdrawn, counts.pending) == (1, 1, 1)
         assert 59 < (await store.begin_sweep(MINUTE)).next_in_seconds <= 60
         assert {id async for ids in store.sweep(max_age=-MINUTE) for id in ids} >= {text[:3]}
 

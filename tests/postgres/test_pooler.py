@@ -131,7 +131,7 @@ async def test_answers_are_delivered_through_few_sessions(pooled: str, connectio
         async with Delivery(store, workers[0]), Delivery(store, workers[1]):
             await until(lambda: sum(len(worker.answers) for worker in workers) >= 40)
         assert sorted(workers[0].ids + workers[1].ids) == sorted(f"q{number}" for number in range(40))
-        assert (await store.inspection.counts()).undelivered == 0
+        assert (await store.statistics.counts()).total.undelivered == 0
 
 
 @pytest.mark.law(6)
@@ -201,7 +201,11 @@ def test_every_command_works_through_a_pooler(pooled: str, monkeypatch: pytest.M
         ("show", "q-1"),
         ("stats",),
         ("withdraw", "q-3", "--org", "acme", "--connection", "slack", "--user", "U1", "--yes"),
+        ("withdraw", "--state", "pending", "--conversation", "C7", "--yes"),
         ("redeliver", "q-1", "--yes"),
+        ("redeliver", "--state", "undelivered", "--yes"),
+        ("repair-cards", "--org", "acme", "--yes"),
+        ("answer", "q-4", "--value", "yes", "--reason", "nobody is there"),
         ("delete", "q-2", *scope, "--yes"),
         ("sweep", "--all", "--max-age", "1s"),
         ("migrate", "--check"),

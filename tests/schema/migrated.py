@@ -21,6 +21,7 @@ OURS = [
     "0010_posts",
     "0011_post_indexes",
     "0012_trail",
+    "0013_pods",
 ]
 
 

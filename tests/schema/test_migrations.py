@@ -27,8 +27,9 @@ def test_the_migrations_apply_once_and_roll_back_to_nothing(empty_dsn: str, empt
         "organization",
         "pending_applications",
         "pending_interactions",
-        "pendingctl_migration",
+        "pending_pods",
         "pending_trail",
+        "pendingctl_migration",
         "sweep_cycle",
     }
 

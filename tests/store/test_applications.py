@@ -104,8 +104,8 @@ async def test_lists_and_counts_are_of_all_or_of_one(store: PendingStore, deploy
         return [row.id for row in await store.inspection.find(Filters(application=application))]
 
     assert [await ids(None), await ids(""), await ids("deployer")] == [["ours", "theirs"], ["ours"], ["theirs"]]
-    assert (await store.inspection.counts()).pending == 2
-    assert (await store.inspection.counts(application="deployer")).pending == 1
+    assert (await store.statistics.counts()).total.pending == 2
+    assert (await store.statistics.counts(application="deployer")).total.pending == 1
 
 
 async def test_a_sweep_covers_all(store: PendingStore, deployer: PendingStore, connection: psycopg.Connection) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pendingctl import Claim, PendingStore, Refusal, RefusalReason, State, open_pool
+from pendingctl import Claim, Operator, PendingStore, Refusal, RefusalReason, State, open_pool
 from pendingctl.payload import accepts, question_payload
 from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click
@@ -93,6 +93,43 @@ async def test_only_the_key_and_value_that_won_are_the_same_press(store: Pending
 
     assert isinstance(refusal, Refusal)
     assert refusal.reason is RefusalReason.ALREADY_ANSWERED
+
+
+@pytest.mark.law(7)
+async def test_an_operators_answer_counts_as_theirs_alone(store: PendingStore) -> None:
+    anna = Operator("anna", "U1 is on holiday")
+    await store.put("q", SCOPE, PAYLOAD)
+    first = await store.answer(click(delivery_key="press"), anna)
+
+    again = await store.answer(click(delivery_key="press"), anna)
+    others = [
+        await store.answer(click(delivery_key="press"), Operator("bert", "U1 is on holiday")),
+        await store.claim(click(delivery_key="press")),
+    ]
+
+    assert isinstance(first, Claim)
+    assert isinstance(again, Claim)
+    assert again.repeated
+    for other in others:
+        assert isinstance(other, Refusal)
+        assert (other.reason, other.answered_by) == (RefusalReason.ALREADY_ANSWERED, "operator:anna")
+
+
+@pytest.mark.law(3)
+async def test_an_operator_answers_within_the_scope_of_the_question_alone(store: PendingStore) -> None:
+    anna = Operator("anna", "U1 is on holiday")
+    await store.put("q", SCOPE, PAYLOAD)
+
+    foreign = await store.answer(click(organization_id="globex"), anna)
+    stranger = await store.answer(click(user_id="U2"), anna)
+
+    assert [each.reason for each in (foreign, stranger) if isinstance(each, Refusal)] == [
+        RefusalReason.UNKNOWN_OR_EXPIRED,
+        RefusalReason.NOT_YOURS,
+    ]
+    row = await store.inspection.get("q")
+    assert row is not None
+    assert row.state is State.PENDING
 
 
 # Law 2: a wrong click costs nothing. Law 7: its precedence.

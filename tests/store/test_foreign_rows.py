@@ -48,6 +48,8 @@ VALUES = [
             "{}",
             "[1]",
             '[{"at": "infinity", "ask_number": 1e5000}]',
+            '[{"ask_number": 2147483648}]',
+            '[{"ask_number": true}]',
             '{"ask_number": 1, "ending": "answered", "at": "infinity"}',
             "[" * 5000 + "]" * 5000,
         )
@@ -108,7 +110,8 @@ async def _use_all(store: PendingStore, ask_number: int) -> None:
     for state in State:
         await store.inspection.find(Filters(state=state))
     await store.inspection.find()
-    await store.inspection.counts()
+    await store.statistics.overview()
+    await store.statistics.errors()
     await store.inspection.stuck()
     await store.inspection.count_stale()
     await store.inspection.count_stale_undelivered()

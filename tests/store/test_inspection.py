@@ -14,20 +14,35 @@ from pendingctl import Filters, PendingStore, Scope, State, Withdrawal
 from pendingctl.errors import DatabaseFailed, InvalidInput
 from pendingctl.inspected import CardState, Unposted
 from pendingctl.leased import LeasedPost
+from pendingctl.store import trail_reads
 from pendingctl.store.inspection import Inspection
+from pendingctl.store.statistics import Statistics
 from tests.questions import PAYLOAD, SCOPE, age, click
 from tests.store.test_statements import PARAMETERS, STATEMENTS
 
 # Reading never writes (law 10).
 
 
-READERS = {name: reader for name, reader in vars(Inspection).items() if not name.startswith("_") and callable(reader)}
+READERS = {
+    name: (on, reader)
+    for on, reading in (("inspection", Inspection), ("statistics", Statistics))
+    for name, reader in vars(reading).items()
+    # The sizes are the catalog's alone.
+    if not name.startswith("_") and callable(reader) and name != "storage"
+}
+# What is read, of those that do not read the questions.
+TABLES = {"times": "pending_trail", "pods": "pending_pods", "last_sweep": "sweep_cycle"}
 # What a reader must be given.
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "get": ("q",),
     "with_prefix": ("q",),
     "unknown": (Filters(application="shop"),),
+    "history": ("q",),
+    "known_ids": ("q",),
+    "user_history": ("U1",),
 }
+
+KEYWORDS: dict[str, dict[str, object]] = {"user_history": {"since": timedelta(hours=1)}}
 
 
 @pytest.mark.law(10)
@@ -36,25 +51,27 @@ async def test_every_read_happens_in_a_read_only_transaction_with_a_time_limit(
     store: PendingStore, connection: psycopg.Connection, name: str
 ) -> None:
     # The table's place is taken by a view of a function that raises: whatever reads it reports its settings.
+    table = TABLES.get(name, "pending_interactions")
     connection.execute(
-        """
-        alter table pending_interactions rename to hidden;
+        f"""
+        alter table {table} rename to hidden;
         create function probe() returns setof hidden language plpgsql as $$
         begin
             raise exception 'read only: %, time limit: %',
                 current_setting('transaction_read_only'), current_setting('statement_timeout');
         end $$;
-        create view pending_interactions as select * from probe();
-        """
+        create view {table} as select * from probe();
+        """.encode()
     )
 
+    on, reader = READERS[name]
     with pytest.raises(DatabaseFailed, match=r"read only: on, time limit: (30|1)s"):
-        await READERS[name](store.inspection, *ARGUMENTS.get(name, ()))
+        await reader(getattr(store, on), *ARGUMENTS.get(name, ()), **KEYWORDS.get(name, {}))
 
 
 @pytest.mark.law(10)
 def test_every_statement_that_only_reads_is_run_by_the_inspection(connection: psycopg.Connection) -> None:
-    """Save what a lost click and an idle pod look at, as the hot path needs it, and what doctor reads by itself."""
+    """Save what a lost click, an idle pod and a remedy look at, and what doctor reads by itself."""
     reading = set()
     for name, statement in STATEMENTS.items():
         with connection.transaction(force_rollback=True):
@@ -63,8 +80,11 @@ def test_every_statement_that_only_reads_is_run_by_the_inspection(connection: ps
                 connection.execute(statement, PARAMETERS)
                 reading.add(name)
 
-    inspected = set(re.findall(r"statements\.([A-Z_]+)", getsource(Inspection)))
-    assert reading == inspected | {"LOOK", "DUE", "OLDEST_STALE"}
+    inspected = set(re.findall(r"statements\.([A-Z_]+)", getsource(Inspection) + getsource(Statistics)))
+    counting = {name for name in STATEMENTS if name.startswith(("COUNT_", "SAMPLE_"))}
+    of_the_trail = set(vars(trail_reads)) & set(STATEMENTS)
+    others = {"LOOK", "LOOK_AT_LISTED", "DUE", "OLDEST_STALE"}
+    assert reading == (inspected - {"OF_PART"}) | counting | of_the_trail | others
 
 
 # Lists and counts.
@@ -107,10 +127,8 @@ async def test_a_row_has_one_state(store: PendingStore, connection: psycopg.Conn
         row = await store.inspection.get(state.value)
         assert row is not None
         assert row.state is state
-    counts = await store.inspection.counts()
-    assert (counts.stuck, counts.undelivered, counts.withdrawn, counts.claimed, counts.stale, counts.pending) == (
-        1,
-    ) * 6
+    counts = (await store.statistics.counts()).total
+    assert (counts.stuck, counts.undelivered, counts.stale, counts.pending) == (1, 1, 1, 1)
     assert counts.oldest_undelivered_seconds is not None
 
 
@@ -143,11 +161,11 @@ async def test_a_card_that_the_pods_give_up_waits_for_a_person_until_it_is_store
 
     assert given_up
     assert await unposted() == (Unposted.GIVEN_UP, "no such channel")
-    counts = await store.inspection.counts()
+    counts = (await store.statistics.counts()).total
     assert (counts.cards_to_post, counts.cards_never_posted) == (0, 1)
 
     await store.put("q", SCOPE, PAYLOAD, show=True)
-    counts = await store.inspection.counts()
+    counts = (await store.statistics.counts()).total
     assert (counts.cards_to_post, counts.cards_never_posted) == (1, 0)
     again = await attempt()
     assert (again.ask_number, again.attempt, again.is_in_doubt) == (post.ask_number, 1, False)
@@ -161,22 +179,3 @@ async def test_find_is_bounded(store: PendingStore) -> None:
         await store.inspection.find(limit=0)
     with pytest.raises(InvalidInput, match="filter"):
         await store.inspection.find(Filters(organization_id="\udcff"))
-
-
-async def test_counts_say_how_many_wait_and_where(store: PendingStore, connection: psycopg.Connection) -> None:
-    empty = await store.inspection.counts()
-    assert (empty.pending, empty.oldest_pending_seconds, empty.organizations) == (0, None, ())
-    await store.put("a", SCOPE, PAYLOAD)
-    await store.put("b", SCOPE, PAYLOAD)
-    await store.put("c", Scope("globex", "slack", "U1"), PAYLOAD)
-    await store.claim(click("a"))
-    age(connection, hours=25, id="c")
-
-    counts = await store.inspection.counts()
-
-    assert (counts.pending, counts.claimed, counts.stale) == (1, 1, 1)
-    assert counts.oldest_pending_seconds == pytest.approx(25 * 3600, abs=60)
-    assert [(each.organization_id, each.pending, each.stale) for each in counts.organizations] == [
-        ("acme", 1, 0),
-        ("globex", 0, 1),
-    ]

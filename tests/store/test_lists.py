@@ -13,7 +13,7 @@ from pendingctl.inspected import CardState
 from pendingctl.postgres.connections import Pool
 from pendingctl.store import inspection as inspection_module
 from pendingctl.store import read_statements
-from pendingctl.store.filters import Cursor, Found, Sort
+from pendingctl.store.filters import Cursor, Found, Sort, counted_from
 from pendingctl.store.inspection import Inspection
 from tests.questions import PAYLOAD, SCOPE, age, click
 
@@ -48,6 +48,19 @@ async def test_filters_by_when_it_was_asked(store: PendingStore, connection: psy
     assert await ids(store.inspection, since=4 * HOUR, until=2 * HOUR) == ["3 h"]
     assert await ids(store.inspection, since=three_hours_ago) == ["3 h", "1 h"]
     assert await ids(store.inspection, until=three_hours_ago) == ["5 h"]
+
+
+def test_filters_count_from_one_moment_however_late_they_are_used() -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    assert counted_from(Filters(), noon) == Filters(until=noon)
+    assert counted_from(Filters(since=HOUR, organization_id="acme"), noon) == Filters(
+        since=noon - HOUR, until=noon, organization_id="acme"
+    )
+    assert counted_from(Filters(since=noon, until=2 * HOUR), noon) == Filters(since=noon, until=noon - 2 * HOUR)
+    assert counted_from(Filters(older_than=2 * HOUR, until=HOUR), noon) == Filters(until=noon - 2 * HOUR)
+    assert counted_from(Filters(older_than=HOUR, until=noon - 2 * HOUR), noon) == Filters(until=noon - 2 * HOUR)
+    assert counted_from(Filters(until=noon + HOUR), noon) == Filters(until=noon)
 
 
 async def test_filters_by_who_answered_by_conversation_and_by_error(
@@ -194,7 +207,7 @@ async def test_a_count_that_takes_too_long_is_an_estimate(
     store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(connection, 5_000)
-    monkeypatch.setattr(inspection_module, "QUICK_TIMEOUT", timedelta(milliseconds=1))
+    monkeypatch.setattr("pendingctl.store.reading.QUICK_TIMEOUT", timedelta(milliseconds=1))
     monkeypatch.setattr(read_statements, "COUNT_FOUND", "select count(*) from pending_interactions, pg_sleep(1)")
 
     assert await store.inspection.count_found() == Found(5_000, is_exact=False)
@@ -244,7 +257,7 @@ async def test_a_list_that_takes_too_long_says_what_to_add(
     store: PendingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_statements, "FIND", "select pg_sleep(10)")
-    monkeypatch.setattr(inspection_module, "READ_TIMEOUT", timedelta(milliseconds=50))
+    monkeypatch.setattr("pendingctl.store.reading.READ_TIMEOUT", timedelta(milliseconds=50))
 
     with pytest.raises(TookTooLong, match=r"within 0\.05 s; narrow them, by an organization and a time"):
         await store.inspection.find()

@@ -15,12 +15,16 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pendingctl.store import (
     card_statements,
+    count_statements,
     ending_statements,
     lease_statements,
+    pod_statements,
     post_statements,
     put_statements,
     read_statements,
+    remedy_statements,
     statements,
+    trail_reads,
     trail_statements,
 )
 from tests.conftest import migrated_database
@@ -31,6 +35,7 @@ PARAMETERS: dict[str, object] = {
     "connection_id": "slack",
     "expected_user_id": "U1",
     "user_id": "U1",
+    "reason": None,
     "payload": "{}",
     "answer": "yes",
     "delivery_key": "key",
@@ -52,6 +57,7 @@ PARAMETERS: dict[str, object] = {
     "after_id": None,
     "with_deadline": False,
     "prefix": "q4",
+    "most_read": 10_000,
     "card": None,
     "question_ids": ["q42"],
     "ask_numbers": [1],
@@ -88,9 +94,19 @@ PARAMETERS: dict[str, object] = {
     "busy": [],
     "most_tenants": 20,
     "retired": ["1"],
+    "retired_numbers": [1],
     "lease": timedelta(seconds=30),
     "lease_token": UUID(int=1),
     "pod": "pod-1",
+    "instance": UUID(int=3),
+    "version": "0.1.0",
+    "connections": 1,
+    "claims": 0,
+    "cards": 0,
+    "answers": 0,
+    "kept": timedelta(hours=1),
+    "grouping": None,
+    "most_entries": 100,
     "every": timedelta(minutes=5),
     "most_attempts": 20,
     "retry_in": timedelta(seconds=1),
@@ -101,10 +117,15 @@ PARAMETERS: dict[str, object] = {
     "organization_ids": ["acme"],
     "connection_ids": ["slack"],
     "expected_user_ids": ["U1"],
+    "edit_again": True,
     "payloads": ["{}"],
 }
 # What statements share.
-PARTS = ("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY")
+PARTS = (
+    *("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY"),
+    *("STATE", "UNPOSTED", "OF_PART", "AGES"),
+    *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED"),
+)
 STATEMENTS = {
     name: cast("str", statement)
     for module in (
@@ -114,7 +135,11 @@ STATEMENTS = {
         lease_statements,
         card_statements,
         post_statements,
+        pod_statements,
         read_statements,
+        count_statements,
+        remedy_statements,
+        trail_reads,
         trail_statements,
     )
     for name, statement in vars(module).items()
@@ -141,12 +166,13 @@ CLAIM_PATH = [
     "MARK_NOT_POSTED",
     "GET",
 ]
+REMEDIES = ["REDELIVER_LISTED", "WITHDRAW_LISTED", "EXTEND_LISTED", "REPAIR_CARDS", "LOOK_AT_LISTED"]
 DELIVERY_PATH = ["DUE", "LEASE", "LEASE_ENDINGS", "EXPIRE", "LEASE_CARDS", "LEASE_POSTS", "STUCK"]
 
 
 @pytest.fixture(scope="module")
 def filled_template(server_dsn: str, template: str) -> Iterator[str]:
-    """The name of a database with a table of 20,000 rows, half of them stale, and statistics.
+    """The name of a database with 20,000 rows, half of them stale, a trail of 40,000 steps, and statistics.
 
     Filling it takes five times as long as copying it.
     """
@@ -171,7 +197,13 @@ def _fill(dsn: str) -> None:
             from generate_series(1, 20000) as n
             """
         )
-        connection.execute("vacuum analyze pending_interactions")
+        connection.execute(
+            """
+            insert into pending_trail (question_id, organization_id, step, user_id)
+            select 'q' || n % 2000, 'acme', 'refused', 'U' || n % 4000 from generate_series(1, 40000) as n
+            """
+        )
+        connection.execute("vacuum analyze pending_interactions, pending_trail")
 
 
 @pytest.fixture
@@ -322,6 +354,23 @@ def test_notes_about_cards_find_each_row_by_its_id(filled: psycopg.Connection, n
     assert "Seq Scan" not in [n["Node Type"] for n in nodes]
 
 
+@pytest.mark.parametrize("name", REMEDIES)
+def test_remedies_find_the_listed_rows_by_their_ids(filled: psycopg.Connection, name: str) -> None:
+    nodes = plan_nodes(
+        filled,
+        STATEMENTS[name],
+        ids=[f"q{number}" for number in range(100)],
+        ask_numbers=[1] * 100,
+        organization_ids=["acme"] * 100,
+        connection_ids=["slack"] * 100,
+        expected_user_ids=["U1"] * 100,
+    )
+
+    by_id = {"pending_interactions_pkey", "idx_pending_interactions_unclaimed"}
+    assert by_id & {node.get("Index Name") for node in nodes}
+    assert "Seq Scan" not in [node["Node Type"] for node in nodes]
+
+
 @pytest.mark.parametrize("name", DELIVERY_PATH)
 def test_what_is_due_is_found_by_its_index(filled: psycopg.Connection, name: str) -> None:
     """Idle pods ask every second, and a table may hold millions of rows that were delivered long ago."""
@@ -413,6 +462,39 @@ def test_a_list_of_a_time_reads_that_part_of_an_index(filled: psycopg.Connection
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
 
 
+@pytest.mark.parametrize(
+    ("name", "indexes"),
+    [
+        ("COUNT_OPEN", {"idx_pending_interactions_unclaimed"}),
+        ("COUNT_LATE", {"idx_pending_interactions_due_posts", "idx_pending_interactions_deadline"}),
+        ("COUNT_WAITING", {"idx_pending_interactions_due", "idx_pending_interactions_due_endings"}),
+        ("COUNT_ENDED", {"idx_pending_interactions_age"}),
+    ],
+)
+def test_what_is_counted_exactly_is_read_by_an_index(filled: psycopg.Connection, name: str, indexes: set[str]) -> None:
+    filled.execute("set enable_seqscan = off")
+    nodes = plan_nodes(filled, STATEMENTS[name], application=None)
+
+    assert indexes <= {node.get("Index Name") for node in nodes}
+    assert "Seq Scan" not in [node["Node Type"] for node in nodes]
+
+
+def test_the_trail_is_read_from_its_end(filled: psycopg.Connection) -> None:
+    filled.execute(
+        """
+        insert into pending_trail (question_id, ask_number, organization_id, step)
+        select 'q' || n / 3, 1, 'acme', (array['asked', 'answered', 'delivered'])[n % 3 + 1]
+        from generate_series(0, 29999) as n
+        """
+    )
+    filled.execute("vacuum analyze pending_trail")
+    nodes = plan_nodes(filled, count_statements.TIMES, application=None)
+
+    assert {"pending_trail_pkey", "idx_pending_trail_question"} <= {node.get("Index Name") for node in nodes}
+    # Of a hundred entries, with what came before each.
+    assert buffers(filled, count_statements.TIMES, application=None) < 600
+
+
 def test_deleting_an_organization_does_not_scan_the_table(filled: psycopg.Connection) -> None:
     """The cascade runs this statement for each organization that goes."""
     filled.execute("insert into organization (id) values ('initech')")
@@ -420,3 +502,41 @@ def test_deleting_an_organization_does_not_scan_the_table(filled: psycopg.Connec
     nodes = plan_nodes(filled, "delete from pending_interactions where organization_id = 'initech'")
 
     assert "Seq Scan" not in [node["Node Type"] for node in nodes]
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("FIRST_OF_QUESTION", "idx_pending_trail_question"),
+        ("LAST_OF_QUESTION", "idx_pending_trail_question"),
+        ("COUNT_OF_QUESTION", "idx_pending_trail_question"),
+        ("IDS_WITH_PREFIX", "idx_pending_trail_question"),
+        ("OF_USER", "idx_pending_trail_user"),
+        ("RECORD", "pending_trail_pkey"),
+    ],
+)
+def test_the_trail_is_read_by_an_index(filled: psycopg.Connection, name: str, index: str) -> None:
+    changed: dict[str, object] = {"since": timedelta(hours=1), "prefix": "q42", "limit": 11}
+    nodes = plan_nodes(filled, STATEMENTS[name], **changed)
+
+    assert index in [node.get("Index Name") for node in nodes]
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] == "pending_trail"]
+    assert buffers(filled, STATEMENTS[name], **changed) < 500
+
+
+@pytest.mark.parametrize("narrowed", [{"application": None, "organization_id": None}, {}])
+def test_what_needs_a_look_is_found_by_indexes(filled: psycopg.Connection, narrowed: dict[str, object]) -> None:
+    # Cards of open questions are due when these go stale.
+    filled.execute("update pending_interactions set card_due_at = card_due_at + interval '20 hours'")
+    filled.execute("vacuum full analyze pending_interactions")
+
+    nodes = plan_nodes(filled, STATEMENTS["ATTENTION"], **narrowed)
+
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
+    assert {
+        "idx_pending_interactions_due",
+        "idx_pending_interactions_due_cards",
+        "idx_pending_interactions_due_endings",
+        "idx_pending_interactions_due_posts",
+        "idx_pending_interactions_deadline",
+    } <= {node.get("Index Name") for node in nodes}

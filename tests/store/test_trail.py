@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import LiteralString
 
@@ -321,6 +322,17 @@ async def test_of_one_question_so_many_entries_are_written_an_hour_and_the_rest_
     assert steps(connection) == ["refused"] * (PRESSES_AN_HOUR + 1)
     connection.execute("update pending_trail set at = at - interval '1 hour'")
     assert await store.leases.note_presses([too_many]) == []
+
+
+async def test_neither_another_tenant_nor_users_whom_it_does_not_ask_take_the_room_of_a_questions_own_clicks(
+    store: PendingStore,
+) -> None:
+    for number in range(PRESSES_AN_HOUR):
+        other = replace(presses(f"U{number}"), organization_id="globex", reason="unknown_or_expired")
+        assert await store.leases.note_presses([presses(f"U{number}"), other]) == []
+
+    own = [replace(presses("U1"), reason=reason) for reason in ("invalid_answer", "unknown_or_expired")]
+    assert await store.leases.note_presses([*own, presses("U99")]) == [presses("U99")]
 
 
 # The trail is swept by its own age.

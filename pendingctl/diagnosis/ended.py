@@ -1,0 +1,129 @@
+"""What is the matter with a question that has ended: its delivery, its card, or presses that came again. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from ..inspected import PendingInteraction, State
+from ..trail import Step
+from ..words import age, counted
+from . import remedies
+from .askings import (
+    Asking,
+    delivered_when,
+    due_in,
+    ended_how,
+    number_of,
+    reason_of,
+    who_pressed,
+)
+from .findings import Finding, Verdict, fail, warn
+from .serving import Life, Noted, life_of, nobody_serves
+from .work import LATE_SECONDS
+
+# So often a press is delivered again before that says anything: platforms repeat one whose reply was lost.
+STORM = 3
+_LATE = timedelta(seconds=LATE_SECONDS)
+# A hand-over that takes longer is worth a word: a pod delivers what it has claimed at once.
+_SLOW = timedelta(seconds=5)
+
+
+def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
+    ended = ended_how(row, now)
+    tries = counted(row.delivery_attempts, "attempt", "attempts")
+    error = f"; the last error: {row.delivery_error}" if row.delivery_error else ""
+    if row.state is State.STUCK:
+        return fail(
+            f"{ended}, and the worker has not taken that: {tries}, and no pod tries again{error}",
+            f"when the worker is mended: {remedies.redeliver(row)}",
+        )
+    if row.delivery_due_at is not None:
+        return _judge_undelivered(row, asking, now, pods)
+    if row.card_due_at is not None and (row.card_attempts > 1 or now - row.card_due_at >= _LATE):
+        edits = counted(row.card_attempts, "attempt", "attempts")
+        overdue = now - row.card_due_at
+        when = f"due for {age(overdue)}" if overdue >= _LATE else f"the next one is due {due_in(row.card_due_at, now)}"
+        return warn(
+            f"{ended}, but its card still shows the buttons: {edits} to edit it; {when}",
+            f"when the platform takes edits again, at once: {remedies.repair_card(row)}",
+            "if nobody edits it, a pod that registers "
+            f"{row.organization_id}/{row.connection_id} is missing: {remedies.DOCTOR}",
+        )
+    repeated = asking.presses(Step.REPEATED)
+    if (number := number_of(repeated)) >= STORM:
+        return warn(
+            f"{ended}, and the winning press was delivered again {counted(number, 'time', 'times')}: the platform "
+            "repeats it, since replies reach it too late or not at all",
+            "see how long a round trip takes, and what waits for locks or connections: pendingctl doctor",
+        )
+    later = asking.presses(Step.REFUSED)
+    if later:
+        return Finding(
+            Verdict.OK,
+            f"{ended}{delivered_when(row)}; other presses were refused ({reason_of(later[-1])}): {who_pressed(later)}, "
+            f"the last time {age(now - later[-1].at)} ago",
+        )
+    return Finding(Verdict.OK, f"nothing is wrong: {ended}{delivered_when(row)}")
+
+
+def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
+    assert row.delivery_due_at is not None
+    ended, overdue = ended_how(row, now), now - row.delivery_due_at
+    error = f"; the last error: {row.delivery_error}" if row.delivery_error else ""
+    leased = asking.last(Step.LEASED, Step.ANSWERED)
+    pod = (leased.pod if leased is not None else None) or row.pod
+    holder = f"pod {pod}" if pod else "the pod that has claimed it"
+    failed = asking.last(Step.FAILED)
+    is_leased = row.delivery_attempts > 0 and (
+        row.delivery_error is None or (leased is not None and (failed is None or failed.id < leased.id))
+    )
+    held_since = leased.at if leased is not None else row.claimed_at or now
+    life = life_of(pods, pod, (now - held_since).total_seconds()) if is_leased else None
+    is_dead = life is not None and not life.is_alive
+    died = (
+        f"{holder} died after the claim{_last_seen(life)}"
+        if is_dead
+        else f"{holder} died after the claim, or was cut off"
+    )
+    if overdue >= _LATE:
+        return fail(
+            f"{ended}, and nobody delivers that: {died + '; ' if is_leased else ''}it has been due for {age(overdue)}; "
+            f"{nobody_serves(row, pods)}{error}",
+            remedies.start_pods(row.application),
+            remedies.DOCTOR,
+        )
+    if is_leased and overdue > timedelta():
+        return warn(
+            f"{ended}; {died}: its lease ran out {age(overdue)} ago, and another pod takes over within a second or "
+            f"two{error}",
+            f"if none does: {remedies.start_pods(row.application)}",
+        )
+    at_once = (
+        "it needs no command; to have it delivered at once, also if the worker may have it by now: "
+        f"{remedies.redeliver(row)}"
+    )
+    if is_dead:
+        return warn(f"{ended}; {died}; another pod takes over {due_in(row.delivery_due_at, now)}{error}", at_once)
+    if is_leased:
+        sentence = f"{ended}; {holder} delivers that, for {age(now - held_since)} now"
+        if now - held_since < _SLOW:
+            return Finding(Verdict.OK, f"{sentence}{error}")
+        if life is not None:
+            return warn(f"{sentence}: the pod is alive, and its worker slow{error}", "see the worker", at_once)
+        return warn(
+            f"{sentence}: its worker is slow, or the pod has died after the claim; another pod takes over "
+            f"{due_in(row.delivery_due_at, now)}{error}",
+            at_once,
+        )
+    if row.delivery_error:
+        tries = counted(row.delivery_attempts, "attempt", "attempts")
+        return warn(
+            f"{ended}, and the worker fails: {tries} so far, and the next one is due "
+            f"{due_in(row.delivery_due_at, now)}{error}",
+            f"mend the worker; the pods try again by themselves, or at once: {remedies.redeliver(row)}",
+        )
+    return Finding(Verdict.OK, f"{ended}, and that is to be delivered {due_in(row.delivery_due_at, now)}")
+
+
+def _last_seen(life: Life | None) -> str:
+    return "" if life is None else f" (last seen {age(life.seen_seconds_ago)} ago)"
