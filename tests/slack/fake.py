@@ -39,6 +39,7 @@ class Fault:
     status: int = 200
     retry_after: str | None = None
     body: str | None = None
+    content_type: str = "text/html"
     hangs_up: bool = False
     is_silent: bool = False
 
@@ -127,9 +128,9 @@ class FakeSlack:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
-        if fault is not None and fault.body is not None:
-            return web.Response(status=fault.status, text=fault.body, content_type="text/html")
         headers = {"Retry-After": fault.retry_after} if fault is not None and fault.retry_after is not None else {}
+        if fault is not None and fault.body is not None:
+            return web.Response(status=fault.status, text=fault.body, content_type=fault.content_type, headers=headers)
         return web.json_response(reply, status=fault.status if fault else 200, headers=headers)
 
     async def _take_reply(self, request: web.Request) -> web.StreamResponse:

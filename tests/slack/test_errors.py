@@ -94,6 +94,13 @@ async def test_a_refusal_says_which_block_is_wrong(platform: SlackPlatform, slac
         Fault(status=200, body="<html>welcome</html>"),
         Fault(status=302, body=""),
         Fault(is_done=True, status=200, body=""),
+        Fault(status=200, body="ok", content_type="text/plain"),
+        Fault(status=200, body="{", content_type="application/json"),
+        Fault(status=200, body="[]", content_type="application/json"),
+        Fault(status=200, body='"ok"', content_type="application/json"),
+        Fault(status=200, body='{"ok": true}', content_type="application/json"),
+        Fault(status=200, body='{"ok": true, "channel": 7, "ts": 7}', content_type="application/json"),
+        Fault(status=200, body='{"ok": false, "error": ["channel_not_found"]}', content_type="application/json"),
         Fault(hangs_up=True),
         Fault(is_done=True, hangs_up=True),
         Fault(is_done=True, is_silent=True),
@@ -240,6 +247,13 @@ async def test_a_long_limit_is_left_to_a_later_attempt(platform: SlackPlatform, 
     assert len(slack.called(POST)) == 1
     clock.passed += 61
     assert await platform.post_card("slack", CARD)
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "text/plain"])
+async def test_a_limit_may_come_without_json(platform: SlackPlatform, slack: FakeSlack, content_type: str) -> None:
+    slack.fail(POST, Fault(status=429, retry_after="60", body="slow down", content_type=content_type))
+
+    assert (await refusal(platform)).retry_after == timedelta(seconds=60)
 
 
 async def test_the_limit_of_one_channel_holds_up_no_other(platform: SlackPlatform, slack: FakeSlack) -> None:

@@ -89,11 +89,20 @@ async def test_messages_of_the_day_before_are_not_looked_at(platform: SlackPlatf
 async def test_a_token_that_may_not_read_leaves_it_to_a_person(platform: SlackPlatform, slack: FakeSlack) -> None:
     slack.apps["xoxb-acme"] = App("T1", "B1", scopes=SCOPES - {"channels:history"})
 
-    with pytest.raises(NotPosted, match="look whether it is there, and give the app the scopes to read") as refused:
+    with pytest.raises(NotPosted, match="missing_scope; needed: channels:history; look whether it") as refused:
         await platform.find_card("slack", CARD)
 
     assert refused.value.is_permanent
     assert await platform.post_card("slack", CARD)
+
+
+async def test_a_channel_without_the_app_is_looked_at_again(platform: SlackPlatform, slack: FakeSlack) -> None:
+    slack.fail("conversations.history", Fault(error="not_in_channel"))
+
+    with pytest.raises(NotPosted, match="not_in_channel") as refused:
+        await platform.find_card("slack", CARD)
+
+    assert not refused.value.is_permanent
 
 
 async def test_a_limit_of_reading_is_respected(platform: SlackPlatform, slack: FakeSlack) -> None:

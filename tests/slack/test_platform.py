@@ -122,6 +122,22 @@ async def test_a_reminder_of_an_unknown_card_stands_in_its_conversation(
     assert [message.get("thread_ts") for message in slack.messages()] == [None]
 
 
+@pytest.mark.parametrize("conversation_id", ["U5", "", "DU5"])
+async def test_nobody_is_called_to_direct_messages_of_another(
+    platform: SlackPlatform, slack: FakeSlack, conversation_id: str
+) -> None:
+    await platform.post_card("slack", replace(CARD, conversation_id="U5", user_id="U5"))
+    handle = await platform.post_card("slack", replace(CARD, conversation_id=conversation_id, user_id="U5"))
+    escalation = reminder(conversation_id, user_id="U2", is_escalation=True)
+
+    for known in (handle, None):
+        with pytest.raises(NotPosted, match="stands in direct messages that nobody else sees"):
+            await platform.post_reminder("slack", known, escalation)
+    await platform.post_reminder("slack", handle, reminder(conversation_id, user_id="U5"))
+
+    assert "waits for your answer" in slack.messages("DU5")[-1]["text"]
+
+
 @pytest.mark.parametrize(("conversation_id", "user_id"), [("U5", "U1"), ("", "U5"), ("", "T9:U5"), ("W5", "U1")])
 async def test_a_persons_direct_messages_are_opened_once(
     platform: SlackPlatform, slack: FakeSlack, conversation_id: str, user_id: str

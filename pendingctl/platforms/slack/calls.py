@@ -164,12 +164,13 @@ def _meaning(method: str, error: SlackApiError) -> SlackFailed:
     if not isinstance(response, AsyncSlackResponse):
         return SlackFailed(f"{method} ended without a reply that can be read")
     data: object = response.data
-    code = data.get("error") if isinstance(data, dict) else None
+    said = data.get("error") if isinstance(data, dict) else None
+    code = said if isinstance(said, str) else ""
     status = int(response.status_code)
-    reason = f"{method} was answered {status} {_details(data) if isinstance(code, str) else 'and no error of Slack'}"
+    reason = f"{method} was answered {status} {_details(data) if code else 'and no error of Slack'}"
     if status == 429 or code in LIMITED:
         return RateLimited(reason, _retry_after(response.headers))
-    if not isinstance(code, str) or status >= 500:
+    if status >= 500:
         return SlackFailed(reason)
     if code in TOKEN_REFUSED:
         return _TokenRefused(reason)

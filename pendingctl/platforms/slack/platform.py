@@ -16,7 +16,7 @@ from ..wording import Sentence
 from .blocks import Confirm, Message, card_message, check_card, said_message
 from .calls import Calls
 from .clicks import Press
-from .errors import CARD_GONE, PERMANENT, Paused, RateLimited, Refused, SlackFailed, SurelyNothing
+from .errors import CARD_GONE, MENDABLE, PERMANENT, Paused, RateLimited, Refused, SlackFailed, SurelyNothing
 from .limits import Connection
 from .references import Conversation, Posted, conversation_of, posted_of
 from .search import bot_of, find, metadata_of
@@ -39,8 +39,8 @@ class SlackPlatform:
 
     A card has 25 options at most; if one has over 30 characters, all stand in full above the buttons. What has no room,
     4,000 characters together, is refused when it is asked. Of a question over 4,500 characters the beginning and the
-    end are shown. A post whose outcome is unknown is looked for
-    (`find_card`), for which the token needs the scopes `channels:history`, `groups:history` and `im:history`.
+    end are shown. A post whose outcome is unknown is looked for (`find_card`), for which the token needs the scopes
+    `channels:history`, `groups:history` and `im:history`.
 
     A token that Slack refuses pauses its connection (`is_paused`) for 1, 2, 4, … minutes, an hour at most.
 
@@ -119,7 +119,10 @@ class SlackPlatform:
             raise
 
     async def post_reminder(self, connection_id: str, handle: MessageHandle, reminder: Reminder) -> None:
-        """Post a reminder in the thread of its card. Raises NotPosted when Slack has surely not posted it."""
+        """Post a reminder in the thread of its card. Raises NotPosted when Slack has surely not posted it.
+
+        An escalation is not posted where the card stands in the direct messages of another.
+        """
         connection = (reminder.organization_id, connection_id)
         posted = posted_of(handle)
         try:
@@ -129,6 +132,8 @@ class SlackPlatform:
         if posted is not None:
             # A thread is named by its first message: in one that began before the card, that is another.
             conversation = Conversation(posted.channel, is_person=False, thread=conversation.thread or posted.ts)
+        if reminder.is_escalation and conversation.is_direct:
+            raise NotPosted("its card stands in direct messages that nobody else sees", is_permanent=True)
         try:
             await self._post(connection, conversation, said_message(reminder.said))
         except SurelyNothing as error:
@@ -152,9 +157,8 @@ class SlackPlatform:
             raise NotPosted(str(error), is_permanent=True) from None
         except Refused as error:
             raise NotPosted(
-                f"it cannot be looked for: {error}; look whether it is there, and give the app the scopes to read the "
-                "conversation's history",
-                is_permanent=True,
+                f"it cannot be looked for: {error}; look whether it is there, and let the app read the conversation",
+                is_permanent=error.code not in MENDABLE,
             ) from None
         except (Paused, RateLimited) as error:
             raise _not_posted(error) from None

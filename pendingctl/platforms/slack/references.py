@@ -23,6 +23,11 @@ class Conversation:
     is_person: bool
     thread: str | None = None
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether one person alone reads it, beside the app."""
+        return self.is_person or self.id.startswith("D")
+
 
 @dataclass(frozen=True, slots=True)
 class Posted:
