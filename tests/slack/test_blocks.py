@@ -106,6 +106,12 @@ def test_the_end_of_a_long_question_is_shown() -> None:
     assert "characters are left out here" in first + second
 
 
+def test_a_question_behind_blank_lines_is_shown() -> None:
+    (shown_text,) = texts(card_message(replace(CARD, text="\n" * 100_000 + "Delete the backups?")))
+
+    assert shown_text.endswith("Delete the backups?")
+
+
 def test_short_options_are_their_buttons() -> None:
     message = card_message(CARD)
 
@@ -122,7 +128,7 @@ def test_short_options_are_their_buttons() -> None:
         ),
         (("yes", "yes\u200b"), None, ["yes", "yes\\u200b"]),
         (("yes", " yes"), "1. yes\n2. yes", ["1. yes", "2. yes"]),
-        (("yes", ""), "1. yes\n2. ", ["1. yes", "2. "]),
+        (("yes", ""), "1. yes\n2. ", ["1. yes", "2."]),
         (("yes\n2. no", "no"), "1. yes\n      2. no\n2. no", ["1. yes 2. no", "2. no"]),
         (("x" * 100, "x" * 99 + "y"), f"1. {'x' * 100}\n2. {'x' * 99}y", None),
     ],

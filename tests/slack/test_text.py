@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import time
 import unicodedata
 
 import pytest
@@ -76,17 +77,28 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
 @settings(deadline=None)
 @given(LONG_TEXTS, st.integers(60, 400), st.booleans())
 def test_a_cut_text_fits_and_keeps_its_beginning_and_its_end(text: str, most: int, in_line: bool) -> None:
+    show = in_one_line if in_line else visible
     shown = cut(text, most, in_line=in_line)
 
     assert length(shown) <= most
-    if length(text) <= most:
-        assert shown == text
+    if len(text) <= 4 * most and length(show(text)) <= most:
+        assert shown == show(text)
     else:
-        beginning, _, end = shown.partition("…")
-        end = end.rpartition("…]\n")[2] if not in_line else end
-        assert "…" in shown
-        assert text.startswith(beginning.removesuffix("\n[").rstrip())
-        assert text.endswith(end.lstrip())
+        beginning, _, end = shown.partition(" … " if in_line else "\n[… ")
+        end = end if in_line else end.rpartition(" …]\n")[2]
+        assert show(text[: 2 * most] if len(text) > 4 * most else text).startswith(beginning)
+        assert show(text[-2 * most :] if len(text) > 4 * most else text).endswith(end)
+
+
+def test_a_long_text_of_nothing_but_invisible_characters_is_shown_at_once() -> None:
+    text = "\u202e" * 80_000
+    began = time.process_time()
+
+    shown = cut(text, 3_000)
+
+    assert time.process_time() - began < 0.2
+    assert shown.startswith("\\u202e\\u202e")
+    assert "characters are left out here" in shown
 
 
 def test_a_cut_text_says_how_much_is_left_out() -> None:

@@ -84,8 +84,10 @@ def check_card(card: Card, confirm: Confirm | None = None) -> None:
         raise InvalidInput(
             f"the question has {len(card.options)} options, and a card in Slack holds {MOST_OPTIONS}; ask with fewer"
         )
-    listed = length(_list_of(card.options)) if _are_listed(card.options) else 0
-    size = listed + sum(_length_of(button) for button in _buttons(card, confirm))
+    listed = size = sum(map(len, card.options))
+    if size <= OPTIONS_TEXT:
+        listed = length(_list_of(card.options)) if _are_listed(card.options) else 0
+        size = listed + sum(_length_of(button) for button in _buttons(card, confirm))
     if listed > SECTION_TEXT or size > OPTIONS_TEXT:
         raise InvalidInput(
             f"the question's options have {size:,} characters with their buttons, and a card in Slack has room for "
@@ -95,7 +97,7 @@ def check_card(card: Card, confirm: Confirm | None = None) -> None:
 
 def card_message(card: Card, confirm: Confirm | None = None) -> Message:
     """Return what a card is in Slack: it has buttons if it has options."""
-    question = visible(card.text) or f"Question {in_one_line(card.question_id)}"
+    question = card.text if card.text.strip() else f"Question {card.question_id}"
     blocks: list[Block] = [_section(part) for part in split(cut(question, QUESTION_TEXT), SECTION_TEXT)]
     if _are_listed(card.options):
         blocks.append(_section(_list_of(card.options)))
@@ -105,7 +107,7 @@ def card_message(card: Card, confirm: Confirm | None = None) -> Message:
         blocks.append(ActionsBlock(elements=list(_buttons(card, confirm))))
     lines = [escaped(cut(question, NOTIFICATION_TEXT))]
     if card.options:
-        lines.append(escaped(cut(" / ".join(map(in_one_line, card.options)), NOTIFICATION_TEXT, in_line=True)))
+        lines.append(escaped(cut(" / ".join(card.options), NOTIFICATION_TEXT, in_line=True)))
     if card.said is not None:
         lines.append(_marked_up(card.said))
     return Message("\n".join(lines), blocks)
@@ -150,13 +152,12 @@ def _list_of(options: Sequence[str]) -> str:
 def _buttons(card: Card, confirm: Confirm | None) -> Iterator[ButtonElement]:
     are_listed = _are_listed(card.options)
     for index, option in enumerate(card.options):
-        label = in_one_line(option)
-        text = cut(f"{index + 1}. {label}" if are_listed else label, BUTTON_TEXT, in_line=True)
+        label = f"{index + 1}. {option.strip()}" if are_listed else option
         yield ButtonElement(
-            text=_plain(text),
+            text=_plain(cut(label, BUTTON_TEXT, in_line=True)),
             action_id=f"{ACTION_ID}{index}",
             value=_value(card.question_id, card.ask_number, index),
-            confirm=None if confirm is None else _dialog(confirm, label),
+            confirm=None if confirm is None else _dialog(confirm, option),
         )
 
 
@@ -212,7 +213,7 @@ def _date(at: datetime) -> str:
 
 def _short(words: str) -> str:
     """Return words without what is invisible, in one line, cut; spaces at their ends separate them from the rest."""
-    inner = cut(in_one_line(words), SAID_TEXT, in_line=True)
+    inner = cut(words, SAID_TEXT, in_line=True)
     before = " " if words[:1].isspace() else ""
     after = " " if words[-1:].isspace() else ""
     return f"{before}{inner}{after}" if inner else words[:1]

@@ -19,6 +19,10 @@ _CUT_IN_LINE = " … "
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _RESERVED_AS_INVISIBLE = (range(0x2065, 0x2066), range(0xFFF0, 0xFFF9), range(0xE0000, 0xE1000))
 _JOINERS = "\u200c\u200d"
+# The rest is seen: ASCII, and the letters of Latin, Greek, Cyrillic, Armenian, Japanese, Chinese and Korean.
+_TO_LOOK_AT = re.compile(
+    "[^\n -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u058f\u3041-\u3096\u30a1-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
+)
 
 
 def visible(text: str) -> str:
@@ -28,10 +32,7 @@ def visible(text: str) -> str:
     between emoji.
     """
     lines = text.replace("\r\n", "\n").strip()
-    if lines.isascii() and lines.replace("\n", " ").isprintable():
-        return lines
-    neighbours = zip(" " + lines, lines, lines[1:] + " ", strict=False)
-    return "".join(_shown(before, character, after) for before, character, after in neighbours)
+    return _TO_LOOK_AT.sub(_shown, lines)
 
 
 def in_one_line(text: str) -> str:
@@ -46,18 +47,29 @@ def escaped(text: str) -> str:
 
 def length(text: str) -> int:
     """Return the length that the text has once it is escaped."""
-    return sum(map(_length, text))
+    in_units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return in_units + sum((size - 1) * text.count(character) for character, size in _ESCAPED_LENGTHS.items())
 
 
 def cut(text: str, most: int, *, in_line: bool = False) -> str:
-    """Return the text, or its beginning and its end, with how much is left out between them, `most` long at most."""
-    if length(text) <= most:
-        return text
-    room = most - length(_CUT_IN_LINE if in_line else _left_out(len(text)))
-    beginning = _fitting(text, room - room // 2)
-    end = _fitting(reversed(text), room // 2)
-    between = _CUT_IN_LINE if in_line else _left_out(len(text) - beginning - end)
-    return text[:beginning].rstrip() + between + text[len(text) - end :].lstrip()
+    """Return visible text, `most` long at most: all of it, or its beginning and its end, and how much is left out.
+
+    With `in_line` there are no line ends, and an ellipsis says that something is left out.
+    """
+    show = in_one_line if in_line else visible
+    if len(text) <= 4 * most:
+        beginning = end = show(text)
+        if length(beginning) <= most:
+            return beginning
+        size = len(beginning)
+    else:
+        # Of a very long text no more is looked at than can be shown.
+        beginning, end, size = show(text[: 2 * most]), show(text[-2 * most :]), len(text)
+    room = most - length(_CUT_IN_LINE if in_line else _left_out(size))
+    beginning = beginning[: _fitting(beginning, room - room // 2)]
+    end = end[len(end) - _fitting(reversed(end), room // 2) :]
+    between = _CUT_IN_LINE if in_line else _left_out(size - len(beginning) - len(end))
+    return beginning.rstrip() + between + end.lstrip()
 
 
 def split(text: str, most: int) -> list[str]:
@@ -72,11 +84,12 @@ def split(text: str, most: int) -> list[str]:
     return [part.strip("\n") for part in (*parts, text) if part.strip()]
 
 
-def _shown(before: str, character: str, after: str) -> str:
-    if character == "\n":
-        return character
+def _shown(found: re.Match[str]) -> str:
+    character = found[0]
     if character == "\t":
         return "    "
+    start, end = found.span()
+    before, after = found.string[max(start - 1, 0) : start], found.string[end : end + 1]
     if character in _JOINERS and not before.isascii() and not after.isascii():
         return character
     match unicodedata.category(character):
