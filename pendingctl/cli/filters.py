@@ -121,14 +121,15 @@ async def page_of(
     try:
         page = await inspection.page(filters, sort=sort, after=after, limit=limit, max_age=max_age)
     except Unbounded:
-        await _check_names(inspection, filters)
+        await check_names(inspection, filters)
         raise
     if not page.rows and after is None:
-        await _check_names(inspection, filters)
+        await check_names(inspection, filters)
     return page
 
 
-async def _check_names(inspection: Inspection, filters: Filters) -> None:
+async def check_names(inspection: Inspection, filters: Filters) -> None:
+    """Raise NotFound where a name in the filters is nobody's."""
     unknown = await inspection.unknown(filters)
     if "organization_id" in unknown:
         raise NotFound(f"there is no organization {filters.organization_id!r}; look for a mistake in --org")

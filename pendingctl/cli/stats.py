@@ -11,9 +11,11 @@ import typer
 
 from ..counts import AGES, Counts, ErrorGroup, Grouping, Key, Numbers, Overview, Times
 from ..pods import NotedPod
+from ..store.filters import Filters
 from . import render
-from .database import statistics_of
+from .database import inspection_of, statistics_of
 from .event_loop import run
+from .filters import check_names
 from .options import DsnOption, MaxAgeOption, OptionalApplication, Output, OutputOption
 
 
@@ -58,7 +60,11 @@ def stats(
         async with statistics_of(dsn, "stats") as statistics:
             overview = await statistics.overview(by=grouping, application=application, max_age=max_age)
             errors = await statistics.errors(application=application) if by is By.ERROR else []
-            return overview, errors
+        if application and overview.counts.total == Numbers():
+            # All that is counted may have been swept; a name that is nobody's is a mistake.
+            async with inspection_of(dsn, "stats") as inspection:
+                await check_names(inspection, Filters(application=application))
+        return overview, errors
 
     overview, errors = run(read())
     document: dict[str, object] = _document(overview)

@@ -123,7 +123,7 @@ def _times(durations: Durations | None, what: str) -> Text:
     else:
         number, p50, p95 = durations.deliveries, durations.delivery_p50_seconds, durations.delivery_p95_seconds
     if p50 is None or p95 is None:
-        return Text("not known: the trail has none of the last hour")
+        return Text("not known: none of the last hour among the trail's last entries")
     return Text(f"{span(p50)} (p50), {span(p95)} (p95), of the last {number:,}")
 
 

@@ -64,7 +64,7 @@ def press_lines(pressed: Sequence[Press], is_cut: bool, width: int) -> Iterator[
             day = entry.at.date()
             yield f"  {day} (UTC)"
         asks = "" if press.question is None else f"asks {press.question.expected_user_id}"
-        gone = "no longer there" if press.question is None else ""
+        gone = "not there" if press.question is None else ""
         details = [entry.question_id, asks or gone, *_details(entry, of_user=True)]
         yield from _line(entry.at, None, entry.step, details, width)
 

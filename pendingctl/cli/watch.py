@@ -21,7 +21,7 @@ from .filters import filtered, page_of
 from .options import DsnOption, MaxAgeOption, duration
 from .question_columns import now_of
 from .terminal import Keys, Terminal
-from .watch_screen import Action, Apply, Explain, Quit, Remedy, Screen, drawn, pressed, updated
+from .watch_screen import Action, Apply, Explain, Quit, Remedy, Screen, drawn, pressed, settled, updated
 
 if TYPE_CHECKING:
     from ..store import PendingStore
@@ -49,7 +49,7 @@ def watch(
     Example: pendingctl watch
     """
     terminal = Terminal(_NO_TERMINAL)
-    screen = Screen(target=target_of(dsn))
+    screen = Screen(target=target_of(dsn), is_filtered=filters != ALL)
 
     async def watching() -> None:
         async with store_of(dsn, "watch") as store:
@@ -217,6 +217,7 @@ class _Watch:
 
     def _draw(self) -> None:
         columns, lines = self._terminal.size
+        self._screen = settled(self._screen, columns, lines)
         self._terminal.show(drawn(self._screen, columns, lines))
 
     def _suspend(self) -> None:

@@ -27,7 +27,7 @@ HELP = (
     "r                   redeliver: have the pods deliver its ending again",
     "w                   withdraw: nobody needs it answered",
     "c                   repair-cards: have the pods post or edit its card at once",
-    "q, escape           back; in the list, quit",
+    "q                   back; in the list, quit (escape: back)",
     "?                   this help",
     "",
     "Each remedy shows its command and asks before it is done. It touches the",
@@ -75,12 +75,13 @@ Action = Quit | Explain | Apply
 class Screen:
     """What is shown.
 
-    `items` were read at `read_at`, by the database's clock. `away` says since how many seconds it cannot be read, and
-    why: what is shown is what was so before. `explained` is the question whose history covers the list, `asked` the
-    remedy that waits for a yes or a no.
+    `items` were read at `read_at`, by the database's clock; `is_filtered` says that there may be others. `away` says
+    since how many seconds it cannot be read, and why: what is shown is what was so before. `explained` is the question
+    whose history covers the list, `asked` the remedy that waits for a yes or a no.
     """
 
     target: str
+    is_filtered: bool = False
     items: tuple[Attention, ...] = ()
     read_at: datetime | None = None
     is_cut: bool = False
@@ -202,10 +203,13 @@ def _header(screen: Screen) -> str:
     parts = [f"{label} {number[label]}" for label in dict.fromkeys([*Concern, *State]) if number[label]]
     more = "+" if screen.is_cut else ""
     at = "" if screen.read_at is None else f"{screen.read_at:%H:%M:%S} "
-    return one_line(f"{at}{'  '.join(parts) + more if parts else 'nothing needs a look'}  {screen.target}")
+    none = "no question" if screen.is_filtered else "nothing needs a look"
+    return one_line(f"{at}{'  '.join(parts) + more if parts else none}  {screen.target}")
 
 
 def _list(screen: Screen, height: int) -> list[str]:
+    if not screen.items and screen.is_filtered:
+        return ["", "No question passes the filters."]
     if not screen.items:
         return ["", "No question is open, and none waits for a pod or a person."]
     top = _top(screen, height)
@@ -253,12 +257,27 @@ def _due(length: timedelta) -> str:
     return f"was due {age(-length)} ago" if length < timedelta(seconds=-1) else until(length)
 
 
+def settled(screen: Screen, width: int, height: int) -> Screen:
+    """Return the screen scrolled no further than to the end of what is explained, so that the next key moves it."""
+    if screen.explained is None:
+        return screen
+    end = max(len(_explanation(screen.explained, width)) - _room(height), 0)
+    return replace(screen, scrolled=min(screen.scrolled, end))
+
+
 def _explained(screen: Screen, history: QuestionHistory, width: int, height: int) -> list[str]:
+    lines = _explanation(history, width)
+    first = min(screen.scrolled, max(len(lines) - _room(height), 0))
+    return lines[first : first + _room(height)]
+
+
+def _room(height: int) -> int:
+    return max(height - 2, 1)
+
+
+def _explanation(history: QuestionHistory, width: int) -> list[str]:
     """Return the cause first, and then the time line."""
     lines = [*title_lines(history), *finding_lines(judge_question(history), width)]
     # What is longer than a line is broken: nothing is to be copied from here, and nothing is to be missed.
     lines = [part for line in lines for part in textwrap.wrap(line, width, break_on_hyphens=False) or [""]]
-    lines += question_lines(history, askings(history), width)
-    room = max(height - 2, 1)
-    first = min(screen.scrolled, max(len(lines) - room, 0))
-    return lines[first : first + room]
+    return [*lines, *question_lines(history, askings(history), width)]

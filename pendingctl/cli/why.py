@@ -15,10 +15,12 @@ from ..diagnosis.presses import judge_presses, open_questions, presses
 from ..diagnosis.question import judge_question
 from ..errors import InvalidInput, NotFound
 from ..inspected import QuestionHistory, UserHistory
+from ..store.filters import Filters
 from . import render
 from .database import inspection_of
 from .event_loop import run
 from .fields import summary_fields
+from .filters import check_names
 from .options import DsnOption, MaxAgeOption, OptionalOrganization, Output, OutputOption, duration
 from .timeline import entry_fields, finding_lines, open_lines, press_lines, question_lines, title_lines
 
@@ -120,7 +122,10 @@ def _explain_user(
 ) -> None:
     async def read() -> UserHistory:
         async with inspection_of(dsn, "why") as inspection:
-            return await inspection.user_history(user, organization_id=organization, since=since, max_age=max_age)
+            found = await inspection.user_history(user, organization_id=organization, since=since, max_age=max_age)
+            if not found.entries:
+                await check_names(inspection, Filters(organization_id=organization))
+            return found
 
     history = run(read())
     finding = judge_presses(history)

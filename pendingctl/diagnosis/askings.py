@@ -94,7 +94,8 @@ def delivered_when(row: PendingInteraction) -> str:
     """Return how long after its end a question's ending was delivered, to be added to a sentence."""
     if row.delivered_at is None or row.claimed_at is None:
         return ""
-    return f", and delivered {length(row.delivered_at - row.claimed_at)} later"
+    was = "and" if row.outcome is Outcome.ANSWERED else "and that was"
+    return f", {was} delivered {length(row.delivered_at - row.claimed_at)} later"
 
 
 def who_pressed(entries: Iterable[TrailEntry]) -> str:

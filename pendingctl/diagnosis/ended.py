@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ..inspected import PendingInteraction, State
-from ..trail import Step
+from ..model import Outcome
+from ..trail import MORE, Step, TrailEntry
 from ..words import age, counted
 from . import remedies
 from .askings import (
@@ -24,8 +26,8 @@ from .work import LATE_SECONDS
 # So often a press is delivered again before that says anything: platforms repeat one whose reply was lost.
 STORM = 3
 _LATE = timedelta(seconds=LATE_SECONDS)
-# A hand-over that takes longer is worth a word: a pod delivers what it has claimed at once.
-_SLOW = timedelta(seconds=5)
+# What takes longer is worth a word: pods do at once what is due.
+SLOW = timedelta(seconds=5)
 
 
 def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
@@ -49,6 +51,14 @@ def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: No
             "if nobody edits it, a pod that registers "
             f"{row.organization_id}/{row.connection_id} is missing: {remedies.DOCTOR}",
         )
+    if (
+        row.outcome is Outcome.EXPIRED
+        and row.posted_at is None
+        and (row.default_answer is not None or row.post_attempts)
+    ):
+        return _judge_unseen(row, ended)
+    if row.outcome is Outcome.EXPIRED and row.default_answer is not None:
+        return warn(f"{ended}{delivered_when(row)}", "give as the default one of the options")
     repeated = asking.presses(Step.REPEATED)
     if (number := number_of(repeated)) >= STORM:
         return warn(
@@ -58,12 +68,32 @@ def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: No
         )
     later = asking.presses(Step.REFUSED)
     if later:
-        return Finding(
-            Verdict.OK,
-            f"{ended}{delivered_when(row)}; other presses were refused ({reason_of(later[-1])}): {who_pressed(later)}, "
-            f"the last time {age(now - later[-1].at)} ago",
-        )
+        return Finding(Verdict.OK, f"{ended}{delivered_when(row)}; {_refused(later, now)}")
     return Finding(Verdict.OK, f"nothing is wrong: {ended}{delivered_when(row)}")
+
+
+def _judge_unseen(row: PendingInteraction, ended: str) -> Finding:
+    unseen = "" if row.default_answer is not None else ", and its card is not known to have been posted"
+    tries = f": {counted(row.post_attempts, 'attempt', 'attempts')}" if row.post_attempts else ""
+    error = f"; the last error: {row.post_error}" if row.post_error else ""
+    return warn(
+        f"{ended}{unseen}{tries}{delivered_when(row)}{error}",
+        f"have a pod register {row.organization_id}/{row.connection_id}, and mend what its posts fail by; then ask the "
+        "question again",
+        remedies.DOCTOR,
+    )
+
+
+def _refused(presses: Sequence[TrailEntry], now: datetime) -> str:
+    """Return why presses were refused as the last one was, and how many for another reason."""
+    last = next((entry for entry in reversed(presses) if entry.detail != MORE), presses[-1])
+    alike = [entry for entry in presses if entry.detail == last.detail]
+    others = number_of(presses) - number_of(alike)
+    more = f"; {counted(others, 'other one was', 'other ones were')} refused as well" if others else ""
+    return (
+        f"other presses were refused ({reason_of(last)}): {who_pressed(alike)}, the last time "
+        f"{age(now - last.at)} ago{more}"
+    )
 
 
 def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
@@ -85,18 +115,18 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, p
         if is_dead
         else f"{holder} died after the claim, or was cut off"
     )
-    if overdue >= _LATE:
-        return fail(
+    if is_leased and timedelta() < overdue < _LATE:
+        next = nobody_serves(row, pods) if overdue >= SLOW else "another pod takes over within a second or two"
+        return warn(
+            f"{ended}; {died}: its lease ran out {age(overdue)} ago, and {next}{error}",
+            f"if no pod takes over: {remedies.start_pods(row.application)}",
+        )
+    if overdue >= SLOW:
+        return (fail if overdue >= _LATE else warn)(
             f"{ended}, and nobody delivers that: {died + '; ' if is_leased else ''}it has been due for {age(overdue)}; "
             f"{nobody_serves(row, pods)}{error}",
             remedies.start_pods(row.application),
             remedies.DOCTOR,
-        )
-    if is_leased and overdue > timedelta():
-        return warn(
-            f"{ended}; {died}: its lease ran out {age(overdue)} ago, and another pod takes over within a second or "
-            f"two{error}",
-            f"if none does: {remedies.start_pods(row.application)}",
         )
     at_once = (
         "it needs no command; to have it delivered at once, also if the worker may have it by now: "
@@ -106,7 +136,7 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, p
         return warn(f"{ended}; {died}; another pod takes over {due_in(row.delivery_due_at, now)}{error}", at_once)
     if is_leased:
         sentence = f"{ended}; {holder} delivers that, for {age(now - held_since)} now"
-        if now - held_since < _SLOW:
+        if now - held_since < SLOW:
             return Finding(Verdict.OK, f"{sentence}{error}")
         if life is not None:
             return warn(f"{sentence}: the pod is alive, and its worker slow{error}", "see the worker", at_once)
@@ -114,6 +144,12 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, p
             f"{sentence}: its worker is slow, or the pod has died after the claim; another pod takes over "
             f"{due_in(row.delivery_due_at, now)}{error}",
             at_once,
+        )
+    if row.delivery_error and not row.delivery_attempts:
+        # Somebody has had it delivered again: whether the worker is mended, the next attempt shows.
+        return warn(
+            f"{ended}, and that is to be delivered again {due_in(row.delivery_due_at, now)}{error}",
+            f"if that fails as well: {remedies.why(row.id)}",
         )
     if row.delivery_error:
         tries = counted(row.delivery_attempts, "attempt", "attempts")

@@ -25,7 +25,7 @@ from .askings import (
     reason_of,
     who_pressed,
 )
-from .ended import judge_ended
+from .ended import SLOW, judge_ended
 from .findings import Finding, Verdict, fail, warn
 from .gone import judge_gone
 from .serving import Noted, nobody_serves
@@ -50,9 +50,9 @@ def _judge_open(row: PendingInteraction, asking: Asking, record: Record, pods: N
     now = record.now
     if row.expires_at is not None and row.expires_at <= now:
         passed = f"its deadline passed {age(now - row.expires_at)} ago"
-        if now - row.expires_at < _LATE:
+        if now - row.expires_at < SLOW:
             return warn(f"{passed}, and clicks are refused as expired; a pod ends it within a second or two")
-        return fail(
+        return (fail if now - row.expires_at >= _LATE else warn)(
             f"{passed}, and no pod has ended it: {nobody_serves(row, pods)}",
             remedies.start_pods(row.application),
             remedies.DOCTOR,
@@ -105,8 +105,8 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods
         )
     due = row.post_due_at or now
     where = f"{row.organization_id}/{row.connection_id}"
-    if now - due >= _LATE:
-        return fail(
+    if now - due >= SLOW:
+        return (fail if now - due >= _LATE else warn)(
             f"its card has been due for {age(now - due)}, and nobody posts it: "
             f"{nobody_serves(row, pods, of_connection=True)}{error}",
             f"{remedies.start_pods(row.application)}, and that it registers {where}",
@@ -114,6 +114,8 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods
         )
     # Whoever asks and posts the card itself begins the first attempt with that.
     posting = asking.last(Step.POSTING, Step.NOT_POSTED) or asking.last(Step.ASKED)
+    if row.post_error and not row.post_attempts:
+        return warn(f"its card is to be posted again {due_in(due, now)}, by a pod that serves {where}{error}")
     if row.post_error and (posting is None or posting.step is not Step.POSTING):
         return warn(
             f"its card is not posted yet: {tries} failed; the next one is due {due_in(due, now)}{error}",
@@ -156,6 +158,15 @@ def _judge_refused(row: PendingInteraction, refused: Sequence[TrailEntry], askin
                 f"have the platform deliver the clicks of {row.organization_id}/{row.connection_id} to the pods of "
                 f"application {row.application!r}",
             )
+        case RefusalReason.UNKNOWN_OR_EXPIRED | trail.CANNOT_SERVE if (last.organization_id, last.connection_id) != (
+            row.organization_id,
+            row.connection_id,
+        ):
+            return warn(
+                f"the press came over {last.organization_id}/{last.connection_id}, and the question is of "
+                f"{row.organization_id}/{row.connection_id}: {pressed}",
+                "register the connection under the organization and id with which its questions are stored",
+            )
         case trail.CANNOT_SERVE:
             where = f"{row.organization_id}/{row.connection_id}"
             return warn(
@@ -171,15 +182,6 @@ def _judge_refused(row: PendingInteraction, refused: Sequence[TrailEntry], askin
                 f"the value of the press is none of its options ({options}): {pressed}",
                 "compare the values of the card's buttons with the options that were stored:",
                 remedies.show(row.id),
-            )
-        case RefusalReason.UNKNOWN_OR_EXPIRED if (last.organization_id, last.connection_id) != (
-            row.organization_id,
-            row.connection_id,
-        ):
-            return warn(
-                f"the press came over {last.organization_id}/{last.connection_id}, and the question is of "
-                f"{row.organization_id}/{row.connection_id}: {pressed}",
-                "register the connection under the organization and id with which its questions are stored",
             )
     return warn(
         f"it is open, and presses were refused ({reason_of(last)}): {pressed}",

@@ -1,8 +1,9 @@
 """How a statement writes the trail of what it does, and the statements of the trail itself."""
 
 # A setting of the database, a role or a connection string, which pods and commands hold to alike:
-# alter database … set pendingctl.trail = off (manual, section 20.16 "Customized Options").
-_IS_KEPT = "current_setting('pendingctl.trail', true) is distinct from 'off'"
+# alter database … set pendingctl.trail = off (manual, section 20.16 "Customized Options"). It is a text to Postgres,
+# and a boolean to a person.
+IS_KEPT = "(lower(current_setting('pendingctl.trail', true)) in ('off', 'false', 'no', '0')) is not true"
 
 
 def trail(source: str, step: str, *, question_id: str = "id", ask_number: str = "ask_number", **columns: str) -> str:
@@ -10,6 +11,9 @@ def trail(source: str, step: str, *, question_id: str = "id", ask_number: str = 
 
     All are SQL: the columns of `source` that hold the question's id and the ask number, beside organization_id, an
     expression for the step, and one for each further column of the entry. The statement has a parameter `pod`.
+
+    Where the sequence of their numbers lags behind the entries, the trail has gaps and the statement does its work:
+    logical replication copies rows, and no sequences (manual, "Logical Replication" under restrictions).
     """
     names = "".join(f", {name}" for name in columns)
     values = "".join(f", {value}" for value in columns.values())
@@ -17,7 +21,8 @@ def trail(source: str, step: str, *, question_id: str = "id", ask_number: str = 
         insert into pending_trail (question_id, ask_number, organization_id, pod, step{names})
         select {question_id}, {ask_number}, organization_id, %(pod)s::text, {step}{values}
         from {source}
-        where {_IS_KEPT}
+        where {IS_KEPT}
+        on conflict do nothing
     )"""
 
 
@@ -30,6 +35,8 @@ def _apart(detail: str) -> str:
 # are so many entries an hour, which are looked for among its last ones; and any number that say how many had no room.
 # Another tenant's clicks on the same id, and those of users whom it does not ask, take no room of the others.
 # Returns the places of those that have none.
+#
+# Between an id and the same id, as in trail_reads: by an equality Postgres expects few entries, and sorts them all.
 NOTE_PRESSES = f"""
     with given as materialized (
         select *
@@ -47,8 +54,8 @@ NOTE_PRESSES = f"""
             from (
                 select step, at, organization_id, detail
                 from pending_trail as before
-                where before.question_id collate "C" = given.question_id
-                order by before.id desc
+                where before.question_id collate "C" between given.question_id and given.question_id
+                order by before.question_id collate "C" desc, before.id desc
                 limit %(most_an_hour)s * 3
             ) as before
             where step in ('refused', 'repeated') and at > now() - interval '1 hour'
@@ -63,7 +70,8 @@ NOTE_PRESSES = f"""
         select clock_timestamp() - make_interval(secs => age), question_id, ask_number, organization_id, connection_id,
                %(application)s, %(pod)s, user_id, step, detail, presses
         from with_room
-        where {_IS_KEPT}
+        where {IS_KEPT}
+        on conflict do nothing
     )
     select place::integer - 1
     from given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -44,6 +45,8 @@ class Watched:
         self.received = b""
         self._controller = controller
         self._emulator = Emulator(width, height)
+        # A character may come in parts.
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     @property
     def lines(self) -> list[str]:
@@ -63,7 +66,7 @@ class Watched:
                 if not data:
                     break
                 self.received += data
-                self._emulator.feed(data.decode())
+                self._emulator.feed(self._decoder.decode(data))
         return len(self.received) - before
 
     def until(self, holds: Callable[[list[str]], bool]) -> None:

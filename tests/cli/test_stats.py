@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from pendingctl.store import statistics
-from tests.commands import QUESTION, SCOPE, Cli, document, make_older
+from tests.commands import QUESTION, SCOPE, Cli, complaint, document, make_older
 
 
 def give_up_on(connection: psycopg.Connection, id: str, error: str) -> None:
@@ -226,3 +226,10 @@ def test_estimates_are_marked(cli: Cli, connection: psycopg.Connection, monkeypa
     said = cli("stats", "--by", "organization").stdout
     assert re.search(r"^globex +~1 +~0 +0 +0 +0", said, re.M)
     assert "~ by a sample" in said
+
+
+def test_an_application_that_nobody_has_is_no_quiet_one(cli: Cli) -> None:
+    cli("enqueue", *QUESTION, "--application", "shop")
+
+    assert document(cli("stats", "--application", "shop", "-o", "json"))["pending"] == 1
+    assert "application 'shpo' has no question" in complaint(cli("stats", "--application", "shpo"), 1)

@@ -20,6 +20,7 @@ from pendingctl.cli.watch_screen import (
     command_of,
     drawn,
     pressed,
+    settled,
     updated,
 )
 from pendingctl.inspected import Attention, Concern
@@ -87,6 +88,13 @@ def test_nothing_at_all_is_said_so() -> None:
     assert lines[2] == "No question is open, and none waits for a pod or a person."
 
 
+def test_an_empty_list_with_filters_says_nothing_of_other_questions() -> None:
+    lines = drawn(screen(is_filtered=True), 80, 24)
+
+    assert lines[0] == "22:00:00 no question  bot on db1"
+    assert lines[2] == "No question passes the filters."
+
+
 def test_an_id_is_not_cut_for_what_stands_behind_it() -> None:
     long = "deploy-" + "0" * 60
 
@@ -138,6 +146,16 @@ def test_enter_asks_for_the_cause_and_shows_it_first() -> None:
     assert after(explained, "q").explained is None
     assert after(explained, "escape").explained is None
     assert after(explained, "down").scrolled == 1
+
+
+def test_beyond_the_end_of_an_explanation_nothing_is_scrolled_that_had_to_be_scrolled_back() -> None:
+    entries = [press("not_yours", f"U{number}", 60 - number) for number in range(40)]
+    explained = screen(OPEN, explained=history(row(), asked(), *entries))
+
+    at_the_end = settled(after(explained, "end"), 80, 24)
+
+    assert drawn(at_the_end, 80, 24) == drawn(after(explained, "end"), 80, 24)
+    assert drawn(after(at_the_end, "up"), 80, 24) != drawn(at_the_end, 80, 24)
 
 
 @pytest.mark.parametrize(

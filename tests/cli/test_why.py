@@ -208,6 +208,11 @@ def test_a_user_whose_press_never_arrived_learns_where_to_look(cli: Cli) -> None
     assert (nobody.exit_code, "no press of U7 has arrived" in nobody.stdout) == (1, True)
 
 
+@pytest.mark.usefixtures("question")
+def test_the_presses_of_an_unknown_organization_are_no_silence(cli: Cli) -> None:
+    assert "there is no organization 'acm'" in complaint(cli("why", "--user", "U2", "--org", "acm"), 1)
+
+
 @pytest.mark.parametrize("arguments", [(), ("q", "--user", "U1"), ("q", "--since", "1h"), ("q", "--org", "acme")])
 def test_a_question_and_a_user_are_not_explained_at_once(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert "--user ID" in complaint(cli("why", *arguments), 2)

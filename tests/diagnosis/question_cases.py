@@ -106,6 +106,13 @@ OPEN = [
         (REPAIR,),
     ),
     Case(
+        "posted again by hand",
+        row(**UNPOSTED, unposted=Unposted.TO_BE_POSTED, post_due_at=NOW, post_error="no such channel"),
+        (asked(), entry(Step.GIVEN_UP, 9, attempt=20, detail="no such channel"), entry(Step.REPAIRED, 1)),
+        WARN,
+        ("its card is to be posted again now, by a pod that serves acme/slack; the last error: no such channel",),
+    ),
+    Case(
         "given up",
         row(**UNPOSTED, unposted=Unposted.GIVEN_UP, post_attempts=20, post_error="no such channel"),
         (asked(), entry(Step.GIVEN_UP, 5, attempt=20, detail="no such channel")),
@@ -217,6 +224,13 @@ OPEN = [
         ("have every pod that receives the clicks of acme/slack register that", DOCTOR),
     ),
     Case(
+        "another connection, which no pod serves",
+        row(),
+        (asked(), pressed("cannot_serve", pod="bot-9", connection_id="teams")),
+        WARN,
+        ("the press came over acme/teams, and the question is of acme/slack: U1 pressed once",),
+    ),
+    Case(
         "a storm of clicks",
         row(),
         (asked(), pressed("not_yours", "U2"), pressed("more", "U9", 5, user_id=None, connection_id=None, presses=900)),
@@ -239,6 +253,14 @@ OPEN = [
     ),
 ]
 ENDED = [
+    Case(
+        "delivered again by hand",
+        undelivered(600, delivery_due_at=ago(1), delivery_error=ERROR),
+        (asked(900), answered(600), entry(Step.STUCK, 300, attempt=20, detail=ERROR), entry(Step.REDELIVERED, 1)),
+        WARN,
+        ("that is to be delivered again now; the last error: the worker answered 500",),
+        ("if that fails as well: pendingctl why q42",),
+    ),
     Case(
         "nothing wrong",
         ended(),
@@ -264,10 +286,10 @@ ENDED = [
     ),
     Case(
         "the lease has just run out",
-        undelivered(35, delivery_attempts=1, delivery_due_at=ago(5)),
+        undelivered(35, delivery_attempts=1, delivery_due_at=ago(4)),
         (asked(), answered(35)),
         WARN,
-        ("pod bot-2 died after the claim, or was cut off", "its lease ran out 5 s ago", "another pod takes over"),
+        ("pod bot-2 died after the claim, or was cut off", "its lease ran out 4 s ago", "another pod takes over"),
     ),
     Case(
         "nobody takes over",
@@ -379,14 +401,37 @@ ENDED = [
         "expired without its default, as it was never posted",
         ended(Outcome.EXPIRED, state=State.EXPIRED, default_answer="no", posted_at=None),
         (),
+        WARN,
+        ("without its default, since its card was never posted, and that was delivered",),
+        ("have a pod register acme/slack", DOCTOR),
+    ),
+    Case(
+        "expired without a default, and never posted",
+        ended(
+            Outcome.EXPIRED,
+            state=State.EXPIRED,
+            posted_at=None,
+            post_attempts=20,
+            post_error="no such channel",
+            delivered_at=None,
+        ),
+        (asked(),),
+        WARN,
+        ("its card is not known to have been posted: 20 attempts; the last error: no such channel",),
+        ("have a pod register acme/slack", DOCTOR),
+    ),
+    Case(
+        "ended, and pressed in vain for several reasons",
+        ended(),
+        (asked(), answered(), pressed("not_yours", "U8", 40), pressed("already_answered", "U1", 30)),
         OK,
-        ("without its default, since its card was never posted",),
+        ("other presses were refused (already answered): U1 pressed once, the last time 30 s ago; 1 other one was",),
     ),
     Case(
         "expired without its default, which is no option",
         ended(Outcome.EXPIRED, state=State.EXPIRED, default_answer="maybe"),
         (),
-        OK,
+        WARN,
         ("without its default, since that is none of its options",),
     ),
     Case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from pendingctl.diagnosis import remedies
 from pendingctl.diagnosis.askings import askings
 from pendingctl.diagnosis.findings import Verdict
 from pendingctl.diagnosis.question import judge_question
-from pendingctl.inspected import Unposted
+from pendingctl.inspected import PendingInteraction, Unposted
 from pendingctl.pods import NotedPod
 from tests.diagnosis.histories import NOW, NUMBER, ago, asked, history, noted, pressed, row
 from tests.diagnosis.question_cases import CASES, FAIL, UNPOSTED, Case, answered, undelivered
@@ -75,6 +76,28 @@ def test_whether_the_pod_that_has_claimed_lives_is_said(pods: tuple[NotedPod, ..
     held = undelivered(120, delivery_attempts=1, delivery_due_at=NOW + timedelta(seconds=18))
 
     assert said in judge_question(history(held, asked(), answered(120), pods=pods)).sentence
+
+
+@pytest.mark.parametrize("seconds", [5, 59, 60])
+@pytest.mark.parametrize(
+    "due",
+    [
+        lambda at: undelivered(at.seconds, delivery_due_at=NOW - at),
+        lambda at: undelivered(at.seconds + 30, delivery_due_at=NOW - at, delivery_attempts=1),
+        lambda at: undelivered(600, delivery_due_at=NOW - at, delivery_error="503", delivery_attempts=3),
+        lambda at: row(**UNPOSTED, unposted=Unposted.TO_BE_POSTED, post_due_at=NOW - at),
+        lambda at: row(expires_at=NOW - at),
+    ],
+    ids=["answer", "lease", "next attempt", "card", "deadline"],
+)
+def test_what_no_pod_has_done_after_some_seconds_is_neither_fine_nor_promised(
+    due: Callable[[timedelta], PendingInteraction], seconds: int
+) -> None:
+    """watch lists it by then."""
+    finding = judge_question(history(due(timedelta(seconds=seconds)), asked(700), pods=(noted("bot-1", seen=3_000),)))
+
+    assert finding.verdict is (Verdict.FAIL if seconds == 60 else Verdict.WARN)
+    assert "is alive; the last one, bot-1, was seen 50 min ago" in finding.sentence
 
 
 def test_the_last_asking_is_judged() -> None:

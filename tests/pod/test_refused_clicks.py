@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import islice
 
 import psycopg
@@ -10,10 +12,11 @@ import pytest
 
 from pendingctl import Click, PendingStore
 from pendingctl.errors import DatabaseUnreachable, InvalidInput
+from pendingctl.pod.background import LAST_SECONDS
 from pendingctl.pod.refused_clicks import ENTRIES_AN_HOUR, FLUSH_SECONDS, HOUR_SECONDS, MOST_COUNTED, RefusedClicks
 from pendingctl.pod.replies import ReplyKind
 from pendingctl.trail import Presses
-from tests.pods import QUESTION, Pod
+from tests.pods import QUESTION, Pod, hang
 from tests.questions import click
 
 
@@ -276,3 +279,20 @@ async def test_a_pod_leaves_each_kind_of_click_that_won_nothing(
         ("refused", "U1", "already_answered"),
         ("refused", "U1", "cannot_serve"),
     ]
+
+
+async def test_a_pod_that_closes_waits_no_longer_for_them_than_it_may(
+    store: PendingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while somebody has locked the trail."""
+
+    async def waits(presses: Sequence[Presses]) -> list[Presses]:  # noqa: ARG001
+        await hang()
+        return []
+
+    monkeypatch.setattr(store.leases, "note_presses", waits)
+    pod = Pod(store)
+    assert await pod.click() is ReplyKind.UNKNOWN_OR_EXPIRED
+
+    async with asyncio.timeout(LAST_SECONDS + 5):
+        await pod.bridge.close(within=timedelta(seconds=0.1))

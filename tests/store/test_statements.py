@@ -339,6 +339,21 @@ def test_presses_are_noted_by_the_index_of_their_question(filled: psycopg.Connec
     assert buffers(filled, trail_statements.NOTE_PRESSES) < 500
 
 
+@pytest.mark.parametrize("name", ["NOTE_PRESSES", "TIMES"])
+def test_of_a_question_with_very_many_steps_the_last_ones_alone_are_read(filled: psycopg.Connection, name: str) -> None:
+    """Others have few steps, which the planner expects of this one as well: an id is asked anew each minute."""
+    filled.execute(
+        "insert into pending_trail (question_id, ask_number, organization_id, step) "
+        "select case when n % 2 = 0 then 'q42' else 'q' || n % 2000 end, 1, 'acme', 'delivered' "
+        "from generate_series(1, 40000) as n"
+    )
+    filled.execute("vacuum analyze pending_trail")
+    # As `Statistics.times` reads.
+    filled.execute(f"set enable_bitmapscan = {'off' if name == 'TIMES' else 'on'}".encode())
+
+    assert buffers(filled, STATEMENTS[name], application=None, most_entries=10) < 300
+
+
 @pytest.mark.parametrize("name", ["MARK_POSTED", "MARK_EDITED"])
 def test_notes_about_cards_find_each_row_by_its_id(filled: psycopg.Connection, name: str) -> None:
     many = [f"q{number}" for number in range(50)]

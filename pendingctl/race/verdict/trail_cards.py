@@ -16,12 +16,14 @@ from .trail_order import REMOVALS, TracedRow, name_of_entry
 def cards_in_the_trail(story: Story, entries: Sequence[TrailEntry], traced: TracedRow) -> Iterator[str]:
     """A note is of a card that its pod has posted or edited; what the row says of its card is in the trail as well.
 
-    A pod that dies takes its notes with it: what was posted and edited need not be in the trail then.
+    A pod that dies takes its notes with it, and a server that crashes may take those back that nobody waits for, with
+    what they say in the row: what was posted and edited need not be in the trail then.
     """
     yield from _attempts(story, entries)
     yield from _notes_of_nothing(story, entries)
     yield from _notes_that_lack(story, entries, traced)
     if story.is_undisturbed:
+        yield from _leases_that_lack(story, entries)
         yield from _notes_one_too_many(story, entries)
     if story.is_undisturbed and traced.ending is None:
         yield from _failures_that_lack(story, entries)
@@ -59,10 +61,6 @@ def _notes_of_nothing(story: Story, entries: Sequence[TrailEntry]) -> Iterator[s
             yield f"{name_of_entry(entry)} is of a card that its pod has not posted"
         if entry.step is Step.EDITED and by not in edited:
             yield f"{name_of_entry(entry)} is of a card that its pod has not edited"
-    # The pod that has won edits the card at once, every other one by a lease.
-    may_edit = {entry.pod for entry in entries if entry.step in (Step.EDITING, Step.ANSWERED)}
-    for pod in dict.fromkeys(edit.pod for edit in story.card_edits if edit.pod not in may_edit):
-        yield f"{pod} has edited a card, and the trail does not say that it was about to"
 
 
 def _notes_that_lack(story: Story, entries: Sequence[TrailEntry], traced: TracedRow) -> Iterator[str]:
@@ -86,6 +84,13 @@ def _notes_that_lack(story: Story, entries: Sequence[TrailEntry], traced: Traced
     for number in dict.fromkeys(each.ask_number for each in _since_the_row(entries) if each.step is Step.POSTED):
         if number != row.ask_number and number not in edited:
             yield f"the card of asking {number} has lost its buttons, and the trail has no edit of it"
+
+
+def _leases_that_lack(story: Story, entries: Sequence[TrailEntry]) -> Iterator[str]:
+    """The pod that has won edits the card at once, every other one by a lease; a crash of the server may take that."""
+    may_edit = {entry.pod for entry in entries if entry.step in (Step.EDITING, Step.ANSWERED)}
+    for pod in dict.fromkeys(edit.pod for edit in story.card_edits if edit.pod not in may_edit):
+        yield f"{pod} has edited a card, and the trail does not say that it was about to"
 
 
 def _since_the_row(entries: Sequence[TrailEntry]) -> Sequence[TrailEntry]:

@@ -75,6 +75,9 @@ ODD: dict[str, History] = {
     "a sweep whose fate nobody knows has taken the row": in_doubt(X_SWEEP),
     "clicks that were refused are not in the trail": dropping(Q[1]),
     "a repetition is counted under nobody's asking": changing(Q[3], ask_number=None),
+    "a crash of the server has taken the lease with which a card was edited": replace(
+        dropping(D[8]), faults=(replace(KILLED, kind=FaultKind.RESTART, moment=None),)
+    ),
     "the card of a former asking was edited": with_another_card(),
     "the card of a former asking is still to be edited": replace(
         dropping(C[8], with_another_card()),
