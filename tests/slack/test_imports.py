@@ -1,4 +1,4 @@
-"""What Slack's client costs is paid by those alone who use it."""
+"""Only a pod that uses Slack pays for its client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pod in Slack that README.md shows: it runs as it stands, and so do the scopes of its manifest."""
+"""The pod in Slack that README.md shows runs as it stands, with the scopes of its manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reply to a press: for the one who pressed alone, by response_url, else as an ephemeral message."""
+"""The reply to a press: for its user alone, by response_url, else as an ephemeral message."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ OPTIONS_TEXT = 4_000
 SAID_TEXT = 300
 # At an edit this text may have 4,000 characters (docs.slack.dev, "chat.update method").
 NOTIFICATION_TEXT = 700
-# Slack shows about so much of a button's text (docs.slack.dev, "Button element"): longer options are listed above.
+# Of a button's text about 30 characters are shown (docs.slack.dev, "Button element"): longer options stand above.
 SHOWN_OF_A_BUTTON = 30
 
 ACTION_ID = "pendingctl:"

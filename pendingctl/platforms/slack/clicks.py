@@ -60,7 +60,7 @@ class Press:
         return f"{team}:{self.channel_id}:{self.message_ts}:{self.user_team_id}:{self.user_id}:{self.action_ts}"
 
     def user_of(self, home: Collection[str]) -> str:
-        """Return who has pressed, as a scope names users: `U2`, or `T9:U2` for one of another workspace.
+        """Return the user who has pressed, as a scope names users: `U2`, or `T9:U2` for one of another workspace.
 
         `home` are the ids of the connection's own workspace and of the organization of Slack that it belongs to.
         """
