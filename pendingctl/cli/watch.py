@@ -94,6 +94,10 @@ class _Watch:
             loop.add_reader(self._terminal.file, self._called, self._typed)
             loop.add_signal_handler(signal.SIGWINCH, self._called, self._draw)
             loop.add_signal_handler(signal.SIGTSTP, self._called, self._suspend)
+            # Beside SIGINT and SIGTERM, which end any command: that of Ctrl-\, and that of a terminal that is gone.
+            ending = (signal.SIGQUIT, signal.SIGHUP)
+            for number in ending:
+                loop.add_signal_handler(number, self._end, SystemExit(128 + number))
             tasks = [loop.create_task(self._work()), loop.create_task(self._tick())]
             for task in tasks:
                 task.add_done_callback(self._failed)
@@ -102,7 +106,7 @@ class _Watch:
                 await self._ended.wait()
             finally:
                 loop.remove_reader(self._terminal.file)
-                for number in (signal.SIGWINCH, signal.SIGTSTP):
+                for number in (signal.SIGWINCH, signal.SIGTSTP, *ending):
                     loop.remove_signal_handler(number)
                 for task in tasks:
                     task.cancel()
@@ -115,13 +119,16 @@ class _Watch:
         try:
             function()
         except Exception as error:  # noqa: BLE001 (raised again by run)
-            self._trouble = error
-            self._ended.set()
+            self._end(error)
 
     def _failed(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self._trouble = task.exception()
-            self._ended.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._end(error)
+
+    def _end(self, trouble: BaseException) -> None:
+        """End, and raise this when the terminal is as it was."""
+        self._trouble = trouble
+        self._ended.set()
 
     async def _tick(self) -> None:
         """Read anew at each turn, unless a reading still waits; a stale picture says for how long it has been that.
