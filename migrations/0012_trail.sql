@@ -36,7 +36,7 @@ begin
         from pg_class
         where oid = 'pending_interactions'::regclass and pg_get_userbyid(relowner) <> current_user
     loop
-        execute format('grant select, insert, delete on pending_trail to %s', role);
+        execute format('grant select, insert, update, delete on pending_trail to %s', role);
     end loop;
 end
 $$;

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from ..words import counted
 from .findings import Finding, fail, ok, unknown, warn
 
-# What the pods' statements need. An identity column and a trigger's function need no right of whoever writes the row
-# (manual, "CREATE TABLE" under identity, "CREATE TRIGGER"), and a foreign key is checked as the tables' owner.
+# What the pods' statements need; a sweep of the trail locks what it deletes, which takes the right to update it. An
+# identity column and a trigger's function need no right of whoever writes the row (manual, "CREATE TABLE" under
+# identity, "CREATE TRIGGER"), and a foreign key is checked as the tables' owner.
 RIGHTS: Mapping[str, tuple[str, ...]] = {
     "pending_interactions": ("select", "insert", "update", "delete"),
     "pending_applications": ("select", "insert", "update"),
-    "pending_trail": ("select", "insert", "delete"),
+    "pending_trail": ("select", "insert", "update", "delete"),
     "pending_pods": ("select", "insert", "update", "delete"),
     "sweep_cycle": ("select", "update"),
 }

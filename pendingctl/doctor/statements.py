@@ -5,6 +5,7 @@ see is null there. Of rows no more than a cap is counted. A statement without pa
 """
 
 from ..store.statements import readable
+from ..store.trail_statements import IS_KEPT
 
 CLOCK = "select extract(epoch from clock_timestamp())::float8"
 
@@ -216,8 +217,8 @@ SLOTS = """
     order by slot_name
 """
 
-TRAIL = """
-    select current_setting('pendingctl.trail', true) is distinct from 'off' as is_kept, reltuples::float8 as rows,
+TRAIL = f"""
+    select {IS_KEPT} as is_kept, reltuples::float8 as rows,
            pg_total_relation_size(oid) as bytes
     from pg_class
     where oid = to_regclass('pending_trail')

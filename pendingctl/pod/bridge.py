@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
@@ -22,7 +23,7 @@ from ..sinks import AnswerHandler, AnswerSink
 from ..store import PutOptions
 from ..trail import CANNOT_SERVE
 from ..turns import Turns
-from .background import Background
+from .background import LAST_SECONDS, Background
 from .card_content import card_of
 from .cards import CardLeases, Cards
 from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
@@ -180,7 +181,9 @@ class InteractionBridge:
         await asyncio.gather(self._drain(until), self._posts.close(until))
         await self._delivery.close(within=timedelta(seconds=until - time.monotonic()))
         await self._cards.close(within=timedelta(seconds=until - time.monotonic()))
-        await self._refused_clicks.flush(last=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(until - time.monotonic(), LAST_SECONDS)):
+                await self._refused_clicks.flush(last=True)
         self._served = frozenset()
         self._events.forget(lambda _: True)
         self._handles.forget(lambda _: True)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from ..errors import PendingctlError
+from ..errors import InvalidInput, PendingctlError
 from ..model import Click, RefusalReason
 from ..postgres.outages import Outage
-from ..trail import CANNOT_SERVE, MORE, Presses, Step
+from ..trail import CANNOT_SERVE, MAX_ASK_NUMBER, MORE, Presses, Step
 
 # What a person on call sees of a click that was just refused is so old at most.
 FLUSH_SECONDS = 2.0
 HOUR_SECONDS = 3_600.0
 # Of one question, or of one organization's clicks on questions that it does not have, a pod writes so many entries an
-# hour, however many users there are to click; the database allows as many of one question in all pods.
+# hour, however many users there are to click; the database allows as many of one question in all pods. Clicks of those
+# whom a question does not ask are counted apart, and one user gets half: neither may hide what the others press.
 ENTRIES_AN_HOUR = 20
+ENTRIES_OF_A_USER = 10
 # What a pod remembers of clicks at most; whoever sends more is counted.
 MOST_COUNTED = 1_000
 MOST_WINDOWS = 10_000
-# The greatest ask number that a row can have.
-_MAX_ASK_NUMBER = 2**31 - 1
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,14 @@ class PressLeases(Protocol):
     async def note_presses(self, presses: Sequence[Presses]) -> list[Presses]:
         """Leave presses in the trail, and return those for which it has no room."""
         ...
+
+
+class _Key(NamedTuple):
+    """Clicks that share the entries of an hour."""
+
+    organization_id: str
+    question_id: str
+    reason: str | None
 
 
 class _Kind(NamedTuple):
@@ -49,10 +57,11 @@ class _Kind(NamedTuple):
     reason: str | None
 
     @property
-    def window(self) -> tuple[str, str]:
-        """Of a question that the organization has; of all others together."""
+    def window(self) -> _Key:
+        """Of a question that the organization has, and of others' clicks on it; of all other questions together."""
         is_known = self.reason not in (RefusalReason.UNKNOWN_OR_EXPIRED, CANNOT_SERVE)
-        return self.organization_id, self.question_id if is_known else ""
+        is_apart = not is_known or self.reason == RefusalReason.NOT_YOURS
+        return _Key(self.organization_id, self.question_id if is_known else "", self.reason if is_apart else None)
 
 
 @dataclass(slots=True)
@@ -67,6 +76,7 @@ class _Window:
 
     until: float
     room: int = ENTRIES_AN_HOUR
+    entries: Counter[str] = field(default_factory=Counter)
     rest: int = 0
     last: float = 0.0
 
@@ -81,7 +91,7 @@ class RefusedClicks:
         self._leases = leases
         self._clock = clock
         self._counts: dict[_Kind, _Count] = {}
-        self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
+        self._windows: OrderedDict[_Key, _Window] = OrderedDict()
         self._flushed = clock()
         self._outage = Outage(_log)
 
@@ -114,7 +124,7 @@ class RefusedClicks:
         if not presses and not rests:
             return
         try:
-            without_room = await self._leases.note_presses([*presses, *rests])
+            without_room = await self._note([*presses, *rests])
         except PendingctlError as error:
             self._outage.report("refused clicks cannot be noted for now: %s", error)
             self._keep(counted, over)
@@ -123,7 +133,18 @@ class RefusedClicks:
         for each in without_room:
             window = self._window(presses[each].window)
             window.room = 0
-            self._leave_out(window, each.presses)
+            self._leave_out(window, each.presses, now)
+
+    async def _note(self, presses: Sequence[Presses]) -> list[Presses]:
+        """Leave them in the trail; one with a character that the database's encoding lacks keeps no other out."""
+        try:
+            return await self._leases.note_presses(presses)
+        except InvalidInput as error:
+            if len(presses) == 1:
+                _log.debug("a refused click cannot be noted: %s", error)
+                return []
+        middle = len(presses) // 2
+        return [*await self._note(presses[:middle]), *await self._note(presses[middle:])]
 
     def _add(self, click: Click, step: Step, reason: str | None) -> None:
         number = click.ask_number
@@ -131,7 +152,7 @@ class RefusedClicks:
             click.organization_id,
             click.connection_id,
             click.question_id,
-            number if number is not None and 0 <= number <= _MAX_ASK_NUMBER else None,
+            number if number is not None and 0 <= number <= MAX_ASK_NUMBER else None,
             click.user_id,
             step,
             reason,
@@ -141,13 +162,15 @@ class RefusedClicks:
             count.last = self._clock()
             return
         window = self._window(kind.window)
-        if window.room <= 0 or len(self._counts) >= MOST_COUNTED:
-            self._leave_out(window, 1)
+        has_room = window.room > 0 and window.entries[click.user_id] < ENTRIES_OF_A_USER
+        if not has_room or len(self._counts) >= MOST_COUNTED:
+            self._leave_out(window, 1, self._clock())
             return
         window.room -= 1
+        window.entries[click.user_id] += 1
         self._counts[kind] = _Count(1, self._clock())
 
-    def _window(self, key: tuple[str, str]) -> _Window:
+    def _window(self, key: _Key) -> _Window:
         if (window := self._windows.get(key)) is None:
             window = self._windows[key] = _Window(self._clock() + HOUR_SECONDS)
             if len(self._windows) > MOST_WINDOWS:
@@ -155,18 +178,20 @@ class RefusedClicks:
                 self._windows.popitem(last=False)
         return window
 
-    def _leave_out(self, window: _Window, presses: int) -> None:
+    def _leave_out(self, window: _Window, presses: int, last: float) -> None:
         window.rest += presses
-        window.last = self._clock()
+        window.last = max(window.last, last)
 
-    def _keep(self, counted: dict[_Kind, _Count], over: dict[tuple[str, str], _Window]) -> None:
+    def _keep(self, counted: dict[_Kind, _Count], over: dict[_Key, _Window]) -> None:
         for kind, count in counted.items():
             if (newer := self._counts.get(kind)) is not None:
                 newer.presses += count.presses
-            else:
+            elif len(self._counts) < MOST_COUNTED:
                 self._counts[kind] = count
+            else:
+                self._leave_out(self._window(kind.window), count.presses, count.last)
         for key, window in over.items():
-            self._window(key).rest += window.rest
+            self._leave_out(self._window(key), window.rest, window.last)
 
 
 def _presses(kind: _Kind, count: _Count, now: float) -> Presses:
@@ -183,12 +208,11 @@ def _presses(kind: _Kind, count: _Count, now: float) -> Presses:
     )
 
 
-def _rest(key: tuple[str, str], window: _Window, now: float) -> Presses:
-    organization, question = key
+def _rest(key: _Key, window: _Window, now: float) -> Presses:
     return Presses(
-        question_id=question,
+        question_id=key.question_id,
         ask_number=None,
-        organization_id=organization,
+        organization_id=key.organization_id,
         connection_id=None,
         user_id=None,
         step=Step.REFUSED,

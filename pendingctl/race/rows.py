@@ -20,6 +20,7 @@ from .plan.operations import Names, PlannedQuestion
 from .plan.plan import plan_bystanders, plan_others, plan_poisoned
 from .plan.schedule import FaultKind
 from .plan.settings import RaceSettings
+from .trail import left_in_the_trail, remove_trail
 
 APPLICATION = "pendingctl simulate-race"
 
@@ -34,7 +35,9 @@ _READ = """
                 when withdrawn_at is not null then 'withdrawn'
                 else 'answered' end as outcome,
            answered_by, expires_at, case when post_due_at = 'infinity' then post_error end as not_shown,
-           claimed_at is not null and posted_at is null as no_card_known
+           claimed_at is not null and posted_at is null as no_card_known,
+           claimed_at is not null and card is not null and card_due_at is null as card_shows_the_end,
+           retired_cards is not null as has_cards_to_retire, pod
     from pending_interactions
     where id = any (%(ids)s)
 """
@@ -198,6 +201,7 @@ async def _store_others(
         replace(
             await _store_other(store, arrangement, planned.question, is_answered=number % 2 == 0),
             is_of_another_application=True,
+            application=arrangement.names.other_application,
         )
         for number, planned in enumerate(plan_others(settings, arrangement.names))
     ]
@@ -233,7 +237,7 @@ async def _store_poisoned(connection: Connection, settings: RaceSettings, arrang
     with translated_errors():
         await connection.execute(_POISON, {"id": poisoned.id})
         await connection.commit()
-    return replace(poisoned, is_poisoned=True)
+    return replace(poisoned, is_poisoned=True, application=arrangement.names.application)
 
 
 async def _be_the_only_sweeper(connection: Connection, bystanders: Sequence[RacedQuestion]) -> None:
@@ -276,6 +280,7 @@ async def store_questions(
             is_awaited=planned.is_awaited,
             schedule=_schedule(each),
             heard=arrangement.heard,
+            application=arrangement.names.application,
         )
         for planned in (*questions, *extra)
         for each in (planned.question,)
@@ -354,17 +359,13 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
             await connection.commit()
     for organization in arrangement.own_organizations:
         await store.delete_organization(organization)
-    applications = await _forget_the_applications(connection, [names.application, names.other_application])
+    ids, applications = [*arrangement.ids, *arrangement.ids_of_others], [names.application, names.other_application]
+    await remove_trail(connection, ids, applications)
+    forgotten = await _forget_the_applications(connection, applications)
     with translated_errors():
-        cursor = await connection.execute(
-            _LEFT,
-            {
-                "ids": [*arrangement.ids, *arrangement.ids_of_others],
-                "organizations": list(arrangement.own_organizations),
-                "applications": applications,
-            },
-        )
-        return [str(row[0]) for row in await cursor.fetchall()]
+        left = {"ids": ids, "organizations": list(arrangement.own_organizations), "applications": forgotten}
+        rows = [str(row[0]) for row in await (await connection.execute(_LEFT, left)).fetchall()]
+    return [*rows, *await left_in_the_trail(connection, ids, applications)]
 
 
 async def _forget_the_applications(connection: Connection, applications: list[str]) -> list[str]:

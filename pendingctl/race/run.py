@@ -11,17 +11,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from psycopg import IsolationLevel
+
 from ..errors import InvalidInput, NotMigrated, PendingctlError
 from ..postgres.connections import connect
+from ..postgres.driver_errors import translated_errors
+from ..trail import TrailEntry
 from .coordinator import race
 from .faults.context import OwnServer
 from .history.files import make_directory, read_history, write_end, write_race
+from .history.history import Row
 from .interruption import undisturbed
 from .plan.extra import STALE_AFTER
 from .plan.operations import Names
 from .plan.schedule import NEED_AN_OWN_SERVER, FaultKind
 from .plan.settings import RaceSettings
 from .rows import APPLICATION, Arrangement, arrange, read_rows, remove
+from .trail import read_trail
 from .verdict.checker import judge
 from .verdict.report import RaceResult, summarize
 
@@ -41,11 +47,12 @@ async def simulate_race(
     """Let pods race for real rows in a migrated database, and judge what happened.
 
     Whatever happens, cancellation included, no pod and no row of the race is left behind; only if this process is
-    killed do its rows stay, under organizations named pendingctl-race-…. `history` is a new folder in which the history
-    is kept, `server` is what the faults restart and failover act on. `on_progress` is called with the number of
-    questions that are done. Raises InvalidInput when organizations cannot be created there, for faults that need a
-    server that was not given, and for a folder that cannot be used, NotFound when the given organization does not
-    exist, and DatabaseFailed when the database cannot do its part.
+    killed do its rows stay, under organizations named pendingctl-race-…, and its entries in the trail, until a sweep
+    finds them old enough. `history` is a new folder in which the history is kept, `server` is what the faults restart
+    and failover act on. `on_progress` is called with the number of questions that are done. Raises InvalidInput when
+    organizations cannot be created there, for faults that need a server that was not given, and for a folder that
+    cannot be used, NotFound when the given organization does not exist, and DatabaseFailed when the database cannot do
+    its part.
     """
     for fault in settings.faults:
         if server is None and fault in NEED_AN_OWN_SERVER:
@@ -58,8 +65,7 @@ async def simulate_race(
         write_race(directory, settings)
         try:
             fired = await race(dsn, settings, arrangement, directory, server, on_progress)
-            async with await connect(dsn, application=APPLICATION) as connection:
-                rows = await read_rows(connection, arrangement)
+            rows, trail = await _read(dsn, arrangement)
         except BaseException:
             _, failed = await undisturbed(_clean_up(dsn, arrangement))
             for reason in failed:
@@ -71,6 +77,7 @@ async def simulate_race(
             replace(
                 fired.history,
                 rows=tuple(rows),
+                trail=None if trail is None else tuple(trail),
                 stale_after=STALE_AFTER,
                 left_behind=tuple(left_behind),
                 reasons=(*fired.history.reasons, *failed),
@@ -85,6 +92,16 @@ def check_history(directory: Path) -> RaceResult:
     """Judge a history that a race left in a folder. Raises InvalidInput for a folder without one."""
     settings, history, seconds = read_history(directory)
     return summarize(settings, judge(history), history, seconds)
+
+
+async def _read(dsn: str, arrangement: Arrangement) -> tuple[list[Row], list[TrailEntry] | None]:
+    """Return the run's rows and its trail as of one moment."""
+    async with await connect(dsn, application=APPLICATION) as connection:
+        await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+        with translated_errors():
+            async with connection.transaction():
+                rows = await read_rows(connection, arrangement)
+                return rows, await read_trail(connection, [*arrangement.ids, *arrangement.ids_of_others])
 
 
 @contextmanager

@@ -23,6 +23,7 @@ _NEEDED: Mapping[str, tuple[FaultKind, ...]] = {
     "no-lease-token": (FaultKind.PAUSE,),
     "one-pool-for-all": (FaultKind.LOCK,),
     "no-time-limit": (FaultKind.LOCK,),
+    "trail-beside-the-claim": (FaultKind.KILL,),
 }
 # These controls fail at questions that come first in a race.
 _SHORT = frozenset(

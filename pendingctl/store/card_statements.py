@@ -202,9 +202,9 @@ _LEFT_OVER = """(
     )"""
 
 _RETIRED_TRAIL = trail(
-    "edited cross join unnest(%(retired)s::text[]) as retired (number)",
+    "edited cross join unnest(%(retired_numbers)s::integer[]) as retired (number)",
     "'edited'",
-    ask_number="number::integer",
+    ask_number="number",
 )
 
 # The cards of former askings were edited; what is left to do is the present one's, which is due when it goes stale.

@@ -231,7 +231,7 @@ PODS = f"""
            greatest(extract(epoch from now() - seen_at), 0)::float8 as seen_seconds_ago,
            connections, claims, cards, answers
     from pending_pods
-    where seen_at > now() - interval '1 hour' and {_OF_APPLICATION}
+    where seen_at > now() - interval '1 hour' and seen_at < now() + interval '1 hour' and {_OF_APPLICATION}
     order by pod, application, started_at
     limit %(limit)s
 """

@@ -20,7 +20,7 @@ from ..pods import KEPT, Heartbeat
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
 from ..schedule import MAX_AGE
-from ..trail import Presses
+from ..trail import MAX_ASK_NUMBER, Presses
 from . import card_statements
 from . import lease_statements as statements
 from .ending_statements import EXPIRE
@@ -340,7 +340,14 @@ class Leases:
 
         Of an asking with several cards they are all edited, or none is given.
         """
-        parameters = {"id": id, "retired": [str(each.ask_number) for each in retired], "max_age": max_age}
+        numbers = [each.ask_number for each in retired]
+        parameters = {
+            "id": id,
+            "retired": list(map(str, numbers)),
+            # What a row holds may be no ask number at all.
+            "retired_numbers": [int(number) if 0 <= number <= MAX_ASK_NUMBER else None for number in numbers],
+            "max_age": max_age,
+        }
         return await self._mark(card_statements.MARK_RETIRED, parameters, None)
 
     async def note_presses(self, presses: Sequence[Presses]) -> list[Presses]:

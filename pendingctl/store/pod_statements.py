@@ -18,7 +18,8 @@ HEAR = f"""
 # The same, and that the pod lives: if that is all, a crash of the server may lose it, and it waits for no disk.
 #
 # A pod's row is changed in place (no index has a column that changes), and by its own pod alone. Rows of pods that have
-# died are removed by whichever pod comes first; one that somebody has locked is left to the next.
+# died are removed by whichever pod comes first; one that somebody has locked is left to the next. So are those that a
+# wrong clock has seen in the future: a pod that lives after all notes itself anew.
 BEAT = f"""
     with heard as ({HEAR}),
     forgotten as (
@@ -26,7 +27,8 @@ BEAT = f"""
         where instance = any (array(
             select instance
             from pending_pods
-            where seen_at < now() - %(kept)s::interval and instance <> %(instance)s
+            where (seen_at < now() - %(kept)s::interval or seen_at > now() + %(kept)s::interval)
+              and instance <> %(instance)s
             limit 100
             for update skip locked
         ))

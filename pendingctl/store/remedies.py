@@ -88,10 +88,11 @@ class Remedies:
         why_not: Callable[[PassedBy], NotDone],
         further: Mapping[str, object] | None = None,
     ) -> list[Remedied]:
-        parameters = {**(further or {}), **_listed(rows), "pod": self._pod, "lock_timeout": Purpose.PUT.lock_timeout}
+        further = {"edit_again": False, "max_age": MAX_AGE, **(further or {})}
+        parameters = {**further, **_listed(rows), "pod": self._pod, "lock_timeout": Purpose.PUT.lock_timeout}
         async with Borrowed(self._source, purpose=Purpose.PUT) as borrowed:
             done: dict[str, datetime | None] = dict(await (await borrowed.execute(statement, parameters)).fetchall())
-        passed_by = await self._look([row for row in rows if row.id not in done])
+        passed_by = await self._look([row for row in rows if row.id not in done], further)
         return [
             Remedied(row.id, row.ask_number, None, done[row.id])
             if row.id in done
@@ -99,10 +100,10 @@ class Remedies:
             for row in rows
         ]
 
-    async def _look(self, rows: Sequence[PendingSummary]) -> dict[str, PassedBy]:
+    async def _look(self, rows: Sequence[PendingSummary], further: Mapping[str, object]) -> dict[str, PassedBy]:
         if not rows:
             return {}
-        parameters = {**_listed(rows), "edit_again": False, "max_age": MAX_AGE}
+        parameters = {**further, **_listed(rows)}
         async with Borrowed(self._source, purpose=Purpose.PUT) as borrowed:
             cursor = borrowed.cursor(row_factory=class_row(PassedBy))
             await cursor.execute(remedy_statements.LOOK_AT_LISTED, parameters)

@@ -111,6 +111,8 @@ class Statistics:
         """
         parameters = {**_parameters(by, application), "most_entries": MOST_ENTRIES}
         async with reading(self._source, is_quick=True) as connection:
+            # The planner expects few entries of each question, and would sort all of one that is asked every minute.
+            await connection.execute("set local enable_bitmapscan = off")
             cursor = connection.cursor(row_factory=dict_row)
             rows = await (await cursor.execute(count_statements.TIMES, parameters, prepare=False)).fetchall()
         total, groups = Durations(), dict[Key, Durations]()

@@ -12,6 +12,7 @@ from ..inspected import Record, Trail
 from ..postgres.connections import Connection
 from ..trail import Step, TrailEntry
 from .statements import readable
+from .trail_statements import IS_KEPT
 
 _ENTRY = f"""id, {readable("at")} as at, question_id, ask_number, organization_id, step, pod, user_id, connection_id,
            application, request_key, attempt, presses, detail"""
@@ -86,7 +87,7 @@ RECORD = f"""
     select clock_timestamp() as now,
            (select {readable("at")} from pending_trail order by id limit 1) as since,
            (select {readable("at")} from pending_trail order by id desc limit 1) as until,
-           current_setting('pendingctl.trail', true) is distinct from 'off' as is_kept
+           {IS_KEPT} as is_kept
 """
 
 

@@ -196,7 +196,7 @@ async def test_rights_that_were_revoked_are_named_and_granted_again(dsn: str, co
     rights = (
         "select, insert, update, delete on pending_interactions",
         "select, insert, update on pending_applications",
-        "select, insert, delete on pending_trail",
+        "select, insert, update, delete on pending_trail",
         "select, insert, update, delete on pending_pods",
         "select, update on sweep_cycle",
         "select on pendingctl_migration",

@@ -138,6 +138,17 @@ async def test_pods_that_have_died_are_forgotten_after_an_hour_without_a_wait(
     assert noted(connection) == [("alive",), ("alive",), ("recent",)]
 
 
+async def test_a_pod_that_a_wrong_clock_has_seen_in_the_future_is_not_alive_for_ever(
+    pool: Pool, connection: psycopg.Connection
+) -> None:
+    await note(pool, "dead")
+    connection.execute("update pending_pods set seen_at = seen_at + interval '1 year'")
+    assert await PendingStore(pool).statistics.pods() == []
+    await note(pool, "alive")
+
+    assert noted(connection) == [("alive",)]
+
+
 async def delivers(store: PendingStore) -> None:
     worker = Worker()
     async with Delivery(store, worker):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
+from itertools import islice
 
 import psycopg
 import pytest
 
 from pendingctl import Click, PendingStore
-from pendingctl.errors import DatabaseUnreachable
+from pendingctl.errors import DatabaseUnreachable, InvalidInput
+from pendingctl.pod.background import LAST_SECONDS
 from pendingctl.pod.refused_clicks import ENTRIES_AN_HOUR, FLUSH_SECONDS, HOUR_SECONDS, MOST_COUNTED, RefusedClicks
 from pendingctl.pod.replies import ReplyKind
 from pendingctl.trail import Presses
-from tests.pods import QUESTION, Pod
+from tests.pods import QUESTION, Pod, hang
 from tests.questions import click
 
 
@@ -113,12 +117,41 @@ async def test_clicks_on_questions_that_are_not_there_are_few_entries_of_their_o
 ) -> None:
     """Or a stranger could fill the trail by making up ids."""
     for number in range(1_000):
-        clicks.refused(by("U2", f"q{number}"), "unknown_or_expired")
+        clicks.refused(by(f"U{number % 2 + 1}", f"q{number}"), "unknown_or_expired")
     clicks.refused(by("U3"), "not_yours")
     await clicks.flush(last=True)
 
     assert len(trail.noted) == ENTRIES_AN_HOUR + 2
     assert trail.by_user[-2:] == [("U3", "not_yours", 1), (None, "more", 1_000 - ENTRIES_AN_HOUR)]
+
+
+async def test_whoever_presses_for_ever_hides_no_other_users_clicks(
+    clicks: RefusedClicks, trail: Trail, clock: Clock
+) -> None:
+    """Neither on a question that does not ask them, nor on one that is not there."""
+    for _ in range(ENTRIES_AN_HOUR + 5):
+        for reason in ("not_yours", "unknown_or_expired"):
+            clicks.refused(by("U9"), reason)
+        clock.now += FLUSH_SECONDS
+        await clicks.flush()
+    clicks.refused(by("U2"), "not_yours")
+    clicks.refused(by("U1"), "unknown_or_expired")
+    await clicks.flush()
+
+    assert trail.by_user[-2:] == [("U2", "not_yours", 1), ("U1", "unknown_or_expired", 1)]
+
+
+async def test_a_crowd_that_a_question_does_not_ask_hides_no_click_of_the_user_whom_it_asks(
+    clicks: RefusedClicks, trail: Trail
+) -> None:
+    for number in range(2, 100):
+        clicks.refused(by(f"U{number}"), "not_yours")
+        clicks.refused(by(f"U{number}"), "unknown_or_expired")
+    clicks.refused(by("U1"), "invalid_answer")
+    clicks.refused(by("U1"), "cannot_serve")
+    await clicks.flush()
+
+    assert trail.by_user[-2:] == [("U1", "invalid_answer", 1), ("U1", "cannot_serve", 1)]
 
 
 async def test_clicks_on_any_number_of_questions_are_bounded_in_memory(clicks: RefusedClicks, trail: Trail) -> None:
@@ -155,6 +188,63 @@ async def test_while_the_database_is_away_they_are_kept_and_counted_on(clicks: R
     assert trail.by_user == [("U2", "cannot_serve", 2)]
 
 
+async def test_those_without_room_keep_their_time_while_the_database_is_away(
+    clicks: RefusedClicks, trail: Trail, clock: Clock
+) -> None:
+    clock.now = 10_000_000
+    for number in range(ENTRIES_AN_HOUR + 1):
+        clicks.refused(by(f"U{number}"), "not_yours")
+    await clicks.flush()
+    clock.now += HOUR_SECONDS
+    trail.is_away = True
+    await clicks.flush()
+    trail.is_away = False
+    await clicks.flush(last=True)
+
+    assert [(each.reason, each.seconds_ago) for each in trail.noted[ENTRIES_AN_HOUR:]] == [("more", HOUR_SECONDS)]
+
+
+async def test_they_are_bounded_in_memory_however_long_the_database_is_away(
+    clicks: RefusedClicks, trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others come while a note is under way, and that fails."""
+    numbers = iter(range(10 * MOST_COUNTED))
+
+    async def fails(presses: Sequence[Presses]) -> list[Presses]:  # noqa: ARG001
+        for number in islice(numbers, MOST_COUNTED):
+            clicks.refused(by("U2", f"q{number}"), "not_yours")
+        raise DatabaseUnreachable("no server")
+
+    clicks.refused(by("U2"), "not_yours")
+    with monkeypatch.context() as away:
+        away.setattr(trail, "note_presses", fails)
+        for _ in range(5):
+            await clicks.flush()
+    await clicks.flush(last=True)
+
+    assert len([each for each in trail.noted if each.reason == "not_yours"]) == MOST_COUNTED
+    assert sum(each.presses for each in trail.noted) == 5 * MOST_COUNTED + 1
+
+
+async def test_one_that_the_databases_encoding_cannot_hold_fails_nobody_elses_entry(
+    clicks: RefusedClicks, trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = trail.note_presses
+
+    async def note_ascii(presses: Sequence[Presses]) -> list[Presses]:
+        if not all(each.question_id.isascii() for each in presses):
+            raise InvalidInput("the database's encoding lacks a character")
+        return await note(presses)
+
+    monkeypatch.setattr(trail, "note_presses", note_ascii)
+    for number, id in enumerate(("q", "q", "\N{WAVING HAND SIGN}", "q")):
+        clicks.refused(by(f"U{number}", id), "cannot_serve")
+    await clicks.flush()
+    await clicks.flush(last=True)
+
+    assert [each.user_id for each in trail.noted] == ["U0", "U1", "U3"]
+
+
 async def test_an_ask_number_that_no_row_can_have_fails_nobody_elses_entry(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
@@ -189,3 +279,20 @@ async def test_a_pod_leaves_each_kind_of_click_that_won_nothing(
         ("refused", "U1", "already_answered"),
         ("refused", "U1", "cannot_serve"),
     ]
+
+
+async def test_a_pod_that_closes_waits_no_longer_for_them_than_it_may(
+    store: PendingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while somebody has locked the trail."""
+
+    async def waits(presses: Sequence[Presses]) -> list[Presses]:  # noqa: ARG001
+        await hang()
+        return []
+
+    monkeypatch.setattr(store.leases, "note_presses", waits)
+    pod = Pod(store)
+    assert await pod.click() is ReplyKind.UNKNOWN_OR_EXPIRED
+
+    async with asyncio.timeout(LAST_SECONDS + 5):
+        await pod.bridge.close(within=timedelta(seconds=0.1))

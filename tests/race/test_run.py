@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+import psycopg.sql
 import pytest
 
 from pendingctl.errors import InvalidInput, NotFound
 from pendingctl.model import Outcome
 from pendingctl.race.history.files import read_history
 from pendingctl.race.history.history import Reason
+from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher
 from pendingctl.race.run import simulate_race
@@ -43,7 +45,8 @@ def left_behind(connection: psycopg.Connection) -> list[str]:
     ).fetchall()
     heard = connection.execute("select application from pending_applications").fetchall()
     noted = connection.execute("select pod from pending_pods").fetchall()
-    return [row[0] for row in (*rows, *heard, *noted)]
+    trail = connection.execute("select distinct question_id from pending_trail").fetchall()
+    return [row[0] for row in (*rows, *heard, *noted, *trail)]
 
 
 def pods_of(coordinator: int) -> list[int]:
@@ -89,6 +92,7 @@ async def test_a_race_on_the_correct_claim_passes_and_leaves_nothing(dsn: str, c
     }
     assert {"already_answered", "not_yours", "unknown_or_expired", "repeated"} <= result.outcomes.keys()
     assert [pod.name for pod in result.pods] == ["pod-1", "pod-2", "pod-3"]
+    assert {each.name: each.verdict for each in result.checks}["trail_is_the_history"] == "pass"
     assert progress[-1] == 15
     assert left_behind(connection) == []
     assert pods_of(os.getpid()) == []
@@ -126,6 +130,31 @@ async def test_select_then_update_is_caught_by_single_winner(
     assert result.verdict == "fail"
     assert "single_winner" in {violation.law for violation in result.violations}
     assert left_behind(connection) == []
+
+
+@pytest.mark.law(17)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_a_trail_beside_the_claim_is_caught_by_its_check_alone(
+    dsn: str, connection: psycopg.Connection, seed: int
+) -> None:
+    settings = RaceSettings(3, 12, 6, seed, implementation="trail-beside-the-claim", faults=(FaultKind.KILL,))
+
+    result = await simulate_race(dsn, settings)
+
+    assert {violation.law for violation in result.violations} == {"trail_is_the_history"}
+    assert left_behind(connection) == []
+
+
+async def test_where_the_database_keeps_no_trail_nothing_is_looked_for_in_it(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    database = psycopg.sql.Identifier(connection.info.dbname)
+    connection.execute(psycopg.sql.SQL("alter database {} set pendingctl.trail = off").format(database))
+
+    result = await simulate_race(dsn, RaceSettings(2, 5, 8, 1))
+
+    assert result.verdict == "pass"
+    assert {each.name: each.verdict for each in result.checks}["trail_is_the_history"] == "skipped"
 
 
 @pytest.mark.parametrize("clicks", [1, 2, 3])

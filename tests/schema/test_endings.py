@@ -141,7 +141,7 @@ async def test_whoever_may_change_questions_may_write_what_goes_with_them(
         assert connection.execute(may, ["owner"]).fetchone() == (True,)
         assert connection.execute(may, ["pod_of_an_application"]).fetchone() == (True,)
         assert connection.execute(may, ["reader"]).fetchone() == (False,)
-        may_write_the_trail = "select has_table_privilege(%s, 'pending_trail', 'select, insert, delete')"
+        may_write_the_trail = "select has_table_privilege(%s, 'pending_trail', 'update')"
         assert connection.execute(may_write_the_trail, ["pod_of_an_application"]).fetchone() == (True,)
         assert connection.execute(may_write_the_trail, ["reader"]).fetchone() == (False,)
     finally:

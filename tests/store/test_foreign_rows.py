@@ -48,6 +48,8 @@ VALUES = [
             "{}",
             "[1]",
             '[{"at": "infinity", "ask_number": 1e5000}]',
+            '[{"ask_number": 2147483648}]',
+            '[{"ask_number": true}]',
             '{"ask_number": 1, "ending": "answered", "at": "infinity"}',
             "[" * 5000 + "]" * 5000,
         )

@@ -282,7 +282,9 @@ async def test_a_card_whose_edits_have_failed_is_edited_at_once(store: PendingSt
     assert (again.attempts, again.outcome) == (1, Outcome.WITHDRAWN)
 
 
-async def test_an_ended_questions_card_is_edited_once_more_on_request(store: PendingStore) -> None:
+async def test_an_ended_questions_card_is_edited_once_more_on_request(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
     await store.put("q", SCOPE, PAYLOAD, show=True)
     await show(store)
     await store.claim(click(), lease=timedelta())
@@ -292,6 +294,9 @@ async def test_an_ended_questions_card_is_edited_once_more_on_request(store: Pen
 
     assert outcomes(await store.remedies.repair_cards(rows)) == {"q": NotDone.NOTHING_TO_REPAIR}
     assert await cards(store) == []
+    with connection.transaction():
+        connection.execute("select from pending_interactions for update")
+        assert outcomes(await store.remedies.repair_cards(rows, edit_again=True)) == {"q": NotDone.BUSY}
     assert outcomes(await store.remedies.repair_cards(rows, edit_again=True)) == {"q": None}
     (again,) = await cards(store)
     await store.leases.mark_edited([_note_of(again)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import LiteralString
 
@@ -13,6 +14,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pendingctl import Claim, PendingStore, Refusal, open_pool
+from pendingctl.diagnosis.tables import RIGHTS
 from pendingctl.leased import EditedCard
 from pendingctl.payload import question_payload
 from pendingctl.postgres.connections import Pool
@@ -269,16 +271,34 @@ async def test_what_a_caller_rolls_back_leaves_no_entry(store: PendingStore, con
     assert steps(connection) == []
 
 
-async def test_a_database_can_keep_no_trail(dsn: str, connection: psycopg.Connection) -> None:
+@pytest.mark.parametrize("value", ["off", "OFF", "false", "no", "0"])
+async def test_a_database_can_keep_no_trail(dsn: str, connection: psycopg.Connection, value: str) -> None:
     """The setting is the database's, a role's or a connection string's, and everything else goes on."""
-    without = make_conninfo(dsn, options="-c pendingctl.trail=off")
+    without = make_conninfo(dsn, options=f"-c pendingctl.trail={value}")
     async with open_pool(without) as pool:
         store = PendingStore(pool)
         leased = await claimed(store)
         assert await store.leases.mark_delivered(leased)
         assert await store.leases.note_presses([presses()]) == []
+        assert not (await store.inspection.history("q")).record.is_kept
 
     assert steps(connection) == []
+
+
+@pytest.mark.law(16)
+async def test_entries_that_are_numbered_as_others_before_keep_nobody_from_working(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    """As after a failover to a subscriber of logical replication, which copies rows and no sequences."""
+    await store.put("before", SCOPE, PAYLOAD)
+    connection.execute("alter table pending_trail alter id restart with 1")
+
+    await store.put("q", SCOPE, PAYLOAD)
+    connection.execute("alter table pending_trail alter id restart with 1")
+    assert isinstance(await store.claim(click(), lease=LEASE), Claim)
+    connection.execute("alter table pending_trail alter id restart with 1")
+    assert await store.leases.note_presses([presses()]) == []
+    assert steps(connection, "before") == ["asked"]
 
 
 # Clicks that have won nothing.
@@ -323,6 +343,17 @@ async def test_of_one_question_so_many_entries_are_written_an_hour_and_the_rest_
     assert await store.leases.note_presses([too_many]) == []
 
 
+async def test_neither_another_tenant_nor_users_whom_it_does_not_ask_take_the_room_of_a_questions_own_clicks(
+    store: PendingStore,
+) -> None:
+    for number in range(PRESSES_AN_HOUR):
+        other = replace(presses(f"U{number}"), organization_id="globex", reason="unknown_or_expired")
+        assert await store.leases.note_presses([presses(f"U{number}"), other]) == []
+
+    own = [replace(presses("U1"), reason=reason) for reason in ("invalid_answer", "unknown_or_expired")]
+    assert await store.leases.note_presses([*own, presses("U99")]) == [presses("U99")]
+
+
 # The trail is swept by its own age.
 
 
@@ -342,6 +373,21 @@ async def test_old_entries_are_swept_oldest_first_in_batches_up_to_a_limit(
     assert await trail_swept(store, limit=5, batch_size=2) == [2, 2, 1]
     assert await trail_swept(store, batch_size=2) == [2, 1]
     assert connection.execute("select count(*) from pending_trail").fetchone() == (2,)
+
+
+async def test_a_role_with_the_rights_that_doctor_names_may_sweep_it(
+    store: PendingStore, connection: psycopg.Connection, dsn: str
+) -> None:
+    await store.put("q", SCOPE, PAYLOAD)
+    connection.execute("update pending_trail set at = at - interval '31 days'")
+    role = sql.Identifier(f"{connection.info.dbname}_pod")
+    rights = sql.SQL(", ".join(RIGHTS["pending_trail"]))
+    connection.execute(sql.SQL("create role {0} login; grant {1} on pending_trail to {0}").format(role, rights))
+    try:
+        async with open_pool(make_conninfo(dsn, user=f"{connection.info.dbname}_pod")) as pool:
+            assert await trail_swept(PendingStore(pool)) == [1]
+    finally:
+        connection.execute(sql.SQL("drop owned by {0}; drop role {0}").format(role))
 
 
 @pytest.mark.law(8)

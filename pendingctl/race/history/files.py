@@ -16,6 +16,7 @@ from typing import Any
 
 from ...errors import InvalidInput
 from ...model import Scope
+from ...trail import Step, TrailEntry
 from ..plan.operations import Fate, OperationKind, PlannedOperation, PostTrouble, Transaction, Wrong
 from ..plan.schedule import FaultKind, Moment
 from ..plan.settings import RaceSettings
@@ -36,9 +37,12 @@ from .history import (
 )
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
-VERSION = 5
+VERSION = 6
+# A history of this version is like one of a database that keeps no trail.
+WITHOUT_A_TRAIL = 5
 
 RACE, QUESTIONS, ROWS, FAULTS, END = "race.json", "questions.jsonl", "rows.jsonl", "faults.jsonl", "end.json"
+TRAIL = "trail.jsonl"
 POD = "pod-*.jsonl"
 
 
@@ -161,6 +165,8 @@ def write_end(directory: Path, history: History, seconds: float) -> None:
             for row in history.rows
         ),
     )
+    if history.trail is not None:
+        _write(directory / TRAIL, (asdict(entry) | {"at": _text(entry.at)} for entry in history.trail))
     _write(
         directory / END,
         [
@@ -170,6 +176,7 @@ def write_end(directory: Path, history: History, seconds: float) -> None:
                 "left_behind": history.left_behind,
                 "reasons": history.reasons,
                 "seconds": seconds,
+                "has_a_trail": history.trail is not None,
             }
         ],
     )
@@ -183,14 +190,14 @@ def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
     """
     try:
         race = _document(directory / RACE)
-        if race["version"] != VERSION:
+        if race["version"] not in (WITHOUT_A_TRAIL, VERSION):
             raise InvalidInput(
-                f"it has version {race['version']}, and this pendingctl reads version {VERSION}; "
-                "check it with the pendingctl that wrote it"
+                f"it has version {race['version']}, and this pendingctl reads versions {WITHOUT_A_TRAIL} and "
+                f"{VERSION}; check it with the pendingctl that wrote it"
             )
         fields = race["settings"]
         faults = tuple(FaultKind(each) for each in fields.pop("faults"))
-        return RaceSettings(**fields, faults=faults), *_read(directory)
+        return RaceSettings(**fields, faults=faults), *_read(directory, race["version"])
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         if missing == END:
@@ -237,7 +244,7 @@ def read_pod(path: Path) -> PodFile:
     return pod
 
 
-def _read(directory: Path) -> tuple[History, float]:
+def _read(directory: Path, version: int) -> tuple[History, float]:
     questions = tuple(
         RacedQuestion(
             **record
@@ -269,6 +276,7 @@ def _read(directory: Path) -> tuple[History, float]:
         reminders=tuple(each for pod in pods for each in pod.reminders),
     )
     end = _document(directory / END)
+    has_a_trail = version > WITHOUT_A_TRAIL and end["has_a_trail"]
     return (
         replace(
             history,
@@ -277,6 +285,7 @@ def _read(directory: Path) -> tuple[History, float]:
             stale_after=timedelta(seconds=end["stale_after_seconds"]),
             left_behind=tuple(end["left_behind"]),
             reasons=tuple(end["reasons"]),
+            trail=tuple(_entry(record) for record in _lines(directory / TRAIL)) if has_a_trail else None,
         ),
         float(end["seconds"]),
     )
@@ -330,6 +339,10 @@ def _ended(operation: Operation, record: dict[str, Any]) -> Operation:
 def _row(record: dict[str, Any]) -> Row:
     times = {name: _time(record[name]) for name in ("claimed_at", "expires_at")}
     return Row(**record | {"scope": Scope(**record["scope"])} | times)
+
+
+def _entry(record: dict[str, Any]) -> TrailEntry:
+    return TrailEntry(**record | {"at": datetime.fromisoformat(record["at"]), "step": Step(record["step"])})
 
 
 def _text(time: datetime | None) -> str | None:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from ...model import Outcome as Ending
 from ...model import RefusalReason, Scope
 from ...payload import JsonObject
+from ...trail import TrailEntry
 from ..plan.operations import OperationKind, PlannedOperation
 from ..plan.schedule import FaultKind, Moment
 
@@ -195,7 +196,7 @@ class RacedQuestion:
     the first operation, `editions` are the other payloads under which it is put. Of an awaited one somebody waits for
     the answer. One of another application is clicked for the race's own; it is open, or its answer was given before the
     race and is due. A poisoned one has an answer that is due, and that nobody can read. `heard` are the endings of
-    which the worker hears.
+    which the worker hears, and `application` is that under whose name it is asked.
     """
 
     id: str
@@ -212,6 +213,7 @@ class RacedQuestion:
     is_poisoned: bool = False
     schedule: RacedSchedule = RacedSchedule()
     heard: tuple[str, ...] = ()
+    application: str = ""
 
     @property
     def is_raced(self) -> bool:
@@ -228,8 +230,10 @@ class RacedQuestion:
 class Row:
     """A question's row after the race. `is_stuck` and `error` say what became of the delivery of its ending.
 
-    `claimed_at` is None where there is no answer; `outcome` says how the question has ended, None while it is open.
-    `not_shown` is why its card was given up, and `no_card_known` that it ended before anybody noted one.
+    `claimed_at` is None where there is no answer; `outcome` says how the question has ended, None while it is open, and
+    `pod` which one has ended it, where it was not withdrawn. `not_shown` is why its card was given up, `no_card_known`
+    that it ended before anybody noted one, and `card_shows_the_end` that it ended, has a card, and leaves no edit of
+    that to do. It `has_cards_to_retire` where those of former askings are still to be edited.
     """
 
     id: str
@@ -248,6 +252,9 @@ class Row:
     expires_at: datetime | None = None
     not_shown: str | None = None
     no_card_known: bool = False
+    card_shows_the_end: bool = False
+    has_cards_to_retire: bool = False
+    pod: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +262,9 @@ class History:
     """Everything that the checker knows of a run.
 
     `planned_kinds` are the kinds of operation in the plan, `stale_after` is the sweep's maximum age. `left_behind`
-    names what the clean-up did not remove, and `reasons` explain why the run itself proves nothing.
+    names what the clean-up did not remove, and `reasons` explain why the run itself proves nothing. `trail` are the
+    entries of the race's questions in the order of their ids; None where the database keeps none, or nobody has read
+    them.
     """
 
     questions: tuple[RacedQuestion, ...]
@@ -270,3 +279,4 @@ class History:
     card_posts: tuple[CardPost, ...] = ()
     card_edits: tuple[CardEdit, ...] = ()
     reminders: tuple[ReminderPost, ...] = ()
+    trail: tuple[TrailEntry, ...] | None = None

@@ -36,6 +36,7 @@ IMPLEMENTATIONS = (
     "post-from-memory",
     "expire-without-delivery",
     "remind-without-lease",
+    "trail-beside-the-claim",
 )
 
 MAX_PODS = 64

@@ -11,6 +11,7 @@ from uuid import UUID
 from ...errors import DatabaseUnreachable
 from ...model import Claim, Click, Refusal, RefusalReason
 from ...postgres.connections import Borrowed, ConnectionSource
+from ...postgres.time_limits import Purpose
 from ...store import PendingStore, statements
 from ...store.rows import CLAIM_ROW, claim_parameters
 
@@ -116,6 +117,30 @@ class ClaimIgnoresDeadline(_BrokenClaim):
     statement = _claim_without("and (expires_at is null or expires_at > clock_timestamp())")
 
 
+class TrailBesideTheClaim(PendingStore):
+    """Commits the claim, and then writes into the trail that it has won: a pod that dies between the two never does."""
+
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+    ) -> Claim | Refusal:
+        """Claim, and write the trail afterwards."""
+        parameters = claim_parameters(
+            click, lease, pod=self._pod, application=self._application, lease_token=lease_token
+        )
+        patient = {**parameters, "lock_timeout": Purpose.CLAIM.lock_timeout}
+        won = await _claimed(self._source, _CLAIM_WITHOUT_A_TRAIL, patient)
+        if won is None:
+            return await super().claim(click, lease=lease, lease_token=lease_token)
+        async with Borrowed(self._source) as connection:
+            written = {**parameters, "ask_number": won.ask_number, "is_leased": won.lease_token is not None}
+            await connection.execute(_WRITE_AFTERWARDS, written)
+        return won
+
+
 class RetryWithNewKey(PendingStore):
     """Takes a claim whose reply was lost for one that failed, and presses anew."""
 
@@ -145,6 +170,16 @@ _SELECT_UNCLAIMED = """
 """
 
 _UPDATE_WITHOUT_LOOKING_AGAIN = _claim_without("and claimed_at is null")
+
+
+_, _FOUND, _TRAIL_AND_MORE = statements.CLAIM.partition(",\n    trail as (")
+_CLAIM_WITHOUT_A_TRAIL = _claim_without(_FOUND + _TRAIL_AND_MORE.partition("\n    select ")[0])
+
+_WRITE_AFTERWARDS = """
+    insert into pending_trail (question_id, ask_number, organization_id, pod, step, user_id, attempt)
+    values (%(id)s, %(ask_number)s, %(organization_id)s, %(pod)s, 'answered', %(user_id)s,
+            case when %(is_leased)s then 1 end)
+"""
 
 
 async def _claimed(source: ConnectionSource, statement: str, parameters: Mapping[str, object]) -> Claim | None:

@@ -44,6 +44,7 @@ EXPECTED_CHECKS: Mapping[str, str] = {
     "post-from-memory": "every_question_shown",
     "expire-without-delivery": "every_ending_told",
     "remind-without-lease": "reminded_once",
+    "trail-beside-the-claim": "trail_is_the_history",
 }
 
 
@@ -65,6 +66,7 @@ _STORES: Mapping[str, type[PendingStore]] = {
     "forget-old-cards": broken_askings.ForgetOldCards,
     "lease-everything": broken_askings.LeaseEverything,
     "claim-ignores-deadline": broken_claims.ClaimIgnoresDeadline,
+    "trail-beside-the-claim": broken_claims.TrailBesideTheClaim,
     "expire-by-select-then-update": broken_duties.ExpireBySelectThenUpdate,
     "post-from-memory": broken_duties.PostFromMemory,
     "expire-without-delivery": broken_duties.ExpireWithoutDelivery,

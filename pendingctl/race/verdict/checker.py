@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 
+from ...trail import TrailEntry
 from ..history.history import DECIDED, CardEdit, CardPost, HandOver, History, Operation, Outcome, ReminderPost
 from ..plan.operations import OperationKind
 from . import laws
@@ -18,10 +19,11 @@ from .laws import name_of, was_contended
 from .linearization import linearize
 from .one_question import Story
 from .posts import every_question_shown, reminded_once
+from .trail import trail_is_the_history
 
 
 class Verdict(StrEnum):
-    """What a run, or one check of it, showed. A check is skipped where the plan held nothing for it to look at."""
+    """What a run, or one check of it, showed. A check is skipped where there was nothing for it to look at."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -93,12 +95,16 @@ QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
     every_question_shown,
     every_ending_told,
     reminded_once,
+    trail_is_the_history,
 )
 RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (
     laws.sweep_was_bounded,
     laws.nothing_left_behind,
     others_unharmed,
 )
+
+# These look at questions too about which the race's own clicks and deliveries do not decide.
+_OF_ALL_QUESTIONS = (only_its_application, trail_is_the_history)
 
 CHECKS = tuple(check.__name__ for check in (*QUESTION_LAWS, *RUN_LAWS))
 
@@ -117,7 +123,7 @@ def judge(history: History) -> Judgement:
     violations: defaultdict[str, list[Violation]] = defaultdict(list)
     for check in QUESTION_LAWS:
         for story in every_story:
-            if not story.question.is_raced and check is not only_its_application:
+            if not story.question.is_raced and check not in _OF_ALL_QUESTIONS:
                 continue
             for detail in check(story):
                 violations[check.__name__].append(Violation(check.__name__, story.question.id, detail))
@@ -137,6 +143,8 @@ def _result(name: str, violations: tuple[Violation, ...], history: History) -> C
         return CheckResult(name, Verdict.FAIL, violations)
     needed = _NEEDS.get(name)
     skipped = needed is not None and history.planned_kinds.isdisjoint(needed)
+    if name == trail_is_the_history.__name__:
+        skipped = history.trail is None
     return CheckResult(name, Verdict.SKIPPED if skipped else Verdict.PASS, ())
 
 
@@ -168,6 +176,9 @@ def stories(history: History) -> list[Story]:
     reminders: defaultdict[str, list[ReminderPost]] = defaultdict(list)
     for reminder in history.reminders:
         reminders[reminder.question_id].append(reminder)
+    entries: defaultdict[str, list[TrailEntry]] = defaultdict(list)
+    for entry in history.trail or ():
+        entries[entry.question_id].append(entry)
     rows = {row.id: row for row in history.rows}
     return [
         Story(
@@ -181,6 +192,8 @@ def stories(history: History) -> list[Story]:
             tuple(card_edits.get(question.id, ())),
             tuple(reminders.get(question.id, ())),
             is_whole=not history.reasons,
+            trail=None if history.trail is None else tuple(entries.get(question.id, ())),
+            is_undisturbed=not history.reasons and not history.faults,
         )
         for question in history.questions
     ]

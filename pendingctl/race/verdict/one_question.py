@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from ...model import NEW_ASKINGS, Scope
+from ...trail import TrailEntry
 from ..history.history import CardEdit, CardPost, HandOver, Operation, Outcome, RacedQuestion, ReminderPost, Row
 from ..plan.operations import OperationKind
 
@@ -16,7 +17,8 @@ class Story:
     """Everything that happened to one question, operations in the order of their start. `row` is None when it is gone.
 
     `sweeps` are those that took its row, and those whose outcome is unknown. It `is_whole` unless pods were
-    lost, and not by a fault: what they were about to do nobody knows.
+    lost, and not by a fault: what they were about to do nobody knows. `trail` is None where there is none to look at.
+    Where it `is_undisturbed` nothing went wrong in the race, and no pod has lost what it was about to note.
     """
 
     question: RacedQuestion
@@ -29,6 +31,8 @@ class Story:
     card_edits: tuple[CardEdit, ...] = ()
     reminders: tuple[ReminderPost, ...] = ()
     is_whole: bool = True
+    trail: tuple[TrailEntry, ...] | None = None
+    is_undisturbed: bool = False
 
     @cached_property
     def claims(self) -> list[Operation]:

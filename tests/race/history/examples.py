@@ -41,6 +41,7 @@ from pendingctl.race.history.history import (
 from pendingctl.race.plan.operations import Fate, OperationKind, PlannedOperation, PostTrouble, Transaction, Wrong
 from pendingctl.race.plan.schedule import FaultKind, Moment
 from pendingctl.race.plan.settings import RaceSettings
+from pendingctl.trail import Step, TrailEntry
 
 SETTINGS = RaceSettings(
     pods=2,
@@ -140,6 +141,7 @@ HISTORY = History(
             is_extra=True,
             schedule=RacedSchedule(500_000_000, "no", 250_000_000, 2, 400_000_000, "später ⏳"),
             heard=("answered", "expired"),
+            application="run ⏳",
         ),
     ),
     operations=(*EACH_OF_A_KIND, NEVER_ENDED, replace(EACH_OF_A_KIND[0], pod="pod-2")),
@@ -156,6 +158,19 @@ HISTORY = History(
         Row("run-d0", SCOPE, {}, AT, 3, "no", None, outcome="defaulted", expires_at=AT - timedelta(seconds=1)),
         Row("run-d1", SCOPE, {}, AT, 3, "no", "key", outcome="answered", answered_by="U2"),
         Row("run-d2", SCOPE, {}, None, 3, None, None, not_shown="the conversation is gone"),
+        Row(
+            "run-d3",
+            SCOPE,
+            {},
+            AT,
+            3,
+            "no",
+            "key",
+            outcome="answered",
+            card_shows_the_end=True,
+            has_cards_to_retire=True,
+            pod="pod-2",
+        ),
     ),
     planned_kinds=frozenset({PUT, CLAIM}),
     stale_after=timedelta(milliseconds=30),
@@ -172,6 +187,40 @@ HISTORY = History(
     ),
     card_edits=(CardEdit("pod-2", "pod-1 0", "run-c0", "später\nAnswered", 40),),
     reminders=(ReminderPost("pod-2", "run-d0", 3, is_escalation=True, at_ns=41),),
+    trail=(
+        TrailEntry(
+            id=2**40,
+            at=AT,
+            question_id="run-q0",
+            ask_number=2**30,
+            organization_id="acme",
+            step=Step.ASKED,
+            pod="pod-1",
+            user_id="U1",
+            connection_id="slack",
+            application="run ⏳",
+            request_key="key",
+            attempt=1,
+            presses=None,
+            detail="created",
+        ),
+        TrailEntry(
+            id=2**40 + 1,
+            at=AT,
+            question_id="run-q0",
+            ask_number=None,
+            organization_id="acme",
+            step=Step.REFUSED,
+            pod=None,
+            user_id=None,
+            connection_id=None,
+            application=None,
+            request_key=None,
+            attempt=None,
+            presses=3,
+            detail="not_yours",
+        ),
+    ),
 )
 
 

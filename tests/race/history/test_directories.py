@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pendingctl.errors import InvalidInput
-from pendingctl.race.history.files import END, FAULTS, QUESTIONS, RACE, ROWS, make_directory, read_history
+from pendingctl.race.history.files import END, FAULTS, QUESTIONS, RACE, ROWS, TRAIL, make_directory, read_history
 from tests.race.history.examples import HISTORY, write
 
 
@@ -60,7 +60,7 @@ def usual_umask() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("usual_umask")
-@pytest.mark.parametrize("name", [RACE, QUESTIONS, "pod-1.jsonl", FAULTS, ROWS, END])
+@pytest.mark.parametrize("name", [RACE, QUESTIONS, "pod-1.jsonl", FAULTS, ROWS, TRAIL, END])
 def test_only_the_user_may_read_a_history(tmp_path: Path, name: str) -> None:
     # In a folder that was there before, whose mode is the user's own affair.
     write(tmp_path, HISTORY)

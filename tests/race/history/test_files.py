@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +18,13 @@ from hypothesis import strategies as st
 from pendingctl.model import Scope
 from pendingctl.payload import JsonObject
 from pendingctl.race.history.files import (
+    END,
     FAULTS,
+    QUESTIONS,
+    RACE,
+    ROWS,
+    TRAIL,
+    WITHOUT_A_TRAIL,
     HistoryFile,
     end_record,
     fault_record,
@@ -211,6 +218,36 @@ def test_a_race_without_faults_has_no_file_of_them(folder: Path) -> None:
     (folder / FAULTS).unlink()
 
     assert read_history(folder)[1] == replace(HISTORY, faults=())
+
+
+def test_a_history_of_a_database_without_a_trail_has_none(tmp_path: Path) -> None:
+    history = replace(HISTORY, trail=None)
+    write(tmp_path, history)
+
+    assert read_history(tmp_path)[1] == history
+
+
+def test_a_trail_without_entries_is_one(tmp_path: Path) -> None:
+    history = replace(HISTORY, trail=())
+    write(tmp_path, history)
+
+    assert read_history(tmp_path)[1] == history
+
+
+def test_a_history_from_before_the_trail_is_read_and_has_none(tmp_path: Path) -> None:
+    write(tmp_path, HISTORY)
+    (tmp_path / TRAIL).unlink()
+    for name, added in ((END, "has_a_trail"), (ROWS, "card_shows_the_end"), (QUESTIONS, "application")):
+        records = [json.loads(line) for line in (tmp_path / name).read_bytes().splitlines()]
+        older = [{field: value for field, value in record.items() if field != added} for record in records]
+        (tmp_path / name).write_text("".join(json.dumps(record) + "\n" for record in older), encoding="utf-8")
+    race = json.loads((tmp_path / RACE).read_text(encoding="utf-8"))
+    (tmp_path / RACE).write_text(json.dumps(race | {"version": WITHOUT_A_TRAIL}), encoding="utf-8")
+
+    _, history, _ = read_history(tmp_path)
+
+    assert history.trail is None
+    assert (history.operations, history.faults) == (HISTORY.operations, HISTORY.faults)
 
 
 def test_what_was_not_reported_is_not_written() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pendingctl.errors import InvalidInput
-from pendingctl.race.history.files import END, FAULTS, QUESTIONS, RACE, ROWS, VERSION, read_history
+from pendingctl.race.history.files import END, FAULTS, QUESTIONS, RACE, ROWS, TRAIL, VERSION, read_history
 
 
 def refusal(folder: Path) -> str:
@@ -54,7 +54,7 @@ GARBAGE = {
 }
 
 
-@pytest.mark.parametrize("name", [RACE, QUESTIONS, "pod-1.jsonl", FAULTS, ROWS, END])
+@pytest.mark.parametrize("name", [RACE, QUESTIONS, "pod-1.jsonl", FAULTS, ROWS, TRAIL, END])
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
 def test_garbage_is_refused_with_the_name_of_the_folder(folder: Path, name: str, garbage: str | bytes) -> None:
     (folder / name).write_bytes(garbage if isinstance(garbage, bytes) else garbage.encode())
@@ -82,6 +82,9 @@ def change(path: Path, **fields: object) -> None:
         (FAULTS, {"moment": "never"}),
         (ROWS, {"claimed_at": "noon"}),
         (ROWS, {"claimed_at": 3}),
+        (TRAIL, {"step": "dreamt"}),
+        (TRAIL, {"at": "noon"}),
+        (TRAIL, {"surprise": 1}),
     ],
 )
 def test_a_record_without_meaning_is_refused_with_the_name_of_the_folder(
@@ -106,7 +109,7 @@ def test_settings_that_cannot_be_raced_are_refused_with_the_name_of_the_folder(
     assert str(folder) in refusal(folder)
 
 
-@pytest.mark.parametrize("name", [QUESTIONS, ROWS])
+@pytest.mark.parametrize("name", [QUESTIONS, ROWS, TRAIL])
 def test_a_history_of_which_a_file_is_missing_is_refused(folder: Path, name: str) -> None:
     # Rows that nobody wrote down are not rows that are gone.
     (folder / name).unlink()

@@ -68,6 +68,7 @@ from tests.race.verdict.histories import (
 from tests.race.verdict.lawless_clicks import LAWLESS_CLICKS
 from tests.race.verdict.lawless_lives import LAWLESS_LIVES
 from tests.race.verdict.lawless_neighbours import LAWLESS_NEIGHBOURS
+from tests.race.verdict.lawless_trails import LAWLESS_TRAILS
 
 X_SECOND = operation(31, CLAIM, Outcome.OK, 1020, 1040, victory(), pod="pod-2", question="x", value="no")
 WON_AGAIN = operation(
@@ -326,4 +327,4 @@ LAWLESS = LAWLESS_CLICKS | {
     "a row is left behind": ("nothing_left_behind", replace(LAWFUL, left_behind=("question q",))),
 }
 
-LAWLESS |= LAWLESS_NEIGHBOURS | LAWLESS_LIVES
+LAWLESS |= LAWLESS_NEIGHBOURS | LAWLESS_LIVES | LAWLESS_TRAILS

@@ -45,7 +45,8 @@ def test_a_lawful_history_passes() -> None:
     judgement = judge(LAWFUL)
 
     assert (judgement.verdict, judgement.violations, judgement.reasons) == ("pass", (), ())
-    assert verdicts(LAWFUL) == dict.fromkeys(CHECKS, Verdict.PASS) | {"asker_or_pods": Verdict.SKIPPED}
+    skipped = dict.fromkeys(("asker_or_pods", "trail_is_the_history"), Verdict.SKIPPED)
+    assert verdicts(LAWFUL) == dict.fromkeys(CHECKS, Verdict.PASS) | skipped
     assert judgement.contended == 1
 
 
@@ -167,8 +168,9 @@ def test_a_broken_law_outweighs_a_reason() -> None:
 def test_a_check_is_skipped_when_the_plan_held_nothing_for_it(kinds: set[OperationKind], skipped: set[str]) -> None:
     found = verdicts(replace(LAWFUL, planned_kinds=frozenset(kinds)))
 
-    assert {name for name, verdict in found.items() if verdict == "skipped"} == skipped | {"asker_or_pods"}
-    assert {verdict for name, verdict in found.items() if name not in skipped | {"asker_or_pods"}} == {"pass"}
+    always = {"asker_or_pods", "trail_is_the_history"}
+    assert {name for name, verdict in found.items() if verdict == "skipped"} == skipped | always
+    assert {verdict for name, verdict in found.items() if name not in skipped | always} == {"pass"}
 
 
 def test_what_a_check_finds_counts_whatever_was_planned() -> None:
