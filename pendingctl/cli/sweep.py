@@ -225,7 +225,7 @@ async def _swept(
                     ids += batch
         most_of_trail = None if limit is None else limit * TRAIL_ENTRIES_A_ROW
         trail_deleted = 0
-        async with aclosing(store.sweep_trail(max_age=keep_trail, limit=most_of_trail, batch_size=batch_size)) as gone:
+        async with aclosing(store.trail.sweep(max_age=keep_trail, limit=most_of_trail, batch_size=batch_size)) as gone:
             async for entries in gone:
                 trail_deleted += entries
         left = await _left(store.inspection, max_age, include_undelivered=include_undelivered)

@@ -31,7 +31,7 @@ from .loop import Loop
 from .memory import ExpiringCache
 from .posts import LEASE as POSTING
 from .posts import Handles, PostLeases, Posts
-from .refused_clicks import PressLeases, RefusedClicks
+from .refused_clicks import PressTrail, RefusedClicks
 from .replies import Reply, cannot_serve, reply_to_refusal, reply_to_win
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
@@ -68,7 +68,7 @@ class AskOutcome(StrEnum):
     CANNOT_SERVE = "cannot_serve"
 
 
-class BridgeLeases(AnswerLeases, CardLeases, PostLeases, PressLeases, Protocol):
+class BridgeLeases(AnswerLeases, CardLeases, PostLeases, Protocol):
     """What a bridge asks of `store.leases`."""
 
     async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
@@ -82,6 +82,11 @@ class BridgeStore(Protocol):
     @property
     def leases(self) -> BridgeLeases:
         """Its leases."""
+        ...
+
+    @property
+    def trail(self) -> PressTrail:
+        """Its trail."""
         ...
 
     async def put(self, id: str, scope: Scope, payload: JsonObject, **options: Unpack[PutOptions]) -> Stored:
@@ -130,7 +135,7 @@ class InteractionBridge:
         self._served = frozenset[tuple[str, str]]()
         self._is_closing = False
         self._cards = Cards(store.leases, platform, self._reachable, max_age=max_age, wording=wording)
-        self._refused_clicks = RefusedClicks(store.leases, clock=clock)
+        self._refused_clicks = RefusedClicks(store.trail, clock=clock)
         self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
         self._loop = Loop(self._look)
         self._claims = Background()
