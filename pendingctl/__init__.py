@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Stored,
         Withdrawal,
     )
-    from .platforms import Card, ChatPlatform, NotPosted, Reminder, Sentence, Shows, Wording
+    from .platforms import Card, CardGone, ChatPlatform, NotPosted, Reminder, Sentence, Shows, Wording
     from .pod.bridge import AskOutcome, InteractionBridge
     from .pod.delivery import Delivery
     from .pod.replies import Reply, ReplyKind
@@ -65,7 +65,7 @@ _HOMES = {
         "Stored",
         "Withdrawal",
     ),
-    "platforms.protocol": ("Card", "ChatPlatform", "NotPosted", "Reminder", "Shows"),
+    "platforms.protocol": ("Card", "CardGone", "ChatPlatform", "NotPosted", "Reminder", "Shows"),
     "platforms.wording": ("Sentence", "Wording"),
     "sinks.protocol": ("AnswerSink", "CallableSink", "DeliveryFailed"),
     "sinks.http": ("HttpSink",),
@@ -81,6 +81,7 @@ __all__ = [
     "AskOutcome",
     "CallableSink",
     "Card",
+    "CardGone",
     "ChatPlatform",
     "Claim",
     "Click",

@@ -79,7 +79,7 @@ def answer(
         async with store_of(dsn, "answer", row.application) as store:
             result = await store.answer(click, by)
             if isinstance(result, Refusal):
-                await store.leases.note_presses([pressed_in_vain(click, result, by.answered_by)])
+                await store.trail.note([pressed_in_vain(click, result, by.answered_by)])
             return result
 
     result = run(answered(run(found())))

@@ -65,7 +65,7 @@ def claim(
         async with store_of(dsn, "claim", application) as store:
             result = await store.claim(click, lease=None if take else timedelta(0))
             if isinstance(result, Refusal) or result.repeated:
-                await store.leases.note_presses([pressed_in_vain(click, result, click.user_id)])
+                await store.trail.note([pressed_in_vain(click, result, click.user_id)])
             return result
 
     result = run(claimed())

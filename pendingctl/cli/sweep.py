@@ -133,17 +133,19 @@ def sweep(
     if quiet and (dry_run or with_ids):
         raise InvalidInput("--quiet prints nothing; leave out --dry-run and --ids")
     most = None if everything else limit or SWEEP_LIMIT
+    most_of_trail = "all" if most is None else f"up to {most * TRAIL_ENTRIES_A_ROW:,}"
+    trail = f"{most_of_trail} entries of the trail older than {age(keep_trail)}"
 
     if dry_run:
         dry = run(_foreseen(dsn, most, max_age, include_undelivered=include_undelivered))
         text = f"would delete {counted(dry.would_delete, 'row', 'rows')} older than {age(max_age)}"
-        render.show_document(output, dry.fields(), f"{text}{_undelivered_in_words(dry.left)}")
+        render.show_document(output, dry.fields(), f"{text}, and {trail}{_undelivered_in_words(dry.left)}")
         return
     amount = "all" if most is None else f"up to {most:,}"
     cycle = "" if every is None else f" every {age(every)}"
     lost = ", undelivered answers as well," if include_undelivered else ""
     confirm(
-        f"Delete {amount} rows older than {age(max_age)}{cycle}{lost} on {target_of(dsn)}?",
+        f"Delete {amount} rows older than {age(max_age)}{lost} and {trail}{cycle} on {target_of(dsn)}?",
         yes=yes,
         off_terminal=not include_undelivered,
     )
@@ -223,7 +225,7 @@ async def _swept(
                     ids += batch
         most_of_trail = None if limit is None else limit * TRAIL_ENTRIES_A_ROW
         trail_deleted = 0
-        async with aclosing(store.sweep_trail(max_age=keep_trail, limit=most_of_trail, batch_size=batch_size)) as gone:
+        async with aclosing(store.trail.sweep(max_age=keep_trail, limit=most_of_trail, batch_size=batch_size)) as gone:
             async for entries in gone:
                 trail_deleted += entries
         left = await _left(store.inspection, max_age, include_undelivered=include_undelivered)

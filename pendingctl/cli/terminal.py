@@ -7,6 +7,7 @@ Only what every terminal since the VT100 understands is sent (ECMA-48: CUP, EL, 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,6 +36,9 @@ _SEQUENCES = {
 }
 _NAMES = {"\r": "enter", "\n": "enter", " ": "page down", "\x04": "q"}
 _ESCAPE = "\x1b"
+# What a key sends behind an escape (ECMA-48 5.4: CSI with parameters; SS3 with one character), and the beginning of it.
+_SEQUENCE = re.compile(r"\[[0-?]*[ -/]*[@-~]|O[@-~]")
+_BEGUN = re.compile(r"(?:\[[0-?]*[ -/]*|O)?")
 
 
 class Terminal:
@@ -182,11 +186,13 @@ class Keys:
                 keys.append(_NAMES.get(text[0], text[0]))
                 text = text[1:]
                 continue
-            known = next((sequence for sequence in _SEQUENCES if text.startswith(sequence, 1)), None)
-            if known is not None:
-                keys.append(_SEQUENCES[known])
-                text = text[1 + len(known) :]
-            elif any(sequence.startswith(text[1:]) for sequence in _SEQUENCES):
+            found = _SEQUENCE.match(text, 1)
+            if found is not None:
+                # Of a key that means nothing here, such as delete, no part is taken for another one.
+                if (known := _SEQUENCES.get(found[0])) is not None:
+                    keys.append(known)
+                text = text[found.end() :]
+            elif _BEGUN.fullmatch(text, 1):
                 self._rest, text = text, ""
             else:
                 keys.append("escape")

@@ -36,7 +36,8 @@ class Card:
 
     A button must carry the question's id and ask number, so that its click can give them back. `options` are empty
     once the question has none to offer; `user_id` is the user whose question it is. `conversation_id` is the one to
-    post to, empty on a card that was replaced by another asking's.
+    post to, empty on a card that was replaced by another asking's. A connection's name is the organization's own, and
+    `organization_id` says whose it is.
     """
 
     question_id: str
@@ -47,6 +48,7 @@ class Card:
     shows: Shows = Shows.PENDING
     user_id: str = ""
     said: Sentence | None = None
+    organization_id: str = ""
 
     @property
     def key(self) -> str:
@@ -67,6 +69,7 @@ class Reminder:
     said: Sentence
     user_id: str
     is_escalation: bool
+    organization_id: str = ""
 
 
 class NotPosted(Exception):
@@ -83,15 +86,28 @@ class NotPosted(Exception):
         self.is_permanent = is_permanent
 
 
+class CardGone(Exception):
+    """The posted card can be edited neither now nor later: it was deleted, say, or its conversation is archived.
+
+    Nobody tries again then; what it shows stays as it is.
+    """
+
+
 class ChatPlatform(Protocol):
-    """One chat platform's API, as far as questions need it. It may be able to `FindsCards` or `PostsByKey` as well."""
+    """One chat platform's API, as far as questions need it.
+
+    It may be able to `FindsCards` or `PostsByKey` as well, and have `ChecksCards` and `Pauses`.
+    """
 
     async def post_card(self, connection_id: str, card: Card) -> MessageHandle:
         """Post a card with its buttons and return its handle; raise NotPosted when it surely was not shown."""
         ...
 
     async def edit_card(self, connection_id: str, handle: MessageHandle, card: Card) -> None:
-        """Replace all that a posted card shows by this: it has buttons from then on if this one has options."""
+        """Replace all that a posted card shows by this: it has buttons from then on if this one has options.
+
+        Raises CardGone when no edit can succeed any more; after any other exception it is tried again.
+        """
         ...
 
     async def post_reminder(self, connection_id: str, handle: MessageHandle, reminder: Reminder) -> None:
@@ -125,4 +141,28 @@ class PostsByKey(Protocol):
     @property
     def posts_by_key(self) -> bool:
         """Whether that holds."""
+        ...
+
+
+@runtime_checkable
+class ChecksCards(Protocol):
+    """A platform that cannot show every card."""
+
+    def check_card(self, connection_id: str, card: Card) -> None:
+        """Raise InvalidInput for a card that cannot be posted as it is: whoever asks hears of it before it is stored.
+
+        The card is that of a question yet to be asked, whose ask number is not known.
+        """
+        ...
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """A platform that leaves a connection alone for a while, since its token is refused for instance."""
+
+    def is_paused(self, organization_id: str, connection_id: str) -> bool:
+        """Whether nothing can be posted or edited there now.
+
+        The pod takes over nothing of it then: rows wait as they are, and no attempt is counted.
+        """
         ...

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 from ..errors import InvalidInput
 from ..model import operator_of
 
+_Given = TypeVar("_Given")
 _Part = TypeVar("_Part")
 
 # What stands in square brackets, and the name of a field in braces: `split` returns these at odd places.
@@ -58,6 +59,13 @@ class Sentence:
         the platform's markup: the operator, the value, the question, each option, and the template's own words. A
         missing field outside brackets is empty. Raises InvalidInput for a template that cannot be read.
         """
+        return "".join(self.parts(person=person, plain=plain, time=time))
+
+    def parts(
+        self, *, person: Callable[[str], _Part], plain: Callable[[str], _Part], time: Callable[[datetime], _Part]
+    ) -> list[_Part]:
+        """Return the sentence piece by piece, for a platform whose messages are more than text; otherwise as `text`."""
+        options = [part for option in self.options for part in (plain(", "), plain(option))][1:]
         parts = {
             "by": _rendered(self.by, person),
             "operator": _rendered(self.operator, plain),
@@ -65,16 +73,16 @@ class Sentence:
             "value": _rendered(self.value, plain),
             "at": _rendered(self.at, time),
             "question": _rendered(self.question, plain),
-            "options": ", ".join(map(plain, self.options)) if self.options else None,
+            "options": options or None,
         }
-        said = []
+        said: list[_Part] = []
         for piece in _pieces(self.words):
             if piece.is_optional and any(parts[field] is None for field in piece.fields):
                 continue
             said.append(plain(piece.words[0]))
             for field, words in zip(piece.fields, piece.words[1:], strict=True):
-                said += [parts[field] or "", plain(words)]
-        return "".join(said)
+                said += [*(parts[field] or ()), plain(words)]
+        return said
 
 
 def answered(words: str, answered_by: str | None, value: str | None, at: datetime | None) -> Sentence:
@@ -159,8 +167,8 @@ def _check(template: str, english: str) -> None:
                 raise InvalidInput(f"{field!r} may be missing, so put it into square brackets: {template!r}")
 
 
-def _rendered(part: _Part | None, render: Callable[[_Part], str]) -> str | None:
-    return None if part is None else render(part)
+def _rendered(part: _Given | None, render: Callable[[_Given], _Part]) -> list[_Part] | None:
+    return None if part is None else [render(part)]
 
 
 # Here, since it checks itself by what stands above.

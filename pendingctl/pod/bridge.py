@@ -17,7 +17,7 @@ from ..errors import DatabaseUnreachable, PendingctlError
 from ..leased import Duty, LeasedAnswer, LeasedPost
 from ..model import ENDED, Claim, Click, Due, Outcome, PutOutcome, Question, Refusal, Scope, Stored, answer_of
 from ..payload import JsonObject
-from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Wording
+from ..platforms import ENGLISH, ChatPlatform, ChecksCards, MessageHandle, Pauses, Wording
 from ..schedule import MAX_AGE
 from ..sinks import AnswerHandler, AnswerSink
 from ..store import PutOptions
@@ -31,7 +31,7 @@ from .loop import Loop
 from .memory import ExpiringCache
 from .posts import LEASE as POSTING
 from .posts import Handles, PostLeases, Posts
-from .refused_clicks import PressLeases, RefusedClicks
+from .refused_clicks import PressTrail, RefusedClicks
 from .replies import Reply, cannot_serve, reply_to_refusal, reply_to_win
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
@@ -45,6 +45,8 @@ CLAIMS_OF_A_TENANT = 4
 EVENT_SECONDS = 5 * 60.0
 HANDLE_SECONDS = 24 * 3600.0
 MAX_REMEMBERED = 10_000
+# Where the numbers of askings end (README.md, section "Asking an id again"): the longest that a card can carry.
+LAST_ASK_NUMBER = 2**31 - 1
 CLOSE_WITHIN = timedelta(seconds=30)
 
 _log = logging.getLogger(__name__)
@@ -66,7 +68,7 @@ class AskOutcome(StrEnum):
     CANNOT_SERVE = "cannot_serve"
 
 
-class BridgeLeases(AnswerLeases, CardLeases, PostLeases, PressLeases, Protocol):
+class BridgeLeases(AnswerLeases, CardLeases, PostLeases, Protocol):
     """What a bridge asks of `store.leases`."""
 
     async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
@@ -80,6 +82,11 @@ class BridgeStore(Protocol):
     @property
     def leases(self) -> BridgeLeases:
         """Its leases."""
+        ...
+
+    @property
+    def trail(self) -> PressTrail:
+        """Its trail."""
         ...
 
     async def put(self, id: str, scope: Scope, payload: JsonObject, **options: Unpack[PutOptions]) -> Stored:
@@ -127,8 +134,8 @@ class InteractionBridge:
         self._cannot_serve = cannot_serve(wording)
         self._served = frozenset[tuple[str, str]]()
         self._is_closing = False
-        self._cards = Cards(store.leases, platform, lambda: self._served, max_age=max_age, wording=wording)
-        self._refused_clicks = RefusedClicks(store.leases, clock=clock)
+        self._cards = Cards(store.leases, platform, self._reachable, max_age=max_age, wording=wording)
+        self._refused_clicks = RefusedClicks(store.trail, clock=clock)
         self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
         self._loop = Loop(self._look)
         self._claims = Background()
@@ -142,7 +149,7 @@ class InteractionBridge:
         )
         self._handles = Handles(count=MAX_REMEMBERED, seconds=HANDLE_SECONDS, clock=clock)
         self._posts = Posts(
-            *(store.leases, platform, lambda: self._served, self._handles, self._cards.posted), wording=wording
+            *(store.leases, platform, self._reachable, self._handles, self._cards.posted), wording=wording
         )
 
     async def __aenter__(self) -> Self:
@@ -201,13 +208,15 @@ class InteractionBridge:
 
         A question without a conversation is shown where the platform sees fit.
 
-        Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does.
+        Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does, and
+        InvalidInput for a question that the platform cannot show (`ChecksCards`); nothing is stored then.
         """
         scope = question.scope
         connection = (scope.organization_id, scope.connection_id)
         if self._is_closing or connection not in self._served:
             _log.warning("question %r is for a connection that this pod does not serve", question.id)
             return AskOutcome.CANNOT_SERVE
+        self._check_card(question)
         event = (*connection, question.id, event_id)
         if self._events.get(event) is not None:
             return AskOutcome.REPEATED_EVENT
@@ -222,6 +231,23 @@ class InteractionBridge:
             if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN, AskOutcome.REPEATED_EVENT):
                 self._events.forget(lambda key: key == event)
         return outcome
+
+    def _check_card(self, question: Question) -> None:
+        if isinstance(self._platform, ChecksCards):
+            scope = question.scope
+            card = card_of(
+                *(question.id, LAST_ASK_NUMBER, question.payload(), scope.expected_user_id),
+                wording=self._wording,
+                organization_id=scope.organization_id,
+            )
+            self._platform.check_card(scope.connection_id, card)
+
+    def _reachable(self) -> Collection[tuple[str, str]]:
+        """Return what this pod serves, but for what the platform leaves alone for now."""
+        platform = self._platform
+        if not isinstance(platform, Pauses):
+            return self._served
+        return [connection for connection in self._served if not platform.is_paused(*connection)]
 
     async def _store_and_post(self, question: Question, event_id: str) -> AskOutcome:
         scope = question.scope
@@ -332,6 +358,7 @@ class InteractionBridge:
             answered_by=click.user_id,
             answer=click.value,
             ended_at=claim.claimed_at,
+            organization_id=click.organization_id,
         )
         await self._cards.edit(click.connection_id, handle, card, claim.claimed_at)
 
@@ -341,7 +368,7 @@ class InteractionBridge:
             self._background.leave(self._refused_clicks.flush(), "refused clicks")
         if await self._delivery.beat(connections=len(self._served), claims=len(self._claims), cards=cards):
             return
-        due = await self._store.leases.due(self._served)
+        due = await self._store.leases.due(self._reachable())
         self._delivery.catch_up(due)
         if due.posts:
             self._posts.catch_up()

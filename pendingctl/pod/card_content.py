@@ -22,11 +22,12 @@ def card_of(
     answered_by: str | None = None,
     answer: str | None = None,
     ended_at: datetime | None = None,
+    organization_id: str = "",
 ) -> Card:
     """Return what the card of a row's present asking shows.
 
     `outcome` is None while the question is open: its card then has the options as buttons, and if it `is_stale` says
-    that it will be removed. Of the last three, those are used that belong to the outcome.
+    that it will be removed. Of what is known of an ending, that is used which belongs to the outcome.
     """
     options: tuple[str, ...] = ()
     said = None
@@ -37,10 +38,13 @@ def card_of(
         shows = Shows.STALE if is_stale else Shows.PENDING
         said = Sentence(words=wording.card_stale) if is_stale else None
     text = question_text(payload) or ""
-    return Card(question_id, ask_number, conversation_of(payload), text, options, shows, user_id, said)
+    conversation_id = conversation_of(payload)
+    return Card(question_id, ask_number, conversation_id, text, options, shows, user_id, said, organization_id)
 
 
-def retired_card_of(question_id: str, user_id: str, retired: RetiredCard, *, wording: Wording) -> Card:
+def retired_card_of(
+    question_id: str, user_id: str, retired: RetiredCard, *, wording: Wording, organization_id: str = ""
+) -> Card:
     """Return what the card of an earlier asking shows: how that ended, or that the question has changed since."""
     try:
         outcome = Outcome(retired.ending)
@@ -48,7 +52,7 @@ def retired_card_of(question_id: str, user_id: str, retired: RetiredCard, *, wor
         shows, said = Shows.CHANGED, Sentence(words=wording.card_changed)
     else:
         shows, said = _ending(outcome, retired.answered_by, retired.answer, retired.at, wording)
-    return Card(question_id, retired.ask_number, "", retired.text or "", (), shows, user_id, said)
+    return Card(question_id, retired.ask_number, "", retired.text or "", (), shows, user_id, said, organization_id)
 
 
 def _ending(

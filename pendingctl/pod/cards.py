@@ -12,7 +12,8 @@ from typing import Protocol, cast
 from ..errors import InvalidInput, PendingctlError
 from ..leased import EditedCard, LeasedCard, PostedCard, RetiredCard
 from ..payload import JsonValue, encode_json
-from ..platforms import ENGLISH, Card, ChatPlatform, MessageHandle, Wording
+from ..platforms import ENGLISH, Card, CardGone, ChatPlatform, MessageHandle, Wording
+from ..printable import printable
 from ..schedule import MAX_AGE
 from .background import LAST_SECONDS
 from .card_content import card_of, retired_card_of
@@ -79,7 +80,8 @@ class Cards:
     ) -> None:
         """Have a posted card show what `card` holds, whose question ended at `ended_at`; None if it is open.
 
-        That is noted if the platform confirms it. `attempts` are those of its lease, if it was leased.
+        That is noted if the platform confirms it, or says that the card is gone: nothing is left to do then. `attempts`
+        are those of its lease, if it was leased.
         """
         if not await self._replace(connection_id, handle, card):
             return
@@ -119,13 +121,20 @@ class Cards:
                 _log.warning("retired cards of question %s are edited once more: %s", row.question_id, error)
 
     async def _edit_retired(self, row: LeasedCard, retired: RetiredCard) -> bool:
-        card = retired_card_of(row.question_id, row.user_id, retired, wording=self._wording)
+        card = retired_card_of(
+            row.question_id, row.user_id, retired, wording=self._wording, organization_id=row.organization_id
+        )
         return await self._replace(row.connection_id, retired.card, card)
 
     async def _replace(self, connection_id: str, handle: MessageHandle, card: Card) -> bool:
+        """Have the platform edit a card, and return whether nothing is left to do."""
         try:
             async with asyncio.timeout(EDIT_SECONDS):
                 await self._platform.edit_card(connection_id, handle, card)
+        except CardGone as error:
+            _log.warning(
+                "a card of question %r stays as it is, and is not edited again: %s", card.question_id, printable(error)
+            )
         except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
             _log.exception("a card of question %r could not be edited", card.question_id)
             return False
@@ -144,6 +153,7 @@ def _card_of(row: LeasedCard, wording: Wording) -> Card:
         answered_by=row.answered_by,
         answer=row.answer,
         ended_at=row.claimed_at,
+        organization_id=row.organization_id,
     )
 
 

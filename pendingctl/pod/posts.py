@@ -140,7 +140,11 @@ class Posts:
         if (handle := self._handles.get(_key(post))) is not None:
             self._posted(post.question_id, post.ask_number, handle)
             return PostOutcome.POSTED
-        card = card_of(post.question_id, post.ask_number, post.payload, post.user_id, wording=self._wording)
+        card = card_of(
+            *(post.question_id, post.ask_number, post.payload, post.user_id),
+            wording=self._wording,
+            organization_id=post.organization_id,
+        )
         platform, task = self._platform, asyncio.current_task()
         assert task is not None
         # A platform that cannot look says nothing of the attempts before.
@@ -270,4 +274,5 @@ def _reminder(post: LeasedPost, wording: Wording) -> Reminder:
         said=said,
         user_id=to,
         is_escalation=is_escalation,
+        organization_id=post.organization_id,
     )

@@ -29,10 +29,10 @@ MOST_WINDOWS = 10_000
 _log = logging.getLogger(__name__)
 
 
-class PressLeases(Protocol):
-    """What this asks of `store.leases`."""
+class PressTrail(Protocol):
+    """What this asks of `store.trail`."""
 
-    async def note_presses(self, presses: Sequence[Presses]) -> list[Presses]:
+    async def note(self, presses: Sequence[Presses]) -> list[Presses]:
         """Leave presses in the trail, and return those for which it has no room."""
         ...
 
@@ -87,8 +87,8 @@ class RefusedClicks:
     Bounded in memory and in entries: a storm of clicks costs a count. What is not written when the pod dies is lost.
     """
 
-    def __init__(self, leases: PressLeases, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._leases = leases
+    def __init__(self, trail: PressTrail, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._trail = trail
         self._clock = clock
         self._counts: dict[_Kind, _Count] = {}
         self._windows: OrderedDict[_Key, _Window] = OrderedDict()
@@ -138,7 +138,7 @@ class RefusedClicks:
     async def _note(self, presses: Sequence[Presses]) -> list[Presses]:
         """Leave them in the trail; one with a character that the database's encoding lacks keeps no other out."""
         try:
-            return await self._leases.note_presses(presses)
+            return await self._trail.note(presses)
         except InvalidInput as error:
             if len(presses) == 1:
                 _log.debug("a refused click cannot be noted: %s", error)

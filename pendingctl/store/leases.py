@@ -20,19 +20,16 @@ from ..pods import KEPT, Heartbeat
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
 from ..schedule import MAX_AGE
-from ..trail import MAX_ASK_NUMBER, Presses
+from ..trail import MAX_ASK_NUMBER
 from . import card_statements
 from . import lease_statements as statements
 from .ending_statements import EXPIRE
 from .leased_rows import LEASED_POST_ROW, LEASED_ROW, leased_card
 from .pod_statements import BEAT, HEAR, LEAVE
 from .post_statements import LEASE_POSTS, MARK_NOT_POSTED
-from .trail_statements import NOTE_PRESSES
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
-# Clicks that have won nothing have so many entries in a question's trail, of all pods; the rest is counted.
-PRESSES_AN_HOUR = 20
 
 
 class Leases:
@@ -349,31 +346,6 @@ class Leases:
             "max_age": max_age,
         }
         return await self._mark(card_statements.MARK_RETIRED, parameters, None)
-
-    async def note_presses(self, presses: Sequence[Presses]) -> list[Presses]:
-        """Leave clicks that have won nothing in the trail, and return those for which it has no room.
-
-        Of one question it has room for `PRESSES_AN_HOUR` entries an hour. Those without a user, which say how many had
-        none, are always written.
-        """
-        parameters = {
-            "question_ids": [each.question_id for each in presses],
-            "ask_numbers": [each.ask_number for each in presses],
-            "organization_ids": [each.organization_id for each in presses],
-            "connection_ids": [each.connection_id for each in presses],
-            "user_ids": [each.user_id for each in presses],
-            "steps": [each.step for each in presses],
-            "details": [each.reason for each in presses],
-            "presses": [each.presses for each in presses],
-            "ages": [each.seconds_ago for each in presses],
-            "most_an_hour": PRESSES_AN_HOUR,
-            "application": self._application,
-            "pod": self._pod,
-        }
-        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            cursor = borrowed.cursor(row_factory=scalar_row)
-            places = await (await cursor.execute(NOTE_PRESSES, parameters)).fetchall()
-        return [presses[place] for place in places]
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, for a mark beside a sink's own statement."""

@@ -23,7 +23,6 @@ from ..model import (
     BATCH_SIZE,
     ENDINGS_KEPT,
     SWEEP_LIMIT,
-    TRAIL_ENTRIES_A_ROW,
     Claim,
     Click,
     NoAnswer,
@@ -49,7 +48,6 @@ from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_tr
 from ..postgres.shares import Share
 from ..postgres.time_limits import Purpose
 from ..schedule import LONGEST, MAX_AGE, Schedule, schedule_parameters
-from ..trail import TRAIL_KEPT
 from . import ending_statements, statements
 from .inspection import Inspection
 from .leases import Leases
@@ -58,7 +56,7 @@ from .refusal import judge
 from .remedies import Remedies
 from .rows import claim, claim_parameters, expire_one, look, scope_parameters
 from .statistics import Statistics
-from .trail_statements import SWEEP_TRAIL
+from .trail import Trail
 
 _log = logging.getLogger(__name__)
 
@@ -67,9 +65,9 @@ class PendingStore:
     """The pending interactions of one database.
 
     `leases` is what a pod's loop works with, `inspection` what the person on call reads, `statistics` what is counted,
-    and `remedies` what that person does about it. `source` lends connections: a
-    pool of `pendingctl.open_pool`, or another whose connections `postgres.connections.prepare_connection` has prepared.
-    Methods that take `connection` run inside the caller's
+    `remedies` what that person does about it, and `trail` takes and sweeps what has happened. `source` lends
+    connections: a pool of `pendingctl.open_pool`, or another whose connections
+    `postgres.connections.prepare_connection` has prepared. Methods that take `connection` run inside the caller's
     transaction and leave its end to the caller; without it, what they did is durable when they return.
 
     `pod` is this pod's name for the person on call, by default the host's: the rows have it, and the trail.
@@ -93,6 +91,7 @@ class PendingStore:
         check_text(pod, "pod")
         requests, loop, sinks = _shares(source)
         self.leases = Leases(loop, application, pod=pod, sinks=sinks)
+        self.trail = Trail(loop, application, pod=pod)
         self.inspection = Inspection(source)
         self.remedies = Remedies(requests, pod=pod)
         self.statistics = Statistics(source)
@@ -433,32 +432,6 @@ class PendingStore:
                     left -= len(rows)
                 if len(rows) < size:
                     break
-
-    async def sweep_trail(
-        self,
-        *,
-        max_age: timedelta = TRAIL_KEPT,
-        limit: int | None = SWEEP_LIMIT * TRAIL_ENTRIES_A_ROW,
-        batch_size: int = BATCH_SIZE,
-    ) -> AsyncGenerator[int, None]:
-        """Delete the entries of the trail that are older than `max_age`, yielding how many each batch was.
-
-        Never more than `limit` in all (None: until nothing that old is left), each batch a short transaction of its
-        own. Raises InvalidInput for a limit or a batch size below 1.
-        """
-        check_positive(limit, "limit")
-        check_positive(batch_size, "batch size")
-        left = limit
-        while left is None or left > 0:
-            size = batch_size if left is None else min(batch_size, left)
-            async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
-                cursor = await borrowed.execute(SWEEP_TRAIL, {"max_age": max_age, "batch_size": size})
-            if cursor.rowcount:
-                yield cursor.rowcount
-            if left is not None:
-                left -= cursor.rowcount
-            if cursor.rowcount < size:
-                return
 
     async def begin_sweep(self, every: timedelta) -> SweepTurn:
         """Begin the cluster's next sweep cycle if the last one began `every` ago; of any number of pods one does."""

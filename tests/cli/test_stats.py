@@ -199,7 +199,7 @@ def test_errors_are_listed_with_an_example(cli: Cli, connection: psycopg.Connect
     assert "\n  timeout after # s error: forged \\x1b[#\n" in said
     assert (group["trouble"], group["rows"], group["given_up"], group["example"]) == ("delivery", 2, 2, "q-1")
     assert group["next_attempt_seconds"] is None
-    cli("enqueue", *QUESTION, "--id", "else", "--application", "other")
+    cli("enqueue", *QUESTION, "--id", "other", "--application", "other")
     assert cli("stats", "--by", "error", "--application", "other").stdout == "nothing that waits has failed\n"
 
 

@@ -52,6 +52,9 @@ def test_sweep_is_bounded_and_reports_what_remains(cli: Cli, connection: psycopg
     make_older(connection, 25)
     cli("enqueue", *QUESTION, "--id", "fresh")
 
+    assert cli("sweep", "--limit", "10", "--dry-run").stdout.startswith(
+        "would delete 10 rows older than 1 d, and up to 100 entries of the trail older than 30 d"
+    )
     dry = document(cli("sweep", "--limit", "10", "--dry-run", "-o", "json"))
     assert (dry["deleted"], dry["would_delete"], dry["remaining"], count(connection)) == (0, 10, 25, 26)
     first = document(cli("sweep", "--limit", "10", "--batch-size", "4", "-o", "json"))

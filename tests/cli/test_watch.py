@@ -119,6 +119,20 @@ def test_a_stopped_watch_gives_the_terminal_back_and_goes_on_where_it_was(dsn: s
         assert watched.ends() == 0
 
 
+@pytest.mark.usefixtures("stuck")
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGHUP])
+def test_a_signal_that_ends_any_program_leaves_the_terminal_as_it_was(dsn: str, number: signal.Signals) -> None:
+    with in_terminal(dsn, "watch") as watched:
+        before = watched.modes
+        watched.shows("> stuck-1")
+
+        watched.process.send_signal(number)
+
+        assert watched.ends() == 128 + number
+        assert watched.modes == before
+        assert watched.received.endswith(LEAVES_THE_SCREEN)
+
+
 CRASHING = """
 from pendingctl.store.inspection import Inspection
 reads = iter([Inspection.attention])

@@ -243,3 +243,13 @@ def test_keys_are_read_also_when_they_come_in_parts() -> None:
     assert keys.given_up() == ["escape"]
     assert keys.given_up() == []
     assert keys.typed(b"\x1bq") == ["escape", "q"]
+
+
+def test_no_part_of_a_key_that_means_nothing_is_taken_for_another() -> None:
+    """Delete, F5, shift and up; in rxvt shift and right; F1 in two parts."""
+    keys = Keys()
+
+    assert keys.typed(b"\x1b[3~\x1b[15~\x1b[1;2Aj\x1b[c") == ["j"]
+    assert keys.typed(b"\x1bO") == []
+    assert keys.typed(b"P\x1b[1;5") == []
+    assert keys.typed(b"Ck") == ["k"]

@@ -46,7 +46,9 @@ async def test_the_row_is_there_before_the_card(pod: Pod, store: PendingStore) -
     assert seen == [State.PENDING]
     row = await store.inspection.get("q")
     assert row is not None
-    assert pod.platform.cards == [Card("q", row.ask_number, "C1", "Deploy?", ("yes", "no"), user_id="U1")]
+    assert pod.platform.cards == [
+        Card("q", row.ask_number, "C1", "Deploy?", ("yes", "no"), user_id="U1", organization_id="acme")
+    ]
 
 
 @pytest.mark.law(13)

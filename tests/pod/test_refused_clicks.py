@@ -28,7 +28,7 @@ class Trail:
         self.is_away = False
         self.full: set[str] = set()
 
-    async def note_presses(self, presses: Sequence[Presses]) -> list[Presses]:
+    async def note(self, presses: Sequence[Presses]) -> list[Presses]:
         if self.is_away:
             raise DatabaseUnreachable("no server")
         without_room = [each for each in presses if each.user_id in self.full]
@@ -217,7 +217,7 @@ async def test_they_are_bounded_in_memory_however_long_the_database_is_away(
 
     clicks.refused(by("U2"), "not_yours")
     with monkeypatch.context() as away:
-        away.setattr(trail, "note_presses", fails)
+        away.setattr(trail, "note", fails)
         for _ in range(5):
             await clicks.flush()
     await clicks.flush(last=True)
@@ -229,14 +229,14 @@ async def test_they_are_bounded_in_memory_however_long_the_database_is_away(
 async def test_one_that_the_databases_encoding_cannot_hold_fails_nobody_elses_entry(
     clicks: RefusedClicks, trail: Trail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    note = trail.note_presses
+    note = trail.note
 
     async def note_ascii(presses: Sequence[Presses]) -> list[Presses]:
         if not all(each.question_id.isascii() for each in presses):
             raise InvalidInput("the database's encoding lacks a character")
         return await note(presses)
 
-    monkeypatch.setattr(trail, "note_presses", note_ascii)
+    monkeypatch.setattr(trail, "note", note_ascii)
     for number, id in enumerate(("q", "q", "\N{WAVING HAND SIGN}", "q")):
         clicks.refused(by(f"U{number}", id), "cannot_serve")
     await clicks.flush()
@@ -248,7 +248,7 @@ async def test_one_that_the_databases_encoding_cannot_hold_fails_nobody_elses_en
 async def test_an_ask_number_that_no_row_can_have_fails_nobody_elses_entry(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
-    clicks = RefusedClicks(store.leases)
+    clicks = RefusedClicks(store.trail)
     for number in (-1, 2**31, 10**30):
         clicks.refused(click(ask_number=number), "unknown_or_expired")
     clicks.refused(by("U3"), "not_yours")
@@ -290,7 +290,7 @@ async def test_a_pod_that_closes_waits_no_longer_for_them_than_it_may(
         await hang()
         return []
 
-    monkeypatch.setattr(store.leases, "note_presses", waits)
+    monkeypatch.setattr(store.trail, "note", waits)
     pod = Pod(store)
     assert await pod.click() is ReplyKind.UNKNOWN_OR_EXPIRED
 

@@ -123,8 +123,8 @@ PARAMETERS: dict[str, object] = {
 # What statements share.
 PARTS = (
     *("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY"),
-    *("STATE", "UNPOSTED", "OF_PART", "AGES"),
-    *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED", "IS_KEPT"),
+    *("STATE", "UNPOSTED", "OF_PART", "AGES", "IS_KEPT"),
+    *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED"),
 )
 STATEMENTS = {
     name: cast("str", statement)

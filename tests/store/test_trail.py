@@ -18,7 +18,7 @@ from pendingctl.diagnosis.tables import RIGHTS
 from pendingctl.leased import EditedCard
 from pendingctl.payload import question_payload
 from pendingctl.postgres.connections import Pool
-from pendingctl.store.leases import PRESSES_AN_HOUR
+from pendingctl.store.trail import PRESSES_AN_HOUR
 from pendingctl.trail import Presses, Step
 from tests.deliveries import LEASE, claimed, lease, run_out
 from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline
@@ -279,7 +279,7 @@ async def test_a_database_can_keep_no_trail(dsn: str, connection: psycopg.Connec
         store = PendingStore(pool)
         leased = await claimed(store)
         assert await store.leases.mark_delivered(leased)
-        assert await store.leases.note_presses([presses()]) == []
+        assert await store.trail.note([presses()]) == []
         assert not (await store.inspection.history("q")).record.is_kept
 
     assert steps(connection) == []
@@ -297,7 +297,7 @@ async def test_entries_that_are_numbered_as_others_before_keep_nobody_from_worki
     connection.execute("alter table pending_trail alter id restart with 1")
     assert isinstance(await store.claim(click(), lease=LEASE), Claim)
     connection.execute("alter table pending_trail alter id restart with 1")
-    assert await store.leases.note_presses([presses()]) == []
+    assert await store.trail.note([presses()]) == []
     assert steps(connection, "before") == ["asked"]
 
 
@@ -322,7 +322,7 @@ def presses(user_id: str | None = "U2", *, id: str = "q", count: int = 1) -> Pre
 async def test_refused_clicks_have_their_user_the_reason_and_how_many_they_were(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
-    assert await store.leases.note_presses([presses(count=3), presses("U3", id="unknown")]) == []
+    assert await store.trail.note([presses(count=3), presses("U3", id="unknown")]) == []
 
     noted = entry(connection, Step.REFUSED, "question_id, user_id, detail, presses, pod")
     assert noted == ("unknown", "U3", "not_yours", 1, "pod-1")
@@ -334,13 +334,13 @@ async def test_of_one_question_so_many_entries_are_written_an_hour_and_the_rest_
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
     for number in range(PRESSES_AN_HOUR):
-        assert await store.leases.note_presses([presses(f"U{number}")]) == []
+        assert await store.trail.note([presses(f"U{number}")]) == []
     too_many, elsewhere, rest = presses("U99"), presses("U99", id="other"), presses(None, count=7)
 
-    assert await store.leases.note_presses([too_many, elsewhere, rest]) == [too_many]
+    assert await store.trail.note([too_many, elsewhere, rest]) == [too_many]
     assert steps(connection) == ["refused"] * (PRESSES_AN_HOUR + 1)
     connection.execute("update pending_trail set at = at - interval '1 hour'")
-    assert await store.leases.note_presses([too_many]) == []
+    assert await store.trail.note([too_many]) == []
 
 
 async def test_neither_another_tenant_nor_users_whom_it_does_not_ask_take_the_room_of_a_questions_own_clicks(
@@ -348,10 +348,10 @@ async def test_neither_another_tenant_nor_users_whom_it_does_not_ask_take_the_ro
 ) -> None:
     for number in range(PRESSES_AN_HOUR):
         other = replace(presses(f"U{number}"), organization_id="globex", reason="unknown_or_expired")
-        assert await store.leases.note_presses([presses(f"U{number}"), other]) == []
+        assert await store.trail.note([presses(f"U{number}"), other]) == []
 
     own = [replace(presses("U1"), reason=reason) for reason in ("invalid_answer", "unknown_or_expired")]
-    assert await store.leases.note_presses([*own, presses("U99")]) == [presses("U99")]
+    assert await store.trail.note([*own, presses("U99")]) == [presses("U99")]
 
 
 # The trail is swept by its own age.
@@ -359,7 +359,7 @@ async def test_neither_another_tenant_nor_users_whom_it_does_not_ask_take_the_ro
 
 async def trail_swept(store: PendingStore, *, limit: int | None = None, batch_size: int = 1_000) -> list[int]:
     """How many entries each batch was."""
-    async with aclosing(store.sweep_trail(limit=limit, batch_size=batch_size)) as batches:
+    async with aclosing(store.trail.sweep(limit=limit, batch_size=batch_size)) as batches:
         return [batch async for batch in batches]
 
 

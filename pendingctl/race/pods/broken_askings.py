@@ -131,6 +131,7 @@ class _OfAllApplications(Leases):
             "most_attempts": most_attempts,
             "after": after,
             "busy": list(busy),
+            "pod": self._pod,
         }
         async with Borrowed(self._source) as borrowed:
             cursor = borrowed.cursor(row_factory=LEASED_ROW)

@@ -14,7 +14,7 @@ from ...leased import LeasedPost
 from ...model import Due, Scope, Stored
 from ...payload import JsonObject
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
-from ...store import PendingStore, PutOptions, ending_statements, post_statements, statements
+from ...store import PendingStore, PutOptions, ending_statements, post_statements
 from ...store.leased_rows import LEASED_POST_ROW
 from ...store.leases import Leases
 
@@ -138,6 +138,7 @@ class _NotedAfterwards(Leases):
             "limit": limit,
             "most_attempts": most_attempts,
             "most_doubts": most_doubts,
+            "pod": self._pod,
             "lock_timeout": None,
         }
         posted = [each.question_id for each in self._posted]
@@ -165,13 +166,12 @@ _SELECT_ABOUT_TO_EXPIRE = """
     limit %(limit)s
 """
 
-_ENDS, _WHICH, _ = ending_statements.EXPIRE.partition("where id = any (array(")
+_ENDS, _WHICH, _REST = ending_statements.EXPIRE.partition("where id = any (array(")
+_, _LOCKED, _LEAVES_ITS_TRAIL = _REST.partition("for no key update skip locked\n        ))")
 assert _WHICH
-_EXPIRE_THESE = f"""
-    {_ENDS}
-    where id = any (%(ids)s) and (outcome is null or outcome not in ('expired', 'defaulted'))
-      and {statements.LIMITS}
-"""
+assert _LOCKED
+_EXPIRE_THESE = f"""{_ENDS}
+        where id = any (%(ids)s) and (outcome is null or outcome not in ('expired', 'defaulted')){_LEAVES_ITS_TRAIL}"""
 
 _QUEUE_NOTHING = """
     update pending_interactions

@@ -99,7 +99,7 @@ class PodClock(PendingStore):
             "batch_size": min(limit or batch_size, batch_size),
             "include_undelivered": include_undelivered,
             "awaited_by": None,
-            "pod": None,
+            "pod": self._pod,
         }
         async with Borrowed(self._source) as connection:
             cursor = connection.cursor(row_factory=scalar_row)
@@ -165,7 +165,7 @@ class _MarkedByTheId(Leases):
 
     async def mark_delivered(self, leased: LeasedAnswer, *, connection: Connection | None = None) -> bool:
         async with Borrowed(self._source, connection) as borrowed:
-            marked = {"id": leased.answer.question_id, "lock_timeout": None}
+            marked = {"id": leased.answer.question_id, "pod": self._pod, "lock_timeout": None}
             return await (await borrowed.execute(_MARK_DELIVERED_BY_ID, marked)).fetchone() is not None
 
     async def mark_failed(
@@ -184,6 +184,7 @@ class _MarkedByTheId(Leases):
             "retry_in": retry_in,
             "most_attempts": most_attempts,
             "permanent": permanent,
+            "pod": self._pod,
         }
         async with Borrowed(self._source) as borrowed:
             row = await (await borrowed.execute(_MARK_FAILED_BY_ID, failed)).fetchone()

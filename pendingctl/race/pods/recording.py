@@ -99,6 +99,7 @@ class RecordingStore:
 
     def __init__(self, inner: PendingStore, recorder: Recorder) -> None:
         self.leases = inner.leases
+        self.trail = inner.trail
         self.delete_untouched = inner.delete_untouched
         self._inner = inner
         self._recorder = recorder

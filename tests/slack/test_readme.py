@@ -1,0 +1,79 @@
+"""The pod in Slack that README.md shows runs as it stands, with the scopes of its manifest."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import sys
+from pathlib import Path
+
+import aiohttp
+import psycopg
+
+from tests.deliveries import until
+from tests.posts import row
+
+from .fake import NEEDED, SCOPES, FakeSlack
+from .presses import SECRET, press_of, signed
+from .test_platform import buttons
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+(SECTION,) = re.findall(r"### In Slack\n(.*?)\n### ", README, re.DOTALL)
+(EXAMPLE,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+
+
+def free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
+
+
+async def test_the_pod_asks_and_takes_the_answer(slack: FakeSlack, dsn: str, connection: psycopg.Connection) -> None:
+    port = free_port()
+    # The one thing that differs: where Slack is.
+    program = EXAMPLE.replace("SlackPlatform({", f"SlackPlatform(base_url={slack.url!r}, tokens={{")
+    assert program != EXAMPLE
+    environment = {
+        "PENDINGCTL_DSN": dsn,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "error",
+        "PORT": str(port),
+        "SLACK_BOT_TOKEN": "xoxb-acme",
+        "SLACK_SIGNING_SECRET": SECRET,
+        "SLACK_TEAM": "T1",
+        "SLACK_USER": "U1",
+        "SLACK_CHANNEL": "C1",
+    }
+    pod = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program), env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert pod.stdout is not None
+    try:
+        async with asyncio.timeout(30), aiohttp.ClientSession() as client:
+            assert await pod.stdout.readline() == b"posted\n"
+            (message,) = slack.messages()
+            body = press_of(dict(message), 0)
+            headers = dict(zip(("X-Slack-Request-Timestamp", "X-Slack-Signature"), signed(body).values(), strict=True))
+            url = f"http://127.0.0.1:{port}/slack"
+            async with client.post(url, data=body) as unsigned:
+                assert unsigned.status == 401
+            sent = {name: value.decode() for name, value in headers.items()}
+            async with client.post(url, data=body, headers=sent) as taken:
+                assert (taken.status, await taken.text()) == (200, "")
+            assert await pod.stdout.readline() == b"U1 said yes to deploy-42\n"
+            await until(lambda: message.get("edited", False) and len(slack.ephemerals) == 1)
+    finally:
+        pod.kill()
+        await pod.wait()
+
+    assert buttons(message) == []
+    assert slack.ephemerals[0]["text"] == "You answered: yes"
+    assert row(connection, "answer", "deploy-42") == ("yes",)
+
+
+def test_the_manifest_names_each_scope_that_is_needed() -> None:
+    (scopes,) = re.findall(r"scopes: \{bot: \[(.*?)\]\}", SECTION)
+
+    assert set(scopes.split(", ")) == SCOPES >= set(NEEDED.values())

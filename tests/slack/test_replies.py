@@ -1,0 +1,88 @@
+"""The reply to a press: for its user alone, by response_url, else as an ephemeral message."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from pendingctl import Sentence, Wording
+from pendingctl.platforms.slack import Press, SlackPlatform
+from pendingctl.platforms.slack.errors import SlackFailed
+
+from .fake import FakeSlack, Fault
+
+SAID = Sentence(
+    words=Wording().reply_already_answered, by="U2", value="*no* <!here>", at=datetime(2026, 1, 1, 12, tzinfo=UTC)
+)
+
+
+@pytest.fixture
+def press(slack: FakeSlack) -> Press:
+    return Press(
+        team_id="T1",
+        enterprise_id=None,
+        app_id="A1",
+        channel_id="C1",
+        message_ts="1712345678.000100",
+        user_id="U1",
+        user_team_id="T1",
+        question_id="q",
+        ask_number=1,
+        option=0,
+        action_ts="1712345699.123456",
+        response_url=slack.url.replace("/api/", "/reply/1"),
+    )
+
+
+async def test_a_reply_is_shown_to_the_one_who_pressed(platform: SlackPlatform, slack: FakeSlack, press: Press) -> None:
+    await platform.reply("acme", "slack", press, SAID)
+
+    (reply,) = slack.replies
+    assert reply["text"] == (
+        "Already answered by <@U2>: *no* &lt;!here&gt; "
+        "(<!date^1767268800^{date_short_pretty} {time}|2026-01-01 12:00 UTC>)"
+    )
+    assert {"type": "text", "text": "*no* <!here>"} in reply["blocks"][0]["elements"][0]["elements"]
+    assert slack.calls == []
+
+
+@pytest.mark.parametrize("status", [301, 307, 404, 500])
+async def test_a_reply_that_the_url_does_not_take_is_posted(
+    platform: SlackPlatform, slack: FakeSlack, press: Press, status: int
+) -> None:
+    slack.reply_status = status
+
+    await platform.reply("acme", "slack", press, SAID)
+
+    assert [(each["channel"], each["user"]) for each in slack.ephemerals] == [("C1", "U1")]
+
+
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1:9/reply"])
+async def test_a_reply_without_a_url_that_answers_is_posted(
+    platform: SlackPlatform, slack: FakeSlack, press: Press, url: str | None
+) -> None:
+    await platform.reply("acme", "slack", replace(press, response_url=url), SAID)
+
+    assert len(slack.ephemerals) == 1
+
+
+async def test_a_reply_stands_in_the_thread_of_its_card(
+    platform: SlackPlatform, slack: FakeSlack, press: Press
+) -> None:
+    in_thread = replace(press, thread_ts="1712345600.000001")
+
+    await platform.reply("acme", "slack", in_thread, SAID)
+    await platform.reply("acme", "slack", replace(in_thread, response_url=None), SAID)
+
+    assert slack.replies[0]["thread_ts"] == slack.ephemerals[0]["thread_ts"] == "1712345600.000001"
+
+
+async def test_a_reply_that_cannot_be_shown_is_reported(
+    platform: SlackPlatform, slack: FakeSlack, press: Press
+) -> None:
+    slack.fail("chat.postEphemeral", Fault(error="user_not_in_channel"))
+
+    with pytest.raises(SlackFailed, match="user_not_in_channel"):
+        await platform.reply("acme", "slack", replace(press, response_url=None), SAID)
