@@ -42,7 +42,7 @@ COMMANDS: Mapping[str, list[str]] = {
     "list": ["list"],
     "show": ["show", str(FIRST_ID)],
     "why": ["why", str(FIRST_ID)],
-    "why --user": ["why", "--user", _USER],
+    "why --user": ["why", "--user", _USER, "--since", "1d"],
     "stats": ["stats"],
     "stats --by user": ["stats", "--by", "user"],
     "doctor": ["doctor"],
@@ -70,14 +70,14 @@ def measure_inspection(stage: Stage, *, few: int, many: int, rounds: int) -> lis
 
 async def _measured(stage: Stage, rows: int, rounds: int) -> dict[str, float]:
     doing(f"what the person on call reads of {rows:,} rows")
-    await asyncio.to_thread(_fill, stage, rows)
+    await asyncio.to_thread(fill_with_trail, stage, rows)
     async with open_pool(stage.dsn, max_size=1) as pool:
         store = PendingStore(pool)
         id = str(FIRST_ID + rows // 2)
         reads: Mapping[str, Callable[[], Awaitable[object]]] = {
             "list": store.inspection.find,
             "why": lambda: store.inspection.history(id),
-            "why --user": lambda: store.inspection.user_history(_USER, since=timedelta(hours=1)),
+            "why --user": lambda: store.inspection.user_history(_USER, since=timedelta(days=1)),
             "stats": store.statistics.overview,
         }
         return {name: median([await _milliseconds(read) for _ in range(rounds)]) for name, read in reads.items()}
@@ -89,7 +89,8 @@ async def _milliseconds(read: Callable[[], Awaitable[object]]) -> float:
     return (perf_counter() - began) * 1_000
 
 
-def _fill(stage: Stage, rows: int) -> None:
+def fill_with_trail(stage: Stage, rows: int) -> None:
+    """Make the tables hold so many questions of the last hour, most of them answered, and what happened to them."""
     stage.fill(rows, YOUNG)
     with psycopg.connect(stage.dsn, autocommit=True) as connection:
         connection.execute(_END)
