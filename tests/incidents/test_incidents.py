@@ -219,6 +219,9 @@ async def test_a_platform_delivers_a_press_again_and_again(store: PendingStore, 
     assert "replies reach it too late or not at all" in cause.sentence
     assert "pendingctl doctor" in cause.remedies[0]
     assert len(pod.answers) == 1
+    # Nothing is in the way of the database, so the replies are lost between the pod and the platform.
+    doctor = await run(dsn, "doctor")
+    assert (doctor.exit_code, "ok       locks" in doctor.output) == (0, True)
 
 
 async def test_a_card_was_never_posted(store: PendingStore, dsn: str) -> None:
