@@ -48,6 +48,7 @@ _LEFT_TO_THE_LOOP = 2
 # What a put of no application and without a request key sends along.
 _ASKED_BY_NOBODY = {
     "application": "",
+    "pod": "pod-1",
     "request_key": None,
     "awaited_by": None,
     "awaited_for": None,
