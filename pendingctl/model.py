@@ -24,8 +24,11 @@ from .schedule import Schedule, schedule_parameters
 ENDINGS_KEPT = timedelta(days=7)
 # How many rows a sweep deletes at most, and how many rows one statement writes, unless the caller has other numbers.
 SWEEP_LIMIT = 1_000
-# A question leaves about seven entries in the trail, so a sweep deletes so many for each row that it may delete.
+# A question leaves five entries in the trail when all goes well, so a sweep deletes twice as many for each row that it
+# may delete.
 TRAIL_ENTRIES_A_ROW = 10
+# Where the numbers of askings end (README.md, section "Asking an id again").
+MAX_ASK_NUMBER = 2**31 - 1
 BATCH_SIZE = 1_000
 
 
@@ -186,8 +189,7 @@ class Answer:
 
     Routed by the question's own user and conversation, never the clicker's. `value` is None where the question expired
     or was withdrawn, and `answered_by` wherever nobody has clicked; an operator's has their name (see `Operator`).
-    `reason` says why a question with a default has
-    expired nevertheless.
+    `reason` says why a question with a default has expired nevertheless.
     """
 
     question_id: str

@@ -8,8 +8,6 @@ from enum import StrEnum
 
 # How long an entry is kept, unless the sweep is given another age.
 TRAIL_KEPT = timedelta(days=30)
-# The greatest ask number that a row, and thereby an entry, can have.
-MAX_ASK_NUMBER = 2**31 - 1
 
 
 class Step(StrEnum):

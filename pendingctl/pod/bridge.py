@@ -15,7 +15,20 @@ from uuid import UUID, uuid4
 
 from ..errors import DatabaseUnreachable, PendingctlError
 from ..leased import Duty, LeasedAnswer, LeasedPost
-from ..model import ENDED, Claim, Click, Due, Outcome, PutOutcome, Question, Refusal, Scope, Stored, answer_of
+from ..model import (
+    ENDED,
+    MAX_ASK_NUMBER,
+    Claim,
+    Click,
+    Due,
+    Outcome,
+    PutOutcome,
+    Question,
+    Refusal,
+    Scope,
+    Stored,
+    answer_of,
+)
 from ..payload import JsonObject
 from ..platforms import ENGLISH, ChatPlatform, ChecksCards, MessageHandle, Pauses, Wording
 from ..schedule import MAX_AGE
@@ -45,8 +58,6 @@ CLAIMS_OF_A_TENANT = 4
 EVENT_SECONDS = 5 * 60.0
 HANDLE_SECONDS = 24 * 3600.0
 MAX_REMEMBERED = 10_000
-# Where the numbers of askings end (README.md, section "Asking an id again"): the longest that a card can carry.
-LAST_ASK_NUMBER = 2**31 - 1
 CLOSE_WITHIN = timedelta(seconds=30)
 
 _log = logging.getLogger(__name__)
@@ -236,7 +247,8 @@ class InteractionBridge:
         if isinstance(self._platform, ChecksCards):
             scope = question.scope
             card = card_of(
-                *(question.id, LAST_ASK_NUMBER, question.payload(), scope.expected_user_id),
+                # The longest number that a card can carry.
+                *(question.id, MAX_ASK_NUMBER, question.payload(), scope.expected_user_id),
                 wording=self._wording,
                 organization_id=scope.organization_id,
             )

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from ..errors import InvalidInput, PendingctlError
-from ..model import Click, RefusalReason
+from ..model import MAX_ASK_NUMBER, Click, RefusalReason
 from ..postgres.outages import Outage
-from ..trail import CANNOT_SERVE, MAX_ASK_NUMBER, MORE, Presses, Step
+from ..trail import CANNOT_SERVE, MORE, Presses, Step
 
 # What a person on call sees of a click that was just refused is so old at most.
 FLUSH_SECONDS = 2.0

@@ -26,7 +26,7 @@ from ..payload import JsonObject, check_id, check_positive, check_text, read_jso
 from ..pods import NotedPod
 from ..postgres.connections import Connection, ConnectionSource
 from ..schedule import MAX_AGE
-from . import count_statements, ending_statements, lease_statements, read_statements, trail_reads
+from . import count_statements, ending_statements, read_statements, trail_reads
 from .filters import (
     ALL,
     Cursor,
@@ -256,13 +256,6 @@ class Inspection:
         async with self._reading(connection) as reading:
             cursor = reading.cursor(row_factory=scalar_row)
             await cursor.execute(read_statements.WITH_PREFIX, {"prefix": prefix, "limit": limit})
-            return await cursor.fetchall()
-
-    async def stuck(self, *, application: str = "") -> list[str]:
-        """Return the ids of an application's answers that wait for a person, the oldest first."""
-        async with self._reading(None) as reading:
-            cursor = reading.cursor(row_factory=scalar_row)
-            await cursor.execute(lease_statements.STUCK, {"application": application})
             return await cursor.fetchall()
 
     async def count_stale(

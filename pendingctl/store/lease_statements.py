@@ -266,10 +266,3 @@ STOP_WAITING = f"""
       and {LIMITS}
     returning id
 """
-
-STUCK = """
-    select id
-    from pending_interactions
-    where application = %(application)s and (delivery_due_at = 'infinity' or ending_due_at = 'infinity')
-    order by claimed_at, id
-"""

@@ -14,13 +14,12 @@ from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from ..inspected import State
 from ..leased import EditedCard, LeasedAnswer, LeasedCard, LeasedPost, PostedCard, RetiredCard, Unreadable
-from ..model import Due, Outcome
+from ..model import MAX_ASK_NUMBER, Due, Outcome
 from ..payload import JsonObject, check_id
 from ..pods import KEPT, Heartbeat
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.time_limits import Purpose
 from ..schedule import MAX_AGE
-from ..trail import MAX_ASK_NUMBER
 from . import card_statements
 from . import lease_statements as statements
 from .ending_statements import EXPIRE

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pendingctl.model import MAX_ASK_NUMBER
 from pendingctl.payload import MAX_ID_CHARACTERS
 from pendingctl.platforms.slack import NotOurs, Press, parse_press
 from pendingctl.platforms.slack.blocks import card_message
-from pendingctl.platforms.slack.clicks import LAST_ASK_NUMBER
 
 from .presses import form, payload, press_of
 from .test_blocks import CARD, IDS
@@ -83,7 +83,7 @@ def test_an_installation_for_a_whole_organization_has_no_team() -> None:
 
 
 @settings(deadline=None)
-@given(IDS, st.integers(1, LAST_ASK_NUMBER), st.integers(0, 1))
+@given(IDS, st.integers(1, MAX_ASK_NUMBER), st.integers(0, 1))
 def test_what_a_button_carries_comes_back(question_id: str, ask_number: int, index: int) -> None:
     message = card_message(replace(CARD, question_id=question_id, ask_number=ask_number))
     posted = {"ts": "1712345678.000100", "blocks": [block.to_dict() for block in message.blocks]}

@@ -92,8 +92,9 @@ async def test_what_is_stuck_is_listed_by_application(store: PendingStore, deplo
     for each, id in ((store, "ours"), (deployer, "theirs")):
         await each.leases.mark_failed(await claimed(each, id), "no", retry_in=LEASE, most_attempts=1)
 
-    assert await store.inspection.stuck() == ["ours"]
-    assert await store.inspection.stuck(application="deployer") == ["theirs"]
+    for application, id in (("", "ours"), ("deployer", "theirs")):
+        found = await store.inspection.find(Filters(state=State.STUCK, application=application))
+        assert [row.id for row in found] == [id]
 
 
 async def test_lists_and_counts_are_of_all_or_of_one(store: PendingStore, deployer: PendingStore) -> None:

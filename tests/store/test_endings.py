@@ -7,7 +7,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import PendingStore, State
+from pendingctl import Filters, PendingStore, State
 from pendingctl.errors import Undelivered
 from pendingctl.leased import PostedCard
 from pendingctl.model import Outcome, PutOutcome
@@ -96,7 +96,7 @@ async def test_an_ending_that_fails_is_tried_again_stuck_and_redelivered(
     assert leased.attempt == 2
     await store.leases.mark_failed(leased, "no", retry_in=timedelta(), most_attempts=20, permanent=True)
     assert await state_of(store) is State.STUCK
-    assert await store.inspection.stuck() == ["q"]
+    assert [row.id for row in await store.inspection.find(Filters(state=State.STUCK))] == ["q"]
 
     assert await store.leases.redeliver(["q"]) == ["q"]
     (leased,) = await endings(store)

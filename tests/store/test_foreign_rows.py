@@ -112,7 +112,6 @@ async def _use_all(store: PendingStore, ask_number: int) -> None:
     await store.inspection.find()
     await store.statistics.overview()
     await store.statistics.errors()
-    await store.inspection.stuck()
     await store.inspection.count_stale()
     await store.inspection.count_stale_undelivered()
     leased = await store.leases.lease(lease=LEASE, limit=10, most_attempts=20)

@@ -13,6 +13,7 @@ import pytest
 
 from pendingctl import (
     Claim,
+    Filters,
     LeasedAnswer,
     PendingStore,
     PutOutcome,
@@ -153,7 +154,7 @@ async def test_attempts_that_nobody_reported_count(store: PendingStore, connecti
     row = await store.inspection.get("q")
     assert row is not None
     assert row.delivery_error == "the pods that attempted it died"
-    assert await store.inspection.stuck() == ["q"]
+    assert [row.id for row in await store.inspection.find(Filters(state=State.STUCK))] == ["q"]
     assert not (await store.leases.due()).answers
 
 

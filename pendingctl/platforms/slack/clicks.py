@@ -13,12 +13,12 @@ from typing import TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from ...errors import InvalidInput
+from ...model import MAX_ASK_NUMBER
 from ...payload import JsonValue, check_id
 from .blocks import ACTION_ID, MOST_OPTIONS
 from .references import person_of
 
 REPLY_BASE = "https://hooks.slack.com"
-LAST_ASK_NUMBER = 2**31 - 1
 _MOST_FIELDS = 20
 _MOST_URL_CHARACTERS = 2_000
 # The other kinds that Slack sends to the same URL; whatever else is signed counts as `other`.
@@ -153,7 +153,7 @@ def _carried(value: str) -> tuple[str, int, int]:
         check_id(question_id, "question id")
     except (ValueError, TypeError, RecursionError, InvalidInput):
         raise _Unfit from None
-    if not 0 < ask_number <= LAST_ASK_NUMBER or not 0 <= option < MOST_OPTIONS:
+    if not 0 < ask_number <= MAX_ASK_NUMBER or not 0 <= option < MOST_OPTIONS:
         raise _Unfit
     return question_id, ask_number, option
 
