@@ -1,0 +1,1 @@
+"""The try-out of `pendingctl serve` on loopback, with a Slack of its own."""

@@ -1,0 +1,1 @@
+"""A pod over HTTP: `pendingctl serve`. Needs the extra `server`."""
