@@ -48,6 +48,10 @@ class RequestRefused(Refused):
     """This request may not ask under this id, now or at all; nothing was changed."""
 
 
+class KeyReused(RequestRefused):
+    """The request key has asked this id with another content, or in another request; nothing was changed."""
+
+
 class AnswerTaken(PendingctlError):
     """The answer that an asker waited for goes to the pods' worker instead: the asker was away for too long."""
 

@@ -52,6 +52,14 @@ def _shown(payload: str) -> str:
 
 _SHOWS_THE_SAME = f"{_shown('entry_payload')} = {_shown('%(payload)s::jsonb')}"
 
+# The same key with another request, also one whose card shows the same. A request without a digest is any.
+_REUSES_ITS_KEY = """(request_key = %(request_key)s::text
+           and entry_payload ->> 'request_digest' <> %(request_digest)s::text) is true"""
+# A retry that has no digest leaves the one that the row has.
+_KEPT_DIGEST = """case when entry_payload ? 'request_digest'
+                                  then jsonb_build_object('request_digest', entry_payload -> 'request_digest')
+                                  else '{}' end"""
+
 _SAME_KEY_OR_NONE = "(request_key is null or %(request_key)s::text is null or request_key = %(request_key)s)"
 _IS_NOT_DISPLACED = "(%(request_key)s::text = any (displaced_keys)) is not true"
 
@@ -85,6 +93,7 @@ REFRESH = f"""
           and {IS_BEFORE_ITS_DEADLINE}
           and {_SHOWS_THE_SAME}
           and {_SAME_KEY_OR_NONE}
+          and not {_REUSES_ITS_KEY}
           and {_IS_NOT_DISPLACED}
           and (%(awaited_by)s::uuid is null or {_IS_FREE})
           and {LIMITS}
@@ -92,7 +101,7 @@ REFRESH = f"""
     ),
     refreshed as (
         update pending_interactions as pending
-        set entry_payload = %(payload)s::jsonb,
+        set entry_payload = {_KEPT_DIGEST} || %(payload)s::jsonb,
             request_key = coalesce(request_key, %(request_key)s),
             expires_at = case when %(awaited_by)s::uuid is null
                               then coalesce(expires_at, clock_timestamp() + %(expires_in)s::interval)

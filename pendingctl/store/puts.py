@@ -16,7 +16,7 @@ from ..payload import JsonObject, check_id
 from ..postgres.connections import Connection
 from ..schedule import Schedule, ScheduleParameters
 from . import put_statements as statements
-from .refusal import judge_put
+from .refusal import check_request, judge_put
 from .rows import STORED_ROW, expire_one, look, scope_parameters
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
@@ -35,6 +35,7 @@ class PutOptions(Schedule, total=False):
 
     show: bool
     request_key: str | None
+    request_digest: str | None
     if_answered: IfAnswered
     awaited_by: UUID | None
     posting: timedelta | None
@@ -42,7 +43,7 @@ class PutOptions(Schedule, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Put:
-    """A question that is to be stored, see `PendingStore.put`; `encoded` is its payload as JSON text.
+    """A question that is to be stored, see `PendingStore.put`; `encoded` is its payload as JSON text, with its digest.
 
     Raises InvalidInput for an id that Postgres cannot hold.
     """
@@ -56,6 +57,7 @@ class Put:
     pod: str
     show: bool
     request_key: str | None = None
+    request_digest: str | None = None
     if_answered: IfAnswered = "reopen"
     awaited_by: UUID | None = None
     posting: timedelta | None = None
@@ -79,6 +81,7 @@ async def put(connection: Connection, question: Put) -> Stored:
         "payload": question.encoded,
         "show": question.show,
         "request_key": question.request_key,
+        "request_digest": question.request_digest,
         "reopens": question.if_answered == "reopen",
         "awaited_by": question.awaited_by,
         "awaited_for": None if question.awaited_by is None else AWAITED_FOR,
@@ -94,6 +97,9 @@ async def put(connection: Connection, question: Put) -> Stored:
         found = await look(connection, question.id, question.scope)
         if found is None:
             continue
+        check_request(
+            *(question.id, question.scope, question.application, question.request_key, question.request_digest, found)
+        )
         if found.is_to_expire and found.scope == question.scope and found.application == question.application:
             await expire_one(
                 *(connection, question.id, found.ask_number), pod=question.pod, lock_timeout=question.lock_timeout

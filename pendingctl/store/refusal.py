@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from ..errors import RequestRefused, ScopeMismatch, UnreadablePayload
+from ..errors import KeyReused, RequestRefused, ScopeMismatch, UnreadablePayload
 from ..model import ANSWERS, Claim, Click, Operator, Outcome, PutOutcome, Refusal, RefusalReason, Scope
 from ..payload import JsonObject, JsonValue, accepts, question_options, read_json, read_payload, read_time
 
@@ -34,6 +34,7 @@ class FoundRow:
     is_past_its_deadline: bool | None
     request_key: str | None
     displaced_keys: Sequence[str] | None
+    request_digest: str | None
     awaited_by: UUID | None
     is_awaited: bool | None
     is_undelivered: bool
@@ -141,6 +142,24 @@ def _judge_other_asking(click: Click, found: FoundRow, number: int) -> Claim | R
     )
 
 
+def check_request(
+    id: str, scope: Scope, application: str, request_key: str | None, request_digest: str | None, found: FoundRow
+) -> None:
+    """Refuse a request key that has asked this id in another request, of the same organization and application.
+
+    Before the scope: the request may differ in that. To another organization the row says nothing.
+
+    Raises KeyReused.
+    """
+    is_own = (found.organization_id, found.application) == (scope.organization_id, application)
+    has_its_key = request_key is not None and request_key == found.request_key
+    digests = {found.request_digest, request_digest} - {None}
+    if is_own and has_its_key and len(digests) > 1:
+        raise KeyReused(
+            f"request key {request_key!r} has asked question {id!r} in another request; nothing was changed"
+        )
+
+
 def judge_put(
     id: str,
     scope: Scope,
@@ -173,9 +192,7 @@ def judge_put(
         # Somebody has asked the same since the statements looked: this one is a retry by now.
         return None
     if request_key is not None and request_key == found.request_key and not found.is_awaited:
-        raise RequestRefused(
-            f"request {request_key!r} has asked question {id!r} with another content; nothing was changed"
-        )
+        raise KeyReused(f"request {request_key!r} has asked question {id!r} with another content; nothing was changed")
     if found.is_awaited:
         raise RequestRefused(
             f"somebody waits for the answer to question {id!r}; ask under another id, or try again later"

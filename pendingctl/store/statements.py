@@ -134,7 +134,8 @@ CLAIM_AFTER_WAITING = f"""
 """
 
 # Read after a statement matched no row, to explain why; `refusal.FoundRow` has these fields. What the row holds is
-# shown to its own organization and connection alone.
+# shown to its own organization and connection alone, and of the request that asked it the organization's own learn
+# whether theirs is another one.
 LOOK = f"""
     select organization_id, connection_id, expected_user_id, application, ask_number,
            {readable("created_at")} as created_at, {readable("claimed_at")} as claimed_at,
@@ -145,7 +146,9 @@ LOOK = f"""
                 then escalate_to end as escalated_to,
            case when is_ours then previous::text end as previous,
            delivery_key, lease_token, {OUTCOME} as ending, expires_at <= clock_timestamp() as is_past_its_deadline,
-           request_key, displaced_keys, awaited_by, awaited_until > clock_timestamp() as is_awaited,
+           request_key, displaced_keys,
+           case when organization_id = %(organization_id)s then entry_payload ->> 'request_digest' end
+           as request_digest, awaited_by, awaited_until > clock_timestamp() as is_awaited,
            (delivery_due_at is not null or ending_due_at is not null) as is_undelivered,
            pending.xmin::text as row_version
     from pending_interactions as pending

@@ -108,6 +108,7 @@ class PendingStore:
         *,
         show: bool = False,
         request_key: str | None = None,
+        request_digest: str | None = None,
         if_answered: IfAnswered = "reopen",
         awaited_by: UUID | None = None,
         posting: timedelta | None = None,
@@ -120,6 +121,11 @@ class PendingStore:
         what the card shows (text, options, conversation). Equal is a retry: the payload is refreshed and the row keeps
         its age. Otherwise another question takes its place: under a new ask number, its age from now, and the buttons
         of the card before are refused.
+
+        `request_digest` stands for the whole request that `request_key` names, a hash of it for instance: a request
+        that comes again under its key with another digest is refused, also one whose card shows the same, and whatever
+        has become of the question. It is kept in the row's payload as `request_digest`, beside `question`, and the
+        worker gets it from there.
 
         A question that has ended is asked again under a new ask number, or left alone and its ending reported: with
         `keep`, while its ending is undelivered, and for the request that asked it.
@@ -134,12 +140,18 @@ class PendingStore:
         `awaited_by` is a caller that waits to read the answer (see `asking.ask`): for 15 s from now, and as long as it
         renews that, no pod delivers the answer.
 
-        Raises, changing nothing: ScopeMismatch when the id belongs to another scope or application, RequestRefused for
-        a request key that comes with another content or too late, and for an id that somebody else waits for,
-        NotFound when the organization does not exist.
+        Raises, changing nothing: ScopeMismatch when the id belongs to another scope or application, KeyReused for a
+        request key that comes with another content or digest, RequestRefused for one that comes too late and for an id
+        that somebody else waits for, NotFound when the organization does not exist. InvalidInput also for a digest
+        without a key.
         """
         if request_key is not None:
             check_id(request_key, "request key")
+        if request_digest is not None:
+            if request_key is None:
+                raise InvalidInput("a request digest needs a request key")
+            check_id(request_digest, "request digest")
+            payload = {**payload, "request_digest": request_digest}
         question = Put(
             id=id,
             scope=scope,
@@ -152,6 +164,7 @@ class PendingStore:
             pod=self._pod,
             show=show,
             request_key=request_key,
+            request_digest=request_digest,
             if_answered=if_answered,
             awaited_by=awaited_by,
             posting=posting,

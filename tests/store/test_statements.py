@@ -87,6 +87,7 @@ PARAMETERS: dict[str, object] = {
     "posting": None,
     "application": "",
     "request_key": None,
+    "request_digest": None,
     "reopens": True,
     "most_displaced_keys": 10,
     "lock_timeout": "1s",
