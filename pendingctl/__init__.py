@@ -29,8 +29,9 @@ if TYPE_CHECKING:
         Withdrawal,
     )
     from .platforms import Card, CardGone, ChatPlatform, NotPosted, Reminder, Sentence, Shows, Wording
-    from .pod.bridge import AskOutcome, InteractionBridge
+    from .pod.bridge import InteractionBridge
     from .pod.delivery import Delivery
+    from .pod.questions import Asked, AskOutcome
     from .pod.replies import Reply, ReplyKind
     from .postgres.connections import open_pool
     from .sinks import AnswerSink, CallableSink, DeliveryFailed
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from .store.filters import Filters
 
 _HOMES = {
-    "pod.bridge": ("AskOutcome", "InteractionBridge"),
+    "pod.bridge": ("InteractionBridge",),
+    "pod.questions": ("AskOutcome", "Asked"),
     "pod.replies": ("Reply", "ReplyKind"),
     "postgres.connections": ("open_pool",),
     "pod.delivery": ("Delivery",),
@@ -79,6 +81,7 @@ __all__ = [
     "Answer",
     "AnswerSink",
     "AskOutcome",
+    "Asked",
     "CallableSink",
     "Card",
     "CardGone",

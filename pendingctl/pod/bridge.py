@@ -8,32 +8,24 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
-from enum import StrEnum
 from types import TracebackType
-from typing import Protocol, Self, Unpack
+from typing import Protocol, Self
 from uuid import UUID, uuid4
 
 from ..errors import DatabaseUnreachable, PendingctlError
-from ..leased import Duty, LeasedAnswer, LeasedPost
+from ..leased import LeasedAnswer
 from ..model import (
-    ENDED,
-    MAX_ASK_NUMBER,
     Claim,
     Click,
     Due,
     Outcome,
-    PutOutcome,
     Question,
     Refusal,
-    Scope,
-    Stored,
     answer_of,
 )
-from ..payload import JsonObject
-from ..platforms import ENGLISH, ChatPlatform, ChecksCards, MessageHandle, Pauses, Wording
+from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Pauses, Wording
 from ..schedule import MAX_AGE
 from ..sinks import AnswerHandler, AnswerSink
-from ..store import PutOptions
 from ..trail import CANNOT_SERVE
 from ..turns import Turns
 from .background import LAST_SECONDS, Background
@@ -41,9 +33,8 @@ from .card_content import card_of
 from .cards import CardLeases, Cards
 from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
 from .loop import Loop
-from .memory import ExpiringCache
-from .posts import LEASE as POSTING
 from .posts import Handles, PostLeases, Posts
+from .questions import MAX_REMEMBERED, Asked, AskOutcome, Questions, QuestionStore
 from .refused_clicks import PressTrail, RefusedClicks
 from .replies import Reply, cannot_serve, reply_to_refusal, reply_to_win
 
@@ -55,28 +46,12 @@ RETRY_SECONDS = 0.05
 # Of ten connections, the usual size of a pool, one tenant's clicks take this many at most.
 CLAIMS_OF_A_TENANT = 4
 
-EVENT_SECONDS = 5 * 60.0
 HANDLE_SECONDS = 24 * 3600.0
-MAX_REMEMBERED = 10_000
 CLOSE_WITHIN = timedelta(seconds=30)
 
 _log = logging.getLogger(__name__)
 
-
-class AskOutcome(StrEnum):
-    """What became of a question that `InteractionBridge.ask` was to ask.
-
-    Not posted: its card is not there yet. Post unknown: it may be there. Some pod tries again in both cases.
-    """
-
-    POSTED = "posted"
-    NOT_POSTED = "not_posted"
-    POST_UNKNOWN = "post_unknown"
-    ALREADY_ANSWERED = "already_answered"
-    WITHDRAWN = "withdrawn"
-    EXPIRED = "expired"
-    REPEATED_EVENT = "repeated_event"
-    CANNOT_SERVE = "cannot_serve"
+_CANNOT_SERVE = Asked(AskOutcome.CANNOT_SERVE)
 
 
 class BridgeLeases(AnswerLeases, CardLeases, PostLeases, Protocol):
@@ -87,7 +62,7 @@ class BridgeLeases(AnswerLeases, CardLeases, PostLeases, Protocol):
         ...
 
 
-class BridgeStore(Protocol):
+class BridgeStore(QuestionStore, Protocol):
     """A store as a bridge sees it: `PendingStore`, or what stands before one."""
 
     @property
@@ -98,10 +73,6 @@ class BridgeStore(Protocol):
     @property
     def trail(self) -> PressTrail:
         """Its trail."""
-        ...
-
-    async def put(self, id: str, scope: Scope, payload: JsonObject, **options: Unpack[PutOptions]) -> Stored:
-        """Store a question."""
         ...
 
     async def claim(
@@ -154,14 +125,11 @@ class InteractionBridge:
         self._background = Background()
         self._question_turns = Turns[tuple[str, str]](1)
         self._tenant_turns = Turns[str](CLAIMS_OF_A_TENANT)
-        # By organization, connection, question and event.
-        self._events = ExpiringCache[tuple[str, str, str, str], bool](
-            count=MAX_REMEMBERED, seconds=EVENT_SECONDS, clock=clock
-        )
         self._handles = Handles(count=MAX_REMEMBERED, seconds=HANDLE_SECONDS, clock=clock)
         self._posts = Posts(
             *(store.leases, platform, self._reachable, self._handles, self._cards.posted), wording=wording
         )
+        self._questions = Questions(store, platform, self._posts, self._background, wording=wording, clock=clock)
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -184,7 +152,7 @@ class InteractionBridge:
         """Serve it no longer, and forget what is remembered of it. Claims under way are still answered."""
         connection = (organization_id, connection_id)
         self._served -= {connection}
-        self._events.forget(lambda key: key[:2] == connection)
+        self._questions.forget(connection)
         self._handles.forget(lambda key: key[:2] == connection)
 
     async def close(self, *, within: timedelta = CLOSE_WITHIN) -> None:
@@ -203,7 +171,7 @@ class InteractionBridge:
             async with asyncio.timeout(max(until - time.monotonic(), LAST_SECONDS)):
                 await self._refused_clicks.flush(last=True)
         self._served = frozenset()
-        self._events.forget(lambda _: True)
+        self._questions.forget()
         self._handles.forget(lambda _: True)
 
     async def _drain(self, until: float) -> None:
@@ -222,37 +190,29 @@ class InteractionBridge:
         Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does, and
         InvalidInput for a question that the platform cannot show (`ChecksCards`); nothing is stored then.
         """
-        scope = question.scope
-        connection = (scope.organization_id, scope.connection_id)
-        if self._is_closing or connection not in self._served:
-            _log.warning("question %r is for a connection that this pod does not serve", question.id)
-            return AskOutcome.CANNOT_SERVE
-        self._check_card(question)
-        event = (*connection, question.id, event_id)
-        if self._events.get(event) is not None:
-            return AskOutcome.REPEATED_EVENT
-        # Remembered before the first wait, so that a repetition at the same moment does not post as well.
-        self._events.put(event, True)
-        outcome = None
-        try:
-            asking = self._store_and_post(question, event_id)
-            outcome = await self._background.start(asking, f"card of {question.id!r}")
-        finally:
-            # That another pod posts the card just now is only known for this moment, and not by this pod.
-            if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN, AskOutcome.REPEATED_EVENT):
-                self._events.forget(lambda key: key == event)
-        return outcome
+        return await self._questions.ask_once(question, event_id) if self._accepts(question) else _CANNOT_SERVE.outcome
 
-    def _check_card(self, question: Question) -> None:
-        if isinstance(self._platform, ChecksCards):
-            scope = question.scope
-            card = card_of(
-                # The longest number that a card can carry.
-                *(question.id, MAX_ASK_NUMBER, question.payload(), scope.expected_user_id),
-                wording=self._wording,
-                organization_id=scope.organization_id,
-            )
-            self._platform.check_card(scope.connection_id, card)
+    async def store_and_post(
+        self, question: Question, *, request_key: str | None = None, request_digest: str | None = None
+    ) -> Asked:
+        """Do what `ask` does for a request, and return the row as well, also when the request comes again.
+
+        The row alone decides what a repetition is, never this pod's memory: by the `request_key` and its
+        `request_digest` (see `PendingStore.put`), without a key by what the card shows.
+
+        Raises as `ask` does, KeyReused for a key that comes with another content or digest, and InvalidInput for a
+        digest without a key.
+        """
+        if not self._accepts(question):
+            return _CANNOT_SERVE
+        return await self._questions.ask(question, request_key=request_key, request_digest=request_digest)
+
+    def _accepts(self, question: Question) -> bool:
+        scope = question.scope
+        if not self._is_closing and (scope.organization_id, scope.connection_id) in self._served:
+            return True
+        _log.warning("question %r is for a connection that this pod does not serve", question.id)
+        return False
 
     def _reachable(self) -> Collection[tuple[str, str]]:
         """Return what this pod serves, but for what the platform leaves alone for now."""
@@ -260,38 +220,6 @@ class InteractionBridge:
         if not isinstance(platform, Pauses):
             return self._served
         return [connection for connection in self._served if not platform.is_paused(*connection)]
-
-    async def _store_and_post(self, question: Question, event_id: str) -> AskOutcome:
-        scope = question.scope
-        stored = await self._store.put(
-            question.id,
-            scope,
-            question.payload(),
-            show=True,
-            request_key=event_id,
-            if_answered="keep",
-            posting=POSTING,
-            **question.schedule(),
-        )
-        if stored.outcome in ENDED:
-            return AskOutcome(stored.outcome)
-        if not stored.is_to_be_posted:
-            return AskOutcome.REPEATED_EVENT
-        post = LeasedPost(
-            question_id=question.id,
-            ask_number=stored.ask_number,
-            organization_id=scope.organization_id,
-            connection_id=scope.connection_id,
-            user_id=scope.expected_user_id,
-            payload=question.payload(),
-            duty=Duty.CARD,
-            card=None,
-            attempt=1,
-            is_in_doubt=stored.outcome is PutOutcome.REFRESHED,
-            escalated_to=None,
-            expires_at=None,
-        )
-        return AskOutcome(await self._posts.post_card(post))
 
     async def click(self, click: Click) -> Reply:
         """Answer a click truly, in time for the platform, whatever happens.

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pendingctl import Answer, AskOutcome, Delivery, PendingStore
-from pendingctl.pod import bridge, card_notes, delivery
+from pendingctl.pod import bridge, card_notes, delivery, questions
 from pendingctl.pod.memory import ExpiringCache
 from tests.deliveries import Worker, readable, until
 from tests.pods import QUESTION, Pod
@@ -74,7 +74,7 @@ def test_what_matches_is_forgotten() -> None:
 async def test_a_bridge_forgets_the_oldest_event_when_it_remembers_too_many(
     store: PendingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(questions, "MAX_REMEMBERED", 2)
     pod = Pod(store)
     for number in range(3):
         question = replace(QUESTION, id=f"q-{number}")
