@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .platforms import Card, CardGone, ChatPlatform, NotPosted, Reminder, Sentence, Shows, Wording
     from .pod.bridge import InteractionBridge
     from .pod.delivery import Delivery
-    from .pod.questions import Asked, AskOutcome
+    from .pod.questions import AskOutcome
     from .pod.replies import Reply, ReplyKind
     from .postgres.connections import open_pool
     from .sinks import AnswerSink, CallableSink, DeliveryFailed
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "pod.bridge": ("InteractionBridge",),
-    "pod.questions": ("AskOutcome", "Asked"),
+    "pod.questions": ("AskOutcome",),
     "pod.replies": ("Reply", "ReplyKind"),
     "postgres.connections": ("open_pool",),
     "pod.delivery": ("Delivery",),
@@ -81,7 +81,6 @@ __all__ = [
     "Answer",
     "AnswerSink",
     "AskOutcome",
-    "Asked",
     "CallableSink",
     "Card",
     "CardGone",

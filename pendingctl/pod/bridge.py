@@ -34,7 +34,7 @@ from .cards import CardLeases, Cards
 from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
 from .loop import Loop
 from .posts import Handles, PostLeases, Posts
-from .questions import MAX_REMEMBERED, Asked, AskOutcome, Questions, QuestionStore
+from .questions import MAX_REMEMBERED, AskOutcome, Questions, QuestionStore
 from .refused_clicks import PressTrail, RefusedClicks
 from .replies import Reply, cannot_serve, reply_to_refusal, reply_to_win
 
@@ -50,8 +50,6 @@ HANDLE_SECONDS = 24 * 3600.0
 CLOSE_WITHIN = timedelta(seconds=30)
 
 _log = logging.getLogger(__name__)
-
-_CANNOT_SERVE = Asked(AskOutcome.CANNOT_SERVE)
 
 
 class BridgeLeases(AnswerLeases, CardLeases, PostLeases, Protocol):
@@ -190,22 +188,24 @@ class InteractionBridge:
         Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does, and
         InvalidInput for a question that the platform cannot show (`ChecksCards`); nothing is stored then.
         """
-        return await self._questions.ask_once(question, event_id) if self._accepts(question) else _CANNOT_SERVE.outcome
+        return (
+            await self._questions.ask_once(question, event_id) if self._accepts(question) else AskOutcome.CANNOT_SERVE
+        )
 
-    async def store_and_post(
+    async def store(
         self, question: Question, *, request_key: str | None = None, request_digest: str | None = None
-    ) -> Asked:
-        """Do what `ask` does for a request, and return the row as well, also when the request comes again.
+    ) -> Stored | None:
+        """Do what `ask` does, and return as soon as the row is there; None if this pod cannot serve the connection.
 
-        The row alone decides what a repetition is, never this pod's memory: by the `request_key` and its
-        `request_digest` (see `PendingStore.put`), without a key by what the card shows.
+        The card is posted after that. The row alone decides what a repetition is, never this pod's memory: by the
+        `request_key` and its `request_digest` (see `PendingStore.put`), without a key by what the card shows.
 
         Raises as `ask` does, KeyReused for a key that comes with another content or digest, and InvalidInput for a
         digest without a key.
         """
         if not self._accepts(question):
-            return _CANNOT_SERVE
-        return await self._questions.ask(question, request_key=request_key, request_digest=request_digest)
+            return None
+        return await self._questions.store(question, request_key=request_key, request_digest=request_digest)
 
     def _accepts(self, question: Question) -> bool:
         scope = question.scope

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Unpack
 
@@ -39,14 +38,6 @@ class AskOutcome(StrEnum):
     CANNOT_SERVE = "cannot_serve"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What became of a question, and the row as the put has left it: None if the pod cannot serve its connection."""
-
-    outcome: AskOutcome
-    stored: Stored | None = None
-
-
 class QuestionStore(Protocol):
     """A store as whoever asks sees it."""
 
@@ -68,7 +59,7 @@ class Questions:
         wording: Wording = ENGLISH,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._rows = store
         self._platform = platform
         self._posts = posts
         self._background = background
@@ -92,21 +83,27 @@ class Questions:
         self._events.put(event, True)
         outcome = None
         try:
-            outcome = (await self._ask(question, event_id, None)).outcome
+            outcome = await self._background.start(self._ask(question, event_id), f"card of {question.id!r}")
         finally:
             # That another pod posts the card just now is only known for this moment, and not by this pod.
             if outcome in (None, AskOutcome.NOT_POSTED, AskOutcome.POST_UNKNOWN, AskOutcome.REPEATED_EVENT):
                 self._events.forget(lambda key: key == event)
         return outcome
 
-    async def ask(self, question: Question, *, request_key: str | None, request_digest: str | None) -> Asked:
-        """Ask a question for a request, see `InteractionBridge.store_and_post`."""
+    async def store(self, question: Question, *, request_key: str | None, request_digest: str | None) -> Stored:
+        """Ask a question for a request, see `InteractionBridge.store`."""
         self._check_card(question)
-        return await self._ask(question, request_key, request_digest)
+        storing = self._store(question, request_key, request_digest)
+        stored = await self._background.start(storing, f"put of {question.id!r}")
+        if stored.is_to_be_posted:
+            self._background.leave(self._post(question, stored), f"card of {question.id!r}")
+        return stored
 
-    async def _ask(self, question: Question, request_key: str | None, request_digest: str | None) -> Asked:
-        asking = self._store_and_post(question, request_key, request_digest)
-        return await self._background.start(asking, f"card of {question.id!r}")
+    async def _ask(self, question: Question, event_id: str) -> AskOutcome:
+        stored = await self._store(question, event_id, None)
+        if stored.outcome in ENDED:
+            return AskOutcome(stored.outcome)
+        return await self._post(question, stored) if stored.is_to_be_posted else AskOutcome.REPEATED_EVENT
 
     def _check_card(self, question: Question) -> None:
         if isinstance(self._platform, ChecksCards):
@@ -119,11 +116,10 @@ class Questions:
             )
             self._platform.check_card(scope.connection_id, card)
 
-    async def _store_and_post(self, question: Question, request_key: str | None, request_digest: str | None) -> Asked:
-        scope = question.scope
-        stored = await self._store.put(
+    async def _store(self, question: Question, request_key: str | None, request_digest: str | None) -> Stored:
+        return await self._rows.put(
             question.id,
-            scope,
+            question.scope,
             question.payload(),
             show=True,
             request_key=request_key,
@@ -132,10 +128,9 @@ class Questions:
             posting=LEASE,
             **question.schedule(),
         )
-        if stored.outcome in ENDED:
-            return Asked(AskOutcome(stored.outcome), stored)
-        if not stored.is_to_be_posted:
-            return Asked(AskOutcome.REPEATED_EVENT, stored)
+
+    async def _post(self, question: Question, stored: Stored) -> AskOutcome:
+        scope = question.scope
         post = LeasedPost(
             question_id=question.id,
             ask_number=stored.ask_number,
@@ -150,4 +145,4 @@ class Questions:
             escalated_to=None,
             expires_at=None,
         )
-        return Asked(AskOutcome(await self._posts.post_card(post)), stored)
+        return AskOutcome(await self._posts.post_card(post))
