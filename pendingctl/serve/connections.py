@@ -1,0 +1,243 @@
+"""One connection of a client: uvicorn's protocol on h11, with the limits that uvicorn leaves out.
+
+uvicorn has a time-out for idle connections alone. A head that never ends, the rest of a body that nobody reads, and a
+client that does not take its response in would each hold a connection for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+
+import h11
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+_CLOSE = (b"connection", b"close")
+# Bytes are parsed in pieces, since h11 looks at the size of a head only between them.
+_PIECE_BYTES = 4 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of a listener's connections, times in seconds.
+
+    `head`: from the first byte of a request's head to its end, and from a connection's start to the end of its first.
+    `head_bytes`: the size of a head. `handshake`: how long TLS may take. `idle`: how long a connection without a
+    request is kept. `write`: how long a client may leave a full buffer, or the end of its response, unread. `linger`:
+    how long the rest of a request is read and dropped, after the response to it. `connections`: how many are open.
+
+    `idle` is above the time after which balancers close their side: 60 s at AWS, 300 s at Oracle, 600 s at Google. If
+    this side closes first, a request that is on its way is lost, and Slack sends no press twice.
+    """
+
+    head: float = 10.0
+    head_bytes: int = 16 * 1024
+    handshake: float = 10.0
+    idle: int = 620
+    write: float = 30.0
+    linger: float = 2.0
+    connections: int = 2_000
+
+
+@dataclass(slots=True)
+class Connections:
+    """The open connections of one listener; while it is closing, each response is its connection's last."""
+
+    limits: Limits
+    open: set[Connection] = field(default_factory=set)
+    closing: bool = False
+
+
+class Connection(H11Protocol):
+    """Serves the requests of one connection, within limits."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        connections: Connections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._connections = connections
+        self._limits = connections.limits
+        self._served = self.app
+        self.app = self._serve
+        self._slow_head: asyncio.TimerHandle | None = None
+        self._slow_reader: asyncio.TimerHandle | None = None
+        self.idle_since: float | None = None
+        self.lost: asyncio.Future[None] = self.loop.create_future()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._lingering = _Lingering(transport, self._limits, self._has_rest)
+        super().connection_made(self._lingering)
+        self._connections.open.add(self)
+        self._start_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lingering.lost()
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        self._end_head()
+        self.resume_writing()
+        self._connections.open.discard(self)
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        self.idle_since = None
+        for start in range(0, len(data), _PIECE_BYTES):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + _PIECE_BYTES])
+
+    def handle_events(self) -> None:
+        self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode("ascii"))]
+        super().handle_events()
+        if self.conn.their_state is not h11.IDLE:
+            self._end_head()
+        elif self.conn.trailing_data[0]:
+            self._start_head()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:
+            self.idle_since = self.loop.time()
+        if self._connections.closing:
+            self.close_if_idle()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's text)
+        too_long = self._slow_head is not None and len(self.conn.trailing_data[0]) > self._limits.head_bytes
+        self._refuse(431 if too_long else 400)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._slow_reader is None:
+            self._slow_reader = self.loop.call_later(self._limits.write, self.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._slow_reader is not None:
+            self._slow_reader.cancel()
+            self._slow_reader = None
+
+    def close_if_idle(self) -> None:
+        """Close the connection unless a request is under way, or has begun to arrive."""
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once, whatever is under way."""
+        self.transport.abort()
+
+    def _has_rest(self) -> bool:
+        """Return whether more of the request may come than was read."""
+        begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        return begun or self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
+
+    def _start_head(self) -> None:
+        if self._slow_head is None and not self.transport.is_closing():
+            self._slow_head = self.loop.call_later(self._limits.head, self._refuse, 408)
+
+    def _end_head(self) -> None:
+        if self._slow_head is not None:
+            self._slow_head.cancel()
+            self._slow_head = None
+
+    def _refuse(self, status: int) -> None:
+        """Answer what is no request by a status, unless the response to it has begun, and close."""
+        self._end_head()
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Its application learns that the client is gone, and whatever it still sends is dropped.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            reason = http.HTTPStatus(status).phrase.encode("ascii")
+            headers = [*self.server_state.default_headers, (b"content-length", b"0"), _CLOSE]
+            self.transport.write(
+                self.conn.send(h11.Response(status_code=status, headers=headers, reason=reason)) or b""
+            )
+            self.conn.send(h11.EndOfMessage())
+        self.transport.close()
+
+    async def _serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve a request, and close after it where the listener is closing, or its body has not come in."""
+
+        async def send_last(message: ASGISendEvent) -> None:
+            if message["type"] == "http.response.start" and (self._connections.closing or self._has_rest()):
+                others = [header for header in message.get("headers", ()) if header[0].lower() != b"connection"]
+                message["headers"] = [*others, _CLOSE]
+            await send(message)
+
+        try:
+            await self._served(scope, receive, send_last)
+        except asyncio.CancelledError:
+            # Ended by `Listening.close`: uvicorn would log it as an error of the application.
+            if not self.cycle.disconnected:
+                raise
+
+
+class _Lingering(asyncio.Transport):
+    """A transport that keeps reading for a while after it was closed, where the client still sends.
+
+    Closed with bytes unread, TCP resets the connection, and the client may lose the response (RFC 9112, section 9.6).
+    Whatever the client does, the connection is gone in a stated time.
+    """
+
+    def __init__(self, transport: asyncio.Transport, limits: Limits, has_rest: Callable[[], bool]) -> None:
+        super().__init__()
+        self._transport = transport
+        self._limits = limits
+        self._has_rest = has_rest
+        self._closed = False
+        self._ends: list[asyncio.TimerHandle] = []
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        if self._has_rest() and not self._transport.is_closing():
+            self._transport.resume_reading()
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._ends.append(loop.call_later(self._limits.linger, self._transport.close))
+        else:
+            self._transport.close()
+        self._ends.append(loop.call_later(self._limits.write, self._transport.abort))
+
+    def lost(self) -> None:
+        """Note that the connection is gone."""
+        self._closed = True
+        for end in self._ends:
+            end.cancel()
+
+    def abort(self) -> None:
+        self._closed = True
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        return self._closed or self._transport.is_closing()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._transport.get_extra_info(name, default)
