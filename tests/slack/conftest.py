@@ -6,16 +6,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.demo.workspaces import acme_and_others
 from pendingctl.platforms.slack import SlackPlatform
 
-from .fake import FakeSlack, running_slack
+from .presses import SECRET
 
 TOKENS = {("acme", "slack"): "xoxb-acme", ("globex", "slack"): "xoxb-globex"}
 
 
 @pytest.fixture
 async def slack() -> AsyncIterator[FakeSlack]:
-    async with running_slack() as running:
+    async with FakeSlack(acme_and_others(SECRET)) as running:
         yield running
 
 

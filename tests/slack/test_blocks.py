@@ -11,12 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pendingctl import Card, Sentence, Shows, Wording
+from pendingctl.demo.block_rules import MOST_TEXT, complaints, text_length
 from pendingctl.errors import InvalidInput
 from pendingctl.payload import MAX_ID_BYTES
 from pendingctl.platforms.slack import Confirm
 from pendingctl.platforms.slack.blocks import Message, card_message, check_card, said_message
 
-from .block_rules import MOST_TEXT, complaints, text_length
 from .test_text import LONG_TEXTS, TEXTS
 
 CARD = Card("q", 2**31 - 1, "C1", "Deploy?", ("yes", "no"), user_id="U1", organization_id="acme")

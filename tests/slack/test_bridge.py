@@ -14,6 +14,9 @@ import psycopg
 import pytest
 
 from pendingctl import Answer, AskOutcome, Click, InteractionBridge, PendingStore, Question, Reply, ReplyKind, Scope
+from pendingctl.demo.faults import Fault
+from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.demo.workspaces import Installation
 from pendingctl.errors import InvalidInput
 from pendingctl.platforms.slack import Press, SlackPlatform, is_signed, parse_press
 from pendingctl.postgres.connections import Pool
@@ -22,8 +25,8 @@ from tests.deliveries import until
 from tests.posts import row
 
 from .conftest import TOKENS
-from .fake import App, FakeSlack, Fault
 from .presses import SECRET, press_of, signed
+from .shown import messages
 from .test_platform import buttons
 
 SCOPE = Scope("acme", "slack", "U1")
@@ -78,23 +81,24 @@ async def test_asked_on_one_pod_and_answered_on_another(
     pod_a: SlackPod, store: PendingStore, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:
     assert await pod_a.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
-    (message,) = slack.messages()
+    (message,) = messages(slack)
     card = dict(message)
     await until(lambda: row(connection, "card") == ({"channel": "C1", "ts": message["ts"]},))
 
     async with pod(store, slack) as pod_b:
         assert (await pod_b.press(card, 1, "U2")).kind is ReplyKind.NOT_YOURS
         reply = await pod_b.press(card, 0)
-        await until(lambda: message.get("edited", False))
+        await until(lambda: "edited" in messages(slack)[0])
         second = await pod_a.press(card, 1)
 
     assert (reply.kind, reply.text) == (ReplyKind.ANSWERED, "You answered: yes")
     assert second.kind is ReplyKind.ALREADY_ANSWERED
     assert second.text.startswith("Already answered by U1: yes (")
+    (message,) = messages(slack)
     assert buttons(message) == []
     assert "Answered by <@U1>: yes (<!date^" in message["text"]
     assert [answer.value for answer in pod_b.answers] == ["yes"]
-    assert len(slack.messages()) == 1
+    assert len(messages(slack)) == 1
 
 
 async def test_a_card_whose_post_broke_off_is_found_and_not_doubled(
@@ -104,14 +108,15 @@ async def test_a_card_whose_post_broke_off_is_found_and_not_doubled(
 
     assert await pod_a.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
     let_time_pass(connection)
-    (message,) = slack.messages()
+    (message,) = messages(slack)
     await until(lambda: row(connection, "card") == ({"channel": "C1", "ts": message["ts"]},))
     card = dict(message)
     assert (await pod_a.press(card, 0)).kind is ReplyKind.ANSWERED
-    await until(lambda: message.get("edited", False))
+    await until(lambda: "edited" in messages(slack)[0])
 
+    (message,) = messages(slack)
     assert buttons(message) == []
-    assert len(slack.messages()) == 1
+    assert len(messages(slack)) == 1
 
 
 async def test_a_card_that_was_lost_on_the_way_is_posted_after_a_search(
@@ -121,7 +126,7 @@ async def test_a_card_that_was_lost_on_the_way_is_posted_after_a_search(
 
     assert await pod_a.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
     let_time_pass(connection)
-    await until(lambda: len(slack.messages()) == 1)
+    await until(lambda: len(messages(slack)) == 1)
 
     assert len(slack.called("conversations.history")) == 1
 
@@ -138,7 +143,7 @@ async def test_the_card_of_a_pod_that_died_is_found_by_another(
     async with pod(store, slack):
         await until(lambda: row(connection, "card is not null") == (True,))
 
-    assert len(slack.messages()) == 1
+    assert len(messages(slack)) == 1
 
 
 async def test_reminder_and_escalation_stand_in_the_thread_of_the_card(
@@ -155,11 +160,11 @@ async def test_reminder_and_escalation_stand_in_the_thread_of_the_card(
     await pod_a.bridge.ask(reminded, event_id="e")
     await until(lambda: row(connection, "card is not null") == (True,))
     let_time_pass(connection)
-    await until(lambda: len(slack.messages()) == 2)
+    await until(lambda: len(messages(slack)) == 2)
     connection.execute("update pending_interactions set escalate_at = now(), post_due_at = now()")
-    await until(lambda: len(slack.messages()) == 3)
+    await until(lambda: len(messages(slack)) == 3)
 
-    card, reminder, escalation = slack.messages()
+    card, reminder, escalation = messages(slack)
     assert reminder["thread_ts"] == escalation["thread_ts"] == card["ts"]
     assert reminder["text"].startswith("<@U1>, this question waits for your answer until <!date^")
     assert escalation["text"].startswith("<@U2>, <@U1> has not answered; please answer instead by <!date^")
@@ -170,12 +175,12 @@ async def test_a_question_in_a_thread_stays_there(
     pod_a: SlackPod, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:
     await pod_a.bridge.ask(QUESTION, event_id="e")
-    (first,) = slack.messages()
+    (first,) = messages(slack)
     in_thread = replace(QUESTION, id="r", conversation_id=f"C1:{first['ts']}")
 
     assert await pod_a.bridge.ask(in_thread, event_id="f") is AskOutcome.POSTED
 
-    assert slack.messages()[1]["thread_ts"] == first["ts"]
+    assert messages(slack)[1]["thread_ts"] == first["ts"]
     assert row(connection, "entry_payload -> 'question' ->> 'conversation_id'", "r") == (f"C1:{first['ts']}",)
 
 
@@ -207,7 +212,7 @@ async def test_one_that_an_application_stored_itself_waits_for_a_person(
 async def test_a_revoked_token_keeps_the_rows_for_a_pod_that_has_the_new_one(
     store: PendingStore, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:
-    slack.apps["xoxb-acme"] = App("T1", "B1", error="token_revoked")
+    slack.installations["xoxb-acme"] = Installation("T1", "B1", error="token_revoked")
     async with pod(store, slack) as old:
         assert await old.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
         await store.put("r", SCOPE, QUESTION.payload(), show=True)
@@ -215,18 +220,18 @@ async def test_a_revoked_token_keeps_the_rows_for_a_pod_that_has_the_new_one(
         assert await old.bridge.ask(replace(QUESTION, id="s"), event_id="f") is AskOutcome.NOT_POSTED
     assert len(slack.called("chat.postMessage")) == 1
 
-    slack.apps["xoxb-acme"] = App("T1", "B1")
+    slack.installations["xoxb-acme"] = Installation("T1", "B1")
     for id in ("q", "s"):
         let_time_pass(connection, id)
     async with pod(store, slack):
-        await until(lambda: len(slack.messages()) == 3)
+        await until(lambda: len(messages(slack)) == 3)
 
 
 async def test_a_deleted_card_ends_the_duty_to_edit_it(
     pod_a: SlackPod, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:
     await pod_a.bridge.ask(QUESTION, event_id="e")
-    card = dict(slack.messages()[0])
+    card = dict(messages(slack)[0])
     slack.channels["C1"].messages.clear()
 
     assert (await pod_a.press(card, 0)).kind is ReplyKind.ANSWERED
@@ -241,11 +246,12 @@ async def test_a_withdrawn_question_loses_its_buttons(
 ) -> None:
     await pod_a.bridge.ask(QUESTION, event_id="e")
     await until(lambda: row(connection, "card is not null") == (True,))
-    (message,) = slack.messages()
+    (message,) = messages(slack)
 
     await store.withdraw("q", SCOPE)
-    await until(lambda: message.get("edited", False))
+    await until(lambda: "edited" in messages(slack)[0])
 
+    (message,) = messages(slack)
     assert buttons(message) == []
     assert "Withdrawn (<!date^" in message["text"]
 

@@ -12,12 +12,15 @@ from datetime import timedelta
 import pytest
 
 from pendingctl import CardGone, NotPosted
+from pendingctl.demo.faults import Fault
+from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.demo.workspaces import SCOPES, Installation
 from pendingctl.platforms.slack import SlackPlatform, calls
 from pendingctl.platforms.slack.errors import CARD_GONE, LIMITED, MENDABLE, PERMANENT, TOKEN_REFUSED, SlackFailed
 from tests.deliveries import until
 
 from .conftest import TOKENS
-from .fake import SCOPES, App, FakeSlack, Fault
+from .shown import messages
 from .test_platform import ANSWERED, CARD, reminder
 
 POST, EDIT = "chat.postMessage", "chat.update"
@@ -116,7 +119,7 @@ async def test_the_rest_is_unknown_and_not_repeated(platform: SlackPlatform, sla
     assert "\n" not in str(failed.value)
     assert "xoxb" not in str(failed.value)
     assert len(slack.called(POST)) == 1
-    assert len(slack.messages()) == fault.is_done
+    assert len(messages(slack)) == fault.is_done
 
 
 async def test_a_slack_that_cannot_be_reached_has_posted_nothing() -> None:
@@ -134,7 +137,7 @@ async def test_a_slack_that_cannot_be_reached_has_posted_nothing() -> None:
 async def test_a_refused_token_pauses_its_connection_alone(
     platform: SlackPlatform, slack: FakeSlack, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    slack.apps["xoxb-acme"] = App("T1", "B1", error=code)
+    slack.installations["xoxb-acme"] = Installation("T1", "B1", error=code)
 
     first, second = await refusal(platform), await refusal(platform)
 
@@ -151,7 +154,7 @@ async def test_a_refused_token_pauses_its_connection_alone(
 
 
 async def test_a_pause_ends_and_doubles(platform: SlackPlatform, slack: FakeSlack, clock: Clock) -> None:
-    slack.apps["xoxb-acme"] = App("T1", "B1", error="token_revoked")
+    slack.installations["xoxb-acme"] = Installation("T1", "B1", error="token_revoked")
     pauses = []
     for _ in range(9):
         pause = (await refusal(platform)).retry_after
@@ -161,16 +164,16 @@ async def test_a_pause_ends_and_doubles(platform: SlackPlatform, slack: FakeSlac
         assert not platform.is_paused("acme", "slack")
 
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    slack.apps["xoxb-acme"] = App("T1", "B1")
+    slack.installations["xoxb-acme"] = Installation("T1", "B1")
     assert await platform.post_card("slack", CARD)
-    slack.apps["xoxb-acme"] = App("T1", "B1", error="token_revoked")
+    slack.installations["xoxb-acme"] = Installation("T1", "B1", error="token_revoked")
     assert (await refusal(platform)).retry_after == timedelta(minutes=1)
 
 
 async def test_cards_that_fail_together_lengthen_a_pause_once(
     platform: SlackPlatform, slack: FakeSlack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    slack.apps["xoxb-acme"] = App("T1", "B1", error="invalid_auth")
+    slack.installations["xoxb-acme"] = Installation("T1", "B1", error="invalid_auth")
 
     await asyncio.gather(*(refusal(platform) for _ in range(5)))
 
@@ -181,7 +184,7 @@ async def test_cards_that_fail_together_lengthen_a_pause_once(
 
 
 async def test_a_missing_scope_pauses_what_needs_it(platform: SlackPlatform, slack: FakeSlack) -> None:
-    slack.apps["xoxb-acme"] = App("T1", "B1", scopes=SCOPES - {"im:write"})
+    slack.installations["xoxb-acme"] = Installation("T1", "B1", scopes=SCOPES - {"im:write"})
 
     with pytest.raises(NotPosted, match="missing_scope; needed: im:write") as refused:
         await platform.post_card("slack", replace(CARD, conversation_id="U5"))
@@ -189,7 +192,7 @@ async def test_a_missing_scope_pauses_what_needs_it(platform: SlackPlatform, sla
     assert refused.value.retry_after == timedelta(minutes=1)
     assert not platform.is_paused("acme", "slack")
     assert await platform.post_card("slack", CARD)
-    slack.apps["xoxb-acme"] = App("T1", "B1", scopes=SCOPES - {"chat:write"})
+    slack.installations["xoxb-acme"] = Installation("T1", "B1", scopes=SCOPES - {"chat:write"})
     assert "needed: chat:write" in str(await refusal(platform))
     assert platform.is_paused("acme", "slack")
 

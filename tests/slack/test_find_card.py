@@ -9,11 +9,15 @@ from datetime import timedelta
 import pytest
 
 from pendingctl import NotPosted
+from pendingctl.demo.faults import Fault
+from pendingctl.demo.messages import Message
+from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.demo.workspaces import SCOPES, Installation
 from pendingctl.platforms.slack import SlackPlatform
 from pendingctl.platforms.slack.errors import SlackFailed
 from pendingctl.platforms.slack.search import MOST_PAGES, PAGE
 
-from .fake import SCOPES, App, FakeSlack, Fault
+from .shown import messages
 from .test_platform import CARD
 
 
@@ -21,7 +25,7 @@ def fill(slack: FakeSlack, number: int, *, ago: float = 0.0, channel: str = "C1"
     """Let other people write so many messages."""
     for place in range(number):
         ts = f"{int(time.time() - ago)}.{500_000 + place:06d}"
-        slack.channels[channel].messages[ts] = {"ts": ts, "text": "hello", "user": "U9"}
+        slack.channels[channel].messages[ts] = Message(channel=channel, ts=ts, text="hello", user="U9")
 
 
 @pytest.mark.parametrize("conversation_id", ["C1", "U5", ""])
@@ -48,17 +52,15 @@ async def test_any_id_is_found(platform: SlackPlatform, question_id: str) -> Non
 
 async def test_a_card_in_a_thread_is_found_there(platform: SlackPlatform, slack: FakeSlack) -> None:
     fill(slack, 1)
-    card = replace(CARD, conversation_id=f"C1:{slack.messages()[0]['ts']}")
+    card = replace(CARD, conversation_id=f"C1:{messages(slack)[0]['ts']}")
     handle = await platform.post_card("slack", card)
 
     assert await platform.find_card("slack", card) == handle
     assert await platform.find_card("slack", CARD) is None
 
 
-async def test_what_another_app_has_written_is_no_card(platform: SlackPlatform, slack: FakeSlack) -> None:
+async def test_what_another_app_has_written_is_no_card(platform: SlackPlatform) -> None:
     await platform.post_card("slack", replace(CARD, organization_id="globex"))
-    for message in slack.messages():
-        message |= {"user": "U9"}
 
     assert await platform.find_card("slack", CARD) is None
 
@@ -87,7 +89,7 @@ async def test_messages_of_the_day_before_are_not_looked_at(platform: SlackPlatf
 
 
 async def test_a_token_that_may_not_read_leaves_it_to_a_person(platform: SlackPlatform, slack: FakeSlack) -> None:
-    slack.apps["xoxb-acme"] = App("T1", "B1", scopes=SCOPES - {"channels:history"})
+    slack.installations["xoxb-acme"] = Installation("T1", "B1", scopes=SCOPES - {"channels:history"})
 
     with pytest.raises(NotPosted, match="missing_scope; needed: channels:history; look whether it") as refused:
         await platform.find_card("slack", CARD)

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from pendingctl import Card, CardGone, NotPosted, Reminder, Sentence, Shows, Wording
+from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.errors import InvalidInput
 from pendingctl.platforms import ChecksCards, FindsCards, Pauses
 from pendingctl.platforms.slack import Confirm, SlackPlatform
 
 from .conftest import TOKENS
-from .fake import FakeSlack
+from .shown import messages
 
 CARD = Card("q", 2**30, "C1", "Deploy?", ("yes", "no"), user_id="U1", organization_id="acme")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -53,7 +54,7 @@ def test_a_platform_says_what_it_can(platform: SlackPlatform) -> None:
 async def test_a_card_has_a_button_an_option(platform: SlackPlatform, slack: FakeSlack) -> None:
     handle = await platform.post_card("slack", CARD)
 
-    (message,) = slack.messages()
+    (message,) = messages(slack)
     assert handle == {"channel": "C1", "ts": message["ts"]}
     assert message["text"] == "Deploy?\nyes / no"
     assert [button["text"]["text"] for button in buttons(message)] == ["yes", "no"]
@@ -69,7 +70,7 @@ async def test_an_edit_takes_the_buttons_away_and_says_who_answered(platform: Sl
 
     await platform.edit_card("slack", handle, ANSWERED)
 
-    (message,) = slack.messages()
+    (message,) = messages(slack)
     assert buttons(message) == []
     assert message["text"] == (
         "Deploy?\nAnswered by <@U2>: *yes* &lt;!here&gt; "
@@ -87,7 +88,7 @@ async def test_each_organization_posts_with_its_own_token(platform: SlackPlatfor
     await platform.post_card("slack", CARD)
     await platform.post_card("slack", replace(CARD, organization_id="globex"))
 
-    assert [message["bot_id"] for message in slack.messages()] == ["B1", "B2"]
+    assert [message["bot_id"] for message in messages(slack)] == ["B1", "B2"]
 
 
 async def test_a_card_stands_in_the_thread_that_its_conversation_names(
@@ -100,7 +101,7 @@ async def test_a_card_stands_in_the_thread_that_its_conversation_names(
     handle = await platform.post_card("slack", replace(CARD, question_id="r", conversation_id=in_thread))
     await platform.post_reminder("slack", handle, reminder(in_thread))
 
-    assert [message.get("thread_ts") for message in slack.messages()] == [None, first["ts"], first["ts"]]
+    assert [message.get("thread_ts") for message in messages(slack)] == [None, first["ts"], first["ts"]]
 
 
 async def test_a_reminder_stands_in_the_thread_of_its_card(platform: SlackPlatform, slack: FakeSlack) -> None:
@@ -108,7 +109,7 @@ async def test_a_reminder_stands_in_the_thread_of_its_card(platform: SlackPlatfo
 
     await platform.post_reminder("slack", handle, reminder())
 
-    card, reminded = slack.messages()
+    card, reminded = messages(slack)
     assert reminded["thread_ts"] == card["ts"]
     assert reminded["text"] == "<@U1>, this question waits for your answer: Deploy?"
     assert {"type": "user", "user_id": "U1"} in reminded["blocks"][0]["elements"][0]["elements"]
@@ -119,7 +120,7 @@ async def test_a_reminder_of_an_unknown_card_stands_in_its_conversation(
 ) -> None:
     await platform.post_reminder("slack", None, reminder())
 
-    assert [message.get("thread_ts") for message in slack.messages()] == [None]
+    assert [message.get("thread_ts") for message in messages(slack)] == [None]
 
 
 @pytest.mark.parametrize("conversation_id", ["U5", "", "DU5"])
@@ -135,7 +136,7 @@ async def test_nobody_is_called_to_direct_messages_of_another(
             await platform.post_reminder("slack", known, escalation)
     await platform.post_reminder("slack", handle, reminder(conversation_id, user_id="U5"))
 
-    assert "waits for your answer" in slack.messages("DU5")[-1]["text"]
+    assert "waits for your answer" in messages(slack, "DU5")[-1]["text"]
 
 
 @pytest.mark.parametrize(("conversation_id", "user_id"), [("U5", "U1"), ("", "U5"), ("", "T9:U5"), ("W5", "U1")])
@@ -152,7 +153,7 @@ async def test_a_persons_direct_messages_are_opened_once(
     assert isinstance(handle, dict)
     assert handle["channel"] == f"D{person}"
     assert [arguments["users"] for arguments in slack.called("conversations.open")] == [person]
-    assert [bool(buttons(message)) for message in slack.messages(f"D{person}")] == [False, True]
+    assert [bool(buttons(message)) for message in messages(slack, f"D{person}")] == [False, True]
 
 
 async def test_a_direct_message_that_is_gone_is_opened_again(platform: SlackPlatform, slack: FakeSlack) -> None:
@@ -170,7 +171,7 @@ async def test_a_dialog_asks_once_more_where_it_is_wanted(slack: FakeSlack) -> N
     async with SlackPlatform(TOKENS, base_url=slack.url, confirm=Confirm(title="Sicher?")) as platform:
         await platform.post_card("slack", replace(CARD, options=("yes", "no " * 200)))
 
-    first, second = buttons(slack.messages()[0])
+    first, second = buttons(messages(slack)[0])
     assert (first["confirm"]["title"]["text"], first["confirm"]["text"]["text"]) == ("Sicher?", "yes")
     assert second["confirm"]["text"]["text"].count("no") < 200
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import aiohttp
 import psycopg
 
+from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.demo.web_api import METHODS, needed_scope
+from pendingctl.demo.workspaces import SCOPES
 from tests.deliveries import until
 from tests.posts import row
 
-from .fake import NEEDED, SCOPES, FakeSlack
 from .presses import SECRET, press_of, signed
+from .shown import messages
 from .test_platform import buttons
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +56,7 @@ async def test_the_pod_asks_and_takes_the_answer(slack: FakeSlack, dsn: str, con
     try:
         async with asyncio.timeout(30), aiohttp.ClientSession() as client:
             assert await pod.stdout.readline() == b"posted\n"
-            (message,) = slack.messages()
+            (message,) = messages(slack)
             body = press_of(dict(message), 0)
             headers = dict(zip(("X-Slack-Request-Timestamp", "X-Slack-Signature"), signed(body).values(), strict=True))
             url = f"http://127.0.0.1:{port}/slack"
@@ -63,17 +66,18 @@ async def test_the_pod_asks_and_takes_the_answer(slack: FakeSlack, dsn: str, con
             async with client.post(url, data=body, headers=sent) as taken:
                 assert (taken.status, await taken.text()) == (200, "")
             assert await pod.stdout.readline() == b"U1 said yes to deploy-42\n"
-            await until(lambda: message.get("edited", False) and len(slack.ephemerals) == 1)
+            await until(lambda: "edited" in messages(slack)[0] and len(slack.replies) == 1)
     finally:
         pod.kill()
         await pod.wait()
 
-    assert buttons(message) == []
-    assert slack.ephemerals[0]["text"] == "You answered: yes"
+    assert buttons(messages(slack)[0]) == []
+    assert slack.replies[0].text == "You answered: yes"
     assert row(connection, "answer", "deploy-42") == ("yes",)
 
 
 def test_the_manifest_names_each_scope_that_is_needed() -> None:
     (scopes,) = re.findall(r"scopes: \{bot: \[(.*?)\]\}", SECTION)
 
-    assert set(scopes.split(", ")) == SCOPES >= set(NEEDED.values())
+    needed = {needed_scope(method, kind) for method in METHODS for kind in "CDG"} - {None}
+    assert set(scopes.split(", ")) == SCOPES == needed

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from pendingctl import Sentence, Wording
+from pendingctl.demo.faults import Fault
+from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.platforms.slack import Press, SlackPlatform
 from pendingctl.platforms.slack.errors import SlackFailed
-
-from .fake import FakeSlack, Fault
 
 SAID = Sentence(
     words=Wording().reply_already_answered, by="U2", value="*no* <!here>", at=datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -32,7 +33,7 @@ def press(slack: FakeSlack) -> Press:
         ask_number=1,
         option=0,
         action_ts="1712345699.123456",
-        response_url=slack.url.replace("/api/", "/reply/1"),
+        response_url=slack.issue_response_url("T1:U1", "C1", "1712345678.000100"),
     )
 
 
@@ -40,11 +41,17 @@ async def test_a_reply_is_shown_to_the_one_who_pressed(platform: SlackPlatform, 
     await platform.reply("acme", "slack", press, SAID)
 
     (reply,) = slack.replies
-    assert reply["text"] == (
+    assert (reply.user, reply.fields["response_type"], reply.fields["replace_original"]) == (
+        "T1:U1",
+        "ephemeral",
+        False,
+    )
+    assert reply.text == (
         "Already answered by <@U2>: *no* &lt;!here&gt; "
         "(<!date^1767268800^{date_short_pretty} {time}|2026-01-01 12:00 UTC>)"
     )
-    assert {"type": "text", "text": "*no* <!here>"} in reply["blocks"][0]["elements"][0]["elements"]
+    shown_blocks: Any = reply.blocks
+    assert {"type": "text", "text": "*no* <!here>"} in shown_blocks[0]["elements"][0]["elements"]
     assert slack.calls == []
 
 
@@ -52,11 +59,12 @@ async def test_a_reply_is_shown_to_the_one_who_pressed(platform: SlackPlatform, 
 async def test_a_reply_that_the_url_does_not_take_is_posted(
     platform: SlackPlatform, slack: FakeSlack, press: Press, status: int
 ) -> None:
-    slack.reply_status = status
+    elsewhere = slack.issue_response_url("T1:U1", "C1", "1712345678.000100")
+    slack.fail("response_url", Fault(status=status, location=elsewhere))
 
     await platform.reply("acme", "slack", press, SAID)
 
-    assert [(each["channel"], each["user"]) for each in slack.ephemerals] == [("C1", "U1")]
+    assert [(each.channel, each.user, each.response_url) for each in slack.replies] == [("C1", "T1:U1", None)]
 
 
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1:9/reply"])
@@ -65,7 +73,7 @@ async def test_a_reply_without_a_url_that_answers_is_posted(
 ) -> None:
     await platform.reply("acme", "slack", replace(press, response_url=url), SAID)
 
-    assert len(slack.ephemerals) == 1
+    assert [each.response_url for each in slack.replies] == [None]
 
 
 async def test_a_reply_stands_in_the_thread_of_its_card(
@@ -76,7 +84,10 @@ async def test_a_reply_stands_in_the_thread_of_its_card(
     await platform.reply("acme", "slack", in_thread, SAID)
     await platform.reply("acme", "slack", replace(in_thread, response_url=None), SAID)
 
-    assert slack.replies[0]["thread_ts"] == slack.ephemerals[0]["thread_ts"] == "1712345600.000001"
+    first, second = slack.replies
+    assert first.response_url is not None
+    assert second.response_url is None
+    assert first.thread_ts == second.thread_ts == "1712345600.000001"
 
 
 async def test_a_reply_that_cannot_be_shown_is_reported(
