@@ -29,6 +29,8 @@ SWEEP_LIMIT = 1_000
 TRAIL_ENTRIES_A_ROW = 10
 # Where the numbers of askings end (README.md, section "Asking an id again").
 MAX_ASK_NUMBER = 2**31 - 1
+# Where Postgres's integer ends, by which it counts the elements of an array.
+MAX_OPTION = 2**31 - 1
 BATCH_SIZE = 1_000
 
 
@@ -107,6 +109,11 @@ class Click:
 
     `delivery_key` is the same when the platform delivers the press again. `ask_number` is the number on the card
     whose button was pressed; None means whichever asking is open.
+
+    The answer is the `value`, or the `option` at this place, from 0, among those of the asking that the card showed:
+    which one that is the claim looks up in the row that it claims. An option needs its `ask_number`.
+
+    Raises InvalidInput for what no button can have carried.
     """
 
     question_id: str
@@ -116,6 +123,7 @@ class Click:
     delivery_key: str
     value: str | None = None
     ask_number: int | None = None
+    option: int | None = None
 
     def __post_init__(self) -> None:
         check_id(self.question_id, "question id")
@@ -127,6 +135,13 @@ class Click:
             check_text(self.value, "value")
             if len(self.value.encode()) > MAX_PAYLOAD_BYTES:
                 raise InvalidInput(f"the value has over {MAX_PAYLOAD_BYTES:,} bytes")
+        if self.option is not None:
+            if self.value is not None:
+                raise InvalidInput("the click has a value and an option; pass one of them")
+            if self.ask_number is None:
+                raise InvalidInput("the click has an option and no ask number; an option is one of the card's asking")
+            if not 0 <= self.option <= MAX_OPTION:
+                raise InvalidInput(f"the option is {self.option}; it must be between 0 and {MAX_OPTION:,}")
 
 
 # Before the name of an operator, where a user's id stands else: no platform has such ids.
@@ -166,7 +181,9 @@ def operator_of(answered_by: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The click won. `repeated` marks a repetition of the press that had won before: its delivery key and value match.
+    """The click won, with the answer `value`.
+
+    `repeated` marks a repetition of the press that had won before: its delivery key and answer match.
 
     `expected_user_id` is the user whom the question asks, also where it was escalated and another one has clicked.
     `lease_token` is set when the claimer must deliver the answer. `card` is the platform's reference of the question's
@@ -177,6 +194,7 @@ class Claim:
     ask_number: int
     expected_user_id: str
     payload: JsonObject
+    value: str | None
     claimed_at: datetime
     lease_token: UUID | None = None
     card: JsonValue = None
@@ -221,7 +239,7 @@ def answer_of(click: Click, claim: Claim) -> Answer:
     return Answer(
         question_id=claim.id,
         ask_number=claim.ask_number,
-        value=click.value,
+        value=claim.value,
         organization_id=click.organization_id,
         connection_id=click.connection_id,
         user_id=claim.expected_user_id,

@@ -46,6 +46,13 @@ def accepts(payload: JsonObject, value: str | None) -> bool:
     return not isinstance(options, list) or not options or (isinstance(value, str) and value in options)
 
 
+def option_at(payload: JsonObject, place: int) -> str | None:
+    """Return the option at this place, from 0, as the claim finds it; None where there is none, or it is no text."""
+    options = _question_field(payload, "options")
+    option = options[place] if isinstance(options, list) and place < len(options) else None
+    return option if isinstance(option, str) else None
+
+
 def conversation_of(payload: JsonObject) -> str:
     """Return the conversation that the question belongs to, empty when the payload names none."""
     conversation = _question_field(payload, "conversation_id")

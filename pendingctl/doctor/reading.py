@@ -52,6 +52,7 @@ _SAMPLE: Mapping[str, object] = {
     "reason": None,
     "application": "",
     "answer": "",
+    "option": None,
     "delivery_key": "",
     "ask_number": 1,
     "lease": timedelta(seconds=30),

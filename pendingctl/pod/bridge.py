@@ -279,7 +279,7 @@ class InteractionBridge:
                 )
                 self._delivery.submit(leased, began=began)
             self._background.leave(self._edit_card(click, result), f"card of {click.question_id!r}")
-        return reply_to_win(click.value, self._wording)
+        return reply_to_win(result.value, self._wording)
 
     async def _edit_card(self, click: Click, claim: Claim) -> None:
         # The row knows the card, also of two that were posted; one that is not noted yet the pod alone knows.
@@ -296,7 +296,7 @@ class InteractionBridge:
             wording=self._wording,
             outcome=Outcome.ANSWERED,
             answered_by=click.user_id,
-            answer=click.value,
+            answer=claim.value,
             ended_at=claim.claimed_at,
             organization_id=click.organization_id,
         )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ..errors import KeyReused, RequestRefused, ScopeMismatch, UnreadablePayload
 from ..model import ANSWERS, Claim, Click, Operator, Outcome, PutOutcome, Refusal, RefusalReason, Scope
-from ..payload import JsonObject, JsonValue, accepts, question_options, read_json, read_payload, read_time
+from ..payload import JsonObject, JsonValue, accepts, option_at, question_options, read_json, read_payload, read_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ def judge(
     if found.claimed_at is None:
         question = found.question
         # What cannot be read here, the claim has read, and refused.
-        if question is not None and accepts(question, click.value):
+        if question is not None and _is_answered(question, click):
             return None
         return Refusal(id, RefusalReason.INVALID_ANSWER, options=question_options(question or {}))
     if found.outcome is Outcome.WITHDRAWN:
@@ -99,13 +99,15 @@ def judge(
         return Refusal(id, RefusalReason.EXPIRED)
     answered_by = None if found.outcome is Outcome.DEFAULTED else found.answered_by or found.expected_user_id
     by = click.user_id if operator is None else operator.answered_by
-    if (found.delivery_key, found.answer, answered_by) == (click.delivery_key, click.value, by):
+    is_the_press = (found.delivery_key, answered_by) == (click.delivery_key, by)
+    if is_the_press and _is_the_answer(click, found.answer, found.question):
         is_own = lease_token is not None and found.lease_token == lease_token
         return Claim(
             id,
             found.ask_number,
             found.expected_user_id,
             found.question or {},
+            found.answer,
             found.claimed_at,
             lease_token if is_own else None,
             repeated=not is_own,
@@ -129,17 +131,28 @@ def _judge_other_asking(click: Click, found: FoundRow, number: int) -> Claim | R
         return Refusal(id, RefusalReason(ending))
     if ending not in ANSWERS:
         return Refusal(id, RefusalReason.SUPERSEDED)
-    answer, answered_by = previous.get("answer"), previous.get("answered_by")
-    press = click.delivery_key, click.value, click.user_id
-    if at is not None and (previous.get("delivery_key"), answer, answered_by) == press:
-        return Claim(id, number, found.expected_user_id, {}, at, repeated=True)
+    answered_by = previous.get("answered_by")
+    answer = stored_answer if isinstance(stored_answer := previous.get("answer"), str) else None
+    is_the_press = (previous.get("delivery_key"), answered_by) == (click.delivery_key, click.user_id)
+    if at is not None and is_the_press and _is_the_answer(click, answer, None):
+        return Claim(id, number, found.expected_user_id, {}, answer, at, repeated=True)
     return Refusal(
-        id,
-        RefusalReason.ALREADY_ANSWERED,
-        answered_by if isinstance(answered_by, str) else None,
-        answer if isinstance(answer, str) else None,
-        at,
+        id, RefusalReason.ALREADY_ANSWERED, answered_by if isinstance(answered_by, str) else None, answer, at
     )
+
+
+def _is_answered(question: JsonObject, click: Click) -> bool:
+    """Whether the click has an answer to the question, as the claim sees it."""
+    if click.option is None:
+        return accepts(question, click.value)
+    return option_at(question, click.option) is not None
+
+
+def _is_the_answer(click: Click, answer: str | None, question: JsonObject | None) -> bool:
+    """Whether the click gave this answer. Of an option that can no longer be read its key and user have decided."""
+    if click.option is None:
+        return click.value == answer
+    return question is None or option_at(question, click.option) == answer
 
 
 def check_request(

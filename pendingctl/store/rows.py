@@ -40,6 +40,7 @@ def claim_parameters(
         "application": application,
         "ask_number": click.ask_number,
         "answer": click.value,
+        "option": click.option,
         "delivery_key": click.delivery_key,
         "lease": lease,
         "lease_token": None if leaves_it_to_the_pods else lease_token or uuid4(),
@@ -53,6 +54,7 @@ def _claim(
     ask_number: int,
     expected_user_id: str,
     payload: str,
+    value: str | None,
     claimed_at: datetime,
     lease_token: UUID | None,
     card: str | None,
@@ -62,7 +64,7 @@ def _claim(
     except UnreadablePayload:
         # Whoever leases the answer finds the same, and reports it.
         read, lease_token = {}, None
-    return Claim(id, ask_number, expected_user_id, read, claimed_at, lease_token, read_json(card))
+    return Claim(id, ask_number, expected_user_id, read, value, claimed_at, lease_token, read_json(card))
 
 
 # By place, here and below: names cost a claim a twentieth of the client's time.

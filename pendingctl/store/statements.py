@@ -48,6 +48,15 @@ def accepts(value: str) -> str:
                or entry_payload #> '{{question,options}}' = '[]')"""
 
 
+# The text of the option whose button was pressed, in the row as it is claimed; null where there is none. A text has an
+# element 0 as well, itself.
+_OPTIONS = "entry_payload #> '{question,options}'"
+_OPTION = f"""case when jsonb_typeof({_OPTIONS}) = 'array'
+                    and jsonb_typeof({_OPTIONS} -> %(option)s::integer) = 'string'
+                   then {_OPTIONS} ->> %(option)s::integer end"""
+_IS_BY_VALUE = "%(option)s::integer is null"
+_ANSWER = f"case when {_IS_BY_VALUE} then %(answer)s else {_OPTION} end"
+
 # Past its deadline an open question is ended first.
 IS_BEFORE_ITS_DEADLINE = "(expires_at > clock_timestamp()) is not false"
 
@@ -63,14 +72,14 @@ _IS_OPEN_FOR_THE_CLICK = f"""id = %(id)s
           and application = %(application)s
           and claimed_at is null
           and (%(ask_number)s::bigint is null or ask_number = %(ask_number)s)
-          and {accepts("%(answer)s")}
+          and case when {_IS_BY_VALUE} then {accepts("%(answer)s")} else ({_OPTION}) is not null end
           and {LIMITS}"""
 
 
 def _won(now: str, is_awaited: str) -> str:
     # By its own clock the click came before the deadline.
-    return f"""claimed_at = least({now}, expires_at), answer = %(answer)s, delivery_key = %(delivery_key)s,
-        answered_by = %(answered_by)s, pod = %(pod)s,
+    return f"""claimed_at = least({now}, expires_at), answer = {_ANSWER},
+        delivery_key = %(delivery_key)s, answered_by = %(answered_by)s, pod = %(pod)s,
         delivery_due_at = case when %(lease)s::interval is not null
                                then case when {is_awaited} then awaited_until else {now} + %(lease)s::interval end end,
         lease_token = case when {is_awaited} then null else %(lease_token)s::uuid end,
@@ -82,15 +91,15 @@ def _won(now: str, is_awaited: str) -> str:
         card_attempts = 0"""
 
 
-_CLAIM = """pending.id, ask_number, expected_user_id, entry_payload::text as payload, claimed_at, lease_token,
-                  card::text as card, organization_id"""
+_CLAIM = """pending.id, ask_number, expected_user_id, entry_payload::text as payload, answer as value, claimed_at,
+                  lease_token, card::text as card, organization_id"""
 _ANSWERED = {
     "user_id": "%(answered_by)s",
     "attempt": "case when lease_token is not null then 1 end",
     "detail": "%(reason)s::text",
 }
 _WON = f"""{trail("won", "'answered'", **_ANSWERED)}
-    select id, ask_number, expected_user_id, payload, claimed_at, lease_token, card
+    select id, ask_number, expected_user_id, payload, value, claimed_at, lease_token, card
     from won"""
 
 # The winning click is the one that finds the row unclaimed. Postgres locks the row, and whoever waited for the lock

@@ -38,6 +38,7 @@ PARAMETERS: dict[str, object] = {
     "reason": None,
     "payload": "{}",
     "answer": "yes",
+    "option": None,
     "delivery_key": "key",
     "ask_number": 1,
     "row_version": "1",
