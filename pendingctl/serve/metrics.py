@@ -1,0 +1,192 @@
+"""What a pod counts and measures of itself, for /metrics.
+
+Labels come from fixed sets: a word of any other kind is counted as `other`, so that no client adds a time series.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..model import PutOutcome
+from ..pod.bridge import AskOutcome
+from ..pod.replies import ReplyKind
+
+_OTHER = "other"
+_UNMATCHED = "unmatched"
+# What is signed by Slack and no press of a card, `NotOurs.kind`; and what is refused before anybody reads it.
+_NO_PRESS = frozenset(
+    {
+        *("ssl_check", "block_actions", "block_suggestion", "message_action", "shortcut", "view_submission"),
+        *("view_closed", "unreadable", "unsigned", "unknown_installation"),
+    }
+)
+_DECIDED = frozenset(ReplyKind)
+PRESS_OUTCOMES = frozenset({*_DECIDED, *_NO_PRESS, _OTHER})
+QUESTION_OUTCOMES = frozenset({*PutOutcome, *AskOutcome, "refused", "invalid", _OTHER})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# Slack gives up on a press that is not acknowledged within 3 s.
+_PRESS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 5.0)
+# A question is waited for for half a minute.
+_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+# The format that Prometheus reads where it names none.
+_PLAIN_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class ListenerName(StrEnum):
+    """Where a request arrived."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+
+
+class Metrics:
+    """The counters and gauges of one pod, in a registry of their own."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry(auto_describe=True)
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"pendingctl_{name}", meaning, labels, registry=registry)
+
+        def gauge(name: str, meaning: str) -> Gauge:
+            return Gauge(f"pendingctl_{name}", meaning, registry=registry)
+
+        self._presses = counter("presses", "Requests to the address for Slack's interactions.", "outcome")
+        self._press_seconds = Histogram(
+            "pendingctl_press_seconds",
+            "From a press's receipt to its acknowledgement.",
+            registry=registry,
+            buckets=_PRESS_BUCKETS,
+        )
+        self._late = counter("presses_acknowledged_late", "Presses acknowledged before they were decided.")
+        self._replies_failed = counter("replies_failed", "Replies to presses that the person was not shown.")
+        self._questions = counter("questions", "Questions asked over HTTP.", "outcome")
+        self._requests = counter(
+            "requests", "Requests that reached an application.", "listener", "method", "route", "status"
+        )
+        self._request_seconds = Histogram(
+            "pendingctl_request_seconds",
+            "From a request's head to the end of its response.",
+            ("listener", "route"),
+            registry=registry,
+            buckets=_REQUEST_BUCKETS,
+        )
+        self._database_reachable = gauge("database_reachable", "1 if the last check reached the database.")
+        self._ready = gauge("ready", "1 if /readyz says that this pod is ready.")
+        self._draining = gauge("draining", "1 once this pod ends.")
+        self._connections = gauge("pool_connections", "Connections to the database.")
+        self._connections_in_use = gauge("pool_connections_in_use", "Connections that are in use, or being made.")
+        self._connections_awaited = gauge("pool_requests_waiting", "Callers that wait for a connection.")
+        self._work = gauge("work_under_way", "Posts, edits and deliveries under way.")
+        self._sweeps = counter("sweeps", "Sweeps by this pod.")
+        self._swept = counter("swept_rows", "Rows deleted by this pod's sweeps.")
+        # A series that appears with its first event has no increase that an alert could see.
+        for outcome in PRESS_OUTCOMES:
+            self._presses.labels(outcome)
+        for outcome in QUESTION_OUTCOMES:
+            self._questions.labels(outcome)
+
+    def press(self, outcome: str, seconds: float) -> None:
+        """Count a press, or what came in place of one: a word of PRESS_OUTCOMES.
+
+        `seconds` are those from its receipt to its acknowledgement; those of what is no press are not kept.
+        """
+        self._presses.labels(_among(PRESS_OUTCOMES, outcome)).inc()
+        if outcome in _DECIDED:
+            self._press_seconds.observe(seconds)
+
+    def acknowledged_late(self) -> None:
+        """Count a press that was acknowledged before it was decided; its reply follows."""
+        self._late.inc()
+
+    def reply_failed(self) -> None:
+        """Count a reply that the person was not shown."""
+        self._replies_failed.inc()
+
+    def question(self, outcome: str) -> None:
+        """Count a question that was asked over HTTP: a word of PutOutcome or AskOutcome, `refused` or `invalid`."""
+        self._questions.labels(_among(QUESTION_OUTCOMES, outcome)).inc()
+
+    def request(self, listener: ListenerName, *, method: str, route: str | None, status: int, seconds: float) -> None:
+        """Count a request; `route` is the template of the route that it matched, and a status of 0 no response."""
+        route = route or _UNMATCHED
+        self._requests.labels(listener.value, _among(_METHODS, method), route, str(status)).inc()
+        self._request_seconds.labels(listener.value, route).observe(seconds)
+
+    def database(self, *, reachable: bool) -> None:
+        """Note whether the database was reached just now."""
+        self._database_reachable.set(reachable)
+
+    def ready(self, ready: bool) -> None:
+        """Note what /readyz says."""
+        self._ready.set(ready)
+
+    def draining(self) -> None:
+        """Note that this pod ends."""
+        self._draining.set(1)
+
+    def swept(self, rows: int) -> None:
+        """Count a sweep, and the rows that it deleted."""
+        self._sweeps.inc()
+        self._swept.inc(rows)
+
+    def watch_pool(self, stats: Callable[[], Mapping[str, int]]) -> None:
+        """Read these statistics, `get_stats` of a pool of psycopg's, at each scrape."""
+        self._connections.set_function(lambda: stats()["pool_size"])
+        self._connections_in_use.set_function(lambda: (now := stats())["pool_size"] - now["pool_available"])
+        self._connections_awaited.set_function(lambda: stats()["requests_waiting"])
+
+    def watch_work(self, under_way: Callable[[], int]) -> None:
+        """Read how much work a bridge has under way at each scrape."""
+        self._work.set_function(under_way)
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Return all of it as text, and the text's content type: OpenMetrics where `accept` names it."""
+        if "application/openmetrics-text" in accept:
+            text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
+            return text, openmetrics.CONTENT_TYPE_LATEST
+        return generate_latest(self._registry), _PLAIN_TEXT
+
+
+class Measured:
+    """An application of which each request is counted and measured, by the template of its route."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, listener: ListenerName) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._listener = listener
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = time.monotonic()
+        status = 0
+
+        async def note_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note_status)
+        finally:
+            # Set by Starlette's router in the scope that it was given.
+            route = scope.get("route")
+            self._metrics.request(
+                self._listener,
+                method=scope["method"],
+                route=route.path if isinstance(route, Route) else None,
+                status=status,
+                seconds=time.monotonic() - start,
+            )
+
+
+def _among(words: frozenset[str], word: str) -> str:
+    return word if word in words else _OTHER
