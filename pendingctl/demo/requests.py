@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from ..payload import JsonObject, JsonValue
-from .web_api import READS
+from .web_api import METHODS, READS
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _FORM = "application/x-www-form-urlencoded"
@@ -29,7 +29,7 @@ async def loopback_alone(
 async def read_arguments(method: str, request: web.Request) -> tuple[JsonObject, JsonObject | None]:
     """Return the arguments of a call, and the reply that refuses them if they are refused."""
     if request.method == "GET":
-        return dict(request.query), None if method in READS else error("invalid_post_type")
+        return dict(request.query), error("invalid_post_type") if method in METHODS - READS else None
     kind = request.headers.get("Content-Type", "").lower().replace("; ", ";")
     if request.method != "POST":
         return {}, error("invalid_post_type")
