@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=36_500)
 
 
 def age(length: timedelta | float) -> str:
@@ -48,6 +52,23 @@ def in_one_unit(length: timedelta) -> str:
         if length and not length % timedelta(seconds=size):
             return f"{length // timedelta(seconds=size)}{unit}"
     return f"{length.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def read_duration(text: str) -> timedelta:
+    """Return the length of time that `90s`, `30m`, `24h` or `7d` means.
+
+    Raises ValueError for any other text, and for a length that is not above zero or over 36,500 days.
+    """
+    match = re.fullmatch(r"(\d{1,12})([smhd])", text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration; write 90s, 30m, 24h or 7d")
+    try:
+        length = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        length = timedelta.max
+    if not timedelta(0) < length <= _LONGEST:
+        raise ValueError(f"{text!r} is out of range; it must be above zero and at most 36500d")
+    return length
 
 
 def until(length: timedelta) -> str:

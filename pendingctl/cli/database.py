@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, NotMigrated
+from ..postgres.environment import dsn_of
 
 if TYPE_CHECKING:
     from ..postgres.connections import CommandConnection
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ..store.inspection import Inspection
     from ..store.statistics import Statistics
 
-DSN_VARIABLES = ("PENDINGCTL_DSN", "DATABASE_URL")
-LIBPQ_VARIABLES = ("PGHOST", "PGSERVICE", "PGDATABASE")
 EMBEDDED = "embedded"
 
 
@@ -52,12 +51,8 @@ def resolve_dsn(option: str | None, environ: Mapping[str, str]) -> Dsn:
         if not option.strip():
             raise InvalidInput("--dsn is empty; give a connection string, or leave the option out")
         return Dsn(option, "--dsn")
-    for variable in DSN_VARIABLES:
-        if environ.get(variable, "").strip():
-            return Dsn(environ[variable], variable)
-    for variable in LIBPQ_VARIABLES:
-        if environ.get(variable):
-            return Dsn("", variable)
+    if (named := dsn_of(environ)) is not None:
+        return Dsn(*named)
     raise InvalidInput(
         "no database given; use --dsn, PENDINGCTL_DSN, DATABASE_URL or libpq's PGHOST, PGSERVICE or PGDATABASE "
         "(--dsn embedded is a local server that is kept)"

@@ -10,9 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InvalidInput
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LONGEST = timedelta(days=36_500)
+from ..words import read_duration
 
 
 class Output(StrEnum):
@@ -31,16 +29,10 @@ def duration(text: str | timedelta) -> timedelta:
     """
     if isinstance(text, timedelta):
         return text
-    match = re.fullmatch(r"(\d{1,12})([smhd])", text.strip())
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is not a duration; write 90s, 30m, 24h or 7d")
     try:
-        length = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        length = timedelta.max
-    if not timedelta(0) < length <= _LONGEST:
-        raise typer.BadParameter(f"{text!r} is out of range; it must be above zero and at most 36500d")
-    return length
+        return read_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def moment(text: str, option: str) -> timedelta | datetime:

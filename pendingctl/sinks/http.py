@@ -73,7 +73,7 @@ class HttpSink:
         if reply_within <= timedelta():
             raise InvalidInput(f"reply_within is {reply_within}; it must be positive")
         self.outcomes = frozenset(outcomes)
-        self._url = _worker_url(url)
+        self._url = worker_url(url)
         self._host = self._url.netloc.decode()
         self._key = None if secret is None else signing_key(secret)
         self._reply_within = reply_within
@@ -165,7 +165,8 @@ class HttpSink:
         return "" if any(part in text for part in (*encoded, *decoded) if part) else text
 
 
-def _worker_url(url: str) -> httpx.URL:
+def worker_url(url: str) -> httpx.URL:
+    """Return the URL that answers can be sent to. Raises InvalidInput, which does not quote it."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):

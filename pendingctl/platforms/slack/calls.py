@@ -49,7 +49,7 @@ class Calls:
 
     def __init__(self, tokens: Mapping[Connection, str], base_url: str, clock: Callable[[], float]) -> None:
         self._tokens = dict(tokens)
-        self._base_url = _checked(base_url)
+        self._base_url = checked_base_url(base_url)
         self._clock = clock
         self._rates = Rates(clock)
         self.pauses = Pauses(clock)
@@ -200,9 +200,14 @@ def _named(error: Exception) -> str:
     return printable(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)[:_REASON_CHARACTERS]
 
 
-def _checked(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+def checked_base_url(base_url: str) -> str:
+    """Return the URL below which Slack's methods are, with one slash at its end. Raises InvalidInput."""
+    try:
+        parts = urlsplit(base_url)
+        is_fit = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_fit = False
+    if not is_fit or parts.query or parts.fragment:
         raise InvalidInput("Slack's base URL cannot be read; give it as https://HOST/api/")
     return base_url.rstrip("/") + "/"
 

@@ -77,6 +77,18 @@ class NotOurs:
 Parsed: TypeAlias = Press | NotOurs
 
 
+def checked_reply_base(base: str) -> str:
+    """Return the origin that a `response_url` may have. Raises InvalidInput for what is no origin."""
+    try:
+        parts = urlsplit(base)
+        is_fit = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        is_fit = False
+    if not is_fit or base != f"{parts.scheme}://{parts.netloc}":
+        raise InvalidInput(f"the base of Slack's response URLs is no origin; give it as {REPLY_BASE}")
+    return base
+
+
 def parse_press(body: bytes, *, reply_base: str = REPLY_BASE) -> Parsed:
     """Return the press that a signed body holds, or why it holds none: `unreadable`, `other`, or its type's name.
 

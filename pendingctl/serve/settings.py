@@ -1,0 +1,140 @@
+"""What `serve` is configured with. Secrets are left out of what is shown of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..model import SWEEP_LIMIT, Outcome
+from ..schedule import MAX_AGE
+from ..trail import TRAIL_KEPT
+
+if TYPE_CHECKING:
+    from ..platforms.slack import Confirm
+
+
+class LogFormat(StrEnum):
+    """How a line of the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """The files of a listener's certificate, with those that it is signed by, and of its key."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Where a listener listens, below which path, and which proxies it believes."""
+
+    host: str
+    port: int
+    base_path: str
+    trusted_proxies: tuple[str, ...]
+    tls: Tls | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Where the endings of `outcomes` are delivered to. The URL may have a password in it."""
+
+    url: str = field(repr=False)
+    secret: str | None = field(repr=False)
+    outcomes: frozenset[Outcome]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shutdown:
+    """How long clicks are still claimed after SIGTERM, and how long all of it may last, the delay included."""
+
+    delay: timedelta = timedelta(seconds=5)
+    within: timedelta = timedelta(seconds=25)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """How often the cluster sweeps, and what."""
+
+    every: timedelta = timedelta(minutes=5)
+    max_age: timedelta = MAX_AGE
+    keep_trail: timedelta = TRAIL_KEPT
+    limit: int = SWEEP_LIMIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logs:
+    """How the log is written; `level` is as the module logging numbers it."""
+
+    format: LogFormat
+    level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One of Slack's apps, and the one or two secrets that it may sign with."""
+
+    id: str
+    signing_secrets: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """An app as it is installed in a workspace, or in an organization of Slack; one of the two is given.
+
+    People of the workspaces `allowed_teams` may answer too.
+    """
+
+    organization_id: str
+    connection_id: str
+    app_id: str
+    team_id: str | None
+    enterprise_id: str | None
+    token: str = field(repr=False)
+    allowed_teams: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slack:
+    """Where Slack is, whether presses are confirmed, and the apps by their ids."""
+
+    base_url: str
+    reply_base: str
+    confirm: Confirm | None
+    apps: Mapping[str, App]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """A tenant: the SHA-256 of each bearer token that it may use over HTTP, and its connections."""
+
+    id: str
+    token_digests: tuple[bytes, ...] = field(repr=False)
+    connections: tuple[Connection, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """All that `serve` is given. An empty `dsn` leaves the database to libpq's own variables."""
+
+    application: str
+    pod: str
+    dsn: str = field(repr=False)
+    connections: int
+    public: Listener
+    public_url: str | None
+    internal: Listener
+    worker: Worker | None
+    shutdown: Shutdown
+    sweep: Sweep | None
+    logs: Logs
+    slack: Slack
+    organizations: Mapping[str, Organization]
