@@ -28,10 +28,11 @@ from ..schedule import MAX_AGE
 from ..sinks import AnswerHandler, AnswerSink
 from ..trail import CANNOT_SERVE
 from ..turns import Turns
+from .answer_leases import AnswerLeases
 from .background import LAST_SECONDS, Background
 from .card_content import card_of
 from .cards import CardLeases, Cards
-from .delivery import LEASE, MOST_ATTEMPTS, AnswerLeases, Delivery
+from .delivery import LEASE, MOST_ATTEMPTS, Delivery
 from .loop import Loop
 from .posts import Handles, PostLeases, Posts
 from .questions import MAX_REMEMBERED, AskOutcome, Questions, QuestionStore
@@ -156,13 +157,20 @@ class InteractionBridge:
     async def close(self, *, within: timedelta = CLOSE_WITHIN) -> None:
         """Accept nothing any more, wait for the work in the background, and forget everything.
 
-        What is not done `within` that time is given up: an answer then goes to another pod when its lease has run out.
+        What is not done `within` that time is given up, and goes to the other pods: an answer at once, the worker may
+        get it twice; a card that was sent, and may be there or not, when its lease has run out.
         """
         until = time.monotonic() + within.total_seconds()
         self._is_closing = True
         await self._loop.close()
         # At once, or more is taken over as long as anything else is under way.
-        await asyncio.gather(self._drain(until), self._posts.close(until))
+        await asyncio.gather(
+            self._drain(until),
+            self._posts.close(until),
+            self._cards.take_over_no_more(until),
+            self._delivery.take_over_no_more(),
+        )
+        await self._posts.give_back()
         await self._delivery.close(within=timedelta(seconds=until - time.monotonic()))
         await self._cards.close(within=timedelta(seconds=until - time.monotonic()))
         with suppress(TimeoutError):

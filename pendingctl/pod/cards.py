@@ -18,6 +18,7 @@ from ..schedule import MAX_AGE
 from .background import LAST_SECONDS
 from .card_content import card_of, retired_card_of
 from .card_notes import CardMarks, CardNotes
+from .giving_back import give_back
 from .take_over import TakeOver
 
 LEASE = timedelta(seconds=30)
@@ -38,6 +39,10 @@ class CardLeases(CardMarks, Protocol):
         max_age: timedelta = MAX_AGE,
     ) -> list[LeasedCard]:
         """Take over cards that show less than their rows."""
+        ...
+
+    async def give_back_cards(self, leased: Collection[LeasedCard]) -> None:
+        """Give leases back whose cards were not edited."""
         ...
 
     async def mark_retired(self, id: str, retired: Collection[RetiredCard], *, max_age: timedelta = MAX_AGE) -> bool:
@@ -99,10 +104,24 @@ class Cards:
         """Begin to edit the cards that are due, until none is; nothing happens while that is under way."""
         self._due.begin()
 
+    async def take_over_no_more(self, until: float) -> None:
+        """Edit no more cards of other pods, and give up soon what is under way, `until` then at last (time.monotonic).
+
+        A card that was not begun is given back; an edit that was broken off may land, and is left to its lease.
+        """
+        soon = time.monotonic() + LAST_SECONDS
+        leased = {each.question_id: each for each in await self._due.close(min(until, soon))}
+
+        async def back(ids: Collection[str]) -> set[str]:
+            await self._leases.give_back_cards([leased[id] for id in ids])
+            return set()
+
+        await give_back("edits of cards", leased, back)
+
     async def close(self, *, within: timedelta) -> None:
-        """Edit no more cards of other pods, and note what is left, `within` that time."""
+        """Edit no more, and note what is left, `within` that time."""
         until = time.monotonic() + max(within.total_seconds(), LAST_SECONDS)
-        await self._due.close()
+        await self.take_over_no_more(until)
         await self._notes.close(within=timedelta(seconds=until - time.monotonic()))
 
     async def _lease(self, served: Collection[tuple[str, str]], limit: int) -> list[LeasedCard]:

@@ -9,20 +9,23 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 from uuid import UUID, uuid4
 
 from .. import __version__
 from ..errors import DatabaseFailed, DatabaseUnreachable, NotConnected, PendingctlError
 from ..inspected import State
 from ..leased import LeasedAnswer, Unreadable
-from ..model import Due, Outcome
+from ..logged import about
+from ..model import Due
 from ..pods import BEAT_SECONDS, Heartbeat
 from ..postgres.outages import Outage
 from ..printable import printable
-from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, Marks, outcomes_of, sink_of
+from ..sinks import AnswerHandler, AnswerSink, DeliveryFailed, outcomes_of, sink_of
 from ..turns import Turns
+from .answer_leases import AnswerStore
 from .background import LAST_SECONDS, Background
+from .giving_back import give_back
 from .loop import POLL_SECONDS, Loop
 from .retries import LONGEST_DELAY, retry_delay
 
@@ -44,68 +47,6 @@ DEADLINES_AT_ONCE = 500
 MOST_WAITING = 1_000
 
 _log = logging.getLogger(__name__)
-
-
-class AnswerLeases(Marks, Protocol):
-    """What a delivery asks of `store.leases`."""
-
-    async def due(self) -> Due:
-        """Return whether answers wait."""
-        ...
-
-    async def lease(
-        self,
-        *,
-        lease: timedelta,
-        limit: int,
-        most_attempts: int,
-        after: str = "",
-        busy: Collection[str] = (),
-        endings: bool = False,
-    ) -> list[LeasedAnswer | Unreadable]:
-        """Take over answers that wait, or other endings."""
-        ...
-
-    async def hear(self, outcomes: Collection[Outcome]) -> None:
-        """Note of which endings the worker wants to hear."""
-        ...
-
-    async def beat(self, outcomes: Collection[Outcome], heartbeat: Heartbeat) -> None:
-        """Note the same, and that the pod lives."""
-        ...
-
-    async def leave(self, instance: UUID) -> None:
-        """Remove the note that the pod lives."""
-        ...
-
-    async def expire(self, *, limit: int) -> int:
-        """End questions whose deadline has passed."""
-        ...
-
-    async def mark_failed(
-        self,
-        leased: LeasedAnswer | Unreadable,
-        error: str,
-        *,
-        retry_in: timedelta,
-        most_attempts: int,
-        permanent: bool = False,
-    ) -> State | None:
-        """Give a lease back after a failure."""
-        ...
-
-    async def release(self, leased: LeasedAnswer) -> bool:
-        """Give a lease back whose hand-over never began."""
-        ...
-
-
-class AnswerStore(Protocol):
-    """A store as a delivery sees it."""
-
-    @property
-    def leases(self) -> AnswerLeases:
-        """Its leases."""
-        ...
 
 
 class Delivery:
@@ -144,6 +85,10 @@ class Delivery:
         self._at_once = at_once
         self._turns = asyncio.Semaphore(at_once)
         self._tenant_turns = Turns[str](max(1, round(at_once * _SHARE_OF_A_TENANT)))
+        # Leased by this pod, and of these what the worker may have, by token.
+        self._held: dict[UUID, LeasedAnswer] = {}
+        self._begun: set[UUID] = set()
+        self._leasing = Background()
         self._submitted = Background()
         self._taken_over = Background()
         self._answers = _Round()
@@ -167,18 +112,35 @@ class Delivery:
     async def close(self, *, within: timedelta = CLOSE_WITHIN) -> None:
         """Take nothing over any more, and wait for what is under way.
 
-        What is given up then is delivered by another pod when its lease has run out.
+        What is given up then goes to the other pods at once; the worker may have it, and get it from them again.
         """
         until = time.monotonic() + within.total_seconds()
+        await self.take_over_no_more()
+        await self._submitted.drain(until)
+        await self._taken_over.drain(until)
+        await self._give_back()
+        await self._leave(until)
+
+    async def take_over_no_more(self) -> None:
+        """Look for nothing any more; what this pod has leased is delivered."""
         await self._loop.close()
         looking = [task for task in (self._answers.task, self._endings.task, self._expiring) if task is not None]
         for task in looking:
             task.cancel()
         if looking:
             await asyncio.wait(looking, timeout=LAST_SECONDS)
-        await self._submitted.drain(until)
-        await self._taken_over.drain(until)
-        await self._leave(until)
+        await self._leasing.drain(time.monotonic() + LAST_SECONDS)
+
+    async def _give_back(self) -> None:
+        held = {each.answer.question_id: each for each in self._held.values()}
+        begun = frozenset(self._begun)
+        self._held.clear()
+        self._begun.clear()
+
+        async def back(ids: Collection[str]) -> set[str]:
+            return await self._leases.give_back([held[id] for id in ids], begun=begun)
+
+        await give_back("answers", held, back)
 
     def submit(self, leased: LeasedAnswer, *, began: float | None = None) -> None:
         """Deliver an answer that this pod has just leased, at once.
@@ -274,16 +236,9 @@ class Delivery:
                     await self._taken_over.one_done()
                     continue
                 began, busy, after = time.monotonic(), self._tenant_turns.full(), round.after
-                leased = await self._leases.lease(
-                    lease=self._lease,
-                    limit=room,
-                    most_attempts=self._most_attempts,
-                    after=after,
-                    busy=busy,
-                    endings=round.endings,
-                )
-                for each in leased:
-                    self._start(self._taken_over, each, began)
+                # Not broken off with this task: what is leased would be nobody's until its lease has run out.
+                taking = self._take(began, room, after, busy, endings=round.endings)
+                leased = await asyncio.shield(self._leasing.start(taking, "lease of answers"))
                 # Each takes its turn, or waits for one.
                 await asyncio.sleep(0)
                 # The next look begins after the last tenant of this one, and with the first when none is left.
@@ -299,6 +254,16 @@ class Delivery:
         except Exception:  # noqa: BLE001 (the next look must not find this one under way for ever)
             _log.exception("no answers can be taken over for now")
 
+    async def _take(
+        self, began: float, room: int, after: str, busy: Collection[str], *, endings: bool
+    ) -> list[LeasedAnswer | Unreadable]:
+        leased = await self._leases.lease(
+            lease=self._lease, limit=room, most_attempts=self._most_attempts, after=after, busy=busy, endings=endings
+        )
+        for each in leased:
+            self._start(self._taken_over, each, began)
+        return leased
+
     def _start(self, tasks: Background, leased: LeasedAnswer | Unreadable, began: float) -> None:
         if isinstance(leased, Unreadable):
             failing = self._leases.mark_failed(
@@ -306,14 +271,28 @@ class Delivery:
             )
             tasks.leave(failing, f"mark of the unreadable answer of question {leased.question_id!r}")
             return
+        self._held[leased.token] = leased
         tasks.leave(self._deliver_in_turn(leased, began), f"answer of question {leased.answer.question_id!r}")
 
     async def _deliver_in_turn(self, leased: LeasedAnswer, began: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            with about(organization=leased.answer.organization_id, question=leased.answer.question_id):
+                await self._deliver_or_release(leased, began)
+        finally:
+            # What is broken off is given back.
+            if not task.cancelling():
+                self._held.pop(leased.token, None)
+                self._begun.discard(leased.token)
+
+    async def _deliver_or_release(self, leased: LeasedAnswer, began: float) -> None:
         lease = self._lease.total_seconds()
         until = began + lease * _SHARE_OF_THE_LEASE
         async with self._tenant_turns.turn(leased.answer.organization_id), self._turns:
             left = until - time.monotonic()
             if left >= lease * _LEAST_SHARE_OF_THE_LEASE:
+                self._begun.add(leased.token)
                 await self._deliver(leased, left)
                 return
         try:

@@ -28,6 +28,7 @@ from ..platforms import (
 from ..printable import printable
 from .background import Background
 from .card_content import card_of
+from .giving_back import give_back
 from .memory import ExpiringCache
 from .retries import LONGEST_DELAY, retry_delay
 from .take_over import TakeOver
@@ -45,6 +46,8 @@ MOST_DOUBTS = 2
 NOTE_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
+
+_NOT_SENT = NotPosted("the pod closed before it was sent")
 
 # By organization, connection, question and ask number.
 Handles = ExpiringCache[tuple[str, str, str, int], MessageHandle]
@@ -118,6 +121,8 @@ class Posts:
         self._wording = wording
         self._due = TakeOver("posts", self._lease, self._post, served)
         self._late_notes = Background()
+        # Broken off before the platform was asked to post anything.
+        self._unsent: list[LeasedPost] = []
 
     def __len__(self) -> int:
         return len(self._due)
@@ -127,9 +132,24 @@ class Posts:
         self._due.begin()
 
     async def close(self, until: float) -> None:
-        """Take over no more, and give up what is not posted `until` then (time.monotonic)."""
-        await self._due.close(until)
+        """Take over no more, and give up what is not posted `until` then (time.monotonic).
+
+        A card of which nothing was sent is given back; one that was sent may be there, and is left to its lease.
+        """
+        self._unsent += await self._due.close(until)
         await self._late_notes.cancel()
+
+    async def give_back(self) -> None:
+        """Give back the cards of which nothing was sent, also those that this pod has asked itself."""
+        posts = {each.question_id: each for each in self._unsent if each.duty is Duty.CARD}
+        self._unsent.clear()
+
+        async def back(ids: Collection[str]) -> set[str]:
+            for id in ids:
+                await self._mark(posts[id], _NOT_SENT, is_sure=True, retry_in=timedelta())
+            return set()
+
+        await give_back("cards to post", posts, back)
 
     async def post_card(self, post: LeasedPost) -> PostOutcome:
         """Post a card that this pod has leased, and have it noted what became of it.
@@ -161,6 +181,8 @@ class Posts:
             return PostOutcome.NOT_POSTED if is_sure else PostOutcome.POST_UNKNOWN
         except asyncio.CancelledError:
             if task.cancelling():
+                if not is_sure:
+                    self._unsent.append(post)
                 raise
             await self._note_failure(post, RuntimeError("the platform was cancelled from within"), is_sure=False)
             return PostOutcome.POST_UNKNOWN
@@ -222,23 +244,26 @@ class Posts:
             delay = max(delay, min(error.retry_after or delay, LONGEST_REQUESTED_DELAY))
         elif not self._can_repeat():
             delay = UNKNOWN_DELAY
-        permanent = isinstance(error, NotPosted) and error.is_permanent
         reason, what = _reason(error), _what_is_known(is_sure)
-        is_given_up = await self._leases.mark_not_posted(
+        is_given_up = await self._mark(post, error, is_sure=is_sure, retry_in=delay)
+        if is_given_up:
+            _log.error("the card of question %r %s, and is given up: %s", post.question_id, what, reason)
+        elif is_given_up is not None:
+            _log.warning("the card of question %r %s, and is tried again: %s", post.question_id, what, reason)
+
+    async def _mark(self, post: LeasedPost, error: Exception, *, is_sure: bool, retry_in: timedelta) -> bool | None:
+        reason = _reason(error)
+        return await self._leases.mark_not_posted(
             post.question_id,
             post.ask_number,
             reason if is_sure else f"it may be there: {reason}",
             attempt=post.attempt,
             is_sure=is_sure,
-            retry_in=delay,
+            retry_in=retry_in,
             most_attempts=MOST_ATTEMPTS,
             most_doubts=self._most_doubts(),
-            permanent=permanent,
+            permanent=isinstance(error, NotPosted) and error.is_permanent,
         )
-        if is_given_up:
-            _log.error("the card of question %r %s, and is given up: %s", post.question_id, what, reason)
-        elif is_given_up is not None:
-            _log.warning("the card of question %r %s, and is tried again: %s", post.question_id, what, reason)
 
 
 def _what_is_known(is_sure: bool) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from ..errors import PendingctlError
+from ..logged import about
 from ..turns import Turns
 from .background import LAST_SECONDS, Background
 from .loop import POLL_SECONDS
@@ -56,7 +58,10 @@ class TakeOver(Generic[T]):
         self._lease = lease
         self._work = work
         self._served = served
+        self._leasing = Background()
         self._working = Background()
+        # Leased and not begun, by question.
+        self._waiting: dict[str, T] = {}
         self._tenant_turns = Turns[str](MOST_OF_A_TENANT)
         self._task: asyncio.Task[None] | None = None
 
@@ -68,14 +73,18 @@ class TakeOver(Generic[T]):
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name=f"{self._what} that are due")
 
-    async def close(self, until: float | None = None) -> None:
-        """Take over no more, and break off what is under way: at once, or `until` then (time.monotonic)."""
+    async def close(self, until: float) -> list[T]:
+        """Take over no more, and break off what is not done `until` then (time.monotonic).
+
+        Returns what was leased and is not begun.
+        """
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=LAST_SECONDS)
-        if until is not None:
-            await self._working.drain(until)
-        await self._working.cancel()
+        await self._leasing.drain(time.monotonic() + LAST_SECONDS)
+        await self._working.drain(until)
+        waiting, self._waiting = list(self._waiting.values()), {}
+        return waiting
 
     async def _run(self) -> None:
         try:
@@ -86,9 +95,9 @@ class TakeOver(Generic[T]):
                     await self._working.one_done()
                     continue
                 busy = set(self._tenant_turns.full())
-                leased = await self._lease([each for each in self._served() if each[0] not in busy], room)
-                for each in leased:
-                    self._working.leave(self._in_turn(each), f"{self._what} of question {each.question_id!r}")
+                served = [each for each in self._served() if each[0] not in busy]
+                # Not broken off with this task: what is leased would be nobody's until its lease has run out.
+                leased = await asyncio.shield(self._leasing.start(self._take(served, room), f"lease of {self._what}"))
                 # Each takes its turn, or waits for one.
                 await asyncio.sleep(0)
                 if len(leased) < room:
@@ -100,6 +109,15 @@ class TakeOver(Generic[T]):
         except Exception:  # noqa: BLE001 (the next look must not find this one under way for ever)
             _log.exception("%s cannot be taken over for now", self._what)
 
+    async def _take(self, served: Collection[tuple[str, str]], room: int) -> Sequence[T]:
+        leased = await self._lease(served, room)
+        for each in leased:
+            self._waiting[each.question_id] = each
+            self._working.leave(self._in_turn(each), f"{self._what} of question {each.question_id!r}")
+        return leased
+
     async def _in_turn(self, leased: T) -> None:
-        async with self._tenant_turns.turn(leased.organization_id):
-            await self._work(leased)
+        with about(organization=leased.organization_id, question=leased.question_id):
+            async with self._tenant_turns.turn(leased.organization_id):
+                self._waiting.pop(leased.question_id, None)
+                await self._work(leased)

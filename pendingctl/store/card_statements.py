@@ -153,6 +153,27 @@ LEASE_CARDS = f"""
     from leased
 """
 
+# A pod that closes gives back what it has not begun to edit. What somebody has locked comes when its lease has run out.
+GIVE_BACK_CARDS = f"""
+    with given as materialized (
+        select id, ask_number, attempts
+        from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(attempts)s::integer[])
+             as given (id, ask_number, attempts)
+    ),
+    free as materialized (
+        select pending.id
+        from given
+        join pending_interactions as pending using (id, ask_number)
+        where card_attempts = attempts and card_due_at is not null
+        for no key update of pending skip locked
+    )
+    update pending_interactions as pending
+    set card_due_at = now()
+    from {_WITHOUT_WAITING}, free
+    where pending.id = free.id
+    returning pending.id
+"""
+
 # A row that has moved on since its card was edited stays due, or is due again, since this edit may have landed over a
 # newer one: claimed_at tells one end of an asking from another, and the card itself one that was posted again since.
 # The newer edit may be noted after this one, and counts no more then: one attempt is counted.

@@ -211,6 +211,48 @@ RELEASE = f"""
     from released
 """
 
+# A pod that closes gives back what it could not bring to an end: due now, and again where the worker may have it. What
+# somebody has locked is passed by, and its id returned: one row must not keep the others.
+GIVE_BACK = f"""
+    with given as materialized (
+        select id, token, has_begun
+        from unnest(%(ids)s::text[], %(tokens)s::uuid[], %(begun)s::boolean[]) as given (id, token, has_begun)
+    ),
+    free as materialized (
+        select pending.id, has_begun
+        from given
+        join pending_interactions as pending using (id)
+        where lease_token = token
+          and {LIMITS}
+        for no key update of pending skip locked
+    ),
+    back as (
+        update pending_interactions as pending
+        set delivery_due_at = case when delivery_due_at is not null then now() end,
+            ending_due_at = case when ending_due_at is not null then now() end,
+            lease_token = null,
+            delivery_attempts = case when has_begun then delivery_attempts
+                                     else greatest(delivery_attempts, 1) - 1 end,
+            delivery_error = case when has_begun then 'the pod closed before the worker had answered'
+                                  else delivery_error end
+        from free
+        where pending.id = free.id
+        returning pending.id, ask_number, organization_id, has_begun, delivery_attempts, delivery_error
+    ),
+    {
+    trail(
+        "back",
+        "case when has_begun then 'failed' else 'released' end",
+        attempt="case when has_begun then delivery_attempts end",
+        detail="case when has_begun then delivery_error end",
+    )
+}
+    select id
+    from given
+    join pending_interactions using (id)
+    where lease_token = token and id not in (select id from back)
+"""
+
 REDELIVERED = f"""delivery_due_at = case when {OUTCOME} = 'answered' then now() end,
         ending_due_at = case when {OUTCOME} <> 'answered' then now() end,
         lease_token = null, delivery_attempts = 0, delivered_at = null"""

@@ -1,4 +1,7 @@
-"""Leases on the answers to deliver and the cards to edit, and the marks of what became of them."""
+"""Leases on the answers to deliver and the cards to edit, and the marks of what became of them.
+
+Longer than other files: it is the one class that a pod's loop calls.
+"""
 
 from __future__ import annotations
 
@@ -164,6 +167,23 @@ class Leases:
         """Give a lease back whose hand-over never began: no attempt is counted. False when the lease was lost."""
         return await self._mark(statements.RELEASE, _lease_parameters(leased), None)
 
+    async def give_back(self, leased: Collection[LeasedAnswer], *, begun: Collection[UUID] = ()) -> set[str]:
+        """Give leases back by one statement: their answers are due now. Those that were lost meanwhile are passed by.
+
+        `begun` are the tokens of those that the worker may have: that attempt stays counted. Returns the ids of those
+        that could not be given back yet, since their rows are locked.
+        """
+        parameters = {
+            "ids": [each.answer.question_id for each in leased],
+            "tokens": [each.token for each in leased],
+            "begun": [each.token in begun for each in leased],
+            "pod": self._pod,
+            "lock_timeout": Purpose.MARK.lock_timeout,
+        }
+        async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
+            cursor = borrowed.cursor(row_factory=scalar_row)
+            return set(await (await cursor.execute(statements.GIVE_BACK, parameters)).fetchall())
+
     async def redeliver(self, ids: Sequence[str]) -> list[str]:
         """Queue answers for delivery now, attempts reset; return the ids found.
 
@@ -232,6 +252,16 @@ class Leases:
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
             cursor = borrowed.cursor(row_factory=kwargs_row(leased_card))
             return await (await cursor.execute(card_statements.LEASE_CARDS, parameters)).fetchall()
+
+    async def give_back_cards(self, leased: Collection[LeasedCard]) -> None:
+        """Give leases back by one statement, of cards that were not edited: they are due now."""
+        parameters = {
+            "ids": [each.question_id for each in leased],
+            "ask_numbers": [each.ask_number for each in leased],
+            "attempts": [each.attempts for each in leased],
+        }
+        async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
+            await borrowed.execute(card_statements.GIVE_BACK_CARDS, parameters)
 
     async def lease_posts(
         self,
