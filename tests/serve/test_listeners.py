@@ -8,12 +8,13 @@ import shutil
 import socket
 import ssl
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from pendingctl.errors import InvalidInput
@@ -43,12 +44,22 @@ class Held:
     def __init__(self) -> None:
         self.arrived = asyncio.Event()
         self.go = asyncio.Event()
-        self.app = Starlette(routes=[Route("/held", self._held), Route("/now", self._now)])
+        self.app = Starlette(
+            routes=[Route("/held", self._held), Route("/now", self._now), Route("/streamed", self._streamed)]
+        )
 
     async def _held(self, _: Request) -> PlainTextResponse:
         self.arrived.set()
         await self.go.wait()
         return PlainTextResponse("held")
+
+    async def _streamed(self, _: Request) -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"begun"
+            await self.go.wait()
+            yield b"ended"
+
+        return StreamingResponse(parts())
 
     async def _now(self, _: Request) -> PlainTextResponse:
         return PlainTextResponse("now")
@@ -170,6 +181,18 @@ async def test_closing_waits_for_requests_and_not_for_idle_connections(held: Hel
         assert (await busy.rest()).endswith(b"held")
 
 
+async def test_closing_does_not_wait_for_another_request_after_a_response_that_had_begun(held: Held) -> None:
+    listening = await listen(held.app, listener())
+    async with RawClient(listening.port) as client:
+        client.send(GET % b"/streamed")
+        await client.reader.readuntil(b"begun")
+        closing = asyncio.create_task(listening.close(within=2 * PATIENCE))
+        await asyncio.sleep(0)
+        held.go.set()
+        assert b"ended" in await client.rest()
+        await closing
+
+
 async def test_what_is_under_way_at_the_end_is_cut_off_without_an_error(
     held: Held, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,6 +232,7 @@ async def test_requests_over_tls_of_12_at_least(tls: Tls) -> None:
             client.send(LAST_GET % b"/where")
             response = await client.rest()
             assert (status_of(response), response.split(b"\r\n\r\n")[1]) == (200, b"https://a/where")
+        trusting.set_ciphers("ALL:@SECLEVEL=0")
         trusting.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             trusting.maximum_version = ssl.TLSVersion.TLSv1_1
