@@ -92,6 +92,7 @@ class Reply:
 
     user: str
     channel: str
+    ts: str
     text: str
     blocks: tuple[JsonObject, ...]
     thread_ts: str | None

@@ -73,6 +73,7 @@ class ResponseUrls:
                 Reply(
                     user=url.user,
                     channel=url.channel,
+                    ts=self._known.next_ts(),
                     text=text,
                     blocks=blocks,
                     thread_ts=thread_ts,

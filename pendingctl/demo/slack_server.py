@@ -66,7 +66,8 @@ class FakeSlack:
         self.origin = self._response_urls.base = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         self.url = f"{self.origin}/api/"
         # Each press comes on a connection of its own, for a balancer to send where it wants.
-        self._client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0))
+        connector = aiohttp.TCPConnector(force_close=True, limit=0)
+        self._client = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self
 
     async def __aexit__(

@@ -139,18 +139,18 @@ def _post_ephemeral(known: Workspaces, by: Installation, arguments: JsonObject) 
     if not members:
         raise _Refused("user_not_in_channel")
     text, blocks = _content(arguments, POST_TEXT)
-    known.replies.append(
-        Reply(
-            user=_nearest(known, by, members).key,
-            channel=channel.id,
-            text=text,
-            blocks=blocks or (),
-            thread_ts=text_of(arguments, "thread_ts") or None,
-            response_url=None,
-            fields=arguments,
-        )
+    reply = Reply(
+        user=_nearest(known, by, members).key,
+        channel=channel.id,
+        ts=known.next_ts(),
+        text=text,
+        blocks=blocks or (),
+        thread_ts=text_of(arguments, "thread_ts") or None,
+        response_url=None,
+        fields=arguments,
     )
-    return {"message_ts": known.next_ts()}
+    known.replies.append(reply)
+    return {"message_ts": reply.ts}
 
 
 def _read(known: Workspaces, by: Installation, arguments: JsonObject, *, is_thread: bool) -> JsonObject:

@@ -46,20 +46,6 @@ def form(given: dict[str, Any]) -> bytes:
     return urlencode({"payload": json.dumps(given)}).encode()
 
 
-def press_of(message: dict[str, Any], index: int, user: str = "U1", *, channel: str = "C1") -> bytes:
-    """The body that a press of a posted card's button brings; without a response_url, which would lead to Slack."""
-    (buttons,) = [block["elements"] for block in message["blocks"] if block["type"] == "actions"]
-    button = buttons[index]
-    container = {"type": "message", "message_ts": message["ts"], "channel_id": channel, "is_ephemeral": False}
-    action = {
-        **{key: button[key] for key in ("action_id", "text", "value", "type")},
-        "block_id": "K2f",
-        "action_ts": f"{time.time():.6f}",
-    }
-    user_given = {"id": user, "team_id": "T1"}
-    return form(payload(container=container, actions=[action], user=user_given, response_url=None))
-
-
 def signed(body: bytes, *, secret: str = SECRET, at: float | None = None) -> dict[str, bytes]:
     """The headers of a request, signed by Slack's own library."""
     timestamp = str(int(time.time() if at is None else at))

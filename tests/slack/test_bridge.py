@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 import pytest
 
 from pendingctl import Answer, AskOutcome, Click, InteractionBridge, PendingStore, Question, Reply, ReplyKind, Scope
 from pendingctl.demo.faults import Fault
+from pendingctl.demo.messages import Message
+from pendingctl.demo.presses import SIGNATURE, TIMESTAMP
 from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.workspaces import Installation
 from pendingctl.errors import InvalidInput
@@ -25,7 +26,7 @@ from tests.deliveries import until
 from tests.posts import row
 
 from .conftest import TOKENS
-from .presses import SECRET, press_of, signed
+from .presses import SECRET
 from .shown import messages
 from .test_platform import buttons
 
@@ -38,14 +39,16 @@ class SlackPod:
 
     def __init__(self, store: PendingStore, slack: FakeSlack) -> None:
         self.answers: list[Answer] = []
+        self._slack = slack
         self.platform = SlackPlatform(TOKENS, base_url=slack.url)
         self.bridge = InteractionBridge(store, self.platform, self._handle)
         self.bridge.register("acme", "slack")
 
-    async def press(self, message: dict[str, Any], index: int, user: str = "U1") -> Reply:
-        body = press_of(message, index, user)
-        assert is_signed(body, **signed(body), secrets=[SECRET.encode()], now=time.time())
-        press = parse_press(body)
+    async def press(self, message: Message, index: int, user: str = "U1") -> Reply:
+        sent = self._slack.delivery(user, message, f"pendingctl:{index}", from_copy=message)
+        headers = {"timestamp": sent.headers[TIMESTAMP], "signature": sent.headers[SIGNATURE]}
+        assert is_signed(sent.body, **headers, secrets=[SECRET.encode()], now=time.time())
+        press = parse_press(sent.body)
         assert isinstance(press, Press)
         return await self.bridge.click(
             Click(
@@ -81,9 +84,8 @@ async def test_asked_on_one_pod_and_answered_on_another(
     pod_a: SlackPod, store: PendingStore, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:
     assert await pod_a.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
-    (message,) = messages(slack)
-    card = dict(message)
-    await until(lambda: row(connection, "card") == ({"channel": "C1", "ts": message["ts"]},))
+    (card,) = slack.messages()
+    await until(lambda: row(connection, "card") == ({"channel": "C1", "ts": card.ts},))
 
     async with pod(store, slack) as pod_b:
         assert (await pod_b.press(card, 1, "U2")).kind is ReplyKind.NOT_YOURS
@@ -108,9 +110,8 @@ async def test_a_card_whose_post_broke_off_is_found_and_not_doubled(
 
     assert await pod_a.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
     let_time_pass(connection)
-    (message,) = messages(slack)
-    await until(lambda: row(connection, "card") == ({"channel": "C1", "ts": message["ts"]},))
-    card = dict(message)
+    (card,) = slack.messages()
+    await until(lambda: row(connection, "card") == ({"channel": "C1", "ts": card.ts},))
     assert (await pod_a.press(card, 0)).kind is ReplyKind.ANSWERED
     await until(lambda: "edited" in messages(slack)[0])
 
@@ -168,7 +169,7 @@ async def test_reminder_and_escalation_stand_in_the_thread_of_the_card(
     assert reminder["thread_ts"] == escalation["thread_ts"] == card["ts"]
     assert reminder["text"].startswith("<@U1>, this question waits for your answer until <!date^")
     assert escalation["text"].startswith("<@U2>, <@U1> has not answered; please answer instead by <!date^")
-    assert (await pod_a.press(dict(card), 0, "U2")).kind is ReplyKind.ANSWERED
+    assert (await pod_a.press(slack.messages()[0], 0, "U2")).kind is ReplyKind.ANSWERED
 
 
 async def test_a_question_in_a_thread_stays_there(
@@ -231,7 +232,7 @@ async def test_a_deleted_card_ends_the_duty_to_edit_it(
     pod_a: SlackPod, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:
     await pod_a.bridge.ask(QUESTION, event_id="e")
-    card = dict(messages(slack)[0])
+    (card,) = slack.messages()
     slack.channels["C1"].messages.clear()
 
     assert (await pod_a.press(card, 0)).kind is ReplyKind.ANSWERED

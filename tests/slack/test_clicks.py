@@ -16,7 +16,7 @@ from pendingctl.payload import MAX_ID_CHARACTERS
 from pendingctl.platforms.slack import NotOurs, Press, parse_press
 from pendingctl.platforms.slack.blocks import card_message
 
-from .presses import form, payload, press_of
+from .presses import form, payload
 from .test_blocks import CARD, IDS
 
 
@@ -86,9 +86,9 @@ def test_an_installation_for_a_whole_organization_has_no_team() -> None:
 @given(IDS, st.integers(1, MAX_ASK_NUMBER), st.integers(0, 1))
 def test_what_a_button_carries_comes_back(question_id: str, ask_number: int, index: int) -> None:
     message = card_message(replace(CARD, question_id=question_id, ask_number=ask_number))
-    posted = {"ts": "1712345678.000100", "blocks": [block.to_dict() for block in message.blocks]}
+    (carried,) = [block.to_dict()["elements"] for block in message.blocks if block.type == "actions"]
 
-    found = parse_press(press_of(posted, index))
+    found = parse_press(form(payload(carried[index]["value"])))
 
     assert isinstance(found, Press)
     assert (found.question_id, found.ask_number, found.option) == (question_id, ask_number, index)

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from pendingctl import CardGone, NotPosted
-from pendingctl.demo.faults import Fault
+from pendingctl.demo.faults import Fault, Rate
 from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.workspaces import SCOPES, Installation
 from pendingctl.platforms.slack import SlackPlatform, calls
@@ -237,6 +237,15 @@ async def test_one_card_of_a_limited_channel_waits_and_the_others_leave_their_tu
     assert refused.value.retry_after is not None
     assert not waiting.done()
     assert await waiting
+
+
+async def test_a_channel_with_a_rate_takes_one_card_after_the_other(platform: SlackPlatform, slack: FakeSlack) -> None:
+    slack.limit(POST, Rate(per_second=2, burst=1))
+
+    for id in ("q", "r"):
+        await platform.post_card("slack", replace(CARD, question_id=id))
+
+    assert (len(slack.messages()), len(slack.called(POST))) == (2, 3)
 
 
 async def test_a_long_limit_is_left_to_a_later_attempt(platform: SlackPlatform, slack: FakeSlack, clock: Clock) -> None:

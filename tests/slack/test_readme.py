@@ -8,7 +8,6 @@ import socket
 import sys
 from pathlib import Path
 
-import aiohttp
 import psycopg
 
 from pendingctl.demo.slack_server import FakeSlack
@@ -17,7 +16,8 @@ from pendingctl.demo.workspaces import SCOPES
 from tests.deliveries import until
 from tests.posts import row
 
-from .presses import SECRET, press_of, signed
+from .hostile_presses import unsigned
+from .presses import SECRET
 from .shown import messages
 from .test_platform import buttons
 
@@ -54,17 +54,13 @@ async def test_the_pod_asks_and_takes_the_answer(slack: FakeSlack, dsn: str, con
     )
     assert pod.stdout is not None
     try:
-        async with asyncio.timeout(30), aiohttp.ClientSession() as client:
+        async with asyncio.timeout(30):
             assert await pod.stdout.readline() == b"posted\n"
-            (message,) = messages(slack)
-            body = press_of(dict(message), 0)
-            headers = dict(zip(("X-Slack-Request-Timestamp", "X-Slack-Signature"), signed(body).values(), strict=True))
             url = f"http://127.0.0.1:{port}/slack"
-            async with client.post(url, data=body) as unsigned:
-                assert unsigned.status == 401
-            sent = {name: value.decode() for name, value in headers.items()}
-            async with client.post(url, data=body, headers=sent) as taken:
-                assert (taken.status, await taken.text()) == (200, "")
+            press = slack.delivery("U1", slack.messages()[0], "yes")
+            assert (await slack.deliver(unsigned(press), to=url)).status == 401
+            pressed = await slack.deliver(press, to=url)
+            assert (pressed.status, pressed.body) == (200, b"")
             assert await pod.stdout.readline() == b"U1 said yes to deploy-42\n"
             await until(lambda: "edited" in messages(slack)[0] and len(slack.replies) == 1)
     finally:
