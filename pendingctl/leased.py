@@ -50,6 +50,7 @@ class Unreadable:
 
     question_id: str
     ask_number: int
+    organization_id: str
     token: UUID
     reason: str
 

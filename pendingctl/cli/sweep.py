@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import DatabaseFailed, InvalidInput
+from ..errors import InvalidInput
 from ..model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
 from ..words import age, counted
 from . import render
 from .confirmation import confirm
-from .database import store_of, target_of
+from .database import inspection_of, store_of, target_of
 from .event_loop import run
 from .options import (
     DryRunOption,
@@ -29,55 +27,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..store.inspection import Inspection
-
-# How long a sweeper waits before it tries again to reach a database.
-TROUBLE_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """What is still stale: rows for the next sweep, and undelivered answers, which no sweep takes.
-
-    `remaining` stops at REMAINING_CAP; `remaining_capped` says that there are more.
-    """
-
-    remaining: int
-    remaining_capped: bool
-    undelivered: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Sweep:
-    """What a sweep did. `ids` is None unless --ids is given."""
-
-    deleted: int
-    batches: int
-    trail_deleted: int
-    left: _Left
-    ids: tuple[str, ...] | None
-
-    def fields(self) -> dict[str, object]:
-        """Return the JSON fields."""
-        fields = {
-            "deleted": self.deleted,
-            "batches": self.batches,
-            "trail_deleted": self.trail_deleted,
-            **asdict(self.left),
-        }
-        return fields if self.ids is None else {**fields, "ids": self.ids}
-
-
-@dataclass(frozen=True, slots=True)
-class _DryRun:
-    """What a sweep would do."""
-
-    would_delete: int
-    left: _Left
-
-    def fields(self) -> dict[str, object]:
-        """Return the JSON fields: those of a sweep that did nothing, and what it would do."""
-        return {**_Sweep(0, 0, 0, self.left, None).fields(), "would_delete": self.would_delete}
+    from ..sweeping import Foreseen, Left, Sweep, Swept
 
 
 def sweep(
@@ -136,10 +86,20 @@ def sweep(
     most_of_trail = "all" if most is None else f"up to {most * TRAIL_ENTRIES_A_ROW:,}"
     trail = f"{most_of_trail} entries of the trail older than {age(keep_trail)}"
 
+    from ..sweeping import Sweep, sweep_each_cycle, sweep_once
+
+    what = Sweep(
+        limit=most,
+        max_age=max_age,
+        batch_size=batch_size,
+        keep_trail=keep_trail,
+        include_undelivered=include_undelivered,
+    )
     if dry_run:
-        dry = run(_foreseen(dsn, most, max_age, include_undelivered=include_undelivered))
+        dry = run(_foreseen(dsn, what))
         text = f"would delete {counted(dry.would_delete, 'row', 'rows')} older than {age(max_age)}"
-        render.show_document(output, dry.fields(), f"{text}, and {trail}{_undelivered_in_words(dry.left)}")
+        fields = {**_fields(0, 0, 0, dry.left), "would_delete": dry.would_delete}
+        render.show_document(output, fields, f"{text}, and {trail}{_undelivered_in_words(dry.left)}")
         return
     amount = "all" if most is None else f"up to {most:,}"
     cycle = "" if every is None else f" every {age(every)}"
@@ -150,106 +110,39 @@ def sweep(
         off_terminal=not include_undelivered,
     )
 
-    def show(result: _Sweep) -> None:
-        if not quiet or result.left.undelivered:
-            render.show_document(output, result.fields(), _sweep_in_words(result))
-
-    async def swept() -> _Sweep:
-        return await _swept(
-            *(dsn, most, max_age, batch_size, keep_trail), keep_ids=with_ids, include_undelivered=include_undelivered
-        )
-
-    if every is None:
-        show(run(swept()))
-        return
+    def show(swept: Swept) -> None:
+        if not quiet or swept.left.undelivered:
+            fields = _fields(swept.deleted, swept.batches, swept.trail_deleted, swept.left)
+            ids = {} if swept.ids is None else {"ids": swept.ids}
+            render.show_document(output, {**fields, **ids}, _sweep_in_words(swept))
 
     async def sweeping() -> None:
-        async for _ in _our_cycles(dsn, every):
-            try:
-                result = await swept()
-            except DatabaseFailed as error:
-                render.note(f"this cycle failed: {error}")
-            else:
-                show(result)
+        if every is None:
+            async with store_of(dsn, "sweep") as store:
+                swept = await sweep_once(store, what, keep_ids=with_ids)
+            show(swept)
+            return
+        # A connection for each cycle.
+        cycles = sweep_each_cycle(lambda: store_of(dsn, "sweep"), every, what, report=render.note, keep_ids=with_ids)
+        async for swept in cycles:
+            show(swept)
 
     run(sweeping())
 
 
-async def _our_cycles(dsn: str | None, every: timedelta) -> AsyncIterator[None]:
-    """Yield at the start of each cycle that this sweeper has won.
+async def _foreseen(dsn: str | None, sweep: Sweep) -> Foreseen:
+    from ..sweeping import foresee
 
-    Raises DatabaseFailed if the database fails at the first attempt; later it is tried again.
-    """
-    import asyncio
-
-    has_begun = False
-    while True:
-        try:
-            # A connection each time: between two cycles the database may have failed over.
-            async with store_of(dsn, "sweep") as store:
-                turn = await store.begin_sweep(every)
-            has_begun = True
-        except DatabaseFailed as error:
-            if not has_begun:
-                raise
-            render.note(f"no cycle could start: {error}")
-            await asyncio.sleep(TROUBLE_SECONDS)
-            continue
-        if turn.is_ours:
-            yield
-        await asyncio.sleep(max(turn.next_in_seconds, 0.1))
+    async with inspection_of(dsn, "sweep") as inspection:
+        return await foresee(inspection, sweep)
 
 
-async def _swept(
-    dsn: str | None,
-    limit: int | None,
-    max_age: timedelta,
-    batch_size: int,
-    keep_trail: timedelta,
-    *,
-    keep_ids: bool,
-    include_undelivered: bool,
-) -> _Sweep:
-    batches = 0
-    deleted = 0
-    ids: list[str] = []
-    async with store_of(dsn, "sweep") as store:
-        sweeping = store.sweep(
-            max_age=max_age, limit=limit, batch_size=batch_size, include_undelivered=include_undelivered
-        )
-        async with aclosing(sweeping) as swept:
-            async for batch in swept:
-                batches += 1
-                deleted += len(batch)
-                if keep_ids:
-                    ids += batch
-        most_of_trail = None if limit is None else limit * TRAIL_ENTRIES_A_ROW
-        trail_deleted = 0
-        async with aclosing(store.trail.sweep(max_age=keep_trail, limit=most_of_trail, batch_size=batch_size)) as gone:
-            async for entries in gone:
-                trail_deleted += entries
-        left = await _left(store.inspection, max_age, include_undelivered=include_undelivered)
-    return _Sweep(deleted, batches, trail_deleted, left, tuple(ids) if keep_ids else None)
+def _fields(deleted: int, batches: int, trail_deleted: int, left: Left) -> dict[str, object]:
+    """Return the JSON fields: of a sweep, and of a dry run, which did nothing."""
+    return {"deleted": deleted, "batches": batches, "trail_deleted": trail_deleted, **asdict(left)}
 
 
-async def _foreseen(dsn: str | None, limit: int | None, max_age: timedelta, *, include_undelivered: bool) -> _DryRun:
-    async with store_of(dsn, "sweep") as store:
-        inspection = store.inspection
-        stale = await inspection.count_stale(max_age=max_age, cap=limit, include_undelivered=include_undelivered)
-        return _DryRun(stale, await _left(inspection, max_age, include_undelivered=include_undelivered))
-
-
-async def _left(inspection: Inspection, max_age: timedelta, *, include_undelivered: bool) -> _Left:
-    from ..store import REMAINING_CAP
-
-    # Counted to one more than is reported, to learn whether there are more.
-    cap = REMAINING_CAP + 1
-    stale = await inspection.count_stale(max_age=max_age, cap=cap, include_undelivered=include_undelivered)
-    undelivered = await inspection.count_stale_undelivered(max_age=max_age)
-    return _Left(min(stale, REMAINING_CAP), stale > REMAINING_CAP, undelivered)
-
-
-def _sweep_in_words(sweep: _Sweep) -> list[str]:
+def _sweep_in_words(sweep: Swept) -> list[str]:
     more = "more than " if sweep.left.remaining_capped else ""
     rows, batches = counted(sweep.deleted, "row", "rows"), counted(sweep.batches, "batch", "batches")
     remain = f"{more}{sweep.left.remaining:,} remain"
@@ -257,6 +150,6 @@ def _sweep_in_words(sweep: _Sweep) -> list[str]:
     return [*(sweep.ids or ()), f"deleted {rows} in {batches}{entries}; {remain}{_undelivered_in_words(sweep.left)}"]
 
 
-def _undelivered_in_words(left: _Left) -> str:
+def _undelivered_in_words(left: Left) -> str:
     answers = counted(left.undelivered, "stale answer is", "stale answers are")
     return f"; {answers} not delivered yet (pendingctl stats)" if left.undelivered else ""

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,17 +22,22 @@ class Background:
     """Tasks that outlive their caller; the loop keeps a weak reference alone (Python manual, asyncio.create_task)."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[object]] = set()
+        # Each with the context in which it runs, and is reported: what its log lines are about.
+        self._tasks: dict[asyncio.Task[object], Context] = {}
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def start(self, work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
         """Run the work as a task of this name, whose outcome the caller awaits."""
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        context = copy_context()
+        task = asyncio.create_task(work, name=name, context=context)
+        self._tasks[task] = context
+        task.add_done_callback(self._forget)
         return task
+
+    def _forget(self, task: asyncio.Task[object]) -> None:
+        del self._tasks[task]
 
     def leave(self, work: Coroutine[object, object, object], name: str) -> None:
         """Run the work as a task of this name that nobody awaits: what it raises is logged."""
@@ -48,8 +54,8 @@ class Background:
             async with asyncio.timeout(until - time.monotonic()):
                 while self._tasks:
                     await asyncio.wait(self._tasks)
-        for task in self._tasks:
-            _log.error("%s is given up: the pod closes and it is not done", task.get_name())
+        for task, context in self._tasks.items():
+            context.run(_log.error, "%s is given up: the pod closes and it is not done", task.get_name())
         await self.cancel()
 
     async def cancel(self) -> None:

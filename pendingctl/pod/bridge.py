@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from ..errors import DatabaseUnreachable, PendingctlError
 from ..leased import LeasedAnswer
+from ..logged import about
 from ..model import (
     Claim,
     Click,
@@ -196,9 +197,10 @@ class InteractionBridge:
         Raises ScopeMismatch, RequestRefused, NotFound and the database's errors as `PendingStore.put` does, and
         InvalidInput for a question that the platform cannot show (`ChecksCards`); nothing is stored then.
         """
-        return (
-            await self._questions.ask_once(question, event_id) if self._accepts(question) else AskOutcome.CANNOT_SERVE
-        )
+        with _about(question):
+            if not self._accepts(question):
+                return AskOutcome.CANNOT_SERVE
+            return await self._questions.ask_once(question, event_id)
 
     async def store(
         self, question: Question, *, request_key: str | None = None, request_digest: str | None = None
@@ -211,9 +213,10 @@ class InteractionBridge:
         Raises as `ask` does, KeyReused for a key that comes with another content or digest, and InvalidInput for a
         digest without a key.
         """
-        if not self._accepts(question):
-            return None
-        return await self._questions.store(question, request_key=request_key, request_digest=request_digest)
+        with _about(question):
+            if not self._accepts(question):
+                return None
+            return await self._questions.store(question, request_key=request_key, request_digest=request_digest)
 
     def _accepts(self, question: Question) -> bool:
         scope = question.scope
@@ -237,7 +240,8 @@ class InteractionBridge:
         """
         if self._is_closing or (click.organization_id, click.connection_id) not in self._served:
             return self._not_served(click)
-        claiming = self._claims.start(self._claim_in_turn(click), f"claim of {click.question_id!r}")
+        with about(organization=click.organization_id, question=click.question_id, press=click.delivery_key):
+            claiming = self._claims.start(self._claim_in_turn(click), f"claim of {click.question_id!r}")
         await asyncio.wait([claiming], timeout=self._reply_within.total_seconds())
         return claiming.result() if claiming.done() and not claiming.cancelled() else self._cannot_serve
 
@@ -322,3 +326,7 @@ class InteractionBridge:
             self._posts.catch_up()
         if due.cards:
             self._cards.catch_up()
+
+
+def _about(question: Question) -> AbstractContextManager[None]:
+    return about(organization=question.scope.organization_id, question=question.id)

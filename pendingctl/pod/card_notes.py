@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 from contextlib import suppress
+from contextvars import Context
 from datetime import timedelta
 from typing import Protocol
 
@@ -83,7 +84,8 @@ class CardNotes:
 
     def _write_soon(self) -> None:
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._write_in_time(), name="notes about cards")
+            # Not about the question whose note is the first.
+            self._task = asyncio.create_task(self._write_in_time(), name="notes about cards", context=Context())
 
     async def _write_in_time(self) -> None:
         pause = NOTE_SECONDS

@@ -269,17 +269,19 @@ class Delivery:
             failing = self._leases.mark_failed(
                 leased, leased.reason, retry_in=LONGEST_DELAY, most_attempts=self._most_attempts, permanent=True
             )
-            tasks.leave(failing, f"mark of the unreadable answer of question {leased.question_id!r}")
+            with about(organization=leased.organization_id, question=leased.question_id):
+                tasks.leave(failing, f"mark of the unreadable answer of question {leased.question_id!r}")
             return
+        answer = leased.answer
         self._held[leased.token] = leased
-        tasks.leave(self._deliver_in_turn(leased, began), f"answer of question {leased.answer.question_id!r}")
+        with about(organization=answer.organization_id, question=answer.question_id):
+            tasks.leave(self._deliver_in_turn(leased, began), f"answer of question {answer.question_id!r}")
 
     async def _deliver_in_turn(self, leased: LeasedAnswer, began: float) -> None:
         task = asyncio.current_task()
         assert task is not None
         try:
-            with about(organization=leased.answer.organization_id, question=leased.answer.question_id):
-                await self._deliver_or_release(leased, began)
+            await self._deliver_or_release(leased, began)
         finally:
             # What is broken off is given back.
             if not task.cancelling():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from ..errors import InvalidInput, PendingctlError
+from ..logged import about
 from ..model import MAX_ASK_NUMBER, Click, RefusalReason
 from ..postgres.outages import Outage
 from ..trail import CANNOT_SERVE, MORE, Presses, Step
@@ -141,7 +142,8 @@ class RefusedClicks:
             return await self._trail.note(presses)
         except InvalidInput as error:
             if len(presses) == 1:
-                _log.debug("a refused click cannot be noted: %s", error)
+                with about(organization=presses[0].organization_id, question=presses[0].question_id):
+                    _log.debug("a refused click cannot be noted: %s", error)
                 return []
         middle = len(presses) // 2
         return [*await self._note(presses[:middle]), *await self._note(presses[middle:])]

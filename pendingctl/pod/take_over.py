@@ -113,11 +113,11 @@ class TakeOver(Generic[T]):
         leased = await self._lease(served, room)
         for each in leased:
             self._waiting[each.question_id] = each
-            self._working.leave(self._in_turn(each), f"{self._what} of question {each.question_id!r}")
+            with about(organization=each.organization_id, question=each.question_id):
+                self._working.leave(self._in_turn(each), f"{self._what} of question {each.question_id!r}")
         return leased
 
     async def _in_turn(self, leased: T) -> None:
-        with about(organization=leased.organization_id, question=leased.question_id):
-            async with self._tenant_turns.turn(leased.organization_id):
-                self._waiting.pop(leased.question_id, None)
-                await self._work(leased)
+        async with self._tenant_turns.turn(leased.organization_id):
+            self._waiting.pop(leased.question_id, None)
+            await self._work(leased)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from psycopg.rows import kwargs_row
 
 from ..errors import UnreadablePayload
 from ..leased import Duty, LeasedAnswer, LeasedCard, LeasedPost, RetiredCard, Unreadable
+from ..logged import about
 from ..model import Answer, Outcome
 from ..payload import JsonValue, conversation_of, read_json, read_payload, read_time
 
@@ -37,12 +39,15 @@ def _leased_answer(
     """Return what was leased; None for an answer that has become stuck. One bad row must not fail its batch."""
     if token is None:
         return None
+    unreadable = partial(
+        Unreadable, question_id=question_id, ask_number=ask_number, organization_id=organization_id, token=token
+    )
     try:
         question = read_payload(payload)
     except UnreadablePayload as error:
-        return Unreadable(question_id=question_id, ask_number=ask_number, token=token, reason=str(error))
+        return unreadable(reason=str(error))
     if outcome is None:
-        return Unreadable(question_id=question_id, ask_number=ask_number, token=token, reason="the question is open")
+        return unreadable(reason="the question is open")
     answer = Answer(
         question_id=question_id,
         ask_number=ask_number,
@@ -118,7 +123,10 @@ def _leased_post(
 ) -> LeasedPost | None:
     """Return what was leased; None for a card that is given up, and where no reminder is left."""
     if what == "given up":
-        _log.error("the card of question %r is given up: the pods that attempted it died; it may be there", question_id)
+        with about(organization=organization_id, question=question_id):
+            _log.error(
+                "the card of question %r is given up: the pods that attempted it died; it may be there", question_id
+            )
     if what in ("given up", "nothing"):
         return None
     question = read_json(payload)
