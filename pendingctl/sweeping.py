@@ -155,7 +155,9 @@ async def sweep_each_cycle(
         await asyncio.sleep(pause)
 
 
-async def keep_swept(store: PendingStore, every: timedelta, sweep: Sweep) -> None:
+async def keep_swept(
+    store: PendingStore, every: timedelta, sweep: Sweep, *, on_swept: Callable[[Swept], None] | None = None
+) -> None:
     """Sweep for ever as one of the cluster's sweepers, until it is cancelled: what a pod does beside its questions.
 
     Outlives whatever the database does, and logs one line for each outage.
@@ -167,6 +169,8 @@ async def keep_swept(store: PendingStore, every: timedelta, sweep: Sweep) -> Non
             async with aclosing(cycles) as done:
                 async for swept in done:
                     _log.info("swept %d rows and %d entries of the trail", swept.deleted, swept.trail_deleted)
+                    if on_swept is not None:
+                        on_swept(swept)
         except Exception:  # noqa: BLE001 (the next cycle may do better)
             _log.exception("the sweeper has failed, and begins anew")
         await asyncio.sleep(TROUBLE_SECONDS)

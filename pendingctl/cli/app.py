@@ -43,6 +43,7 @@ COMMANDS = {
     "redeliver": ("redeliver", "redeliver"),
     "repair-cards": ("repair_cards", "repair_cards"),
     "sweep": ("sweep", "sweep"),
+    "serve": ("serve", "serve"),
     "simulate-race": ("simulate_race", "simulate_race"),
     "check-history": ("check_history", "check_history"),
     "diff-schema": ("diff_schema", "diff_schema"),

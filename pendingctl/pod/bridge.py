@@ -22,6 +22,7 @@ from ..model import (
     Outcome,
     Question,
     Refusal,
+    Stored,
     answer_of,
 )
 from ..platforms import ENGLISH, ChatPlatform, MessageHandle, Pauses, Wording
@@ -314,11 +315,20 @@ class InteractionBridge:
         )
         await self._cards.edit(click.connection_id, handle, card, claim.claimed_at)
 
+    @property
+    def under_way(self) -> int:
+        """How many claims, deliveries, posts and edits are under way."""
+        return len(self._claims) + len(self._delivery) + self._cards_under_way()
+
+    def _cards_under_way(self) -> int:
+        return len(self._background) + len(self._posts) + len(self._cards)
+
     async def _look(self) -> None:
-        cards = len(self._background) + len(self._posts) + len(self._cards)
         if self._refused_clicks.is_due():
             self._background.leave(self._refused_clicks.flush(), "refused clicks")
-        if await self._delivery.beat(connections=len(self._served), claims=len(self._claims), cards=cards):
+        if await self._delivery.beat(
+            connections=len(self._served), claims=len(self._claims), cards=self._cards_under_way()
+        ):
             return
         due = await self._store.leases.due(self._reachable())
         self._delivery.catch_up(due)

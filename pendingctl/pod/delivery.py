@@ -142,6 +142,10 @@ class Delivery:
 
         await give_back("answers", held, back)
 
+    def __len__(self) -> int:
+        """How many answers are being delivered, or wait for their turn."""
+        return len(self._submitted) + len(self._taken_over)
+
     def submit(self, leased: LeasedAnswer, *, began: float | None = None) -> None:
         """Deliver an answer that this pod has just leased, at once.
 
@@ -179,7 +183,7 @@ class Delivery:
             connections=connections,
             claims=claims,
             cards=cards,
-            answers=len(self._submitted) + len(self._taken_over),
+            answers=len(self),
         )
         # A note that is broken off may have been made.
         self._is_noted = True

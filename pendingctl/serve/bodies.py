@@ -6,7 +6,6 @@ import asyncio
 from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
 
 from ..errors import PendingctlError
 
@@ -55,18 +54,3 @@ async def read_body(request: Request, *, most: int, within: float) -> bytes:
     except ClientDisconnect:
         raise BodyBroken("the client went away before the end of the body") from None
     return bytes(body)
-
-
-async def answer_refused(_: Request, error: Exception) -> Response:
-    """Answer a request whose body was refused, as `Starlette(exception_handlers={BodyRefused: answer_refused})`.
-
-    The connection is closed rather than read to the body's end. Problem details: RFC 9457.
-    """
-    assert isinstance(error, BodyRefused)
-    status = error.status
-    return JSONResponse(
-        {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": str(error)},
-        status_code=status,
-        headers={"connection": "close"},
-        media_type="application/problem+json",
-    )

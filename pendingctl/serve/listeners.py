@@ -22,8 +22,8 @@ from uvicorn._types import ASGIApplication
 from uvicorn.server import ServerState
 
 from ..errors import InvalidInput
-from .configuration import Listener, Tls
 from .connections import Connection, Connections, Limits
+from .settings import Listener, Tls
 
 LIMITS = Limits()
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from ..logged import known
 from ..printable import printable
-from .configuration import LogFormat, Logs
+from .settings import LogFormat, Logs
 
 # A shorter one would blank out half of every line, and is no secret.
 LEAST_CHARACTERS = 6

@@ -15,8 +15,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..model import PutOutcome
-from ..pod.bridge import AskOutcome
 from ..pod.replies import ReplyKind
+from .readiness import OK, State
 
 _OTHER = "other"
 _UNMATCHED = "unmatched"
@@ -24,12 +24,11 @@ _UNMATCHED = "unmatched"
 _NO_PRESS = frozenset(
     {
         *("ssl_check", "block_actions", "block_suggestion", "message_action", "shortcut", "view_submission"),
-        *("view_closed", "unreadable", "unsigned", "unknown_installation"),
+        *("view_closed", "unreadable", "unsigned", "unknown_installation", "stranger"),
     }
 )
-_DECIDED = frozenset(ReplyKind)
-PRESS_OUTCOMES = frozenset({*_DECIDED, *_NO_PRESS, _OTHER})
-QUESTION_OUTCOMES = frozenset({*PutOutcome, *AskOutcome, "refused", "invalid", _OTHER})
+PRESS_OUTCOMES = frozenset({*ReplyKind, *_NO_PRESS, _OTHER})
+QUESTION_OUTCOMES = frozenset({*PutOutcome, _OTHER})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # Slack gives up on a press that is not acknowledged within 3 s.
@@ -94,25 +93,22 @@ class Metrics:
         for outcome in QUESTION_OUTCOMES:
             self._questions.labels(outcome)
 
-    def press(self, outcome: str, seconds: float) -> None:
-        """Count a press, or what came in place of one: a word of PRESS_OUTCOMES.
-
-        `seconds` are those from its receipt to its acknowledgement; those of what is no press are not kept.
-        """
+    def press(self, outcome: str) -> None:
+        """Count a press, or what came in place of one: a word of PRESS_OUTCOMES."""
         self._presses.labels(_among(PRESS_OUTCOMES, outcome)).inc()
-        if outcome in _DECIDED:
-            self._press_seconds.observe(seconds)
 
-    def acknowledged_late(self) -> None:
-        """Count a press that was acknowledged before it was decided; its reply follows."""
-        self._late.inc()
+    def acknowledged(self, seconds: float, *, is_decided: bool) -> None:
+        """Count a press that is acknowledged so many seconds after its receipt, once it is decided or before that."""
+        self._press_seconds.observe(seconds)
+        if not is_decided:
+            self._late.inc()
 
     def reply_failed(self) -> None:
         """Count a reply that the person was not shown."""
         self._replies_failed.inc()
 
     def question(self, outcome: str) -> None:
-        """Count a question that was asked over HTTP: a word of PutOutcome or AskOutcome, `refused` or `invalid`."""
+        """Count a question that was asked over HTTP: a word of PutOutcome."""
         self._questions.labels(_among(QUESTION_OUTCOMES, outcome)).inc()
 
     def request(self, listener: ListenerName, *, method: str, route: str | None, status: int, seconds: float) -> None:
@@ -121,22 +117,16 @@ class Metrics:
         self._requests.labels(listener.value, _among(_METHODS, method), route, str(status)).inc()
         self._request_seconds.labels(listener.value, route).observe(seconds)
 
-    def database(self, *, reachable: bool) -> None:
-        """Note whether the database was reached just now."""
-        self._database_reachable.set(reachable)
-
-    def ready(self, ready: bool) -> None:
-        """Note what /readyz says."""
-        self._ready.set(ready)
-
-    def draining(self) -> None:
-        """Note that this pod ends."""
-        self._draining.set(1)
-
     def swept(self, rows: int) -> None:
         """Count a sweep, and the rows that it deleted."""
         self._sweeps.inc()
         self._swept.inc(rows)
+
+    def watch_state(self, state: Callable[[], State]) -> None:
+        """Read what /readyz shows at each scrape."""
+        self._database_reachable.set_function(lambda: state().database == OK)
+        self._ready.set_function(lambda: state().is_ready)
+        self._draining.set_function(lambda: state().is_draining)
 
     def watch_pool(self, stats: Callable[[], Mapping[str, int]]) -> None:
         """Read these statistics, `get_stats` of a pool of psycopg's, at each scrape."""

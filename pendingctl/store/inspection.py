@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, LiteralString
@@ -66,6 +66,15 @@ class Inspection:
         async with self._reading(connection) as reading:
             return await self._row(reading, id, max_age)
 
+    async def summaries(
+        self, ids: Collection[str], *, max_age: timedelta = MAX_AGE, connection: Connection | None = None
+    ) -> list[PendingSummary]:
+        """Return those of these rows that are there, oldest first."""
+        async with self._reading(connection) as reading:
+            cursor = reading.cursor(row_factory=dict_row)
+            await cursor.execute(read_statements.GET_SUMMARIES, {"ids": list(ids), "max_age": max_age})
+            return [PendingSummary(**_typed(row)) for row in await cursor.fetchall()]
+
     async def history(self, id: str, *, max_age: timedelta = MAX_AGE) -> QuestionHistory:
         """Return what is known of a question, also of one that is not there any more; nothing of an id never asked."""
         check_id(id, "question id")
@@ -92,10 +101,8 @@ class Inspection:
                 most_read=MOST_ENTRIES_OF_USER,
             )
             record = await trail_reads.read_record(reading)
-            cursor = reading.cursor(row_factory=dict_row)
             ids = sorted({entry.question_id for entry in entries})
-            await cursor.execute(read_statements.GET_SUMMARIES, {"ids": ids, "max_age": max_age})
-            questions = tuple(PendingSummary(**_typed(row)) for row in await cursor.fetchall())
+            questions = tuple(await self.summaries(ids, max_age=max_age, connection=reading))
         is_cut = len(entries) > MOST_PRESSES
         return UserHistory(user_id, since, entries[-MOST_PRESSES:], questions, record, is_cut)
 

@@ -161,7 +161,7 @@ async def test_a_question_that_this_pod_cannot_ask_is_named(store: PendingStore,
     pod.bridge.unregister("acme", "slack")
 
     await pod.bridge.ask(QUESTION, event_id="e")
-    await pod.bridge.store_and_post(QUESTION)
+    await pod.bridge.store(QUESTION)
 
     assert log.about("does not serve") == [ASKED, ASKED]
 

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pendingctl.serve.bodies import BodyBroken, BodyRefused, answer_refused, read_body
+from pendingctl.serve.bodies import BodyBroken, BodyRefused, read_body
 from pendingctl.serve.connections import Limits
+from pendingctl.serve.problems import refuse
 from tests.serve.clients import PATIENCE, RawClient, exchange, listening_for, status_of
 
 MOST = 1_000
@@ -30,7 +31,7 @@ class Reader:
     def __init__(self) -> None:
         self.broken: asyncio.Future[BodyBroken] = asyncio.get_running_loop().create_future()
         self.app = Starlette(
-            routes=[Route("/", self._read, methods=["POST"])], exception_handlers={BodyRefused: answer_refused}
+            routes=[Route("/", self._read, methods=["POST"])], exception_handlers={BodyRefused: refuse}
         )
 
     async def _read(self, request: Request) -> Response:

@@ -17,10 +17,10 @@ from starlette.routing import Mount, Route
 
 from pendingctl.model import PutOutcome
 from pendingctl.platforms.slack import NotOurs, parse_press
-from pendingctl.pod.bridge import AskOutcome
 from pendingctl.pod.replies import ReplyKind
 from pendingctl.postgres.connections import Pool
 from pendingctl.serve.metrics import PRESS_OUTCOMES, ListenerName, Measured, Metrics
+from pendingctl.serve.readiness import OK, State
 from tests.serve.clients import RawClient, exchange, listening_for
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -48,25 +48,30 @@ def names(families: Iterable[Metric]) -> set[str]:
 def test_what_happened_is_counted_under_its_own_word() -> None:
     metrics = Metrics()
     for word in PRESS_OUTCOMES:
-        metrics.press(word, 0.02)
-    for word in {*PutOutcome, *AskOutcome, "refused", "invalid"}:
+        metrics.press(word)
+    for word in PutOutcome:
         metrics.question(word)
-    metrics.acknowledged_late()
     metrics.reply_failed()
     metrics.swept(20)
     metrics.swept(3)
     for word in PRESS_OUTCOMES:
         assert value(metrics, "pendingctl_presses_total", outcome=word) == 1
-    for word in {*PutOutcome, *AskOutcome, "refused", "invalid"}:
+    for word in PutOutcome:
         assert value(metrics, "pendingctl_questions_total", outcome=word) == 1
-    assert value(metrics, "pendingctl_presses_acknowledged_late_total") == 1
     assert value(metrics, "pendingctl_replies_failed_total") == 1
     assert value(metrics, "pendingctl_sweeps_total") == 2
     assert value(metrics, "pendingctl_swept_rows_total") == 23
 
 
 def test_each_kind_of_request_that_slack_sends_has_its_word() -> None:
-    for kind in PRESS_OUTCOMES - {*ReplyKind, "ssl_check", "unreadable", "unsigned", "unknown_installation"}:
+    for kind in PRESS_OUTCOMES - {
+        *ReplyKind,
+        "ssl_check",
+        "unreadable",
+        "unsigned",
+        "unknown_installation",
+        "stranger",
+    }:
         body = urlencode({"payload": json.dumps({"type": kind})}).encode()
         assert parse_press(body) == NotOurs(kind)
 
@@ -74,29 +79,28 @@ def test_each_kind_of_request_that_slack_sends_has_its_word() -> None:
 def test_a_press_is_measured_around_the_three_seconds_that_slack_gives() -> None:
     metrics = Metrics()
     for seconds in (0.005, 2.9, 3.1, 60):
-        metrics.press("answered", seconds)
-        metrics.press("unsigned", seconds)
+        metrics.acknowledged(seconds, is_decided=seconds < 3)
     counted = {
         bound: value(metrics, "pendingctl_press_seconds_bucket", le=bound)
         for bound in ("0.01", "2.5", "3.0", "5.0", "+Inf")
     }
     assert counted == {"0.01": 1, "2.5": 1, "3.0": 2, "5.0": 3, "+Inf": 4}
+    assert value(metrics, "pendingctl_presses_acknowledged_late_total") == 2
 
 
 def test_gauges_follow_what_they_watch() -> None:
     metrics = Metrics()
     under_way = 0
+    state = State(is_ready=False, is_draining=False, database="not looked at yet", schema=OK)
     metrics.watch_work(lambda: under_way)
-    for reachable, ready in ((True, True), (False, True), (True, False)):
-        metrics.database(reachable=reachable)
-        metrics.ready(ready)
+    metrics.watch_state(lambda: state)
+    for is_ready, is_draining, database in ((True, False, OK), (False, True, OK), (True, False, "away")):
+        state = State(is_ready=is_ready, is_draining=is_draining, database=database, schema=OK)
         under_way += 1
-        assert value(metrics, "pendingctl_database_reachable") == reachable
-        assert value(metrics, "pendingctl_ready") == ready
+        assert value(metrics, "pendingctl_database_reachable") == (database == OK)
+        assert value(metrics, "pendingctl_ready") == is_ready
+        assert value(metrics, "pendingctl_draining") == is_draining
         assert value(metrics, "pendingctl_work_under_way") == under_way
-    assert value(metrics, "pendingctl_draining") == 0
-    metrics.draining()
-    assert value(metrics, "pendingctl_draining") == 1
 
 
 async def test_the_pool_is_read_at_each_scrape(pool: Pool) -> None:
@@ -189,7 +193,7 @@ async def test_no_client_adds_a_time_series() -> None:
         before = series(metrics).keys()
         for number in range(1, 30):
             await attack(number)
-            metrics.press(f"junk {number}", 0.1)
+            metrics.press(f"junk {number}")
             metrics.question(f"junk {number}")
     assert series(metrics).keys() == before
     assert value(metrics, "pendingctl_presses_total", outcome="other") == 29

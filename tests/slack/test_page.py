@@ -141,7 +141,7 @@ async def test_the_edit_and_the_reply_are_shown_to_whom_they_are_for(
     assert ANSWERED.said is not None
 
     await platform.edit_card("slack", handle, ANSWERED)
-    await platform.reply("acme", "slack", presses[0], ANSWERED.said)
+    await platform.reply(presses[0], ANSWERED.said, organization_id="acme", connection_id="slack")
     seen, seen_by_bob = await alice.look(), await bob.look()
 
     assert seen.forms == []

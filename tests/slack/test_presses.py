@@ -221,7 +221,7 @@ async def test_what_follows_a_press_is_seen(
     reply, edited, _, _ = await asyncio.gather(
         slack.reply_to(pressed),
         slack.edit_of(card),
-        platform.reply("acme", "slack", press, ANSWERED.said),
+        platform.reply(press, ANSWERED.said, organization_id="acme", connection_id="slack"),
         platform.edit_card("slack", {"channel": "C1", "ts": card.ts}, ANSWERED),
     )
 
@@ -241,7 +241,7 @@ async def test_a_reply_without_a_response_url_is_seen_by_whom_it_names(
     assert isinstance(press, Press)
     assert ANSWERED.said is not None
 
-    await platform.reply("acme", "slack", press, ANSWERED.said)
+    await platform.reply(press, ANSWERED.said, organization_id="acme", connection_id="slack")
 
     assert [reply.response_url for reply in slack.replies_to(pressed)] == [None]
 

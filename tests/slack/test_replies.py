@@ -38,7 +38,7 @@ def press(slack: FakeSlack) -> Press:
 
 
 async def test_a_reply_is_shown_to_the_one_who_pressed(platform: SlackPlatform, slack: FakeSlack, press: Press) -> None:
-    await platform.reply("acme", "slack", press, SAID)
+    await platform.reply(press, SAID, organization_id="acme", connection_id="slack")
 
     (reply,) = slack.replies
     assert (reply.user, reply.fields["response_type"], reply.fields["replace_original"]) == (
@@ -62,7 +62,7 @@ async def test_a_reply_that_the_url_does_not_take_is_posted(
     elsewhere = slack.issue_response_url("T1:U1", "C1", "1712345678.000100")
     slack.fail("response_url", Fault(status=status, location=elsewhere))
 
-    await platform.reply("acme", "slack", press, SAID)
+    await platform.reply(press, SAID, organization_id="acme", connection_id="slack")
 
     assert [(each.channel, each.user, each.response_url) for each in slack.replies] == [("C1", "T1:U1", None)]
 
@@ -71,7 +71,7 @@ async def test_a_reply_that_the_url_does_not_take_is_posted(
 async def test_a_reply_without_a_url_that_answers_is_posted(
     platform: SlackPlatform, slack: FakeSlack, press: Press, url: str | None
 ) -> None:
-    await platform.reply("acme", "slack", replace(press, response_url=url), SAID)
+    await platform.reply(replace(press, response_url=url), SAID, organization_id="acme", connection_id="slack")
 
     assert [each.response_url for each in slack.replies] == [None]
 
@@ -81,8 +81,8 @@ async def test_a_reply_stands_in_the_thread_of_its_card(
 ) -> None:
     in_thread = replace(press, thread_ts="1712345600.000001")
 
-    await platform.reply("acme", "slack", in_thread, SAID)
-    await platform.reply("acme", "slack", replace(in_thread, response_url=None), SAID)
+    await platform.reply(in_thread, SAID, organization_id="acme", connection_id="slack")
+    await platform.reply(replace(in_thread, response_url=None), SAID, organization_id="acme", connection_id="slack")
 
     first, second = slack.replies
     assert first.response_url is not None
@@ -96,4 +96,4 @@ async def test_a_reply_that_cannot_be_shown_is_reported(
     slack.fail("chat.postEphemeral", Fault(error="user_not_in_channel"))
 
     with pytest.raises(SlackFailed, match="user_not_in_channel"):
-        await platform.reply("acme", "slack", replace(press, response_url=None), SAID)
+        await platform.reply(replace(press, response_url=None), SAID, organization_id="acme", connection_id="slack")

@@ -164,10 +164,13 @@ class SlackPlatform:
             raise _not_posted(error) from None
         return None if found is None else found.as_json()
 
-    async def reply(self, organization_id: str, connection_id: str, press: Press, said: Sentence) -> None:
+    async def reply(
+        self, press: Press, said: Sentence, *, organization_id: str | None = None, connection_id: str | None = None
+    ) -> None:
         """Show a reply to whoever has pressed a button, and to nobody else, below the card that stays as it is.
 
-        By the press's `response_url`, and by chat.postEphemeral where that fails. Raises SlackFailed if both do.
+        By the press's `response_url`, which needs no token, and where that fails by the connection's
+        chat.postEphemeral, if one is given. Raises SlackFailed if both fail.
         """
         shown = _message(said_message(said))
         if press.thread_ts is not None:
@@ -176,9 +179,11 @@ class SlackPlatform:
             try:
                 await self._calls.respond(press.response_url, shown)
             except SlackFailed as error:
-                _log.info("a reply by response_url failed, and is posted instead: %s", error)
+                _log.info("a reply by response_url failed: %s", error)
             else:
                 return
+        if organization_id is None or connection_id is None:
+            raise SlackFailed("there is no connection by which the reply could be posted")
         arguments = {"channel": press.channel_id, "user": press.user_id, **shown}
         await self._calls.call((organization_id, connection_id), "chat.postEphemeral", arguments)
 

@@ -1,0 +1,250 @@
+"""The internal application: questions asked and read by other programs, and what operators' tools look at.
+
+Its OpenAPI document is openapi.json beside this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..errors import InvalidInput
+from ..inspected import PendingInteraction, State
+from ..logged import about
+from ..model import NEW_ASKINGS, Withdrawal
+from ..payload import JsonValue, check_id
+from ..pod.bridge import InteractionBridge
+from ..store import PendingStore
+from ..store.filters import Cursor, Filters
+from ..store.inspection import Inspection
+from ..turns import Turns
+from .bodies import read_body
+from .metrics import Metrics
+from .problems import REFUSED, Problem, refuse
+from .question_requests import asked_by, shown_question, shown_summary
+from .readiness import Readiness
+from .settings import Configuration, Organization
+from .waiting import Waiting
+
+MOST_BODY_BYTES = 1024 * 1024
+BODY_SECONDS = 10.0
+MOST_WAIT_SECONDS = 60
+PAGE = 100
+# Of the connections that requests share with clicks, one organization's take so many.
+REQUESTS_OF_AN_ORGANIZATION = 3
+_BEARER = re.compile(r"bearer +([\x21-\x7e]{1,1024})", re.IGNORECASE)
+
+
+class QuestionsApp:
+    """The internal application of one pod.
+
+    Whose questions a client may ask and read its bearer token says, and nothing else in a request.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        bridge: InteractionBridge,
+        store: PendingStore,
+        inspection: Inspection,
+        *,
+        waiting: Waiting,
+        readiness: Readiness,
+        metrics: Metrics,
+    ) -> None:
+        self._application = configuration.application
+        self._organizations = {
+            digest: organization
+            for organization in configuration.organizations.values()
+            for digest in organization.token_digests
+        }
+        self._bridge = bridge
+        self._store = store
+        self._inspection = inspection
+        self._waiting = waiting
+        self._readiness = readiness
+        self._metrics = metrics
+        self._turns = Turns[str](REQUESTS_OF_AN_ORGANIZATION)
+        self.asgi = Starlette(
+            routes=[
+                Route("/questions", self._ask, methods=["POST"]),
+                Route("/questions", self._list, methods=["GET"]),
+                # An id may hold a slash.
+                Route("/questions/{id:path}/withdraw", self._withdraw, methods=["POST"]),
+                Route("/questions/{id:path}", self._show, methods=["GET"]),
+                Route("/openapi.json", self._describe, methods=["GET"]),
+                Route("/healthz", self._health, methods=["GET"]),
+                Route("/readyz", self._ready, methods=["GET"]),
+                Route("/metrics", self._expose, methods=["GET"]),
+            ],
+            exception_handlers=dict.fromkeys(REFUSED, refuse),
+        )
+
+    async def _ask(self, request: Request) -> Response:
+        organization = self._organization(request)
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the question as application/json")
+        body = await read_body(request, most=MOST_BODY_BYTES, within=BODY_SECONDS)
+        keys = request.headers.getlist("idempotency-key")
+        if len(keys) > 1:
+            raise Problem(HTTPStatus.BAD_REQUEST, "send one Idempotency-Key")
+        asked = asked_by(organization.id, self._application, body, keys[0] if keys else None)
+        question = asked.question
+        connection_id = question.scope.connection_id
+        if asked.application not in (None, self._application) or connection_id not in _connections(organization):
+            raise Problem(
+                HTTPStatus.NOT_FOUND, "this connection, or this application, is not configured for your organization"
+            )
+        with about(organization=organization.id, question=question.id):
+            async with self._turns.turn(organization.id):
+                stored = await self._bridge.store(
+                    question, request_key=asked.request_key, request_digest=asked.request_digest
+                )
+        if stored is None:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "this pod closes; send the request again", retry_after="1")
+        self._metrics.question(stored.outcome)
+        return JSONResponse(
+            {"question_id": stored.id, "ask_number": stored.ask_number, "outcome": stored.outcome},
+            status_code=HTTPStatus.CREATED if stored.outcome in NEW_ASKINGS else HTTPStatus.OK,
+        )
+
+    async def _show(self, request: Request) -> Response:
+        organization = self._organization(request)
+        seconds = _wait_of(request)
+        row = await self._row(organization, request)
+        if row.outcome is None and seconds:
+            await self._waiting.until_ended(row.id, seconds)
+            row = await self._row(organization, request)
+        return JSONResponse(shown_question(row))
+
+    async def _list(self, request: Request) -> Response:
+        organization = self._organization(request)
+        query = _query(request, "for", "state", "after")
+        user_id = query.get("for")
+        if user_id is None:
+            raise Problem(HTTPStatus.BAD_REQUEST, "name the user whose questions are meant: ?for=USER")
+        check_id(user_id, "the user's id")
+        filters = Filters(
+            organization_id=organization.id,
+            expected_user_id=user_id,
+            application=self._application,
+            state=_state(query.get("state")),
+        )
+        after = Cursor.parse(query["after"]) if "after" in query else None
+        async with self._turns.turn(organization.id):
+            page = await self._inspection.page(filters, after=after, limit=PAGE)
+        rows: list[JsonValue] = [shown_summary(row) for row in page.rows]
+        return JSONResponse({"questions": rows, "after": None if page.after is None else str(page.after)})
+
+    async def _withdraw(self, request: Request) -> Response:
+        organization = self._organization(request)
+        row = await self._row(organization, request)
+        with about(organization=organization.id, question=row.id):
+            async with self._turns.turn(organization.id):
+                withdrawal = await self._store.withdraw(row.id, row.scope)
+        match withdrawal:
+            case Withdrawal.WITHDRAWN | Withdrawal.ALREADY_WITHDRAWN:
+                return JSONResponse({"question_id": row.id, "outcome": withdrawal})
+            case Withdrawal.ALREADY_ANSWERED:
+                raise Problem(HTTPStatus.CONFLICT, "the question was answered before; nothing was withdrawn")
+            case Withdrawal.ALREADY_EXPIRED:
+                raise Problem(HTTPStatus.CONFLICT, "the question has expired before; nothing was withdrawn")
+            case Withdrawal.UNKNOWN:
+                raise _no_such_question()
+
+    async def _row(self, organization: Organization, request: Request) -> PendingInteraction:
+        """Return the row that a path names. What is another organization's, or application's, is not there."""
+        id = request.path_params["id"]
+        try:
+            check_id(id, "the question's id")
+        except InvalidInput:
+            raise _no_such_question() from None
+        async with self._turns.turn(organization.id):
+            row = await self._inspection.get(id)
+        if (
+            row is None
+            or row.organization_id != organization.id
+            or row.application != self._application
+            or row.connection_id not in _connections(organization)
+        ):
+            raise _no_such_question()
+        return row
+
+    def _organization(self, request: Request) -> Organization:
+        """Return whose token a request has. Raises Problem."""
+        headers = request.headers.getlist("authorization")
+        bearer = _BEARER.fullmatch(headers[0]) if len(headers) == 1 else None
+        # By its digest, whose bytes nobody can choose: how long a look-up takes says nothing of a token.
+        digest = hashlib.sha256(bearer[1].encode()).digest() if bearer else b""
+        organization = self._organizations.get(digest)
+        if organization is None:
+            raise Problem(
+                HTTPStatus.UNAUTHORIZED, "send the bearer token of an organization", www_authenticate="Bearer"
+            )
+        return organization
+
+    async def _describe(self, request: Request) -> Response:
+        del request
+        return Response(_openapi(), media_type="application/json")
+
+    async def _health(self, request: Request) -> Response:
+        del request
+        return JSONResponse({"status": "alive"})
+
+    async def _ready(self, request: Request) -> Response:
+        del request
+        state = self._readiness.state()
+        return JSONResponse(
+            state.as_json(), status_code=HTTPStatus.OK if state.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+        )
+
+    async def _expose(self, request: Request) -> Response:
+        body, content_type = self._metrics.exposition(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type})
+
+
+def _connections(organization: Organization) -> frozenset[str]:
+    return frozenset(connection.connection_id for connection in organization.connections)
+
+
+def _query(request: Request, *names: str) -> Mapping[str, str]:
+    """Return the parameters of a request's query. Raises Problem for one that is unknown or comes twice."""
+    given = request.query_params.multi_items()
+    for name, _ in given:
+        if name not in names:
+            raise Problem(HTTPStatus.BAD_REQUEST, f"there is no parameter {name[:80]!r}; there is {', '.join(names)}")
+    if len(given) > len(dict(given)):
+        raise Problem(HTTPStatus.BAD_REQUEST, "a parameter comes twice")
+    return dict(given)
+
+
+def _wait_of(request: Request) -> int:
+    wait = _query(request, "wait").get("wait", "0")
+    if not re.fullmatch("[0-9]{1,3}", wait) or int(wait) > MOST_WAIT_SECONDS:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"'wait' is in seconds, {MOST_WAIT_SECONDS} at most")
+    return int(wait)
+
+
+def _state(name: str | None) -> State | None:
+    try:
+        return None if name is None else State(name)
+    except ValueError:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"'state' is one of {', '.join(State)}") from None
+
+
+def _no_such_question() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "your organization has no such question here")
+
+
+@cache
+def _openapi() -> bytes:
+    return files(__package__).joinpath("openapi.json").read_bytes()
