@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ..errors import InvalidInput
 from ..model import ANSWERS
@@ -78,7 +78,9 @@ def secrets_of(configuration: Configuration) -> frozenset[str]:
     found |= _passwords_of(configuration.dsn)
     if configuration.worker is not None:
         worker = urlsplit(configuration.worker.url)
-        found |= {each for each in (worker.password, worker.query, configuration.worker.secret) if each}
+        # A user without a password is a token.
+        in_url = (worker.password or worker.username or "", worker.query)
+        found |= {each for each in (*in_url, *map(unquote, in_url), configuration.worker.secret) if each}
     return frozenset(found)
 
 
@@ -229,12 +231,12 @@ def _worker(top: Table) -> Worker | None:
             signing_key(given := table.secret(value))
             return given
 
-        is_told = "outcomes" in table
-        outcomes = table.read_list("outcomes", values.outcome, least=1 if is_told else 0)
+        has_outcomes = "outcomes" in table
+        outcomes = table.read_list("outcomes", values.outcome, least=1 if has_outcomes else 0)
         return Worker(
             url=table.read("url", url, "", is_required=True),
             secret=table.read("secret", secret, None),
-            outcomes=frozenset(outcomes) if is_told else ANSWERS,
+            outcomes=frozenset(outcomes) if has_outcomes else ANSWERS,
         )
 
 
@@ -304,7 +306,7 @@ def _confirm(slack: Table) -> Confirm | None:
 
 def _organizations(table: Table, apps: Mapping[str, App]) -> Mapping[str, Organization]:
     organizations = {}
-    # Who has a token, and who an app in a workspace or an organization of Slack: a request must lead to one of them.
+    # The key that has a token, or an app in a workspace or an organization of Slack: a request must lead to one.
     owners: dict[bytes | tuple[str, str], str] = {}
     for id in table.names(values.identifier):
         with table.table(id) as organization:

@@ -1,4 +1,4 @@
-"""The values of serve's configuration that are more than text: each is checked, and said what is wrong with it. Pure.
+"""The values of serve's configuration that are more than text or a number, each with its check. Pure.
 
 Every function raises ValueError, or InvalidInput, for what it does not take.
 """

@@ -310,7 +310,7 @@ def test_an_encrypted_key_is_refused_and_its_password_not_asked_for(tmp_path: Pa
     assert problem(configured(tmp_path, (PUBLIC, tls))).endswith("or one that is encrypted")
 
 
-def test_the_sweeper_has_its_usual_figures_unless_told(tmp_path: Path) -> None:
+def test_the_sweeper_has_its_usual_figures_where_none_are_given(tmp_path: Path) -> None:
     assert load(configured(tmp_path), ENVIRON).sweep == Sweep(
         every=timedelta(minutes=5), max_age=timedelta(hours=24), keep_trail=timedelta(days=30), limit=1000
     )

@@ -106,6 +106,8 @@ def test_all_secrets_are_known_in_each_form_that_an_error_quotes(tmp_path: Path)
 
     assert secrets_of(load(path, ENVIRON)) == set(PLANTED)
     assert secrets_of(load(path, encoded)) >= {"p%40ss-word", "p@ss-word"}
+    path.write_text(path.read_text().replace(f"user:{WORKER_PASSWORD}", "to%2Fken"))
+    assert secrets_of(load(path, ENVIRON)) >= {"to%2Fken", "to/ken"}
 
 
 def with_worker(folder: Path) -> Path:

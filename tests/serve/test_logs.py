@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -333,6 +334,19 @@ def test_lines_of_several_threads_do_not_mix(stderr: Stderr) -> None:
     found = objects(stderr)
     assert len(found) == 1_600
     assert all(each["message"] == "x" * 100 + each["question"] for each in found)
+
+
+def test_a_line_that_cannot_be_written_leaves_nothing_of_its_arguments(stderr: Stderr) -> None:
+    set_up_json()
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)
+    closed = io.StringIO()
+    closed.close()
+    handler.setStream(closed)
+
+    OURS.error("refused: %s", "planted")
+
+    assert stderr.text() == ""
 
 
 WITHOUT_A_LOCALE = """
