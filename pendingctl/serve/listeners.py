@@ -198,7 +198,6 @@ async def listen(app: ASGIApp, listener: Listener, *, limits: Limits = LIMITS) -
         # Otherwise each request that is none would be a warning.
         log_level=logging.ERROR,
         access_log=False,
-        server_header=False,
         proxy_headers=bool(listener.trusted_proxies),
         forwarded_allow_ips=[_network(trusted) for trusted in listener.trusted_proxies],
         timeout_keep_alive=limits.idle,
