@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -55,10 +54,10 @@ def serve(
 
     set_up(configuration.logs, secrets=secrets_of(configuration))
 
-    async def serving() -> bool:
+    async def serving() -> Stop | None:
         stop = Stop()
         stop.install()
-        return await serve(configuration, stop)
+        return None if await serve(configuration, stop) else stop
 
-    if not run(serving()):
-        raise typer.Exit(128 + signal.SIGTERM)
+    if (stopped := run(serving())) is not None:
+        raise typer.Exit(128 + stopped.signal)

@@ -6,15 +6,16 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import TypeAlias
 
 from ..leased import LeasedAnswer
 from ..model import ANSWERS
 from ..platforms.slack import SlackPlatform
 from ..pod.bridge import InteractionBridge
-from ..postgres.connections import open_pool
+from ..postgres.connections import Pool, open_pool
 from ..postgres.shares import Share
 from ..sinks import AnswerSink, Marks
 from ..sinks.http import HttpSink
@@ -22,19 +23,25 @@ from ..store import PendingStore
 from ..store.inspection import Inspection
 from ..sweeping import Sweep, keep_swept
 from ..words import age
-from .listeners import listen
+from .listeners import Listening, listen
 from .metrics import ListenerName, Measured, Metrics
 from .questions_app import QuestionsApp
 from .readiness import Readiness
 from .settings import Configuration, Worker
+from .settings import Sweep as SweepSettings
 from .slack_app import SlackApp
 from .waiting import Waiting
 
 # A claim that meets an outage is tried for so long, and the reply follows by the press's response_url, which works for
 # half an hour: longer than a failover takes, and short enough for somebody who waits.
 REPLY_WITHIN = timedelta(seconds=15)
+# A request of Slack's is read and acknowledged within that; a client that is slower is cut off when the pod stops.
+REQUEST_SECONDS = 5.0
 # The last of a stop's time is for what comes after the work: the pool, and the connections to Slack.
 LAST_SECONDS = 1.0
+
+# Starts work that goes on beside the requests.
+Start: TypeAlias = Callable[[Coroutine[object, object, None]], None]
 
 _log = logging.getLogger(__name__)
 
@@ -50,28 +57,84 @@ class _Kept:
 
 
 class Stop:
-    """How a pod is stopped: at the first signal it drains, at the second it ends at once.
-
-    SIGTERM leaves a balancer the time to notice (`shutdown.delay`), SIGINT, of somebody at a terminal, does not.
-    """
+    """How a pod is stopped: at the first signal it drains, at the second it ends at once."""
 
     def __init__(self) -> None:
         self.is_asked = asyncio.Event()
         self.is_hasty = asyncio.Event()
-        self.delays = True
+        self.signal = signal.SIGTERM
 
     def install(self) -> None:
         """Take the process's signals."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.ask, True)
-        loop.add_signal_handler(signal.SIGINT, self.ask, False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask, number)
 
-    def ask(self, delays: bool) -> None:
-        """Ask for a drain, with the delay or without it, and for the end if one has been asked for before."""
+    def ask(self, number: signal.Signals) -> None:
+        """Ask for a drain, and for the end if one has been asked for before."""
         if self.is_asked.is_set():
             self.is_hasty.set()
-        self.delays = delays
+        self.signal = number
         self.is_asked.set()
+
+
+class _Pod:
+    """What serves: the bridge, and the two applications before it."""
+
+    def __init__(self, configuration: Configuration, pool: Pool, platform: SlackPlatform, sink: AnswerSink) -> None:
+        self._configuration = configuration
+        self._store = PendingStore(pool, application=configuration.application, pod=configuration.pod)
+        # Reads leave connections to clicks.
+        inspection = Inspection(Share(pool, max(1, configuration.connections // 3)))
+        self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN)
+        connections = [each for of in configuration.organizations.values() for each in of.connections]
+        for connection in connections:
+            self._bridge.register(connection.organization_id, connection.connection_id)
+        self._readiness = Readiness(pool, configuration.dsn)
+        self._waiting = Waiting(inspection)
+        self._metrics = Metrics()
+        self._metrics.watch_state(self._readiness.state)
+        self._metrics.watch_pool(pool.get_stats)
+        self._metrics.watch_work(lambda: self._bridge.under_way)
+        self._slack_app = SlackApp(configuration.slack, connections, self._bridge, platform, self._metrics)
+        questions_app = QuestionsApp(
+            *(configuration, self._bridge, self._store, inspection),
+            waiting=self._waiting,
+            readiness=self._readiness,
+            metrics=self._metrics,
+        )
+        self.public = Measured(self._slack_app.asgi, self._metrics, ListenerName.PUBLIC)
+        self.internal = Measured(questions_app.asgi, self._metrics, ListenerName.INTERNAL)
+
+    def start(self, background: Start) -> None:
+        """Look at the database, and begin to work when it is fit for that."""
+
+        async def begin() -> None:
+            for organization_id in self._configuration.organizations:
+                await self._store.create_organization(organization_id)
+            self._bridge.start()
+            if (sweep := self._configuration.sweep) is not None:
+                background(self._sweep(sweep))
+
+        background(self._readiness.look(begin))
+        background(self._waiting.look())
+
+    async def _sweep(self, given: SweepSettings) -> None:
+        sweep = Sweep(limit=given.limit, max_age=given.max_age, keep_trail=given.keep_trail)
+        await keep_swept(self._store, given.every, sweep, on_swept=lambda swept: self._metrics.swept(swept.deleted))
+
+    async def drain(self, public: Listening, *, delay: timedelta) -> None:
+        """Be unready, claim clicks for the delay, and then end what is under way, all of it in the time configured."""
+        until = time.monotonic() + self._configuration.shutdown.within.total_seconds() - LAST_SECONDS
+        self._readiness.drain()
+        if delay:
+            _log.info("stopping: unready, and clicks are claimed for %s more", age(delay))
+            await asyncio.sleep(delay.total_seconds())
+        self._waiting.end()
+        await public.close(within=min(REQUEST_SECONDS, until - time.monotonic()))
+        await self._slack_app.drain(until)
+        await self._bridge.close(within=timedelta(seconds=until - time.monotonic()))
+        _log.info("stopped")
 
 
 async def serve(configuration: Configuration, stop: Stop) -> bool:
@@ -83,53 +146,21 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
         pool = await stack.enter_async_context(open_pool(configuration.dsn, max_size=configuration.connections))
         platform = await stack.enter_async_context(_slack_of(configuration))
         sink = await stack.enter_async_context(_sink_of(configuration.worker))
-        store = PendingStore(pool, application=configuration.application, pod=configuration.pod)
-        # Reads leave connections to clicks.
-        inspection = Inspection(Share(pool, max(1, configuration.connections // 3)))
-        bridge = InteractionBridge(store, platform, sink, reply_within=REPLY_WITHIN)
-        connections = [each for of in configuration.organizations.values() for each in of.connections]
-        for connection in connections:
-            bridge.register(connection.organization_id, connection.connection_id)
-
-        readiness = Readiness(pool, configuration.dsn)
-        waiting = Waiting(inspection)
-        metrics = Metrics()
-        metrics.watch_state(readiness.state)
-        metrics.watch_pool(pool.get_stats)
-        metrics.watch_work(lambda: bridge.under_way)
-        slack_app = SlackApp(configuration.slack, connections, bridge, platform, metrics)
-        questions_app = QuestionsApp(
-            *(configuration, bridge, store, inspection), waiting=waiting, readiness=readiness, metrics=metrics
-        )
-        internal = await listen(Measured(questions_app.asgi, metrics, ListenerName.INTERNAL), configuration.internal)
+        pod = _Pod(configuration, pool, platform, sink)
+        internal = await listen(pod.internal, configuration.internal)
         stack.push_async_callback(internal.close, within=LAST_SECONDS)
-        public = await listen(Measured(slack_app.asgi, metrics, ListenerName.PUBLIC), configuration.public)
+        public = await listen(pod.public, configuration.public)
         stack.push_async_callback(public.close, within=LAST_SECONDS)
         _log.info(
             "listening on %s:%d for Slack, and on %s:%d for all else",
             *(configuration.public.host, public.port, configuration.internal.host, internal.port),
         )
-
-        async def begin() -> None:
-            for organization_id in configuration.organizations:
-                await store.create_organization(organization_id)
-            bridge.start()
-
-        async def drain() -> None:
-            until = time.monotonic() + configuration.shutdown.within.total_seconds() - LAST_SECONDS
-            readiness.drain()
-            if stop.delays:
-                _log.info("stopping: unready, and clicks are claimed for %s more", age(configuration.shutdown.delay))
-                await asyncio.sleep(configuration.shutdown.delay.total_seconds())
-            waiting.end()
-            await public.close(within=until - time.monotonic())
-            await slack_app.drain(until)
-            await bridge.close(within=timedelta(seconds=until - time.monotonic()))
-            _log.info("stopped")
-
-        async with _tasks(readiness.look(begin), waiting.look(), *_sweeper(configuration, store, metrics)):
+        async with _background() as background:
+            pod.start(background)
             await stop.is_asked.wait()
-            draining = asyncio.create_task(drain(), name="drain")
+            # Somebody at a terminal waits for it.
+            delay = configuration.shutdown.delay if stop.signal is signal.SIGTERM else timedelta()
+            draining = asyncio.create_task(pod.drain(public, delay=delay), name="drain")
             at_once = asyncio.create_task(stop.is_hasty.wait(), name="second signal")
             await asyncio.wait([draining, at_once], return_when=asyncio.FIRST_COMPLETED)
             at_once.cancel()
@@ -142,11 +173,11 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
 
 
 @asynccontextmanager
-async def _tasks(*work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Let the work go on for as long as the block; what fails for a reason of its own ends the block with it."""
+async def _background() -> AsyncIterator[Start]:
+    """What starts work that goes on for as long as the block; if any of it fails the block ends with it."""
+    tasks: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in work]
-        yield
+        yield lambda work: tasks.append(group.create_task(work))
         for task in tasks:
             task.cancel()
 
@@ -168,13 +199,3 @@ async def _sink_of(worker: Worker | None) -> AsyncIterator[AnswerSink]:
         return
     async with HttpSink(worker.url, secret=worker.secret, outcomes=worker.outcomes) as sink:
         yield sink
-
-
-def _sweeper(
-    configuration: Configuration, store: PendingStore, metrics: Metrics
-) -> list[Coroutine[object, object, None]]:
-    given = configuration.sweep
-    if given is None:
-        return []
-    sweep = Sweep(limit=given.limit, max_age=given.max_age, keep_trail=given.keep_trail)
-    return [keep_swept(store, given.every, sweep, on_swept=lambda swept: metrics.swept(swept.deleted))]

@@ -88,9 +88,10 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """An app as it is installed in a workspace, or in an organization of Slack; one of the two is given.
+    """An app as it is installed in the workspace `team_id`, or without one in all of the organization of Slack.
 
-    People of the workspaces `allowed_teams` may answer too.
+    One of the two is given; beside a workspace the organization says who else is at home there. People of the
+    workspaces `allowed_teams` may answer too.
     """
 
     organization_id: str
@@ -100,6 +101,16 @@ class Connection:
     enterprise_id: str | None
     token: str = field(repr=False)
     allowed_teams: frozenset[str]
+
+    @property
+    def installed_in(self) -> str:
+        """The id of the workspace or the organization of Slack."""
+        return self.team_id or self.enterprise_id or ""
+
+    @property
+    def home(self) -> frozenset[str]:
+        """The ids of both: people of these are named without them."""
+        return frozenset(filter(None, (self.team_id, self.enterprise_id)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,10 +56,7 @@ class SlackApp:
     ) -> None:
         self._apps: Mapping[str, App] = slack.apps
         self._reply_base = slack.reply_base
-        self._installed: dict[tuple[str, str], Connection] = {}
-        for connection in connections:
-            for team in filter(None, (connection.team_id, connection.enterprise_id)):
-                self._installed[connection.app_id, team] = connection
+        self._installed = {(each.app_id, each.installed_in): each for each in connections}
         self._bridge = bridge
         self._platform = platform
         self._metrics = metrics
@@ -149,7 +146,7 @@ class SlackApp:
                 option=press.option,
                 organization_id=connection.organization_id,
                 connection_id=connection.connection_id,
-                user_id=press.user_of(_home(connection)),
+                user_id=press.user_of(connection.home),
                 delivery_key=press.delivery_key,
             )
         )
@@ -176,11 +173,7 @@ class SlackApp:
     def _is_known(self, press: Press, connection: Connection) -> bool:
         """Whether whoever has pressed belongs to a workspace that has the app, or is allowed."""
         team = press.user_team_id
-        return team in _home(connection) or team in connection.allowed_teams or (press.app_id, team) in self._installed
-
-
-def _home(connection: Connection) -> list[str]:
-    return [team for team in (connection.team_id, connection.enterprise_id) if team is not None]
+        return team in connection.home or team in connection.allowed_teams or (press.app_id, team) in self._installed
 
 
 def _only(request: Request, name: str) -> str | None:

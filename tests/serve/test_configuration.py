@@ -245,6 +245,15 @@ def test_no_organization_at_all_is_a_problem(tmp_path: Path) -> None:
     assert problem(path) == "organizations: names none; add one, as organizations.acme"
 
 
+def test_workspaces_of_one_organization_of_slack_may_be_two_connections(tmp_path: Path) -> None:
+    second = "[organizations.acme.connections.two]\ntoken = 'xoxb-2'\napp = 'A1'\nteam = 'T2'\nenterprise = 'E1'"
+    path = configured(tmp_path, (TEAM, 'team = "T1"\nenterprise = "E1"'), more=second)
+
+    one, two = load(path, ENVIRON).organizations["acme"].connections
+    assert [each.installed_in for each in (one, two)] == ["T1", "T2"]
+    assert one.home == {"T1", "E1"}
+
+
 @pytest.mark.parametrize("place", ['team = "T1"', 'enterprise = "E1"'])
 @pytest.mark.parametrize("organization", ["acme", "other"])
 def test_a_press_leads_to_one_connection(tmp_path: Path, place: str, organization: str) -> None:
