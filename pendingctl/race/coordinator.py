@@ -292,7 +292,7 @@ class _Coordinator:
         for question in raced:
             if question.ask_number is not None:
                 label = question.id.removeprefix(f"{self._arrangement.names.run}-")
-                self._context.dispatcher.on_asked(label, question.ask_number)
+                self._context.dispatcher.on_asked(label, question.ask_number, 0)
         write_questions(self._directory, raced)
 
     def _planned(self, label: str) -> PlannedQuestion:

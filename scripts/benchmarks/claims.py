@@ -205,7 +205,7 @@ def _plain_claim_of(id: int) -> dict[str, object]:
 def pgbench(program: Path, dsn: str, connections: int, size: int) -> Callable[[int], float]:
     """Return what claims so many rows from an id on with pgbench, each once, and returns its rate."""
     # pgbench has no null to send.
-    with_nulls = re.sub(r"%\((ask_number|lease|lease_token|pod|reason)\)s", "null", statements.CLAIM)
+    with_nulls = re.sub(r"%\((ask_number|lease|lease_token|option|pod|reason)\)s", "null", statements.CLAIM)
     with_nulls = with_nulls.replace("%(application)s", "''")
     statement = re.sub(r"%\((\w+)\)s", r":\1", with_nulls)
     script = f"""

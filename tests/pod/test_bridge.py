@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -58,6 +59,29 @@ async def test_the_winning_click_is_answered_handed_over_and_shown(pod: Pod) -> 
     ((connection_id, handle, card),) = pod.platform.edits
     assert (connection_id, handle, card.shows, card.options) == ("slack", "slack-1", Shows.ANSWERED, ())
     assert pod.platform.shown[0].startswith("Deploy?\nAnswered by U1: yes (20")
+
+
+@pytest.mark.law(7, 11)
+async def test_a_press_of_an_option_is_answered_handed_over_and_shown_by_its_text(pod: Pod) -> None:
+    await pod.bridge.ask(QUESTION, event_id="e")
+    pressed = Click(
+        question_id="q",
+        organization_id="acme",
+        connection_id="slack",
+        user_id="U1",
+        delivery_key="key",
+        ask_number=pod.platform.cards[0].ask_number,
+        option=1,
+    )
+
+    refused = await pod.bridge.click(replace(pressed, option=2))
+    replies = [await pod.bridge.click(pressed) for _ in range(2)]
+    await pod.bridge.close()
+
+    assert (refused.kind, refused.said.options) == (ReplyKind.INVALID_ANSWER, ("yes", "no"))
+    assert [reply.text for reply in replies] == ["You answered: no"] * 2
+    assert [answer.value for answer in pod.answers] == ["no"]
+    assert pod.platform.shown[0].startswith("Deploy?\nAnswered by U1: no (20")
 
 
 async def test_any_pod_takes_the_click(pod: Pod, store: PendingStore) -> None:

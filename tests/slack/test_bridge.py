@@ -57,8 +57,8 @@ class SlackPod:
                 connection_id="slack",
                 user_id=press.user_of(["T1"]),
                 delivery_key=press.delivery_key,
-                value=QUESTION.options[press.option],
                 ask_number=press.ask_number,
+                option=press.option,
             )
         )
 
@@ -193,6 +193,21 @@ async def test_a_question_with_more_options_than_fit_is_refused_when_it_is_asked
 
     assert connection.execute("select count(*) from pending_interactions").fetchone() == (0,)
     assert slack.calls == []
+
+
+@pytest.mark.law(11)
+async def test_a_button_answers_what_its_own_card_shows(pod_a: SlackPod, slack: FakeSlack) -> None:
+    await pod_a.bridge.ask(QUESTION, event_id="e")
+    await pod_a.bridge.ask(replace(QUESTION, options=QUESTION.options[::-1]), event_id="f")
+    old, new = slack.messages()
+    first, second = dict(old), dict(new)
+
+    late, won = await pod_a.press(first, 0), await pod_a.press(second, 0)
+    await pod_a.bridge.close()
+
+    assert late.kind is ReplyKind.SUPERSEDED
+    assert won.text == f"You answered: {QUESTION.options[-1]}"
+    assert [answer.value for answer in pod_a.answers] == [QUESTION.options[-1]]
 
 
 async def test_one_that_an_application_stored_itself_waits_for_a_person(

@@ -252,11 +252,11 @@ def buffers(connection: psycopg.Connection, statement: str, **changed: object) -
     return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
 
-def scans_of_rows(connection: psycopg.Connection, statement: str) -> list[dict[str, Any]]:
+def scans_of_rows(connection: psycopg.Connection, statement: str, **changed: object) -> list[dict[str, Any]]:
     """The nodes of a plan that read rows of the table."""
     return [
         node
-        for node in plan_nodes(connection, statement)
+        for node in plan_nodes(connection, statement, **changed)
         if node.get("Relation Name") == "pending_interactions" and "Scan" in node["Node Type"]
     ]
 
@@ -294,11 +294,14 @@ def test_the_claim_path_reads_a_handful_of_pages(filled: psycopg.Connection, nam
 
 
 @pytest.mark.parametrize(("name", "looks"), [("CLAIM", 1), ("CLAIM_AFTER_WAITING", 2)])
-def test_a_claim_looks_at_an_index_once_or_twice(filled: psycopg.Connection, name: str, looks: int) -> None:
-    scans = scans_of_rows(filled, STATEMENTS[name])
+@pytest.mark.parametrize("option", [None, 1])
+def test_a_claim_looks_at_an_index_once_or_twice(
+    filled: psycopg.Connection, name: str, looks: int, option: int | None
+) -> None:
+    scans = scans_of_rows(filled, STATEMENTS[name], option=option)
 
     assert [scan["Node Type"] for scan in scans] == ["Index Scan"] * looks
-    assert "Sort" not in [node["Node Type"] for node in plan_nodes(filled, STATEMENTS[name])]
+    assert "Sort" not in [node["Node Type"] for node in plan_nodes(filled, STATEMENTS[name], option=option)]
     assert sum(scan["Plan Rows"] for scan in scans) == looks
 
 

@@ -37,7 +37,7 @@ from .history import (
 )
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
-VERSION = 6
+VERSION = 7
 # A history of this version is like one of a database that keeps no trail.
 WITHOUT_A_TRAIL = 5
 
@@ -100,6 +100,7 @@ def start_record(number: int, planned: PlannedOperation, started_ns: int) -> dic
         "posts": planned.posts,
         "transaction": planned.transaction,
         "trouble": planned.trouble,
+        "option": planned.option,
     }
 
 
@@ -190,9 +191,9 @@ def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
     """
     try:
         race = _document(directory / RACE)
-        if race["version"] not in (WITHOUT_A_TRAIL, VERSION):
+        if race["version"] not in range(WITHOUT_A_TRAIL, VERSION + 1):
             raise InvalidInput(
-                f"it has version {race['version']}, and this pendingctl reads versions {WITHOUT_A_TRAIL} and "
+                f"it has version {race['version']}, and this pendingctl reads versions {WITHOUT_A_TRAIL} to "
                 f"{VERSION}; check it with the pendingctl that wrote it"
             )
         fields = race["settings"]
@@ -310,6 +311,8 @@ def _started(pod: str, record: dict[str, Any]) -> Operation:
         posts=record["posts"],
         transaction=None if record["transaction"] is None else Transaction(record["transaction"]),
         trouble=None if record["trouble"] is None else PostTrouble(record["trouble"]),
+        # Before version 7 each click said its value.
+        option=record.get("option"),
     )
     return Operation(pod, record["number"], planned, record["started_ns"], detail="its end was never seen")
 

@@ -57,8 +57,9 @@ class Reason(StrEnum):
 class Reported:
     """What the store reported besides the outcome.
 
-    A loser gets the stored answer, a winner the payload. `at` is the server's time: when the answer was claimed, when
-    the row was created, or for a sweep a moment after it. `put` is what a put did, `ids` are those that a sweep took.
+    A loser gets the stored answer, a winner its own and the payload. `at` is the server's time: when the answer was
+    claimed, when the row was created, or for a sweep a moment after it. `put` is what a put did, `ids` are those that a
+    sweep took.
     """
 
     reason: Reason | None = None

@@ -85,7 +85,8 @@ class PlannedOperation:
     `name` is unique in the run, `pod` counts from 0, `scope` is the acting one. A claim is a click: it has a delivery
     key, which a repetition of the same press shares, and presses the button of an `asking`: 1 is the first one that its
     pod has heard of, -1 the latest, -2 the one before, None whichever is open. That asking's `ask_number` is drawn by
-    the database, and known when the click is fired. A put `reopens` a question that was answered, or leaves it alone;
+    the database, and known when the click is fired, and so is the `option`, the place of the value's button on that
+    card, which a click `by_option` presses. A put `reopens` a question that was answered, or leaves it alone;
     it has a request key or none, and shows the `edition` of that number; one that `posts` goes through the bridge,
     which posts the card, and may meet `trouble` with it; one in a `transaction` is an application's. An asker waits
     until its `fate`. A sweep has a limit, and its question is only its place in the plan. An operation is fired so many
@@ -111,6 +112,8 @@ class PlannedOperation:
     transaction: Transaction | None = None
     trouble: PostTrouble | None = None
     after_ms: int = 0
+    by_option: bool = False
+    option: int | None = None
 
     @property
     def shows(self) -> bool:
@@ -118,11 +121,24 @@ class PlannedOperation:
         return self.posts or self.transaction is not None
 
 
+# As Slack's buttons do; what else presses says the value.
+BY_OPTION = 0.5
+
+
 def press(question: Question, name: str, pod: int, random: Random, asking: int | None) -> PlannedOperation:
     """Return a rightful click with a delivery key of its own."""
     key, value = f"{question.id}-{name}", random.choice(question.options)
     return PlannedOperation(
-        name, pod, OperationKind.CLAIM, question.id, question.scope, None, key, value, asking=asking
+        name,
+        pod,
+        OperationKind.CLAIM,
+        question.id,
+        question.scope,
+        None,
+        key,
+        value,
+        asking=asking,
+        by_option=random.random() < BY_OPTION,
     )
 
 
@@ -164,8 +180,12 @@ class PlannedQuestion:
         return [operation for burst in self.bursts for operation in burst.operations]
 
     def edition(self, number: int) -> Question:
-        """The question with another text, as a put of this edition shows it; edition 0 is the question itself."""
-        return replace(self.question, text=f"{self.question.text} (edition {number})") if number else self.question
+        """The question with another text and its options turned, as a put of this edition shows it; 0 is itself."""
+        if not number:
+            return self.question
+        options, turn = self.question.options, number % len(self.question.options)
+        text = f"{self.question.text} (edition {number})"
+        return replace(self.question, text=text, options=options[turn:] + options[:turn])
 
     @property
     def editions(self) -> list[Question]:

@@ -14,7 +14,7 @@ from ...model import Question, Scope
 from .cards import plan_cards
 from .duties import plan_duty, plan_post
 from .extra import plan_awaited, plan_extra, plan_other, plan_presses
-from .operations import Burst, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
+from .operations import BY_OPTION, Burst, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
 from .settings import FIRST_WITH_MORE, RaceSettings
 
 OPTIONS = ("yes", "no", "später ⏳", 'a "third" \\ way')
@@ -105,17 +105,28 @@ def _plan_counted(settings: RaceSettings, names: Names, number: int, turns: Sequ
     for place, kind in enumerate(_kinds(settings.clicks, number, turns, random)):
         pod = pods[place % settings.pods]
         key, value, scope, wrong = f"{question.id}-{place}", random.choice(question.options), question.scope, None
+        by_option = random.random() < BY_OPTION
         if kind == _REPEAT:
             # Preferably on another pod than the original: a platform retries through a load balancer.
             original = random.choice([each for each in rightful if each.pod != pod] or rightful)
             key, value = original.delivery_key or key, original.value or value
+            by_option = original.by_option
         elif isinstance(kind, Wrong):
             scope, wrong = _wrong_scope(question.scope, kind, names, number), kind
             if random.random() < _STOLEN_KEYS:
                 stolen = random.choice(rightful)
                 key, value = stolen.delivery_key or key, stolen.value or value
         click = PlannedOperation(
-            f"{label}.{place}", pod, OperationKind.CLAIM, question.id, scope, wrong, key, value, asking=1
+            f"{label}.{place}",
+            pod,
+            OperationKind.CLAIM,
+            question.id,
+            scope,
+            wrong,
+            key,
+            value,
+            asking=1,
+            by_option=by_option,
         )
         if kind is None:
             rightful.append(click)

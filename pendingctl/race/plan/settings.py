@@ -25,6 +25,7 @@ IMPLEMENTATIONS = (
     "mark-before-deliver",
     "no-lease-token",
     "refresh-under-a-card",
+    "options-from-memory",
     "ask-number-restarts",
     "forget-old-cards",
     "lease-everything",

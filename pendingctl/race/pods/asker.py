@@ -60,7 +60,7 @@ class Askers:
             if row is not None:
                 self._recorder.end(put, Outcome.OK, Reported(ask_number=row.ask_number, put=PutOutcome.CREATED))
                 self._recorder.write(put)
-                wire.report(wire.ASKED, f"{question.label} {row.ask_number}")
+                wire.report(wire.ASKED, f"{question.label} {row.ask_number} {planned.edition}")
                 return
             await asyncio.sleep(LOOK_SECONDS)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 from typing import Unpack
+from uuid import UUID
 
 from psycopg.rows import class_row
 
 from ...leased import LeasedAnswer, Unreadable
-from ...model import NEW_ASKINGS, Due, PutOutcome, Scope, Stored
-from ...payload import JsonObject, encode_payload
+from ...model import NEW_ASKINGS, Claim, Click, Due, PutOutcome, Refusal, Scope, Stored
+from ...payload import JsonObject, encode_payload, option_at
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...store import PendingStore, PutOptions, lease_statements
 from ...store.leased_rows import LEASED_ROW
@@ -42,6 +44,41 @@ class RefreshUnderACard(PendingStore):
             if refreshed is not None:
                 return Stored(id, PutOutcome.REFRESHED, *refreshed)
             return await super().put(id, scope, payload, connection=borrowed, **options)
+
+
+class OptionsFromMemory(PendingStore):
+    """Looks up a button's place among the options that a pod remembers of the id: those of the first asking it saw."""
+
+    def __init__(self, source: ConnectionSource, *, application: str = "", pod: str | None = None) -> None:
+        super().__init__(source, application=application, pod=pod)
+        self._remembered: dict[str, JsonObject] = {}
+
+    async def put(
+        self,
+        id: str,
+        scope: Scope,
+        payload: JsonObject,
+        *,
+        connection: Connection | None = None,
+        **options: Unpack[PutOptions],
+    ) -> Stored:
+        """Put, and remember the first question of this id."""
+        stored = await super().put(id, scope, payload, connection=connection, **options)
+        self._remembered.setdefault(id, payload)
+        return stored
+
+    async def claim(
+        self,
+        click: Click,
+        *,
+        lease: timedelta | None = None,
+        lease_token: UUID | None = None,
+    ) -> Claim | Refusal:
+        """Claim by the value that is remembered at this place."""
+        remembered = self._remembered.get(click.question_id)
+        if remembered is not None and click.option is not None:
+            click = replace(click, value=option_at(remembered, click.option), option=None)
+        return await super().claim(click, lease=lease, lease_token=lease_token)
 
 
 class AskNumberRestarts(PendingStore):

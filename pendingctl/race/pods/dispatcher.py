@@ -35,7 +35,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.pods: dict[int, PodProcess] = {}
-        self._ask_numbers: defaultdict[str, list[int]] = defaultdict(list)
+        self._askings: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
         self._aimed: dict[int, int] = {}
         self._waiting: dict[int, set[str]] = {}
         # An event for each order: its news then wakes nothing that waits for another one.
@@ -55,9 +55,9 @@ class Dispatcher:
         self._aimed[order] = port
         self._news.set()
 
-    def on_asked(self, label: str, ask_number: int) -> None:
-        """An asking of a question has begun, and drawn its number."""
-        insort(self._ask_numbers[label], ask_number)
+    def on_asked(self, label: str, ask_number: int, edition: int) -> None:
+        """An asking of a question has begun, and drawn its number; its card shows this edition."""
+        insort(self._askings[label], (ask_number, edition))
 
     def on_changed(self) -> None:
         """A pod has become ready, or is gone."""
@@ -89,8 +89,8 @@ class Dispatcher:
         self._waiting[number] = {pod.name for pod in pods}
         self._finished[number] = asyncio.Event()
         labels = [each.label for each in questions]
-        ask_numbers = [self._ask_numbers[label] for label in labels]
-        order = encode_order(Order(number, labels, burst, only, without, aim, again, aim_delivery, ask_numbers))
+        askings = [self._askings[label] for label in labels]
+        order = encode_order(Order(number, labels, burst, only, without, aim, again, aim_delivery, askings))
         for pod in pods:
             pod.send(order)
         if not pods:
@@ -124,7 +124,7 @@ class Dispatcher:
                 await asyncio.sleep(burst.after_ms / 1000)
             await self.finish(self.send(self.pods_of(questions, number), questions, number))
         for question in questions:
-            self._ask_numbers.pop(question.label, None)
+            self._askings.pop(question.label, None)
 
     async def port_of_aimed(self, order: int, pod: PodProcess) -> int | None:
         """Wait until the aimed operation of an order waits for permission, and return the port that it will use.

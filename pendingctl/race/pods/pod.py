@@ -121,7 +121,7 @@ class Pod:
     async def _fire(self, question: PlannedQuestion, planned: PlannedOperation, order: wire.Order) -> None:
         if planned.after_ms:
             await asyncio.sleep(planned.after_ms / 1000)
-        note = Note(_with_ask_number(planned, order.ask_numbers[order.labels.index(question.label)]))
+        note = Note(_at_its_card(question, planned, order.askings[order.labels.index(question.label)]))
         if order.aim:
             note.aim = partial(self._gate.wait, order.number)
         current_note.set(note)
@@ -175,8 +175,9 @@ class Pod:
                 connection_id=scope.connection_id,
                 user_id=scope.expected_user_id,
                 delivery_key=planned.delivery_key or "",
-                value=planned.value,
+                value=planned.value if planned.option is None else None,
                 ask_number=planned.ask_number,
+                option=planned.option,
             )
         )
         if note.number is None:
@@ -225,12 +226,17 @@ class Pod:
         return Outcome.OK, Reported(at=now, ids=tuple(taken))
 
 
-def _with_ask_number(planned: PlannedOperation, known: Sequence[int]) -> PlannedOperation:
-    """Return a click with the number of the asking whose button it presses, if that is known by now."""
+def _at_its_card(
+    question: PlannedQuestion, planned: PlannedOperation, known: Sequence[Sequence[int]]
+) -> PlannedOperation:
+    """Return a click with what the button carries that it presses, if its asking is known by now."""
     if planned.asking is None or not known:
         return planned
     place = planned.asking - 1 if planned.asking > 0 else max(planned.asking, -len(known))
-    return replace(planned, ask_number=known[place])
+    ask_number, edition = known[place]
+    shown = question.edition(edition).options
+    option = shown.index(planned.value) if planned.by_option and planned.value is not None else None
+    return replace(planned, ask_number=ask_number, option=option)
 
 
 async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) -> None:

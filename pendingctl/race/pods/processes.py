@@ -30,8 +30,8 @@ class Listener(Protocol):
         """The aimed operation of this order is about to be sent over the connection from this port."""
         ...
 
-    def on_asked(self, label: str, ask_number: int) -> None:
-        """An asking of a question has begun, and drawn its number."""
+    def on_asked(self, label: str, ask_number: int, edition: int) -> None:
+        """An asking of a question has begun, and drawn its number; its card shows this edition."""
         ...
 
     def on_changed(self) -> None:
@@ -154,8 +154,8 @@ class PodProcess:
             order, _, port = argument.partition(b" ")
             self._listener.on_aimed(int(order), int(port))
         elif keyword == wire.ASKED:
-            label, _, number = argument.partition(b" ")
-            self._listener.on_asked(label.decode(), int(number))
+            label, number, edition = argument.split(b" ")
+            self._listener.on_asked(label.decode(), int(number), int(edition))
         elif keyword == wire.READY:
             self.clock_is_off_by = float(argument) - time.time()
             self.ready = True

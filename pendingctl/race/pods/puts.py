@@ -69,7 +69,7 @@ class Puts:
                     await move_into_the_past(connection, stored.id)
         else:
             stored = await put()
-        return _outcome_of_put(question, stored)
+        return _outcome_of_put(question, planned, stored)
 
     async def _post(self, question: PlannedQuestion, note: Note) -> tuple[Outcome, Reported]:
         planned = note.planned
@@ -79,7 +79,7 @@ class Puts:
         if note.stored is None:
             # This pod has seen the event.
             return Outcome.FAILED, Reported()
-        return _outcome_of_put(question, note.stored)
+        return _outcome_of_put(question, planned, note.stored)
 
     async def _put_as_application(
         self, question: PlannedQuestion, planned: PlannedOperation
@@ -102,7 +102,7 @@ class Puts:
                 await asyncio.sleep(ROLLED_BACK_AFTER_SECONDS)
         if rolls_back:
             return Outcome.REFUSED, Reported(Reason.ROLLED_BACK)
-        return _outcome_of_put(question, stored)
+        return _outcome_of_put(question, planned, stored)
 
     async def until_noted(self, note: Note) -> None:
         """Wait until the row knows that its card was posted: with this pod that would be lost."""
@@ -118,11 +118,11 @@ class Puts:
             await asyncio.sleep(NOTED_POLL_SECONDS)
 
 
-def _outcome_of_put(question: PlannedQuestion, stored: Stored) -> tuple[Outcome, Reported]:
+def _outcome_of_put(question: PlannedQuestion, planned: PlannedOperation, stored: Stored) -> tuple[Outcome, Reported]:
     if stored.outcome in ENDED:
         return Outcome.REFUSED, Reported(Reason(stored.outcome.value))
     if stored.outcome in NEW_ASKINGS:
-        wire.report(wire.ASKED, f"{question.label} {stored.ask_number}")
+        wire.report(wire.ASKED, f"{question.label} {stored.ask_number} {planned.edition}")
     # A refreshed row's time may have been moved into the past.
     created = stored.created_at if stored.outcome in NEW_ASKINGS else None
     return Outcome.OK, Reported(at=created, ask_number=stored.ask_number, put=stored.outcome)

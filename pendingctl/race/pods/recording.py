@@ -205,7 +205,10 @@ def outcome_of(result: Claim | Refusal) -> tuple[Outcome, Reported]:
     """Return how a claim ended and what was reported."""
     if isinstance(result, Claim):
         outcome = Outcome.REPEATED if result.repeated else Outcome.OK
-        return outcome, Reported(at=result.claimed_at, payload=result.payload, ask_number=result.ask_number)
+        reported = Reported(
+            answer=result.value, at=result.claimed_at, payload=result.payload, ask_number=result.ask_number
+        )
+        return outcome, reported
     reason = Reason(result.reason.value)
     return Outcome.REFUSED, Reported(reason, result.answered_by, result.answer, result.claimed_at)
 

@@ -58,8 +58,8 @@ class Order:
 
     With `aim` the operation waits, right before it is sent, for permission to go on, and an asker before its last
     step; with `aim_delivery` the delivery of the answer that it wins waits at that moment. With `again` the pod fires
-    it whichever pod it was planned for: its outcome is unknown, and it is tried once more. `ask_numbers` are those of
-    each question's askings so far.
+    it whichever pod it was planned for: its outcome is unknown, and it is tried once more. `askings` are each
+    question's so far, with the number and the edition of each.
     """
 
     number: int
@@ -70,7 +70,7 @@ class Order:
     aim: bool = False
     again: bool = False
     aim_delivery: Moment | None = None
-    ask_numbers: Sequence[Sequence[int]] = field(default_factory=list)
+    askings: Sequence[Sequence[Sequence[int]]] = field(default_factory=list)
 
 
 def encode_assignment(assignment: Assignment) -> bytes:
@@ -99,7 +99,7 @@ def encode_order(order: Order) -> bytes:
         order.aim,
         order.again,
         order.aim_delivery,
-        order.ask_numbers,
+        order.askings,
     )
     return json.dumps(fields).encode() + b"\n"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...model import NEW_ASKINGS
-from ...payload import JsonObject
+from ...payload import JsonObject, option_at
 from ..history.history import DECIDED, WON, History, Operation, Outcome, Reason
 from ..plan.operations import OperationKind
 from ..plan.schedule import TROUBLES
@@ -20,20 +20,22 @@ IN_TIME_NS = 2_500_000_000
 
 
 def answered_what_was_shown(story: Story) -> Iterator[str]:
-    """A click that pressed the button of a card answered the question that this card showed."""
-    shown = {
+    """A click that pressed a card's button answered the question that this card showed, and as that button says."""
+    shown = {story.question.ask_number: story.question.payload} | {
         each.reported.ask_number: _edition(story, each)
         for each in story.operations
         if each.kind is OperationKind.PUT and each.reported.put in NEW_ASKINGS
     }
     for claim in story.claims:
-        reported = claim.reported
-        if claim.outcome not in WON or claim.planned.ask_number is None or reported.payload is None:
+        planned, reported = claim.planned, claim.reported
+        card = shown.get(planned.ask_number)
+        if claim.outcome not in WON or planned.ask_number is None or card is None:
             continue
-        card = shown.get(claim.planned.ask_number)
-        # Of the asking before the present one the payload is not kept.
-        if card is not None and reported.payload and reported.payload != card:
+        # Of the asking before the present one the payload is not kept, and of a counted question it has its own check.
+        if not story.is_counted and reported.payload and reported.payload != card:
             yield f"{name_of(claim)} pressed the button of {card}, and answered {reported.payload}"
+        if planned.option is not None and reported.answer != option_at(card, planned.option):
+            yield f"{name_of(claim)} pressed button {planned.option + 1} of {card}, and answered {reported.answer!r}"
 
 
 def _edition(story: Story, put: Operation) -> JsonObject:

@@ -20,10 +20,12 @@ from pendingctl.payload import JsonObject
 from pendingctl.race.history.files import (
     END,
     FAULTS,
+    POD,
     QUESTIONS,
     RACE,
     ROWS,
     TRAIL,
+    VERSION,
     WITHOUT_A_TRAIL,
     HistoryFile,
     end_record,
@@ -248,6 +250,22 @@ def test_a_history_from_before_the_trail_is_read_and_has_none(tmp_path: Path) ->
 
     assert history.trail is None
     assert (history.operations, history.faults) == (HISTORY.operations, HISTORY.faults)
+
+
+def test_a_history_from_before_options_is_read_and_its_clicks_said_their_values(tmp_path: Path) -> None:
+    write(tmp_path, HISTORY)
+    for path in tmp_path.glob(POD):
+        records = [json.loads(line) for line in path.read_bytes().splitlines()]
+        older = [{field: value for field, value in record.items() if field != "option"} for record in records]
+        path.write_text("".join(json.dumps(record) + "\n" for record in older), encoding="utf-8")
+    race = json.loads((tmp_path / RACE).read_text(encoding="utf-8"))
+    (tmp_path / RACE).write_text(json.dumps(race | {"version": VERSION - 1}), encoding="utf-8")
+
+    _, history, _ = read_history(tmp_path)
+
+    by_value = [replace(each, planned=replace(each.planned, option=None)) for each in HISTORY.operations]
+    assert history.operations == tuple(by_value)
+    assert history.trail == HISTORY.trail
 
 
 def test_what_was_not_reported_is_not_written() -> None:

@@ -225,6 +225,29 @@ def test_clicks_are_spread_evenly_over_the_pods(settings: RaceSettings, number: 
     assert max(fired.values()) == -(-settings.clicks // settings.pods)
 
 
+def test_some_clicks_press_by_the_place_of_an_option_and_a_repeat_does_as_its_original() -> None:
+    questions = [plan_question(race(), NAMES, f"{kind}{number}") for kind in "qxcwd" for number in range(8)]
+    clicks = [click for question in questions for click in question.clicks]
+    operations = [each for question in questions for each in question.operations if each.kind is not CLAIM]
+
+    assert 0.3 < sum(click.by_option for click in clicks) / len(clicks) < 0.7
+    assert not any(each.by_option for each in operations)
+    for question in (each for each in questions if not each.is_extra):
+        originals = {each.delivery_key: each for each in rightful(question)}
+        for click in question.clicks:
+            if kind_of(click) == "repeat":
+                assert click.by_option is originals[click.delivery_key].by_option
+
+
+@given(RACES, NUMBERS)
+def test_of_another_edition_each_option_stands_at_another_place(settings: RaceSettings, number: int) -> None:
+    question = plan_question(settings, NAMES, f"x{number}")
+    first, other = question.edition(0).options, question.edition(1).options
+
+    assert sorted(first) == sorted(other)
+    assert not any(one == another for one, another in zip(first, other, strict=True))
+
+
 def test_the_wrong_clicks_sometimes_come_before_all_others() -> None:
     bursts = [question.bursts for question in plan(race()) if not question.is_extra]
     in_two = [burst for burst in bursts if len(burst) > 1]

@@ -120,7 +120,7 @@ async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     await reports.wait_for(wire.READY)
     orders = [(each.label, burst) for each in questions for burst in range(len(each.bursts))]
     for number, (label, burst) in enumerate(orders):
-        lines.feed_data(wire.encode_order(wire.Order(number, [label], burst, ask_numbers=[[]])))
+        lines.feed_data(wire.encode_order(wire.Order(number, [label], burst, askings=[[]])))
         await reports.wait_for(wire.DONE)
     await until(lambda: {"leases.mark_failed", "leases.lease", "leases.expire", "leases.lease_posts"} <= reached)
     lines.feed_eof()

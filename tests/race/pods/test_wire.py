@@ -38,7 +38,7 @@ def test_an_assignment_arrives_as_sent() -> None:
         Order(3, ["x7"], 2, without="x7.1"),
         Order(4, ["q1"], only="q1.0", aim=True),
         Order(5, ["q1"], only="q1.0", again=True),
-        Order(6, ["q1", "x1"], ask_numbers=[[2**30], []]),
+        Order(6, ["q1", "x1"], askings=[[[2**30, 1]], []]),
     ],
 )
 def test_an_order_arrives_as_sent(order: Order) -> None:

@@ -97,6 +97,12 @@ def won(lawful: Operation, reported: Reported | None = None, outcome: Outcome = 
     return replace(lawful, outcome=outcome, reported=reported or victory(), reply="answered")
 
 
+def pressing(winner: Operation, option: int) -> Operation:
+    """The click that won pressed the button at this place, and was answered as it was."""
+    planned = replace(winner.planned, ask_number=1, option=option)
+    return replace(winner, planned=planned, reported=replace(winner.reported, answer=winner.planned.value))
+
+
 WINNER = operation(0, CLAIM, Outcome.OK, 100, 200, victory(), key="key-a")
 LOSER = operation(1, CLAIM, Outcome.REFUSED, 150, 300, DEFEAT, pod="pod-2", key="key-b", value="no")
 REPEAT = operation(2, CLAIM, Outcome.REPEATED, 210, 260, victory(), pod="pod-2", key="key-a")

@@ -57,6 +57,7 @@ from tests.race.verdict.histories import (
     lost,
     only_extra,
     operation,
+    pressing,
     refused,
     stored,
     sweeping,
@@ -266,6 +267,18 @@ LAWLESS = LAWLESS_CLICKS | {
             having(won(X_WINNER, victory(OTHER_PAYLOAD))),
             questions=(ASKED, replace(EXTRA, editions=(OTHER_PAYLOAD,))),
         ),
+    ),
+    "a button's place is looked up among other options": (
+        "answered_what_was_shown",
+        having(pressing(X_WINNER, 1)),
+    ),
+    "a button's place is beyond the options": (
+        "answered_what_was_shown",
+        having(pressing(X_WINNER, 2)),
+    ),
+    "a counted question's button answers another option": (
+        "answered_what_was_shown",
+        having(pressing(WINNER, 1)),
     ),
     "a number comes back after a delete": (
         "key_never_reused",
