@@ -35,6 +35,7 @@ TABLES = {"times": "pending_trail", "pods": "pending_pods", "last_sweep": "sweep
 # What a reader must be given.
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "get": ("q",),
+    "summaries": (["q"],),
     "with_prefix": ("q",),
     "unknown": (Filters(application="shop"),),
     "history": ("q",),
