@@ -35,10 +35,12 @@ UNDELIVERED = frozenset({State.STUCK, State.UNDELIVERED})
 class CardState(StrEnum):
     """What can be wrong with a question's card: it shows less than the row, or nobody knows that it was posted.
 
-    A card shows less while an edit of it is due, also one that waits for its time since the one before has failed.
+    A card shows less while an edit of it is due, also one that waits for its time since the one before has failed. Of
+    one that is gone the platform has said that no edit can succeed any more.
     """
 
     BEHIND = "behind"
+    GONE = "gone"
     NEVER_POSTED = "never-posted"
 
 
@@ -59,7 +61,8 @@ class PendingSummary:
     """One row as a list shows it. Times and ages are the database's.
 
     `unposted` is None where the card is known to be posted, and where the question has ended. `post_due_at` is when the
-    card, a reminder or the escalation is to be posted next; `post_error` why the last attempt to post the card failed.
+    card, a reminder or the escalation is to be posted next; `post_error` why the last attempt to post the card
+    failed, or, of a card that was posted, why it can be edited no more.
     `delivery_due_at` is when its ending is to be delivered next, None also of one that is stuck; `card_due_at` when its
     card is to be edited next.
     """

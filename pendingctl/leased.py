@@ -35,6 +35,7 @@ class EditedCard:
     """A card was edited, as a PostedCard, to show how its question ended at `claimed_at`; None if it went stale.
 
     `attempts` are those of the LeasedCard, and 0 for a click's own edit: a note counts for nothing but its own lease.
+    `gone` is why it was not, and never will be: the platform says that the card is gone.
     """
 
     question_id: str
@@ -42,6 +43,7 @@ class EditedCard:
     card: str | None
     claimed_at: datetime | None
     attempts: int
+    gone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,8 +59,9 @@ class TrailEntry:
     - `connection_id`, `application`: asked, refused and repeated; `request_key`: asked.
     - `attempt`: of posting, not_posted, editing, leased, delivered, failed and stuck; from 1.
     - `presses`: how many were refused or repeated, by this pod and for this reason, since the entry before.
-    - `detail`: the error (not_posted, given_up, failed, stuck), why a click was refused, what asked the id before
-      (asked: created, superseded or reopened), an operator's reason (answered), the new deadline (extended).
+    - `detail`: the error (not_posted, given_up, failed, stuck; edited, where the card is gone), why a click was
+      refused, what asked the id before (asked: created, superseded or reopened), an operator's reason (answered), the
+      new deadline (extended).
 
     `ask_number` is None where a click named none and matched no question.
     """

@@ -35,7 +35,7 @@ def _filters(
     card: Annotated[
         CardState | None,
         typer.Option(
-            "--card", show_default=False, help="Only rows whose card is out of date, or not known to be posted."
+            "--card", show_default=False, help="Only rows whose card is out of date, gone, or not known to be posted."
         ),
     ] = None,
     older_than: Annotated[

@@ -85,6 +85,8 @@ def usual_columns(state: State | None, card: CardState | None) -> list[Column]:
         names |= {"attempts", "next-attempt", "pod", "error"}
     elif card is CardState.NEVER_POSTED:
         names |= {"attempts", "next-attempt", "card"}
+    elif card is CardState.GONE:
+        names |= {"error"}
     elif card is CardState.BEHIND:
         names |= {"attempts", "next-attempt"}
     return [column for column in _columns(_attempts_by(state, card)) if column.name in names]
@@ -96,7 +98,16 @@ def filled_columns(rows: Sequence[PendingSummary], state: State | None, card: Ca
 
 
 def _attempts_by(state: State | None, card: CardState | None) -> Callable[[PendingSummary], Attempts | None]:
-    return edit_attempts_of if card is CardState.BEHIND and state not in UNDELIVERED else attempts_of
+    match card:
+        case CardState.BEHIND if state not in UNDELIVERED:
+            return edit_attempts_of
+        case CardState.GONE if state not in UNDELIVERED:
+            return _gone
+    return attempts_of
+
+
+def _gone(row: PendingSummary) -> Attempts:
+    return Attempts(row.card_attempts, None, row.post_error)
 
 
 def _columns(attempts_of: Callable[[PendingSummary], Attempts | None]) -> list[Column]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from ..inspected import PendingInteraction, State, Unposted
 from ..payload import question_options
@@ -74,6 +75,10 @@ def sentences(row: PendingInteraction) -> Iterator[str]:
         yield f"its ending is to be delivered {until(row.delivery_due_at - now)}; {_tries(row.delivery_attempts)}"
     if row.delivery_error is not None and row.delivered_at is None:
         yield f"  last error: {row.delivery_error}"
+    yield from _of_its_card(row, now)
+
+
+def _of_its_card(row: PendingInteraction, now: datetime) -> Iterator[str]:
     match row.unposted:
         case Unposted.TO_BE_POSTED if row.post_due_at is not None:
             yield f"its card is to be posted {until(row.post_due_at - now)}; {_tries(row.post_attempts)}"
@@ -84,6 +89,8 @@ def sentences(row: PendingInteraction) -> Iterator[str]:
             yield "whoever stored it shows it; no card of it is known"
     if row.post_error is not None and row.unposted is not None:
         yield f"  last error: {row.post_error}"
+    if row.post_error is not None and row.posted_at is not None:
+        yield f"its card stays as it is, and is not edited again: {row.post_error}"
     if row.card_due_at is not None:
         yield (
             f"its card is to be edited {until(row.card_due_at - now)}; {_tries(row.card_attempts)}; "

@@ -51,6 +51,12 @@ def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: No
             "if nobody edits it, a pod that registers "
             f"{row.organization_id}/{row.connection_id} is missing: {remedies.DOCTOR}",
         )
+    if row.posted_at is not None and row.post_error is not None:
+        return warn(
+            f"{ended}{delivered_when(row)}; its card stays as it is, and is not edited again: {row.post_error}",
+            "a press on its buttons, where they are still seen, is answered truly; to see what else the platform "
+            f"refuses there: pendingctl list --card gone --connection {remedies.quoted(row.connection_id)}",
+        )
     if (
         row.outcome is Outcome.EXPIRED
         and row.posted_at is None

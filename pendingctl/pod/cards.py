@@ -88,7 +88,8 @@ class Cards:
         That is noted if the platform confirms it, or says that the card is gone: nothing is left to do then. `attempts`
         are those of its lease, if it was leased.
         """
-        if not await self._replace(connection_id, handle, card):
+        is_done, gone = await self._replace(connection_id, handle, card)
+        if not is_done:
             return
         self._notes.edited(
             EditedCard(
@@ -97,6 +98,7 @@ class Cards:
                 card=_as_json(handle),
                 claimed_at=ended_at,
                 attempts=attempts,
+                gone=gone,
             )
         )
 
@@ -143,21 +145,22 @@ class Cards:
         card = retired_card_of(
             row.question_id, row.user_id, retired, wording=self._wording, organization_id=row.organization_id
         )
-        return await self._replace(row.connection_id, retired.card, card)
+        is_done, _ = await self._replace(row.connection_id, retired.card, card)
+        return is_done
 
-    async def _replace(self, connection_id: str, handle: MessageHandle, card: Card) -> bool:
-        """Have the platform edit a card, and return whether nothing is left to do."""
+    async def _replace(self, connection_id: str, handle: MessageHandle, card: Card) -> tuple[bool, str | None]:
+        """Have the platform edit a card; return whether nothing is left to do, and why if the card is gone."""
         try:
             async with asyncio.timeout(EDIT_SECONDS):
                 await self._platform.edit_card(connection_id, handle, card)
         except CardGone as error:
-            _log.warning(
-                "a card of question %r stays as it is, and is not edited again: %s", card.question_id, printable(error)
-            )
+            gone = printable(error) or "the platform gave no reason"
+            _log.warning("a card of question %r stays as it is, and is not edited again: %s", card.question_id, gone)
+            return True, gone
         except Exception:  # noqa: BLE001 (whatever a platform or an application raises)
             _log.exception("a card of question %r could not be edited", card.question_id)
-            return False
-        return True
+            return False, None
+        return True, None
 
 
 def _card_of(row: LeasedCard, wording: Wording) -> Card:

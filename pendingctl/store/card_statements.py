@@ -182,12 +182,13 @@ _MATCHES = f"""pending.card is not distinct from edited.card::jsonb
 MARK_EDITED = f"""
     with edited as materialized (
         select id, (note ->> 'ask_number')::bigint as ask_number, note ->> 'card' as card,
-               (note ->> 'claimed_at')::timestamptz as claimed_at, (note ->> 'attempts')::integer as attempts
+               (note ->> 'claimed_at')::timestamptz as claimed_at, (note ->> 'attempts')::integer as attempts,
+               note ->> 'gone' as gone
         from {_NOTES}
     ),
     free as materialized (
         select pending.id, {readable("pending.claimed_at")} is distinct from edited.claimed_at as is_overtaken,
-               pending.card_attempts = edited.attempts as is_of_this_lease
+               pending.card_attempts = edited.attempts as is_of_this_lease, edited.gone
         from edited
         join pending_interactions as pending using (id, ask_number)
         where {_MATCHES}
@@ -197,12 +198,13 @@ MARK_EDITED = f"""
         update pending_interactions as pending
         set card_due_at = case when is_overtaken then now()
                                when retired_cards is not null or not is_of_this_lease then card_due_at end,
-            card_attempts = case when is_overtaken then least(card_attempts, 1000) + 1 else card_attempts end
+            card_attempts = case when is_overtaken then least(card_attempts, 1000) + 1 else card_attempts end,
+            post_error = gone
         from {_WITHOUT_WAITING}, free
         where pending.id = free.id
-        returning pending.id, ask_number, organization_id
+        returning pending.id, ask_number, organization_id, gone
     ),
-    {trail("noted", "'edited'")}
+    {trail("noted", "'edited'", detail="gone")}
     select id
     from edited
     join pending_interactions as pending using (id, ask_number)

@@ -203,7 +203,7 @@ def _failed(
 
 
 # The longest that a platform may ask the pods to wait: what is due later was posted, and reminds.
-_IS_POSTED_AGAIN = """claimed_at is null
+_IS_POSTED_AGAIN = """claimed_at is null and posted_at is null
                   and (post_due_at <= now() + interval '1 hour' or post_due_at = 'infinity')"""
 
 ERRORS = f"""

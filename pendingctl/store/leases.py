@@ -351,6 +351,7 @@ class Leases:
                 "card": each.card,
                 "claimed_at": None if each.claimed_at is None else each.claimed_at.isoformat(),
                 "attempts": each.attempts,
+                "gone": None if each.gone is None else _storable(each.gone),
             }
             for each in edited
         ]

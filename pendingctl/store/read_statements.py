@@ -100,6 +100,7 @@ _FILTERS = f"""{_IN_RANGE}
       and (%(due_within)s::interval is null
            or claimed_at is null and expires_at <= now() + %(due_within)s::interval)
       and (%(card)s::text is distinct from 'behind' or {_IS_BEHIND})
+      and (%(card)s::text is distinct from 'gone' or (posted_at is not null and post_error is not null))
       and (%(card)s::text is distinct from 'never-posted' or (posted_at is null and claimed_at is null))"""
 
 

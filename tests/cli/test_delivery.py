@@ -126,15 +126,23 @@ def test_an_undelivered_answer_is_deleted_and_swept_only_on_request(cli: Cli, co
 
 
 def test_cards_that_are_out_of_date_can_be_listed(cli: Cli, connection: psycopg.Connection) -> None:
-    cli("enqueue", *QUESTION, "--id", "q", "--count", "2")
+    cli("enqueue", *QUESTION, "--id", "q", "--count", "3")
     connection.execute(
         "update pending_interactions set posted_at = now(), card = '1', card_due_at = now() where id = 'q-1'"
+    )
+    connection.execute(
+        "update pending_interactions set posted_at = now(), card = '1', claimed_at = now(), delivered_at = now(), "
+        "answer = 'yes', post_error = 'message_not_found' where id = 'q-3'"
     )
 
     def ids(card: str) -> list[str]:
         return [row["id"] for row in document(cli("list", "--card", card, "-o", "json"))["rows"]]
 
-    assert (ids("behind"), ids("never-posted")) == (["q-1"], ["q-2"])
+    assert (ids("behind"), ids("gone"), ids("never-posted")) == (["q-1"], ["q-3"], ["q-2"])
+    assert "message_not_found" in cli("list", "--card", "gone").stdout
+    stays = "its card stays as it is, and is not edited again: message_not_found"
+    assert stays in cli("show", "q-3").stdout
+    assert stays in cli("why", "q-3").stdout
 
 
 # sweep --every

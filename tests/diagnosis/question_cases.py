@@ -364,6 +364,14 @@ ENDED = [
         ("0 attempts to edit it; due for 5 min",),
         (REPAIR, "acme/slack"),
     ),
+    Case(
+        "its card is gone",
+        ended(post_error="message_not_found"),
+        (asked(), answered(), entry(Step.EDITED, 30, detail="message_not_found")),
+        WARN,
+        ("its card stays as it is, and is not edited again: message_not_found",),
+        ("pendingctl list --card gone --connection slack",),
+    ),
     Case("its card is just being edited", ended(card_due_at=LATER, card_attempts=1), (), OK, ("nothing is wrong",)),
     Case(
         "a storm of repetitions",

@@ -8,8 +8,9 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import AskOutcome, Card, CardGone, PendingStore, Reminder, ReplyKind, Scope, Shows
+from pendingctl import AskOutcome, Card, CardGone, Filters, PendingStore, Reminder, ReplyKind, Scope, Shows
 from pendingctl.errors import InvalidInput
+from pendingctl.inspected import CardState
 from tests.cards_to_post import let_time_pass, put
 from tests.deliveries import until
 from tests.pods import QUESTION, Pod, RecordingPlatform, failing
@@ -46,8 +47,19 @@ async def test_a_card_that_is_gone_is_not_edited_again(
         assert await pod.click() is ReplyKind.ANSWERED
         await pod.bridge.close()
 
-    assert row(connection, "card_due_at") == (None,)
+    assert row(connection, "card_due_at, post_error") == (None, "message_not_found\\n")
     assert "a card of question 'q' stays as it is, and is not edited again: message_not_found\\n" in caplog.text
+    edits = connection.execute("select detail from pending_trail where step = 'edited'").fetchall()
+    assert edits == [("message_not_found\\n",)]
+    gone = await store.inspection.find(Filters(card=CardState.GONE))
+    assert [each.id for each in gone] == ["q"]
+
+    # Whoever has it edited once more learns whether that has changed.
+    pod = Pod(store)
+    connection.execute("update pending_interactions set card_due_at = now()")
+    async with pod.bridge:
+        await until(lambda: row(connection, "card_due_at, post_error") == (None, None))
+    assert await store.inspection.find(Filters(card=CardState.GONE)) == []
 
 
 async def test_a_gone_card_of_an_earlier_asking_is_not_edited_again(
