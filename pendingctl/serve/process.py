@@ -20,6 +20,7 @@ from ..postgres.shares import Share
 from ..sinks import AnswerSink, Marks
 from ..sinks.http import HttpSink
 from ..store import PendingStore
+from ..store.filters import Filters
 from ..store.inspection import Inspection
 from ..sweeping import Sweep, keep_swept
 from ..words import age
@@ -85,7 +86,7 @@ class _Pod:
         self._configuration = configuration
         self._store = PendingStore(pool, application=configuration.application, pod=configuration.pod)
         # Reads leave connections to clicks.
-        inspection = Inspection(Share(pool, max(1, configuration.connections // 3)))
+        self._inspection = inspection = Inspection(Share(pool, max(1, configuration.connections // 3)))
         self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN)
         connections = [each for of in configuration.organizations.values() for each in of.connections]
         for connection in connections:
@@ -111,7 +112,9 @@ class _Pod:
 
         async def begin() -> None:
             for organization_id in self._configuration.organizations:
-                await self._store.create_organization(organization_id)
+                # An application's own table may want more of a new row, and grant pods no right to add one.
+                if await self._inspection.unknown(Filters(organization_id=organization_id)):
+                    await self._store.create_organization(organization_id)
             self._bridge.start()
             if (sweep := self._configuration.sweep) is not None:
                 background(self._sweep(sweep))

@@ -1,0 +1,35 @@
+"""What a pod does when it starts: it looks at its database, and takes it as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pendingctl.demo.slack_server import FakeSlack
+
+from .pods import configuration, served
+
+pytestmark = pytest.mark.once
+
+
+async def test_organizations_that_are_missing_are_created(
+    dsn: str, slack: FakeSlack, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    connection.execute("delete from organization")
+
+    async with served(configuration(slack_url=slack.url, worker_url=None), dsn, tmp_path):
+        found = connection.execute("select id from organization order by id").fetchall()
+
+    assert found == [("acme",), ("globex",)]
+
+
+async def test_an_application_keeps_its_organizations_itself(
+    dsn: str, slack: FakeSlack, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    connection.execute("alter table organization add column owner text not null default 'somebody'")
+    connection.execute("alter table organization alter column owner drop default")
+
+    async with served(configuration(slack_url=slack.url, worker_url=None), dsn, tmp_path) as pod:
+        assert not [line for line in pod.lines if line["level"] != "INFO"]
