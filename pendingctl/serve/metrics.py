@@ -85,6 +85,7 @@ class Metrics:
         self._connections_in_use = gauge("pool_connections_in_use", "Connections that are in use, or being made.")
         self._connections_awaited = gauge("pool_requests_waiting", "Callers that wait for a connection.")
         self._work = gauge("work_under_way", "Posts, edits and deliveries under way.")
+        self._paused = gauge("connections_paused", "Connections whose token the platform refuses; their cards wait.")
         self._sweeps = counter("sweeps", "Sweeps by this pod.")
         self._swept = counter("swept_rows", "Rows deleted by this pod's sweeps.")
         # A series that appears with its first event has no increase that an alert could see.
@@ -134,9 +135,10 @@ class Metrics:
         self._connections_in_use.set_function(lambda: (now := stats())["pool_size"] - now["pool_available"])
         self._connections_awaited.set_function(lambda: stats()["requests_waiting"])
 
-    def watch_work(self, under_way: Callable[[], int]) -> None:
-        """Read how much work a bridge has under way at each scrape."""
+    def watch_work(self, under_way: Callable[[], int], paused: Callable[[], int]) -> None:
+        """Read how much work a bridge has under way, and how many connections are paused, at each scrape."""
         self._work.set_function(under_way)
+        self._paused.set_function(paused)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Return all of it as text, and the text's content type: OpenMetrics where `accept` names it."""

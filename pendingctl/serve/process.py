@@ -96,7 +96,10 @@ class _Pod:
         self._metrics = Metrics()
         self._metrics.watch_state(self._readiness.state)
         self._metrics.watch_pool(pool.get_stats)
-        self._metrics.watch_work(lambda: self._bridge.under_way)
+        self._metrics.watch_work(
+            lambda: self._bridge.under_way,
+            lambda: sum(platform.is_paused(each.organization_id, each.connection_id) for each in connections),
+        )
         self._slack_app = SlackApp(configuration.slack, connections, self._bridge, platform, self._metrics)
         questions_app = QuestionsApp(
             *(configuration, self._bridge, self._store, inspection),

@@ -92,7 +92,7 @@ def test_gauges_follow_what_they_watch() -> None:
     metrics = Metrics()
     under_way = 0
     state = State(is_ready=False, is_draining=False, database="not looked at yet", schema=OK)
-    metrics.watch_work(lambda: under_way)
+    metrics.watch_work(lambda: under_way, lambda: under_way + 1)
     metrics.watch_state(lambda: state)
     for is_ready, is_draining, database in ((True, False, OK), (False, True, OK), (True, False, "away")):
         state = State(is_ready=is_ready, is_draining=is_draining, database=database, schema=OK)
@@ -101,6 +101,7 @@ def test_gauges_follow_what_they_watch() -> None:
         assert value(metrics, "pendingctl_ready") == is_ready
         assert value(metrics, "pendingctl_draining") == is_draining
         assert value(metrics, "pendingctl_work_under_way") == under_way
+        assert value(metrics, "pendingctl_connections_paused") == under_way + 1
 
 
 async def test_the_pool_is_read_at_each_scrape(pool: Pool) -> None:
