@@ -151,7 +151,8 @@ class SlackApp:
                 connection_id=connection.connection_id,
                 user_id=press.user_of(_home(connection)),
                 delivery_key=press.delivery_key,
-            )
+            ),
+            card=press.card,
         )
 
     async def _reply(self, press: Press, connection: Connection | None, said: Sentence) -> None:

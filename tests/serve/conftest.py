@@ -152,8 +152,10 @@ class Deployment:
             await connection.execute(
                 """
                 update pending_interactions
-                set delivery_due_at = least(delivery_due_at, now()), card_due_at = least(card_due_at, now()),
-                    post_due_at = least(post_due_at, now()), posting_until = least(posting_until, now())
+                set delivery_due_at = case when delivery_due_at > now() then now() else delivery_due_at end,
+                    card_due_at = case when card_due_at > now() then now() else card_due_at end,
+                    post_due_at = case when post_due_at > now() then now() else post_due_at end,
+                    posting_until = case when posting_until > now() then now() else posting_until end
                 where id = %(id)s
                 """,
                 {"id": id},
