@@ -233,20 +233,21 @@ class InteractionBridge:
             return self._served
         return [connection for connection in self._served if not platform.is_paused(*connection)]
 
-    async def click(self, click: Click) -> Reply:
+    async def click(self, click: Click, *, card: MessageHandle = None) -> Reply:
         """Answer a click truly, in time for the platform, whatever happens.
 
         A claim that takes longer goes on in the background, and the person is asked to try again: pressing again
-        tells them what became of it.
+        tells them what became of it. `card` is the card that was pressed, from a platform whose clicks name it: one
+        that no pod could note, since the one that posted it died over that, loses its buttons all the same.
         """
         if self._is_closing or (click.organization_id, click.connection_id) not in self._served:
             return self._not_served(click)
         with about(organization=click.organization_id, question=click.question_id, press=click.delivery_key):
-            claiming = self._claims.start(self._claim_in_turn(click), f"claim of {click.question_id!r}")
+            claiming = self._claims.start(self._claim_in_turn(click, card), f"claim of {click.question_id!r}")
         await asyncio.wait([claiming], timeout=self._reply_within.total_seconds())
         return claiming.result() if claiming.done() and not claiming.cancelled() else self._cannot_serve
 
-    async def _claim_in_turn(self, click: Click) -> Reply:
+    async def _claim_in_turn(self, click: Click, card: MessageHandle) -> Reply:
         """Claim when it is this click's turn, if that comes in time: a row that somebody holds delays its own clicks.
 
         The presses on one question come one after the other, and a tenant's questions do not take all connections.
@@ -257,7 +258,7 @@ class InteractionBridge:
                 self._question_turns.turn((click.organization_id, click.question_id)),
                 self._tenant_turns.turn(click.organization_id),
             ):
-                return await self._claim(click, until) if time.monotonic() < until else self._not_served(click)
+                return await self._claim(click, card, until) if time.monotonic() < until else self._not_served(click)
         except Exception:  # noqa: BLE001 (a person gets a reply, whatever a driver, a codec or an application raises)
             _log.exception("question %r could not be claimed", click.question_id)
             return self._not_served(click)
@@ -266,7 +267,7 @@ class InteractionBridge:
         self._refused_clicks.refused(click, CANNOT_SERVE)
         return self._cannot_serve
 
-    async def _claim(self, click: Click, until: float) -> Reply:
+    async def _claim(self, click: Click, card: MessageHandle, until: float) -> Reply:
         """Claim, again on another connection if one is lost on the way: by the same key and token it claims once."""
         # The lease may have begun with the first try, whose reply was lost.
         token, began = uuid4(), time.monotonic()
@@ -291,14 +292,18 @@ class InteractionBridge:
                     answer=answer_of(click, result), token=result.lease_token, attempt=1, leased_at=result.claimed_at
                 )
                 self._delivery.submit(leased, began=began)
-            self._background.leave(self._edit_card(click, result), f"card of {click.question_id!r}")
+            self._background.leave(self._edit_card(click, result, card), f"card of {click.question_id!r}")
         return reply_to_win(result.value, self._wording)
 
-    async def _edit_card(self, click: Click, claim: Claim) -> None:
-        # The row knows the card, also of two that were posted; one that is not noted yet the pod alone knows.
+    async def _edit_card(self, click: Click, claim: Claim, pressed: MessageHandle) -> None:
+        # The row knows the card, also of two that were posted; one that is not noted yet the pod alone knows, or the
+        # click. Of two the row is to know both.
         handle: MessageHandle = claim.card
+        if pressed is not None and pressed != handle:
+            self._cards.posted(claim.id, claim.ask_number, pressed)
         if handle is None:
-            handle = self._handles.get((click.organization_id, click.connection_id, claim.id, claim.ask_number))
+            key = (click.organization_id, click.connection_id, claim.id, claim.ask_number)
+            handle = pressed if pressed is not None else self._handles.get(key)
         if handle is None:
             return
         card = card_of(

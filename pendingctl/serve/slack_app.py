@@ -148,7 +148,8 @@ class SlackApp:
                 connection_id=connection.connection_id,
                 user_id=press.user_of(connection.home),
                 delivery_key=press.delivery_key,
-            )
+            ),
+            card=press.card,
         )
 
     async def _reply(self, press: Press, connection: Connection | None, said: Sentence) -> None:

@@ -27,6 +27,7 @@ def configuration(
     public_port: int = 0,
     internal_port: int = 0,
     sweep: str = "",
+    slack: str = "",
     more: str = "",
 ) -> str:
     """The configuration of a pod for the organizations acme (T1) and globex (T2)."""
@@ -58,6 +59,7 @@ format = "json"
 [slack]
 base_url = "{slack_url}"
 reply_base = "{slack_url.removesuffix("/api/")}"
+{slack}
 
 [slack.apps.A1]
 signing_secrets = [{{ env = "SLACK_SIGNING_SECRET" }}]

@@ -16,7 +16,7 @@ from ...errors import InvalidInput
 from ...model import MAX_ASK_NUMBER
 from ...payload import JsonValue, check_id
 from .blocks import ACTION_ID, MOST_OPTIONS
-from .references import person_of
+from .references import Posted, person_of
 
 REPLY_BASE = "https://hooks.slack.com"
 _MOST_FIELDS = 20
@@ -58,6 +58,11 @@ class Press:
         """The same for each delivery of this press, and for no other press."""
         team = self.team_id or self.enterprise_id
         return f"{team}:{self.channel_id}:{self.message_ts}:{self.user_team_id}:{self.user_id}:{self.action_ts}"
+
+    @property
+    def card(self) -> dict[str, str]:
+        """The card that was pressed, by its reference, as a row keeps it."""
+        return Posted(self.channel_id, self.message_ts).as_json()
 
     def user_of(self, home: Collection[str]) -> str:
         """Return the user who has pressed, as a scope names users: `U2`, or `T9:U2` for one of another workspace.
