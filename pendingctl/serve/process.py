@@ -39,6 +39,11 @@ LAST_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
+def reading_connections(connections: int) -> int:
+    """Return how many of a pool's connections reads may take: the others are left to clicks."""
+    return max(1, connections // 3)
+
+
 class _Kept:
     """Where answers go without a worker: they stay in their rows, and are read there."""
 
@@ -84,8 +89,7 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
         platform = await stack.enter_async_context(_slack_of(configuration))
         sink = await stack.enter_async_context(_sink_of(configuration.worker))
         store = PendingStore(pool, application=configuration.application, pod=configuration.pod)
-        # Reads leave connections to clicks.
-        inspection = Inspection(Share(pool, max(1, configuration.connections // 3)))
+        inspection = Inspection(Share(pool, reading_connections(configuration.connections)))
         bridge = InteractionBridge(store, platform, sink, reply_within=REPLY_WITHIN)
         connections = [each for of in configuration.organizations.values() for each in of.connections]
         for connection in connections:

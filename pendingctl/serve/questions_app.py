@@ -12,7 +12,7 @@ from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
 
-from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -29,7 +29,7 @@ from ..store.inspection import Inspection
 from ..turns import Turns
 from .bodies import read_body
 from .metrics import Metrics
-from .problems import REFUSED, Problem, refuse
+from .problems import Problem, application
 from .question_requests import asked_by, shown_question, shown_summary
 from .readiness import Readiness
 from .settings import Configuration, Organization
@@ -41,6 +41,15 @@ MOST_WAIT_SECONDS = 60
 PAGE = 100
 # Of the connections that requests share with clicks, one organization's take so many.
 REQUESTS_OF_AN_ORGANIZATION = 3
+
+
+class _IdConvertor(StringConvertor):
+    """An id in a path: any text, slashes and line ends included."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("question_id", _IdConvertor())
 _BEARER = re.compile(r"bearer +([\x21-\x7e]{1,1024})", re.IGNORECASE)
 
 
@@ -74,20 +83,21 @@ class QuestionsApp:
         self._readiness = readiness
         self._metrics = metrics
         self._turns = Turns[str](REQUESTS_OF_AN_ORGANIZATION)
-        self.asgi = Starlette(
-            routes=[
-                Route("/questions", self._ask, methods=["POST"]),
-                Route("/questions", self._list, methods=["GET"]),
-                # An id may hold a slash.
-                Route("/questions/{id:path}/withdraw", self._withdraw, methods=["POST"]),
-                Route("/questions/{id:path}", self._show, methods=["GET"]),
+        self.asgi = application(
+            [
+                # One route, since of several a 405 would name the first one's methods alone.
+                Route("/questions", self._list_or_ask, methods=["GET", "POST"]),
+                Route("/questions/{id:question_id}/withdraw", self._withdraw, methods=["POST"]),
+                Route("/questions/{id:question_id}", self._show, methods=["GET"]),
                 Route("/openapi.json", self._describe, methods=["GET"]),
                 Route("/healthz", self._health, methods=["GET"]),
                 Route("/readyz", self._ready, methods=["GET"]),
                 Route("/metrics", self._expose, methods=["GET"]),
-            ],
-            exception_handlers=dict.fromkeys(REFUSED, refuse),
+            ]
         )
+
+    async def _list_or_ask(self, request: Request) -> Response:
+        return await (self._ask(request) if request.method == "POST" else self._list(request))
 
     async def _ask(self, request: Request) -> Response:
         organization = self._organization(request)

@@ -18,15 +18,8 @@ from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.workspaces import acme_and_others
 from tests.http_worker import HttpWorker, working
 
+from .applications import QUESTION, AssembledPod, assembled, usual
 from .pods import SIGNING_SECRET, TOKEN, ServedPod, configuration, served
-
-QUESTION = {
-    "connection_id": "slack",
-    "user_id": "U1",
-    "conversation_id": "C2",
-    "text": "Deploy?",
-    "options": ["yes", "no"],
-}
 
 
 @pytest.fixture
@@ -38,6 +31,20 @@ async def slack() -> AsyncIterator[FakeSlack]:
 @pytest.fixture
 async def worker() -> AsyncIterator[HttpWorker]:
     async with working() as running:
+        yield running
+
+
+@pytest.fixture
+async def pod(dsn: str, slack: FakeSlack, tmp_path: Path) -> AsyncIterator[AssembledPod]:
+    """A pod without listeners."""
+    async with assembled(usual(tmp_path, slack.url), dsn) as running:
+        yield running
+
+
+@pytest.fixture
+async def other_pod(dsn: str, slack: FakeSlack, tmp_path: Path) -> AsyncIterator[AssembledPod]:
+    """Another pod of the same configuration."""
+    async with assembled(usual(tmp_path, slack.url), dsn) as running:
         yield running
 
 
