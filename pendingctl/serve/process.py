@@ -24,7 +24,7 @@ from ..sweeping import Sweep, keep_swept
 from ..words import age
 from .listeners import listen
 from .metrics import ListenerName, Measured, Metrics
-from .questions_app import QuestionsApp
+from .questions_app import QuestionsApp, connections_of_reads
 from .readiness import Readiness
 from .settings import Configuration, Worker
 from .slack_app import SlackApp
@@ -37,11 +37,6 @@ REPLY_WITHIN = timedelta(seconds=15)
 LAST_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-def reading_connections(connections: int) -> int:
-    """Return how many of a pool's connections reads may take: the others are left to clicks."""
-    return max(1, connections // 3)
 
 
 class _Kept:
@@ -89,7 +84,7 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
         platform = await stack.enter_async_context(_slack_of(configuration))
         sink = await stack.enter_async_context(_sink_of(configuration.worker))
         store = PendingStore(pool, application=configuration.application, pod=configuration.pod)
-        inspection = Inspection(Share(pool, reading_connections(configuration.connections)))
+        inspection = Inspection(Share(pool, connections_of_reads(configuration.connections)))
         bridge = InteractionBridge(store, platform, sink, reply_within=REPLY_WITHIN)
         connections = [each for of in configuration.organizations.values() for each in of.connections]
         for connection in connections:

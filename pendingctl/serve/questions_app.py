@@ -39,8 +39,6 @@ MOST_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 10.0
 MOST_WAIT_SECONDS = 60
 PAGE = 100
-# Of the connections that requests share with clicks, one organization's take so many.
-REQUESTS_OF_AN_ORGANIZATION = 3
 
 
 class _IdConvertor(StringConvertor):
@@ -51,6 +49,14 @@ class _IdConvertor(StringConvertor):
 
 register_url_convertor("question_id", _IdConvertor())
 _BEARER = re.compile(r"bearer +([\x21-\x7e]{1,1024})", re.IGNORECASE)
+
+
+def connections_of_reads(connections: int) -> int:
+    """Return how many of a pool's connections reads share; the others are left to clicks.
+
+    One organization has one less: otherwise the reads of one, while they hang, would keep those of all others waiting.
+    """
+    return max(2, connections // 3)
 
 
 class QuestionsApp:
@@ -82,7 +88,7 @@ class QuestionsApp:
         self._waiting = waiting
         self._readiness = readiness
         self._metrics = metrics
-        self._turns = Turns[str](REQUESTS_OF_AN_ORGANIZATION)
+        self._turns = Turns[str](connections_of_reads(configuration.connections) - 1)
         self.asgi = application(
             [
                 # One route, since of several a 405 would name the first one's methods alone.
@@ -152,7 +158,8 @@ class QuestionsApp:
         after = Cursor.parse(query["after"]) if "after" in query else None
         async with self._turns.turn(organization.id):
             page = await self._inspection.page(filters, after=after, limit=PAGE)
-        rows: list[JsonValue] = [shown_summary(row) for row in page.rows]
+        connections = _connections(organization)
+        rows: list[JsonValue] = [shown_summary(row) for row in page.rows if row.connection_id in connections]
         return JSONResponse({"questions": rows, "after": None if page.after is None else str(page.after)})
 
     async def _withdraw(self, request: Request) -> Response:

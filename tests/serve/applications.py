@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,10 +19,11 @@ from pendingctl.platforms.slack import SlackPlatform
 from pendingctl.pod.bridge import InteractionBridge
 from pendingctl.postgres.connections import Pool
 from pendingctl.postgres.shares import Share
+from pendingctl.postgres.time_limits import BORROW_SECONDS
 from pendingctl.serve.configuration import load
 from pendingctl.serve.metrics import Metrics
-from pendingctl.serve.process import REPLY_WITHIN, reading_connections
-from pendingctl.serve.questions_app import QuestionsApp
+from pendingctl.serve.process import REPLY_WITHIN
+from pendingctl.serve.questions_app import QuestionsApp, connections_of_reads
 from pendingctl.serve.readiness import Readiness
 from pendingctl.serve.settings import Configuration
 from pendingctl.serve.slack_app import SlackApp
@@ -105,15 +107,17 @@ class AssembledPod:
 
 
 @asynccontextmanager
-async def assembled(given: Configuration, dsn: str) -> AsyncIterator[AssembledPod]:
+async def assembled(
+    given: Configuration, dsn: str, *, borrow_seconds: float = BORROW_SECONDS
+) -> AsyncIterator[AssembledPod]:
     """A pod that works on a database, whatever database its configuration names."""
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(dsn, max_size=given.connections))
+        pool = await stack.enter_async_context(open_pool(dsn, max_size=given.connections, timeout=borrow_seconds))
         connections = [each for of in given.organizations.values() for each in of.connections]
         tokens = {(each.organization_id, each.connection_id): each.token for each in connections}
         platform = await stack.enter_async_context(SlackPlatform(tokens, base_url=given.slack.base_url))
         store = PendingStore(pool, application=given.application, pod=given.pod)
-        inspection = Inspection(Share(pool, reading_connections(given.connections)))
+        inspection = Inspection(Share(pool, connections_of_reads(given.connections)))
         sink = Kept()
         bridge = InteractionBridge(store, platform, sink, reply_within=REPLY_WITHIN)
         for each in connections:
@@ -135,8 +139,7 @@ async def assembled(given: Configuration, dsn: str) -> AsyncIterator[AssembledPo
         yield AssembledPod(
             *(questions_app, slack_app, store, bridge, waiting, readiness, metrics, pool, sink, internal, public)
         )
-        loop = asyncio.get_running_loop()
-        await slack_app.drain(loop.time() + 5)
+        await slack_app.drain(time.monotonic() + 5)
 
 
 @asynccontextmanager
