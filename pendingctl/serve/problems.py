@@ -22,6 +22,7 @@ from ..errors import (
     PendingctlError,
     RequestRefused,
     ScopeMismatch,
+    Unbounded,
 )
 from .bodies import BodyRefused
 
@@ -87,6 +88,12 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
             return _response(HTTPStatus.CONFLICT, "this id is taken; ask under another one")
         case RequestRefused():
             return _response(HTTPStatus.CONFLICT, str(error))
+        case Unbounded():
+            return _response(
+                HTTPStatus.BAD_REQUEST,
+                "your organization has too many questions to find those of one user; list state=undelivered or "
+                "state=stuck, or read them by their ids",
+            )
         case InvalidInput():
             return _response(HTTPStatus.BAD_REQUEST, str(error))
         case DatabaseFailed() | NotFound():
