@@ -59,7 +59,7 @@ def read_duration(text: str) -> timedelta:
 
     Raises ValueError for any other text, and for a length that is not above zero or over 36,500 days.
     """
-    match = re.fullmatch(r"(\d{1,12})([smhd])", text.strip())
+    match = re.fullmatch(r"([0-9]{1,12})([smhd])", text)
     if match is None:
         raise ValueError(f"{text!r} is not a duration; write 90s, 30m, 24h or 7d")
     try:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import (
     DatabaseFailed,
@@ -17,6 +22,7 @@ from ..errors import (
     PendingctlError,
     RequestRefused,
     ScopeMismatch,
+    Unbounded,
 )
 from .bodies import BodyRefused
 
@@ -35,8 +41,38 @@ class Problem(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-async def refuse(request: Request, error: Exception) -> JSONResponse:
-    """Return the response to a request that an error has ended, one of REFUSED."""
+def application(routes: Sequence[BaseRoute]) -> ASGIApp:
+    """Return an application of these routes, which answers all else, and what goes wrong, by problem details.
+
+    No response of it is to be kept by anybody on its way, or to be taken for another type than it states.
+    """
+    served = Starlette(
+        routes=routes, exception_handlers={**dict.fromkeys(_REFUSED, _refuse), Exception: _report_a_fault}
+    )
+    # Its redirect would lead where the client's own Host says.
+    served.router.redirect_slashes = False
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Cache-Control"] = "no-store"
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        await served(scope, receive, send_guarded)
+
+    return serve
+
+
+async def _report_a_fault(request: Request, error: Exception) -> JSONResponse:
+    """Return the response to a request that a fault of ours has ended; the server logs the fault."""
+    del request, error
+    return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of the pod's; its log has more")
+
+
+async def _refuse(request: Request, error: Exception) -> JSONResponse:
+    """Return the response to a request that an error has ended, one of _REFUSED."""
     match error:
         case Problem():
             return _response(error.status, str(error), error.headers)
@@ -52,6 +88,12 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
             return _response(HTTPStatus.CONFLICT, "this id is taken; ask under another one")
         case RequestRefused():
             return _response(HTTPStatus.CONFLICT, str(error))
+        case Unbounded():
+            return _response(
+                HTTPStatus.BAD_REQUEST,
+                "your organization has too many questions to find those of one user; list state=undelivered or "
+                "state=stuck, or read them by their ids",
+            )
         case InvalidInput():
             return _response(HTTPStatus.BAD_REQUEST, str(error))
         case DatabaseFailed() | NotFound():
@@ -65,8 +107,8 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
     raise error
 
 
-# What an application has `refuse` answer. Anything else is a fault of ours, which the server logs.
-REFUSED = (Problem, HTTPException, PendingctlError)
+# Anything else is a fault of ours.
+_REFUSED = (Problem, HTTPException, PendingctlError)
 
 
 def _response(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -26,7 +26,7 @@ from ..sweeping import Sweep, keep_swept
 from ..words import age
 from .listeners import Listening, listen
 from .metrics import ListenerName, Measured, Metrics
-from .questions_app import QuestionsApp
+from .questions_app import QuestionsApp, connections_of_reads
 from .readiness import Readiness
 from .settings import Configuration, Worker
 from .settings import Sweep as SweepSettings
@@ -85,8 +85,7 @@ class _Pod:
     def __init__(self, configuration: Configuration, pool: Pool, platform: SlackPlatform, sink: AnswerSink) -> None:
         self._configuration = configuration
         self._store = PendingStore(pool, application=configuration.application, pod=configuration.pod)
-        # Reads leave connections to clicks.
-        self._inspection = inspection = Inspection(Share(pool, max(1, configuration.connections // 3)))
+        self._inspection = inspection = Inspection(Share(pool, connections_of_reads(configuration.connections)))
         self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN)
         connections = [each for of in configuration.organizations.values() for each in of.connections]
         for connection in connections:

@@ -98,8 +98,8 @@ def shown_question(row: PendingInteraction) -> dict[str, JsonValue]:
 
 def _fields(body: bytes) -> JsonObject:
     try:
-        # Else a name that comes twice would be read in two ways.
-        fields = json.loads(body, object_pairs_hook=_unique, parse_constant=_no_number)
+        # UTF-8 alone, as RFC 8259 has it; and a name that comes twice would be read in two ways.
+        fields = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from None
     if not isinstance(fields, dict):
@@ -109,7 +109,8 @@ def _fields(body: bytes) -> JsonObject:
             HTTPStatus.BAD_REQUEST,
             f"there is no field {unknown[0][:80]!r}; a question has {', '.join(sorted(_FIELDS))}",
         )
-    return fields
+    # Many clients write what they leave out as null.
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
@@ -153,7 +154,7 @@ def _duration(fields: JsonObject, name: str) -> timedelta | None:
 
 
 def _options(fields: JsonObject) -> tuple[str, ...]:
-    options = fields.get("options") or []
+    options = fields.get("options", [])
     if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
         raise Problem(HTTPStatus.BAD_REQUEST, "'options' is no list of texts")
     return tuple(options)

@@ -12,7 +12,7 @@ from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
 
-from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -29,7 +29,7 @@ from ..store.inspection import Inspection
 from ..turns import Turns
 from .bodies import read_body
 from .metrics import Metrics
-from .problems import REFUSED, Problem, refuse
+from .problems import Problem, application
 from .question_requests import asked_by, shown_question, shown_summary
 from .readiness import Readiness
 from .settings import Configuration, Organization
@@ -39,9 +39,24 @@ MOST_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 10.0
 MOST_WAIT_SECONDS = 60
 PAGE = 100
-# Of the connections that requests share with clicks, one organization's take so many.
-REQUESTS_OF_AN_ORGANIZATION = 3
+
+
+class _IdConvertor(StringConvertor):
+    """An id in a path: any text, slashes and line ends included."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("question_id", _IdConvertor())
 _BEARER = re.compile(r"bearer +([\x21-\x7e]{1,1024})", re.IGNORECASE)
+
+
+def connections_of_reads(connections: int) -> int:
+    """Return how many of a pool's connections reads share; the others are left to clicks.
+
+    One organization has one less: otherwise the reads of one, while they hang, would keep those of all others waiting.
+    """
+    return max(2, connections // 3)
 
 
 class QuestionsApp:
@@ -73,21 +88,22 @@ class QuestionsApp:
         self._waiting = waiting
         self._readiness = readiness
         self._metrics = metrics
-        self._turns = Turns[str](REQUESTS_OF_AN_ORGANIZATION)
-        self.asgi = Starlette(
-            routes=[
-                Route("/questions", self._ask, methods=["POST"]),
-                Route("/questions", self._list, methods=["GET"]),
-                # An id may hold a slash.
-                Route("/questions/{id:path}/withdraw", self._withdraw, methods=["POST"]),
-                Route("/questions/{id:path}", self._show, methods=["GET"]),
+        self._turns = Turns[str](connections_of_reads(configuration.connections) - 1)
+        self.asgi = application(
+            [
+                # One route, since of several a 405 would name the first one's methods alone.
+                Route("/questions", self._list_or_ask, methods=["GET", "POST"]),
+                Route("/questions/{id:question_id}/withdraw", self._withdraw, methods=["POST"]),
+                Route("/questions/{id:question_id}", self._show, methods=["GET"]),
                 Route("/openapi.json", self._describe, methods=["GET"]),
                 Route("/healthz", self._health, methods=["GET"]),
                 Route("/readyz", self._ready, methods=["GET"]),
                 Route("/metrics", self._expose, methods=["GET"]),
-            ],
-            exception_handlers=dict.fromkeys(REFUSED, refuse),
+            ]
         )
+
+    async def _list_or_ask(self, request: Request) -> Response:
+        return await (self._ask(request) if request.method == "POST" else self._list(request))
 
     async def _ask(self, request: Request) -> Response:
         organization = self._organization(request)
@@ -142,7 +158,8 @@ class QuestionsApp:
         after = Cursor.parse(query["after"]) if "after" in query else None
         async with self._turns.turn(organization.id):
             page = await self._inspection.page(filters, after=after, limit=PAGE)
-        rows: list[JsonValue] = [shown_summary(row) for row in page.rows]
+        connections = _connections(organization)
+        rows: list[JsonValue] = [shown_summary(row) for row in page.rows if row.connection_id in connections]
         return JSONResponse({"questions": rows, "after": None if page.after is None else str(page.after)})
 
     async def _withdraw(self, request: Request) -> Response:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -27,7 +26,7 @@ from ..pod.bridge import InteractionBridge
 from ..pod.replies import Reply, cannot_serve
 from .bodies import read_body
 from .metrics import Metrics
-from .problems import REFUSED, refuse
+from .problems import application
 from .settings import App, Connection, Slack
 
 MOST_BODY_BYTES = 1024 * 1024
@@ -63,10 +62,7 @@ class SlackApp:
         self._claims = Background()
         self._claims_of = Counter[str]()
         self._replies = Background()
-        self.asgi = Starlette(
-            routes=[Route("/slack", self._pressed, methods=["POST"])],
-            exception_handlers=dict.fromkeys(REFUSED, refuse),
-        )
+        self.asgi = application([Route("/slack", self._pressed, methods=["POST"])])
 
     async def drain(self, until: float) -> None:
         """Wait for the presses that are under way and their replies; give up what is left at `until` (monotonic)."""

@@ -63,13 +63,18 @@ class Cursor:
         """Return the cursor that was written so. Raises InvalidInput."""
         key, _, id = text.partition("/")
         if not _KEY.fullmatch(key):
-            raise InvalidInput(f"{text!r} is no cursor; take the one that the list before has printed")
+            raise no_cursor(text)
         id = unquote(id, errors="surrogateescape")
         check_id(id, "the id in the cursor")
         return cls(key, id)
 
     def __str__(self) -> str:
         return f"{self.key}/{quote(self.id, safe='')}"
+
+
+def no_cursor(text: str) -> InvalidInput:
+    """Return the error for a text that no list has given as the place where it goes on."""
+    return InvalidInput(f"{text[:400]!r} is no cursor; take the one that the list before has printed")
 
 
 @dataclass(frozen=True, slots=True)

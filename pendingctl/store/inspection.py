@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, LiteralString
 
+from psycopg import DataError
 from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import class_row, dict_row, scalar_row
 
@@ -35,6 +36,7 @@ from .filters import (
     Page,
     Sort,
     filter_parameters,
+    no_cursor,
     picks_by_column,
     picks_by_looking,
     reads_few_rows,
@@ -183,12 +185,18 @@ class Inspection:
                 statement = read_statements.FIND_NEWEST
             case Sort.DUE:
                 statement = read_statements.FIND_DUE
-        async with self._reading(connection) as reading:
-            await self._check_bounds(reading, filters, sort, limit, parameters)
-            cursor = reading.cursor(row_factory=dict_row)
-            # Never prepared: a plan for any parameters would read the whole table.
-            await cursor.execute(statement, parameters, prepare=False)
-            rows = await cursor.fetchall()
+        try:
+            async with self._reading(connection) as reading:
+                await self._check_bounds(reading, filters, sort, limit, parameters)
+                cursor = reading.cursor(row_factory=dict_row)
+                # Never prepared: a plan for any parameters would read the whole table.
+                await cursor.execute(statement, parameters, prepare=False)
+                rows = await cursor.fetchall()
+        except (DataError, DatabaseFailed) as error:
+            # Which days and time zones there are Postgres alone knows.
+            if after is None or not isinstance(error.__cause__ or error, DataError):
+                raise
+            raise no_cursor(str(after)) from error
         keys = [row.pop("key") for row in rows]
         next = Cursor(keys[limit - 1].replace(" ", "T", 1), rows[limit - 1]["id"]) if len(rows) > limit else None
         return Page([PendingSummary(**_typed(row)) for row in rows[:limit]], next)

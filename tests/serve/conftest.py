@@ -26,15 +26,8 @@ from pendingctl.trail import Step
 from tests.conftest import migrated_database
 
 from .answer_worker import AnswerWorker, taking_answers
+from .applications import QUESTION, AssembledPod, assembled, usual
 from .pods import SIGNING_SECRET, TOKEN, ServedPod, configuration, served
-
-QUESTION = {
-    "connection_id": "slack",
-    "user_id": "U1",
-    "conversation_id": "C2",
-    "text": "Deploy?",
-    "options": ["yes", "no"],
-}
 
 
 @pytest.fixture
@@ -46,6 +39,20 @@ async def slack() -> AsyncIterator[FakeSlack]:
 @pytest.fixture
 async def worker() -> AsyncIterator[AnswerWorker]:
     async with taking_answers() as running:
+        yield running
+
+
+@pytest.fixture
+async def pod(dsn: str, slack: FakeSlack, tmp_path: Path) -> AsyncIterator[AssembledPod]:
+    """A pod without listeners."""
+    async with assembled(usual(tmp_path, slack.url), dsn) as running:
+        yield running
+
+
+@pytest.fixture
+async def other_pod(dsn: str, slack: FakeSlack, tmp_path: Path) -> AsyncIterator[AssembledPod]:
+    """Another pod of the same configuration."""
+    async with assembled(usual(tmp_path, slack.url), dsn) as running:
         yield running
 
 

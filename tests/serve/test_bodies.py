@@ -7,14 +7,13 @@ import json
 from http import HTTPStatus
 
 import pytest
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pendingctl.serve.bodies import BodyBroken, BodyRefused, read_body
+from pendingctl.serve.bodies import BodyBroken, read_body
 from pendingctl.serve.connections import Limits
-from pendingctl.serve.problems import refuse
+from pendingctl.serve.problems import application
 from tests.serve.clients import PATIENCE, RawClient, exchange, listening_for, status_of
 
 MOST = 1_000
@@ -30,9 +29,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.broken: asyncio.Future[BodyBroken] = asyncio.get_running_loop().create_future()
-        self.app = Starlette(
-            routes=[Route("/", self._read, methods=["POST"])], exception_handlers={BodyRefused: refuse}
-        )
+        self.app = application([Route("/", self._read, methods=["POST"])])
 
     async def _read(self, request: Request) -> Response:
         try:

@@ -1,0 +1,58 @@
+"""What one organization's requests take of the connections to the database leaves enough to all others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+
+from pendingctl.demo.slack_server import FakeSlack
+from tests.locks import until_waiting_for_a_lock, waiting_for_a_lock
+
+from .applications import assembled, bearer, written
+from .pods import OTHER_TOKEN, configuration
+
+
+@asynccontextmanager
+async def hanging(dsn: str, table: str) -> AsyncIterator[None]:
+    """Hold a table, so that all who read it wait."""
+    async with await psycopg.AsyncConnection.connect(dsn) as holder:
+        await holder.execute(f"lock table {table} in access exclusive mode")
+        yield
+        await holder.rollback()
+
+
+@pytest.mark.parametrize("connections", [3, 10])
+@pytest.mark.law(16)
+async def test_hanging_reads_of_one_organization_leave_connections_to_others_and_to_clicks(
+    dsn: str,
+    connection: psycopg.Connection,
+    slack: FakeSlack,
+    tmp_path_factory: pytest.TempPathFactory,
+    connections: int,
+) -> None:
+    text = configuration(slack_url=slack.url, worker_url=None)
+    given = written(tmp_path_factory.mktemp("pod"), text.replace("connections = 10", f"connections = {connections}"))
+    async with assembled(given, dsn) as pod:
+        await pod.ask("q")
+        # What the pod does of itself would wait as well.
+        await pod.bridge.close()
+        async with hanging(dsn, "pending_interactions"):
+            of_acme = [asyncio.create_task(pod.internal.get("/questions/q")) for _ in range(30)]
+            await until_waiting_for_a_lock(connection)
+            # Whatever else it could take, it would take at once.
+            await asyncio.sleep(0.3)
+            taken = waiting_for_a_lock(connection)
+            assert taken <= connections // 2
+
+            headers = bearer(OTHER_TOKEN)
+            of_globex = asyncio.create_task(pod.internal.get("/questions/q", headers=headers))
+            await until_waiting_for_a_lock(connection, taken + 1)
+
+            async with asyncio.timeout(2), pod.pool.connection() as free:
+                await free.execute("select")
+        assert {each.status_code for each in await asyncio.gather(*of_acme)} == {200}
+        assert (await of_globex).status_code == 404
