@@ -84,11 +84,13 @@ def _examine_slack(context: typer.Context, config: Path | None) -> list[Check]:
     if config is None:
         raise InvalidInput("name the configuration of serve: pendingctl doctor slack --config FILE")
     from ..diagnosis.slack import Installation
-    from ..doctor import slack
     from ..serve.configuration import load
 
     configuration = load(config, os.environ)
     public = configuration.public
+    # Below, since the above names an extra that is missing.
+    from ..doctor import slack
+
     return run(
         slack.examine_slack(
             [

@@ -31,6 +31,8 @@ from tests.listener import Listener
 from .conftest import Deployment
 from .pods import ROOT, SIGNING_SECRET, TOKEN, configuration
 
+pytestmark = pytest.mark.once
+
 OK, UNKNOWN, WARN, FAIL = Verdict
 ACME = Connection(
     organization_id="acme", connection_id="slack", installation=Installation("A1", "T1", None), token="xoxb-acme"
@@ -201,6 +203,16 @@ async def test_a_slack_that_is_not_there_is_unknown() -> None:
     assert [check.finding.verdict for check in checks] == [UNKNOWN] * 4
 
 
+async def test_a_silent_slack_is_given_up_on(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pendingctl.platforms.slack.calls.REPLY_SECONDS", 0.5)
+    slack.fail("auth.test", Fault(is_silent=True))
+
+    finding = found(await examined(slack), "token").finding
+
+    assert finding.verdict is UNKNOWN
+    assert "no reply within" in finding.sentence
+
+
 async def test_without_a_url_the_key_that_names_it_is_named(slack: FakeSlack) -> None:
     checks = await examined(slack)
 
@@ -269,7 +281,7 @@ async def test_a_redirect_fails_and_is_not_followed(slack: FakeSlack) -> None:
     assert followed == []
 
 
-async def test_what_refuses_everything_is_told_from_a_pod_by_the_signature(slack: FakeSlack) -> None:
+async def test_what_refuses_everything_passes_for_no_pod(slack: FakeSlack) -> None:
     async with elsewhere(401) as (url, _):
         checks = await examined(slack, url=url)
 
@@ -310,6 +322,23 @@ async def test_a_plain_listener_under_https_and_a_silent_one_are_named(
 
     assert "no reply within" in finding.sentence
     assert "TLS fails" in plain.sentence
+
+
+@pytest.mark.parametrize("missing", ["aiohttp", "slack_sdk", "starlette"])
+async def test_a_missing_extra_is_named(slack: FakeSlack, tmp_path: Path, missing: str) -> None:
+    file = configured(slack, tmp_path, url=None)
+    program = f"import sys; sys.modules[{missing!r}] = None; from pendingctl.__main__ import main; main()"
+
+    ended = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, "doctor", "slack", "--config", str(file)),
+        env={**os.environ, "SERVE_DSN": "service=bot", "SLACK_SIGNING_SECRET": SIGNING_SECRET, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    stdout, stderr = await ended.communicate()
+
+    assert (ended.returncode, stdout) == (2, b"")
+    assert b"needs an optional part; install it with: pip install" in stderr
 
 
 @pytest.mark.parametrize(

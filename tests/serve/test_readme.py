@@ -24,6 +24,8 @@ from pendingctl.serve.settings import Shutdown
 
 from .pods import ROOT, SIGNING_SECRET, served
 
+pytestmark = pytest.mark.once
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.split("## Deploy it: `pendingctl serve`\n")[1].split("\n## ")[0]
 WITHIN = Shutdown().within.total_seconds()
@@ -69,7 +71,6 @@ def test_the_configuration_is_short_and_needs_what_the_file_of_secrets_has(tmp_p
     assert configuration.organizations["acme"].token_digests == (bytes.fromhex(PLACEHOLDER),)
 
 
-@pytest.mark.once
 async def test_the_numbered_steps_lead_to_the_first_answer(
     slack: FakeSlack, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
