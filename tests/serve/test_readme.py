@@ -139,23 +139,31 @@ def test_the_unit_is_one_that_systemd_takes_and_leaves_time_to_drain(tmp_path: P
     assert verified.returncode == 0, verified.stderr
 
 
+def test_the_deployment_leaves_time_to_drain_and_no_gap() -> None:
+    text = block("yaml")
+    (seconds,) = re.findall(r"terminationGracePeriodSeconds: (\d+) ", text)
+
+    assert int(seconds) > WITHIN
+    for line in (
+        "  replicas: 2\n",
+        "maxUnavailable: 0",
+        "path: /readyz, port: internal",
+        "path: /healthz, port: internal",
+    ):
+        assert line in text
+
+
 def test_the_deployment_migrates_first_and_is_probed_on_the_internal_port() -> None:
     yaml = pytest.importorskip("yaml")
     deployment, public, internal = yaml.safe_load_all(block("yaml"))
 
     assert [each["kind"] for each in (deployment, public, internal)] == ["Deployment", "Service", "Service"]
     spec = deployment["spec"]
-    assert (spec["replicas"], spec["strategy"]["rollingUpdate"]["maxUnavailable"]) == (2, 0)
     pod = spec["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] > WITHIN
     (migrate,), (serve,) = pod["initContainers"], pod["containers"]
     assert (migrate["args"], serve["args"][:2]) == (["migrate"], ["serve", "--config"])
     assert migrate["envFrom"] == serve["envFrom"]
-    probed = {name: serve[f"{name}Probe"]["httpGet"] for name in ("readiness", "liveness")}
-    assert probed == {
-        "readiness": {"path": "/readyz", "port": "internal"},
-        "liveness": {"path": "/healthz", "port": "internal"},
-    }
+    assert [serve[probe]["httpGet"]["port"] for probe in ("readinessProbe", "livenessProbe")] == ["internal"] * 2
     ports = {each["name"]: each["containerPort"] for each in serve["ports"]}
     assert f"`0.0.0.0:{ports['public']}` and `0.0.0.0:{ports['internal']}`" in SECTION
     labels = spec["template"]["metadata"]["labels"]
