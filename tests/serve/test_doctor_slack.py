@@ -29,7 +29,7 @@ from tests.commands import complaint, run
 from tests.listener import Listener
 
 from .conftest import Deployment
-from .pods import ROOT, SIGNING_SECRET, TOKEN, configuration
+from .pods import ROOT, SIGNING_SECRET, TOKEN, configuration, served
 
 pytestmark = pytest.mark.once
 
@@ -96,6 +96,22 @@ async def test_a_deployment_as_it_should_be_passes(deployment: Deployment, tmp_p
     # Nothing but the tokens was tried, and nobody was shown anything.
     assert {method for method, _ in deployment.slack.calls} == {"auth.test"}
     assert deployment.slack.messages("C2") == []
+
+
+async def test_the_base_path_is_a_part_of_the_url(slack: FakeSlack, dsn: str, tmp_path: Path) -> None:
+    text = configuration(slack_url=slack.url, worker_url=None).replace("[public]\n", '[public]\nbase_path = "/bot"\n')
+    file = tmp_path / "serve.toml"
+    async with served(text, dsn, tmp_path) as pod:
+        url = f"http://127.0.0.1:{pod.public_port}"
+        file.write_text(text.replace("[public]\n", f'[public]\nurl = "{url}"\n'), encoding="utf-8")
+        there = await command(file, "-o", "json")
+        # As if the balancer took the base path away.
+        file.write_text(file.read_text("utf-8").replace("/bot", "/other"), encoding="utf-8")
+        elsewhere = await command(file, "-o", "json")
+
+    assert (there[0], elsewhere[0]) == (0, 1)
+    finding = json.loads(elsewhere[1])["checks"][4]["finding"]
+    assert finding.startswith(f"{url}/other/slack answers a request without a signature with 404")
 
 
 async def test_every_format_holds_the_same_checks(slack: FakeSlack, tmp_path: Path) -> None:
