@@ -37,8 +37,8 @@ def test_a_release_of_each_major_version_is_named() -> None:
     assert [int(major) for major in re.findall(r"(\d+)\.\d+", releases)] == list(range(OLDEST_MAJOR, 19))
 
 
-# Tested elsewhere: these need another database, this one an answer, and that one a terminal.
-ELSEWHERE = ("migrate", "diff-schema", "ask", "watch")
+# Tested elsewhere: these need another database, this one an answer, that one a terminal, and the last one a Slack.
+ELSEWHERE = ("migrate", "diff-schema", "ask", "watch", "serve")
 
 
 @pytest.mark.parametrize("example", [example for name, example in EXAMPLES if name not in ELSEWHERE])

@@ -74,7 +74,7 @@ def judge_token(facts: Token) -> Finding:
 
 def _judge_refusal(code: str) -> Finding:
     if code not in _REFUSALS:
-        return unknown(f"auth.test was answered {code}, which says nothing of the token", "try again later")
+        return unknown(f"auth.test says nothing of the token: {code}", "try again later")
     meaning, remedy = _REFUSALS[code]
     return fail(f"the token {meaning} ({code}): no card is posted or edited", remedy)
 

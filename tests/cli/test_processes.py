@@ -130,7 +130,7 @@ def test_off_a_terminal_a_sweep_runs(environment: dict[str, str], connection: ps
             {"rich", "psycopg_pool", "yoyo", "pglast", "pendingctl.cli.sweep", "pendingctl.store.store"},
         ),
         (["stats", "-o", "json"], {"rich", "psycopg_pool", "yoyo", "pglast"}),
-        (["doctor", "-o", "json"], {"rich", "psycopg_pool"}),
+        (["doctor", "-o", "json"], {"rich", "psycopg_pool", "aiohttp", "slack_sdk", "tomllib", "pendingctl.serve"}),
     ],
 )
 def test_a_start_imports_only_what_it_uses(

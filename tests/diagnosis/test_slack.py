@@ -77,9 +77,9 @@ def test_a_token_of_another_installation_or_of_a_person_fails(facts: Token, said
         ("token_revoked", FAIL, "was revoked"),
         ("account_inactive", FAIL, "was removed"),
         ("token_expired", FAIL, "has expired"),
-        ("ratelimited", UNKNOWN, "answered ratelimited"),
-        ("internal_error", UNKNOWN, "answered internal_error"),
-        (None, UNKNOWN, "answered no error"),
+        ("ratelimited", UNKNOWN, "the token: ratelimited"),
+        ("internal_error", UNKNOWN, "the token: internal_error"),
+        (None, UNKNOWN, "the token: no error"),
     ],
 )
 def test_a_token_that_slack_refuses_fails_and_trouble_of_slacks_is_unknown(

@@ -1,4 +1,4 @@
-"""The pod in Slack that README.md shows runs as it stands, with the scopes of its manifest."""
+"""The pod in Slack that README.md shows runs as it stands."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 import psycopg
 
 from pendingctl.demo.slack_server import FakeSlack
-from pendingctl.demo.web_api import METHODS, needed_scope
-from pendingctl.demo.workspaces import SCOPES
 from tests.deliveries import until
 from tests.posts import row
 
@@ -70,10 +68,3 @@ async def test_the_pod_asks_and_takes_the_answer(slack: FakeSlack, dsn: str, con
     assert buttons(messages(slack)[0]) == []
     assert slack.replies[0].text == "You answered: yes"
     assert row(connection, "answer", "deploy-42") == ("yes",)
-
-
-def test_the_manifest_names_each_scope_that_is_needed() -> None:
-    (scopes,) = re.findall(r"scopes: \{bot: \[(.*?)\]\}", SECTION)
-
-    needed = {needed_scope(method, kind) for method in METHODS for kind in "CDG"} - {None}
-    assert set(scopes.split(", ")) == SCOPES == needed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -42,6 +43,18 @@ _READS = frozenset({"conversations.history", "conversations.replies"})
 
 # The client logs what it sends and receives at DEBUG, the question's text included: nothing below ERROR is let out.
 _silent = logging.Logger("slack_sdk of pendingctl", level=logging.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReply:
+    """What auth.test has replied of a token: its fields, or else Slack's error or why there was no reply.
+
+    `scopes` are those of the header `x-oauth-scopes`, None where there was none.
+    """
+
+    fields: JsonObject | None
+    error: str | None
+    scopes: frozenset[str] | None
 
 
 class Calls:
@@ -95,6 +108,23 @@ class Calls:
                 self.pauses.accepted(connection, method)
                 return reply
 
+    async def test_token(self, connection: Connection) -> TokenReply:
+        """Return what auth.test replies of a connection's token: at once, whatever is limited or paused."""
+        try:
+            response = await self._client(self._tokens[connection]).auth_test()
+        except SlackApiError as error:
+            if not isinstance(error.response, AsyncSlackResponse):
+                return TokenReply(None, "a reply that cannot be read", None)
+            return TokenReply(None, _error_of(error.response), _scopes(error.response.headers))
+        except TimeoutError:
+            return TokenReply(None, f"no reply within {REPLY_SECONDS:.0f} s", None)
+        except Exception as error:  # noqa: BLE001 (whatever the client raises over a reply that is no JSON, or none)
+            return TokenReply(None, _named(error), None)
+        data: object = response.data
+        if not isinstance(data, dict):
+            return TokenReply(None, "a reply that cannot be read", None)
+        return TokenReply(data, None, _scopes(response.headers))
+
     async def respond(self, url: str, message: JsonObject) -> None:
         """Show a message to one person by a press's `response_url`, which takes five within half an hour.
 
@@ -103,7 +133,7 @@ class Calls:
         shown = {**message, "response_type": "ephemeral", "replace_original": False}
         try:
             # No redirect, since it could lead anywhere.
-            async with self._opened().post(url, json=shown, allow_redirects=False, proxy=_proxy(url)) as reply:
+            async with self._opened().post(url, json=shown, allow_redirects=False, proxy=proxy_of(url)) as reply:
                 status = reply.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise SlackFailed(f"the response_url cannot be reached: {type(error).__name__}") from None
@@ -112,16 +142,7 @@ class Calls:
 
     async def _send(self, token: str, method: str, arguments: JsonObject) -> JsonObject:
         """Send one request. No cause is chained, since slack_sdk's errors quote the whole reply."""
-        client = AsyncWebClient(
-            token=token,
-            base_url=self._base_url,
-            session=self._opened(),
-            # Its default sends a request again whose connection broke after Slack took it: a card would be there twice.
-            retry_handlers=[],
-            logger=_silent,
-        )
-        # The client takes the environment's proxy whatever NO_PROXY says.
-        client.proxy = _proxy(self._base_url)
+        client = self._client(token)
         try:
             if method in _READS:
                 response = await client.api_call(method, http_verb="GET", params=dict(arguments))
@@ -138,6 +159,19 @@ class Calls:
             raise SlackFailed(f"{method} ended without a reply that can be read")
         reply: dict[str, JsonValue] = data
         return reply
+
+    def _client(self, token: str) -> AsyncWebClient:
+        client = AsyncWebClient(
+            token=token,
+            base_url=self._base_url,
+            session=self._opened(),
+            # Its default sends a request again whose connection broke after Slack took it: a card would be there twice.
+            retry_handlers=[],
+            logger=_silent,
+        )
+        # The client takes the environment's proxy whatever NO_PROXY says.
+        client.proxy = proxy_of(self._base_url)
+        return client
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -190,6 +224,18 @@ def _details(data: object) -> str:
     return printable("; ".join(map(str, said)))[:_REASON_CHARACTERS]
 
 
+def _error_of(response: AsyncSlackResponse) -> str:
+    """Return Slack's error, or what there is in its place."""
+    data: object = response.data
+    code = data.get("error") if isinstance(data, dict) else None
+    return printable(code) if isinstance(code, str) and code else f"{response.status_code} and no error of Slack"
+
+
+def _scopes(headers: Mapping[str, str]) -> frozenset[str] | None:
+    listed = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), None)
+    return None if listed is None else frozenset(filter(None, (scope.strip() for scope in listed.split(","))))
+
+
 def _retry_after(headers: Mapping[str, str]) -> timedelta:
     said = headers.get("Retry-After", "").strip()
     # Slack writes seconds (docs.slack.dev, "Rate limits"); nine digits are 31 years.
@@ -212,8 +258,9 @@ def checked_base_url(base_url: str) -> str:
     return base_url.rstrip("/") + "/"
 
 
-def _proxy(base_url: str) -> str | None:
-    parts = urlsplit(base_url)
+def proxy_of(url: str) -> str | None:
+    """Return the environment's proxy for a URL, None where there is none or NO_PROXY names its host."""
+    parts = urlsplit(url)
     if proxy_bypass(parts.netloc):
         return None
     proxies = getproxies()
