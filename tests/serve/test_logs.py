@@ -283,14 +283,14 @@ def test_other_libraries_log_warnings_alone_and_uvicorn_no_accesses(stderr: Stde
     logging.getLogger("httpcore.http11").debug("authorization: Bearer planted")
     logging.getLogger("httpx").info("GET https://host/?planted")
     logging.getLogger("uvicorn.access").error("GET /questions?for=planted")
-    logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("uvicorn.error").error("trouble")
     logging.getLogger("asyncio").error("slow")
     logging.Logger("below no root").error("from a client")
 
     said = [line.split(" ", 2)[2] for line in lines(stderr)]
     assert said == [
         "pendingctl.pod.delivery of ours",
-        "uvicorn.error started",
+        "uvicorn.error trouble",
         "asyncio slow",
         "below no root from a client",
     ]
