@@ -8,8 +8,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -19,6 +17,7 @@ from pendingctl import open_pool
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseUnreachable, NotConnected
 from pendingctl.postgres.connections import connect
+from tests.hanging_server import paused
 from tests.statements import CLAIM, run, taking
 
 
@@ -32,28 +31,6 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
         async with open_pool(dsn) as pool:
             with taking(0, CLAIM + 0.5), pytest.raises(NotConnected):
                 await run(pool)
-
-
-@contextmanager
-def paused(dsn: str) -> Iterator[None]:
-    """All processes of a server are stopped, as on a machine that hangs; they go on afterwards."""
-    with psycopg.connect(dsn) as asking:
-        row = asking.execute("select pg_read_file('postmaster.pid')").fetchone()
-    assert row is not None
-    parent = int(str(row[0]).splitlines()[0])
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    processes = [parent, *map(int, children)]
-    try:
-        _signal(processes, signal.SIGSTOP)
-        yield
-    finally:
-        _signal(processes, signal.SIGCONT)
-
-
-def _signal(processes: list[int], number: signal.Signals) -> None:
-    for process in processes:
-        with suppress(ProcessLookupError):
-            os.kill(process, number)
 
 
 @pytest.mark.once

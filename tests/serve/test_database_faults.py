@@ -1,0 +1,174 @@
+"""The database restarts, fails over, hangs, or is away when pods start: every press is acknowledged and replied to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+import psycopg
+import pytest
+import pytest_asyncio
+
+from pendingctl.demo.presses import Seen
+from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.demo.workspaces import acme_and_others
+from pendingctl.embedded import throwaway_pair
+from pendingctl.embedded.pair import Pair
+from pendingctl.race.faults.proxy import addresses_of, running_proxy, through_the_proxy
+from pendingctl.schema import migrations
+from tests.hanging_server import paused
+
+from .answer_worker import taking_answers
+from .conftest import Deployment, deployed
+from .crowds import crowd_of
+from .pods import SIGNING_SECRET, ServedPod, served
+
+pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    with throwaway_pair() as running:
+        migrations.apply(running.dsn)
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def on_a_pair(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
+    """A deployment on a server and its standby, by a connection string that names both."""
+    async with (
+        FakeSlack(acme_and_others(SIGNING_SECRET)) as slack,
+        taking_answers() as worker,
+        deployed(pair.dsn, slack, worker, tmp_path_factory.mktemp("serve")) as running,
+    ):
+        yield running
+
+
+@dataclass(frozen=True)
+class Ready:
+    status: int
+    database: str
+    schema: str
+
+
+async def readiness(pod: ServedPod, condition: Callable[[Ready], bool], *, within: float = 15.0) -> Ready:
+    """What /readyz says, once it meets a condition. Raises TimeoutError."""
+    async with asyncio.timeout(within), httpx.AsyncClient() as client:
+        while True:
+            reply = await client.get(f"{pod.url}/readyz")
+            body = reply.json()
+            if condition(ready := Ready(reply.status_code, body["database"], body["schema"])):
+                return ready
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.law(1, 6, 7)
+@pytest.mark.parametrize("trouble", ["restart", "fail_over"])
+async def test_under_clicks_nothing_is_lost_and_nothing_won_twice(
+    on_a_pair: Deployment, pair: Pair, trouble: str
+) -> None:
+    crowd = await crowd_of(on_a_pair, trouble, 12)
+    over = asyncio.Event()
+
+    async def strike() -> None:
+        # In the middle: some questions are answered by then, others are not.
+        await on_a_pair.slack.until(lambda: len(crowd.presses) > 15)
+        try:
+            await asyncio.to_thread(getattr(pair, trouble))
+        finally:
+            over.set()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(strike())
+        group.create_task(crowd.press(per_second=25, while_=lambda: not over.is_set()))
+
+    await crowd.check()
+    for pod in (on_a_pair.a, on_a_pair.b):
+        assert (await readiness(pod, lambda ready: ready.database == "ok")).status == 200
+
+
+@pytest.mark.law(7, 16)
+async def test_while_it_hangs_presses_are_acknowledged_and_the_truth_follows(on_a_pair: Deployment, pair: Pair) -> None:
+    crowd = await crowd_of(on_a_pair, "hangs", 4)
+
+    with ExitStack() as stack:
+        stack.enter_context(paused(pair.dsn))
+        await crowd.press(per_second=50, while_=lambda: False)
+        # Nobody was replied to yet, nor left without an acknowledgement.
+        assert [on_a_pair.slack.replies_to(press.pressed) for press in crowd.presses] == [[]] * len(crowd.presses)
+        away = await readiness(on_a_pair.a, lambda ready: ready.database != "ok")
+        metrics = await _metrics(on_a_pair.a)
+
+    assert away.status == 200
+    assert away.database.startswith("the database")
+    assert "pendingctl_database_reachable 0.0" in metrics
+    assert float(_value(metrics, "pendingctl_presses_acknowledged_late_total")) > 0
+    await crowd.check()
+    await readiness(on_a_pair.a, lambda ready: ready.database == "ok")
+
+
+@pytest.mark.law(7)
+async def test_a_pod_that_starts_while_it_hangs_takes_presses_and_is_ready_when_it_goes_on(
+    on_a_pair: Deployment, pair: Pair
+) -> None:
+    card = await on_a_pair.shown(on_a_pair.a, "start")
+    await on_a_pair.noted("start")
+
+    with ExitStack() as stack:
+        stack.enter_context(paused(pair.dsn))
+        async with (
+            served(on_a_pair.text, pair.dsn, on_a_pair.folder, wait=False) as late,
+            served(on_a_pair.text, pair.dsn, on_a_pair.folder, wait=False) as given_up,
+        ):
+            away = await readiness(late, lambda ready: ready.database != "not looked at yet")
+            assert away.status == 503
+            pressed = await on_a_pair.slack.press("U1", card, "yes", to=late.slack_url)
+            begun = time.monotonic()
+            assert await given_up.stop() == 0
+            # shutdown.within
+            assert time.monotonic() - begun < 8
+            stack.close()
+            await late.ready()
+
+            assert (pressed.seen, pressed.seconds < 3) == (Seen.ACKNOWLEDGED, True)
+            assert (await on_a_pair.slack.reply_to(pressed)).text == "You answered: yes"
+            await on_a_pair.delivered_once("start", "yes")
+
+
+async def test_pods_that_start_before_their_database_are_ready_when_it_comes(dsn: str, on_a_pair: Deployment) -> None:
+    async with await psycopg.AsyncConnection.connect(dsn) as connected:
+        addresses = addresses_of(dsn, connected)
+        with socket.socket() as reserved:
+            reserved.bind(("127.0.0.1", 0))
+            port = reserved.getsockname()[1]
+        through = through_the_proxy(dsn, connected, addresses[:1], [port])
+    async with (
+        served(on_a_pair.text, through, on_a_pair.folder, wait=False) as first,
+        served(on_a_pair.text, through, on_a_pair.folder, wait=False) as second,
+        running_proxy([]) as proxy,
+    ):
+        for pod in (first, second):
+            away = await readiness(pod, lambda ready: ready.database != "not looked at yet")
+            assert (away.status, away.schema) == (503, "not looked at yet")
+            assert "refused" in away.database
+        server = await asyncio.start_server(partial(proxy.accept, addresses[0]), "127.0.0.1", port)
+        try:
+            await asyncio.gather(first.ready(), second.ready())
+        finally:
+            server.close()
+
+
+async def _metrics(pod: ServedPod) -> str:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{pod.url}/metrics")).text
+
+
+def _value(metrics: str, name: str) -> str:
+    (line,) = [line for line in metrics.splitlines() if line.startswith(f"{name} ")]
+    return line.split()[1]
