@@ -342,8 +342,14 @@ def _connection(
             table.report("app", f"there is no app {connection.app_id} among slack.apps; add its signing secret there")
         if "team" not in table and "enterprise" not in table:
             table.report("team", "is missing; name the workspace, or the enterprise of an install for all of it")
-        for key, place in (("team", connection.team_id), ("enterprise", connection.enterprise_id)):
-            installation = (connection.app_id, place or "")
-            if all(installation) and (owner := owners.setdefault(installation, table.path)) != table.path:
-                table.report(key, f"a press in {place} would lead to {owner} as well; an app is in it once")
+        place = connection.installed_in
+        if (
+            connection.app_id
+            and place
+            and (owner := owners.setdefault((connection.app_id, place), table.path)) != table.path
+        ):
+            table.report(
+                "team" if connection.team_id else "enterprise",
+                f"a press in {place} would lead to {owner} as well; an app is in it once",
+            )
     return connection

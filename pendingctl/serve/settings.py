@@ -88,9 +88,10 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """An app as it is installed in a workspace, or in an organization of Slack; one of the two is given.
+    """An app as it is installed in a workspace, or without a `team_id` in all of an organization of Slack.
 
-    People of the workspaces `allowed_teams` may answer too.
+    With both, the workspace belongs to that organization, and its people are known. People of the workspaces
+    `allowed_teams` may answer too.
     """
 
     organization_id: str
@@ -100,6 +101,11 @@ class Connection:
     enterprise_id: str | None
     token: str = field(repr=False)
     allowed_teams: frozenset[str]
+
+    @property
+    def installed_in(self) -> str | None:
+        """The workspace, or else the organization of Slack, whose presses lead to this connection."""
+        return self.team_id or self.enterprise_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,10 +55,7 @@ class SlackApp:
     ) -> None:
         self._apps: Mapping[str, App] = slack.apps
         self._reply_base = slack.reply_base
-        self._installed: dict[tuple[str, str], Connection] = {}
-        for connection in connections:
-            for team in filter(None, (connection.team_id, connection.enterprise_id)):
-                self._installed[connection.app_id, team] = connection
+        self._installed = {(connection.app_id, connection.installed_in): connection for connection in connections}
         self._bridge = bridge
         self._platform = platform
         self._metrics = metrics

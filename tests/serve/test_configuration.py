@@ -245,6 +245,13 @@ def test_no_organization_at_all_is_a_problem(tmp_path: Path) -> None:
     assert problem(path) == "organizations: names none; add one, as organizations.acme"
 
 
+def test_two_workspaces_of_one_organization_of_slack_are_two_places(tmp_path: Path) -> None:
+    second = "[organizations.other.connections.two]\ntoken = 'xoxb-2'\napp = 'A1'\nteam = 'T2'\nenterprise = 'E1'"
+    path = configured(tmp_path, (TEAM, f'{TEAM}\nenterprise = "E1"'), more=second)
+
+    assert problems(path, ENVIRON) == []
+
+
 @pytest.mark.parametrize("place", ['team = "T1"', 'enterprise = "E1"'])
 @pytest.mark.parametrize("organization", ["acme", "other"])
 def test_a_press_leads_to_one_connection(tmp_path: Path, place: str, organization: str) -> None:
