@@ -21,9 +21,9 @@ PARAMETERS = "[parameters]\nwait = 0\n"
 
 
 async def test_what_the_document_says_holds(dsn: str, slack: FakeSlack, tmp_path: Path) -> None:
-    """All checks of schemathesis but one: that a question with any schedule is taken, of which rules a schema knows none.
+    """With requests that it allows, such that it does not, and sequences of them.
 
-    With requests that the document allows, such that it does not, and sequences of them.
+    Of schemathesis' checks one is left out, that each allowed question is taken: a schema knows no rules of schedules.
     """
     (tmp_path / "schemathesis.toml").write_text(PARAMETERS, encoding="utf-8")
     async with served(configuration(slack_url=slack.url, worker_url=None), dsn, tmp_path) as pod:
