@@ -70,6 +70,7 @@ class Kept:
 class AssembledPod:
     """One pod: its applications, and what they stand on. `internal` has acme's token."""
 
+    given: Configuration
     questions_app: QuestionsApp
     slack_app: SlackApp
     store: PendingStore
@@ -137,7 +138,7 @@ async def assembled(
         await stack.enter_async_context(bridge)
         await stack.enter_async_context(_running(waiting.look()))
         yield AssembledPod(
-            *(questions_app, slack_app, store, bridge, waiting, readiness, metrics, pool, sink, internal, public)
+            *(given, questions_app, slack_app, store, bridge, waiting, readiness, metrics, pool, sink, internal, public)
         )
         await slack_app.drain(time.monotonic() + 5)
 
