@@ -47,8 +47,6 @@ NOTE_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
-_NOT_SENT = NotPosted("the pod closed before it was sent")
-
 # By organization, connection, question and ask number.
 Handles = ExpiringCache[tuple[str, str, str, int], MessageHandle]
 
@@ -90,6 +88,10 @@ class PostLeases(Protocol):
         permanent: bool = False,
     ) -> bool | None:
         """Note that an attempt to post a card has failed."""
+        ...
+
+    async def give_back_posts(self, leased: Collection[LeasedPost], *, most_attempts: int) -> set[str]:
+        """Give back cards of which nothing was sent; return the ids of rows that are locked."""
         ...
 
 
@@ -145,9 +147,7 @@ class Posts:
         self._unsent.clear()
 
         async def back(ids: Collection[str]) -> set[str]:
-            for id in ids:
-                await self._mark(posts[id], _NOT_SENT, is_sure=True, retry_in=timedelta())
-            return set()
+            return await self._leases.give_back_posts([posts[id] for id in ids], most_attempts=MOST_ATTEMPTS)
 
         await give_back("cards to post", posts, back)
 
@@ -245,25 +245,21 @@ class Posts:
         elif not self._can_repeat():
             delay = UNKNOWN_DELAY
         reason, what = _reason(error), _what_is_known(is_sure)
-        is_given_up = await self._mark(post, error, is_sure=is_sure, retry_in=delay)
-        if is_given_up:
-            _log.error("the card of question %r %s, and is given up: %s", post.question_id, what, reason)
-        elif is_given_up is not None:
-            _log.warning("the card of question %r %s, and is tried again: %s", post.question_id, what, reason)
-
-    async def _mark(self, post: LeasedPost, error: Exception, *, is_sure: bool, retry_in: timedelta) -> bool | None:
-        reason = _reason(error)
-        return await self._leases.mark_not_posted(
+        is_given_up = await self._leases.mark_not_posted(
             post.question_id,
             post.ask_number,
             reason if is_sure else f"it may be there: {reason}",
             attempt=post.attempt,
             is_sure=is_sure,
-            retry_in=retry_in,
+            retry_in=delay,
             most_attempts=MOST_ATTEMPTS,
             most_doubts=self._most_doubts(),
             permanent=isinstance(error, NotPosted) and error.is_permanent,
         )
+        if is_given_up:
+            _log.error("the card of question %r %s, and is given up: %s", post.question_id, what, reason)
+        elif is_given_up is not None:
+            _log.warning("the card of question %r %s, and is tried again: %s", post.question_id, what, reason)
 
 
 def _what_is_known(is_sure: bool) -> str:

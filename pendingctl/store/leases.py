@@ -28,7 +28,7 @@ from . import lease_statements as statements
 from .ending_statements import EXPIRE
 from .leased_rows import LEASED_POST_ROW, LEASED_ROW, leased_card
 from .pod_statements import BEAT, HEAR, LEAVE
-from .post_statements import LEASE_POSTS, MARK_NOT_POSTED
+from .post_statements import GIVE_BACK_POSTS, LEASE_POSTS, MARK_NOT_POSTED
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
@@ -328,6 +328,24 @@ class Leases:
         async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
             row = await (await borrowed.execute(MARK_NOT_POSTED, parameters)).fetchone()
         return None if row is None else bool(row[0])
+
+    async def give_back_posts(self, leased: Collection[LeasedPost], *, most_attempts: int) -> set[str]:
+        """Give leases back by one statement, of cards of which nothing was sent: due now, and none is given up.
+
+        Those that were lost meanwhile are passed by. Returns the ids of those that could not be given back yet, since
+        their rows are locked.
+        """
+        parameters = {
+            "ids": [each.question_id for each in leased],
+            "ask_numbers": [each.ask_number for each in leased],
+            "attempts": [each.attempt for each in leased],
+            "most_attempts": most_attempts,
+            "pod": self._pod,
+            "lock_timeout": Purpose.MARK.lock_timeout,
+        }
+        async with Borrowed(self._source, purpose=Purpose.MARK) as borrowed:
+            cursor = borrowed.cursor(row_factory=scalar_row)
+            return set(await (await cursor.execute(GIVE_BACK_POSTS, parameters)).fetchall())
 
     async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
         """Note that cards were posted, and their references, with which any pod can edit them.

@@ -110,3 +110,38 @@ MARK_NOT_POSTED = f"""
     select is_given_up
     from failed
 """
+
+# A pod that closes gives back the cards of which nothing was sent: due now, and none of these attempts is the last one.
+# What somebody has locked is passed by, and its id returned: one row must not keep the others.
+_IS_GIVEN = """post_attempts = attempt and posted_at is null and claimed_at is null and post_due_at is not null"""
+GIVE_BACK_POSTS = f"""
+    with given as materialized (
+        select id, ask_number, attempt
+        from unnest(%(ids)s::text[], %(ask_numbers)s::bigint[], %(attempts)s::integer[])
+             as given (id, ask_number, attempt)
+    ),
+    free as materialized (
+        select pending.id, attempt
+        from given
+        join pending_interactions as pending using (id, ask_number)
+        where {_IS_GIVEN}
+          and {LIMITS}
+        for no key update of pending skip locked
+    ),
+    back as (
+        update pending_interactions as pending
+        set post_due_at = now(),
+            post_attempts = least(post_attempts, %(most_attempts)s - 1),
+            post_doubts = greatest(post_doubts, 1) - 1,
+            post_error = 'the pod closed before it was sent',
+            posting_until = null
+        from free
+        where pending.id = free.id
+        returning pending.id, ask_number, organization_id, attempt, post_error
+    ),
+    {trail("back", "'not_posted'", attempt="attempt", detail="post_error")}
+    select id
+    from given
+    join pending_interactions using (id, ask_number)
+    where {_IS_GIVEN} and id not in (select id from back)
+"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import cast
 from uuid import UUID
@@ -16,6 +16,7 @@ import pytest
 from pendingctl import Answer, Delivery, PendingStore
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.leased import LeasedAnswer, Unreadable
+from pendingctl.pod.posts import MOST_ATTEMPTS as MOST_ATTEMPTS_TO_POST
 from pendingctl.pod.take_over import AT_ONCE, MOST_OF_A_TENANT, TakeOver
 from pendingctl.postgres.connections import Pool
 from pendingctl.store.leases import Leases
@@ -202,6 +203,49 @@ async def test_a_card_that_was_only_looked_for_is_given_back(
     await closing.bridge.close(within=WITHIN)
 
     assert _post_of(connection) == (True, 2, 1)
+    other = Pod(store, platform=FindingPlatform())
+    async with other.bridge:
+        await until(lambda: bool(other.platform.cards))
+
+
+@pytest.mark.parametrize("locked", ["q-1", "q-2", "q-3"])
+@pytest.mark.law(13, 16)
+async def test_a_locked_row_keeps_no_other_card_from_being_given_back(
+    store: PendingStore, connection: psycopg.Connection, dsn: str, locked: str
+) -> None:
+    closing = Pod(store, platform=(platform := FindingPlatform()))
+    platform.before_card = failing(TimeoutError())
+    for number in (1, 2, 3):
+        await closing.bridge.ask(replace(QUESTION, id=f"q-{number}"), event_id="e")
+    connection.execute("update pending_interactions set post_due_at = now()")
+    platform.before_find = hang
+    closing.bridge.start()
+    await until(lambda: len(platform.searches) == 3)
+
+    with psycopg.connect(dsn) as locking:
+        locking.execute("select from pending_interactions where id = %s for update", (locked,))
+        await closing.bridge.close(within=WITHIN)
+        left = connection.execute("select id from pending_interactions where post_due_at > now()").fetchall()
+
+    assert left == [(locked,)]
+
+
+@pytest.mark.law(13)
+async def test_a_card_is_not_given_up_for_an_attempt_that_was_never_made(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    closing = Pod(store, platform=(platform := FindingPlatform()))
+    platform.before_card = failing(TimeoutError())
+    await closing.bridge.ask(QUESTION, event_id="e")
+    connection.execute(
+        "update pending_interactions set post_due_at = now(), post_attempts = %s", (MOST_ATTEMPTS_TO_POST - 1,)
+    )
+    platform.before_find = hang
+    closing.bridge.start()
+    await until(lambda: bool(platform.searches))
+
+    await closing.bridge.close(within=WITHIN)
+
     other = Pod(store, platform=FindingPlatform())
     async with other.bridge:
         await until(lambda: bool(other.platform.cards))
