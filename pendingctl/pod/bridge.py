@@ -179,7 +179,7 @@ class InteractionBridge:
             self._posts.give_back(),
             self._delivery.close(within=left),
             self._cards.close(within=left),
-            self._flush(until),
+            self._flush_refused_clicks(until),
         )
         self._served = frozenset()
         self._questions.forget()
