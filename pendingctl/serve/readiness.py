@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,13 +17,17 @@ from ..postgres.connections import Borrowed, ConnectionSource
 from ..postgres.outages import Outage
 from ..postgres.time_limits import Purpose
 from ..printable import printable
+from ..schema.migration_files import Status
 from ..schema.migrations import status
+from ..words import counted
 
 # Until the first success, so that a pod is ready within a second of its database.
 FIRST_LOOK_SECONDS = 0.5
 LOOK_SECONDS = 5.0
 # That somebody has rolled migrations back is rare, and this look connects anew.
 SCHEMA_SECONDS = timedelta(seconds=60)
+# A migration may hold the table for as long as it takes, and a server that hangs says nothing.
+SCHEMA_WITHIN_SECONDS = 3.0
 
 OK = "ok"
 
@@ -62,6 +68,7 @@ class Readiness:
         self._database = "not looked at yet"
         self._schema = "not looked at yet"
         self._schema_looked_at = float("-inf")
+        self._asked: Future[Status] | None = None
         self._outage = Outage(_log)
 
     def state(self) -> State:
@@ -103,17 +110,44 @@ class Readiness:
     async def _look_at_the_schema(self) -> None:
         """Note whether the migrations that this version has are applied; what a later one has added is no matter."""
         try:
-            found = await asyncio.to_thread(status, self._dsn)
+            found = await asyncio.wait_for(asyncio.wrap_future(self._ask_for_the_schema()), SCHEMA_WITHIN_SECONDS)
+        except TimeoutError:
+            said = f"the database did not say within {SCHEMA_WITHIN_SECONDS:g} s which migrations are applied"
+            # What was said before still holds.
+            if self._has_succeeded:
+                self._outage.report("%s", said)
+            else:
+                self._schema = said
         except DatabaseFailed:
             raise
         except PendingctlError as error:
             self._schema = _in_one_line(error)
         else:
-            pending = len(found.pending)
-            self._schema = f"{pending} migrations are pending; run pendingctl migrate" if pending else OK
+            pending = counted(len(found.pending), "migration is", "migrations are")
+            self._schema = f"{pending} pending; run pendingctl migrate" if found.pending else OK
         self._schema_looked_at = time.monotonic()
         if self._schema != OK:
             self._outage.report("not ready: %s", self._schema)
+
+    def _ask_for_the_schema(self) -> Future[Status]:
+        """Ask for the migrations that are applied, unless that is under way, in a thread that no process waits for.
+
+        The end of one waits for an executor's threads, however long a database says nothing to them.
+        """
+        if self._asked is not None and not self._asked.done():
+            return self._asked
+        asked: Future[Status] = Future()
+        asked.set_running_or_notify_cancel()
+
+        def ask() -> None:
+            try:
+                asked.set_result(status(self._dsn))
+            except Exception as error:  # noqa: BLE001 (raised where it is awaited)
+                asked.set_exception(error)
+
+        threading.Thread(target=ask, name="schema", daemon=True).start()
+        self._asked = asked
+        return asked
 
 
 def _in_one_line(error: Exception) -> str:

@@ -39,7 +39,7 @@ class Crowd:
         self._cards = list(cards)
 
     async def press(self, *, per_second: float, while_: Callable[[], bool]) -> None:
-        """Press at this rate, and until each of them has pressed on each question once; return when all is acknowledged.
+        """Press at this rate, and until each of them has pressed each question; return once all is acknowledged.
 
         One press follows the other by the clock, however long any takes.
         """
@@ -60,7 +60,7 @@ class Crowd:
         self.presses.append(Press(id, user, choice, pressed))
 
     async def check(self) -> None:
-        """See that each press was acknowledged in time and truly replied to, and that each question was answered once."""
+        """See that each press was acknowledged in time and replied to truly, and each question answered once."""
         slack = self._deployment.slack
         late = [
             (press.question_id, press.pressed.seen, press.pressed.seconds)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 
 import httpx
@@ -28,6 +27,7 @@ from .answer_worker import taking_answers
 from .conftest import Deployment, deployed
 from .crowds import crowd_of
 from .pods import SIGNING_SECRET, ServedPod, served
+from .readiness import readiness
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="module")]
 
@@ -48,24 +48,6 @@ async def on_a_pair(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Asy
         deployed(pair.dsn, slack, worker, tmp_path_factory.mktemp("serve")) as running,
     ):
         yield running
-
-
-@dataclass(frozen=True)
-class Ready:
-    status: int
-    database: str
-    schema: str
-
-
-async def readiness(pod: ServedPod, condition: Callable[[Ready], bool], *, within: float = 15.0) -> Ready:
-    """What /readyz says, once it meets a condition. Raises TimeoutError."""
-    async with asyncio.timeout(within), httpx.AsyncClient() as client:
-        while True:
-            reply = await client.get(f"{pod.url}/readyz")
-            body = reply.json()
-            if condition(ready := Ready(reply.status_code, body["database"], body["schema"])):
-                return ready
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.law(1, 6, 7)
