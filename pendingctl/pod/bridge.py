@@ -160,7 +160,8 @@ class InteractionBridge:
         """Accept nothing any more, wait for the work in the background, and forget everything.
 
         What is not done `within` that time is given up, and goes to the other pods: an answer at once, the worker may
-        get it twice; a card that was sent, and may be there or not, when its lease has run out.
+        get it twice; a card that was sent, and may be there or not, when its lease has run out. Where the database does
+        not answer, or work holds on to its await, that takes a second or two more.
         """
         until = time.monotonic() + within.total_seconds()
         self._is_closing = True
@@ -172,12 +173,14 @@ class InteractionBridge:
             self._cards.take_over_no_more(until),
             self._delivery.take_over_no_more(),
         )
-        await self._posts.give_back()
-        await self._delivery.close(within=timedelta(seconds=until - time.monotonic()))
-        await self._cards.close(within=timedelta(seconds=until - time.monotonic()))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(until - time.monotonic(), LAST_SECONDS)):
-                await self._refused_clicks.flush(last=True)
+        left = timedelta(seconds=until - time.monotonic())
+        # Side by side: where the database is silent each takes its last second.
+        await asyncio.gather(
+            self._posts.give_back(),
+            self._delivery.close(within=left),
+            self._cards.close(within=left),
+            self._flush_refused_clicks(until),
+        )
         self._served = frozenset()
         self._questions.forget()
         self._handles.forget(lambda _: True)
@@ -186,6 +189,11 @@ class InteractionBridge:
         # A claim that wins has a card to edit.
         await self._claims.drain(until)
         await self._background.drain(until)
+
+    async def _flush_refused_clicks(self, until: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(until - time.monotonic(), LAST_SECONDS)):
+                await self._refused_clicks.flush(last=True)
 
     async def ask(self, question: Question, *, event_id: str) -> AskOutcome:
         """Store a question and post its card, once for an event that the platform may deliver again, to any pod.

@@ -118,8 +118,7 @@ class Delivery:
         await self.take_over_no_more()
         await self._submitted.drain(until)
         await self._taken_over.drain(until)
-        await self._give_back()
-        await self._leave(until)
+        await asyncio.gather(self._give_back(), self._leave(until))
 
     async def take_over_no_more(self) -> None:
         """Look for nothing any more; what this pod has leased is delivered."""

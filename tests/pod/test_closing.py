@@ -13,12 +13,12 @@ import pytest
 from pendingctl import AskOutcome, PendingStore, ReplyKind, State
 from pendingctl.errors import DatabaseFailed
 from pendingctl.leased import LeasedAnswer, PostedCard, Unreadable
-from pendingctl.pod.background import Background
+from pendingctl.pod.background import LAST_SECONDS, Background
 from pendingctl.postgres.connections import Pool
 from pendingctl.schedule import MAX_AGE
 from pendingctl.store.leases import Leases
 from tests.deliveries import state_of, until
-from tests.pods import QUESTION, Pod
+from tests.pods import QUESTION, FindingPlatform, Pod, failing
 from tests.questions import click
 
 
@@ -61,6 +61,36 @@ async def test_a_pod_ends_at_its_one_deadline_whatever_hangs(store: PendingStore
         with pytest.raises(asyncio.CancelledError):
             await posting
     assert await state_of(store) is (State.UNDELIVERED if what in {"worker", "all"} else State.CLAIMED)
+
+
+@pytest.mark.law(16)
+async def test_what_comes_after_the_deadline_is_done_side_by_side_where_the_database_is_silent(
+    store: PendingStore, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def be_silent(*_: object, **__: object) -> set[str]:
+        await hang()
+        return set()
+
+    for name in ("give_back", "give_back_posts", "leave", "mark_posted", "mark_edited"):
+        monkeypatch.setattr(store.leases, name, be_silent)
+    monkeypatch.setattr(store.trail, "note", be_silent)
+    pod = Pod(store, platform=(platform := FindingPlatform()))
+    pod.before_answer = hang
+    pod.bridge.start()
+    await pod.bridge.ask(QUESTION, event_id="e")
+    assert await pod.click() is ReplyKind.ANSWERED
+    assert await pod.click("later", user="U2") is ReplyKind.NOT_YOURS
+    platform.before_card = failing(TimeoutError())
+    await pod.bridge.ask(replace(QUESTION, id="q-2"), event_id="e")
+    async with pool.connection() as connection:
+        await connection.execute("update pending_interactions set post_due_at = now() where id = 'q-2'")
+    platform.before_find = hang
+    await until(lambda: bool(platform.searches))
+
+    began = time.monotonic()
+    await pod.bridge.close(within=timedelta(seconds=0.5))
+
+    assert time.monotonic() - began < 0.5 + 1.5 * LAST_SECONDS
 
 
 async def test_a_pod_ends_although_its_platform_swallows_the_cancellation(store: PendingStore) -> None:
