@@ -64,12 +64,23 @@ async def rate(done: int, tasks: Sequence[Coroutine[object, object, None]]) -> f
 
 
 def ratio(
-    name: str, unit: str, against: str, ours: Sequence[float], theirs: Sequence[float], *, at_least: float | None = None
+    name: str,
+    unit: str,
+    against: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
 ) -> Figure:
-    """How many times as fast ours is."""
+    """How many times as much ours is: as fast where it is to be `at_least`, as long or as dear where `at_most`."""
     ratios = [our / their for our, their in zip(ours, theirs, strict=True)]
-    spread = min(ratios), max(ratios)
-    return Figure(name, unit, median(ours), against, median(theirs), "ratio", median(ratios), at_least, spread=spread)
+    return Figure(
+        *(name, unit, median(ours), against, median(theirs), "ratio", median(ratios)),
+        reach=at_least if at_most is None else at_most,
+        wanted="at least" if at_most is None else "at most",
+        spread=(min(ratios), max(ratios)),
+    )
 
 
 def difference(

@@ -1,0 +1,1 @@
+"""Processes of the bench's own: each is started with its file, and reads and prints lines."""
