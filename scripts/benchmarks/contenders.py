@@ -18,11 +18,37 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from .figures import doing
 from .stage import Stage
 
-_ENVIRONMENT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pendingctl" / "bench"
-_PYTHON = _ENVIRONMENT / "bin" / "python"
-_PACKAGES = ("langgraph", "langgraph-checkpoint-postgres", "dbos", "psycopg[binary,pool]")
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pendingctl"
 _INSTALL_SECONDS = 600
 _SCRIPTS = Path(__file__).parent / "others"
+
+
+@dataclass(frozen=True, slots=True)
+class _Environment:
+    """A Python environment of the bench's own, with these packages."""
+
+    name: str
+    packages: tuple[str, ...]
+
+    def python(self) -> str:
+        """Return its interpreter, once the packages are there. Raises CalledProcessError if they cannot be."""
+        folder = _CACHE / self.name
+        python = folder / "bin" / "python"
+        if (folder / "complete").is_file():
+            return str(python)
+        doing(f"installing {', '.join(self.packages)} in {folder}")
+        for command in (
+            [sys.executable, "-m", "venv", "--clear", str(folder)],
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *self.packages],
+        ):
+            subprocess.run(command, check=True, timeout=_INSTALL_SECONDS)
+        (folder / "complete").touch()
+        return str(python)
+
+
+_LIBRARIES = _Environment("bench", ("langgraph", "langgraph-checkpoint-postgres", "dbos", "psycopg[binary,pool]"))
+# Its versions of web libraries are its own. It names psycopg2, and SQLAlchemy 2.1, which it also takes, wants psycopg.
+_SERVER = _Environment("bench-awaithumans", ("awaithumans[server]", "psycopg[binary]"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +88,6 @@ def contenders(stage: Stage, cycles: int) -> Iterator[list[Contender]]:
 
     Raises CalledProcessError when they cannot be installed, and RuntimeError when one does not start.
     """
-    if not (_ENVIRONMENT / "complete").is_file():
-        _install()
     with ExitStack() as ending:
         yield [
             _start(stage, ending, cycles, "LangGraph", "langgraph", reach=5.0),
@@ -71,22 +95,25 @@ def contenders(stage: Stage, cycles: int) -> Iterator[list[Contender]]:
         ]
 
 
-def _install() -> None:
-    doing(f"installing {', '.join(_PACKAGES)} in {_ENVIRONMENT}")
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", str(_ENVIRONMENT)],
-        [str(_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_PACKAGES],
-    ):
-        subprocess.run(command, check=True, timeout=_INSTALL_SECONDS)
-    (_ENVIRONMENT / "complete").touch()
-
-
 def _start(stage: Stage, ending: ExitStack, cycles: int, name: str, package: str, *, reach: float) -> Contender:
     dsn = database_beside(stage, ending, package)
-    process = started(ending, [str(_PYTHON), str(_SCRIPTS / f"{package}_cycles.py")])
+    process = started(ending, [_LIBRARIES.python(), str(_SCRIPTS / f"{package}_cycles.py")])
     # Through the pipe: a connection string may hold a password.
     version = process.answer(f"{dsn}\n{cycles}")
     return Contender(f"{name} {version}", reach, process)
+
+
+@contextmanager
+def awaithumans(stage: Stage, token: str) -> Iterator[tuple[str, str]]:
+    """The server of awaithumans, on a database of its own on the stage's server: its name with version, and its URL.
+
+    Raises CalledProcessError when it cannot be installed, and RuntimeError when it does not start.
+    """
+    with ExitStack() as ending:
+        dsn = database_beside(stage, ending, "awaithumans")
+        process = started(ending, [_SERVER.python(), str(_SCRIPTS / "awaithumans_server.py")])
+        version, port = process.answer(f"{dsn}\n{token}").split()
+        yield f"awaithumans {version}", f"http://127.0.0.1:{port}"
 
 
 def started(ending: ExitStack, command: list[str], environment: Mapping[str, str] | None = None) -> Process:

@@ -26,7 +26,7 @@ from pendingctl.platforms import ENGLISH
 from pendingctl.platforms.slack.blocks import card_message
 from pendingctl.pod.card_content import card_of
 
-from .contenders import Process, started
+from .contenders import started
 from .stage import ASKED, PAYLOAD, SCOPE, Stage
 
 SECRET = "bench-signing-secret-of-32-characters"
@@ -166,9 +166,9 @@ class Presses:
         )
         self._form = presses.form(given).decode()
 
-    def body(self, id: str) -> bytes:
-        """Return the body for the question with this id."""
-        return self._form.replace(quote(_PLACE), quote(id)).encode()
+    def body(self, id: str, ask_number: int = 1) -> bytes:
+        """Return the body for an asking of the question with this id."""
+        return self._form.replace(_value_of(_PLACE, 1), _value_of(id, ask_number)).encode()
 
     def headers(self, body: bytes) -> Mapping[str, str]:
         """Return its headers, signed now."""
@@ -182,9 +182,9 @@ class Presses:
         return f"POST /slack HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}{length}\r\n".encode() + body
 
 
-def endpoint(stage: Stage, ending: ExitStack, kind: str, slack: str) -> Process:
-    """A process that claims with one UPDATE and does nothing else, `starlette` or `bolt`."""
-    return started(ending, [sys.executable, str(PROCESSES / "endpoint.py"), kind])
+def _value_of(id: str, ask_number: int) -> str:
+    """What a button carries, as it stands in a form: the beginning of a JSON array in JSON."""
+    return quote(f'[\\"{id}\\",{ask_number},')
 
 
 def cpu_seconds(pid: int) -> float | None:
@@ -199,8 +199,13 @@ def cpu_seconds(pid: int) -> float | None:
 
 def resident_mib(pid: int) -> float:
     """Return how much memory of a process is in use now, in MiB."""
-    said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
-    return int(said.stdout) / 1_024
+    try:
+        # proc(5): the second field of statm is the resident set size in pages.
+        pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+    except OSError:
+        said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+        return int(said.stdout) / 1_024
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 def order(**of: object) -> str:

@@ -12,11 +12,9 @@ import hmac
 import json
 import logging
 import re
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from typing import TypeAlias
 from urllib.parse import parse_qs
 
@@ -109,25 +107,22 @@ def by_bolt(pool: Pool, secret: bytes, slack_url: str) -> Endpoint:
 async def _main(kind: str) -> None:
     order = json.loads(sys.stdin.readline())
     secret = order["secret"].encode()
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1_024)
-
-    @asynccontextmanager
-    async def opened(_: Starlette):  # type: ignore[no-untyped-def]
-        async with pool:
-            await pool.wait()
-            print(listening.getsockname()[1], flush=True)
-            yield
-
     pool: Pool = AsyncConnectionPool(
         order["dsn"], min_size=_CONNECTIONS, max_size=_CONNECTIONS, open=False, kwargs={"autocommit": True}
     )
-    endpoint = by_starlette(pool, secret) if kind == "starlette" else by_bolt(pool, secret, order["slack_url"])
-    app = Starlette(routes=[Route("/slack", endpoint, methods=["POST"])], lifespan=opened)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    await asyncio.to_thread(sys.stdin.read)
-    server.should_exit = True
-    await serving
+    async with pool:
+        await pool.wait()
+        endpoint = by_starlette(pool, secret) if kind == "starlette" else by_bolt(pool, secret, order["slack_url"])
+        app = Starlette(routes=[Route("/slack", endpoint, methods=["POST"])])
+        # Listening by itself: of a socket that is handed to it each response may wait for the client's ACK.
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
+        serving = asyncio.create_task(server.serve())
+        while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
+            await asyncio.sleep(0.01)
+        print(server.servers[0].sockets[0].getsockname()[1], flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+        server.should_exit = True
+        await serving
 
 
 if __name__ == "__main__":
