@@ -8,7 +8,9 @@ import signal
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 
 from ..leased import LeasedAnswer
 from ..model import ANSWERS
@@ -26,15 +28,17 @@ from .listeners import listen
 from .metrics import ListenerName, Measured, Metrics
 from .questions_app import QuestionsApp
 from .readiness import Readiness
-from .settings import Configuration, Worker
+from .settings import Configuration, Shutdown, Worker
 from .slack_app import SlackApp
 from .waiting import Waiting
 
 # A claim that meets an outage is tried for so long, and the reply follows by the press's response_url, which works for
 # half an hour: longer than a failover takes, and short enough for somebody who waits.
 REPLY_WITHIN = timedelta(seconds=15)
-# The last of a stop's time is for what comes after the work: the pool, and the connections to Slack.
-LAST_SECONDS = 1.0
+# The last of a stop's time is for what comes after the work: what is leased is given back and noted, then the pool and
+# the listeners are closed. Half of the time after `shutdown.delay`, if that is shorter.
+LAST_SECONDS = 4.0
+CLOSE_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +84,10 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
     Raises InvalidInput for an address that cannot be listened on. A database that is away is waited for.
     """
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(configuration.dsn, max_size=configuration.connections))
+        pool = open_pool(configuration.dsn, max_size=configuration.connections)
+        # Its own limit is 5 s.
+        stack.push_async_callback(pool.close, CLOSE_SECONDS)
+        await pool.open()
         platform = await stack.enter_async_context(_slack_of(configuration))
         sink = await stack.enter_async_context(_sink_of(configuration.worker))
         store = PendingStore(pool, application=configuration.application, pod=configuration.pod)
@@ -102,9 +109,9 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
             *(configuration, bridge, store, inspection), waiting=waiting, readiness=readiness, metrics=metrics
         )
         internal = await listen(Measured(questions_app.asgi, metrics, ListenerName.INTERNAL), configuration.internal)
-        stack.push_async_callback(internal.close, within=LAST_SECONDS)
+        stack.push_async_callback(internal.close, within=CLOSE_SECONDS)
         public = await listen(Measured(slack_app.asgi, metrics, ListenerName.PUBLIC), configuration.public)
-        stack.push_async_callback(public.close, within=LAST_SECONDS)
+        stack.push_async_callback(public.close, within=CLOSE_SECONDS)
         _log.info(
             "listening on %s:%d for Slack, and on %s:%d for all else",
             *(configuration.public.host, public.port, configuration.internal.host, internal.port),
@@ -116,15 +123,15 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
             bridge.start()
 
         async def drain() -> None:
-            until = time.monotonic() + configuration.shutdown.within.total_seconds() - LAST_SECONDS
             readiness.drain()
+            until = _Until.of(configuration.shutdown)
             if stop.delays:
                 _log.info("stopping: unready, and clicks are claimed for %s more", age(configuration.shutdown.delay))
                 await asyncio.sleep(configuration.shutdown.delay.total_seconds())
             waiting.end()
-            await public.close(within=until - time.monotonic())
-            await slack_app.drain(until)
-            await bridge.close(within=timedelta(seconds=until - time.monotonic()))
+            await public.close(within=until.work - time.monotonic())
+            await slack_app.drain(until.work)
+            await _close(bridge, until)
             _log.info("stopped")
 
         async with _tasks(readiness.look(begin), waiting.look(), *_sweeper(configuration, store, metrics)):
@@ -137,8 +144,32 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
                 draining.result()
                 return True
             draining.cancel()
-            await asyncio.wait([draining], timeout=LAST_SECONDS)
+            await asyncio.wait([draining], timeout=CLOSE_SECONDS)
             return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Until:
+    """Until when a pod that stops works, and until when it gives back and notes what is left, by time.monotonic."""
+
+    work: float
+    notes: float
+
+    @classmethod
+    def of(cls, shutdown: Shutdown) -> Self:
+        """Return the times of a stop that begins now."""
+        last = min(LAST_SECONDS, (shutdown.within - shutdown.delay).total_seconds() / 2)
+        end = time.monotonic() + shutdown.within.total_seconds()
+        return cls(work=end - last, notes=end - last / 2)
+
+
+async def _close(bridge: InteractionBridge, until: _Until) -> None:
+    try:
+        # Each of its last steps is limited, and a database that says nothing takes the time of them all.
+        async with asyncio.timeout(until.notes - time.monotonic()):
+            await bridge.close(within=timedelta(seconds=until.work - time.monotonic()))
+    except TimeoutError:
+        _log.warning("the database says nothing: what is left goes to other pods when its leases have run out")
 
 
 @asynccontextmanager
