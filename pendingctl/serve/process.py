@@ -8,8 +8,9 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from ..leased import LeasedAnswer
 from ..model import ANSWERS
@@ -28,7 +29,7 @@ from .listeners import Listening, listen
 from .metrics import ListenerName, Measured, Metrics
 from .questions_app import QuestionsApp, connections_of_reads
 from .readiness import Readiness
-from .settings import Configuration, Worker
+from .settings import Configuration, Shutdown, Worker
 from .settings import Sweep as SweepSettings
 from .slack_app import SlackApp
 from .waiting import Waiting
@@ -38,8 +39,10 @@ from .waiting import Waiting
 REPLY_WITHIN = timedelta(seconds=15)
 # A request of Slack's is read and acknowledged within that; a client that is slower is cut off when the pod stops.
 REQUEST_SECONDS = 5.0
-# The last of a stop's time is for what comes after the work: the pool, and the connections to Slack.
-LAST_SECONDS = 1.0
+# The last of a stop's time is for what comes after the work: what is leased is given back and noted, then the pool and
+# the listeners are closed. Half of the time after `shutdown.delay`, if that is shorter.
+LAST_SECONDS = 4.0
+CLOSE_SECONDS = 0.5
 
 # Starts work that goes on beside the requests.
 Start: TypeAlias = Callable[[Coroutine[object, object, None]], None]
@@ -130,15 +133,15 @@ class _Pod:
 
     async def drain(self, public: Listening, *, delay: timedelta) -> None:
         """Be unready, claim clicks for the delay, and then end what is under way, all of it in the time configured."""
-        until = time.monotonic() + self._configuration.shutdown.within.total_seconds() - LAST_SECONDS
+        until = _Until.of(self._configuration.shutdown)
         self._readiness.drain()
         if delay:
             _log.info("stopping: unready, and clicks are claimed for %s more", age(delay))
             await asyncio.sleep(delay.total_seconds())
         self._waiting.end()
-        await public.close(within=min(REQUEST_SECONDS, until - time.monotonic()))
-        await self._slack_app.drain(until)
-        await self._bridge.close(within=timedelta(seconds=until - time.monotonic()))
+        await public.close(within=min(REQUEST_SECONDS, until.work - time.monotonic()))
+        await self._slack_app.drain(until.work)
+        await _close(self._bridge, until)
         _log.info("stopped")
 
 
@@ -148,14 +151,17 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
     Raises InvalidInput for an address that cannot be listened on. A database that is away is waited for.
     """
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(configuration.dsn, max_size=configuration.connections))
+        pool = open_pool(configuration.dsn, max_size=configuration.connections)
+        # Its own limit is 5 s.
+        stack.push_async_callback(pool.close, CLOSE_SECONDS)
+        await pool.open()
         platform = await stack.enter_async_context(_slack_of(configuration))
         sink = await stack.enter_async_context(_sink_of(configuration.worker))
         pod = _Pod(configuration, pool, platform, sink)
         internal = await listen(pod.internal, configuration.internal)
-        stack.push_async_callback(internal.close, within=LAST_SECONDS)
+        stack.push_async_callback(internal.close, within=CLOSE_SECONDS)
         public = await listen(pod.public, configuration.public)
-        stack.push_async_callback(public.close, within=LAST_SECONDS)
+        stack.push_async_callback(public.close, within=CLOSE_SECONDS)
         _log.info(
             "listening on %s:%d for Slack, and on %s:%d for all else",
             *(configuration.public.host, public.port, configuration.internal.host, internal.port),
@@ -173,8 +179,32 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
                 draining.result()
                 return True
             draining.cancel()
-            await asyncio.wait([draining], timeout=LAST_SECONDS)
+            await asyncio.wait([draining], timeout=CLOSE_SECONDS)
             return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Until:
+    """Until when a pod that stops works, and until when it gives back and notes what is left, by time.monotonic."""
+
+    work: float
+    notes: float
+
+    @classmethod
+    def of(cls, shutdown: Shutdown) -> Self:
+        """Return the times of a stop that begins now."""
+        last = min(LAST_SECONDS, (shutdown.within - shutdown.delay).total_seconds() / 2)
+        end = time.monotonic() + shutdown.within.total_seconds()
+        return cls(work=end - last, notes=end - last / 2)
+
+
+async def _close(bridge: InteractionBridge, until: _Until) -> None:
+    try:
+        # Each of its last steps is limited, and a database that says nothing takes the time of them all.
+        async with asyncio.timeout(until.notes - time.monotonic()):
+            await bridge.close(within=timedelta(seconds=until.work - time.monotonic()))
+    except TimeoutError:
+        _log.warning("the database says nothing: what is left goes to other pods when its leases have run out")
 
 
 @asynccontextmanager

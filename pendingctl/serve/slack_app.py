@@ -34,6 +34,8 @@ MOST_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 2.0
 # From a request's arrival to its acknowledgement, however long the claim takes; half a second is for the way.
 ACKNOWLEDGE_SECONDS = 2.5
+# Of a pod that closes, for the replies to presses that it gives up.
+LAST_REPLIES_SECONDS = 1.0
 # Of one organization. Whoever presses beyond these is asked to press again: each waits for the database.
 MOST_CLAIMS = 500
 # Beyond these a reply is left out, while Slack is slow: what became of the press its card shows.
@@ -65,8 +67,11 @@ class SlackApp:
         self.asgi = application([Route("/slack", self._pressed, methods=["POST"])])
 
     async def drain(self, until: float) -> None:
-        """Wait for the presses that are under way and their replies; give up what is left at `until` (monotonic)."""
-        await self._claims.drain(until)
+        """Wait for the presses that are under way and their replies; give up what is left at `until` (monotonic).
+
+        Whoever has pressed is asked to press again then, since another pod can say what became of it.
+        """
+        await self._claims.drain(until - LAST_REPLIES_SECONDS)
         await self._replies.drain(until)
 
     async def _pressed(self, request: Request) -> Response:
@@ -128,6 +133,9 @@ class SlackApp:
         self._claims_of[organization_id] += 1
         try:
             return await self._click(press, connection)
+        except asyncio.CancelledError:
+            # By `drain` alone.
+            return cannot_serve(ENGLISH)
         except Exception:  # noqa: BLE001 (a press is replied to whatever fails)
             _log.exception("a press could not be claimed")
             return cannot_serve(ENGLISH)

@@ -26,8 +26,11 @@ WITHIN = 8.0
 
 
 @pytest.mark.law(1, 6, 7)
-async def test_both_pods_are_replaced_under_fifty_clicks_a_second_and_nobody_notices(shared: Deployment) -> None:
-    crowd = await crowd_of(shared, "rolling", 100)
+@pytest.mark.parametrize("questions", [60, pytest.param(150, marks=pytest.mark.long)])
+async def test_both_pods_are_replaced_under_fifty_clicks_a_second_and_nobody_notices(
+    shared: Deployment, questions: int
+) -> None:
+    crowd = await crowd_of(shared, f"rolling-{questions}", questions)
     over = asyncio.Event()
     codes: list[int] = []
     seconds: list[float] = []
@@ -58,7 +61,7 @@ async def test_both_pods_are_replaced_under_fifty_clicks_a_second_and_nobody_not
 
     assert codes == [0, 0]
     assert max(seconds) < WITHIN
-    assert len(crowd.presses) >= 300
+    assert len(crowd.presses) >= 3 * questions
 
 
 @pytest.mark.law(7)
