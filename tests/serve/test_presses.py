@@ -498,6 +498,7 @@ async def test_presses_beyond_what_one_organization_may_wait_for_are_asked_to_pr
     assert (await slack.reply_to(presses[0])).text == "You answered: yes"
 
 
+@pytest.mark.once
 async def test_ten_thousand_guesses_of_ids_get_the_same_reply(
     pod: AssembledPod, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:
