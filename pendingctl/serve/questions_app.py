@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -39,6 +41,8 @@ MOST_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 10.0
 MOST_WAIT_SECONDS = 60
 PAGE = 100
+# Of one organization: each holds one of the connections that this pod accepts, and probes need some of these as well.
+MOST_REQUESTS = 200
 
 
 class _IdConvertor(StringConvertor):
@@ -88,6 +92,7 @@ class QuestionsApp:
         self._waiting = waiting
         self._readiness = readiness
         self._metrics = metrics
+        self._requests_of = Counter[str]()
         self._turns = Turns[str](connections_of_reads(configuration.connections) - 1)
         self.asgi = application(
             [
@@ -121,7 +126,7 @@ class QuestionsApp:
                 HTTPStatus.NOT_FOUND, "this connection, or this application, is not configured for your organization"
             )
         with about(organization=organization.id, question=question.id):
-            async with self._turns.turn(organization.id):
+            async with self._turn(organization):
                 stored = await self._bridge.store(
                     question, request_key=asked.request_key, request_digest=asked.request_digest
                 )
@@ -156,7 +161,7 @@ class QuestionsApp:
             state=_state(query.get("state")),
         )
         after = Cursor.parse(query["after"]) if "after" in query else None
-        async with self._turns.turn(organization.id):
+        async with self._turn(organization):
             page = await self._inspection.page(filters, after=after, limit=PAGE)
         connections = _connections(organization)
         rows: list[JsonValue] = [shown_summary(row) for row in page.rows if row.connection_id in connections]
@@ -166,7 +171,7 @@ class QuestionsApp:
         organization = self._organization(request)
         row = await self._row(organization, request)
         with about(organization=organization.id, question=row.id):
-            async with self._turns.turn(organization.id):
+            async with self._turn(organization):
                 withdrawal = await self._store.withdraw(row.id, row.scope)
         match withdrawal:
             case Withdrawal.WITHDRAWN | Withdrawal.ALREADY_WITHDRAWN:
@@ -185,7 +190,7 @@ class QuestionsApp:
             check_id(id, "the question's id")
         except InvalidInput:
             raise _no_such_question() from None
-        async with self._turns.turn(organization.id):
+        async with self._turn(organization):
             row = await self._inspection.get(id)
         if (
             row is None
@@ -195,6 +200,20 @@ class QuestionsApp:
         ):
             raise _no_such_question()
         return row
+
+    @asynccontextmanager
+    async def _turn(self, organization: Organization) -> AsyncIterator[None]:
+        """Wait for a connection to the database that this organization may use. Raises Problem where too many wait."""
+        if self._requests_of[organization.id] >= MOST_REQUESTS:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS, "too many requests of your organization are under way", retry_after="1"
+            )
+        self._requests_of[organization.id] += 1
+        try:
+            async with self._turns.turn(organization.id):
+                yield
+        finally:
+            self._requests_of[organization.id] -= 1
 
     def _organization(self, request: Request) -> Organization:
         """Return whose token a request has. Raises Problem."""

@@ -136,7 +136,7 @@ async def assembled(
             for app, headers in ((questions_app.asgi, bearer(TOKEN)), (slack_app.asgi, {}))
         ]
         await stack.enter_async_context(bridge)
-        await stack.enter_async_context(_running(waiting.look()))
+        await stack.enter_async_context(running(waiting.look()))
         yield AssembledPod(
             *(given, questions_app, slack_app, store, bridge, waiting, readiness, metrics, pool, sink, internal, public)
         )
@@ -144,7 +144,7 @@ async def assembled(
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+async def running(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
     task = asyncio.create_task(work)
     try:
         yield

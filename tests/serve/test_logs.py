@@ -277,6 +277,8 @@ def test_other_libraries_log_warnings_alone_and_uvicorn_no_accesses(stderr: Stde
     uvicorn = logging.getLogger("uvicorn")
     uvicorn.addHandler(logging.StreamHandler(sys.stderr))
     uvicorn.propagate = False
+    # A listener of an earlier test has raised it.
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
     set_up_text(logging.DEBUG)
 
     OURS.debug("of ours")

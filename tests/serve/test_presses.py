@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.workspaces import App, Person
 from pendingctl.platforms import Sentence
 from pendingctl.platforms.slack import Press, SlackPlatform
+from pendingctl.serve import slack_app
 from pendingctl.serve.slack_app import SlackApp
 from tests.listener import Listener, Serve
 from tests.slack import hostile_presses as hostile
@@ -29,6 +32,7 @@ from .applications import AssembledPod, assembled, bearer, written
 from .pods import OTHER_TOKEN, SIGNING_SECRET, configuration
 
 UNKNOWN = "This question is unknown or has expired."
+CANNOT_SERVE = "This cannot be served here right now, please try again."
 GUESSES = 10_000
 NOT_YOURS = "This question is for somebody else."
 
@@ -454,6 +458,47 @@ class Repliers(SlackPlatform):
         self.said[said.text()] += 1
 
 
+@asynccontextmanager
+async def held(dsn: str, id: str) -> AsyncIterator[None]:
+    """Hold a question's row, so that a claim of it waits."""
+    async with await psycopg.AsyncConnection.connect(dsn) as holder:
+        await holder.execute("select from pending_interactions where id = %s for update", (id,))
+        yield
+        await holder.rollback()
+
+
+async def test_a_press_that_takes_long_is_acknowledged_in_time_and_replied_to_when_it_is_decided(
+    pod: AssembledPod, slack: FakeSlack, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_app, "ACKNOWLEDGE_SECONDS", 0.2)
+    press = slack.delivery("U1", await card_of(pod, slack), "yes")
+    async with held(dsn, "q"):
+        begun = time.monotonic()
+        assert (await deliver(pod, press)).status_code == 200
+        assert time.monotonic() - begun < 1
+        assert slack.replies_to(press) == []
+
+    assert (await slack.reply_to(press)).text == "You answered: yes"
+
+
+async def test_presses_beyond_what_one_organization_may_wait_for_are_asked_to_press_again_and_others_are_not(
+    pod: AssembledPod, slack: FakeSlack, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_app, "MOST_CLAIMS", 2)
+    card = await card_of(pod, slack)
+    others = await card_of(pod, slack, "of-globex", channel="C9", token=OTHER_TOKEN, user_id="U7")
+    async with held(dsn, "q"):
+        presses = [slack.delivery("U1", card, "yes") for _ in range(3)]
+        waiting = [asyncio.create_task(deliver(pod, each)) for each in presses]
+        await asyncio.wait(waiting, timeout=2, return_when=asyncio.FIRST_COMPLETED)
+        assert (await slack.reply_to(presses[2])).text == CANNOT_SERVE
+        assert await reply_text(pod, slack, slack.delivery("T2:U7", others, "no")) == "You answered: no"
+
+    assert {each.status_code for each in await asyncio.gather(*waiting)} == {200}
+    assert (await slack.reply_to(presses[0])).text == "You answered: yes"
+
+
+@pytest.mark.once
 async def test_ten_thousand_guesses_of_ids_get_the_same_reply(
     pod: AssembledPod, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:

@@ -6,14 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
+from pendingctl import PendingStore, Scope
+from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.serve.waiting import MOST_WAITING
+from tests.faults.proxy import running_proxy
 
-from .applications import AssembledPod, bearer
+from .applications import AssembledPod, assembled, bearer, usual
 from .pods import OTHER_TOKEN
 
 # What a client sees of an end that another pod has noted, with room for a busy machine.
@@ -143,6 +147,18 @@ async def test_one_more_than_may_wait_is_answered_at_once_and_all_others_hear_of
     async with asyncio.timeout(SOON):
         await asyncio.gather(*others)
     assert len(pod.waiting) == 0
+
+
+async def test_whoever_waits_over_an_outage_of_the_database_hears_of_the_end_after_it(
+    dsn: str, connection: psycopg.Connection, store: PendingStore, slack: FakeSlack, tmp_path: Path
+) -> None:
+    async with running_proxy(dsn, connection) as proxy, assembled(usual(tmp_path, slack.url), proxy.dsn) as pod:
+        await pod.ask("q")
+        async with waiting(pod, "q") as task:
+            await proxy.hang_up()
+            await store.withdraw("q", Scope("acme", "slack", "U1"))
+            async with asyncio.timeout(10):
+                assert (await task).json()["outcome"] == "withdrawn"
 
 
 async def test_a_client_that_goes_away_waits_no_more(pod: AssembledPod) -> None:

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.serve import questions_app
 from tests.locks import until_waiting_for_a_lock, waiting_for_a_lock
 
-from .applications import assembled, bearer, written
+from .applications import AssembledPod, assembled, bearer, written
 from .pods import OTHER_TOKEN, configuration
 
 
@@ -56,3 +57,21 @@ async def test_hanging_reads_of_one_organization_leave_connections_to_others_and
                 await free.execute("select")
         assert {each.status_code for each in await asyncio.gather(*of_acme)} == {200}
         assert (await of_globex).status_code == 404
+
+
+async def test_one_organizations_requests_that_wait_leave_room_for_those_of_others(
+    pod: AssembledPod, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that waits holds a connection of its client's, which others and probes need."""
+    monkeypatch.setattr(questions_app, "MOST_REQUESTS", 20)
+    await pod.ask("q")
+    async with hanging(dsn, "pending_interactions"):
+        tasks = [asyncio.create_task(pod.internal.get("/questions/q")) for _ in range(50)]
+        refused, _ = await asyncio.wait(tasks, timeout=2, return_when=asyncio.FIRST_COMPLETED)
+        of_globex = asyncio.create_task(pod.internal.get("/questions/q", headers=bearer(OTHER_TOKEN)))
+        assert {(await each).headers["Retry-After"] for each in refused} == {"1"}
+
+    statuses = [each.status_code for each in await asyncio.gather(*tasks)]
+    assert (statuses.count(200), statuses.count(429)) == (20, 30)
+    assert (await of_globex).status_code == 404
+    assert (await pod.internal.get("/questions/q")).status_code == 200
