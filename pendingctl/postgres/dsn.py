@@ -37,6 +37,9 @@ def check_dsn(dsn: str) -> dict[str, str]:
         raise InvalidInput(
             "malformed connection string; libpq takes postgresql://user@host:port/dbname or 'host=… dbname=…'"
         ) from None
+    except UnicodeEncodeError:
+        # What a variable holds that is not UTF-8 has lone surrogates here.
+        raise InvalidInput("the connection string is not UTF-8; in a URL, write its other bytes as %E4") from None
     # A password that is not escaped ends up in the host or the port, which libpq would quote when it fails.
     host, port = str(parts.get("host") or ""), str(parts.get("port") or "")
     if ("@" in host and not host.startswith(("/", "@"))) or not re.fullmatch(r"[\d,\s]*", port):
@@ -48,7 +51,7 @@ def describe(dsn: str) -> str:
     """Return where a connection string leads, as one line for people, without its password."""
     try:
         parts = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeEncodeError):
         return "a malformed connection string"
     places = ("host", "hostaddr", "port", "dbname", "user", "service")
     return " ".join(f"{name}={parts[name]}" for name in places if parts.get(name)) or "libpq's defaults"

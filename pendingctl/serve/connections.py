@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import http
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -211,7 +212,9 @@ class _Lingering(asyncio.Transport):
         if self._has_rest() and not self._transport.is_closing():
             self._transport.resume_reading()
             if self._transport.can_write_eof():
-                self._transport.write_eof()
+                # A client that is gone already is noticed here first.
+                with suppress(OSError):
+                    self._transport.write_eof()
             self._ends.append(loop.call_later(self._limits.linger, self._transport.close))
         else:
             self._transport.close()

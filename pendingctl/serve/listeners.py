@@ -109,6 +109,8 @@ class Listening:
     async def _cut_off(self) -> None:
         lost = [connection.lost for connection in self._connections.open]
         tasks = list(self._state.tasks)
+        if not (lost or tasks):
+            return
         _log.warning("cut off at the end: %d open connections, %d requests under way", len(lost), len(tasks))
         for connection in list(self._connections.open):
             connection.abort()

@@ -19,6 +19,14 @@ MALFORMED = [
 ]
 
 
+@pytest.mark.parametrize("dsn", ["host=db password=\udcffsecret", "postgresql://u:secret\udcff@db/d"])
+def test_a_string_of_a_variable_that_is_no_utf8_is_refused_without_its_password(dsn: str) -> None:
+    with pytest.raises(InvalidInput, match="not UTF-8") as raised:
+        check_dsn(dsn)
+
+    assert "secret" not in f"{raised.value!r} {raised.value.__cause__!r}"
+
+
 @pytest.mark.parametrize("dsn", MALFORMED)
 def test_a_malformed_string_is_refused_without_its_password(dsn: str) -> None:
     with pytest.raises(InvalidInput, match="malformed") as raised:

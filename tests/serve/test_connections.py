@@ -100,6 +100,26 @@ async def test_an_idle_connection_outlives_the_time_of_a_head_and_is_closed_with
         assert await client.rest() == b""
 
 
+async def test_a_client_that_is_gone_when_its_response_is_sent_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Its body is on its way for all that the server knows, which closes its own side first."""
+    client, responded = socket.socket(), asyncio.Event()
+
+    async def leave_and_respond(scope: Scope, receive: Receive, send: Send) -> None:
+        client.close()
+        await Response(status_code=413)(scope, receive, send)
+        responded.set()
+
+    async with listening_for(leave_and_respond, limits=SHORT) as listening:
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", listening.port))
+        await loop.sock_sendall(client, b"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            await responded.wait()
+
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("pause", [0, 0.01])
 async def test_a_head_over_the_limit_is_431(pause: float) -> None:
     async with listening_for(APP) as listening, RawClient(listening.port) as client:
