@@ -70,7 +70,7 @@ async def test_a_schema_that_is_not_there_or_older_than_needed_is_not_ready(
         await until(pod, 200, schema="ok")
 
         await asyncio.to_thread(migrations.rollback, empty_dsn, 1)
-        await until(pod, 503, schema="1 migrations are pending; run pendingctl migrate")
+        await until(pod, 503, schema="1 migration is pending; run pendingctl migrate")
 
 
 async def test_a_later_outage_is_shown_and_leaves_the_pod_ready(
