@@ -30,7 +30,7 @@ from ..turns import Turns
 from .bodies import read_body
 from .metrics import Metrics
 from .problems import Problem, application
-from .question_requests import asked_by, shown_question, shown_summary
+from .question_requests import asked_by, check_people, shown_question, shown_summary
 from .readiness import Readiness
 from .settings import Configuration, Organization
 from .waiting import Waiting
@@ -116,10 +116,12 @@ class QuestionsApp:
         asked = asked_by(organization.id, self._application, body, keys[0] if keys else None)
         question = asked.question
         connection_id = question.scope.connection_id
-        if asked.application not in (None, self._application) or connection_id not in _connections(organization):
+        connection = next((each for each in organization.connections if each.connection_id == connection_id), None)
+        if connection is None or asked.application not in (None, self._application):
             raise Problem(
                 HTTPStatus.NOT_FOUND, "this connection, or this application, is not configured for your organization"
             )
+        check_people(question, connection.home)
         with about(organization=organization.id, question=question.id):
             async with self._turns.turn(organization.id):
                 stored = await self._bridge.store(
