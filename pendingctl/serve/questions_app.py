@@ -5,9 +5,10 @@ Its OpenAPI document is openapi.json beside this file.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -140,7 +141,7 @@ class QuestionsApp:
         seconds = _wait_of(request)
         row = await self._row(organization, request)
         if row.outcome is None and seconds:
-            await self._waiting.until_ended(row.id, seconds)
+            await _unless_gone(request, self._waiting.until_ended(organization.id, row.id, seconds))
             row = await self._row(organization, request)
         return JSONResponse(shown_question(row))
 
@@ -251,6 +252,23 @@ def _wait_of(request: Request) -> int:
     if not re.fullmatch("[0-9]{1,3}", wait) or int(wait) > MOST_WAIT_SECONDS:
         raise Problem(HTTPStatus.BAD_REQUEST, f"'wait' is in seconds, {MOST_WAIT_SECONDS} at most")
     return int(wait)
+
+
+async def _unless_gone(request: Request, work: Coroutine[object, object, None]) -> None:
+    """Await work that nobody but the client wants; uvicorn does not end it when the client goes away."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working, leaving = asyncio.create_task(work), asyncio.create_task(gone())
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
 
 
 def _state(name: str | None) -> State | None:
