@@ -12,8 +12,8 @@ from ..postgres.outages import Outage
 from ..store.inspection import Inspection
 
 LOOK_SECONDS = 0.5
-# Each holds a connection of its client's. One more takes the place of whoever waits for longest of the organization that
-# waits most; of that organization's own requests one more gets its reply at once.
+# Each holds a connection of its client's. One more takes the place of whoever waits for longest of the organization
+# that waits most; of that organization's own requests one more gets its reply at once.
 MOST_WAITING = 1_000
 _OPEN = frozenset({State.PENDING, State.STALE})
 
