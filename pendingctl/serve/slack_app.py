@@ -36,6 +36,8 @@ BODY_SECONDS = 2.0
 ACKNOWLEDGE_SECONDS = 2.5
 # Of one organization. Whoever presses beyond these is asked to press again: each waits for the database.
 MOST_CLAIMS = 500
+# When a pod ends presses are decided until so long before its end, which is left to their replies.
+REPLIES_SECONDS = 2.0
 # Beyond these a reply is left out, while Slack is slow: what became of the press its card shows.
 MOST_REPLIES = 2_000
 
@@ -65,8 +67,12 @@ class SlackApp:
         self.asgi = application([Route("/slack", self._pressed, methods=["POST"])])
 
     async def drain(self, until: float) -> None:
-        """Wait for the presses that are under way and their replies; give up what is left at `until` (monotonic)."""
-        await self._claims.drain(until)
+        """Wait for the presses that are under way and their replies; give up what is left at `until` (monotonic).
+
+        Whoever has pressed what is not decided shortly before that is asked to press again, which another pod serves.
+        """
+        left = until - time.monotonic()
+        await self._claims.drain(until - min(REPLIES_SECONDS, left / 2))
         await self._replies.drain(until)
 
     async def _pressed(self, request: Request) -> Response:
@@ -130,6 +136,9 @@ class SlackApp:
             return await self._click(press, connection)
         except Exception:  # noqa: BLE001 (a press is replied to whatever fails)
             _log.exception("a press could not be claimed")
+            return cannot_serve(ENGLISH)
+        except asyncio.CancelledError:
+            # By `drain`: the claim itself is the bridge's, and what becomes of it pressing again tells.
             return cannot_serve(ENGLISH)
         finally:
             self._claims_of[organization_id] -= 1

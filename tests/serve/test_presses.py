@@ -22,6 +22,7 @@ from pendingctl.demo.workspaces import App, Person
 from pendingctl.platforms import Sentence
 from pendingctl.platforms.slack import Press, SlackPlatform
 from pendingctl.serve.slack_app import SlackApp
+from tests.faults.proxy import running_proxy
 from tests.listener import Listener, Serve
 from tests.slack import hostile_presses as hostile
 
@@ -29,6 +30,7 @@ from .applications import AssembledPod, assembled, bearer, written
 from .pods import OTHER_TOKEN, SIGNING_SECRET, configuration
 
 UNKNOWN = "This question is unknown or has expired."
+CANNOT_SERVE = "This cannot be served here right now, please try again."
 GUESSES = 10_000
 NOT_YOURS = "This question is for somebody else."
 
@@ -441,6 +443,23 @@ async def test_a_reply_goes_to_slack_alone_wherever_a_press_wants_it(pod: Assemb
         assert seen == []
     finally:
         await elsewhere.stop()
+
+
+async def test_a_press_that_is_undecided_when_its_pod_ends_is_replied_to(
+    dsn: str, connection: psycopg.Connection, slack: FakeSlack, tmp_path: Path
+) -> None:
+    text = configuration(slack_url=slack.url, worker_url=None)
+    async with running_proxy(dsn, connection) as proxy, assembled(written(tmp_path, text), proxy.dsn) as pod:
+        press = slack.delivery("U1", await card_of(pod, slack), "yes")
+        await proxy.stop()
+        assert (await deliver(pod, press)).status_code == 200
+        assert slack.replies_to(press) == []
+
+        ends = time.monotonic() + 2
+        await pod.slack_app.drain(ends)
+
+        assert time.monotonic() < ends + 1
+        assert [reply.text for reply in slack.replies_to(press)] == [CANNOT_SERVE]
 
 
 class Repliers(SlackPlatform):
