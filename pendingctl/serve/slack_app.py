@@ -38,8 +38,8 @@ ACKNOWLEDGE_SECONDS = 2.5
 MOST_CLAIMS = 500
 # When a pod ends presses are decided until so long before its end, which is left to their replies.
 REPLIES_SECONDS = 2.0
-# Beyond these a reply is left out, while Slack is slow: what became of the press its card shows.
-MOST_REPLIES = 2_000
+# Of one organization. Beyond these a reply is left out, while Slack is slow: what became of the press its card shows.
+MOST_REPLIES = 500
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class SlackApp:
         self._claims = Background()
         self._claims_of = Counter[str]()
         self._replies = Background()
+        self._replies_of = Counter[str]()
         self.asgi = application([Route("/slack", self._pressed, methods=["POST"])])
 
     async def drain(self, until: float) -> None:
@@ -122,7 +123,7 @@ class SlackApp:
                 kind, said = reply.kind, reply.said
             self._metrics.press(kind)
             _log.info("press: %s", kind)
-            if len(self._replies) >= MOST_REPLIES:
+            if self._replies_of[_owner(connection)] >= MOST_REPLIES:
                 self._metrics.reply_failed()
                 return
             self._replies.leave(self._reply(press, connection, said), f"reply to a press on {press.question_id!r}")
@@ -158,6 +159,7 @@ class SlackApp:
         )
 
     async def _reply(self, press: Press, connection: Connection | None, said: Sentence) -> None:
+        self._replies_of[_owner(connection)] += 1
         try:
             await self._platform.reply(
                 press,
@@ -168,6 +170,8 @@ class SlackApp:
         except Exception as error:  # noqa: BLE001 (whatever Slack or the network does, the press is decided)
             self._metrics.reply_failed()
             _log.warning("a press was not replied to: %s", error)
+        finally:
+            self._replies_of[_owner(connection)] -= 1
 
     def _connection(self, press: Press) -> Connection | None:
         """Return where a press belongs: the app's installation in the workspace, or in its whole organization."""
@@ -180,6 +184,11 @@ class SlackApp:
         """Whether whoever has pressed belongs to a workspace that has the app, or is allowed."""
         team = press.user_team_id
         return team in connection.home or team in connection.allowed_teams or (press.app_id, team) in self._installed
+
+
+def _owner(connection: Connection | None) -> str:
+    """Return whose press it is; those that belong to no connection are one party."""
+    return "" if connection is None else connection.organization_id
 
 
 def _only(request: Request, name: str) -> str | None:

@@ -21,6 +21,7 @@ from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.workspaces import App, Person
 from pendingctl.platforms import Sentence
 from pendingctl.platforms.slack import Press, SlackPlatform
+from pendingctl.serve import slack_app
 from pendingctl.serve.slack_app import SlackApp
 from tests.faults.proxy import running_proxy
 from tests.listener import Listener, Serve
@@ -471,6 +472,35 @@ class Repliers(SlackPlatform):
 
     async def reply(self, press: Press, said: Sentence, **_: str | None) -> None:  # noqa: ARG002
         self.said[said.text()] += 1
+
+
+class SlowRepliers(Repliers):
+    """Slack does not take what is replied to organization acme."""
+
+    async def reply(self, press: Press, said: Sentence, **to: str | None) -> None:
+        if to["organization_id"] == "acme":
+            await asyncio.sleep(60)
+        await super().reply(press, said, **to)
+
+
+async def test_replies_that_slack_does_not_take_keep_out_no_other_organizations(
+    pod: AssembledPod, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_app, "MOST_REPLIES", 10)
+    connections = [each for of in pod.given.organizations.values() for each in of.connections]
+    platform = SlowRepliers()
+    app = SlackApp(pod.given.slack, connections, pod.bridge, platform, pod.metrics)
+    press = slack.delivery("U1", await card_of(pod, slack), "yes")
+    of_globex = hostile.changed(press, slack.apps["A1"], team={"id": "T2"})
+
+    for _ in range(12):
+        assert await deliver_at_once(app.asgi, press) == 200
+    assert await deliver_at_once(app.asgi, of_globex) == 200
+    await app.drain(time.monotonic() + 1)
+
+    assert platform.said == {UNKNOWN: 1}
+    text, _ = pod.metrics.exposition()
+    assert "pendingctl_replies_failed_total 2.0" in text.decode()
 
 
 async def test_ten_thousand_guesses_of_ids_get_the_same_reply(
