@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
+from ..errors import InvalidInput
 from ..inspected import PendingInteraction, PendingSummary
 from ..model import Question, Scope
 from ..payload import JsonObject, JsonValue, check_id, question_options
-from ..platforms.slack.references import person_of
+from ..platforms.slack.references import conversation_of, person_of
 from ..words import read_duration
 from .problems import Problem
 
@@ -66,6 +68,27 @@ def asked_by(organization_id: str, application: str, body: bytes, idempotency_ke
     )
     check_id(id, "id")
     return Asked(question, _text(fields, "application"), key, None if key is None else _digest(fields))
+
+
+def check_people(question: Question, home: Collection[str]) -> None:
+    """Raise InvalidInput for people who could never press a card's button under the name that the question has.
+
+    `home` are the ids of the connection's own workspace and of the organization of Slack that it belongs to: their
+    people press without it (`Press.user_of`).
+    """
+    for name, user_id in (("user_id", question.scope.expected_user_id), ("escalate_to", question.escalate_to)):
+        if user_id is None:
+            continue
+        person, (team, colon, _) = person_of(user_id), user_id.partition(":")
+        if person is None:
+            raise InvalidInput(f"{name!r} is {user_id[:80]!r}, which is no person's id in Slack, as in 'U0123456789'")
+        if colon and team in home:
+            raise InvalidInput(f"{name!r} is {user_id!r}, of the connection's own workspace; name them as {person!r}")
+    if question.escalate_to and conversation_of(question.conversation_id, question.scope.expected_user_id).is_direct:
+        raise InvalidInput(
+            "the question is escalated, and its card stands in direct messages that nobody else sees; name a channel "
+            "as 'conversation_id'"
+        )
 
 
 def shown_summary(row: PendingSummary) -> dict[str, JsonValue]:

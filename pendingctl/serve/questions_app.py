@@ -5,10 +5,11 @@ Its OpenAPI document is openapi.json beside this file.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from http import HTTPStatus
@@ -32,7 +33,7 @@ from ..turns import Turns
 from .bodies import read_body
 from .metrics import Metrics
 from .problems import Problem, application
-from .question_requests import asked_by, shown_question, shown_summary
+from .question_requests import asked_by, check_people, shown_question, shown_summary
 from .readiness import Readiness
 from .settings import Configuration, Organization
 from .waiting import Waiting
@@ -121,10 +122,12 @@ class QuestionsApp:
         asked = asked_by(organization.id, self._application, body, keys[0] if keys else None)
         question = asked.question
         connection_id = question.scope.connection_id
-        if asked.application not in (None, self._application) or connection_id not in _connections(organization):
+        connection = next((each for each in organization.connections if each.connection_id == connection_id), None)
+        if connection is None or asked.application not in (None, self._application):
             raise Problem(
                 HTTPStatus.NOT_FOUND, "this connection, or this application, is not configured for your organization"
             )
+        check_people(question, connection.home)
         with about(organization=organization.id, question=question.id):
             async with self._turn(organization):
                 stored = await self._bridge.store(
@@ -143,7 +146,7 @@ class QuestionsApp:
         seconds = _wait_of(request)
         row = await self._row(organization, request)
         if row.outcome is None and seconds:
-            await self._waiting.until_ended(row.id, seconds)
+            await _unless_gone(request, self._waiting.until_ended(organization.id, row.id, seconds))
             row = await self._row(organization, request)
         return JSONResponse(shown_question(row))
 
@@ -268,6 +271,23 @@ def _wait_of(request: Request) -> int:
     if not re.fullmatch("[0-9]{1,3}", wait) or int(wait) > MOST_WAIT_SECONDS:
         raise Problem(HTTPStatus.BAD_REQUEST, f"'wait' is in seconds, {MOST_WAIT_SECONDS} at most")
     return int(wait)
+
+
+async def _unless_gone(request: Request, work: Coroutine[object, object, None]) -> None:
+    """Await work that nobody but the client wants; uvicorn does not end it when the client goes away."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working, leaving = asyncio.create_task(work), asyncio.create_task(gone())
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
 
 
 def _state(name: str | None) -> State | None:

@@ -34,12 +34,12 @@ MOST_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 2.0
 # From a request's arrival to its acknowledgement, however long the claim takes; half a second is for the way.
 ACKNOWLEDGE_SECONDS = 2.5
-# Of a pod that closes, for the replies to presses that it gives up.
-LAST_REPLIES_SECONDS = 1.0
 # Of one organization. Whoever presses beyond these is asked to press again: each waits for the database.
 MOST_CLAIMS = 500
-# Beyond these a reply is left out, while Slack is slow: what became of the press its card shows.
-MOST_REPLIES = 2_000
+# When a pod ends presses are decided until so long before its end, which is left to their replies.
+REPLIES_SECONDS = 2.0
+# Of one organization. Beyond these a reply is left out, while Slack is slow: what became of the press its card shows.
+MOST_REPLIES = 500
 
 _log = logging.getLogger(__name__)
 
@@ -64,14 +64,16 @@ class SlackApp:
         self._claims = Background()
         self._claims_of = Counter[str]()
         self._replies = Background()
+        self._replies_of = Counter[str]()
         self.asgi = application([Route("/slack", self._pressed, methods=["POST"])])
 
     async def drain(self, until: float) -> None:
         """Wait for the presses that are under way and their replies; give up what is left at `until` (monotonic).
 
-        Whoever has pressed is asked to press again then, since another pod can say what became of it.
+        Whoever has pressed what is not decided shortly before that is asked to press again, which another pod serves.
         """
-        await self._claims.drain(until - LAST_REPLIES_SECONDS)
+        left = until - time.monotonic()
+        await self._claims.drain(until - min(REPLIES_SECONDS, left / 2))
         await self._replies.drain(until)
 
     async def _pressed(self, request: Request) -> Response:
@@ -121,7 +123,7 @@ class SlackApp:
                 kind, said = reply.kind, reply.said
             self._metrics.press(kind)
             _log.info("press: %s", kind)
-            if len(self._replies) >= MOST_REPLIES:
+            if self._replies_of[_owner(connection)] >= MOST_REPLIES:
                 self._metrics.reply_failed()
                 return
             self._replies.leave(self._reply(press, connection, said), f"reply to a press on {press.question_id!r}")
@@ -133,11 +135,11 @@ class SlackApp:
         self._claims_of[organization_id] += 1
         try:
             return await self._click(press, connection)
-        except asyncio.CancelledError:
-            # By `drain` alone.
-            return cannot_serve(ENGLISH)
         except Exception:  # noqa: BLE001 (a press is replied to whatever fails)
             _log.exception("a press could not be claimed")
+            return cannot_serve(ENGLISH)
+        except asyncio.CancelledError:
+            # By `drain`: the claim itself is the bridge's, and what becomes of it pressing again tells.
             return cannot_serve(ENGLISH)
         finally:
             self._claims_of[organization_id] -= 1
@@ -157,6 +159,7 @@ class SlackApp:
         )
 
     async def _reply(self, press: Press, connection: Connection | None, said: Sentence) -> None:
+        self._replies_of[_owner(connection)] += 1
         try:
             await self._platform.reply(
                 press,
@@ -167,6 +170,8 @@ class SlackApp:
         except Exception as error:  # noqa: BLE001 (whatever Slack or the network does, the press is decided)
             self._metrics.reply_failed()
             _log.warning("a press was not replied to: %s", error)
+        finally:
+            self._replies_of[_owner(connection)] -= 1
 
     def _connection(self, press: Press) -> Connection | None:
         """Return where a press belongs: the app's installation in the workspace, or in its whole organization."""
@@ -179,6 +184,11 @@ class SlackApp:
         """Whether whoever has pressed belongs to a workspace that has the app, or is allowed."""
         team = press.user_team_id
         return team in connection.home or team in connection.allowed_teams or (press.app_id, team) in self._installed
+
+
+def _owner(connection: Connection | None) -> str:
+    """Return whose press it is; those that belong to no connection are one party."""
+    return "" if connection is None else connection.organization_id
 
 
 def _only(request: Request, name: str) -> str | None:

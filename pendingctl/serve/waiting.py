@@ -12,7 +12,8 @@ from ..postgres.outages import Outage
 from ..store.inspection import Inspection
 
 LOOK_SECONDS = 0.5
-# Each holds a connection of its client's; one more gets its reply at once.
+# Each holds a connection of its client's. One more takes the place of whoever waits for longest of the organization
+# that waits most; of that organization's own requests one more gets its reply at once.
 MOST_WAITING = 1_000
 _OPEN = frozenset({State.PENDING, State.STALE})
 
@@ -25,29 +26,50 @@ class Waiting:
     def __init__(self, inspection: Inspection) -> None:
         self._inspection = inspection
         self._waiting: dict[str, list[asyncio.Event]] = {}
+        # The same by organization, in the order of their arrival.
+        self._of: dict[str, dict[asyncio.Event, None]] = {}
         self._has_begun = asyncio.Event()
         self._has_ended = False
         self._outage = Outage(_log)
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        return sum(map(len, self._of.values()))
 
-    async def until_ended(self, question_id: str, seconds: float) -> None:
-        """Return when the question has ended, or is gone, or after this time; at once when too many wait already."""
-        if self._has_ended or len(self) >= MOST_WAITING:
+    async def until_ended(self, organization_id: str, question_id: str, seconds: float) -> None:
+        """Return when the question has ended, or is gone, or after this time; sooner when too many wait."""
+        if self._has_ended or not self._has_room(organization_id):
             return
         ended = asyncio.Event()
         self._waiting.setdefault(question_id, []).append(ended)
+        self._of.setdefault(organization_id, {})[ended] = None
         self._has_begun.set()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await ended.wait()
         finally:
-            waiting = self._waiting[question_id]
-            waiting.remove(ended)
-            if not waiting:
-                del self._waiting[question_id]
+            self._forget(organization_id, question_id, ended)
+
+    def _has_room(self, organization_id: str) -> bool:
+        """Return whether one more may wait; another organization that waits more gives up a place for it."""
+        if len(self) < MOST_WAITING:
+            return True
+        # Those that were let go are there until they have noticed.
+        waiting = {id: [each for each in of if not each.is_set()] for id, of in self._of.items()}
+        most = max(waiting, key=lambda id: len(waiting[id]))
+        if len(waiting[most]) <= len(waiting.get(organization_id, ())) + 1:
+            return False
+        waiting[most][0].set()
+        return True
+
+    def _forget(self, organization_id: str, question_id: str, ended: asyncio.Event) -> None:
+        waiting, of = self._waiting[question_id], self._of[organization_id]
+        waiting.remove(ended)
+        if not waiting:
+            del self._waiting[question_id]
+        del of[ended]
+        if not of:
+            del self._of[organization_id]
 
     def end(self) -> None:
         """Let all that waits go, and nobody wait any more: the pod closes."""

@@ -253,3 +253,29 @@ async def test_a_pod_that_closes_asks_nothing_more(pod: AssembledPod) -> None:
     refused: httpx.Response = await pod.ask("deploy-1")
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+
+
+async def test_a_user_who_could_never_answer_is_refused_when_asked(
+    pod: AssembledPod, connection: psycopg.Connection
+) -> None:
+    """Whoever belongs to the connection's own workspace presses without its id."""
+    schedule = {"escalate_after": "10m"}
+    for changes in (
+        *({"user_id": name} for name in ("T1:U1", "alice", "@alice", "<@U1>", "u1", "C2", "T2:", "T2:U7:U1")),
+        *({"escalate_to": name, **schedule} for name in ("T1:U2", "bob")),
+    ):
+        refused = await pod.ask("q", **changes)
+        assert refused.status_code == 400, changes
+    assert "'U1'" in (await pod.ask("q", user_id="T1:U1")).json()["detail"]
+    assert connection.execute("select count(*) from pending_interactions").fetchone() == (0,)
+
+    for id, changes in {"q1": {"user_id": "T2:U7"}, "q2": {"escalate_to": "T2:U7", **schedule}}.items():
+        assert (await pod.ask(id, **changes)).status_code == 201
+
+
+async def test_an_escalation_to_somebody_who_does_not_see_the_card_is_refused(pod: AssembledPod) -> None:
+    escalation = {"escalate_after": "10m", "escalate_to": "U2"}
+
+    for place in (None, "U1", "D1"):
+        refused = await pod.ask("q", conversation_id=place, **escalation)
+        assert (refused.status_code, "direct messages" in refused.json()["detail"]) == (400, True), place

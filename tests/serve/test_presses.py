@@ -25,6 +25,7 @@ from pendingctl.platforms import Sentence
 from pendingctl.platforms.slack import Press, SlackPlatform
 from pendingctl.serve import slack_app
 from pendingctl.serve.slack_app import SlackApp
+from tests.faults.proxy import running_proxy
 from tests.listener import Listener, Serve
 from tests.slack import hostile_presses as hostile
 
@@ -447,6 +448,23 @@ async def test_a_reply_goes_to_slack_alone_wherever_a_press_wants_it(pod: Assemb
         await elsewhere.stop()
 
 
+async def test_a_press_that_is_undecided_when_its_pod_ends_is_replied_to(
+    dsn: str, connection: psycopg.Connection, slack: FakeSlack, tmp_path: Path
+) -> None:
+    text = configuration(slack_url=slack.url, worker_url=None)
+    async with running_proxy(dsn, connection) as proxy, assembled(written(tmp_path, text), proxy.dsn) as pod:
+        press = slack.delivery("U1", await card_of(pod, slack), "yes")
+        await proxy.stop()
+        assert (await deliver(pod, press)).status_code == 200
+        assert slack.replies_to(press) == []
+
+        ends = time.monotonic() + 2
+        await pod.slack_app.drain(ends)
+
+        assert time.monotonic() < ends + 1
+        assert [reply.text for reply in slack.replies_to(press)] == [CANNOT_SERVE]
+
+
 class Repliers(SlackPlatform):
     """Notes what would be replied."""
 
@@ -496,6 +514,35 @@ async def test_presses_beyond_what_one_organization_may_wait_for_are_asked_to_pr
 
     assert {each.status_code for each in await asyncio.gather(*waiting)} == {200}
     assert (await slack.reply_to(presses[0])).text == "You answered: yes"
+
+
+class SlowRepliers(Repliers):
+    """Slack does not take what is replied to organization acme."""
+
+    async def reply(self, press: Press, said: Sentence, **to: str | None) -> None:
+        if to["organization_id"] == "acme":
+            await asyncio.sleep(60)
+        await super().reply(press, said, **to)
+
+
+async def test_replies_that_slack_does_not_take_keep_out_no_other_organizations(
+    pod: AssembledPod, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_app, "MOST_REPLIES", 10)
+    connections = [each for of in pod.given.organizations.values() for each in of.connections]
+    platform = SlowRepliers()
+    app = SlackApp(pod.given.slack, connections, pod.bridge, platform, pod.metrics)
+    press = slack.delivery("U1", await card_of(pod, slack), "yes")
+    of_globex = hostile.changed(press, slack.apps["A1"], team={"id": "T2"})
+
+    for _ in range(12):
+        assert await deliver_at_once(app.asgi, press) == 200
+    assert await deliver_at_once(app.asgi, of_globex) == 200
+    await app.drain(time.monotonic() + 1)
+
+    assert platform.said == {UNKNOWN: 1}
+    text, _ = pod.metrics.exposition()
+    assert "pendingctl_replies_failed_total 2.0" in text.decode()
 
 
 @pytest.mark.once

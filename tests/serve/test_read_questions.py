@@ -18,7 +18,8 @@ from pendingctl.serve.waiting import MOST_WAITING
 from tests.faults.proxy import running_proxy
 
 from .applications import AssembledPod, assembled, bearer, usual
-from .pods import OTHER_TOKEN
+from .clients import RawClient, listening_for
+from .pods import OTHER_TOKEN, TOKEN
 
 # What a client sees of an end that another pod has noted, with room for a busy machine.
 SOON = 2.0
@@ -138,7 +139,7 @@ async def test_a_pod_that_drains_lets_go_whoever_waits_and_makes_nobody_wait(pod
 
 async def test_one_more_than_may_wait_is_answered_at_once_and_all_others_hear_of_the_end(pod: AssembledPod) -> None:
     await pod.ask("q")
-    others = [asyncio.create_task(pod.waiting.until_ended("q", 30)) for _ in range(MOST_WAITING)]
+    others = [asyncio.create_task(pod.waiting.until_ended("acme", "q", 30)) for _ in range(MOST_WAITING)]
     await asyncio.sleep(0)
 
     async with asyncio.timeout(SOON):
@@ -161,14 +162,33 @@ async def test_whoever_waits_over_an_outage_of_the_database_hears_of_the_end_aft
                 assert (await task).json()["outcome"] == "withdrawn"
 
 
+async def test_an_organization_that_waits_in_all_places_leaves_others_theirs(pod: AssembledPod) -> None:
+    """Whoever waits for longest of the organization that waits most makes room."""
+    for id in ("q", "r"):
+        await pod.ask(id)
+    flood = [asyncio.create_task(pod.waiting.until_ended("globex", "r", 30)) for _ in range(MOST_WAITING)]
+    await asyncio.sleep(0)
+
+    task = asyncio.create_task(read(pod, "q", "?wait=30"))
+    await asyncio.wait([flood[0]], timeout=SOON)
+    assert [each.done() for each in flood] == [True] + [False] * (MOST_WAITING - 1)
+    await pod.answer("q")
+    assert await outcome_soon(task) == ("answered", "yes")
+    pod.waiting.end()
+    await asyncio.gather(*flood)
+
+
 async def test_a_client_that_goes_away_waits_no_more(pod: AssembledPod) -> None:
     await pod.ask("q")
+    request = f"GET /questions/q?wait=60 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
 
-    async with waiting(pod, "q") as task:
-        task.cancel()
-        await asyncio.wait([task])
-
-    assert len(pod.waiting) == 0
+    async with listening_for(pod.questions_app.asgi) as listening, asyncio.timeout(2 * SOON):
+        async with RawClient(listening.port) as client:
+            client.send(request.encode())
+            while len(pod.waiting) == 0:  # noqa: ASYNC110 (a request has no event)
+                await asyncio.sleep(0.005)
+        while len(pod.waiting) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 async def test_a_wait_is_in_whole_seconds_up_to_a_minute(pod: AssembledPod) -> None:

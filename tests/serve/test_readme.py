@@ -186,7 +186,10 @@ def test_every_request_field_and_status_of_the_api_is_explained() -> None:
         for method, operation in operations.items():
             (row,) = re.findall(rf"[|;] `{method.upper()} {re.escape(path)}(?:\?[^`]*)?`[^\n]*", explained)
             for status in operation["responses"]:
-                assert status in (explained if status in ("401", "429", "503") or "openapi" in path else row), (path, status)
+                assert status in (explained if status in ("401", "429", "503") or "openapi" in path else row), (
+                    path,
+                    status,
+                )
     for field in document["components"]["schemas"]["NewQuestion"]["properties"]:
         assert f"`{field}`" in explained
 
