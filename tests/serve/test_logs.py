@@ -276,6 +276,8 @@ def test_other_libraries_log_warnings_alone_and_uvicorn_no_accesses(stderr: Stde
     uvicorn = logging.getLogger("uvicorn")
     uvicorn.addHandler(logging.StreamHandler(sys.stderr))
     uvicorn.propagate = False
+    # A listener that a test before has opened leaves its own level.
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
     set_up_text(logging.DEBUG)
 
     OURS.debug("of ours")
