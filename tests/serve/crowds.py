@@ -37,6 +37,7 @@ class Crowd:
         self.presses: list[Press] = []
         self._deployment = deployment
         self._cards = list(cards)
+        self.ids = [id for id, _ in cards]
 
     async def press(self, *, per_second: float, while_: Callable[[], bool]) -> None:
         """Press at this rate, and until each of them has pressed each question; return once all is acknowledged.
@@ -85,15 +86,14 @@ class Crowd:
     async def _answers(self) -> dict[str, str]:
         """The answer of each question, once all are answered, delivered under one key each, and their cards edited."""
         answers: dict[str, str] = {}
-        ids = [id for id, _ in self._cards]
         async with open_pool(self._deployment.dsn, max_size=1) as pool, asyncio.timeout(30):
             inspection = Inspection(pool)
             while True:
-                rows = await inspection.summaries(ids)
+                rows = await inspection.summaries(self.ids)
                 if all(row.state is State.CLAIMED and row.card_due_at is None for row in rows):
                     break
                 await asyncio.sleep(0.1)
-            for id in ids:
+            for id in self.ids:
                 row = await inspection.get(id)
                 assert row is not None
                 assert row.answer is not None
