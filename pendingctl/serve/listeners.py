@@ -109,17 +109,16 @@ class Listening:
     async def _cut_off(self) -> None:
         lost = [connection.lost for connection in self._connections.open]
         tasks = list(self._state.tasks)
-        if not (lost or tasks):
-            return
-        _log.warning("cut off at the end: %d open connections, %d requests under way", len(lost), len(tasks))
+        if lost or tasks:
+            _log.warning("cut off at the end: %d open connections, %d requests under way", len(lost), len(tasks))
         for connection in list(self._connections.open):
             connection.abort()
         if lost:
             await asyncio.wait(lost, timeout=_CANCEL_SECONDS)
-        for task in tasks:
+        for task in (cancelled := [*tasks, *self._opening]):
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+        if cancelled:
+            await asyncio.wait(cancelled, timeout=_CANCEL_SECONDS)
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):

@@ -45,6 +45,8 @@ def set_up(logs: Logs, *, secrets: Collection[str] = ()) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(logs.level, logging.WARNING))
+    # Python would write them past all loggers.
+    logging.captureWarnings(True)
     # For loggers that stand below no root, such as the one that a client is given.
     logging.lastResort = handler
     for name in ("pendingctl", "uvicorn"):

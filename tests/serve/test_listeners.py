@@ -250,6 +250,15 @@ async def test_a_handshake_that_never_ends_is_closed(tls: Tls) -> None:
         assert not (await exchange(listening.port, LAST_GET % b"/where")).startswith(b"HTTP")
 
 
+@pytest.mark.parametrize("within", [0.0, PATIENCE])
+async def test_an_unfinished_handshake_does_not_outlive_its_listener(tls: Tls, within: float) -> None:
+    async with listening_for(APP, listener(tls=tls)) as listening, RawClient(listening.port) as client:
+        await listening.close(within=within)
+
+        assert listening.open_connections == 0
+        assert await client.rest() == b""
+
+
 async def test_unfinished_handshakes_count_as_connections(tls: Tls) -> None:
     limits = Limits(connections=1, handshake=PATIENCE)
     async with (

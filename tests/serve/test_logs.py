@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,6 +37,7 @@ def logging_as_before() -> Iterator[None]:
         each.setLevel(level)
         each.handlers, each.propagate, each.disabled = handlers, propagate, disabled
     logging.lastResort = last_resort
+    logging.captureWarnings(False)
 
 
 class Stderr:
@@ -401,3 +403,15 @@ def test_a_stderr_that_nobody_reads_ends_nothing() -> None:
 
         assert pod.stdout.read() == "still here\n"
         assert pod.wait(10) == 0
+
+
+@pytest.mark.parametrize("format", LogFormat)
+def test_a_warning_of_python_is_a_line_as_well(stderr: Stderr, format: LogFormat) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        set_up(Logs(format=format, level=logging.INFO))
+        warnings.warn(FORGED, RuntimeWarning, stacklevel=1)
+
+    (line,) = lines(stderr)
+    assert "WARNING" in line
+    assert "py.warnings" in line
