@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -30,7 +31,7 @@ from ..store.inspection import Inspection
 from ..turns import Turns
 from .bodies import read_body
 from .metrics import Metrics
-from .problems import Problem, application
+from .problems import RETRY_AFTER_SECONDS, Problem, application
 from .question_requests import asked_by, check_people, shown_question, shown_summary
 from .readiness import Readiness
 from .settings import Configuration, Organization
@@ -40,6 +41,8 @@ MOST_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 10.0
 MOST_WAIT_SECONDS = 60
 PAGE = 100
+# How long a request waits for its organization's others.
+TURN_SECONDS = 5.0
 
 
 class _IdConvertor(StringConvertor):
@@ -124,7 +127,7 @@ class QuestionsApp:
             )
         check_people(question, connection.home)
         with about(organization=organization.id, question=question.id):
-            async with self._turns.turn(organization.id):
+            async with self._turn(organization):
                 stored = await self._bridge.store(
                     question, request_key=asked.request_key, request_digest=asked.request_digest
                 )
@@ -159,7 +162,7 @@ class QuestionsApp:
             state=_state(query.get("state")),
         )
         after = Cursor.parse(query["after"]) if "after" in query else None
-        async with self._turns.turn(organization.id):
+        async with self._turn(organization):
             page = await self._inspection.page(filters, after=after, limit=PAGE)
         connections = _connections(organization)
         rows: list[JsonValue] = [shown_summary(row) for row in page.rows if row.connection_id in connections]
@@ -169,7 +172,7 @@ class QuestionsApp:
         organization = self._organization(request)
         row = await self._row(organization, request)
         with about(organization=organization.id, question=row.id):
-            async with self._turns.turn(organization.id):
+            async with self._turn(organization):
                 withdrawal = await self._store.withdraw(row.id, row.scope)
         match withdrawal:
             case Withdrawal.WITHDRAWN | Withdrawal.ALREADY_WITHDRAWN:
@@ -188,7 +191,7 @@ class QuestionsApp:
             check_id(id, "the question's id")
         except InvalidInput:
             raise _no_such_question() from None
-        async with self._turns.turn(organization.id):
+        async with self._turn(organization):
             row = await self._inspection.get(id)
         if (
             row is None
@@ -198,6 +201,21 @@ class QuestionsApp:
         ):
             raise _no_such_question()
         return row
+
+    @asynccontextmanager
+    async def _turn(self, organization: Organization) -> AsyncIterator[None]:
+        """Wait for a turn of the organization's with the database. Raises Problem where that takes too long."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(TURN_SECONDS):
+                    await stack.enter_async_context(self._turns.turn(organization.id))
+            except TimeoutError:
+                raise Problem(
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    "others of your organization's requests still wait for the database; send the request again",
+                    retry_after=str(RETRY_AFTER_SECONDS),
+                ) from None
+            yield
 
     def _organization(self, request: Request) -> Organization:
         """Return whose token a request has. Raises Problem."""
