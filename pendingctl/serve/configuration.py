@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -51,6 +52,9 @@ __all__ = [
     "problems",
     "secrets_of",
 ]
+
+# What is left to stop in after the delay: the last clicks are acknowledged after 2.5 s at the latest, then replied to.
+LEAST_AFTER_DELAY = timedelta(seconds=4)
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Configuration:
@@ -243,8 +247,12 @@ def _worker(top: Table) -> Worker | None:
 def _shutdown(table: Table) -> Shutdown:
     usual = Shutdown()
     delay, within = table.read("delay", duration, usual.delay), table.read("within", duration, usual.within)
-    if within <= delay:
-        table.report("within", f"must be above the delay of {in_one_unit(delay)}, which is a part of it")
+    if within < delay + LEAST_AFTER_DELAY:
+        table.report(
+            "within",
+            f"must be above the delay of {in_one_unit(delay)} by {in_one_unit(LEAST_AFTER_DELAY)} or more: the clicks "
+            "that come last are replied to in it",
+        )
     return Shutdown(delay=delay, within=within)
 
 

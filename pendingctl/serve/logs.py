@@ -51,6 +51,8 @@ def set_up(logs: Logs, *, secrets: Collection[str] = ()) -> None:
     logging.lastResort = handler
     for name in ("pendingctl", "uvicorn"):
         logging.getLogger(name).setLevel(logs.level)
+    # The pod reports each outage once; its driver warns at each attempt to connect, several times a second.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True

@@ -78,7 +78,9 @@ class Metrics:
             registry=registry,
             buckets=_REQUEST_BUCKETS,
         )
-        self._database_reachable = gauge("database_reachable", "1 if the last check reached the database.")
+        self._database_reachable = gauge(
+            "database_reachable", "1 if the last check reached the database, and found it no standby."
+        )
         self._ready = gauge("ready", "1 if /readyz says that this pod is ready.")
         self._draining = gauge("draining", "1 once this pod ends.")
         self._connections = gauge("pool_connections", "Connections to the database.")

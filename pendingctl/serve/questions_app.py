@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -32,7 +32,7 @@ from ..store.inspection import Inspection
 from ..turns import Turns
 from .bodies import read_body
 from .metrics import Metrics
-from .problems import Problem, application
+from .problems import RETRY_AFTER_SECONDS, Problem, application
 from .question_requests import asked_by, check_people, shown_question, shown_summary
 from .readiness import Readiness
 from .settings import Configuration, Organization
@@ -44,6 +44,8 @@ MOST_WAIT_SECONDS = 60
 PAGE = 100
 # Of one organization: each holds one of the connections that this pod accepts, and probes need some of these as well.
 MOST_REQUESTS = 200
+# How long a request waits for its organization's others.
+TURN_SECONDS = 5.0
 
 
 class _IdConvertor(StringConvertor):
@@ -206,14 +208,26 @@ class QuestionsApp:
 
     @asynccontextmanager
     async def _turn(self, organization: Organization) -> AsyncIterator[None]:
-        """Wait for a connection to the database that this organization may use. Raises Problem where too many wait."""
+        """Wait for a connection to the database that this organization may use.
+
+        Raises Problem where too many wait, and where that takes too long.
+        """
         if self._requests_of[organization.id] >= MOST_REQUESTS:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS, "too many requests of your organization are under way", retry_after="1"
             )
         self._requests_of[organization.id] += 1
         try:
-            async with self._turns.turn(organization.id):
+            async with AsyncExitStack() as stack:
+                try:
+                    async with asyncio.timeout(TURN_SECONDS):
+                        await stack.enter_async_context(self._turns.turn(organization.id))
+                except TimeoutError:
+                    raise Problem(
+                        HTTPStatus.SERVICE_UNAVAILABLE,
+                        "others of your organization's requests still wait for the database; send the request again",
+                        retry_after=str(RETRY_AFTER_SECONDS),
+                    ) from None
                 yield
         finally:
             self._requests_of[organization.id] -= 1

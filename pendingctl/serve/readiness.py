@@ -30,6 +30,7 @@ SCHEMA_SECONDS = timedelta(seconds=60)
 SCHEMA_WITHIN_SECONDS = 3.0
 
 OK = "ok"
+READ_ONLY = "this server or role is read-only: connect to the primary, or reset default_transaction_read_only"
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +98,10 @@ class Readiness:
     async def _look_once(self) -> None:
         try:
             async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-                await borrowed.execute("select")
+                found = await borrowed.execute("select current_setting('transaction_read_only')")
+                if await found.fetchone() != ("off",):
+                    # As a standby is, on which nothing could be claimed.
+                    raise DatabaseFailed(READ_ONLY)
             self._database = OK
             if not self._has_succeeded or time.monotonic() - self._schema_looked_at > SCHEMA_SECONDS.total_seconds():
                 await self._look_at_the_schema()

@@ -45,6 +45,10 @@ MISTAKES = [
     (PUBLIC, PUBLIC + '\ntls = { certificate = "tls.crt" }', "public.tls.certificate: the file "),
     # The other tables.
     ("[public]", "[shutdown]\nwithin = '5s'\n[public]", "shutdown.within: must be above the delay of 5s"),
+    (
+        *("[public]", "[shutdown]\nwithin = '8s'\n[public]"),
+        "shutdown.within: must be above the delay of 5s by 4s or more: the clicks that come last are replied to in it",
+    ),
     ("[public]", "[shutdown]\ndelay = 5\n[public]", 'shutdown.delay: expected a duration such as "90s", not a whole'),
     (
         "[public]",

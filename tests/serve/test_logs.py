@@ -285,6 +285,8 @@ def test_other_libraries_log_warnings_alone_and_uvicorn_no_accesses(stderr: Stde
 
     OURS.debug("of ours")
     logging.getLogger("httpcore.http11").debug("authorization: Bearer planted")
+    # Several lines a second, for as long as a database is away; the pod says it once.
+    logging.getLogger("psycopg.pool").warning("error connecting")
     logging.getLogger("httpx").info("GET https://host/?planted")
     logging.getLogger("uvicorn.access").error("GET /questions?for=planted")
     logging.getLogger("uvicorn.error").error("trouble")

@@ -11,6 +11,8 @@ import psycopg
 import pytest
 
 from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.postgres.time_limits import BORROW_SECONDS
+from pendingctl.serve.questions_app import TURN_SECONDS
 from tests.faults.proxy import running_proxy
 
 from .applications import QUESTION, AssembledPod, assembled, usual
@@ -125,6 +127,23 @@ async def test_without_its_database_a_pod_asks_to_try_again_and_says_nothing_of_
         assert len({each.content for each in refused}) == 1
         assert not re.search("127.0.0.1|5432|psycopg|connection", refused[0].text)
     assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_without_its_database_a_pod_keeps_none_of_many_requests_waiting_for_long(
+    dsn: str, connection: psycopg.Connection, slack: FakeSlack, tmp_path: Path
+) -> None:
+    """A client that hangs up and asks again leaves its requests behind: those that wait must not grow for ever."""
+    async with running_proxy(dsn, connection) as proxy, assembled(usual(tmp_path, slack.url), proxy.dsn) as pod:
+        await pod.ask("q")
+        await proxy.stop()
+
+        async with asyncio.timeout(TURN_SECONDS + BORROW_SECONDS + 3):
+            refused = await asyncio.gather(
+                *(pod.internal.get("/questions/q") for _ in range(20)), *(pod.ask(f"q{n}") for n in range(20))
+            )
+
+    assert {each.status_code for each in refused} == {503}
+    assert all(each.headers["Retry-After"] for each in refused)
 
 
 async def test_a_schema_that_is_not_there_is_no_fault_of_a_clients(

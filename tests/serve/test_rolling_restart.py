@@ -88,7 +88,7 @@ async def test_a_stopped_pod_is_unready_at_once_and_takes_clicks_until_its_delay
 
 
 async def test_a_pod_stopped_at_a_terminal_does_not_wait_for_a_balancer(shared: Deployment) -> None:
-    async with shared.further(_stopping(shared, delay="7s")) as pod:
+    async with shared.further(_stopping(shared, delay="7s", within="12s")) as pod:
         begun = time.monotonic()
         assert await pod.stop(signal.SIGINT) == 0
         assert time.monotonic() - begun < 4

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pendingctl.demo.slack_server import FakeSlack
 
 from .pods import configuration, served
+from .readiness import readiness
 
 pytestmark = pytest.mark.once
 
@@ -33,3 +35,16 @@ async def test_an_application_keeps_its_organizations_itself(
 
     async with served(configuration(slack_url=slack.url, worker_url=None), dsn, tmp_path) as pod:
         assert not [line for line in pod.lines if line["level"] != "INFO"]
+
+
+async def test_a_pod_that_reaches_a_standby_alone_is_not_ready_and_says_why(
+    dsn: str, slack: FakeSlack, tmp_path: Path
+) -> None:
+    """It could claim nothing; a server that is read-only for all looks the same."""
+    standby = make_conninfo(dsn, options="-cdefault_transaction_read_only=on")
+    async with served(configuration(slack_url=slack.url, worker_url=None), standby, tmp_path, wait=False) as pod:
+        looked = await readiness(pod, lambda ready: ready.database != "not looked at yet")
+
+    assert looked.status == 503
+    assert "read-only" in looked.database
+    assert "connect to the primary" in looked.database
