@@ -69,6 +69,12 @@ def judge_token(facts: Token) -> Finding:
         )
     if (other := _difference(facts)) is not None:
         return fail(f"{other}: its presses would not lead to this connection", f"mend the configuration, or {_INSTALL}")
+    if facts.found.enterprise_id is not None and facts.configured.enterprise_id is None:
+        return warn(
+            f"the token is a bot's, of {_place(facts.found)}, and organization {facts.found.enterprise_id} is not "
+            "configured: whoever Slack names by it is a stranger, and can answer nothing",
+            f'add enterprise = "{facts.found.enterprise_id}" to the connection',
+        )
     return ok(f"the token is a bot's, of {_place(facts.found)}")
 
 
@@ -87,10 +93,9 @@ def _difference(facts: Token) -> str | None:
         return f"the token is that of app {found.app_id}, and {configured.app_id} is configured"
     if facts.is_for_organization:
         # Such a token may name its organization where others name a workspace.
-        if configured.enterprise_id is None:
-            return (
-                f"the token is for {_place(found)}, all of it, and workspace {configured.team_id} alone is configured"
-            )
+        if configured.team_id is not None:
+            # Presses in such an installation name no workspace.
+            return f"the token is for {_place(found)}, all of it, and workspace {configured.team_id} is configured"
         of_organization = {found.enterprise_id, found.team_id}
         if configured.enterprise_id not in of_organization:
             return f"the token is for {_place(found)}, and organization {configured.enterprise_id} is configured"

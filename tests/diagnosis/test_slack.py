@@ -36,12 +36,10 @@ FOR_ALL = Token(ORGANIZATION, Installation("A1", "E1", "E1"), is_bot=True, is_fo
     [
         (BOT, "of workspace T1"),
         (replace(BOT, found=Installation(None, "T1", None)), "of workspace T1"),
-        (replace(BOT, found=GRID), "of workspace T1 of organization E1"),
         (replace(BOT, configured=GRID, found=GRID), "of workspace T1 of organization E1"),
         (FOR_ALL, "of organization E1"),
         (replace(FOR_ALL, found=ORGANIZATION), "of organization E1"),
         (replace(FOR_ALL, found=Installation("A1", "E1", None)), "of organization E1"),
-        (replace(FOR_ALL, configured=GRID), "of organization E1"),
     ],
 )
 def test_a_token_of_the_configured_installation_is_fine(facts: Token, said: str) -> None:
@@ -50,15 +48,26 @@ def test_a_token_of_the_configured_installation_is_fine(facts: Token, said: str)
     assert (finding.verdict, finding.sentence) == (OK, f"the token is a bot's, {said}")
 
 
+def test_an_organization_that_is_not_configured_makes_strangers_of_its_people() -> None:
+    """Slack may name whoever belongs to a workspace of it by the organization alone."""
+    finding = judge_token(replace(BOT, found=GRID))
+
+    assert finding.verdict is WARN
+    assert "organization E1 is not configured" in finding.sentence
+    assert 'enterprise = "E1"' in finding.remedies[0]
+
+
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
+        # Its presses come without a workspace.
+        (replace(FOR_ALL, configured=GRID), "all of it, and workspace T1 is configured"),
         (replace(BOT, is_bot=False), "the token is a user's"),
         (replace(BOT, found=Installation("A2", "T1", None)), "that of app A2, and A1 is configured"),
         (replace(BOT, found=Installation("A1", "T2", None)), "for workspace T2, and workspace T1 is configured"),
         (replace(BOT, configured=GRID), "for workspace T1, and organization E1 is configured"),
         (replace(BOT, configured=ORGANIZATION, found=GRID), "alone, and all of organization E1 is configured"),
-        (replace(FOR_ALL, configured=HERE), "for organization E1, all of it, and workspace T1 alone is configured"),
+        (replace(FOR_ALL, configured=HERE), "for organization E1, all of it, and workspace T1 is configured"),
         (replace(FOR_ALL, configured=Installation("A1", None, "E2")), "for organization E1, and organization E2 is"),
     ],
 )
