@@ -164,6 +164,10 @@ def test_the_deployment_migrates_first_and_is_probed_on_the_internal_port() -> N
     assert (migrate["args"], serve["args"][:2]) == (["migrate"], ["serve", "--config"])
     assert migrate["envFrom"] == serve["envFrom"]
     assert [serve[probe]["httpGet"]["port"] for probe in ("readinessProbe", "livenessProbe")] == ["internal"] * 2
+    ready = serve["readinessProbe"]
+    # One slow reply, as in a burst of presses, makes no pod unready; from SIGTERM on two are over within the delay.
+    assert (ready["failureThreshold"], ready["timeoutSeconds"]) == (2, 2)
+    assert ready["failureThreshold"] * ready["periodSeconds"] < Shutdown().delay.total_seconds()
     ports = {each["name"]: each["containerPort"] for each in serve["ports"]}
     assert f"`0.0.0.0:{ports['public']}` and `0.0.0.0:{ports['internal']}`" in SECTION
     labels = spec["template"]["metadata"]["labels"]
