@@ -101,19 +101,25 @@ def test_a_race_may_last_for_a_time_instead(dsn: str) -> None:
 @pytest.mark.once
 @pytest.mark.early
 def test_a_self_test_passes_the_correct_store_and_catches_every_control(dsn: str) -> None:
-    sizes = ("--pods", "3", "--questions", "14", "--clicks", "6", "--seed", "5", "--seeds", "2")
+    sizes = ("--pods", "3", "--questions", "14", "--clicks", "6", "--seeds", "1")
+    missed = set(EXPECTED_CHECKS)
 
-    result = run("simulate-race", "--self-test", *sizes, "--dsn", dsn, "-o", "json")
+    # A race can go by without the moment that breaks a control; a second seed takes three minutes more, if it must.
+    for seed in ("5", "6"):
+        result = run("simulate-race", "--self-test", *sizes, "--seed", seed, "--dsn", dsn, "-o", "json")
 
-    assert result.exit_code == 0, result.output
-    tested = json.loads(result.stdout)
-    assert tested["verdict"] == "pass"
-    assert tested["correct"] == {"seeds": 2, "passed": 2, "said": []}
-    assert {each["implementation"]: each["expected_check"] for each in tested["controls"]} == dict(EXPECTED_CHECKS)
-    for control in tested["controls"]:
-        assert control["seeds"] == 2
-        assert 1 <= control["caught"] <= 2
-        assert control["expected_check"] in control["caught_by"]
+        tested = json.loads(result.stdout)
+        assert tested["correct"] == {"seeds": 1, "passed": 1, "said": []}
+        assert {each["implementation"]: each["expected_check"] for each in tested["controls"]} == dict(EXPECTED_CHECKS)
+        caught = {each["implementation"] for each in tested["controls"] if each["caught"]}
+        assert (result.exit_code, tested["verdict"]) == (
+            (0, "pass") if len(caught) == len(EXPECTED_CHECKS) else (1, "fail")
+        )
+        assert all(each["expected_check"] in each["caught_by"] for each in tested["controls"] if each["caught"])
+        missed -= caught
+        if not missed:
+            return
+    assert missed == set()
 
 
 @pytest.mark.parametrize(

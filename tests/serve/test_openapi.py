@@ -20,6 +20,7 @@ WITHIN = 60.0
 PARAMETERS = "[parameters]\nwait = 0\n"
 
 
+@pytest.mark.early
 async def test_what_the_document_says_holds(dsn: str, slack: FakeSlack, tmp_path: Path) -> None:
     """With requests that it allows, such that it does not, and sequences of them.
 

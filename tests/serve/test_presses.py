@@ -242,6 +242,7 @@ async def test_replies_that_slack_does_not_take_keep_out_no_other_organizations(
 
 
 @pytest.mark.once
+@pytest.mark.early
 async def test_ten_thousand_guesses_of_ids_get_the_same_reply(
     pod: AssembledPod, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:
