@@ -22,7 +22,8 @@ _STOP_SECONDS = 40.0
 _LOOK_SECONDS = 0.05
 _LOOK_WITHIN = aiohttp.ClientTimeout(total=2.0)
 _LONGEST_LINE = 1 << 20
-_LISTENING = re.compile(r"listening on \S+:(\d+) for Slack, and on \S+:(\d+) for all else")
+# What a pod logs when it listens, with its ports.
+LISTENING = re.compile(r"listening on \S+:(\d+) for Slack, and on \S+:(\d+) for all else")
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ async def _ports(stderr: asyncio.StreamReader, on_line: Callable[[str], None]) -
     while line := await stderr.readline():
         last = line.decode(errors="replace").rstrip("\n")
         on_line(last)
-        if found := _LISTENING.search(last):
+        if found := LISTENING.search(last):
             return int(found[1]), int(found[2])
     raise DatabaseFailed(f"a pod has ended before it listened: {last}")
 

@@ -6,8 +6,6 @@ Needs the extra `slack`. What is found is judged in `pendingctl.diagnosis.slack`
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +26,7 @@ from ..diagnosis.slack import (
 )
 from ..payload import JsonObject
 from ..platforms.slack.calls import Calls, TokenReply, proxy_of
+from ..platforms.slack.signature import signature_of
 from ..printable import printable
 from .examination import Check
 
@@ -135,8 +134,8 @@ async def _probe(session: aiohttp.ClientSession, url: str, secret: bytes | None)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     if secret is not None:
         timestamp = str(int(time.time()))
-        digest = hmac.new(secret, b"v0:" + timestamp.encode() + b":" + _HARMLESS, hashlib.sha256).hexdigest()
-        headers |= {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={digest}"}
+        signature = signature_of(_HARMLESS, timestamp.encode(), secret)
+        headers |= {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": signature.decode()}
     try:
         async with session.post(
             url, data=_HARMLESS, headers=headers, allow_redirects=False, proxy=proxy_of(url)

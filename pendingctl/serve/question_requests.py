@@ -25,7 +25,6 @@ _BARE_KEY = re.compile(r"[\x21\x23-\x7e]+")
 _TEXTS = ("id", "application", "connection_id", "user_id", "conversation_id", "text", "default", "escalate_to")
 _DURATIONS = ("expires_in", "remind_every", "escalate_after")
 _FIELDS = frozenset({*_TEXTS, *_DURATIONS, "options", "remind_at_most"})
-_REQUIRED = ("connection_id", "user_id", "text")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import psycopg
 
 from pendingctl.demo import presses
 from pendingctl.demo.messages import Message, with_ids
+from pendingctl.demo.pods import LISTENING
 from pendingctl.demo.workspaces import acme_and_others
 from pendingctl.payload import encode_payload
 from pendingctl.platforms import ENGLISH
@@ -34,7 +34,6 @@ TOKEN = "bench-token-of-32-random-characters"
 PROCESSES = Path(__file__).parent / "processes"
 _START_SECONDS = 30.0
 _STOP_SECONDS = 40.0
-_LISTENING = re.compile(r"listening on \S+:(\d+) for Slack, and on \S+:(\d+) for all else")
 # Of the length of the ids that stand in its place.
 _PLACE = "q-0000000000"
 
@@ -131,7 +130,7 @@ def served_pod(stage: Stage, slack: str) -> Iterator[ServedPod]:
 def _ports(popen: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
-        if found := _LISTENING.search(log.read_text("utf-8")):
+        if found := LISTENING.search(log.read_text("utf-8")):
             return int(found[1]), int(found[2])
         if popen.poll() is not None:
             break
