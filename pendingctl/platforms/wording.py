@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from ..errors import InvalidInput
@@ -138,8 +139,14 @@ class _Piece(NamedTuple):
     is_optional: bool
 
 
-def _pieces(template: str) -> Iterator[_Piece]:
+# A press has four sentences of two or three templates written.
+@lru_cache(maxsize=256)
+def _pieces(template: str) -> tuple[_Piece, ...]:
     """Return a template's pieces. Raises InvalidInput for one that cannot be read."""
+    return tuple(_read(template))
+
+
+def _read(template: str) -> Iterator[_Piece]:
     for place, text in enumerate(_OPTIONAL.split(template)):
         split = _FIELD.split(text)
         piece = _Piece(words=split[::2], fields=split[1::2], is_optional=place % 2 == 1)

@@ -46,6 +46,8 @@ from .replies import Reply, cannot_serve, reply_to_refusal, reply_to_win
 REPLY_WITHIN = timedelta(seconds=2.5)
 
 RETRY_SECONDS = 0.05
+# The reply to a click goes first: work that begins at once stands in its way.
+EDIT_AFTER_SECONDS = 0.01
 # Of ten connections, the usual size of a pool, one tenant's clicks take this many at most.
 CLAIMS_OF_A_TENANT = 4
 
@@ -326,6 +328,7 @@ class InteractionBridge:
             ended_at=claim.claimed_at,
             organization_id=click.organization_id,
         )
+        await asyncio.sleep(EDIT_AFTER_SECONDS)
         await self._cards.edit(click.connection_id, handle, card, claim.claimed_at)
 
     @property

@@ -34,6 +34,8 @@ MOST_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 2.0
 # From a request's arrival to its acknowledgement, however long the claim takes; half a second is for the way.
 ACKNOWLEDGE_SECONDS = 2.5
+# The acknowledgement goes first: a reply that begins at once stands in its way.
+REPLY_AFTER_SECONDS = 0.005
 # Of one organization. Whoever presses beyond these is asked to press again: each waits for the database.
 MOST_CLAIMS = 500
 # When a pod ends presses are decided until so long before its end, which is left to their replies.
@@ -161,6 +163,7 @@ class SlackApp:
     async def _reply(self, press: Press, connection: Connection | None, said: Sentence) -> None:
         self._replies_of[_owner(connection)] += 1
         try:
+            await asyncio.sleep(REPLY_AFTER_SECONDS)
             await self._platform.reply(
                 press,
                 said,

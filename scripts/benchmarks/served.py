@@ -151,7 +151,7 @@ class Presses:
     def __init__(self, slack: str) -> None:
         known = acme_and_others(SECRET)
         card = card_message(card_of(_PLACE, 1, PAYLOAD, SCOPE.expected_user_id, wording=ENGLISH))
-        blocks = with_ids([block.to_dict() for block in card.blocks])
+        blocks = with_ids(card.blocks)
         message = Message(channel="C2", ts="1700000000.000001", text=card.text, user="U0BOT", bot="B1", blocks=blocks)
         self._app = replace(known.apps["A1"], signing_secret=SECRET)
         given = presses.payload(

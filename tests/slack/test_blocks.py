@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from slack_sdk.models.blocks import Block
 
 from pendingctl import Card, Sentence, Shows, Wording
 from pendingctl.demo.block_rules import MOST_TEXT, complaints, text_length
@@ -44,7 +45,7 @@ CARDS = st.builds(
 
 
 def shown(message: Message) -> list[Any]:
-    return [block.to_dict() for block in message.blocks]
+    return [dict(block) for block in message.blocks]
 
 
 def texts(message: Message) -> list[str]:
@@ -83,6 +84,16 @@ def test_slack_takes_every_card_that_is_not_refused(card: Card, confirm: Confirm
 @given(SAID)
 def test_slack_takes_every_sentence(said: Sentence) -> None:
     assert_taken(said_message(said))
+
+
+@settings(deadline=None)
+@given(SAID)
+def test_slack_sdk_reads_every_sentence_whole(said: Sentence) -> None:
+    (written,) = shown(said_message(said))
+    read = Block.parse(written)
+
+    assert read is not None
+    assert read.to_dict() == written
 
 
 def test_the_largest_card_is_taken() -> None:

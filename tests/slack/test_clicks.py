@@ -17,7 +17,7 @@ from pendingctl.platforms.slack import NotOurs, Press, parse_press
 from pendingctl.platforms.slack.blocks import card_message
 
 from .presses import form, payload
-from .test_blocks import CARD, IDS
+from .test_blocks import CARD, IDS, shown
 
 
 def parsed(**changes: Any) -> Press | NotOurs:
@@ -86,7 +86,7 @@ def test_an_installation_for_a_whole_organization_has_no_team() -> None:
 @given(IDS, st.integers(1, MAX_ASK_NUMBER), st.integers(0, 1))
 def test_what_a_button_carries_comes_back(question_id: str, ask_number: int, index: int) -> None:
     message = card_message(replace(CARD, question_id=question_id, ask_number=ask_number))
-    (carried,) = [block.to_dict()["elements"] for block in message.blocks if block.type == "actions"]
+    (carried,) = [block["elements"] for block in shown(message) if block["type"] == "actions"]
 
     found = parse_press(form(payload(carried[index]["value"])))
 

@@ -240,7 +240,7 @@ class SlackPlatform:
 
 def _message(message: Message) -> dict[str, JsonValue]:
     # Without `parse` an edit links names and channels in the text (docs.slack.dev, "chat.update method").
-    return {"text": message.text, "blocks": [block.to_dict() for block in message.blocks], "parse": "none"}
+    return {"text": message.text, "blocks": list(message.blocks), "parse": "none"}
 
 
 def _not_posted(error: SurelyNothing) -> NotPosted:

@@ -47,7 +47,7 @@ def escaped(text: str) -> str:
 
 def length(text: str) -> int:
     """Return the length that the text has once it is escaped."""
-    in_units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    in_units = len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
     return in_units + sum((size - 1) * text.count(character) for character, size in _ESCAPED_LENGTHS.items())
 
 
