@@ -183,6 +183,11 @@ class Stream:
     created_at: datetime
     closed_at: datetime | None
 
+    @property
+    def cursor(self) -> Cursor:
+        """The position after its last event."""
+        return Cursor(self.last_seq, self.last_at if self.last_seq else self.created_at)
+
 
 @dataclass(frozen=True, slots=True)
 class StreamDetails:
@@ -191,3 +196,18 @@ class StreamDetails:
     stream: Stream
     first_seq: int | None
     retention: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RingState:
+    """How many streams there are, about, how large the events are with their indexes, and whether the ring turns.
+
+    It turns each `turn_every_seconds`; `turned_seconds_ago` is None where no time of a turn is known. `streams` is None
+    before the first vacuum or analyze.
+    """
+
+    streams: int | None
+    event_bytes: int
+    retention_seconds: float
+    turned_seconds_ago: float | None
+    turn_every_seconds: float

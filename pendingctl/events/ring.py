@@ -13,14 +13,17 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 from enum import StrEnum
 
-from psycopg.rows import scalar_row, tuple_row
+from psycopg.errors import InsufficientPrivilege
+from psycopg.rows import class_row, scalar_row, tuple_row
 
-from ..errors import DatabaseBusy, DatabaseFailed
+from ..errors import DatabaseBusy, DatabaseFailed, NotMigrated
 from ..model import BATCH_SIZE, SWEEP_LIMIT
 from ..payload import check_positive
 from ..postgres.connections import Borrowed, ConnectionSource
 from ..postgres.time_limits import Purpose
+from ..store.reading import reading
 from . import statements
+from .model import RingState
 
 # Twice `Purpose.APPEND`, in which a client gives an append up: its server may take longer to notice.
 LONGEST_APPEND = timedelta(seconds=10)
@@ -92,6 +95,20 @@ class Ring:
             deleted += row[1]
             if row[1]:
                 yield row[1]
+
+    async def state(self) -> RingState | None:
+        """Return how the ring stands; None where this role may not read it, or there are no streams yet."""
+        try:
+            async with reading(self._source) as connection:
+                cursor = connection.cursor(row_factory=class_row(RingState))
+                await cursor.execute(statements.STATE, {"longest_append": LONGEST_APPEND})
+                return await cursor.fetchone()
+        except NotMigrated:
+            return None
+        except DatabaseFailed as error:
+            if not isinstance(error.__cause__, InsufficientPrivilege):
+                raise
+            return None
 
     async def count_idle(self) -> int:
         """Return how many streams a sweep without a limit would delete."""

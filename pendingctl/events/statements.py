@@ -263,6 +263,25 @@ COUNT_IDLE = """
     where last_at < (select now() - (retention * 4 / 3 + interval '1 minute') from pending_stream_ring)
 """
 
+# The streams by the last vacuum or analyze. A turn that a wrong clock has noted counts from now on.
+STATE = """
+    select (
+               select case when reltuples >= 0 then reltuples::bigint end
+               from pg_class
+               where oid = 'pending_stream'::regclass
+           ) as streams,
+           (
+               select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
+               from pg_inherits
+               where inhparent = 'pending_stream_event'::regclass
+           ) as event_bytes,
+           extract(epoch from retention)::float8 as retention_seconds,
+           case when turned_at > '-infinity' and turned_at <= now()
+                then extract(epoch from now() - turned_at)::float8 end as turned_seconds_ago,
+           extract(epoch from retention / 3 + %(longest_append)s::interval)::float8 as turn_every_seconds
+    from pending_stream_ring
+"""
+
 # A hint that may be lost: its commit waits for no disk.
 WAKE = """
     select set_config('synchronous_commit', 'off', true), pg_notify('pendingctl_stream', %(keys)s)
