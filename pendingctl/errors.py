@@ -26,6 +26,10 @@ class ExtraMissing(InvalidInput):
         super().__init__(f"{command} needs an optional part; install it with: pip install 'pendingctl[{extra}]'")
 
 
+class CursorInvalid(InvalidInput):
+    """A text is no position in a stream."""
+
+
 class Unbounded(InvalidInput):
     """A list would have to look at too many rows; nothing was read."""
 
@@ -38,6 +42,22 @@ class Refused(PendingctlError):
 
 class NotFound(Refused):
     """Nothing of that name exists."""
+
+
+class StreamMissing(NotFound):
+    """There is no stream of that name; nothing was changed."""
+
+
+class StreamClosed(Refused):
+    """The stream is closed; nothing was appended."""
+
+
+class StreamMoved(Refused):
+    """The stream has other events after the expected position; nothing was appended. `last_seq` is its last event."""
+
+    def __init__(self, message: str, *, last_seq: int) -> None:
+        super().__init__(message)
+        self.last_seq = last_seq
 
 
 class ScopeMismatch(Refused):

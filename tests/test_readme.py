@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from pendingctl.cli.app import COMMANDS, app
 from pendingctl.cli.diff_schema import diff_schema
+from pendingctl.postgres.connections import Pool
 from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.pods.controls import EXPECTED_CHECKS
 from pendingctl.race.verdict.checker import CHECKS
@@ -60,7 +62,7 @@ def test_every_example_runs(example: str, dsn: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_library_example_is_short_and_runs(dsn: str, connection: psycopg.Connection) -> None:
-    example, _in_slack = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example, _in_slack, _streams = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert example.count("\n") <= 30
 
     ended = subprocess.run(
@@ -74,6 +76,31 @@ def test_the_library_example_is_short_and_runs(dsn: str, connection: psycopg.Con
     assert "U1 said yes to deploy-42, in C7" in ended.stdout
     assert "U2: This question is for somebody else." in ended.stdout
     assert connection.execute("select answer from pending_interactions").fetchone() == ("yes",)
+
+
+async def test_the_example_of_streams_runs(pool: Pool, connection: psycopg.Connection) -> None:
+    _library, _in_slack, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = compile(example, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+    await eval(code, {"pool": pool})
+
+    row = connection.execute("select last_seq, closed_at is not null from pending_stream").fetchone()
+    assert row == (3, True)
+
+
+def test_every_commands_output_of_streams_is_as_shown(dsn: str, tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```console\n(\$ printf.*?)```", README, re.DOTALL)
+    (tmp_path / "pendingctl").write_text(f'#!/bin/sh\nexec {sys.executable} -m pendingctl "$@"\n')
+    (tmp_path / "pendingctl").chmod(0o755)
+    for command, said in re.findall(r"\$ (.*)\n((?:[^$].*\n)*)", shown):
+        ended = subprocess.run(
+            ["sh", "-c", command],
+            env={"PENDINGCTL_DSN": dsn, "PYTHONPATH": str(ROOT), "PATH": f"{tmp_path}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.stdout + ended.stderr == said
 
 
 def test_every_check_fault_and_control_of_a_race_is_explained() -> None:

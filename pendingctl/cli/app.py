@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 INTERNAL_ERROR = 70
 
-# Each command's module here, and its function there. A module is imported when its command is called for, since to
-# import and build all of them takes as long as the rest of a start.
+# Each command's module here, and its function there, or the program of the commands below it. A module is imported when
+# its command is called for, since to import and build all of them takes as long as the rest of a start.
 COMMANDS = {
     "migrate": ("migrate", "migrate"),
     "enqueue": ("enqueue", "enqueue"),
@@ -43,6 +43,7 @@ COMMANDS = {
     "redeliver": ("redeliver", "redeliver"),
     "repair-cards": ("repair_cards", "repair_cards"),
     "sweep": ("sweep", "sweep"),
+    "stream": ("stream", "stream"),
     "serve": ("serve", "serve"),
     "simulate-race": ("simulate_race", "simulate_race"),
     "check-history": ("check_history", "check_history"),
@@ -86,10 +87,15 @@ class _Commands(TyperGroup):
 
 def _built(name: str) -> Any:
     """Return a command as the parser needs it."""
-    module, function = COMMANDS[name]
-    alone = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name)(getattr(import_module(f".{module}", __package__), function))
-    return typer.main.get_command(alone)
+    module, member = COMMANDS[name]
+    made = getattr(import_module(f".{module}", __package__), member)
+    if not isinstance(made, typer.Typer):
+        alone = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+        alone.command(name)(made)
+        return typer.main.get_command(alone)
+    group = typer.main.get_command(made)
+    group.name = name
+    return group
 
 
 def _ending(error: Exception, ctx: typer.Context) -> tuple[str, int]:

@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from ..counts import AGES, Counts, ErrorGroup, Grouping, Key, Numbers, Overview, Times
+from ..events.model import RingState
 from ..pods import NotedPod
 from ..store.filters import Filters
 from . import render
-from .database import inspection_of, statistics_of
+from .database import connection_of, inspection_of, statistics_of
 from .event_loop import run
 from .filters import check_names
 from .options import DsnOption, MaxAgeOption, OptionalApplication, Output, OutputOption
@@ -56,7 +57,9 @@ def stats(
     """
     grouping = None if by in (None, By.ERROR, By.POD) else Grouping(by)
 
-    async def read() -> tuple[Overview, list[ErrorGroup]]:
+    from ..events.ring import Ring
+
+    async def read() -> tuple[Overview, list[ErrorGroup], RingState | None]:
         async with statistics_of(dsn, "stats") as statistics:
             overview = await statistics.overview(by=grouping, application=application, max_age=max_age)
             errors = await statistics.errors(application=application) if by is By.ERROR else []
@@ -64,10 +67,12 @@ def stats(
             # All that is counted may have been swept; a name that is nobody's is a mistake.
             async with inspection_of(dsn, "stats") as inspection:
                 await check_names(inspection, Filters(application=application))
-        return overview, errors
+        async with connection_of(dsn, "stats") as source:
+            ring = await Ring(source, pod="").state()
+        return overview, errors, ring
 
-    overview, errors = run(read())
-    document: dict[str, object] = _document(overview)
+    overview, errors, ring = run(read())
+    document: dict[str, object] = {**_document(overview), "streams": None if ring is None else asdict(ring)}
     rows: list[dict[str, object]] | None = None
     if grouping is not None:
         rows = _groups(grouping, overview.counts, overview.times)
@@ -77,7 +82,9 @@ def stats(
         rows = [_pod(each) for each in overview.pods or ()]
     if rows is not None:
         document |= {"by": by, "groups": rows}
-    render.show_document(output, document, _text(by, overview, errors) if output is Output.TABLE else "", rows=rows)
+    render.show_document(
+        output, document, _text(by, overview, errors, ring) if output is Output.TABLE else "", rows=rows
+    )
 
 
 def worst_first(counts: Counts) -> list[Key]:
@@ -128,12 +135,12 @@ def _pod(pod: NotedPod) -> dict[str, object]:
     return {**asdict(pod), "is_alive": pod.is_alive}
 
 
-def _text(by: By | None, overview: Overview, errors: Sequence[ErrorGroup]) -> render.Text:
+def _text(by: By | None, overview: Overview, errors: Sequence[ErrorGroup], ring: RingState | None) -> render.Text:
     from . import stats_groups, stats_page
 
     match by:
         case None:
-            return stats_page.overview_page(overview)
+            return stats_page.overview_page(overview, ring)
         case By.ERROR:
             return stats_page.errors_page(errors)
         case By.POD:

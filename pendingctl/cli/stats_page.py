@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..counts import AGES, Durations, ErrorGroup, LastSweep, Numbers, Overview, Part, Storage
 from ..diagnosis.pods import held_by
+from ..events.model import RingState
 from ..pods import NotedPod
 from ..printable import printable
 from ..words import age, counted, size, span, until
@@ -20,10 +21,12 @@ from .render import one_line, stdout_has_colours
 _BAR = 40
 _MOST_GROUPS = 100
 _MOST_NAMED = 5
+# Sweeps that turn the ring are minutes apart, and a backup may hold one up.
+_LATE_SECONDS = 3600
 _BAD, _HEED = "bold red", "yellow"
 
 
-def overview_page(overview: Overview) -> RenderableType:
+def overview_page(overview: Overview, ring: RingState | None) -> RenderableType:
     """Return the overview, which fits into a terminal of 80 columns and 24 lines."""
     numbers, estimated = overview.counts.total, overview.counts.estimated
     table = Table(box=None, show_header=False, show_edge=False, pad_edge=False)
@@ -43,6 +46,7 @@ def overview_page(overview: Overview) -> RenderableType:
         table.add_row(name, pods)
     table.add_row("last sweep", _sweep(overview.last_sweep))
     table.add_row("table", _storage(overview.storage))
+    table.add_row("streams", _streams(ring))
     return table
 
 
@@ -171,6 +175,17 @@ def _storage(storage: Storage | None) -> Text:
     rows = "" if storage.rows is None else f"~{storage.rows:,} rows, "
     trail = "" if storage.trail_bytes is None else f"; trail {size(storage.trail_bytes)}"
     return Text(f"{rows}{size(storage.bytes)}{trail}")
+
+
+def _streams(ring: RingState | None) -> Text:
+    if ring is None:
+        return Text("not known: their tables could not be read")
+    about = "" if ring.streams is None else f"~{counted(ring.streams, 'stream', 'streams')}, "
+    text = Text(f"{about}{size(ring.event_bytes)} of events, kept for {age(ring.retention_seconds)}")
+    late = (ring.turned_seconds_ago or 0) - ring.turn_every_seconds
+    if late > _LATE_SECONDS:
+        text.append(f"; the turn of their ring is {age(late)} late (pendingctl sweep)", _BAD)
+    return text
 
 
 def errors_page(errors: Sequence[ErrorGroup]) -> RenderableType:

@@ -17,6 +17,13 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
     "pending_trail": ("select", "insert", "update", "delete"),
     "pending_pods": ("select", "insert", "update", "delete"),
     "sweep_cycle": ("select", "update"),
+    "pending_stream": ("select", "insert", "update", "delete"),
+    "pending_stream_event": ("select", "insert", "delete"),
+    "pending_stream_event_0": ("truncate",),
+    "pending_stream_event_1": ("truncate",),
+    "pending_stream_event_2": ("truncate",),
+    "pending_stream_event_3": ("truncate",),
+    "pending_stream_ring": ("select", "update"),
 }
 # An application may have a table `organization` of its own, anywhere on the path.
 OWN_TABLES = (*RIGHTS, "pendingctl_migration")

@@ -173,3 +173,40 @@ create table sweep_cycle (
     began_at timestamptz not null,           -- the last cycle
     pod text
 );
+
+-- Ordered events of one conversation each.
+create table pending_stream (
+    id bigint generated always as identity primary key,  -- never used twice, which the name may be
+    organization_id text not null references organization (id) on delete cascade,
+    name text not null,
+    last_seq bigint not null default 0,      -- the number of its last event: 1, 2, 3 … without gaps
+    last_at timestamptz not null default now(),  -- of its last event; never less than before
+    created_at timestamptz not null default now(),
+    closed_at timestamptz,                   -- from then on nothing is appended
+    unique (organization_id, name)
+) with (fillfactor = 50);
+
+-- The events, in a ring of four tables: a turn truncates the next one, and what is appended from then on goes there.
+create table pending_stream_event (
+    slot smallint not null,
+    stream_id bigint not null,
+    seq bigint not null,
+    at timestamptz not null,
+    type text not null,
+    data text not null,
+    primary key (stream_id, seq, slot)
+) partition by list (slot);
+create table pending_stream_event_0 partition of pending_stream_event for values in (0);
+create table pending_stream_event_1 partition of pending_stream_event for values in (1);
+create table pending_stream_event_2 partition of pending_stream_event for values in (2);
+create table pending_stream_event_3 partition of pending_stream_event for values in (3);
+
+-- Where the ring stands: one row for the whole cluster.
+create table pending_stream_ring (
+    is_the_only_row boolean primary key default true check (is_the_only_row),
+    slot smallint not null default 0 check (slot between 0 and 3),  -- where events are appended
+    turned_at timestamptz not null default now(),  -- the last turn
+    pod text,                                -- which turned it
+    retention interval not null default '24 hours'  -- how long an event is kept at least
+        check (retention between interval '1 minute' and interval '3653 days')
+);

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "show": ("q",),
     "stats": (),
     "sweep": (),
+    "stream": ("list",),
     "diff-schema": (),
 }
 

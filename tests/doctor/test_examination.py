@@ -105,7 +105,7 @@ async def test_a_missing_migration_is_named(empty_dsn: str) -> None:
     checks = [*await examine(empty_dsn), *examine_schema(empty_dsn)]
 
     assert {"migrations", "indexes"} <= set(failing(checks))
-    assert "0010_posts … 0013_pods" in of(checks, "migrations").sentence
+    assert "0010_posts … 0014_streams" in of(checks, "migrations").sentence
     assert of(checks, "migrations").remedies == ("pendingctl migrate",)
     assert of(checks, "drift").verdict is Verdict.WARN
     migrations.apply(empty_dsn)
@@ -199,6 +199,10 @@ async def test_rights_that_were_revoked_are_named_and_granted_again(dsn: str, co
         "select, insert, update, delete on pending_trail",
         "select, insert, update, delete on pending_pods",
         "select, update on sweep_cycle",
+        "select, insert, update, delete on pending_stream",
+        "select, insert, delete on pending_stream_event",
+        *(f"truncate on pending_stream_event_{slot}" for slot in range(4)),
+        "select, update on pending_stream_ring",
         "select on pendingctl_migration",
     )
     with role(connection, *rights) as name:

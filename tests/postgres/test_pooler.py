@@ -22,6 +22,10 @@ from pendingctl.cli.app import app
 from pendingctl.diagnosis.findings import Verdict
 from pendingctl.doctor import examine, examine_schema
 from pendingctl.errors import InvalidInput
+from pendingctl.events.model import Event, NewEvent, StreamName
+from pendingctl.events.ring import Turn
+from pendingctl.events.streams import Streams
+from pendingctl.events.waking import key_of
 from pendingctl.race.plan.schedule import NEED_AN_OWN_SERVER, FaultKind
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
@@ -97,6 +101,23 @@ def _until_it_answers(dsn: str, running: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise AssertionError("PgBouncer does not answer")
+
+
+async def test_streams_are_written_and_read(pooled: str, connection: psycopg.Connection) -> None:
+    connection.execute("listen pendingctl_stream")
+    connection.execute("update pending_stream_ring set turned_at = now() - interval '9 hours'")
+    talk = StreamName("acme", "talk")
+    async with open_pool(pooled, max_size=4) as pool:
+        streams = Streams(pool)
+        # More often than the driver needs to prepare a statement, on more connections than the pooler has sessions.
+        await asyncio.gather(*(streams.append(talk, [NewEvent("said", str(n))]) for n in range(30)))
+        await streams.append_many({talk: [NewEvent("said", "last")]})
+        assert await streams.ring.turn() is Turn.TURNED
+        page = await streams.read(talk)
+        await streams.settled()
+
+    assert [item.seq for item in page.items if isinstance(item, Event)] == list(range(1, 32))
+    assert key_of(talk) in [each.payload for each in connection.notifies(timeout=0.5)]
 
 
 @pytest.mark.law(1)

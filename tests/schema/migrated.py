@@ -22,6 +22,7 @@ OURS = [
     "0011_post_indexes",
     "0012_trail",
     "0013_pods",
+    "0014_streams",
 ]
 
 
@@ -42,7 +43,7 @@ def steps_back_to(dsn: str, id: str) -> int:
 
 def tables(connection: psycopg.Connection) -> set[str]:
     rows = connection.execute(
-        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')"
     )
     return {name for (name,) in rows.fetchall()}
 

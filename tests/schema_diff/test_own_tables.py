@@ -11,7 +11,10 @@ from pendingctl.schema import migrations
 from pendingctl.schema_diff import ScratchKind, diff_schema
 from pendingctl.schema_diff.parse import read_script
 
-FOREIGN_KEY = "public.pending_interactions.pending_interactions_organization_id_fkey"
+FOREIGN_KEYS = {
+    ("public.pending_interactions.pending_interactions_organization_id_fkey", "presence"),
+    ("public.pending_stream.pending_stream_organization_id_fkey", "presence"),
+}
 TRIGGER = "public.pending_interactions.draw_ask_number"
 
 
@@ -63,7 +66,7 @@ def test_drift_of_own_tables_is_reported(migrated: str) -> None:
     ("change", "expected"),
     [
         ("drop table sweep_cycle", {("public.sweep_cycle", "presence")}),
-        ("drop table organization cascade", {("public.organization", "presence"), (FOREIGN_KEY, "presence")}),
+        ("drop table organization cascade", {("public.organization", "presence"), *FOREIGN_KEYS}),
         ("alter table sweep_cycle drop pod", {("public.sweep_cycle.pod", "presence")}),
         ("drop trigger draw_ask_number on pending_interactions", {(TRIGGER, "presence")}),
         (
@@ -133,6 +136,9 @@ def test_database_without_migrations_lacks_every_own_table_and_function(empty_da
         ("public.pending_applications", None),
         ("public.pending_pods", None),
         ("public.pending_trail", None),
+        ("public.pending_stream", None),
+        ("public.pending_stream_event", None),
+        ("public.pending_stream_ring", None),
         ("public.pendingctl_draw_ask_number()", None),
         ("public.pendingctl_forget_ending()", None),
         ("public.sweep_cycle", None),
