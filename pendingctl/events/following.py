@@ -30,6 +30,11 @@ class Following:
             self._reader = Reader(self._source, listen_dsn=self._listen_dsn)
         return self._reader.subscribe(stream, after or START)
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether wake-ups come through, so that an event is read within milliseconds and not at the next poll."""
+        return self._reader is not None and self._reader.listening.is_proven
+
     async def drain(self, within: float = DRAIN_SECONDS) -> None:
         """End all subscriptions, those to come as well, and the connections; within so many seconds, twice at most."""
         if self._reader is None or not self._reader.belongs_here:
