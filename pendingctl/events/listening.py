@@ -114,9 +114,10 @@ class Listening:
         finally:
             for task in tasks:
                 task.cancel()
-            # The connection is hung up with the task that waits on it.
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await connection.close()
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:
+                await connection.close()
 
     async def _receive(self, connection: Connection) -> None:
         with translated_errors():

@@ -182,3 +182,12 @@ class Stream:
     last_at: datetime
     created_at: datetime
     closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDetails:
+    """A stream, the number of the first event that is still there, and for how long events are kept at least."""
+
+    stream: Stream
+    first_seq: int | None
+    retention: timedelta

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from .model import START, Cursor, End, Gap, Reset, Stream
+from .model import START, Cursor, End, Event, Gap, Page, Reset, Stream, StreamItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,25 @@ def _is_of_this_history(position: Cursor, stream: Stream, at: datetime | None) -
     if at is not None:
         return position.at == at
     return stream.created_at <= position.at <= stream.last_at
+
+
+def page_of(position: Cursor, stream: Stream, events: Sequence[Event], *, is_cut: bool) -> Page:
+    """Return what follows a position of this history, with a gap wherever a number is missing.
+
+    A number can be missing between others: an append that a turn of the ring has overtaken leaves with the events
+    before it. `is_cut` says that more events are there than these.
+    """
+    items: list[StreamItem] = []
+    after = position
+    for event in events:
+        if event.seq > after.seq + 1:
+            items.append(Gap(after.seq + 1, event.seq - 1))
+        items.append(event)
+        after = event.cursor
+    if not is_cut and after.seq < stream.last_seq:
+        items.append(Gap(after.seq + 1, stream.last_seq))
+        after = Cursor(stream.last_seq, stream.last_at)
+    is_complete = after.seq == stream.last_seq
+    if is_complete and stream.closed_at is not None:
+        items.append(End(stream.last_seq))
+    return Page(tuple(items), after, is_complete)

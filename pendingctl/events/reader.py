@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from ..errors import DatabaseBusy, DatabaseUnreachable, PendingctlError
@@ -33,6 +33,8 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 # A stream that nobody reads is kept for whoever comes back; and a reader without streams keeps its connections.
 KEPT_SECONDS = 5.0
+# To hang up, once that is all that is left.
+LAST_SECONDS = 1.0
 
 OPENED_AT_ONCE = 1_000
 READ_AT_ONCE = 256
@@ -52,6 +54,7 @@ class Reader:
         source: ConnectionSource,
         *,
         listen_dsn: str | None = None,
+        note_heard: Callable[[], None] = lambda: None,
         memory: Memory | None = None,
     ) -> None:
         self._memory = memory or Memory()
@@ -72,6 +75,7 @@ class Reader:
         self._process = os.getpid()
         self.is_draining = False
         self._listen_dsn = listen_dsn
+        self._note_heard = note_heard
         self.listening = Listening(source, self._listen_at, self._heard, self._wake_up)
         self.polls = 0
         """How often it has asked for what has moved."""
@@ -94,7 +98,7 @@ class Reader:
         return Subscription(followed, position, self._catching_up, lambda: self.is_draining)
 
     async def drain(self, within: float) -> None:
-        """End all subscriptions, without an End, and then all else; those that are slow are not waited for longer."""
+        """End all subscriptions, without an End, and then all else; those that are slow are waited for so many seconds."""
         self.is_draining = True
         for followed in self._streams.values():
             followed.announce()
@@ -105,7 +109,7 @@ class Reader:
             await asyncio.sleep(0.01)
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task], timeout=within)
+            await asyncio.wait([self._task], timeout=LAST_SECONDS)
 
     def _look_at(self, followed: Followed) -> None:
         self._due[followed] = None
@@ -117,6 +121,7 @@ class Reader:
         self._work.set()
 
     def _heard(self, keys: Sequence[str]) -> None:
+        self._note_heard()
         for key in keys:
             for followed in self._by_key.get(key, ()):
                 self._look_at(followed)
@@ -162,8 +167,10 @@ class Reader:
                             await self._work.wait()
         finally:
             listening.cancel()
-            await self._hang_up()
-            await asyncio.gather(listening, return_exceptions=True)
+            try:
+                await self._hang_up()
+            finally:
+                await asyncio.gather(listening, return_exceptions=True)
 
     async def _failed(self, error: PendingctlError) -> None:
         self._outage.report("streams cannot be read for now: %s", error)

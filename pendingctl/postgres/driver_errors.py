@@ -174,7 +174,7 @@ def _refused(error: psycopg.Error) -> PendingctlError:
     """The server's refusal of a statement or of a login: nothing was done."""
     first = _first(error)
     match error:
-        case errors.ForeignKeyViolation() if error.diag.table_name == "pending_interactions":
+        case errors.ForeignKeyViolation() if error.diag.table_name in ("pending_interactions", "pending_stream"):
             return NotFound(
                 f"the organization does not exist; create it first, as enqueue --create-org does "
                 f"({error.diag.message_detail or first})"

@@ -54,6 +54,8 @@ class Purpose(Enum):
     CLAIM = Limit(reply=1.2, lock=1.0)
     # Whoever asks, withdraws or deletes has no platform's limit; a claim or a mark holds a row for milliseconds.
     PUT = Limit(reply=5.0, lock=3.0)
+    # As a put; an append holds its stream's row for milliseconds. A slot of the ring counts on it, see events/ring.py.
+    APPEND = Limit(reply=5.0, lock=3.0)
     # What became of an answer is worth waiting for: without the mark it is delivered once more. A lease has 30 s.
     MARK = Limit(reply=5.0, lock=3.0)
     # Once a second: the next look is as good, and a silent connection is to be found within five.
@@ -70,5 +72,6 @@ class Purpose(Enum):
     def __init__(self, limit: Limit) -> None:
         self.seconds = limit.reply
         """The limit on the client's side."""
-        self.lock_timeout = f"{round((limit.lock or 0) * 1000)}ms"
+        self.lock_seconds = limit.lock or 0.0
+        self.lock_timeout = f"{round(self.lock_seconds * 1000)}ms"
         """The limit on a wait for a lock, as the setting `lock_timeout` takes it."""

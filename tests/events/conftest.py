@@ -1,3 +1,5 @@
+"""Streams over a pool, and what the tests of them share."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
@@ -5,7 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pendingctl.events.following import Following
+from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
+
+
+@pytest.fixture
+async def streams(pool: Pool) -> AsyncIterator[Streams]:
+    made = Streams(pool, pod="pod-1")
+    yield made
+    await made.settled()
 
 
 @pytest.fixture

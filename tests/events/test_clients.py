@@ -11,9 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from pendingctl.events.followed import RING_EVENTS
+from pendingctl import open_pool
+from pendingctl.events.followed import RING_EVENTS, Memory
 from pendingctl.events.following import Following
 from pendingctl.events.model import Event, StreamName
+from pendingctl.events.reader import Reader
+from pendingctl.postgres.connections import Pool
 from tests.events.test_outages import reader_of, until_listening
 from tests.events.writers import APPEND, CHAT, append, append_numbers, datas, given, seqs, wake
 
@@ -159,6 +162,7 @@ async def test_nothing_is_kept_of_clients_that_have_ended(following: Following, 
     following.subscribe(CHAT)
     closed = following.subscribe(CHAT)
     await closed.aclose()
+    await asyncio.sleep(0)
     gc.collect()
     assert list(subscriptions) == [followed]
 
@@ -174,7 +178,8 @@ async def test_streams_that_nobody_reads_are_forgotten(
     await subscription.aclose()
     assert reader._task is not None
     await asyncio.wait_for(reader._task, 5)
-    assert not (reader._streams or reader._by_key or reader._due or reader._memory.ring_bytes)
+    assert [len(each) for each in (reader._streams, reader._by_key, reader._due)] == [0, 0, 0]
+    assert reader._memory.ring_bytes == 0
     # And its connections with it; whoever comes then begins anew.
     append(connection, "two")
     assert datas(await given(following.subscribe(CHAT), 2)) == ["one", "two"]

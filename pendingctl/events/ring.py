@@ -1,0 +1,106 @@
+"""The ring of four tables in which events are kept for the retention and then truncated: its turn, and idle streams.
+
+A turn truncates the next table and then appends go there, both in one transaction. A table is written to for a third of
+the retention plus the longest that an append can take, which a turn may overtake: it has read the slot before the turn
+and writes into the table after. Its event lives for three such times at least, and for four at most if the turns are in
+time. A turn that comes late only lets events live longer, and so does a clock that goes back; one that is set ahead
+makes one turn come early.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from time import monotonic
+
+from psycopg.rows import scalar_row, tuple_row
+
+from ..errors import DatabaseBusy, DatabaseFailed
+from ..model import BATCH_SIZE, SWEEP_LIMIT
+from ..payload import check_positive
+from ..postgres.connections import Borrowed, ConnectionSource
+from ..postgres.outages import Outage
+from ..postgres.time_limits import Purpose
+from . import statements
+
+# Twice `Purpose.APPEND`, in which a client gives an append up: its server may take longer to notice.
+LONGEST_APPEND = timedelta(seconds=10)
+# A truncation that waits makes all readers wait behind it, as it does during a backup.
+LOCK_TIMEOUT = "50ms"
+TRY_EVERY_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Ring:
+    """The ring of one database, turned by any number of pods, of which one comes first.
+
+    All methods raise DatabaseUnreachable, NotMigrated or DatabaseFailed when the database cannot do its part.
+    """
+
+    def __init__(self, source: ConnectionSource, *, pod: str) -> None:
+        self._source = source
+        self._pod = pod
+        self._blocked_at = float("-inf")
+        self._blocked = Outage(_log)
+
+    async def turn(self) -> bool:
+        """Turn the ring if that is due; return whether it was turned.
+
+        Where somebody reads or writes the next table for longer than 50 ms, as a backup does, nothing is done, and for
+        10 s nothing is tried again.
+        """
+        if monotonic() < self._blocked_at + TRY_EVERY_SECONDS:
+            return False
+        try:
+            turned = await self._turn()
+        except DatabaseBusy as error:
+            self._blocked_at = monotonic()
+            self._blocked.report("the ring of events waits for its turn, and the events stay for longer: %s", error)
+            return False
+        self._blocked.over()
+        return turned
+
+    async def _turn(self) -> bool:
+        async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed, borrowed.transaction():
+            cursor = borrowed.cursor(row_factory=scalar_row)
+            await cursor.execute(statements.TURN_DUE, {"lock_timeout": LOCK_TIMEOUT, "longest_append": LONGEST_APPEND})
+            slot = await cursor.fetchone()
+            if slot is None:
+                return False
+            following = (slot + 1) % len(statements.TRUNCATE)
+            await cursor.execute(statements.TRUNCATE[following])
+            await cursor.execute(statements.TURNED, {"slot": following, "pod": self._pod})
+        return True
+
+    async def sweep(
+        self, *, limit: int | None = SWEEP_LIMIT, batch_size: int = BATCH_SIZE
+    ) -> AsyncGenerator[int, None]:
+        """Delete streams to which nothing was appended for 4/3 of the retention, yielding how many each batch was.
+
+        By then all their events are gone; their readers are told the end. Never more than `limit` in all (None: all
+        of them). Raises InvalidInput for a limit or a batch size below 1.
+        """
+        check_positive(limit, "limit")
+        check_positive(batch_size, "batch size")
+        after, deleted = 0, 0
+        while limit is None or deleted < limit:
+            size = batch_size if limit is None else min(batch_size, limit - deleted)
+            async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
+                cursor = borrowed.cursor(row_factory=tuple_row)
+                row = await (await cursor.execute(statements.SWEEP, {"after": after, "batch_size": size})).fetchone()
+            if row is None or row[0] is None:
+                return
+            after = row[0]
+            deleted += row[1]
+            if row[1]:
+                yield row[1]
+
+    async def count_idle(self) -> int:
+        """Return how many streams a sweep without a limit would delete."""
+        async with Borrowed(self._source) as borrowed:
+            number = await (await borrowed.cursor(row_factory=scalar_row).execute(statements.COUNT_IDLE)).fetchone()
+        if number is None:
+            raise DatabaseFailed("the streams could not be counted; try again")
+        return int(number)
