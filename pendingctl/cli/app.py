@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 INTERNAL_ERROR = 70
 
-# Each command's module here, and its function there. A module is imported when its command is called for, since to
-# import and build all of them takes as long as the rest of a start.
+# Each command's module here, and its function there, or its group of commands. A module is imported when its command is
+# called for, since to import and build all of them takes as long as the rest of a start.
 COMMANDS = {
     "migrate": ("migrate", "migrate"),
     "enqueue": ("enqueue", "enqueue"),
@@ -47,6 +47,7 @@ COMMANDS = {
     "simulate-race": ("simulate_race", "simulate_race"),
     "check-history": ("check_history", "check_history"),
     "diff-schema": ("diff_schema", "diff_schema"),
+    "stream": ("stream", "stream"),
 }
 
 # Of a folder or a file that a command writes to beside the database, that of TMPDIR above all.
@@ -86,9 +87,12 @@ class _Commands(TyperGroup):
 
 def _built(name: str) -> Any:
     """Return a command as the parser needs it."""
-    module, function = COMMANDS[name]
+    module, attribute = COMMANDS[name]
+    command = getattr(import_module(f".{module}", __package__), attribute)
+    if isinstance(command, typer.Typer):
+        return typer.main.get_group(command)
     alone = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name)(getattr(import_module(f".{module}", __package__), function))
+    alone.command(name)(command)
     return typer.main.get_command(alone)
 
 

@@ -13,6 +13,7 @@ from ..errors import InvalidInput, NotMigrated
 from ..postgres.environment import dsn_of
 
 if TYPE_CHECKING:
+    from ..events.streams import Streams
     from ..postgres.connections import CommandConnection
     from ..store import PendingStore
     from ..store.inspection import Inspection
@@ -110,22 +111,49 @@ async def statistics_of(option: str | None, command: str) -> AsyncIterator[Stati
 
 
 @asynccontextmanager
-async def _connection_of(option: str | None, command: str) -> AsyncIterator[CommandConnection]:
-    from ..postgres.connections import CommandConnection
+async def following_of(option: str | None, command: str) -> AsyncIterator[Streams]:
+    """Yield the streams of the chosen database to a command that goes on while that is away.
+
+    Raises what is wrong with it at the beginning: NotConnected, NotMigrated.
+    """
+    from ..events.model import START, StreamName
+    from ..events.streams import Streams
+    from ..postgres.connections import open_pool
 
     with database_of(option) as dsn:
-        source = CommandConnection(dsn, application=f"pendingctl {command}")
-        try:
-            yield source
-        except NotMigrated:
-            from ..schema.place import tables_elsewhere
+        async with _connection_to(dsn, command) as source:
+            await Streams(source).read(StreamName("-", "-"), START, limit=1)
+        async with open_pool(dsn, application=f"pendingctl {command}", max_size=2) as pool:
+            streams = Streams(pool)
+            try:
+                yield streams
+            finally:
+                await streams.drain(0)
 
-            elsewhere = tables_elsewhere(dsn)
-            if elsewhere is None:
-                raise
-            raise NotMigrated(elsewhere) from None
-        finally:
-            await source.close()
+
+@asynccontextmanager
+async def _connection_of(option: str | None, command: str) -> AsyncIterator[CommandConnection]:
+    with database_of(option) as dsn:
+        async with _connection_to(dsn, command) as source:
+            yield source
+
+
+@asynccontextmanager
+async def _connection_to(dsn: str, command: str) -> AsyncIterator[CommandConnection]:
+    from ..postgres.connections import CommandConnection
+
+    source = CommandConnection(dsn, application=f"pendingctl {command}")
+    try:
+        yield source
+    except NotMigrated:
+        from ..schema.place import tables_elsewhere
+
+        elsewhere = tables_elsewhere(dsn)
+        if elsewhere is None:
+            raise
+        raise NotMigrated(elsewhere) from None
+    finally:
+        await source.close()
 
 
 def user_and_host() -> str:

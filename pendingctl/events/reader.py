@@ -98,7 +98,7 @@ class Reader:
         return Subscription(followed, position, self._catching_up, lambda: self.is_draining)
 
     async def drain(self, within: float) -> None:
-        """End all subscriptions, without an End, and then all else; those that are slow are waited for so many seconds."""
+        """End all subscriptions, without an End, and then all else; whoever is slow is waited for so many seconds."""
         self.is_draining = True
         for followed in self._streams.values():
             followed.announce()

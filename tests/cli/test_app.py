@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "stats": (),
     "sweep": (),
     "diff-schema": (),
+    "stream": ("follow", "chat", "--org", "acme"),
 }
 
 
