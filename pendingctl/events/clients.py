@@ -76,8 +76,6 @@ class Subscription:
                 return None, None
             self._history = None
             return self._given(judge(self.position, Found(None)), history), None
-        if self._history is not None and self._history is not history:
-            return self._given(Reset(history.stream.last_seq), history), None
         if not history.is_begun:
             return None, None
         ring, seq = history.ring, self.position.seq
