@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from pendingctl import open_pool
+from pendingctl.events import reads as reads_module
 from pendingctl.events.followed import RING_EVENTS, Memory
 from pendingctl.events.following import Following
 from pendingctl.events.model import Event, StreamName
@@ -77,6 +78,32 @@ async def test_a_wake_up_has_only_its_streams_read(
     history = reader._streams[other].history
     assert history is not None
     assert history.ring.end == 1
+
+
+async def test_a_wake_up_that_comes_during_a_read_is_not_taken_for_answered_by_it(
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(connection, "one")
+    subscription = following.subscribe(CHAT)
+    await given(subscription, 1)
+    reader = await until_listening(following)
+    is_first = True
+
+    async def read_then_woken(*given: Any, **named: Any) -> Any:
+        nonlocal is_first
+        found = await reads_module.read(*given, **named)
+        if is_first:
+            is_first = False
+            append(connection, "three", wakes=True)
+            async with asyncio.timeout(5):
+                while reader.listening.heard < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+        return found
+
+    monkeypatch.setattr("pendingctl.events.reader.read", read_then_woken)
+    monkeypatch.setattr(reader, "_poll_at", time.monotonic() + 60)
+    append(connection, "two", wakes=True)
+    assert datas(await given(subscription, 2)) == ["two", "three"]
 
 
 @pytest.mark.parametrize("is_followed", [False, True])
