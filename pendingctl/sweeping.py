@@ -1,4 +1,4 @@
-"""Sweeps of rows and trail: one, or one in each cycle for the whole cluster."""
+"""Sweeps of rows, trail and streams: one, or one in each cycle for the whole cluster."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 
-from .errors import DatabaseFailed
+from .errors import DatabaseFailed, NotMigrated
+from .events.ring import TRY_EVERY_SECONDS, Ring, Turn
 from .model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
 from .schedule import MAX_AGE
 from .store.inspection import REMAINING_CAP, Inspection
@@ -29,7 +31,8 @@ _log = logging.getLogger(__name__)
 class Sweep:
     """What a sweep takes, see `PendingStore.sweep`: `limit` rows at most, and ten times as many old entries.
 
-    `keep_trail` is the age of an entry of the trail that is old. No limit: until nothing stale is left.
+    As many idle streams as rows. `keep_trail` is the age of an entry of the trail that is old. No limit: until nothing
+    stale is left.
     """
 
     limit: int | None = SWEEP_LIMIT
@@ -53,13 +56,18 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did. `ids` is None unless they were to be kept."""
+    """What a sweep did. `ids` is None unless they were to be kept.
+
+    `turn` is what became of the turn of the streams' ring; None where it was not tried, or there are no streams yet.
+    """
 
     deleted: int
     batches: int
     trail_deleted: int
     left: Left
     ids: tuple[str, ...] | None = None
+    streams_deleted: int = 0
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +76,26 @@ class Foreseen:
 
     would_delete: int
     left: Left
+    would_delete_streams: int = 0
 
 
-async def sweep_once(store: PendingStore, sweep: Sweep, *, keep_ids: bool = False) -> Swept:
-    """Sweep stale rows and old entries of the trail, and return what was done and what is left.
+@dataclass(frozen=True, slots=True)
+class SweptDatabase:
+    """What is swept of one database."""
 
-    Raises as `PendingStore.sweep` does; what was swept before that stays so.
+    store: PendingStore
+    ring: Ring
+
+
+async def sweep_once(what: SweptDatabase, sweep: Sweep, *, keep_ids: bool = False, turn: bool = True) -> Swept:
+    """Sweep stale rows, old entries of the trail and idle streams, and turn the ring if that is due, unless not `turn`.
+
+    Returns what was done and what is left. Raises as `PendingStore.sweep` does; what was swept before that stays so.
     """
     batches = 0
     deleted = 0
     ids: list[str] = []
-    rows = store.sweep(
+    rows = what.store.sweep(
         max_age=sweep.max_age,
         limit=sweep.limit,
         batch_size=sweep.batch_size,
@@ -93,20 +110,39 @@ async def sweep_once(store: PendingStore, sweep: Sweep, *, keep_ids: bool = Fals
     trail_deleted = 0
     most = None if sweep.limit is None else sweep.limit * TRAIL_ENTRIES_A_ROW
     async with aclosing(
-        store.trail.sweep(max_age=sweep.keep_trail, limit=most, batch_size=sweep.batch_size)
+        what.store.trail.sweep(max_age=sweep.keep_trail, limit=most, batch_size=sweep.batch_size)
     ) as entries:
         async for number in entries:
             trail_deleted += number
-    left = await _left(store.inspection, sweep)
-    return Swept(deleted, batches, trail_deleted, left, tuple(ids) if keep_ids else None)
+    streams_deleted, turned = await _sweep_streams(what.ring, sweep, turn=turn)
+    left = await _left(what.store.inspection, sweep)
+    return Swept(deleted, batches, trail_deleted, left, tuple(ids) if keep_ids else None, streams_deleted, turned)
 
 
-async def foresee(inspection: Inspection, sweep: Sweep) -> Foreseen:
+async def _sweep_streams(ring: Ring, sweep: Sweep, *, turn: bool) -> tuple[int, Turn | None]:
+    """Nothing of a database that has no streams yet: pods of this version may run before it is migrated."""
+    deleted = 0
+    try:
+        turned = await ring.turn() if turn else None
+        async with aclosing(ring.sweep(limit=sweep.limit, batch_size=sweep.batch_size)) as gone:
+            async for number in gone:
+                deleted += number
+    except NotMigrated:
+        return deleted, None
+    return deleted, turned
+
+
+async def foresee(inspection: Inspection, sweep: Sweep, *, ring: Ring) -> Foreseen:
     """Return what a sweep would do."""
     stale = await inspection.count_stale(
         max_age=sweep.max_age, cap=sweep.limit, include_undelivered=sweep.include_undelivered
     )
-    return Foreseen(stale, await _left(inspection, sweep))
+    try:
+        idle = await ring.count_idle()
+    except NotMigrated:
+        idle = 0
+    streams = idle if sweep.limit is None else min(idle, sweep.limit)
+    return Foreseen(stale, await _left(inspection, sweep), streams)
 
 
 async def _left(inspection: Inspection, sweep: Sweep) -> Left:
@@ -119,7 +155,7 @@ async def _left(inspection: Inspection, sweep: Sweep) -> Left:
 
 
 async def sweep_each_cycle(
-    lend: Callable[[], AbstractAsyncContextManager[PendingStore]],
+    lend: Callable[[], AbstractAsyncContextManager[SweptDatabase]],
     every: timedelta,
     sweep: Sweep,
     *,
@@ -129,21 +165,25 @@ async def sweep_each_cycle(
 ) -> AsyncGenerator[Swept, None]:
     """Sweep for ever, in each cycle that this sweeper wins of all those of the cluster, and yield what was done.
 
-    `lend` gives a store for one cycle: between two the database may have failed over. While the database fails another
+    `lend` gives what is swept for one cycle: between two the database may have failed over. While it fails another
     cycle is tried after TROUBLE_SECONDS, and `report` is called once for each such outage; a sweep that fails has been
     its cycle. Where the database fails at the first attempt, DatabaseFailed is raised, unless `begins` is false.
     """
     has_begun, is_out = not begins, False
+    turn_from = 0.0
     while True:
         pause, swept = TROUBLE_SECONDS, None
         what = "no cycle could start"
         try:
-            async with lend() as store:
-                turn = await store.begin_sweep(every)
-                has_begun, is_out, pause = True, False, max(turn.next_in_seconds, LEAST_PAUSE_SECONDS)
+            async with lend() as lent:
+                cycle = await lent.store.begin_sweep(every)
+                has_begun, is_out, pause = True, False, max(cycle.next_in_seconds, LEAST_PAUSE_SECONDS)
                 what = "this cycle failed"
-                if turn.is_ours:
-                    swept = await sweep_once(store, sweep, keep_ids=keep_ids)
+                if cycle.is_ours:
+                    is_turn = monotonic() >= turn_from
+                    if is_turn:
+                        turn_from = monotonic() + TRY_EVERY_SECONDS
+                    swept = await sweep_once(lent, sweep, keep_ids=keep_ids, turn=is_turn)
         except DatabaseFailed as error:
             if not has_begun:
                 raise
@@ -156,7 +196,7 @@ async def sweep_each_cycle(
 
 
 async def keep_swept(
-    store: PendingStore, every: timedelta, sweep: Sweep, *, on_swept: Callable[[Swept], None] | None = None
+    what: SweptDatabase, every: timedelta, sweep: Sweep, *, on_swept: Callable[[Swept], None] | None = None
 ) -> None:
     """Sweep for ever as one of the cluster's sweepers, until it is cancelled: what a pod does beside its questions.
 
@@ -164,11 +204,13 @@ async def keep_swept(
     """
     report = partial(_log.warning, "the sweeper waits: %s")
     while True:
-        cycles = sweep_each_cycle(lambda: nullcontext(store), every, sweep, report=report, begins=False)
+        cycles = sweep_each_cycle(lambda: nullcontext(what), every, sweep, report=report, begins=False)
         try:
             async with aclosing(cycles) as done:
                 async for swept in done:
                     _log.info("swept %d rows and %d entries of the trail", swept.deleted, swept.trail_deleted)
+                    if swept.streams_deleted or swept.turn is Turn.TURNED:
+                        _log.info("swept %d idle streams; ring of events: %s", swept.streams_deleted, swept.turn)
                     if on_swept is not None:
                         on_swept(swept)
         except Exception:  # noqa: BLE001 (the next cycle may do better)

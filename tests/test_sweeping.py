@@ -13,11 +13,25 @@ import pytest
 
 from pendingctl import PendingStore, open_pool, sweeping
 from pendingctl.errors import DatabaseFailed, DatabaseUnreachable
+from pendingctl.events.model import NewEvent, StreamName
+from pendingctl.events.ring import Ring, Turn
+from pendingctl.events.streams import Streams
 from pendingctl.model import SweepTurn
 from pendingctl.postgres.connections import Pool
-from pendingctl.sweeping import Left, Sweep, Swept, foresee, keep_swept, sweep_each_cycle, sweep_once
+from pendingctl.schema import migrations
+from pendingctl.sweeping import (
+    Left,
+    Sweep,
+    Swept,
+    SweptDatabase,
+    foresee,
+    keep_swept,
+    sweep_each_cycle,
+    sweep_once,
+)
 from tests.deliveries import until
 from tests.questions import PAYLOAD, SCOPE, age
+from tests.schema.migrated import steps_back_to
 
 HOUR = timedelta(hours=1)
 
@@ -26,6 +40,15 @@ HOUR = timedelta(hours=1)
 def stale(connection: psycopg.Connection) -> None:
     """A cycle may begin."""
     connection.execute("update sweep_cycle set began_at = now() - interval '1 day'")
+
+
+def _of(pool: Pool) -> SweptDatabase:
+    return SweptDatabase(PendingStore(pool), Ring(pool, pod="pod-1"))
+
+
+@pytest.fixture
+def swept(pool: Pool) -> SweptDatabase:
+    return _of(pool)
 
 
 async def _put_stale(store: PendingStore, connection: psycopg.Connection, number: int) -> None:
@@ -39,30 +62,74 @@ def _rows(connection: psycopg.Connection) -> int:
     return int(row[0])
 
 
-async def test_a_sweep_says_what_it_did_and_what_is_left(store: PendingStore, connection: psycopg.Connection) -> None:
+async def test_a_sweep_says_what_it_did_and_what_is_left(
+    swept: SweptDatabase, store: PendingStore, connection: psycopg.Connection
+) -> None:
     await _put_stale(store, connection, 5)
     connection.execute("update pending_trail set at = at - interval '31 days'")
     sweep = Sweep(limit=3, batch_size=2)
 
-    assert (await foresee(store.inspection, sweep)).would_delete == 3
-    swept = await sweep_once(store, sweep, keep_ids=True)
+    assert (await foresee(store.inspection, sweep, ring=swept.ring)).would_delete == 3
+    done = await sweep_once(swept, sweep, keep_ids=True)
 
-    assert swept.ids is not None
-    assert len(swept.ids) == 3
-    assert swept == Swept(3, 2, 5, Left(2, False, 0), swept.ids)
+    assert done.ids is not None
+    assert len(done.ids) == 3
+    assert done == Swept(3, 2, 5, Left(2, False, 0), done.ids, 0, Turn.NOT_DUE)
+
+
+async def test_a_sweep_takes_idle_streams_and_turns_their_ring(
+    swept: SweptDatabase, pool: Pool, connection: psycopg.Connection
+) -> None:
+    streams = Streams(pool)
+    for number in range(5):
+        await streams.append(StreamName("acme", f"idle-{number}"), [NewEvent("said", "a")])
+    connection.execute("update pending_stream set last_at = now() - interval '33 hours'")
+    await streams.append(StreamName("acme", "fresh"), [NewEvent("said", "a")])
+    connection.execute("update pending_stream_ring set turned_at = now() - interval '9 hours'")
+
+    assert (await foresee(swept.store.inspection, Sweep(limit=3), ring=swept.ring)).would_delete_streams == 3
+    first = await sweep_once(swept, Sweep(limit=3))
+    second = await sweep_once(swept, Sweep(limit=3), turn=False)
+
+    assert [(each.streams_deleted, each.turn) for each in (first, second)] == [(3, Turn.TURNED), (2, None)]
+    assert [stream.name.name for stream in await streams.list()] == ["fresh"]
+
+
+async def test_a_database_without_streams_is_swept_as_before(
+    swept: SweptDatabase, dsn: str, connection: psycopg.Connection
+) -> None:
+    await _put_stale(swept.store, connection, 2)
+    migrations.rollback(dsn, steps_back_to(dsn, "0014_streams"))
+
+    assert (await foresee(swept.store.inspection, Sweep(), ring=swept.ring)).would_delete_streams == 0
+    done = await sweep_once(swept, Sweep())
+
+    assert (done.deleted, done.streams_deleted, done.turn) == (2, 0, None)
+
+
+async def test_a_ring_that_is_held_is_tried_again_after_a_while(
+    swept: SweptDatabase, dsn: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("update pending_stream_ring set turned_at = now() - interval '9 hours'")
+    cycles = sweep_each_cycle(lambda: nullcontext(swept), timedelta(milliseconds=1), Sweep(), report=pytest.fail)
+    with psycopg.connect(dsn) as backup:
+        backup.execute("lock table pending_stream_event_1 in access share mode")
+        assert [(await anext(cycles)).turn for _ in range(3)] == [Turn.BLOCKED, None, None]
+    await cycles.aclose()
 
 
 @pytest.mark.law(8)
 async def test_of_two_sweepers_on_one_database_each_cycle_is_swept_by_one(
-    dsn: str, store: PendingStore, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+    dsn: str,
+    store: PendingStore,
+    connection: psycopg.Connection,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "pendingctl.sweeping")
     await _put_stale(store, connection, 4)
     async with open_pool(dsn) as first, open_pool(dsn) as second:
         for cycle in range(1, 3):
-            sweepers = [
-                asyncio.create_task(keep_swept(PendingStore(each), HOUR, Sweep(limit=1))) for each in (first, second)
-            ]
+            sweepers = [asyncio.create_task(keep_swept(_of(each), HOUR, Sweep(limit=1))) for each in (first, second)]
             await until(lambda left=4 - cycle: _rows(connection) == left)  # type: ignore[misc]
             # The other one has had its turn by then, and lost it.
             await asyncio.sleep(0.2)
@@ -77,6 +144,7 @@ async def test_of_two_sweepers_on_one_database_each_cycle_is_swept_by_one(
 
 
 async def test_an_outage_between_two_cycles_is_outlived_and_logged_once(
+    swept: SweptDatabase,
     store: PendingStore,
     connection: psycopg.Connection,
     caplog: pytest.LogCaptureFixture,
@@ -85,7 +153,7 @@ async def test_an_outage_between_two_cycles_is_outlived_and_logged_once(
     monkeypatch.setattr(sweeping, "TROUBLE_SECONDS", 0.05)
     await _put_stale(store, connection, 2)
     every = timedelta(milliseconds=200)
-    keeping = asyncio.create_task(keep_swept(store, every, Sweep(limit=1)))
+    keeping = asyncio.create_task(keep_swept(swept, every, Sweep(limit=1)))
     await until(lambda: _rows(connection) == 1)
     connection.execute("alter table sweep_cycle rename to gone")
     await until(lambda: "no cycle could start" in caplog.text)
@@ -105,6 +173,7 @@ async def test_an_outage_between_two_cycles_is_outlived_and_logged_once(
 
 
 async def test_a_sweeper_begins_although_the_database_is_away_at_first(
+    swept: SweptDatabase,
     store: PendingStore,
     connection: psycopg.Connection,
     caplog: pytest.LogCaptureFixture,
@@ -113,7 +182,7 @@ async def test_a_sweeper_begins_although_the_database_is_away_at_first(
     monkeypatch.setattr(sweeping, "TROUBLE_SECONDS", 0.05)
     await _put_stale(store, connection, 1)
     connection.execute("alter table sweep_cycle rename to gone")
-    keeping = asyncio.create_task(keep_swept(store, HOUR, Sweep()))
+    keeping = asyncio.create_task(keep_swept(swept, HOUR, Sweep()))
     await until(lambda: "no cycle could start" in caplog.text)
     connection.execute("alter table gone rename to sweep_cycle")
     await until(lambda: _rows(connection) == 0)
@@ -135,8 +204,9 @@ async def test_a_sweeper_outlives_what_nobody_expected(
             return await super().begin_sweep(every)
 
     store = Broken(pool)
+    swept = SweptDatabase(store, Ring(pool, pod="pod-1"))
     await _put_stale(store, connection, 1)
-    keeping = asyncio.create_task(keep_swept(store, HOUR, Sweep()))
+    keeping = asyncio.create_task(keep_swept(swept, HOUR, Sweep()))
     await until(lambda: _rows(connection) == 0)
     keeping.cancel()
     await asyncio.wait([keeping])
@@ -145,19 +215,19 @@ async def test_a_sweeper_outlives_what_nobody_expected(
 
 
 async def test_a_command_learns_at_once_that_there_is_no_database_and_later_waits_for_it(
-    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    swept: SweptDatabase, store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "TROUBLE_SECONDS", 0.01)
     said: list[str] = []
     lent = 0
 
     @asynccontextmanager
-    async def lend() -> AsyncIterator[PendingStore]:
+    async def lend() -> AsyncIterator[SweptDatabase]:
         nonlocal lent
         lent += 1
         if lent in (2, 3):
             raise DatabaseUnreachable("it is away")
-        yield store
+        yield swept
 
     await _put_stale(store, connection, 2)
     cycles = sweep_each_cycle(lend, timedelta(milliseconds=1), Sweep(limit=1), report=said.append)
@@ -167,4 +237,4 @@ async def test_a_command_learns_at_once_that_there_is_no_database_and_later_wait
 
     connection.execute("alter table sweep_cycle rename to gone")
     with pytest.raises(DatabaseFailed):
-        await anext(sweep_each_cycle(lambda: nullcontext(store), HOUR, Sweep(), report=said.append))
+        await anext(sweep_each_cycle(lambda: nullcontext(swept), HOUR, Sweep(), report=said.append))

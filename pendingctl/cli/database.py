@@ -88,7 +88,7 @@ async def store_of(option: str | None, command: str, application: str = "") -> A
     """
     from ..store import PendingStore
 
-    async with _connection_of(option, command) as source:
+    async with connection_of(option, command) as source:
         yield PendingStore(source, application=application, pod=user_and_host())
 
 
@@ -97,7 +97,7 @@ async def inspection_of(option: str | None, command: str) -> AsyncIterator[Inspe
     """Yield what reads the chosen database, as `store_of` does, without what the commands that write import besides."""
     from ..store.inspection import Inspection
 
-    async with _connection_of(option, command) as source:
+    async with connection_of(option, command) as source:
         yield Inspection(source)
 
 
@@ -106,8 +106,19 @@ async def statistics_of(option: str | None, command: str) -> AsyncIterator[Stati
     """Yield what counts in the chosen database, as `inspection_of` does."""
     from ..store.statistics import Statistics
 
-    async with _connection_of(option, command) as source:
+    async with connection_of(option, command) as source:
         yield Statistics(source)
+
+
+@asynccontextmanager
+async def streams_of(option: str | None, command: str) -> AsyncIterator[Streams]:
+    """Yield the streams of the chosen database, as `store_of` does. At the end all their wake-ups are sent."""
+    from ..events.streams import Streams
+
+    async with connection_of(option, command) as source:
+        streams = Streams(source, pod=user_and_host())
+        yield streams
+        await streams.settled()
 
 
 @asynccontextmanager
@@ -132,7 +143,8 @@ async def following_of(option: str | None, command: str) -> AsyncIterator[Stream
 
 
 @asynccontextmanager
-async def _connection_of(option: str | None, command: str) -> AsyncIterator[CommandConnection]:
+async def connection_of(option: str | None, command: str) -> AsyncIterator[CommandConnection]:
+    """Yield the connection to the chosen database, for what reads or writes there beside each other; see `store_of`."""
     with database_of(option) as dsn:
         async with _connection_to(dsn, command) as source:
             yield source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from ..model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
 from ..words import age, counted
 from . import render
 from .confirmation import confirm
-from .database import inspection_of, store_of, target_of
+from .database import connection_of, target_of, user_and_host
 from .event_loop import run
 from .options import (
     DryRunOption,
@@ -27,7 +28,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..sweeping import Foreseen, Left, Sweep, Swept
+    from collections.abc import AsyncIterator
+
+    from ..sweeping import Foreseen, Left, Sweep, Swept, SweptDatabase
 
 
 def sweep(
@@ -69,8 +72,9 @@ def sweep(
     """Delete stale questions in short batches, oldest first.
 
     Open questions go by their age, ended ones by the time since their end. Those whose answer is not delivered yet
-    stay, and so do locked rows, for the next sweep. Of the trail ten times as many old entries go. With --every it runs
-    until it is stopped; of any number of such sweepers, one sweeps in each cycle.
+    stay, and so do locked rows, for the next sweep. Of the trail ten times as many old entries go, and streams to
+    which nothing was appended for 4/3 of their retention; the ring of their events is turned when that is due. With
+    --every it runs until it is stopped; of any number of such sweepers, one sweeps in each cycle.
 
     Example: pendingctl sweep --limit 10000 --max-age 24h
     """
@@ -86,7 +90,7 @@ def sweep(
     most_of_trail = "all" if most is None else f"up to {most * TRAIL_ENTRIES_A_ROW:,}"
     trail = f"{most_of_trail} entries of the trail older than {age(keep_trail)}"
 
-    from ..sweeping import Sweep, sweep_each_cycle, sweep_once
+    from ..sweeping import Sweep, Swept, sweep_each_cycle, sweep_once
 
     what = Sweep(
         limit=most,
@@ -98,8 +102,13 @@ def sweep(
     if dry_run:
         dry = run(_foreseen(dsn, what))
         text = f"would delete {counted(dry.would_delete, 'row', 'rows')} older than {age(max_age)}"
-        fields = {**_fields(0, 0, 0, dry.left), "would_delete": dry.would_delete}
-        render.show_document(output, fields, f"{text}, and {trail}{_undelivered_in_words(dry.left)}")
+        fields = {
+            **_fields(Swept(0, 0, 0, dry.left)),
+            "would_delete": dry.would_delete,
+            "would_delete_streams": dry.would_delete_streams,
+        }
+        idle = _streams_in_words(dry.would_delete_streams)
+        render.show_document(output, fields, f"{text}{idle}, and {trail}{_undelivered_in_words(dry.left)}")
         return
     amount = "all" if most is None else f"up to {most:,}"
     cycle = "" if every is None else f" every {age(every)}"
@@ -112,34 +121,50 @@ def sweep(
 
     def show(swept: Swept) -> None:
         if not quiet or swept.left.undelivered:
-            fields = _fields(swept.deleted, swept.batches, swept.trail_deleted, swept.left)
             ids = {} if swept.ids is None else {"ids": swept.ids}
-            render.show_document(output, {**fields, **ids}, _sweep_in_words(swept))
+            render.show_document(output, {**_fields(swept), **ids}, _sweep_in_words(swept))
 
     async def sweeping() -> None:
         if every is None:
-            async with store_of(dsn, "sweep") as store:
-                swept = await sweep_once(store, what, keep_ids=with_ids)
+            async with _database(dsn) as database:
+                swept = await sweep_once(database, what, keep_ids=with_ids)
             show(swept)
             return
         # A connection for each cycle.
-        cycles = sweep_each_cycle(lambda: store_of(dsn, "sweep"), every, what, report=render.note, keep_ids=with_ids)
+        cycles = sweep_each_cycle(lambda: _database(dsn), every, what, report=render.note, keep_ids=with_ids)
         async for swept in cycles:
             show(swept)
 
     run(sweeping())
 
 
+@asynccontextmanager
+async def _database(dsn: str | None) -> AsyncIterator[SweptDatabase]:
+    from ..events.ring import Ring
+    from ..store import PendingStore
+    from ..sweeping import SweptDatabase
+
+    async with connection_of(dsn, "sweep") as source:
+        yield SweptDatabase(PendingStore(source, pod=user_and_host()), Ring(source, pod=user_and_host()))
+
+
 async def _foreseen(dsn: str | None, sweep: Sweep) -> Foreseen:
     from ..sweeping import foresee
 
-    async with inspection_of(dsn, "sweep") as inspection:
-        return await foresee(inspection, sweep)
+    async with _database(dsn) as database:
+        return await foresee(database.store.inspection, sweep, ring=database.ring)
 
 
-def _fields(deleted: int, batches: int, trail_deleted: int, left: Left) -> dict[str, object]:
+def _fields(swept: Swept) -> dict[str, object]:
     """Return the JSON fields: of a sweep, and of a dry run, which did nothing."""
-    return {"deleted": deleted, "batches": batches, "trail_deleted": trail_deleted, **asdict(left)}
+    return {
+        "deleted": swept.deleted,
+        "batches": swept.batches,
+        "trail_deleted": swept.trail_deleted,
+        "streams_deleted": swept.streams_deleted,
+        "ring": swept.turn,
+        **asdict(swept.left),
+    }
 
 
 def _sweep_in_words(sweep: Swept) -> list[str]:
@@ -147,7 +172,13 @@ def _sweep_in_words(sweep: Swept) -> list[str]:
     rows, batches = counted(sweep.deleted, "row", "rows"), counted(sweep.batches, "batch", "batches")
     remain = f"{more}{sweep.left.remaining:,} remain"
     entries = f", and {counted(sweep.trail_deleted, 'entry', 'entries')} of the trail" if sweep.trail_deleted else ""
-    return [*(sweep.ids or ()), f"deleted {rows} in {batches}{entries}; {remain}{_undelivered_in_words(sweep.left)}"]
+    done = f"deleted {rows} in {batches}{_streams_in_words(sweep.streams_deleted)}{entries}"
+    ring = "; the ring of events waits for whoever reads it, a backup perhaps" if sweep.turn == "blocked" else ""
+    return [*(sweep.ids or ()), f"{done}; {remain}{_undelivered_in_words(sweep.left)}{ring}"]
+
+
+def _streams_in_words(number: int) -> str:
+    return f", {counted(number, 'idle stream', 'idle streams')}" if number else ""
 
 
 def _undelivered_in_words(left: Left) -> str:

@@ -9,10 +9,9 @@ makes one turn come early.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from time import monotonic
+from enum import StrEnum
 
 from psycopg.rows import scalar_row, tuple_row
 
@@ -20,7 +19,6 @@ from ..errors import DatabaseBusy, DatabaseFailed
 from ..model import BATCH_SIZE, SWEEP_LIMIT
 from ..payload import check_positive
 from ..postgres.connections import Borrowed, ConnectionSource
-from ..postgres.outages import Outage
 from ..postgres.time_limits import Purpose
 from . import statements
 
@@ -30,7 +28,13 @@ LONGEST_APPEND = timedelta(seconds=10)
 LOCK_TIMEOUT = "50ms"
 TRY_EVERY_SECONDS = 10.0
 
-_log = logging.getLogger(__name__)
+
+class Turn(StrEnum):
+    """What became of a turn. Blocked: somebody reads or writes the next table, as a backup does."""
+
+    TURNED = "turned"
+    NOT_DUE = "not_due"
+    BLOCKED = "blocked"
 
 
 class Ring:
@@ -42,37 +46,29 @@ class Ring:
     def __init__(self, source: ConnectionSource, *, pod: str) -> None:
         self._source = source
         self._pod = pod
-        self._blocked_at = float("-inf")
-        self._blocked = Outage(_log)
 
-    async def turn(self) -> bool:
-        """Turn the ring if that is due; return whether it was turned.
+    async def turn(self) -> Turn:
+        """Turn the ring if that is due.
 
-        Where somebody reads or writes the next table for longer than 50 ms, as a backup does, nothing is done, and for
-        10 s nothing is tried again.
+        Nothing is done where somebody reads or writes the next table for longer than 50 ms, during which all readers
+        wait; try again after TRY_EVERY_SECONDS.
         """
-        if monotonic() < self._blocked_at + TRY_EVERY_SECONDS:
-            return False
         try:
-            turned = await self._turn()
-        except DatabaseBusy as error:
-            self._blocked_at = monotonic()
-            self._blocked.report("the ring of events waits for its turn, and the events stay for longer: %s", error)
-            return False
-        self._blocked.over()
-        return turned
+            return await self._turn()
+        except DatabaseBusy:
+            return Turn.BLOCKED
 
-    async def _turn(self) -> bool:
+    async def _turn(self) -> Turn:
         async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed, borrowed.transaction():
             cursor = borrowed.cursor(row_factory=scalar_row)
             await cursor.execute(statements.TURN_DUE, {"lock_timeout": LOCK_TIMEOUT, "longest_append": LONGEST_APPEND})
             slot = await cursor.fetchone()
             if slot is None:
-                return False
+                return Turn.NOT_DUE
             following = (slot + 1) % len(statements.TRUNCATE)
             await cursor.execute(statements.TRUNCATE[following])
             await cursor.execute(statements.TURNED, {"slot": following, "pod": self._pod})
-        return True
+        return Turn.TURNED
 
     async def sweep(
         self, *, limit: int | None = SWEEP_LIMIT, batch_size: int = BATCH_SIZE

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self, TypeAlias
 
+from ..events.ring import Ring
 from ..leased import LeasedAnswer
 from ..model import ANSWERS
 from ..platforms.slack import SlackPlatform
@@ -23,7 +24,7 @@ from ..sinks.http import HttpSink
 from ..store import PendingStore
 from ..store.filters import Filters
 from ..store.inspection import Inspection
-from ..sweeping import Sweep, keep_swept
+from ..sweeping import Sweep, SweptDatabase, keep_swept
 from ..words import age
 from .listeners import Listening, listen
 from .metrics import ListenerName, Measured, Metrics
@@ -88,6 +89,7 @@ class _Pod:
     def __init__(self, configuration: Configuration, pool: Pool, platform: SlackPlatform, sink: AnswerSink) -> None:
         self._configuration = configuration
         self._store = PendingStore(pool, application=configuration.application, pod=configuration.pod)
+        self._swept = SweptDatabase(self._store, Ring(pool, pod=configuration.pod))
         self._inspection = inspection = Inspection(Share(pool, connections_of_reads(configuration.connections)))
         self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN)
         connections = [each for of in configuration.organizations.values() for each in of.connections]
@@ -129,7 +131,7 @@ class _Pod:
 
     async def _sweep(self, given: SweepSettings) -> None:
         sweep = Sweep(limit=given.limit, max_age=given.max_age, keep_trail=given.keep_trail)
-        await keep_swept(self._store, given.every, sweep, on_swept=lambda swept: self._metrics.swept(swept.deleted))
+        await keep_swept(self._swept, given.every, sweep, on_swept=lambda swept: self._metrics.swept(swept.deleted))
 
     async def drain(self, public: Listening, *, delay: timedelta) -> None:
         """Be unready, claim clicks for the delay, and then end what is under way, all of it in the time configured."""

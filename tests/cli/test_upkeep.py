@@ -62,6 +62,8 @@ def test_sweep_is_bounded_and_reports_what_remains(cli: Cli, connection: psycopg
         "deleted": 10,
         "batches": 3,
         "trail_deleted": 0,
+        "streams_deleted": 0,
+        "ring": "not_due",
         "remaining": 15,
         "remaining_capped": False,
         "undelivered": 0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from datetime import timedelta
 
 import psycopg
@@ -11,7 +10,7 @@ import pytest
 
 from pendingctl.errors import InvalidInput
 from pendingctl.events.model import Event, Gap, StreamName
-from pendingctl.events.ring import TRY_EVERY_SECONDS, Ring
+from pendingctl.events.ring import Ring, Turn
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
 from tests.events.streaming import TALK, held, read_all, said, texts
@@ -27,22 +26,22 @@ def let_pass(connection: psycopg.Connection, time: timedelta) -> None:
     connection.execute("update pending_stream_event set at = at - %s", [time])
 
 
-def ring_row(connection: psycopg.Connection) -> tuple[int, bool, str | None]:
-    row = connection.execute("select slot, turned_at = now(), pod from pending_stream_ring").fetchone()
+def slot_of(connection: psycopg.Connection) -> int:
+    row = connection.execute("select slot from pending_stream_ring").fetchone()
     assert row is not None
-    return row
+    return int(row[0])
 
 
 async def test_the_ring_turns_when_its_time_has_come(streams: Streams, connection: psycopg.Connection) -> None:
     connection.execute("update pending_stream_ring set turned_at = now()")
     let_pass(connection, WIDTH - timedelta(seconds=5))
-    assert not await streams.ring.turn()
+    assert await streams.ring.turn() is Turn.NOT_DUE
 
     let_pass(connection, timedelta(seconds=6))
 
-    assert await streams.ring.turn()
+    assert await streams.ring.turn() is Turn.TURNED
     assert connection.execute("select slot, pod from pending_stream_ring").fetchone() == (1, "pod-1")
-    assert not await streams.ring.turn()
+    assert await streams.ring.turn() is Turn.NOT_DUE
 
 
 async def test_an_event_lives_for_the_retention_and_no_longer_than_four_thirds_of_it(
@@ -73,7 +72,7 @@ async def test_the_slot_that_is_written_to_is_never_the_one_that_is_truncated(
     for turn in range(9):
         await streams.append(TALK, said(str(turn)))
         let_pass(connection, WIDTH)
-        assert await streams.ring.turn()
+        assert await streams.ring.turn() is Turn.TURNED
         await streams.append(TALK, said(f"after {turn}"))
         # Those of three turns are there, and of the fourth what came after it.
         said_last = [text for n in range(max(turn - 2, 0), turn + 1) for text in (str(n), f"after {n}")]
@@ -86,8 +85,8 @@ async def test_of_many_pods_one_turns_the_ring(pool: Pool, connection: psycopg.C
 
     turned = await asyncio.gather(*(Ring(pool, pod=f"pod-{n}").turn() for n in range(8)))
 
-    assert turned.count(True) == 1
-    assert ring_row(connection)[0] == 1
+    assert turned.count(Turn.TURNED) == 1
+    assert slot_of(connection) == 1
 
 
 @pytest.mark.parametrize("time", ["now() + interval '1 year'", "'infinity'"])
@@ -96,7 +95,7 @@ async def test_a_turn_that_a_wrong_clock_noted_counts_from_now(
 ) -> None:
     connection.execute(f"update pending_stream_ring set turned_at = {time}".encode())
 
-    assert not await streams.ring.turn()
+    assert await streams.ring.turn() is Turn.NOT_DUE
 
     row = connection.execute("select now() - turned_at from pending_stream_ring").fetchone()
     assert row is not None
@@ -104,20 +103,17 @@ async def test_a_turn_that_a_wrong_clock_noted_counts_from_now(
 
 
 async def test_whoever_reads_the_next_table_delays_the_turn_and_is_not_waited_for(
-    streams: Streams, dsn: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+    streams: Streams, dsn: str, connection: psycopg.Connection
 ) -> None:
     await streams.append(TALK, said("a"))
     let_pass(connection, WIDTH)
-    with held(dsn, "lock table pending_stream_event_1 in access share mode"), caplog.at_level(logging.WARNING):
+    with held(dsn, "lock table pending_stream_event_1 in access share mode"):
         async with asyncio.timeout(1):
-            assert not await streams.ring.turn()
+            assert await streams.ring.turn() is Turn.BLOCKED
             assert await texts(streams) == ["a"]
 
-    assert "the ring of events waits for its turn" in caplog.text
-    assert ring_row(connection)[0] == 0
-    # For a while nothing is tried again by this pod; another one may.
-    assert TRY_EVERY_SECONDS >= 10
-    assert not await streams.ring.turn()
+    assert slot_of(connection) == 0
+    assert await streams.ring.turn() is Turn.TURNED
 
 
 async def test_an_append_is_not_held_up_by_a_turn_that_waits(
@@ -129,7 +125,7 @@ async def test_an_append_is_not_held_up_by_a_turn_that_waits(
         turn = asyncio.create_task(streams.ring.turn())
         async with asyncio.timeout(1):
             assert (await streams.append(TALK, said("b"))).last_seq == 2
-        assert not await turn
+        assert await turn is Turn.BLOCKED
 
 
 async def test_an_append_that_a_turn_overtakes_leaves_a_gap_that_is_named(
@@ -140,7 +136,7 @@ async def test_an_append_that_a_turn_overtakes_leaves_a_gap_that_is_named(
         overtaken = asyncio.create_task(streams.append(TALK, said("overtaken")))
         await until_waiting_for_a_lock(connection)
         connection.execute("update pending_stream_ring set turned_at = turned_at - interval '9 hours'")
-        assert await streams.ring.turn()
+        assert await streams.ring.turn() is Turn.TURNED
         # In the queue behind it, and with a look at the ring after the turn.
         behind = asyncio.create_task(streams.append(TALK, said("behind")))
         await until_waiting_for_a_lock(connection, 2)
@@ -149,7 +145,7 @@ async def test_an_append_that_a_turn_overtakes_leaves_a_gap_that_is_named(
 
     for _ in range(3):
         connection.execute("update pending_stream_ring set turned_at = turned_at - interval '9 hours'")
-        assert await Ring(pool, pod="pod-2").turn()
+        assert await Ring(pool, pod="pod-2").turn() is Turn.TURNED
 
     items = await read_all(streams)
     assert [item.data for item in items if isinstance(item, Event)] == ["behind"]
@@ -166,7 +162,7 @@ async def test_a_transaction_of_the_callers_finds_the_ring_as_it_is(
             waiting = asyncio.create_task(streams.append(TALK, said("b"), connection=given))
             await until_waiting_for_a_lock(connection)
             connection.execute("update pending_stream_ring set turned_at = turned_at - interval '9 hours'")
-            assert await streams.ring.turn()
+            assert await streams.ring.turn() is Turn.TURNED
         await waiting
         await given.commit()
 
@@ -180,7 +176,7 @@ async def test_a_table_with_uncommitted_events_is_not_truncated(
     async with await psycopg.AsyncConnection.connect(dsn) as given:
         await streams.append(TALK, said("slow"), connection=given)
         connection.execute("update pending_stream_ring set slot = 0, turned_at = now() - interval '9 hours'")
-        assert not await streams.ring.turn()
+        assert await streams.ring.turn() is Turn.BLOCKED
         await given.commit()
 
     assert await texts(streams) == ["slow"]
