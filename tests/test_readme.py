@@ -39,8 +39,9 @@ def test_a_release_of_each_major_version_is_named() -> None:
     assert [int(major) for major in re.findall(r"(\d+)\.\d+", releases)] == list(range(OLDEST_MAJOR, 19))
 
 
-# Tested elsewhere: these need another database, this one an answer, that one a terminal, and the last one a Slack.
-ELSEWHERE = ("migrate", "diff-schema", "ask", "watch", "serve")
+# Tested elsewhere: these need another database, this one an answer, that one a terminal, the next one a Slack, and the
+# last one goes on until its stream ends.
+ELSEWHERE = ("migrate", "diff-schema", "ask", "watch", "serve", "stream")
 
 
 @pytest.mark.parametrize("example", [example for name, example in EXAMPLES if name not in ELSEWHERE])

@@ -122,23 +122,50 @@ async def streams_of(option: str | None, command: str) -> AsyncIterator[Streams]
 
 
 @asynccontextmanager
-async def connection_of(option: str | None, command: str) -> AsyncIterator[CommandConnection]:
-    """Yield the connection to the chosen database, for what reads or writes there beside each other; see `store_of`."""
-    from ..postgres.connections import CommandConnection
+async def following_of(option: str | None, command: str) -> AsyncIterator[Streams]:
+    """Yield the streams of the chosen database to a command that goes on while that is away.
+
+    Raises what is wrong with it at the beginning: NotConnected, NotMigrated.
+    """
+    from ..events.model import START, StreamName
+    from ..events.streams import Streams
+    from ..postgres.connections import open_pool
 
     with database_of(option) as dsn:
-        source = CommandConnection(dsn, application=f"pendingctl {command}")
-        try:
-            yield source
-        except NotMigrated:
-            from ..schema.place import tables_elsewhere
+        async with _connection_to(dsn, command) as source:
+            await Streams(source).read(StreamName("-", "-"), START, limit=1)
+        async with open_pool(dsn, application=f"pendingctl {command}", max_size=2) as pool:
+            streams = Streams(pool)
+            try:
+                yield streams
+            finally:
+                await streams.drain(0)
 
-            elsewhere = tables_elsewhere(dsn)
-            if elsewhere is None:
-                raise
-            raise NotMigrated(elsewhere) from None
-        finally:
-            await source.close()
+
+@asynccontextmanager
+async def connection_of(option: str | None, command: str) -> AsyncIterator[CommandConnection]:
+    """Yield the connection to the chosen database, for what reads or writes there beside each other; see `store_of`."""
+    with database_of(option) as dsn:
+        async with _connection_to(dsn, command) as source:
+            yield source
+
+
+@asynccontextmanager
+async def _connection_to(dsn: str, command: str) -> AsyncIterator[CommandConnection]:
+    from ..postgres.connections import CommandConnection
+
+    source = CommandConnection(dsn, application=f"pendingctl {command}")
+    try:
+        yield source
+    except NotMigrated:
+        from ..schema.place import tables_elsewhere
+
+        elsewhere = tables_elsewhere(dsn)
+        if elsewhere is None:
+            raise
+        raise NotMigrated(elsewhere) from None
+    finally:
+        await source.close()
 
 
 def user_and_host() -> str:

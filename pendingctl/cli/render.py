@@ -69,6 +69,18 @@ def streamed(output: Output) -> Iterator[Callable[[Sequence[Row]], None]]:
 
 
 @contextmanager
+def streamed_lines() -> Iterator[Callable[[Sequence[str]], None]]:
+    """Lend a function that prints lines for people, again and again; as `streamed` does."""
+
+    def write(lines: Sequence[str]) -> None:
+        _write(Output.TABLE, {}, lines, [])
+        sys.stdout.flush()
+
+    with _written():
+        yield write
+
+
+@contextmanager
 def streamed_document(output: Output, rest: Callable[[], Row]) -> Iterator[Callable[[Sequence[Row]], None]]:
     """Lend a function that prints the `rows` of a result, again and again, and keeps none of them.
 

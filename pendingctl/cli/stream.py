@@ -1,4 +1,4 @@
-"""pendingctl stream: append to event streams, list, show, close and delete them."""
+"""pendingctl stream: append to event streams, follow, list, show, close and delete them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from .options import (
     OutputOption,
     YesOption,
 )
+from .stream_follow import follow
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -34,13 +35,16 @@ _CHUNK_BYTES = 1024 * 1024
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", show_default=False, help="The stream's name.")]
 
 stream = typer.Typer(
-    help="Append to event streams, list, show, close and delete them.",
+    help="Append to event streams, follow, list, show, close and delete them.",
     epilog="Example: pendingctl stream append talk-42 --org acme 'the first words'",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+stream.command()(follow)
 
 
 @stream.command()

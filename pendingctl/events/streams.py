@@ -10,6 +10,8 @@ from ..payload import check_text
 from ..postgres.connections import Connection, ConnectionSource
 from ..postgres.shares import Share
 from . import appending, ending, pages
+from .clients import Subscription
+from .following import DRAIN_SECONDS, Following
 from .model import START, Appended, Cursor, NewEvent, Page, Stream, StreamDetails, StreamName
 from .ring import Ring
 from .waking import Waker
@@ -40,8 +42,8 @@ class Streams:
         check_text(pod, "pod")
         self.ring = Ring(source, pod=pod)
         self._source = source
-        self._listen_dsn = listen_dsn
         self._waker = Waker(Share(source, 1))
+        self._following = Following(source, listen_dsn=listen_dsn, note_heard=self._waker.note_heard)
 
     async def append(
         self,
@@ -148,6 +150,26 @@ class Streams:
         Raises InvalidInput for a limit outside 1 to 10,000.
         """
         return await pages.list_page(self._source, organization_id, after=after, limit=limit)
+
+    def subscribe(self, stream: StreamName, after: Cursor | None = None) -> Subscription:
+        """Return what comes after a position, from the beginning where there is none, for `async for`.
+
+        To be called in the event loop. Each event comes once, in order; where events are gone a Gap comes first that
+        names them; a Reset where the position belongs to another history, whose events then come from its beginning. An
+        End is the last item: the stream is closed and all was read, or it was deleted. A stream that does not exist is
+        open and empty. Where the items end without an End this pod drains: subscribe elsewhere, after the last event.
+
+        It waits for as long as the database is away. `listen_dsn` is where wake-ups are heard, by default where the
+        source's connections lead; through a pooler that hands sessions on none are, and streams are polled.
+        """
+        return self._following.subscribe(stream, after)
+
+    async def drain(self, within: float = DRAIN_SECONDS) -> None:
+        """End all subscriptions, those to come as well, and close the reader's connections: before the end of a pod.
+
+        Clients that take nothing are waited for so many seconds, and so is the reader.
+        """
+        await self._following.drain(within)
 
     async def settled(self) -> None:
         """Wait until all wake-ups are sent: before the end of a process."""

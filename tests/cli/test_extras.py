@@ -54,6 +54,8 @@ def test_no_other_command_imports_what_serve_needs(dsn: str, tmp_path: Path) -> 
         ["simulate-race", "--pods", "1", "--questions", "1", "--clicks", "2", "--history", str(tmp_path / "history")],
         ["check-history", str(tmp_path / "history")],
         ["diff-schema", "--schema", str(schema)],
+        # A position in a stream that is gone: it has ended.
+        ["stream", "follow", "chat", "--org", "acme", "--after", "1-5"],
     ]
 
     ended = subprocess.run(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from pendingctl.events.following import Following
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
 
@@ -15,3 +16,10 @@ async def streams(pool: Pool) -> AsyncIterator[Streams]:
     made = Streams(pool, pod="pod-1")
     yield made
     await made.settled()
+
+
+@pytest.fixture
+async def following(pool: Pool) -> AsyncIterator[Following]:
+    following = Following(pool)
+    yield following
+    await following.drain(0)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from pendingctl.events import statements
+from pendingctl.events import read_statements, statements
 from tests.conftest import migrated_database
 
 PARAMETERS: dict[str, object] = {
@@ -33,10 +33,17 @@ PARAMETERS: dict[str, object] = {
     "slot": 1,
     "pod": "pod-1",
     "keys": "0123456789abcdef",
+    "ids": [42, 43],
+    "seqs": [1, 2],
+    "ats": ["2026-01-01T00:00:00+00:00"] * 2,
+    "page": 256,
+    "stream_bytes": 1000,
+    "call_bytes": 1000,
 }
 STATEMENTS = {
     name: cast("str", statement)
-    for name, statement in vars(statements).items()
+    for module in (statements, read_statements)
+    for name, statement in vars(module).items()
     if name.isupper() and name[0] != "_" and name not in ("LIMITS", "TRUNCATE")
 } | {f"TRUNCATE_{slot}": statement for slot, statement in enumerate(statements.TRUNCATE)}
 BY_INDEX = [
@@ -54,6 +61,9 @@ BY_INDEX = [
     "LIST_OF_ORGANIZATION",
     "SHOW",
     "SWEEP",
+    "OPEN",
+    "MOVED",
+    "READ",
 ]
 
 
@@ -130,3 +140,30 @@ def _updates(connection: psycopg.Connection) -> tuple[int, int]:
     ).fetchone()
     assert row is not None
     return row
+
+
+def test_a_read_of_many_streams_looks_at_no_more_than_it_may_return(filled: psycopg.Connection) -> None:
+    """Of a stream of 4,000 events in the database a page of 20, by its index."""
+    filled.execute(
+        "insert into pending_stream_event (slot, stream_id, seq, at, type, data) "
+        "select 0, 7, seq, now(), 'said', 'a' from generate_series(5, 4000) as seq"
+    )
+    filled.execute("analyze pending_stream_event")
+    parameters = PARAMETERS | {
+        "ids": [7, 8],
+        "seqs": [0, 0],
+        "page": 20,
+        "stream_bytes": 1 << 20,
+        "call_bytes": 1 << 20,
+    }
+    row = filled.execute(
+        f"explain (analyze, timing off, format json) {STATEMENTS['READ']}".encode(), parameters
+    ).fetchone()
+    assert row is not None
+    waiting, read = [row[0][0]["Plan"]], 0
+    while waiting:
+        node = waiting.pop()
+        waiting += node.get("Plans", [])
+        if str(node.get("Relation Name", "")).startswith("pending_stream_event"):
+            read += node["Actual Rows"] * node["Actual Loops"]
+    assert read <= 2 * (20 + 4 + 1)

@@ -22,6 +22,7 @@ from pendingctl.cli.app import app
 from pendingctl.diagnosis.findings import Verdict
 from pendingctl.doctor import examine, examine_schema
 from pendingctl.errors import InvalidInput
+from pendingctl.events.following import Following
 from pendingctl.events.model import Event, NewEvent, StreamName
 from pendingctl.events.ring import Turn
 from pendingctl.events.streams import Streams
@@ -31,6 +32,7 @@ from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
 from pendingctl.schema import migrations
 from tests.deliveries import Worker, claimed, run_out, until
+from tests.events.writers import CHAT, append, datas, given
 
 
 @pytest.fixture(scope="session")
@@ -250,3 +252,24 @@ async def test_doctor_sees_the_pooler_and_all_that_is_behind_it(pooled: str) -> 
     (pooler,) = [each.finding for each in checks if each.name == "pooler"]
     assert "a pooler in transaction mode" in pooler.sentence
     assert [each.name for each in checks if each.finding.verdict is Verdict.FAIL or each.facts is None] == []
+
+
+@pytest.mark.once
+async def test_streams_are_polled_through_a_pooler_unless_the_listener_leads_past_it(
+    pooled: str, dsn: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_pool(pooled) as pool:
+        polling, listening = Following(pool), Following(pool, listen_dsn=dsn)
+        subscriptions = [each.subscribe(CHAT) for each in (polling, listening)]
+        append(connection, "one")
+        for subscription in subscriptions:
+            await given(subscription, 1)
+        await until(lambda: listening.is_listening and "polled instead" in caplog.text)
+        assert not polling.is_listening
+        for number in range(5):
+            append(connection, str(number), wakes=True)
+            for subscription in subscriptions:
+                assert datas(await given(subscription, 1, within=0.6)) == [str(number)]
+        assert caplog.text.count("polled instead") == 1
+        for each in (polling, listening):
+            await each.drain(0)

@@ -1,0 +1,127 @@
+"""One reader of a stream: from its position it gets each event once, in order, or what is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from .catching_up import CatchingUp
+from .followed import Followed, History
+from .model import START, Cursor, End, Event, Gap, Reset, StreamItem
+from .position import Found, judge
+from .window import Window, position_after
+
+# Where a stream turned out to be another one than this pod knew, its reader is about to find that.
+_PATIENCE_SECONDS = 1.0
+
+
+class Subscription:
+    """The items of a stream after a position, for `async for`.
+
+    It ends after an End. It also ends without one when the pod drains: read on elsewhere, after the last event.
+
+    It keeps a position and no event; whoever is slow, or stops, costs nobody anything. `aclose` ends it, and so does
+    letting it go.
+    """
+
+    def __init__(
+        self, followed: Followed, position: Cursor, catching_up: CatchingUp, is_draining: Callable[[], bool]
+    ) -> None:
+        self.position = position
+        """After what was given last."""
+        self._followed = followed
+        self._catching_up = catching_up
+        self._is_draining = is_draining
+        # In which the position was found to be.
+        self._history: History | None = None
+        self._is_over = False
+        followed.subscriptions.add(self)
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> StreamItem:
+        while not (self._is_over or self._is_draining()):
+            changed = self._followed.changed
+            item, page_of = self._next()
+            if item is None and page_of is not None:
+                page = await self._catching_up.page(self._followed, page_of, self.position.seq)
+                if page is None:
+                    await _wait(changed, _PATIENCE_SECONDS)
+                    continue
+                if self._followed.history is not page_of:
+                    continue
+                item = self._judged(page, page_of)
+            elif item is None:
+                await changed.wait()
+                continue
+            if item is not None:
+                return item
+        self._end()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End it."""
+        self._end()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._followed.subscriptions.discard(self)
+
+    def _next(self) -> tuple[StreamItem | None, History | None]:
+        """Return the next item, else the history of which a page is needed, else nothing: there is no more for now."""
+        history = self._followed.history
+        if history is None:
+            if not self._followed.was_looked_for:
+                return None, None
+            self._history = None
+            return self._given(judge(self.position, Found(None)), history), None
+        if not history.is_begun:
+            return None, None
+        ring, seq = history.ring, self.position.seq
+        if ring.start <= seq <= ring.end:
+            return self._judged(ring, history), None
+        if self._history is history and seq > ring.end:
+            return None, None
+        if (page := history.page_at(seq)) is not None:
+            return self._judged(page, history), None
+        return None, history
+
+    def _judged(self, window: Window, history: History) -> StreamItem | None:
+        if self._history is history:
+            event = window.next_after(self.position.seq)
+            if event is not None and event.seq == self.position.seq + 1:
+                self.position = event.cursor
+                return event
+        return self._given(window.judge(self.position), history, window)
+
+    def _given(
+        self, item: StreamItem | None, history: History | None, window: Window | None = None
+    ) -> StreamItem | None:
+        seen_in = window or history
+        stream = None if seen_in is None else seen_in.stream
+        match item:
+            case None:
+                self._history = history
+                if stream is not None and self.position == START:
+                    # From now on another stream of this name is another one.
+                    self.position = Cursor(0, stream.created_at)
+            case End():
+                self._end()
+            case Reset():
+                assert stream is not None
+                self._history = None
+                self.position = position_after(item, self.position, stream)
+            case Event() | Gap():
+                assert stream is not None
+                self._history = history
+                self.position = position_after(item, self.position, stream)
+        return item
+
+
+async def _wait(changed: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+    except TimeoutError:
+        pass

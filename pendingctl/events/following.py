@@ -1,0 +1,47 @@
+"""Readers of streams on this pod, wherever it runs: the pod's one reader begins with the first of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..postgres.connections import ConnectionSource
+from .clients import Subscription
+from .model import START, Cursor, StreamName
+from .reader import Reader
+
+DRAIN_SECONDS = 1.0
+
+
+class Following:
+    """Subscribes to streams. A process that was forked, and an event loop that is new, have a reader of their own."""
+
+    def __init__(
+        self,
+        source: ConnectionSource,
+        *,
+        listen_dsn: str | None = None,
+        note_heard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`note_heard` is called for each notification that comes in."""
+        self._source = source
+        self._listen_dsn = listen_dsn
+        self._note_heard = note_heard
+        self._reader: Reader | None = None
+
+    def subscribe(self, stream: StreamName, after: Cursor | None = None) -> Subscription:
+        """See `Streams.subscribe`."""
+        return self._present().subscribe(stream, after or START)
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether wake-ups come through, so that an event is read within milliseconds and not at the next poll."""
+        return self._reader is not None and self._reader.listening.is_proven
+
+    async def drain(self, within: float = DRAIN_SECONDS) -> None:
+        """End all subscriptions, those to come as well, and the connections; within so many seconds, twice at most."""
+        await self._present().drain(within)
+
+    def _present(self) -> Reader:
+        if self._reader is None or not self._reader.belongs_here:
+            self._reader = Reader(self._source, listen_dsn=self._listen_dsn, note_heard=self._note_heard)
+        return self._reader

@@ -1,0 +1,188 @@
+"""Readers outlive what happens to their connections, and need no wake-up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from pendingctl import open_pool
+from pendingctl.embedded import throwaway_server
+from pendingctl.events import listening as listening_module
+from pendingctl.events.following import Following
+from pendingctl.events.model import End, Reset
+from pendingctl.events.reader import Reader
+from pendingctl.schema import migrations
+from tests.events.writers import CHAT, append, append_numbers, close, datas, delete, given, seqs
+
+SESSION = "select pid from pg_stat_activity where datname = current_database() and application_name like %s"
+
+
+def reader_of(following: Following) -> Reader:
+    assert following._reader is not None
+    return following._reader
+
+
+async def until(condition: Callable[[], bool], *, within: float = 5.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def until_listening(following: Following) -> Reader:
+    reader = reader_of(following)
+    await until(lambda: reader.listening.is_proven)
+    # And has looked once more, as for what came before it listened.
+    polls = reader.polls
+    await until(lambda: reader.polls > polls or reader._poll_at > 0)
+    return reader
+
+
+def terminate(connection: psycopg.Connection, application: str) -> None:
+    found = connection.execute(f"select pg_terminate_backend(pid) from ({SESSION}) as its", [application]).fetchall()
+    assert found
+
+
+async def test_a_wake_up_is_heard_long_before_the_next_poll(
+    following: Following, connection: psycopg.Connection
+) -> None:
+    subscription = following.subscribe(CHAT)
+    append(connection, "zero")
+    await given(subscription, 1)
+    reader = await until_listening(following)
+    began, polls = time.monotonic(), reader.polls
+    for number in range(20):
+        append(connection, str(number), wakes=True)
+        assert datas(await given(subscription, 1)) == [str(number)]
+    assert reader.polls - polls <= time.monotonic() - began + 1
+    assert time.monotonic() - began < 2
+
+
+async def test_all_arrives_with_every_wake_up_dropped(following: Following, connection: psycopg.Connection) -> None:
+    subscription = following.subscribe(CHAT)
+    append(connection, "one")
+    await given(subscription, 1)
+    reader = await until_listening(following)
+    append(connection, "two")
+    assert datas(await given(subscription, 1, within=2)) == ["two"]
+    with connection.transaction():
+        delete(connection)
+        append(connection, "new")
+    assert (await given(subscription, 2, within=2))[0] == Reset(1)
+    close(connection)
+    assert await given(subscription, 1, within=2) == [End(1)]
+    assert reader.listening.heard == 0
+
+
+async def test_changes_that_nobody_announced_have_the_listener_prove_itself_again(
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it listens to a server that is the primary no more."""
+    monkeypatch.setattr(listening_module, "PROOF_SECONDS", 0.0)
+    monkeypatch.setattr(listening_module, "ECHO_SECONDS", 0.2)
+    monkeypatch.setattr(listening_module, "PAUSE_UNHEARD", 60.0)
+    subscription = following.subscribe(CHAT)
+    reader = await until_listening(following)
+    monkeypatch.setattr(listening_module, "_ECHO_STATEMENT", "select %(channel)s::text, %(payload)s::text")
+    append(connection, "one")
+    await given(subscription, 1)
+    await until(lambda: not reader.listening.is_proven)
+
+
+@pytest.mark.parametrize("application", ["pendingctl listener", "pendingctl reader"])
+async def test_a_connection_that_is_terminated_is_made_again(
+    following: Following, connection: psycopg.Connection, application: str
+) -> None:
+    subscription = following.subscribe(CHAT)
+    append(connection, "one")
+    await given(subscription, 1)
+    await until_listening(following)
+    before = connection.execute(SESSION.encode(), [application]).fetchall()
+    terminate(connection, application)
+    append(connection, "two", wakes=True)
+    assert datas(await given(subscription, 1)) == ["two"]
+    await until(lambda: connection.execute(SESSION.encode(), [application]).fetchall() not in ([], before))
+    await until_listening(following)
+
+
+async def test_readers_wait_while_the_database_restarts_and_then_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    with throwaway_server() as server:
+        migrations.apply(server.dsn)
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            connection.execute("insert into organization (id) values ('acme')")
+            cursor = append_numbers(connection, 1, 600)
+        async with open_pool(server.dsn) as pool:
+            following = Following(pool)
+            # One at the end, and one in the middle of what it is behind by.
+            ahead, behind = following.subscribe(CHAT, cursor), following.subscribe(CHAT)
+            waiting = asyncio.create_task(given(ahead, 2, within=20))
+            assert len(await given(behind, 10)) == 10
+            reader = await until_listening(following)
+            more = asyncio.create_task(given(behind, 592, within=20))
+            server.restart()
+            await until(lambda: not reader.listening.is_proven)
+            assert not waiting.done()
+            with psycopg.connect(server.dsn, autocommit=True) as connection:
+                append_numbers(connection, 601, 602)
+            assert seqs(await waiting) == [601, 602]
+            assert seqs(await more) == list(range(11, 603))
+            await following.drain(0)
+    complaints = [record.message for record in caplog.records if record.name.startswith("pendingctl.events")]
+    assert 1 <= len(complaints) <= 4, complaints
+
+
+async def test_a_session_that_falls_silent_is_left_in_time(
+    following: Following, connection: psycopg.Connection
+) -> None:
+    subscription = following.subscribe(CHAT)
+    append(connection, "one")
+    await given(subscription, 1)
+    await until_listening(following)
+    row = connection.execute(SESSION.encode(), ["pendingctl reader"]).fetchone()
+    assert row is not None
+    os.kill(row[0], signal.SIGSTOP)
+    try:
+        append(connection, "two", wakes=True)
+        assert datas(await given(subscription, 1)) == ["two"]
+    finally:
+        os.kill(row[0], signal.SIGCONT)
+
+
+async def test_a_locked_table_holds_readers_up_and_leaves_no_sessions_behind(
+    following: Following, connection: psycopg.Connection, dsn: str
+) -> None:
+    subscription = following.subscribe(CHAT)
+    append(connection, "one")
+    await given(subscription, 1)
+    held = "select count(*) from pg_locks where not granted and database is not null"
+    with psycopg.connect(dsn) as locking:
+        locking.execute("lock table pending_stream")
+        coming = asyncio.create_task(given(subscription, 1, within=10))
+        most, until = 0, time.monotonic() + 3.7
+        while time.monotonic() < until:
+            row = connection.execute(held).fetchone()
+            assert row is not None
+            most = max(most, row[0])
+            await asyncio.sleep(0.05)
+        assert most == 1
+        locking.rollback()
+    append(connection, "two")
+    assert datas(await coming) == ["two"]
+
+
+async def test_a_backup_that_locks_holds_up_no_reader(
+    following: Following, connection: psycopg.Connection, dsn: str
+) -> None:
+    append(connection, "one")
+    with psycopg.connect(dsn) as backup:
+        backup.execute("begin isolation level repeatable read read only")
+        backup.execute("lock table pending_stream, pending_stream_event in access share mode")
+        subscription = following.subscribe(CHAT)
+        assert datas(await given(subscription, 1)) == ["one"]
+        append(connection, "two")
+        assert datas(await given(subscription, 1)) == ["two"]
