@@ -22,6 +22,7 @@ OURS = [
     "0011_post_indexes",
     "0012_trail",
     "0013_pods",
+    "0015_rate_limits",
 ]
 
 
