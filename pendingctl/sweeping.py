@@ -1,4 +1,4 @@
-"""Sweeps of rows and trail: one, or one in each cycle for the whole cluster."""
+"""Sweeps of rows, trail and limits: one, or one in each cycle for the whole cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from .errors import DatabaseFailed
+from .errors import DatabaseFailed, NotMigrated
+from .limits import RateLimiter
 from .model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
 from .schedule import MAX_AGE
 from .store.inspection import REMAINING_CAP, Inspection
@@ -27,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """What a sweep takes, see `PendingStore.sweep`: `limit` rows at most, and ten times as many old entries.
+    """What a sweep takes, see `PendingStore.sweep`: `limit` rows at most, and ten times as many old entries, and keys.
 
     `keep_trail` is the age of an entry of the trail that is old. No limit: until nothing stale is left.
     """
@@ -60,6 +61,7 @@ class Swept:
     trail_deleted: int
     left: Left
     ids: tuple[str, ...] | None = None
+    limits_deleted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Foreseen:
 
 
 async def sweep_once(store: PendingStore, sweep: Sweep, *, keep_ids: bool = False) -> Swept:
-    """Sweep stale rows and old entries of the trail, and return what was done and what is left.
+    """Sweep stale rows, old entries of the trail and keys of limits that are free; return what was done and is left.
 
     Raises as `PendingStore.sweep` does; what was swept before that stays so.
     """
@@ -97,8 +99,22 @@ async def sweep_once(store: PendingStore, sweep: Sweep, *, keep_ids: bool = Fals
     ) as entries:
         async for number in entries:
             trail_deleted += number
+    limits_deleted = await _sweep_limits(store, most, sweep.batch_size)
     left = await _left(store.inspection, sweep)
-    return Swept(deleted, batches, trail_deleted, left, tuple(ids) if keep_ids else None)
+    return Swept(deleted, batches, trail_deleted, left, tuple(ids) if keep_ids else None, limits_deleted)
+
+
+async def _sweep_limits(store: PendingStore, most: int | None, batch_size: int) -> int:
+    """Nothing where there are no limits yet: pods of this version may run before the database is migrated."""
+    deleted = 0
+    limiter = RateLimiter(store.source, if_unreachable="raise")
+    try:
+        async with aclosing(limiter.sweep(limit=most, batch_size=batch_size)) as keys:
+            async for number in keys:
+                deleted += number
+    except NotMigrated:
+        pass
+    return deleted
 
 
 async def foresee(inspection: Inspection, sweep: Sweep) -> Foreseen:

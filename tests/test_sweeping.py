@@ -42,6 +42,7 @@ def _rows(connection: psycopg.Connection) -> int:
 async def test_a_sweep_says_what_it_did_and_what_is_left(store: PendingStore, connection: psycopg.Connection) -> None:
     await _put_stale(store, connection, 5)
     connection.execute("update pending_trail set at = at - interval '31 days'")
+    connection.execute("insert into pending_rate_limit values ('acme', 'free', '-infinity'), ('acme', 'used', now())")
     sweep = Sweep(limit=3, batch_size=2)
 
     assert (await foresee(store.inspection, sweep)).would_delete == 3
@@ -49,7 +50,7 @@ async def test_a_sweep_says_what_it_did_and_what_is_left(store: PendingStore, co
 
     assert swept.ids is not None
     assert len(swept.ids) == 3
-    assert swept == Swept(3, 2, 5, Left(2, False, 0), swept.ids)
+    assert swept == Swept(3, 2, 5, Left(2, False, 0), swept.ids, limits_deleted=1)
 
 
 @pytest.mark.law(8)

@@ -43,6 +43,7 @@ COMMANDS = {
     "redeliver": ("redeliver", "redeliver"),
     "repair-cards": ("repair_cards", "repair_cards"),
     "sweep": ("sweep", "sweep"),
+    "limit": ("limit", "limit"),
     "serve": ("serve", "serve"),
     "simulate-race": ("simulate_race", "simulate_race"),
     "check-history": ("check_history", "check_history"),
@@ -87,8 +88,12 @@ class _Commands(TyperGroup):
 def _built(name: str) -> Any:
     """Return a command as the parser needs it."""
     module, function = COMMANDS[name]
+    command = getattr(import_module(f".{module}", __package__), function)
+    if isinstance(command, typer.Typer):
+        # A command of several.
+        return typer.main.get_command(command)
     alone = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name)(getattr(import_module(f".{module}", __package__), function))
+    alone.command(name)(command)
     return typer.main.get_command(alone)
 
 

@@ -13,6 +13,7 @@ from ..errors import InvalidInput, NotMigrated
 from ..postgres.environment import dsn_of
 
 if TYPE_CHECKING:
+    from ..limits import RateLimiter
     from ..postgres.connections import CommandConnection
     from ..store import PendingStore
     from ..store.inspection import Inspection
@@ -107,6 +108,15 @@ async def statistics_of(option: str | None, command: str) -> AsyncIterator[Stati
 
     async with _connection_of(option, command) as source:
         yield Statistics(source)
+
+
+@asynccontextmanager
+async def limiter_of(option: str | None, command: str) -> AsyncIterator[RateLimiter]:
+    """Yield what takes from the limits of the chosen database, as `store_of` does."""
+    from ..limits import RateLimiter
+
+    async with _connection_of(option, command) as source:
+        yield RateLimiter(source, if_unreachable="raise")
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..counts import AGES, Durations, ErrorGroup, LastSweep, Numbers, Overview, Part, Storage
+from ..counts import AGES, Durations, ErrorGroup, LastSweep, LimitKeys, Numbers, Overview, Part, Storage
 from ..diagnosis.pods import held_by
 from ..pods import NotedPod
 from ..printable import printable
@@ -43,6 +43,8 @@ def overview_page(overview: Overview) -> RenderableType:
         table.add_row(name, pods)
     table.add_row("last sweep", _sweep(overview.last_sweep))
     table.add_row("table", _storage(overview.storage))
+    if overview.limits is not None and overview.limits.keys:
+        table.add_row("limits", _limits(overview.limits))
     return table
 
 
@@ -171,6 +173,11 @@ def _storage(storage: Storage | None) -> Text:
     rows = "" if storage.rows is None else f"~{storage.rows:,} rows, "
     trail = "" if storage.trail_bytes is None else f"; trail {size(storage.trail_bytes)}"
     return Text(f"{rows}{size(storage.bytes)}{trail}")
+
+
+def _limits(limits: LimitKeys) -> Text:
+    mark = "~" if limits.is_estimate else ""
+    return Text(f"{mark}{counted(limits.keys, 'key', 'keys')}, {size(limits.bytes)}")
 
 
 def errors_page(errors: Sequence[ErrorGroup]) -> RenderableType:

@@ -69,7 +69,8 @@ def sweep(
     """Delete stale questions in short batches, oldest first.
 
     Open questions go by their age, ended ones by the time since their end. Those whose answer is not delivered yet
-    stay, and so do locked rows, for the next sweep. Of the trail ten times as many old entries go. With --every it runs
+    stay, and so do locked rows, for the next sweep. Of the trail ten times as many old entries go, and of rate
+    limits as many keys that are free. With --every it runs
     until it is stopped; of any number of such sweepers, one sweeps in each cycle.
 
     Example: pendingctl sweep --limit 10000 --max-age 24h
@@ -98,7 +99,7 @@ def sweep(
     if dry_run:
         dry = run(_foreseen(dsn, what))
         text = f"would delete {counted(dry.would_delete, 'row', 'rows')} older than {age(max_age)}"
-        fields = {**_fields(0, 0, 0, dry.left), "would_delete": dry.would_delete}
+        fields = {**_fields(0, 0, 0, 0, dry.left), "would_delete": dry.would_delete}
         render.show_document(output, fields, f"{text}, and {trail}{_undelivered_in_words(dry.left)}")
         return
     amount = "all" if most is None else f"up to {most:,}"
@@ -112,7 +113,7 @@ def sweep(
 
     def show(swept: Swept) -> None:
         if not quiet or swept.left.undelivered:
-            fields = _fields(swept.deleted, swept.batches, swept.trail_deleted, swept.left)
+            fields = _fields(swept.deleted, swept.batches, swept.trail_deleted, swept.limits_deleted, swept.left)
             ids = {} if swept.ids is None else {"ids": swept.ids}
             render.show_document(output, {**fields, **ids}, _sweep_in_words(swept))
 
@@ -137,9 +138,15 @@ async def _foreseen(dsn: str | None, sweep: Sweep) -> Foreseen:
         return await foresee(inspection, sweep)
 
 
-def _fields(deleted: int, batches: int, trail_deleted: int, left: Left) -> dict[str, object]:
+def _fields(deleted: int, batches: int, trail_deleted: int, limits_deleted: int, left: Left) -> dict[str, object]:
     """Return the JSON fields: of a sweep, and of a dry run, which did nothing."""
-    return {"deleted": deleted, "batches": batches, "trail_deleted": trail_deleted, **asdict(left)}
+    return {
+        "deleted": deleted,
+        "batches": batches,
+        "trail_deleted": trail_deleted,
+        "limits_deleted": limits_deleted,
+        **asdict(left),
+    }
 
 
 def _sweep_in_words(sweep: Swept) -> list[str]:
@@ -147,7 +154,9 @@ def _sweep_in_words(sweep: Swept) -> list[str]:
     rows, batches = counted(sweep.deleted, "row", "rows"), counted(sweep.batches, "batch", "batches")
     remain = f"{more}{sweep.left.remaining:,} remain"
     entries = f", and {counted(sweep.trail_deleted, 'entry', 'entries')} of the trail" if sweep.trail_deleted else ""
-    return [*(sweep.ids or ()), f"deleted {rows} in {batches}{entries}; {remain}{_undelivered_in_words(sweep.left)}"]
+    keys = f", and {counted(sweep.limits_deleted, 'key', 'keys')} of limits" if sweep.limits_deleted else ""
+    kept = _undelivered_in_words(sweep.left)
+    return [*(sweep.ids or ()), f"deleted {rows} in {batches}{entries}{keys}; {remain}{kept}"]
 
 
 def _undelivered_in_words(left: Left) -> str:

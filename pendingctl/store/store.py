@@ -95,6 +95,8 @@ class PendingStore:
         self.inspection = Inspection(source)
         self.remedies = Remedies(requests, pod=pod)
         self.statistics = Statistics(source)
+        self.source = requests
+        """What lends the connections of its requests, for what is kept beside the questions."""
         self._source = requests
         self._application = application
         self._pod = pod

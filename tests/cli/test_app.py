@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "show": ("q",),
     "stats": (),
     "sweep": (),
+    "limit": ("show", "k", "--org", "acme", "--rate", "1", "--per", "1h"),
     "diff-schema": (),
 }
 

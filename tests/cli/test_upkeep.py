@@ -62,6 +62,7 @@ def test_sweep_is_bounded_and_reports_what_remains(cli: Cli, connection: psycopg
         "deleted": 10,
         "batches": 3,
         "trail_deleted": 0,
+        "limits_deleted": 0,
         "remaining": 15,
         "remaining_capped": False,
         "undelivered": 0,
