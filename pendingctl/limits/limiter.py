@@ -31,6 +31,18 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    organization_id: str
+    key: str
+    limit: Limit
+    cost: int
+
+    @property
+    def remembered(self) -> tuple[str, str, Limit]:
+        return self.organization_id, self.key, self.limit
+
+
+@dataclass(frozen=True, slots=True)
 class _Taken:
     is_allowed: bool
     used_seconds: float
@@ -81,37 +93,45 @@ class RateLimiter:
         """
         _check(organization_id, key)
         limit.check_cost(cost)
-        asked_at = self._clock()
-        remembered = (organization_id, key, limit)
-        used_seconds = self._denials.used_seconds(remembered, cost, asked_at)
-        if used_seconds is not None:
-            return decided(limit, cost, timedelta(seconds=used_seconds), allowed=False)
-        if asked_at < self._paused_until:
-            return self._undecided(limit, cost)
+        asked = _Asked(organization_id, key, limit, cost)
+        if (denied := self._denied(asked)) is not None:
+            return denied
+        if self._clock() < self._paused_until:
+            return self._undecided(asked)
         try:
-            taken = await self._take(organization_id, key, limit, cost)
+            decision = await self._take(asked)
         except DatabaseFailed as error:
             if self._if_unreachable == "raise":
                 raise
             self._outage.report(f"limits {self._if_unreachable} without the database for now: %s", error)
             if isinstance(error, DatabaseUnreachable):
                 self._paused_until = self._clock() + PAUSE_SECONDS
-            return self._undecided(limit, cost)
+            return self._undecided(asked)
         self._outage.over()
-        if not taken.is_allowed and taken.is_certain:
-            self._denials.note(remembered, asked_at=asked_at, told_at=self._clock(), used_seconds=taken.used_seconds)
-        return decided(limit, cost, timedelta(seconds=taken.used_seconds), allowed=taken.is_allowed)
+        return decision
 
-    async def _take(self, organization_id: str, key: str, limit: Limit, cost: int) -> _Taken:
+    def _denied(self, asked: _Asked) -> Decision | None:
+        """Return the denial that follows from one that is remembered, if one does."""
+        used = self._denials.used_seconds(asked.remembered, asked.cost, self._clock())
+        if used is None:
+            return None
+        return decided(asked.limit, asked.cost, timedelta(seconds=used), allowed=False)
+
+    async def _take(self, asked: _Asked) -> Decision:
+        limit, cost = asked.limit, asked.cost
         parameters = {
-            **_parameters(organization_id, key),
+            **_parameters(asked.organization_id, asked.key),
             "whole": limit.unit * limit.burst,
             "paid": limit.unit * cost,
             "tolerance": limit.unit * (limit.burst - cost),
         }
         taken = None
         async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
+            # Of many that waited for a connection the first may have been denied.
+            if (denied := self._denied(asked)) is not None:
+                return denied
             for _ in range(TRIES):
+                asked_at = self._clock()
                 cursor = borrowed.cursor(row_factory=class_row(_Taken))
                 taken = await (await cursor.execute(statements.TAKE, parameters)).fetchone()
                 if taken is not None and taken.is_certain:
@@ -119,12 +139,16 @@ class RateLimiter:
             if taken is not None and taken.is_ahead:
                 await borrowed.execute(statements.CLAMP, parameters)
         if taken is None:
-            raise DatabaseBusy(f"the key {key!r} came and went {TRIES} times while it was taken from; try again")
-        return taken
+            raise DatabaseBusy(f"the key {asked.key!r} came and went {TRIES} times while it was taken from; try again")
+        if not taken.is_allowed and taken.is_certain:
+            self._denials.note(
+                asked.remembered, asked_at=asked_at, told_at=self._clock(), used_seconds=taken.used_seconds
+            )
+        return decided(limit, cost, timedelta(seconds=taken.used_seconds), allowed=taken.is_allowed)
 
-    def _undecided(self, limit: Limit, cost: int) -> Decision:
+    def _undecided(self, asked: _Asked) -> Decision:
         is_allowed = self._if_unreachable == "allow"
-        return undecided(limit, cost, allowed=is_allowed, retry_after=timedelta(seconds=PAUSE_SECONDS))
+        return undecided(asked.limit, asked.cost, allowed=is_allowed, retry_after=timedelta(seconds=PAUSE_SECONDS))
 
     async def show(self, organization_id: str, key: str, limit: Limit, cost: int = 1) -> Decision:
         """Return what `take` would decide, and take nothing. Raises as the database does, and InvalidInput."""

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Self, TypeAlias
 
 from ..leased import LeasedAnswer
+from ..limits import RateLimiter
 from ..model import ANSWERS
 from ..platforms.slack import SlackPlatform
 from ..pod.bridge import InteractionBridge
@@ -25,6 +26,7 @@ from ..store.filters import Filters
 from ..store.inspection import Inspection
 from ..sweeping import Sweep, keep_swept
 from ..words import age
+from .limits import ServedLimits, connections_of_limits
 from .listeners import Listening, listen
 from .metrics import ListenerName, Measured, Metrics
 from .questions_app import QuestionsApp, connections_of_reads
@@ -102,10 +104,13 @@ class _Pod:
             lambda: self._bridge.under_way,
             lambda: sum(platform.is_paused(each.organization_id, each.connection_id) for each in connections),
         )
-        self._slack_app = SlackApp(configuration.slack, connections, self._bridge, platform, self._metrics)
+        limiter = RateLimiter(Share(pool, connections_of_limits(configuration.connections)), if_unreachable="allow")
+        limits = ServedLimits(configuration.limits, configuration.application, limiter, self._metrics)
+        self._slack_app = SlackApp(configuration.slack, connections, self._bridge, platform, limits, self._metrics)
         questions_app = QuestionsApp(
             *(configuration, self._bridge, self._store, inspection),
             waiting=self._waiting,
+            limits=limits,
             readiness=self._readiness,
             metrics=self._metrics,
         )
