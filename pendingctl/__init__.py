@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .errors import PendingctlError
     from .inspected import State
     from .leased import LeasedAnswer
+    from .limits import Decision, Limit, RateLimiter
     from .model import (
         Answer,
         Claim,
@@ -51,6 +52,7 @@ _HOMES = {
     "store.filters": ("Filters",),
     "inspected": ("State",),
     "leased": ("LeasedAnswer",),
+    "limits": ("Decision", "Limit", "RateLimiter"),
     "model": (
         "Answer",
         "Claim",
@@ -87,12 +89,14 @@ __all__ = [
     "ChatPlatform",
     "Claim",
     "Click",
+    "Decision",
     "Delivery",
     "DeliveryFailed",
     "Filters",
     "HttpSink",
     "InteractionBridge",
     "LeasedAnswer",
+    "Limit",
     "NoAnswer",
     "NotExtended",
     "NotPosted",
@@ -103,6 +107,7 @@ __all__ = [
     "PostgresSink",
     "PutOutcome",
     "Question",
+    "RateLimiter",
     "Refusal",
     "RefusalReason",
     "Reminder",

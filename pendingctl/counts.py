@@ -133,6 +133,15 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitKeys:
+    """How many keys of rate limits are on record: exactly up to 20,000, from there on by the last vacuum or analyze."""
+
+    keys: int
+    is_estimate: bool
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LastSweep:
     """When a `sweep --every` last began a cycle, and where; None where none ever has."""
 
@@ -149,3 +158,4 @@ class Overview:
     pods: Sequence[NotedPod] | None
     last_sweep: LastSweep | None
     storage: Storage | None
+    limits: LimitKeys | None

@@ -1,4 +1,4 @@
-"""Sweeps of rows, trail and streams: one, or one in each cycle for the whole cluster."""
+"""Sweeps of rows, trail, streams and limits: one, or one in each cycle for the whole cluster."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from time import monotonic
 
 from .errors import DatabaseFailed, NotMigrated
 from .events.ring import TRY_EVERY_SECONDS, Ring, Turn
+from .limits import RateLimiter
 from .model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
 from .schedule import MAX_AGE
 from .store.inspection import REMAINING_CAP, Inspection
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """What a sweep takes, see `PendingStore.sweep`: `limit` rows at most, and ten times as many old entries.
+    """What a sweep takes, see `PendingStore.sweep`: `limit` rows at most, and ten times as many old entries, and keys.
 
     As many idle streams as rows. `keep_trail` is the age of an entry of the trail that is old. No limit: until nothing
     stale is left.
@@ -68,6 +69,7 @@ class Swept:
     ids: tuple[str, ...] | None = None
     streams_deleted: int = 0
     turn: Turn | None = None
+    limits_deleted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,14 @@ class SweptDatabase:
 
     store: PendingStore
     ring: Ring
+    limiter: RateLimiter
 
 
 async def sweep_once(what: SweptDatabase, sweep: Sweep, *, keep_ids: bool = False, turn: bool = True) -> Swept:
-    """Sweep stale rows, old entries of the trail and idle streams, and turn the ring if that is due, unless not `turn`.
+    """Sweep stale rows, old entries of the trail, idle streams and keys of limits that are free.
 
-    Returns what was done and what is left. Raises as `PendingStore.sweep` does; what was swept before that stays so.
+    The ring is turned as well if that is due, unless not `turn`. Returns what was done and what is left. Raises as
+    `PendingStore.sweep` does; what was swept before that stays so.
     """
     batches = 0
     deleted = 0
@@ -115,8 +119,22 @@ async def sweep_once(what: SweptDatabase, sweep: Sweep, *, keep_ids: bool = Fals
         async for number in entries:
             trail_deleted += number
     streams_deleted, turned = await _sweep_streams(what.ring, sweep, turn=turn)
+    limits_deleted = await _sweep_limits(what.limiter, most, sweep.batch_size)
     left = await _left(what.store.inspection, sweep)
-    return Swept(deleted, batches, trail_deleted, left, tuple(ids) if keep_ids else None, streams_deleted, turned)
+    kept = tuple(ids) if keep_ids else None
+    return Swept(deleted, batches, trail_deleted, left, kept, streams_deleted, turned, limits_deleted)
+
+
+async def _sweep_limits(limiter: RateLimiter, most: int | None, batch_size: int) -> int:
+    """Nothing where there are no limits yet: pods of this version may run before the database is migrated."""
+    deleted = 0
+    try:
+        async with aclosing(limiter.sweep(limit=most, batch_size=batch_size)) as keys:
+            async for number in keys:
+                deleted += number
+    except NotMigrated:
+        pass
+    return deleted
 
 
 async def _sweep_streams(ring: Ring, sweep: Sweep, *, turn: bool) -> tuple[int, Turn | None]:

@@ -16,6 +16,7 @@ from pendingctl.errors import DatabaseFailed, DatabaseUnreachable
 from pendingctl.events.model import NewEvent, StreamName
 from pendingctl.events.ring import Ring, Turn
 from pendingctl.events.streams import Streams
+from pendingctl.limits import RateLimiter
 from pendingctl.model import SweepTurn
 from pendingctl.postgres.connections import Pool
 from pendingctl.schema import migrations
@@ -43,7 +44,7 @@ def stale(connection: psycopg.Connection) -> None:
 
 
 def _of(pool: Pool) -> SweptDatabase:
-    return SweptDatabase(PendingStore(pool), Ring(pool, pod="pod-1"))
+    return SweptDatabase(PendingStore(pool), Ring(pool, pod="pod-1"), RateLimiter(pool, if_unreachable="raise"))
 
 
 @pytest.fixture
@@ -67,6 +68,7 @@ async def test_a_sweep_says_what_it_did_and_what_is_left(
 ) -> None:
     await _put_stale(store, connection, 5)
     connection.execute("update pending_trail set at = at - interval '31 days'")
+    connection.execute("insert into pending_rate_limit values ('acme', 'free', '-infinity'), ('acme', 'used', now())")
     sweep = Sweep(limit=3, batch_size=2)
 
     assert (await foresee(store.inspection, sweep, ring=swept.ring)).would_delete == 3
@@ -74,7 +76,7 @@ async def test_a_sweep_says_what_it_did_and_what_is_left(
 
     assert done.ids is not None
     assert len(done.ids) == 3
-    assert done == Swept(3, 2, 5, Left(2, False, 0), done.ids, 0, Turn.NOT_DUE)
+    assert done == Swept(3, 2, 5, Left(2, False, 0), done.ids, turn=Turn.NOT_DUE, limits_deleted=1)
 
 
 async def test_a_sweep_takes_idle_streams_and_turns_their_ring(
@@ -204,7 +206,7 @@ async def test_a_sweeper_outlives_what_nobody_expected(
             return await super().begin_sweep(every)
 
     store = Broken(pool)
-    swept = SweptDatabase(store, Ring(pool, pod="pod-1"))
+    swept = SweptDatabase(store, Ring(pool, pod="pod-1"), RateLimiter(pool, if_unreachable="raise"))
     await _put_stale(store, connection, 1)
     keeping = asyncio.create_task(keep_swept(swept, HOUR, Sweep()))
     await until(lambda: _rows(connection) == 0)

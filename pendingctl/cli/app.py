@@ -44,6 +44,7 @@ COMMANDS = {
     "repair-cards": ("repair_cards", "repair_cards"),
     "sweep": ("sweep", "sweep"),
     "stream": ("stream", "stream"),
+    "limit": ("limit", "limit"),
     "serve": ("serve", "serve"),
     "simulate-race": ("simulate_race", "simulate_race"),
     "check-history": ("check_history", "check_history"),

@@ -14,6 +14,7 @@ from ..postgres.environment import dsn_of
 
 if TYPE_CHECKING:
     from ..events.streams import Streams
+    from ..limits import RateLimiter
     from ..postgres.connections import CommandConnection
     from ..store import PendingStore
     from ..store.inspection import Inspection
@@ -108,6 +109,15 @@ async def statistics_of(option: str | None, command: str) -> AsyncIterator[Stati
 
     async with connection_of(option, command) as source:
         yield Statistics(source)
+
+
+@asynccontextmanager
+async def limiter_of(option: str | None, command: str) -> AsyncIterator[RateLimiter]:
+    """Yield what takes from the limits of the chosen database, as `store_of` does."""
+    from ..limits import RateLimiter
+
+    async with connection_of(option, command) as source:
+        yield RateLimiter(source, if_unreachable="raise")
 
 
 @asynccontextmanager

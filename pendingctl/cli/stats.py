@@ -98,7 +98,7 @@ def worst_first(counts: Counts) -> list[Key]:
 
 
 def _document(overview: Overview) -> dict[str, object]:
-    storage, sweep = overview.storage, overview.last_sweep
+    storage, sweep, limits = overview.storage, overview.last_sweep, overview.limits
     return {
         **_numbers(overview.counts.total),
         "estimated": sorted(overview.counts.estimated),
@@ -106,6 +106,7 @@ def _document(overview: Overview) -> dict[str, object]:
         "pods": None if overview.pods is None else [_pod(each) for each in overview.pods],
         "last_sweep": None if sweep is None else asdict(sweep),
         "table": None if storage is None else asdict(storage),
+        "limits": None if limits is None else asdict(limits),
     }
 
 

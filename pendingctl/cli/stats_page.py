@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..counts import AGES, Durations, ErrorGroup, LastSweep, Numbers, Overview, Part, Storage
+from ..counts import AGES, Durations, ErrorGroup, LastSweep, LimitKeys, Numbers, Overview, Part, Storage
 from ..diagnosis.pods import held_by
 from ..events.model import RingState
 from ..pods import NotedPod
@@ -47,6 +47,8 @@ def overview_page(overview: Overview, ring: RingState | None) -> RenderableType:
     table.add_row("last sweep", _sweep(overview.last_sweep))
     table.add_row("table", _storage(overview.storage))
     table.add_row("streams", _streams(ring))
+    if overview.limits is not None and overview.limits.keys:
+        table.add_row("limits", _limits(overview.limits))
     return table
 
 
@@ -186,6 +188,11 @@ def _streams(ring: RingState | None) -> Text:
     if late > _LATE_SECONDS:
         text.append(f"; the turn of their ring is {age(late)} late (pendingctl sweep)", _BAD)
     return text
+
+
+def _limits(limits: LimitKeys) -> Text:
+    mark = "~" if limits.is_estimate else ""
+    return Text(f"{mark}{counted(limits.keys, 'key', 'keys')}, {size(limits.bytes)}")
 
 
 def errors_page(errors: Sequence[ErrorGroup]) -> RenderableType:

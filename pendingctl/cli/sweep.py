@@ -72,9 +72,10 @@ def sweep(
     """Delete stale questions in short batches, oldest first.
 
     Open questions go by their age, ended ones by the time since their end. Those whose answer is not delivered yet
-    stay, and so do locked rows, for the next sweep. Of the trail ten times as many old entries go, and streams to
-    which nothing was appended for 4/3 of their retention; the ring of their events is turned when that is due. With
-    --every it runs until it is stopped; of any number of such sweepers, one sweeps in each cycle.
+    stay, and so do locked rows, for the next sweep. Of the trail ten times as many old entries go, and of rate limits
+    as many keys that are free; and streams to which nothing was appended for 4/3 of their retention, whose ring is
+    turned when that is due. With --every it runs until it is stopped; of any number of such sweepers, one sweeps in
+    each cycle.
 
     Example: pendingctl sweep --limit 10000 --max-age 24h
     """
@@ -141,11 +142,13 @@ def sweep(
 @asynccontextmanager
 async def _database(dsn: str | None) -> AsyncIterator[SweptDatabase]:
     from ..events.ring import Ring
+    from ..limits import RateLimiter
     from ..store import PendingStore
     from ..sweeping import SweptDatabase
 
     async with connection_of(dsn, "sweep") as source:
-        yield SweptDatabase(PendingStore(source, pod=user_and_host()), Ring(source, pod=user_and_host()))
+        store, ring = PendingStore(source, pod=user_and_host()), Ring(source, pod=user_and_host())
+        yield SweptDatabase(store, ring, RateLimiter(source, if_unreachable="raise"))
 
 
 async def _foreseen(dsn: str | None, sweep: Sweep) -> Foreseen:
@@ -162,6 +165,7 @@ def _fields(swept: Swept) -> dict[str, object]:
         "batches": swept.batches,
         "trail_deleted": swept.trail_deleted,
         "streams_deleted": swept.streams_deleted,
+        "limits_deleted": swept.limits_deleted,
         "ring": swept.turn,
         **asdict(swept.left),
     }
@@ -172,7 +176,8 @@ def _sweep_in_words(sweep: Swept) -> list[str]:
     rows, batches = counted(sweep.deleted, "row", "rows"), counted(sweep.batches, "batch", "batches")
     remain = f"{more}{sweep.left.remaining:,} remain"
     entries = f", and {counted(sweep.trail_deleted, 'entry', 'entries')} of the trail" if sweep.trail_deleted else ""
-    done = f"deleted {rows} in {batches}{_streams_in_words(sweep.streams_deleted)}{entries}"
+    keys = f", and {counted(sweep.limits_deleted, 'key', 'keys')} of limits" if sweep.limits_deleted else ""
+    done = f"deleted {rows} in {batches}{_streams_in_words(sweep.streams_deleted)}{entries}{keys}"
     ring = "; the ring of events waits for whoever reads it, a backup perhaps" if sweep.turn == "blocked" else ""
     return [*(sweep.ids or ()), f"{done}; {remain}{_undelivered_in_words(sweep.left)}{ring}"]
 

@@ -16,6 +16,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
     "pending_applications": ("select", "insert", "update"),
     "pending_trail": ("select", "insert", "update", "delete"),
     "pending_pods": ("select", "insert", "update", "delete"),
+    "pending_rate_limit": ("select", "insert", "update", "delete"),
     "sweep_cycle": ("select", "update"),
     "pending_stream": ("select", "insert", "update", "delete"),
     "pending_stream_event": ("select", "insert", "delete"),

@@ -112,6 +112,7 @@ class Wording:
     reply_superseded: str = "This question has changed; answer the newer card."
     reply_unknown_or_expired: str = "This question is unknown or has expired."
     reply_cannot_serve: str = "This cannot be served here right now, please try again."
+    reply_limited: str = "You press buttons too often; please try again later."
     # What stands below the question on its card.
     card_stale: str = "Nobody has answered yet; this question is about to be removed."
     card_answered: str = "Answered[ by {by}][ by the operator {operator}][: {value}][ ({at})]"

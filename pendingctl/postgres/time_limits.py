@@ -56,6 +56,8 @@ class Purpose(Enum):
     PUT = Limit(reply=5.0, lock=3.0)
     # As a put; an append holds its stream's row for milliseconds. A slot of the ring counts on it, see events/ring.py.
     APPEND = Limit(reply=5.0, lock=3.0)
+    # A limit stands in front of other work, which has limits of its own: it is worth no long wait.
+    LIMIT = Limit(reply=0.5, lock=0.3)
     # What became of an answer is worth waiting for: without the mark it is delivered once more. A lease has 30 s.
     MARK = Limit(reply=5.0, lock=3.0)
     # Once a second: the next look is as good, and a silent connection is to be found within five.

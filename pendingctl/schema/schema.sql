@@ -167,6 +167,14 @@ create table pending_applications (
     outcomes text[] not null
 );
 
+-- Until when each key of a rate limit is used up. Unlogged: a crash or a failover empties it.
+create unlogged table pending_rate_limit (
+    organization_id text not null,           -- a part of the key; it need not be in the table organization
+    key text not null,
+    tat timestamptz not null,                -- in the past: the whole burst is free
+    primary key (organization_id, key)
+) with (fillfactor = 50);
+
 -- Whose turn it is to sweep: one row for the whole cluster.
 create table sweep_cycle (
     is_the_only_row boolean primary key default true check (is_the_only_row),

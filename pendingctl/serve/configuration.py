@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..errors import InvalidInput
+from ..limits import Limit
 from ..model import ANSWERS
 from ..postgres.environment import dsn_of
 from ..printable import printable
@@ -20,6 +21,7 @@ from .settings import (
     App,
     Configuration,
     Connection,
+    Limits,
     Listener,
     LogFormat,
     Logs,
@@ -39,6 +41,7 @@ __all__ = [
     "App",
     "Configuration",
     "Connection",
+    "Limits",
     "Listener",
     "LogFormat",
     "Logs",
@@ -128,6 +131,8 @@ def _configuration(top: Table, environ: Mapping[str, str]) -> Configuration:
     with top.table("shutdown") as table:
         shutdown = _shutdown(table)
     sweep = _sweep(top)
+    with top.table("limits") as table:
+        limits = Limits(questions=_limit(table, "questions"), clicks=_limit(table, "clicks"))
     with top.table("logs") as table:
         logs = Logs(
             format=table.read("format", lambda value: LogFormat(values.one_of(value, (*LogFormat,))), LogFormat.TEXT),
@@ -150,6 +155,7 @@ def _configuration(top: Table, environ: Mapping[str, str]) -> Configuration:
         worker=worker,
         shutdown=shutdown,
         sweep=sweep,
+        limits=limits,
         logs=logs,
         slack=slack,
         organizations=organizations,
@@ -270,6 +276,18 @@ def _sweep(top: Table) -> Sweep | None:
             keep_trail=table.read("keep_trail", duration, usual.keep_trail),
             limit=table.read("limit", whole_number(1), usual.limit),
         )
+
+
+def _limit(limits: Table, key: str) -> Limit | None:
+    if limits.find(key) is None:
+        return None
+    with limits.table(key) as table:
+        rate = table.read("rate", whole_number(1), None, is_required=True)
+        per = table.read("per", duration, None, is_required=True)
+        burst = table.read("burst", whole_number(1), rate)
+    if rate is None or per is None or burst is None:
+        return None
+    return limits.read(key, lambda _: Limit(rate, per, burst), None)
 
 
 def _slack(table: Table) -> Slack:

@@ -24,7 +24,7 @@ _UNMATCHED = "unmatched"
 _NO_PRESS = frozenset(
     {
         *("ssl_check", "block_actions", "block_suggestion", "message_action", "shortcut", "view_submission"),
-        *("view_closed", "unreadable", "unsigned", "unknown_installation", "stranger"),
+        *("view_closed", "unreadable", "unsigned", "unknown_installation", "stranger", "limited"),
     }
 )
 PRESS_OUTCOMES = frozenset({*ReplyKind, *_NO_PRESS, _OTHER})
@@ -44,6 +44,21 @@ class ListenerName(StrEnum):
 
     PUBLIC = "public"
     INTERNAL = "internal"
+
+
+class LimitName(StrEnum):
+    """What is limited."""
+
+    QUESTIONS = "questions"
+    CLICKS = "clicks"
+
+
+class LimitDecision(StrEnum):
+    """What a limit has decided; undecided ones are allowed."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    UNDECIDED = "undecided"
 
 
 class Metrics:
@@ -68,6 +83,9 @@ class Metrics:
         self._late = counter("presses_acknowledged_late", "Presses acknowledged before they were decided.")
         self._replies_failed = counter("replies_failed", "Replies to presses that the person was not shown.")
         self._questions = counter("questions", "Questions asked over HTTP.", "outcome")
+        self._limits = counter(
+            "limit_decisions", "Questions and clicks that a limit has allowed or denied.", "limit", "decision"
+        )
         self._requests = counter(
             "requests", "Requests that reached an application.", "listener", "method", "route", "status"
         )
@@ -95,6 +113,9 @@ class Metrics:
             self._presses.labels(outcome)
         for outcome in QUESTION_OUTCOMES:
             self._questions.labels(outcome)
+        for name in LimitName:
+            for decision in LimitDecision:
+                self._limits.labels(name, decision)
 
     def press(self, outcome: str) -> None:
         """Count a press, or what came in place of one: a word of PRESS_OUTCOMES."""
@@ -113,6 +134,11 @@ class Metrics:
     def question(self, outcome: str) -> None:
         """Count a question that was asked over HTTP: a word of PutOutcome."""
         self._questions.labels(_among(QUESTION_OUTCOMES, outcome)).inc()
+
+    def limit(self, name: LimitName, *, is_allowed: bool, is_known: bool) -> None:
+        """Count a decision; one that is not known has been allowed since the database could not decide."""
+        known = LimitDecision.ALLOWED if is_allowed else LimitDecision.DENIED
+        self._limits.labels(name, known if is_known else LimitDecision.UNDECIDED).inc()
 
     def request(self, listener: ListenerName, *, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request; `route` is the template of the route that it matched, and a status of 0 no response."""

@@ -14,6 +14,7 @@ from typing import Self, TypeAlias
 
 from ..events.ring import Ring
 from ..leased import LeasedAnswer
+from ..limits import RateLimiter
 from ..model import ANSWERS
 from ..platforms.slack import SlackPlatform
 from ..pod.bridge import InteractionBridge
@@ -26,6 +27,7 @@ from ..store.filters import Filters
 from ..store.inspection import Inspection
 from ..sweeping import Sweep, SweptDatabase, keep_swept
 from ..words import age
+from .limits import ServedLimits, connections_of_limits
 from .listeners import Listening, listen
 from .metrics import ListenerName, Measured, Metrics
 from .questions_app import QuestionsApp, connections_of_reads
@@ -89,7 +91,8 @@ class _Pod:
     def __init__(self, configuration: Configuration, pool: Pool, platform: SlackPlatform, sink: AnswerSink) -> None:
         self._configuration = configuration
         self._store = PendingStore(pool, application=configuration.application, pod=configuration.pod)
-        self._swept = SweptDatabase(self._store, Ring(pool, pod=configuration.pod))
+        ring = Ring(pool, pod=configuration.pod)
+        self._swept = SweptDatabase(self._store, ring, RateLimiter(pool, if_unreachable="raise"))
         self._inspection = inspection = Inspection(Share(pool, connections_of_reads(configuration.connections)))
         self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN)
         connections = [each for of in configuration.organizations.values() for each in of.connections]
@@ -104,10 +107,13 @@ class _Pod:
             lambda: self._bridge.under_way,
             lambda: sum(platform.is_paused(each.organization_id, each.connection_id) for each in connections),
         )
-        self._slack_app = SlackApp(configuration.slack, connections, self._bridge, platform, self._metrics)
+        limiter = RateLimiter(Share(pool, connections_of_limits(configuration.connections)), if_unreachable="allow")
+        limits = ServedLimits(configuration.limits, configuration.application, limiter, self._metrics)
+        self._slack_app = SlackApp(configuration.slack, connections, self._bridge, platform, limits, self._metrics)
         questions_app = QuestionsApp(
             *(configuration, self._bridge, self._store, inspection),
             waiting=self._waiting,
+            limits=limits,
             readiness=self._readiness,
             metrics=self._metrics,
         )

@@ -31,6 +31,7 @@ from ..store.filters import Cursor, Filters
 from ..store.inspection import Inspection
 from ..turns import Turns
 from .bodies import read_body
+from .limits import ServedLimits
 from .metrics import Metrics
 from .problems import RETRY_AFTER_SECONDS, Problem, application
 from .question_requests import asked_by, check_people, shown_question, shown_summary
@@ -80,6 +81,7 @@ class QuestionsApp:
         inspection: Inspection,
         *,
         waiting: Waiting,
+        limits: ServedLimits,
         readiness: Readiness,
         metrics: Metrics,
     ) -> None:
@@ -93,6 +95,7 @@ class QuestionsApp:
         self._store = store
         self._inspection = inspection
         self._waiting = waiting
+        self._limits = limits
         self._readiness = readiness
         self._metrics = metrics
         self._requests_of = Counter[str]()
@@ -130,6 +133,14 @@ class QuestionsApp:
                 HTTPStatus.NOT_FOUND, "this connection, or this application, is not configured for your organization"
             )
         check_people(question, connection.home)
+        decision = await self._limits.question(organization.id)
+        headers = {} if decision is None else decision.headers("questions")
+        if decision is not None and not decision.allowed:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "your organization has asked more questions than its limit allows; try again later",
+                **headers,
+            )
         with about(organization=organization.id, question=question.id):
             async with self._turn(organization):
                 stored = await self._bridge.store(
@@ -141,6 +152,7 @@ class QuestionsApp:
         return JSONResponse(
             {"question_id": stored.id, "ask_number": stored.ask_number, "outcome": stored.outcome},
             status_code=HTTPStatus.CREATED if stored.outcome in NEW_ASKINGS else HTTPStatus.OK,
+            headers=headers,
         )
 
     async def _show(self, request: Request) -> Response:

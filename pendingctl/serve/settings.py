@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..limits import Limit
 from ..model import SWEEP_LIMIT, Outcome
 from ..schedule import MAX_AGE
 from ..trail import TRAIL_KEPT
@@ -68,6 +69,14 @@ class Sweep:
     max_age: timedelta = MAX_AGE
     keep_trail: timedelta = TRAIL_KEPT
     limit: int = SWEEP_LIMIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How many questions an organization may ask over HTTP, and how often a person may press; None: no limit."""
+
+    questions: Limit | None = None
+    clicks: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +155,7 @@ class Configuration:
     worker: Worker | None
     shutdown: Shutdown
     sweep: Sweep | None
+    limits: Limits
     logs: Logs
     slack: Slack
     organizations: Mapping[str, Organization]

@@ -23,8 +23,9 @@ from ..platforms import ENGLISH, Sentence
 from ..platforms.slack import NotOurs, Press, SlackPlatform, is_signed, parse_press
 from ..pod.background import Background
 from ..pod.bridge import InteractionBridge
-from ..pod.replies import Reply, cannot_serve
+from ..pod.replies import Reply, ReplyKind
 from .bodies import read_body
+from .limits import ServedLimits
 from .metrics import Metrics
 from .problems import application
 from .settings import App, Connection, Slack
@@ -43,6 +44,8 @@ REPLIES_SECONDS = 2.0
 # Of one organization. Beyond these a reply is left out, while Slack is slow: what became of the press its card shows.
 MOST_REPLIES = 500
 
+_CANNOT_SERVE = (ReplyKind.CANNOT_SERVE, Sentence(words=ENGLISH.reply_cannot_serve))
+
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +58,7 @@ class SlackApp:
         connections: Iterable[Connection],
         bridge: InteractionBridge,
         platform: SlackPlatform,
+        limits: ServedLimits,
         metrics: Metrics,
     ) -> None:
         self._apps: Mapping[str, App] = slack.apps
@@ -62,6 +66,7 @@ class SlackApp:
         self._installed = {(each.app_id, each.installed_in): each for each in connections}
         self._bridge = bridge
         self._platform = platform
+        self._limits = limits
         self._metrics = metrics
         self._claims = Background()
         self._claims_of = Counter[str]()
@@ -121,8 +126,7 @@ class SlackApp:
                 kind = "unknown_installation" if connection is None else "stranger"
                 said = Sentence(words=ENGLISH.reply_unknown_or_expired)
             else:
-                reply = await self._outcome(press, connection)
-                kind, said = reply.kind, reply.said
+                kind, said = await self._outcome(press, connection)
             self._metrics.press(kind)
             _log.info("press: %s", kind)
             if self._replies_of[_owner(connection)] >= MOST_REPLIES:
@@ -130,19 +134,24 @@ class SlackApp:
                 return
             self._replies.leave(self._reply(press, connection, said), f"reply to a press on {press.question_id!r}")
 
-    async def _outcome(self, press: Press, connection: Connection) -> Reply:
+    async def _outcome(self, press: Press, connection: Connection) -> tuple[str, Sentence]:
+        """Return what became of a press, as it is counted, and what is said of it."""
         organization_id = connection.organization_id
         if self._claims_of[organization_id] >= MOST_CLAIMS:
-            return cannot_serve(ENGLISH)
+            return _CANNOT_SERVE
         self._claims_of[organization_id] += 1
         try:
-            return await self._click(press, connection)
+            decision = await self._limits.click(organization_id, press.user_of(connection.home))
+            if decision is not None and not decision.allowed:
+                return "limited", Sentence(words=ENGLISH.reply_limited)
+            reply = await self._click(press, connection)
+            return reply.kind, reply.said
         except Exception:  # noqa: BLE001 (a press is replied to whatever fails)
             _log.exception("a press could not be claimed")
-            return cannot_serve(ENGLISH)
+            return _CANNOT_SERVE
         except asyncio.CancelledError:
             # By `drain`: the claim itself is the bridge's, and what becomes of it pressing again tells.
-            return cannot_serve(ENGLISH)
+            return _CANNOT_SERVE
         finally:
             self._claims_of[organization_id] -= 1
 

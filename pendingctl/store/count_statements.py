@@ -243,6 +243,14 @@ STORAGE = """
     where oid = 'pending_interactions'::regclass
 """
 
+LIMIT_KEYS = """
+    select case when number <= %(cap)s then number else greatest(number, reltuples::bigint) end as keys,
+           number > %(cap)s as is_estimate, pg_total_relation_size(oid) as bytes
+    from pg_class
+    cross join (select count(*) as number from (select from pending_rate_limit limit %(cap)s + 1) as few) as counted
+    where oid = 'pending_rate_limit'::regclass
+"""
+
 LAST_SWEEP = """
     select case when began_at > '-infinity' then greatest(extract(epoch from now() - began_at), 0)::float8 end
                as seconds_ago, pod

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, LiteralString, TypeVar
 
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import FeatureNotSupported, InsufficientPrivilege
 from psycopg.rows import class_row, dict_row
 
 from ..counts import (
@@ -17,6 +17,7 @@ from ..counts import (
     Grouping,
     Key,
     LastSweep,
+    LimitKeys,
     Numbers,
     Overview,
     Part,
@@ -63,6 +64,7 @@ class Statistics:
             pods=await _if_readable(self.pods(application=application)),
             last_sweep=await _if_readable(self.last_sweep()),
             storage=await _if_readable(self.storage()),
+            limits=await _if_readable(self.limits()),
         )
 
     async def counts(
@@ -145,6 +147,10 @@ class Statistics:
         """Return how big the tables are. Raises NotMigrated without them."""
         return (await self._rows(count_statements.STORAGE, Storage))[0]
 
+    async def limits(self) -> LimitKeys:
+        """Return how many keys of rate limits there are. Raises DatabaseFailed on a standby, which has none of them."""
+        return (await self._rows(count_statements.LIMIT_KEYS, LimitKeys, {"cap": MOST_COUNTED}))[0]
+
     async def last_sweep(self) -> LastSweep:
         """Return when a sweep of the cluster last began. Raises NotMigrated where that is on record nowhere."""
         rows = await self._rows(count_statements.LAST_SWEEP, LastSweep)
@@ -166,7 +172,8 @@ async def _if_readable(reads: Awaitable[Result]) -> Result | None:
     except (TookTooLong, NotMigrated):
         return None
     except DatabaseFailed as error:
-        if not isinstance(error.__cause__, InsufficientPrivilege):
+        # The latter is what a standby says of an unlogged table.
+        if not isinstance(error.__cause__, (InsufficientPrivilege, FeatureNotSupported)):
             raise
         return None
 

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "stats": (),
     "sweep": (),
     "stream": ("list",),
+    "limit": ("show", "k", "--org", "acme", "--rate", "1", "--per", "1h"),
     "diff-schema": (),
 }
 

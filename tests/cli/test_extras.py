@@ -51,6 +51,7 @@ def test_no_other_command_imports_what_serve_needs(dsn: str, tmp_path: Path) -> 
         ["ask", *asked, "--timeout", "1s"],
         ["sweep"],
         ["stream", "append", "talk", "--org", "acme", "hello"],
+        ["limit", "take", "k", "--org", "acme", "--rate", "1", "--per", "1h"],
         ["simulate-race", "--pods", "1", "--questions", "1", "--clicks", "2", "--history", str(tmp_path / "history")],
         ["check-history", str(tmp_path / "history")],
         ["diff-schema", "--schema", str(schema)],

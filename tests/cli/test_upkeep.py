@@ -64,6 +64,7 @@ def test_sweep_is_bounded_and_reports_what_remains(cli: Cli, connection: psycopg
         "trail_deleted": 0,
         "streams_deleted": 0,
         "ring": "not_due",
+        "limits_deleted": 0,
         "remaining": 15,
         "remaining_capped": False,
         "undelivered": 0,

@@ -105,7 +105,7 @@ async def test_a_missing_migration_is_named(empty_dsn: str) -> None:
     checks = [*await examine(empty_dsn), *examine_schema(empty_dsn)]
 
     assert {"migrations", "indexes"} <= set(failing(checks))
-    assert "0010_posts … 0014_streams" in of(checks, "migrations").sentence
+    assert "0010_posts … 0015_rate_limits" in of(checks, "migrations").sentence
     assert of(checks, "migrations").remedies == ("pendingctl migrate",)
     assert of(checks, "drift").verdict is Verdict.WARN
     migrations.apply(empty_dsn)
@@ -198,6 +198,7 @@ async def test_rights_that_were_revoked_are_named_and_granted_again(dsn: str, co
         "select, insert, update on pending_applications",
         "select, insert, update, delete on pending_trail",
         "select, insert, update, delete on pending_pods",
+        "select, insert, update, delete on pending_rate_limit",
         "select, update on sweep_cycle",
         "select, insert, update, delete on pending_stream",
         "select, insert, delete on pending_stream_event",

@@ -23,6 +23,7 @@ OURS = [
     "0012_trail",
     "0013_pods",
     "0014_streams",
+    "0015_rate_limits",
 ]
 
 

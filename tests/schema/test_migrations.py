@@ -28,6 +28,7 @@ def test_the_migrations_apply_once_and_roll_back_to_nothing(empty_dsn: str, empt
         "pending_applications",
         "pending_interactions",
         "pending_pods",
+        "pending_rate_limit",
         "pending_stream",
         "pending_stream_event",
         "pending_stream_event_0",

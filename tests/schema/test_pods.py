@@ -41,8 +41,7 @@ def test_a_rollback_takes_the_notes_and_nothing_else(dsn: str, connection: psyco
     connection.execute(
         "insert into pending_pods values (gen_random_uuid(), 'pod-1', '', '0.1.0', now(), now(), 1, 0, 0, 0)"
     )
-    steps = steps_back_to(dsn, "0013_pods")
-    migrations.rollback(dsn, steps - 1)
+    migrations.rollback(dsn, steps_back_to(dsn, "0013_pods") - 1)
     before = tables(connection)
 
     assert migrations.rollback(dsn, 1) == ["0013_pods"]

@@ -135,6 +135,7 @@ def test_database_without_migrations_lacks_every_own_table_and_function(empty_da
         ("public.pending_interactions", None),
         ("public.pending_applications", None),
         ("public.pending_pods", None),
+        ("public.pending_rate_limit", None),
         ("public.pending_trail", None),
         ("public.pending_stream", None),
         ("public.pending_stream_event", None),

@@ -14,6 +14,7 @@ import httpx
 
 from pendingctl import PendingStore, open_pool
 from pendingctl.leased import LeasedAnswer
+from pendingctl.limits import RateLimiter
 from pendingctl.model import ANSWERS, Claim, Click, Refusal
 from pendingctl.platforms.slack import SlackPlatform
 from pendingctl.pod.bridge import InteractionBridge
@@ -21,6 +22,7 @@ from pendingctl.postgres.connections import Pool
 from pendingctl.postgres.shares import Share
 from pendingctl.postgres.time_limits import BORROW_SECONDS
 from pendingctl.serve.configuration import load
+from pendingctl.serve.limits import ServedLimits, connections_of_limits
 from pendingctl.serve.metrics import Metrics
 from pendingctl.serve.process import REPLY_WITHIN
 from pendingctl.serve.questions_app import QuestionsApp, connections_of_reads
@@ -76,6 +78,7 @@ class AssembledPod:
     store: PendingStore
     bridge: InteractionBridge
     waiting: Waiting
+    limits: ServedLimits
     readiness: Readiness
     metrics: Metrics
     pool: Pool
@@ -125,9 +128,11 @@ async def assembled(
             bridge.register(each.organization_id, each.connection_id)
         waiting, readiness, metrics = Waiting(inspection), Readiness(pool, dsn), Metrics()
         metrics.watch_state(readiness.state)
-        slack_app = SlackApp(given.slack, connections, bridge, platform, metrics)
+        limiter = RateLimiter(Share(pool, connections_of_limits(given.connections)), if_unreachable="allow")
+        limits = ServedLimits(given.limits, given.application, limiter, metrics)
+        slack_app = SlackApp(given.slack, connections, bridge, platform, limits, metrics)
         questions_app = QuestionsApp(
-            *(given, bridge, store, inspection), waiting=waiting, readiness=readiness, metrics=metrics
+            *(given, bridge, store, inspection), waiting=waiting, limits=limits, readiness=readiness, metrics=metrics
         )
         internal, public = [
             await stack.enter_async_context(
@@ -138,7 +143,8 @@ async def assembled(
         await stack.enter_async_context(bridge)
         await stack.enter_async_context(running(waiting.look()))
         yield AssembledPod(
-            *(given, questions_app, slack_app, store, bridge, waiting, readiness, metrics, pool, sink, internal, public)
+            *(given, questions_app, slack_app, store, bridge, waiting, limits),
+            *(readiness, metrics, pool, sink, internal, public),
         )
         await slack_app.drain(time.monotonic() + 5)
 

@@ -65,6 +65,21 @@ MISTAKES = [
         "[database]\ndsn = 'embedded:/srv'\n[public]",
         "database.dsn: the local server is for commands on one",
     ),
+    *(
+        ("[public]", f"[limits]\n{given}\n[public]", f"limits.{said}")
+        for given, said in (
+            ("questions = 5", "questions: expected a table, not a whole number"),
+            ("questions = {}", "questions.rate: is missing"),
+            ("questions = { rate = 5 }", "questions.per: is missing"),
+            ("questions = { rate = 0, per = '1m' }", "questions.rate: is 0; it must be at least 1"),
+            ("clicks = { rate = 1, per = 60 }", 'clicks.per: expected a duration such as "90s", not a whole number'),
+            ("clicks = { rate = 1, per = '1m', burst = 0 }", "clicks.burst: is 0; it must be at least 1"),
+            ("clicks = { rate = 9000000, per = '1s' }", "clicks: a limit of 9000000 per 1s is more than one a micro"),
+            ("clicks = { rate = 1, per = '3000d', burst = 9 }", "clicks: a burst of 9 comes back after more than"),
+            ("clicks = { rate = 1, per = '1m', bursts = 9 }", "clicks.bursts: there is no such key; is 'burst' meant?"),
+            ("press = { rate = 1, per = '1m' }", "press: there is no such key; known here are questions, clicks"),
+        )
+    ),
     ("[public]", "[logs]\nformat = 'xml'\n[public]", "logs.format: 'xml' is none of text, json"),
     ("[public]", "[logs]\nlevel = 'DEBUG'\n[public]", "logs.level: 'DEBUG' is none of debug, info, warning, error"),
     ("[public]", WORKER + "\noutcomes = []\n[public]", "worker.outcomes: is empty; name one at least"),

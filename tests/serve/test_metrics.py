@@ -71,6 +71,7 @@ def test_each_kind_of_request_that_slack_sends_has_its_word() -> None:
         "unsigned",
         "unknown_installation",
         "stranger",
+        "limited",
     }:
         body = urlencode({"payload": json.dumps({"type": kind})}).encode()
         assert parse_press(body) == NotOurs(kind)

@@ -227,7 +227,7 @@ async def test_replies_that_slack_does_not_take_keep_out_no_other_organizations(
     monkeypatch.setattr(slack_app, "MOST_REPLIES", 10)
     connections = [each for of in pod.given.organizations.values() for each in of.connections]
     platform = SlowRepliers()
-    app = SlackApp(pod.given.slack, connections, pod.bridge, platform, pod.metrics)
+    app = SlackApp(pod.given.slack, connections, pod.bridge, platform, pod.limits, pod.metrics)
     press = slack.delivery("U1", await card_of(pod, slack), "yes")
     of_globex = hostile.changed(press, slack.apps["A1"], team={"id": "T2"})
 
@@ -252,7 +252,7 @@ async def test_ten_thousand_guesses_of_ids_get_the_same_reply(
     press = slack.delivery("U1", await card_of(pod, slack), "yes")
     connections = [each for of in pod.given.organizations.values() for each in of.connections]
     platform = Repliers()
-    app = SlackApp(pod.given.slack, connections, pod.bridge, platform, pod.metrics)
+    app = SlackApp(pod.given.slack, connections, pod.bridge, platform, pod.limits, pod.metrics)
 
     payload = hostile.payload_of(press)
     (action,) = payload["actions"]

@@ -31,7 +31,7 @@ READERS = {
     if not name.startswith("_") and callable(reader) and name != "storage"
 }
 # What is read, of those that do not read the questions.
-TABLES = {"times": "pending_trail", "pods": "pending_pods", "last_sweep": "sweep_cycle"}
+TABLES = {"times": "pending_trail", "pods": "pending_pods", "last_sweep": "sweep_cycle", "limits": "pending_rate_limit"}
 # What a reader must be given.
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "get": ("q",),

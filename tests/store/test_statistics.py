@@ -228,6 +228,34 @@ async def test_pods_are_listed_with_what_they_hold(pool: Pool, connection: psyco
     assert [each.pod for each in await statistics.pods(application="billing")] == ["pod-1"]
 
 
+async def test_keys_of_limits_are_counted_exactly_up_to_a_number(
+    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute("insert into pending_rate_limit select 'acme', i::text, now() from generate_series(1, 30) as i")
+    exact = await store.statistics.limits()
+    connection.execute("analyze pending_rate_limit")
+    monkeypatch.setattr(statistics, "MOST_COUNTED", 20)
+    estimated = await store.statistics.limits()
+
+    assert (exact.keys, exact.is_estimate) == (30, False)
+    assert (estimated.keys, estimated.is_estimate) == (30, True)
+    assert exact.bytes > 0
+
+
+async def test_a_standby_knows_no_limits_and_all_else(store: PendingStore, connection: psycopg.Connection) -> None:
+    # What Postgres says of an unlogged table there.
+    connection.execute("""
+        drop table pending_rate_limit;
+        create function unlogged() returns setof integer language plpgsql as
+        $$ begin raise feature_not_supported; end $$;
+        create view pending_rate_limit as select * from unlogged()
+    """)
+
+    found = await store.statistics.overview()
+
+    assert (found.limits, found.counts.total.pending) == (None, 0)
+
+
 async def test_what_a_role_may_not_read_is_not_known_and_all_else_is(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:

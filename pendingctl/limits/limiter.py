@@ -1,0 +1,212 @@
+"""Rate limits of one database: every pod counts the same."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, TypeAlias, get_args
+
+from psycopg.rows import class_row, scalar_row
+
+from ..errors import DatabaseBusy, DatabaseFailed, DatabaseUnreachable, InvalidInput
+from ..model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
+from ..payload import check_id, check_positive
+from ..postgres.connections import Borrowed, ConnectionSource
+from ..postgres.outages import Outage
+from ..postgres.time_limits import Purpose
+from . import statements
+from .denials import Denials
+from .model import Decision, Limit, decided, undecided
+
+IfUnreachable: TypeAlias = Literal["raise", "allow", "deny"]
+
+# After a connection could not be had, or was lost, a limiter that need not raise decides so long without the database.
+PAUSE_SECONDS = 1.0
+TRIES = 3
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    organization_id: str
+    key: str
+    limit: Limit
+    cost: int
+
+    @property
+    def remembered(self) -> tuple[str, str, Limit]:
+        return self.organization_id, self.key, self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    is_allowed: bool
+    used_seconds: float
+    is_certain: bool
+    is_ahead: bool
+
+
+class RateLimiter:
+    """The rate limits of one database, shared by all pods.
+
+    A key is an organization's: `(organization_id, key)`, 255 characters each. The organization need not be in the table
+    `organization`, and its keys outlive it until they are swept. A key has one limit: where two are taken from one key,
+    the smaller one counts what the larger one has taken, and may cut it down to its own burst.
+
+    What was taken survives no crash of the server and no failover: each key gets one further burst then, at most. A
+    clock of the database that is set back, or a row that leads beyond the limit, denies for one burst's time at most.
+
+    A denial writes and locks nothing, and within a second of it a pod denies what is surely denied without asking; a
+    `reset` on another pod counts here after that second. `source` lends connections as to a `PendingStore`; through
+    PgBouncer in transaction mode too.
+
+    `if_unreachable` is what `take` does where the database cannot decide within half a second, be it away, busy or not
+    migrated: `raise` its error, or `allow` or `deny` for now. While it cannot be reached, the last two ask it once a
+    second. Raises InvalidInput for another word.
+    """
+
+    def __init__(
+        self,
+        source: ConnectionSource,
+        *,
+        if_unreachable: IfUnreachable,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if if_unreachable not in get_args(IfUnreachable):
+            raise InvalidInput(f"if_unreachable is {if_unreachable!r}; it must be raise, allow or deny")
+        self._source = source
+        self._if_unreachable = if_unreachable
+        self._clock = clock
+        self._denials = Denials()
+        self._outage = Outage(_log)
+        self._paused_until = float("-inf")
+
+    async def take(self, organization_id: str, key: str, limit: Limit, cost: int = 1) -> Decision:
+        """Take `cost` units of a key's limit, or none where that is more than the limit allows now.
+
+        Raises InvalidInput, before any SQL, for ids that no row can hold and a cost below 1 or above the burst. A take
+        whose reply was lost may have been done.
+        """
+        _check(organization_id, key)
+        limit.check_cost(cost)
+        asked = _Asked(organization_id, key, limit, cost)
+        if (denied := self._denied(asked)) is not None:
+            return denied
+        if self._clock() < self._paused_until:
+            return self._undecided(asked)
+        try:
+            decision = await self._take(asked)
+        except DatabaseFailed as error:
+            if self._if_unreachable == "raise":
+                raise
+            self._outage.report(f"limits {self._if_unreachable} without the database for now: %s", error)
+            if isinstance(error, DatabaseUnreachable):
+                self._paused_until = self._clock() + PAUSE_SECONDS
+            return self._undecided(asked)
+        self._outage.over()
+        return decision
+
+    def _denied(self, asked: _Asked) -> Decision | None:
+        """Return the denial that follows from one that is remembered, if one does."""
+        used = self._denials.used_seconds(asked.remembered, asked.cost, self._clock())
+        if used is None:
+            return None
+        return decided(asked.limit, asked.cost, timedelta(seconds=used), allowed=False)
+
+    async def _take(self, asked: _Asked) -> Decision:
+        limit, cost = asked.limit, asked.cost
+        parameters = {
+            **_parameters(asked.organization_id, asked.key),
+            "whole": limit.unit * limit.burst,
+            "paid": limit.unit * cost,
+            "tolerance": limit.unit * (limit.burst - cost),
+        }
+        taken = None
+        async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
+            # Of many that waited for a connection the first may have been denied.
+            if (denied := self._denied(asked)) is not None:
+                return denied
+            for _ in range(TRIES):
+                asked_at = self._clock()
+                cursor = borrowed.cursor(row_factory=class_row(_Taken))
+                taken = await (await cursor.execute(statements.TAKE, parameters)).fetchone()
+                if taken is not None and taken.is_certain:
+                    break
+            if taken is not None and taken.is_ahead:
+                await borrowed.execute(statements.CLAMP, parameters)
+        if taken is None:
+            raise DatabaseBusy(f"the key {asked.key!r} came and went {TRIES} times while it was taken from; try again")
+        if not taken.is_allowed and taken.is_certain:
+            self._denials.note(
+                asked.remembered, asked_at=asked_at, told_at=self._clock(), used_seconds=taken.used_seconds
+            )
+        return decided(limit, cost, timedelta(seconds=taken.used_seconds), allowed=taken.is_allowed)
+
+    def _undecided(self, asked: _Asked) -> Decision:
+        is_allowed = self._if_unreachable == "allow"
+        return undecided(asked.limit, asked.cost, allowed=is_allowed, retry_after=timedelta(seconds=PAUSE_SECONDS))
+
+    async def show(self, organization_id: str, key: str, limit: Limit, cost: int = 1) -> Decision:
+        """Return what `take` would decide, and take nothing. Raises as the database does, and InvalidInput."""
+        _check(organization_id, key)
+        limit.check_cost(cost)
+        parameters = {**_parameters(organization_id, key), "whole": limit.unit * limit.burst}
+        async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
+            cursor = borrowed.cursor(row_factory=scalar_row)
+            found = await (await cursor.execute(statements.SHOW, parameters)).fetchone()
+        used = timedelta(seconds=found or 0)
+        return decided(limit, cost, used, allowed=used <= limit.unit * (limit.burst - cost))
+
+    async def reset(self, organization_id: str, key: str) -> bool:
+        """Give a key its whole burst again; return whether anything was on record of it.
+
+        Other pods may deny for a second more. Raises as the database does, and InvalidInput.
+        """
+        _check(organization_id, key)
+        async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
+            cursor = await borrowed.execute(statements.RESET, _parameters(organization_id, key))
+        self._denials.forget(organization_id, key)
+        return cursor.rowcount > 0
+
+    async def sweep(
+        self, *, limit: int | None = SWEEP_LIMIT * TRAIL_ENTRIES_A_ROW, batch_size: int = BATCH_SIZE
+    ) -> AsyncGenerator[int, None]:
+        """Delete the keys whose whole burst has been free for a minute, yielding how many each batch was.
+
+        Looks at all keys, a batch at a time, until `limit` are deleted (None: all that are free), and then ends with
+        that batch. Keys that somebody has locked are left. Raises InvalidInput for a limit or a batch size below 1.
+        """
+        check_positive(limit, "limit")
+        check_positive(batch_size, "batch size")
+        deleted, after = 0, ("", "")
+        while limit is None or deleted < limit:
+            parameters = {"organization_id": after[0], "key": after[1], "batch_size": batch_size}
+            async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
+                cursor = borrowed.cursor(row_factory=class_row(_Page))
+                page = await (await cursor.execute(statements.SWEEP, parameters)).fetchone()
+            if page is None:
+                return
+            if page.deleted:
+                yield page.deleted
+            deleted += page.deleted
+            after = (page.organization_id, page.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    organization_id: str
+    key: str
+    deleted: int
+
+
+def _check(organization_id: str, key: str) -> None:
+    check_id(organization_id, "organization")
+    check_id(key, "the key of a limit")
+
+
+def _parameters(organization_id: str, key: str) -> Mapping[str, object]:
+    return {"organization_id": organization_id, "key": key, "lock_timeout": Purpose.LIMIT.lock_timeout}
