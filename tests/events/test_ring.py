@@ -89,6 +89,16 @@ async def test_of_many_pods_one_turns_the_ring(pool: Pool, connection: psycopg.C
     assert slot_of(connection) == 1
 
 
+async def test_a_turn_that_is_under_way_is_not_made_again(
+    streams: Streams, dsn: str, connection: psycopg.Connection
+) -> None:
+    let_pass(connection, WIDTH)
+    with held(dsn, "select from pending_stream_ring for update"):
+        assert await streams.ring.turn() is Turn.NOT_DUE
+
+    assert await streams.ring.turn() is Turn.TURNED
+
+
 @pytest.mark.parametrize("time", ["now() + interval '1 year'", "'infinity'"])
 async def test_a_turn_that_a_wrong_clock_noted_counts_from_now(
     streams: Streams, connection: psycopg.Connection, time: str
