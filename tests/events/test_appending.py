@@ -42,6 +42,7 @@ async def test_events_are_numbered_from_one_and_read_as_they_were_appended(strea
     ]
 
 
+@pytest.mark.law(18)
 async def test_writers_at_once_leave_no_number_out_and_their_batches_together(streams: Streams) -> None:
     async def write(writer: int) -> None:
         for turn in range(10):
@@ -62,6 +63,7 @@ async def test_writers_at_once_leave_no_number_out_and_their_batches_together(st
             assert [each.data for each in read[place : place + 3]] == [f"{stem}{n}" for n in range(3)]
 
 
+@pytest.mark.law(18)
 async def test_an_append_that_is_repeated_is_there_once(streams: Streams) -> None:
     await streams.append(TALK, said("before"), expected=0)
     first = await streams.append(TALK, said("a", "b"), expected=1)

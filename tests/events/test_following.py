@@ -110,6 +110,7 @@ async def test_a_stream_made_again_is_reported_to_whoever_follows_and_whoever_re
 
 
 @pytest.mark.parametrize("further", [(), ("three",)], ids=["to the same number", "further"])
+@pytest.mark.law(18)
 async def test_a_history_that_lost_commits_is_reported_though_its_numbers_go_on(
     following: Following, connection: psycopg.Connection, further: tuple[str, ...]
 ) -> None:
@@ -161,6 +162,7 @@ async def test_the_cursor_of_an_empty_stream_holds(following: Following, connect
     assert datas(await given(following.subscribe(CHAT, Cursor(0, row[0])), 1)) == ["one"]
 
 
+@pytest.mark.law(18)
 async def test_a_gap_names_exactly_what_is_gone(pool: Pool, connection: psycopg.Connection) -> None:
     async def on_a_new_pod(after: Cursor | None, number: int) -> list[StreamItem]:
         pod = Following(pool)
@@ -194,6 +196,7 @@ async def test_a_hole_amid_events_is_a_gap(following: Following, connection: psy
     assert seqs(items) == [2, 3, 6, 7, 8]
 
 
+@pytest.mark.law(18)
 async def test_the_ring_turns_during_a_replay(following: Following, connection: psycopg.Connection) -> None:
     append_numbers(connection, 1, 1_000)
     turn(connection, 1)
@@ -212,6 +215,7 @@ async def test_the_ring_turns_during_a_replay(following: Following, connection: 
     assert seen == list(range(1, 1_501))
 
 
+@pytest.mark.law(18)
 async def test_another_organizations_stream_of_the_same_name_is_another_one(
     following: Following, connection: psycopg.Connection
 ) -> None:
@@ -227,6 +231,7 @@ async def test_another_organizations_stream_of_the_same_name_is_another_one(
     assert (items[0], datas(items)) == (Reset(1), ["ours"])
 
 
+@pytest.mark.law(18)
 async def test_nothing_uncommitted_is_read_and_order_is_that_of_the_commits(
     following: Following, connection: psycopg.Connection, dsn: str
 ) -> None:
@@ -251,6 +256,7 @@ async def test_a_transaction_held_open_elsewhere_delays_nobody(
         assert datas(await given(reader, 1)) == ["one"]
 
 
+@pytest.mark.law(18)
 async def test_truly_concurrent_writers_and_readers_that_reconnect(pool: Pool, following: Following, dsn: str) -> None:
     writers, appends, readers = 4, 40, 12
     other_pod = Following(pool)

@@ -63,6 +63,7 @@ async def test_a_wake_up_is_heard_long_before_the_next_poll(
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.law(18)
 async def test_all_arrives_with_every_wake_up_dropped(following: Following, connection: psycopg.Connection) -> None:
     subscription = following.subscribe(CHAT)
     append(connection, "one")
