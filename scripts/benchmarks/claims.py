@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -13,9 +11,6 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import LiteralString, TypeVar
-
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from pendingctl import Click, PendingStore, open_pool
 from pendingctl.payload import encode_payload
@@ -25,6 +20,7 @@ from pendingctl.store import put_statements, statements
 from pendingctl.store.rows import claim_parameters
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
+from .pgbench import run_pgbench, with_variables
 from .stage import ASKED, FIRST_ID, PAYLOAD, SCOPE, YOUNG, Stage
 
 T = TypeVar("T")
@@ -206,12 +202,10 @@ def pgbench(program: Path, dsn: str, connections: int, size: int) -> Callable[[i
     """Return what claims so many rows from an id on with pgbench, each once, and returns its rate."""
     # pgbench has no null to send.
     with_nulls = re.sub(r"%\((ask_number|lease|lease_token|option|pod|reason)\)s", "null", statements.CLAIM)
-    with_nulls = with_nulls.replace("%(application)s", "''")
-    statement = re.sub(r"%\((\w+)\)s", r":\1", with_nulls)
     script = f"""
         \\set turn :turn + 1
         \\set id :first + :turn * :clients + :client_id
-        {statement.strip()};
+        {with_variables(with_nulls.replace("%(application)s", "''"))};
     """
     variables = {
         **ASKED,
@@ -223,32 +217,13 @@ def pgbench(program: Path, dsn: str, connections: int, size: int) -> Callable[[i
         "turn": -1,
         "clients": connections,
     }
-    command = [
-        *(str(program), "--no-vacuum", "--protocol=prepared", "--file=-", f"--transactions={size // connections}"),
-        *(f"--client={connections}", f"--jobs={min(connections, os.cpu_count() or 1)}"),
-        *(f"--define={name}={value}" for name, value in variables.items()),
-    ]
-    environment = {**os.environ, **_libpq_variables(dsn)}
 
     def run(first: int) -> float:
-        said = subprocess.run(
-            [*command, f"--define=first={first}"],
-            input=script,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
+        return run_pgbench(
+            *(program, dsn, script),
+            connections=connections,
+            transactions=size // connections,
+            variables={**variables, "first": first},
         )
-        found = re.search(r"^tps = ([\d.]+)", said.stdout, re.MULTILINE)
-        if said.returncode or found is None:
-            raise RuntimeError(f"pgbench failed: {said.stderr.strip()}")
-        return float(found[1])
 
     return run
-
-
-def _libpq_variables(dsn: str) -> dict[str, str]:
-    """The connection string as libpq's variables: a command line is for everybody to read, passwords too."""
-    variables = {each.keyword.decode(): each.envvar for each in psycopg.pq.Conninfo.get_defaults()}
-    given = ((variables.get(keyword), value) for keyword, value in conninfo_to_dict(dsn).items())
-    return {variable.decode(): str(value) for variable, value in given if variable is not None}

@@ -54,7 +54,8 @@ IS_LATE = "select expires_at <= clock_timestamp() from pending_interactions wher
 
 
 def has_won(done: object) -> bool:
-    return isinstance(done, Claim | datetime) or done in (Withdrawal.WITHDRAWN, PutOutcome.SUPERSEDED)
+    # By identity: NotExtended has a word that equals one of these.
+    return isinstance(done, Claim | datetime) or done is Withdrawal.WITHDRAWN or done is PutOutcome.SUPERSEDED
 
 
 async def raced(store: PendingStore, connection: psycopg.Connection, deeds: list[Deed]) -> list[list[object]]:

@@ -1,0 +1,177 @@
+"""Event streams: appends a second, and how soon another pod's readers have an event."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+
+import psycopg
+
+from pendingctl import open_pool
+from pendingctl.events import statements
+from pendingctl.events.model import NewEvent, StreamName
+from pendingctl.events.streams import Streams
+from pendingctl.events.waking import LEAST_INTERVAL_SECONDS
+
+from .contenders import Process, started
+from .figures import Figure, Round, doing, in_turns, ratio
+from .pgbench import run_pgbench, with_variables
+from .served import PROCESSES, order
+from .stage import SCOPE, Stage
+
+_WRITERS = 16
+_STREAMS = 100
+_WAKING_PODS = 16
+_READ_STREAMS = 1_000
+_EVENTS_A_SECOND = 200
+_LATE_SECONDS = 20.0
+_DATA = "twenty words or so are what an agent writes in a second, and they come in a few pieces"
+
+# What others do: an event in a table, and its NOTIFY in the same transaction.
+_NOTIFYING = f"""
+    \\set stream random(1, {_STREAMS})
+    begin;
+    insert into bench_event (stream, data) values (:stream, :data);
+    select pg_notify('bench_' || :stream, 'new');
+    commit;
+"""
+_TABLE = """
+    create table if not exists bench_event (
+        id bigint generated always as identity primary key,
+        stream integer not null,
+        data text not null
+    )
+"""
+# pgbench has no array and no null to send.
+_APPEND = with_variables(
+    statements.APPEND.replace("%(types)s", "array['token']")
+    .replace("%(datas)s", "array[:data]")
+    .replace("%(expected)s", "null")
+    .replace("%(name)s", "'s-' || :stream")
+)
+_APPENDING = f"""
+    \\set stream random(1, {_STREAMS})
+    {_APPEND};
+"""
+
+
+def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figure]:
+    """Appends a second by 16 writers on 100 streams; nothing where there is no pgbench.
+
+    Beside them, for the second figure, 16 pods each send a wake-up every 5 ms, the most that they do.
+    """
+    if stage.pgbench is None:
+        doing("no pgbench: appends to streams are left out")
+        return
+    doing("appends to streams")
+    program = stage.pgbench
+    with psycopg.connect(stage.dsn, autocommit=True) as connection:
+        connection.execute(_TABLE)
+        connection.execute(
+            "insert into pending_stream (organization_id, name) select %s, 's-' || n from generate_series(1, %s) as n",
+            (SCOPE.organization_id, _STREAMS),
+        )
+    variables = {"organization_id": SCOPE.organization_id, "data": _DATA, "lock_timeout": "3s"}
+
+    def round_of(script: str, *, waking: bool = False) -> Round:
+        def once() -> float:
+            with _waking(stage.dsn) if waking else ExitStack():
+                return run_pgbench(
+                    *(program, stage.dsn, script),
+                    connections=_WRITERS,
+                    transactions=appends // _WRITERS,
+                    variables=variables,
+                )
+
+        return lambda: asyncio.to_thread(once)
+
+    contenders = {
+        "append": round_of(_APPENDING),
+        "woken": round_of(_APPENDING, waking=True),
+        "notify": round_of(_NOTIFYING),
+    }
+    measured = asyncio.run(in_turns(contenders, rounds))
+    ours = measured["append"]
+    name = f"appends, {_STREAMS} streams, {_WRITERS} writers"
+    yield ratio(name, "a second", "NOTIFY in the transaction", ours, measured["notify"], at_least=3.0)
+    against = "without them"
+    yield ratio(f"the same, {_WAKING_PODS} pods wake", "a second", against, measured["woken"], ours, at_least=0.75)
+
+
+@contextmanager
+def _waking(dsn: str) -> Iterator[None]:
+    ended = threading.Event()
+
+    def wake(number: int) -> None:
+        key = f"{number:016x}"
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            while not ended.wait(LEAST_INTERVAL_SECONDS):
+                connection.execute(statements.WAKE, {"keys": key})
+
+    threads = [threading.Thread(target=wake, args=(number,)) for number in range(_WAKING_PODS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def measure_receipts(stage: Stage, *, events: int, rounds: int) -> Iterator[Figure]:
+    """From an append on one pod to its receipt on another, which has a reader on each of 1,000 streams.
+
+    Beside it is the same pod without wake-ups, which looks every 50 ms. Raises RuntimeError where one does not arrive.
+    """
+    doing(f"receipt of events, {_READ_STREAMS:,} readers")
+    with ExitStack() as ending:
+        pods = {
+            kind: started(ending, [sys.executable, str(PROCESSES / "readers.py"), kind])
+            for kind in ("woken", "polling")
+        }
+        prefixes = {kind: f"{kind}-" for kind in pods}
+        for kind, pod in pods.items():
+            where = {"dsn": stage.dsn, "organization": SCOPE.organization_id}
+            pod.answer(order(**where, prefix=prefixes[kind], streams=_READ_STREAMS))
+        measured = asyncio.run(_receipts(stage, pods, prefixes, events, rounds))
+    name = f"event received elsewhere, p99, {_EVENTS_A_SECOND}/s, {_READ_STREAMS:,} readers"
+    yield ratio(name, "ms", "polling every 50 ms", measured["woken"], measured["polling"], at_most=0.2)
+
+
+async def _receipts(
+    stage: Stage, pods: dict[str, Process], prefixes: dict[str, str], events: int, rounds: int
+) -> dict[str, list[float]]:
+    numbers = count()
+    async with open_pool(stage.dsn, min_size=4, max_size=4) as pool:
+        streams = Streams(pool)
+
+        def round_of(kind: str) -> Round:
+            async def once() -> float:
+                within = _LATE_SECONDS + events / _EVENTS_A_SECOND
+                await asyncio.to_thread(pods[kind].answer, order(expected=events, within=within))
+                began = time.monotonic()
+                async with asyncio.TaskGroup() as tasks:
+                    for number in range(events):
+                        await asyncio.sleep(began + number / _EVENTS_A_SECOND - time.monotonic())
+                        name = StreamName(SCOPE.organization_id, f"{prefixes[kind]}{next(numbers) % _READ_STREAMS}")
+                        tasks.create_task(_append(streams, name))
+                said = json.loads(await asyncio.to_thread(pods[kind].answer, ""))
+                if said["received"] != events:
+                    raise RuntimeError(f"of {events:,} events {said['received']:,} were received")
+                return float(said["p99"]) * 1_000
+
+            return once
+
+        return await in_turns({kind: round_of(kind) for kind in pods}, rounds)
+
+
+async def _append(streams: Streams, name: StreamName) -> None:
+    # By the clock that all processes of a machine share.
+    await streams.append(name, [NewEvent("token", str(time.monotonic()))])
