@@ -38,7 +38,7 @@ class Following:
         return self._reader is not None and self._reader.listening.is_proven
 
     async def drain(self, within: float = DRAIN_SECONDS) -> None:
-        """End all subscriptions, those to come as well, and the connections; within so many seconds, twice at most."""
+        """End all subscriptions, those to come as well, and the connections; within so many seconds and one more."""
         await self._present().drain(within)
 
     def _present(self) -> Reader:
