@@ -25,6 +25,9 @@ KEYS_A_NOTIFICATION = 400
 
 LEAST_INTERVAL_SECONDS = 0.005
 MOST_INTERVAL_SECONDS = 0.1
+# A notification is followed by a pause of so many times as long as it took: where many pods send at once, most of that
+# time is a wait for the others, and a pod that only writes hears none of them.
+PAUSE_FACTOR = 4
 # Each listening pod hears the notifications of all: with more than these they are sent less often.
 HEARD_A_SECOND = 200
 
@@ -40,7 +43,8 @@ class Waker:
     """Sends a pod's wake-ups: one notification under way at a time, and between two an interval.
 
     The interval is 5 ms, doubled with each notification while this pod hears more than 200 a second, 100 ms at most,
-    and halved again after that. What cannot be sent is dropped: readers look by themselves as well.
+    and halved again after that; and for four fifths of its time a pod sends none, so that pods which hear nothing give
+    way as well. What cannot be sent is dropped: readers look by themselves as well.
     """
 
     def __init__(self, source: ConnectionSource) -> None:
@@ -48,7 +52,7 @@ class Waker:
         self._keys: dict[str, None] = {}
         self._task: asyncio.Task[None] | None = None
         self._interval = LEAST_INTERVAL_SECONDS
-        self._sent_at = 0.0
+        self._send_at = 0.0
         self._heard = 0
         self._counting_since = monotonic()
         self._outage = Outage(_log)
@@ -75,18 +79,20 @@ class Waker:
 
     async def _send_all(self) -> None:
         while self._keys:
-            await asyncio.sleep(self._sent_at + self._interval - monotonic())
+            await asyncio.sleep(self._send_at - monotonic())
             keys = list(self._keys)[:KEYS_A_NOTIFICATION]
             for key in keys:
                 del self._keys[key]
+            began = monotonic()
             try:
                 async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
                     await borrowed.execute(WAKE, {"keys": " ".join(keys)})
                 self._outage.over()
             except PendingctlError as error:
                 self._outage.report("readers of streams are not woken, and look by themselves: %s", error)
-            self._sent_at = monotonic()
-            self._adapt(self._sent_at)
+            ended = monotonic()
+            self._adapt(ended)
+            self._send_at = ended + max(self._interval, min((ended - began) * PAUSE_FACTOR, MOST_INTERVAL_SECONDS))
 
     def _adapt(self, now: float) -> None:
         elapsed = now - self._counting_since

@@ -207,6 +207,16 @@ def resident_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
+def peak_mib(pid: int) -> float:
+    """Return how much memory of a process was in use at most, in MiB; where no such figure is kept, what is now."""
+    try:
+        # proc(5): unlike ru_maxrss it does not begin with the peak of the process that it was forked from.
+        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    except OSError:
+        return resident_mib(pid)
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1_024
+
+
 def order(**of: object) -> str:
     """Return an order to a process of the bench, in one line."""
     return json.dumps(of)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import count
 
 import psycopg
@@ -17,7 +16,6 @@ from pendingctl import open_pool
 from pendingctl.events import statements
 from pendingctl.events.model import NewEvent, StreamName
 from pendingctl.events.streams import Streams
-from pendingctl.events.waking import LEAST_INTERVAL_SECONDS
 
 from .contenders import Process, started
 from .figures import Figure, Round, doing, in_turns, ratio
@@ -27,7 +25,7 @@ from .stage import SCOPE, Stage
 
 _WRITERS = 16
 _STREAMS = 100
-_WAKING_PODS = 16
+_PODS = 16
 _READ_STREAMS = 1_000
 _EVENTS_A_SECOND = 200
 _LATE_SECONDS = 20.0
@@ -64,7 +62,8 @@ _APPENDING = f"""
 def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figure]:
     """Appends a second by 16 writers on 100 streams; nothing where there is no pgbench.
 
-    Beside them, for the second figure, 16 pods each send a wake-up every 5 ms, the most that they do.
+    Beside them, for the second figure, 16 pods wake readers all the time, and read nothing: they hear no wake-up, so
+    only the pauses after their own hold them back.
     """
     if stage.pgbench is None:
         doing("no pgbench: appends to streams are left out")
@@ -81,7 +80,10 @@ def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figu
 
     def round_of(script: str, *, waking: bool = False) -> Round:
         def once() -> float:
-            with _waking(stage.dsn) if waking else ExitStack():
+            with ExitStack() as ending:
+                if waking:
+                    pods = started(ending, [sys.executable, str(PROCESSES / "waking_pods.py")])
+                    pods.answer(order(dsn=stage.dsn, organization=SCOPE.organization_id, pods=_PODS))
                 return run_pgbench(
                     *(program, stage.dsn, script),
                     connections=_WRITERS,
@@ -93,36 +95,14 @@ def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figu
 
     contenders = {
         "append": round_of(_APPENDING),
-        "woken": round_of(_APPENDING, waking=True),
         "notify": round_of(_NOTIFYING),
+        "woken": round_of(_APPENDING, waking=True),
     }
     measured = asyncio.run(in_turns(contenders, rounds))
     ours = measured["append"]
     name = f"appends, {_STREAMS} streams, {_WRITERS} writers"
     yield ratio(name, "a second", "NOTIFY in the transaction", ours, measured["notify"], at_least=3.0)
-    against = "without them"
-    yield ratio(f"the same, {_WAKING_PODS} pods wake", "a second", against, measured["woken"], ours, at_least=0.75)
-
-
-@contextmanager
-def _waking(dsn: str) -> Iterator[None]:
-    ended = threading.Event()
-
-    def wake(number: int) -> None:
-        key = f"{number:016x}"
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            while not ended.wait(LEAST_INTERVAL_SECONDS):
-                connection.execute(statements.WAKE, {"keys": key})
-
-    threads = [threading.Thread(target=wake, args=(number,)) for number in range(_WAKING_PODS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
+    yield ratio(f"the same, {_PODS} pods wake", "a second", "without them", measured["woken"], ours, at_least=0.75)
 
 
 def measure_receipts(stage: Stage, *, events: int, rounds: int) -> Iterator[Figure]:

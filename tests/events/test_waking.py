@@ -115,6 +115,28 @@ async def test_the_interval_grows_while_many_are_heard_and_shrinks_again(
     assert shrunk[-1] == LEAST_INTERVAL_SECONDS
 
 
+async def test_a_pod_sends_nothing_for_four_fifths_of_its_time(dsn: str, connection: psycopg.Connection) -> None:
+    connection.execute(
+        """
+        create schema slow;
+        create table slow.sent (at timestamptz);
+        create function slow.pg_notify(text, text) returns void language sql as $$
+            insert into slow.sent values (clock_timestamp());
+            select pg_catalog.pg_sleep(0.02);
+        $$
+        """
+    )
+    slow = psycopg.conninfo.make_conninfo(dsn, options="-c search_path=slow,pg_catalog,public")
+    async with open_pool(slow, max_size=1) as pool:
+        waker = Waker(pool)
+        for _ in range(2):
+            waker.wake([TALK])
+            await waker.settled()
+
+    (between,) = connection.execute("select extract(epoch from max(at) - min(at)) from slow.sent").fetchone() or ()
+    assert between >= 0.1
+
+
 async def test_a_database_that_is_away_costs_a_hint_and_one_line(
     dsn: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:

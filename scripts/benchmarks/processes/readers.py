@@ -3,7 +3,8 @@
 Run by `streams.py` with `woken` or `polling`. It reads a JSON object with the `dsn`, the `organization`, and the
 `prefix` and the number of the `streams`, and prints `ready` once all are followed. Then for each round it reads a JSON
 object with how many events are `expected`, and `within` how many seconds, and an empty line, and prints how many it
-`received` and the 99th percentile of the seconds that they took, which each event carries as the time of its append.
+`received` and the 99th percentile of the seconds that they took: each event begins with the time of its append. What
+comes before the first round counts in it.
 """
 
 from __future__ import annotations
@@ -39,14 +40,13 @@ async def _main(kind: str) -> None:
         async def follow(number: int) -> None:
             async for item in streams.subscribe(StreamName(given["organization"], f"{given['prefix']}{number}")):
                 if isinstance(item, Event):
-                    seconds.append(time.monotonic() - float(item.data))
+                    seconds.append(time.monotonic() - float(item.data.split(maxsplit=1)[0]))
 
         followers = [asyncio.create_task(follow(number)) for number in range(given["streams"])]
         await asyncio.sleep(_READY_SECONDS)
         print("ready", flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             asked = json.loads(line)
-            seconds.clear()
             print("counting", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
             until = time.monotonic() + asked["within"]
@@ -54,6 +54,7 @@ async def _main(kind: str) -> None:
                 await asyncio.sleep(0.02)
             p99 = sorted(seconds)[int(0.99 * len(seconds))] if seconds else 0.0
             print(json.dumps({"received": len(seconds), "p99": p99}), flush=True)
+            seconds.clear()
         await streams.drain(0)
         await asyncio.gather(*followers)
 
