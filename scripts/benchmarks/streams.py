@@ -1,4 +1,4 @@
-"""Event streams: appends a second, and how soon another pod's readers have an event."""
+"""Event streams: appends a second, how soon another pod's readers have an event, and what they take of memory."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import psycopg
 
 from pendingctl import open_pool
 from pendingctl.events import statements
-from pendingctl.events.model import NewEvent, StreamName
+from pendingctl.events.model import MAX_EVENT_BYTES, NewEvent, StreamName
 from pendingctl.events.streams import Streams
 
-from .contenders import Process, started
+from .contenders import started
 from .figures import Figure, Round, doing, in_turns, ratio
 from .pgbench import run_pgbench, with_variables
-from .served import PROCESSES, order
+from .served import PROCESSES, order, peak_mib
 from .stage import SCOPE, Stage
 
 _WRITERS = 16
@@ -29,6 +29,8 @@ _PODS = 16
 _READ_STREAMS = 1_000
 _EVENTS_A_SECOND = 200
 _LATE_SECONDS = 20.0
+_LARGE_A_SECOND = 20.0
+_LARGE_REACH_MIB = 300e6 / (1 << 20)
 _DATA = "twenty words or so are what an agent writes in a second, and they come in a few pieces"
 
 # What others do: an event in a table, and its NOTIFY in the same transaction.
@@ -72,10 +74,7 @@ def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figu
     program = stage.pgbench
     with psycopg.connect(stage.dsn, autocommit=True) as connection:
         connection.execute(_TABLE)
-        connection.execute(
-            "insert into pending_stream (organization_id, name) select %s, 's-' || n from generate_series(1, %s) as n",
-            (SCOPE.organization_id, _STREAMS),
-        )
+    _create_streams(stage, "s-", _STREAMS)
     variables = {"organization_id": SCOPE.organization_id, "data": _DATA, "lock_timeout": "3s"}
 
     def round_of(script: str, *, waking: bool = False) -> Round:
@@ -111,47 +110,79 @@ def measure_receipts(stage: Stage, *, events: int, rounds: int) -> Iterator[Figu
     Beside it is the same pod without wake-ups, which looks every 50 ms. Raises RuntimeError where one does not arrive.
     """
     doing(f"receipt of events, {_READ_STREAMS:,} readers")
-    with ExitStack() as ending:
-        pods = {
-            kind: started(ending, [sys.executable, str(PROCESSES / "readers.py"), kind])
-            for kind in ("woken", "polling")
-        }
-        prefixes = {kind: f"{kind}-" for kind in pods}
-        for kind, pod in pods.items():
-            where = {"dsn": stage.dsn, "organization": SCOPE.organization_id}
-            pod.answer(order(**where, prefix=prefixes[kind], streams=_READ_STREAMS))
-        measured = asyncio.run(_receipts(stage, pods, prefixes, events, rounds))
+    numbers = count()
+
+    def round_of(kind: str) -> Round:
+        return lambda: _receipt(stage, kind, f"{kind}-{next(numbers)}-", events)
+
+    measured = asyncio.run(in_turns({kind: round_of(kind) for kind in ("woken", "polling")}, rounds, warm_up=False))
     name = f"event received elsewhere, p99, {_EVENTS_A_SECOND}/s, {_READ_STREAMS:,} readers"
     yield ratio(name, "ms", "polling every 50 ms", measured["woken"], measured["polling"], at_most=0.2)
 
 
-async def _receipts(
-    stage: Stage, pods: dict[str, Process], prefixes: dict[str, str], events: int, rounds: int
-) -> dict[str, list[float]]:
-    numbers = count()
-    async with open_pool(stage.dsn, min_size=4, max_size=4) as pool:
-        streams = Streams(pool)
-
-        def round_of(kind: str) -> Round:
-            async def once() -> float:
-                within = _LATE_SECONDS + events / _EVENTS_A_SECOND
-                await asyncio.to_thread(pods[kind].answer, order(expected=events, within=within))
-                began = time.monotonic()
-                async with asyncio.TaskGroup() as tasks:
-                    for number in range(events):
-                        await asyncio.sleep(began + number / _EVENTS_A_SECOND - time.monotonic())
-                        name = StreamName(SCOPE.organization_id, f"{prefixes[kind]}{next(numbers) % _READ_STREAMS}")
-                        tasks.create_task(_append(streams, name))
-                said = json.loads(await asyncio.to_thread(pods[kind].answer, ""))
-                if said["received"] != events:
-                    raise RuntimeError(f"of {events:,} events {said['received']:,} were received")
-                return float(said["p99"]) * 1_000
-
-            return once
-
-        return await in_turns({kind: round_of(kind) for kind in pods}, rounds)
+async def _receipt(stage: Stage, kind: str, prefix: str, events: int) -> float:
+    _create_streams(stage, prefix, _READ_STREAMS)
+    with ExitStack() as ending:
+        pod = started(ending, [sys.executable, str(PROCESSES / "readers.py"), kind])
+        where = {"dsn": stage.dsn, "organization": SCOPE.organization_id}
+        await asyncio.to_thread(pod.answer, order(**where, prefix=prefix, streams=_READ_STREAMS))
+        within = _LATE_SECONDS + events / _EVENTS_A_SECOND
+        await asyncio.to_thread(pod.answer, order(expected=events, within=within))
+        async with open_pool(stage.dsn, min_size=4, max_size=4) as pool, asyncio.TaskGroup() as tasks:
+            streams = Streams(pool)
+            began = time.monotonic()
+            for number in range(events):
+                await asyncio.sleep(began + number / _EVENTS_A_SECOND - time.monotonic())
+                name = StreamName(SCOPE.organization_id, f"{prefix}{number % _READ_STREAMS}")
+                tasks.create_task(_append(streams, name))
+        said = json.loads(await asyncio.to_thread(pod.answer, ""))
+    if said["received"] != events:
+        raise RuntimeError(f"of {events:,} events {said['received']:,} were received")
+    return float(said["p99"]) * 1_000
 
 
-async def _append(streams: Streams, name: StreamName) -> None:
+def _create_streams(stage: Stage, prefix: str, number: int) -> None:
+    with psycopg.connect(stage.dsn, autocommit=True) as connection:
+        connection.execute(
+            "insert into pending_stream (organization_id, name) select %s, %s || n from generate_series(0, %s) as n",
+            (SCOPE.organization_id, prefix, number),
+        )
+
+
+async def _append(streams: Streams, name: StreamName, padding: str = "") -> None:
     # By the clock that all processes of a machine share.
-    await streams.append(name, [NewEvent("token", str(time.monotonic()))])
+    await streams.append(name, [NewEvent("token", f"{time.monotonic()} {padding}")])
+
+
+def measure_memory_of_streams(stage: Stage, *, number: int) -> Figure:
+    """The peak of a pod that reads so many streams, each with a large event from before and another one to come.
+
+    Raises RuntimeError where one does not arrive.
+    """
+    name = f"memory of a pod, {number:,} streams of 1 MiB events"
+    doing(name)
+    prefix = "large-"
+    with ExitStack() as ending:
+        asyncio.run(_append_large(stage, prefix, number))
+        pod = started(ending, [sys.executable, str(PROCESSES / "readers.py"), "woken"])
+        pod.answer(order(dsn=stage.dsn, organization=SCOPE.organization_id, prefix=prefix, streams=number))
+        for events_to_come in (False, True):
+            pod.answer(order(expected=number, within=_LATE_SECONDS + number / _LARGE_A_SECOND))
+            if events_to_come:
+                asyncio.run(_append_large(stage, prefix, number))
+            received = json.loads(pod.answer(""))["received"]
+            if received != number:
+                raise RuntimeError(f"of {number:,} events {received:,} were received")
+        return Figure(
+            *(name, "MiB", peak_mib(pod.popen.pid), "300 MB", _LARGE_REACH_MIB, "ratio"),
+            *(peak_mib(pod.popen.pid) / _LARGE_REACH_MIB, 1.0, "at most"),
+        )
+
+
+async def _append_large(stage: Stage, prefix: str, number: int) -> None:
+    padding = "x" * (MAX_EVENT_BYTES - 64)
+    async with open_pool(stage.dsn) as pool:
+        streams = Streams(pool)
+        for each in range(number):
+            await _append(streams, StreamName(SCOPE.organization_id, f"{prefix}{each}"), padding)
+        await streams.settled()
