@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from .model import Limit
 
@@ -11,7 +12,8 @@ from .model import Limit
 SECONDS = 1.0
 MOST = 10_000
 
-Key = tuple[str, str, Limit]
+# The organization, its key, and the limit.
+Asked: TypeAlias = tuple[str, str, Limit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,12 @@ class Denials:
     """The last denials of one pod, the oldest first: at most 10,000, of the last second."""
 
     def __init__(self) -> None:
-        self._denials: OrderedDict[Key, _Denial] = OrderedDict()
+        self._denials: OrderedDict[Asked, _Denial] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._denials)
 
-    def note(self, key: Key, *, asked_at: float, told_at: float, used_seconds: float) -> None:
+    def note(self, key: Asked, *, asked_at: float, told_at: float, used_seconds: float) -> None:
         """Remember a denial."""
         self._denials[key] = _Denial(asked_at, told_at, used_seconds)
         self._denials.move_to_end(key)
@@ -43,13 +45,12 @@ class Denials:
     def _first(self) -> _Denial:
         return next(iter(self._denials.values()))
 
-    def used_seconds(self, key: Key, cost: int, now: float) -> float | None:
+    def used_seconds(self, key: Asked, cost: int, now: float) -> float | None:
         """Return what of the burst's time is used at most, where this cost is surely denied; None where it may not be.
 
         It is used by nobody but takes, which would use more, and given back by the clock alone, or by a reset.
         """
-        # To look a key up takes the hash of its limit.
-        denial = self._denials.get(key) if self._denials else None
+        denial = self._denials.get(key)
         if denial is None:
             return None
         if now >= denial.asked_at + SECONDS:

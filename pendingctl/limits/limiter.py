@@ -18,7 +18,7 @@ from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from ..postgres.outages import Outage
 from ..postgres.time_limits import Purpose
 from . import statements
-from .denials import Denials
+from .denials import Asked, Denials
 from .model import Decision, Limit, decided, undecided
 
 IfUnreachable: TypeAlias = Literal["raise", "allow", "deny"]
@@ -27,18 +27,6 @@ IfUnreachable: TypeAlias = Literal["raise", "allow", "deny"]
 PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    organization_id: str
-    key: str
-    limit: Limit
-    cost: int
-
-    @property
-    def remembered(self) -> tuple[str, str, Limit]:
-        return self.organization_id, self.key, self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,63 +78,62 @@ class RateLimiter:
         """
         _check(organization_id, key)
         limit.check_cost(cost)
-        asked = _Asked(organization_id, key, limit, cost)
-        if (denied := self._denied(asked)) is not None:
+        asked = (organization_id, key, limit)
+        if (denied := self._denied(asked, cost)) is not None:
             return denied
         if self._clock() < self._paused_until:
-            return self._undecided(asked)
+            return self._undecided(limit, cost)
         try:
-            decision = await self._take(asked)
+            decision = await self._take(asked, cost)
         except DatabaseFailed as error:
             if self._if_unreachable == "raise":
                 raise
             self._outage.report(f"limits {self._if_unreachable} without the database for now: %s", error)
             if isinstance(error, DatabaseUnreachable):
                 self._paused_until = self._clock() + PAUSE_SECONDS
-            return self._undecided(asked)
+            return self._undecided(limit, cost)
         self._outage.over()
         return decision
 
-    def _denied(self, asked: _Asked) -> Decision | None:
+    def _denied(self, asked: Asked, cost: int) -> Decision | None:
         """Return the denial that follows from one that is remembered, if one does."""
-        used = self._denials.used_seconds(asked.remembered, asked.cost, self._clock())
+        used = self._denials.used_seconds(asked, cost, self._clock()) if self._denials else None
         if used is None:
             return None
-        return decided(asked.limit, asked.cost, timedelta(seconds=used), allowed=False)
+        return decided(asked[2], cost, timedelta(seconds=used), allowed=False)
 
-    async def _take(self, asked: _Asked) -> Decision:
-        limit, cost = asked.limit, asked.cost
+    async def _take(self, asked: Asked, cost: int) -> Decision:
+        organization_id, key, limit = asked
         parameters = {
-            **_parameters(asked.organization_id, asked.key),
-            "whole": _interval(limit.unit * limit.burst),
-            "paid": _interval(limit.unit * cost),
-            "tolerance": _interval(limit.unit * (limit.burst - cost)),
+            "organization_id": organization_id,
+            "key": key,
+            "paid": _interval(limit, cost),
+            "tolerance": _interval(limit, limit.burst - cost),
         }
         async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
             # Of many that waited for a connection the first may have been denied.
-            if (denied := self._denied(asked)) is not None:
+            if (denied := self._denied(asked, cost)) is not None:
                 return denied
             taken = await (await borrowed.execute(statements.TAKE, parameters)).fetchone()
             if taken is not None:
                 return decided(limit, cost, timedelta(seconds=taken[0]), allowed=True)
             asked_at = self._clock()
+            parameters["whole"] = _interval(limit, limit.burst)
             used = await _used(borrowed, parameters)
-            self._denials.note(
-                asked.remembered, asked_at=asked_at, told_at=self._clock(), used_seconds=used.used_seconds
-            )
+            self._denials.note(asked, asked_at=asked_at, told_at=self._clock(), used_seconds=used.used_seconds)
             if used.is_ahead:
                 await borrowed.execute(statements.CLAMP, parameters)
         return decided(limit, cost, timedelta(seconds=used.used_seconds), allowed=False)
 
-    def _undecided(self, asked: _Asked) -> Decision:
+    def _undecided(self, limit: Limit, cost: int) -> Decision:
         is_allowed = self._if_unreachable == "allow"
-        return undecided(asked.limit, asked.cost, allowed=is_allowed, retry_after=timedelta(seconds=PAUSE_SECONDS))
+        return undecided(limit, cost, allowed=is_allowed, retry_after=timedelta(seconds=PAUSE_SECONDS))
 
     async def show(self, organization_id: str, key: str, limit: Limit, cost: int = 1) -> Decision:
         """Return what `take` would decide, and take nothing. Raises as the database does, and InvalidInput."""
         _check(organization_id, key)
         limit.check_cost(cost)
-        parameters = {**_parameters(organization_id, key), "whole": _interval(limit.unit * limit.burst)}
+        parameters = {**_parameters(organization_id, key), "whole": _interval(limit, limit.burst)}
         async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
             used = timedelta(seconds=(await _used(borrowed, parameters)).used_seconds)
         return decided(limit, cost, used, allowed=used <= limit.unit * (limit.burst - cost))
@@ -204,10 +191,10 @@ def _check(organization_id: str, key: str) -> None:
     check_id(key, "the key of a limit")
 
 
-def _interval(time: timedelta) -> str:
+def _interval(limit: Limit, units: int) -> str:
     # As the driver writes an interval, but for a look at the session's IntervalStyle: three of them cost as much as all
     # else that is sent.
-    return f"{time // timedelta(microseconds=1)} microseconds"
+    return f"{limit.unit_microseconds * units} microseconds"
 
 
 def _parameters(organization_id: str, key: str) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ from ..words import in_one_unit
 # How precise Postgres's intervals are, and Python's.
 _RESOLUTION = timedelta(microseconds=1)
 _LONGEST = timedelta(days=3650)
+_NO_TIME = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +30,22 @@ class Limit:
     burst: int
     unit: timedelta = field(init=False, repr=False, compare=False)
     """After which time one unit has come back."""
+    unit_microseconds: int = field(init=False, repr=False, compare=False)
+    """The same as a number."""
 
     def __post_init__(self) -> None:
         for name, value in (("rate", self.rate), ("burst", self.burst)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InvalidInput(f"the {name} of a limit is {value!r}; it must be a whole number of at least 1")
-        if not timedelta() < self.per <= _LONGEST:
+        if not _NO_TIME < self.per <= _LONGEST:
             raise InvalidInput(f"a limit is per {self.per}; that must be more than 0 and at most 3650d")
         if self.rate > self.per // _RESOLUTION:
             raise InvalidInput(f"a limit of {self.rate} per {in_one_unit(self.per)} is more than one a microsecond")
-        # Kept, since a take needs it six times.
-        object.__setattr__(self, "unit", _RESOLUTION * -(-(self.per // _RESOLUTION) // self.rate))
-        if self.unit // _RESOLUTION * self.burst > _LONGEST // _RESOLUTION:
+        unit_microseconds = -(-(self.per // _RESOLUTION) // self.rate)
+        if unit_microseconds * self.burst > _LONGEST // _RESOLUTION:
             raise InvalidInput(f"a burst of {self.burst} comes back after more than 3650d; make it smaller")
+        object.__setattr__(self, "unit", _RESOLUTION * unit_microseconds)
+        object.__setattr__(self, "unit_microseconds", unit_microseconds)
 
     def check_cost(self, cost: int) -> None:
         """Raise InvalidInput for a cost that no key could ever pay, or that is below 1."""
@@ -91,15 +95,14 @@ class Decision:
 def decided(limit: Limit, cost: int, used: timedelta, *, allowed: bool) -> Decision:
     """Return the decision where so much of the burst's time is `used`, after the request was allowed or denied."""
     whole = limit.unit * limit.burst
-    used = max(used, timedelta())
-    free = max(whole - used, timedelta())
-    wait = max(limit.unit * cost - free, _RESOLUTION)
+    used = min(max(used, _NO_TIME), whole)
+    free = whole - used
     return Decision(
         limit=limit,
         allowed=allowed,
         remaining=free // limit.unit,
-        retry_after=timedelta() if allowed else wait,
-        reset_after=min(used, whole),
+        retry_after=_NO_TIME if allowed else max(limit.unit * cost - free, _RESOLUTION),
+        reset_after=used,
     )
 
 
@@ -109,8 +112,8 @@ def undecided(limit: Limit, cost: int, *, allowed: bool, retry_after: timedelta)
         limit=limit,
         allowed=allowed,
         remaining=limit.burst - cost if allowed else 0,
-        retry_after=timedelta() if allowed else retry_after,
-        reset_after=timedelta() if allowed else retry_after,
+        retry_after=_NO_TIME if allowed else retry_after,
+        reset_after=_NO_TIME if allowed else retry_after,
         is_known=False,
     )
 

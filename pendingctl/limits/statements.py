@@ -25,7 +25,7 @@ TAKE = f"""
     on conflict (organization_id, key) do update
     set tat = greatest(r.tat, clock_timestamp()) + %(paid)s::interval
     where r.tat <= clock_timestamp() + %(tolerance)s::interval
-    returning extract(epoch from tat - clock_timestamp())::float8 as used_seconds
+    returning date_part('epoch', tat - clock_timestamp()) as used_seconds
 """
 
 # Never more than all of the burst's time, whatever a row holds. `is_ahead`: the row leads beyond it.

@@ -168,7 +168,7 @@ class Deadline:
     def __init__(self, seconds: float, connection: Connection | None = None) -> None:
         loop = asyncio.get_running_loop()
         self._pgconn = None if connection is None else connection.pgconn
-        self._task = asyncio.current_task() if connection is None else None
+        self._task = asyncio.current_task(loop) if connection is None else None
         self._watch = _watches.get(loop) or _watches.setdefault(loop, _Watch())
         self.at = loop.time() + seconds
         """In the event loop's time."""
