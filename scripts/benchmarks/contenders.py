@@ -117,13 +117,15 @@ def awaithumans(stage: Stage, token: str) -> Iterator[tuple[str, str]]:
         yield f"awaithumans {version}", f"http://127.0.0.1:{port}"
 
 
-def limiters(ending: ExitStack, given: str) -> tuple[str, Process]:
-    """Start the other rate limiters with this line: their versions, and what answers a name with a rate.
+@contextmanager
+def limiters(port: int, takes: int) -> Iterator[tuple[str, Process]]:
+    """Other rate limiters, on the Redis at this port: their versions, and what answers a name with takes a second.
 
     Raises CalledProcessError when they cannot be installed, and RuntimeError when they do not start.
     """
-    process = started(ending, [_LIMITERS.python(), str(_SCRIPTS / "limiter_rounds.py")])
-    return process.answer(given), process
+    with ExitStack() as ending:
+        process = started(ending, [_LIMITERS.python(), str(_SCRIPTS / "limiter_rounds.py")])
+        yield process.answer(f"{port} {takes}"), process
 
 
 def started(ending: ExitStack, command: list[str], environment: Mapping[str, str] | None = None) -> Process:

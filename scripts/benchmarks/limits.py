@@ -53,8 +53,8 @@ def measure_limits(stage: Stage, *, takes: int, rounds: int, alone: bool) -> Ite
             if (redis := shutil.which("redis-server")) is None:
                 doing("no redis-server on the path: limiters that keep their state in it are left out")
             else:
-                versions, process = limiters(ending, f"{ending.enter_context(_running(redis))} {takes}")
-                theirs = _of_redis(versions, process)
+                port = ending.enter_context(_running(redis))
+                theirs = _of_redis(*ending.enter_context(limiters(port, takes)))
         yield from asyncio.run(_limits(stage, takes, rounds, theirs))
 
 
@@ -138,6 +138,7 @@ def _of_redis(versions: str, process: Process) -> dict[str, Round]:
         f"limits {limits} on Redis, fixed window": measured("fixed"),
         f"limits {limits} on Redis, moving window": measured("moving"),
         f"throttled-py {throttled} on Redis, GCRA": measured("gcra"),
+        f"limits {limits} on Redis, fixed window, threads": measured("fixed, threads"),
         f"limits {limits} on Redis, moving window, threads": measured("moving, threads"),
         f"throttled-py {throttled} on Redis, GCRA, threads": measured("gcra, threads"),
     }

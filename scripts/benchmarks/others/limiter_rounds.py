@@ -17,6 +17,7 @@ from importlib.metadata import version
 from limits import RateLimitItemPerSecond
 from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 from limits.storage import storage_from_string
+from limits.strategies import FixedWindowRateLimiter as FixedWindowOfThreads
 from limits.strategies import MovingWindowRateLimiter as MovingWindowOfThreads
 from throttled import Throttled as ThrottledThreads
 from throttled import store as stores
@@ -76,13 +77,16 @@ async def main(port: int, takes: int) -> None:
         "gcra": gcra,
     }
     url = f"redis://127.0.0.1:{port}/0"
-    moving_of_threads = MovingWindowOfThreads(storage_from_string(url))
+    storage_of_threads = storage_from_string(url)
+    fixed_of_threads = FixedWindowOfThreads(storage_of_threads)
+    moving_of_threads = MovingWindowOfThreads(storage_of_threads)
     gcra_of_threads = ThrottledThreads(
         using=RateLimiterType.GCRA.value,
         quota=per_sec(RATE, burst=RATE),
         store=stores.RedisStore(server=url),
     )
     with_threads: dict[str, Callable[[str], bool]] = {
+        "fixed, threads": lambda key: fixed_of_threads.hit(item, "fixed", key),
         "moving, threads": lambda key: moving_of_threads.hit(item, "moving", key),
         "gcra, threads": lambda key: not gcra_of_threads.limit(key).limited,
     }
