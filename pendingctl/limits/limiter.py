@@ -104,11 +104,10 @@ class RateLimiter:
 
     async def _take(self, asked: Asked, cost: int) -> Decision:
         organization_id, key, limit = asked
-        parameters = {
-            "organization_id": organization_id,
-            "key": key,
-            "paid": _interval(limit, cost),
-            "tolerance": _interval(limit, limit.burst - cost),
+        parameters: dict[str, object] = {
+            **_parameters(organization_id, key),
+            "paid": float(limit.unit_microseconds * cost),
+            "tolerance": float(limit.unit_microseconds * (limit.burst - cost)),
         }
         async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
             # Of many that waited for a connection the first may have been denied.
@@ -118,7 +117,7 @@ class RateLimiter:
             if taken is not None:
                 return decided(limit, cost, timedelta(seconds=taken[0]), allowed=True)
             asked_at = self._clock()
-            parameters["whole"] = _interval(limit, limit.burst)
+            parameters["whole"] = float(limit.unit_microseconds * limit.burst)
             used = await _used(borrowed, parameters)
             self._denials.note(asked, asked_at=asked_at, told_at=self._clock(), used_seconds=used.used_seconds)
             if used.is_ahead:
@@ -133,7 +132,7 @@ class RateLimiter:
         """Return what `take` would decide, and take nothing. Raises as the database does, and InvalidInput."""
         _check(organization_id, key)
         limit.check_cost(cost)
-        parameters = {**_parameters(organization_id, key), "whole": _interval(limit, limit.burst)}
+        parameters = {**_parameters(organization_id, key), "whole": float(limit.unit_microseconds * limit.burst)}
         async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
             used = timedelta(seconds=(await _used(borrowed, parameters)).used_seconds)
         return decided(limit, cost, used, allowed=used <= limit.unit * (limit.burst - cost))
@@ -189,12 +188,6 @@ async def _used(connection: Connection, parameters: Mapping[str, object]) -> _Us
 def _check(organization_id: str, key: str) -> None:
     check_id(organization_id, "organization")
     check_id(key, "the key of a limit")
-
-
-def _interval(limit: Limit, units: int) -> str:
-    # As the driver writes an interval, but for a look at the session's IntervalStyle: three of them cost as much as all
-    # else that is sent.
-    return f"{limit.unit_microseconds * units} microseconds"
 
 
 def _parameters(organization_id: str, key: str) -> Mapping[str, object]:

@@ -174,6 +174,7 @@ async def test_a_caller_that_dies_leaves_nothing(streams: Streams, dsn: str, con
     await given.close()
 
 
+@pytest.mark.once
 async def test_a_stream_that_somebody_holds_is_given_up_in_time(streams: Streams, dsn: str) -> None:
     await streams.append(TALK, said("a"))
     least = Purpose.APPEND.lock_seconds - 0.1
@@ -210,6 +211,7 @@ async def test_one_locked_stream_holds_up_no_other(streams: Streams, dsn: str) -
     assert isinstance(results[foreign], NotFound)
 
 
+@pytest.mark.once
 async def test_what_stays_locked_is_reported_beside_what_was_done(streams: Streams, dsn: str) -> None:
     await streams.append(TALK, said("a"))
     with held(dsn), taking(1.5, Purpose.APPEND.seconds):

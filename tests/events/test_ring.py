@@ -44,6 +44,7 @@ async def test_the_ring_turns_when_its_time_has_come(streams: Streams, connectio
     assert await streams.ring.turn() is Turn.NOT_DUE
 
 
+@pytest.mark.once
 async def test_an_event_lives_for_the_retention_and_no_longer_than_four_thirds_of_it(
     streams: Streams, connection: psycopg.Connection
 ) -> None:
