@@ -149,6 +149,16 @@ async def test_a_key_that_was_free_for_ever_has_one_burst(limiter: RateLimiter, 
     assert [(await limiter.take("acme", "k", SLOW)).allowed for _ in range(4)] == [True, True, True, False]
 
 
+async def test_a_limit_of_ten_years_is_counted_like_any_other(limiter: RateLimiter) -> None:
+    limit = Limit(1, timedelta(days=3650), burst=1)
+
+    assert (await limiter.take("acme", "k", limit)).allowed
+    denied = await limiter.take("acme", "k", limit)
+
+    assert not denied.allowed
+    assert timedelta(days=3649) < denied.retry_after <= limit.per
+
+
 async def test_a_cost_above_the_burst_takes_nothing(limiter: RateLimiter, connection: psycopg.Connection) -> None:
     with pytest.raises(InvalidInput, match="never be allowed"):
         await limiter.take("acme", "k", SLOW, 4)
