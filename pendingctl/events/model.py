@@ -15,8 +15,8 @@ MAX_TYPE_CHARACTERS = 255
 MAX_EVENT_BYTES = 1024 * 1024
 
 _NAME = re.compile(rf"[A-Za-z0-9._:~-]{{1,{MAX_NAME_CHARACTERS}}}")
-# The greatest number of an event is that of Postgres's bigint; 14 hexadecimal digits reach beyond the year 3000.
-_CURSOR = re.compile(r"(0|[1-9][0-9]{0,18})-([0-9a-f]{1,14})", re.ASCII)
+# The greatest number of an event is that of Postgres's bigint; 15 hexadecimal digits reach beyond the year 9999.
+_CURSOR = re.compile(r"(0|[1-9][0-9]{0,18})-([0-9a-f]{1,15})", re.ASCII)
 _MAX_SEQ = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

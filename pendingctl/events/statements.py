@@ -7,7 +7,8 @@ and none is left out. Where events go is read from the ring once in a statement,
 writes into the table before; a table's share of the time is longer than any such append, see `ring`.
 """
 
-from ..store.statements import LIMITS, readable
+from ..store.statements import LIMITS
+from .times import readable
 
 _OF_THE_NAME = "organization_id = %(organization_id)s and name = %(name)s"
 
