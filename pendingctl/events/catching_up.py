@@ -13,6 +13,7 @@ from ..postgres.outages import Outage
 from ..postgres.time_limits import Purpose
 from .followed import Followed, History, Memory
 from .reads import Place, read
+from .unreadable import is_of_a_row
 from .window import Window
 
 PAGE_EVENTS = 256
@@ -77,7 +78,9 @@ class CatchingUp:
         try:
             while requests:
                 async with self._turns:
-                    await self._serve_once(followed, history, requests)
+                    is_served = await self._serve_once(followed, history, requests)
+                if not is_served:
+                    await asyncio.sleep(PAUSE)
         except Exception as error:  # noqa: BLE001 (it is theirs that wait)
             for request in requests:
                 if not request.page.done():
@@ -88,9 +91,10 @@ class CatchingUp:
                 if not request.page.done():
                     request.page.set_result(None)
 
-    async def _serve_once(self, followed: Followed, history: History, requests: list[_Request]) -> None:
+    async def _serve_once(self, followed: Followed, history: History, requests: list[_Request]) -> bool:
+        """Return whether the database has replied."""
         if not requests:
-            return
+            return True
         # Those that come during the read may know of later events than it finds.
         waiting = list(requests)
         first = waiting[0]
@@ -107,13 +111,10 @@ class CatchingUp:
                     call_bytes=self._bytes,
                 )
         except DatabaseFailed as error:
-            self._outage.report("events of streams cannot be read for now: %s", error)
-            if isinstance(error, DatabaseUnreachable):
-                # A slow network may have been the reason.
-                self._bytes = max(self._bytes // 4, 1)
-            await asyncio.sleep(PAUSE)
-            return
+            self._failed(followed, error)
+            return False
         self._outage.over()
+        followed.trouble.over()
         self._bytes = min(self._bytes * 2, PAGE_BYTES)
         assert found is not None
         if found.stream is None:
@@ -132,3 +133,13 @@ class CatchingUp:
                     request.page.set_result(page)
             else:
                 request.was_missed = True
+        return True
+
+    def _failed(self, followed: Followed, error: DatabaseFailed) -> None:
+        if is_of_a_row(error):
+            followed.trouble.report("%s cannot be read for now: %s", followed, error)
+        else:
+            self._outage.report("events of streams cannot be read for now: %s", error)
+        if isinstance(error, DatabaseUnreachable):
+            # A slow network may have been the reason.
+            self._bytes = max(self._bytes // 4, 1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from ..postgres.outages import Outage
 from .model import Stream, StreamName
 from .reads import Read, Seen
 from .window import Window
@@ -20,6 +22,8 @@ RING_BYTES = 1 << 20
 # Of all streams together: whoever falls behind further reads the database.
 RINGS_BYTES = 64 << 20
 PAGES_BYTES = 16 << 20
+
+_log = logging.getLogger(__name__)
 
 
 class History:
@@ -74,6 +78,11 @@ class Followed:
         self.subscriptions: WeakSet[Subscription] = WeakSet()
         self.unread_since: float | None = None
         self.changed = asyncio.Event()
+        self.trouble = Outage(_log)
+        """Whether something of it cannot be read."""
+
+    def __str__(self) -> str:
+        return f"stream {self.name.name} of organization {self.name.organization_id}"
 
     def announce(self) -> None:
         """Wake all that wait for this stream."""

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from ..errors import DatabaseBusy, DatabaseUnreachable, PendingctlError
 from ..postgres.connections import Connection, ConnectionSource
@@ -23,6 +24,7 @@ from .model import START, Cursor, Reset, Stream, StreamName
 from .own_connections import OwnConnections
 from .position import Found, judge
 from .reads import Place, Read, moved, open_streams, read
+from .unreadable import look_at_each
 from .waking import key_of
 
 POLL_LISTENING = 1.0
@@ -33,6 +35,8 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 # A stream that nobody reads is kept for whoever comes back; and a reader without streams keeps its connections.
 KEPT_SECONDS = 5.0
+# A stream of which something cannot be read is looked at again then.
+ASIDE_SECONDS = 5.0
 # To hang up, once that is all that is left.
 LAST_SECONDS = 1.0
 
@@ -64,6 +68,8 @@ class Reader:
         self._by_key: dict[str, list[Followed]] = {}
         # In the order in which they are looked at: those that left something unread go to the end.
         self._due: dict[Followed, None] = {}
+        # Of which something cannot be read, each until when it is not tried again.
+        self._aside: dict[Followed, float] = {}
         self._work = asyncio.Event()
         self._outage = Outage(_log)
         self._poll_at = 0.0
@@ -112,8 +118,20 @@ class Reader:
             await asyncio.wait([self._task], timeout=LAST_SECONDS)
 
     def _look_at(self, followed: Followed) -> None:
-        self._due[followed] = None
-        self._work.set()
+        if followed not in self._aside:
+            self._due[followed] = None
+            self._work.set()
+
+    def _set_aside(self, followed: Followed, error: PendingctlError) -> None:
+        followed.trouble.report("%s cannot be read for now: %s", followed, error)
+        self._aside[followed] = time.monotonic() + ASIDE_SECONDS
+        self._due.pop(followed, None)
+
+    def _try_again(self) -> None:
+        now = time.monotonic()
+        for followed in [followed for followed, until in self._aside.items() if until <= now]:
+            del self._aside[followed]
+            self._due[followed] = None
 
     def _wake_up(self) -> None:
         # Whatever came before wake-ups were heard was announced to nobody here.
@@ -195,6 +213,7 @@ class Reader:
             await self._open(connection)
             if time.monotonic() >= self._poll_at:
                 await self._poll(connection)
+                self._try_again()
             await self._read(connection)
 
     async def _connected(self) -> Connection:
@@ -207,8 +226,10 @@ class Reader:
 
     async def _open(self, connection: Connection) -> None:
         wanted = [each for each in self._due if each.history is None or each.is_gone][:OPENED_AT_ONCE]
-        if not wanted:
-            return
+        if wanted:
+            await look_at_each(wanted, partial(self._open_these, connection), self._set_aside)
+
+    async def _open_these(self, connection: Connection, wanted: Sequence[Followed]) -> None:
         with self._taken(wanted), within(connection, Purpose.LOOP.seconds):
             found = await open_streams(connection, [followed.name for followed in wanted])
         for followed in wanted:
@@ -234,9 +255,13 @@ class Reader:
         known = {
             followed.history.stream.id: followed
             for followed in self._streams.values()
-            if followed.history is not None and followed.history.stream.closed_at is None
+            if followed.history is not None
+            and followed.history.stream.closed_at is None
+            and followed not in self._aside
         }
-        missing = [followed for followed in self._streams.values() if followed.history is None]
+        missing = [
+            followed for followed in self._streams.values() if followed.history is None and followed not in self._aside
+        ]
         seen = [followed.history.seen for followed in known.values() if followed.history is not None]
         with within(connection, Purpose.LOOP.seconds):
             found = await moved(connection, seen, [followed.name for followed in missing])
@@ -256,15 +281,13 @@ class Reader:
         self._poll_at = time.monotonic() + (POLL_LISTENING if is_listening else self._interval)
 
     async def _read(self, connection: Connection) -> None:
-        wanted = [
-            (followed, followed.history)
-            for followed in self._due
-            if followed.history is not None and not followed.is_gone
-        ][:READ_AT_ONCE]
-        if not wanted:
-            return
+        wanted = [each for each in self._due if each.history is not None and not each.is_gone][:READ_AT_ONCE]
+        if wanted:
+            await look_at_each(wanted, partial(self._read_these, connection), self._set_aside)
+
+    async def _read_these(self, connection: Connection, taken: Sequence[Followed]) -> None:
+        wanted = [(followed, followed.history) for followed in taken if followed.history is not None]
         places = [Place(history.stream.id, followed.name, history.ring.end) for followed, history in wanted]
-        taken = [followed for followed, _ in wanted]
         with self._taken(taken), within(connection, Purpose.LOOP.seconds):
             found = await read(
                 connection,
@@ -279,6 +302,7 @@ class Reader:
             if reading is None:
                 self._due[followed] = None
                 continue
+            followed.trouble.over()
             if reading.stream is None:
                 followed.is_gone = True
                 self._due[followed] = None
@@ -308,6 +332,7 @@ class Reader:
                 self._change(followed, None)
                 del self._streams[followed.name]
                 self._due.pop(followed, None)
+                self._aside.pop(followed, None)
                 same_key = self._by_key[followed.key]
                 same_key.remove(followed)
                 if not same_key:

@@ -142,8 +142,10 @@ def _of_names(names: Sequence[StreamName]) -> dict[str, list[str]]:
 async def _rows(
     connection: Connection, kind: type[R], statement: LiteralString, parameters: Mapping[str, object]
 ) -> list[R]:
-    rows = await (await connection.cursor(row_factory=class_row(kind)).execute(statement, parameters)).fetchall()
     # Behind a pooler each statement may have a transaction around it (see prepare_connection).
-    if connection.pgconn.transaction_status != TransactionStatus.IDLE and not connection.autocommit:
-        await connection.commit()
+    try:
+        rows = await (await connection.cursor(row_factory=class_row(kind)).execute(statement, parameters)).fetchall()
+    finally:
+        if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            await connection.rollback()
     return rows
