@@ -127,13 +127,16 @@ class CommandConnection:
         self._dsn = dsn
         self._application = application
         self._connection: Connection | None = None
+        # Of two tasks that are the first one connects.
+        self._connecting = asyncio.Lock()
 
     async def getconn(self) -> Connection:
         """Lend the connection. Raises as `connect` does."""
-        if self._connection is None or not is_alive(self._connection):
-            await self.close()
-            self._connection = await connect(self._dsn, application=self._application)
-        return self._connection
+        async with self._connecting:
+            if self._connection is None or not is_alive(self._connection):
+                await self.close()
+                self._connection = await connect(self._dsn, application=self._application)
+            return self._connection
 
     async def putconn(self, conn: Connection, /) -> None:
         """Keep it for the next time."""

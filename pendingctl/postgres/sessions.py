@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import IsolationLevel
-from psycopg.pq import ConnStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow, dict_row
 
@@ -144,8 +144,13 @@ def hang_up(pgconn: PGconn) -> None:
 
 
 def is_alive(connection: Connection) -> bool:
-    """Whether an idle connection has not been closed from the other end, as by a failover: no round trip, one look."""
+    """Whether an idle connection has not been closed from the other end, as by a failover: no round trip, one look.
+
+    One that is in use is not looked at: whoever waits for its reply would not learn that it has come.
+    """
     pgconn = connection.pgconn
+    if pgconn.status == ConnStatus.OK and pgconn.transaction_status == TransactionStatus.ACTIVE:
+        return True
     try:
         descriptor = select.poll()
         descriptor.register(pgconn.socket, select.POLLIN)

@@ -16,7 +16,7 @@ from pendingctl import PendingStore, PutOutcome, Scope, open_pool
 from pendingctl.cli.app import app
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseFailed, DatabaseUnreachable, InvalidInput, NotFound, NotMigrated
-from pendingctl.postgres.connections import SingleConnection, connect
+from pendingctl.postgres.connections import Borrowed, CommandConnection, SingleConnection, connect
 
 SCOPE = Scope("acme", "slack", "U1")
 
@@ -191,3 +191,36 @@ async def test_a_cancellation_is_heeded_whenever_it_comes(dsn: str) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await waiting
         assert not (await store.leases.due()).answers
+
+
+async def test_tasks_that_share_a_commands_connection_open_one(dsn: str, connection: psycopg.Connection) -> None:
+    source = CommandConnection(dsn, application="shared")
+    lent = await asyncio.gather(*(source.getconn() for _ in range(5)))
+    try:
+        assert len(set(lent)) == 1
+        sessions = connection.execute("select count(*) from pg_stat_activity where application_name = 'shared'")
+        assert sessions.fetchone() == (1,)
+    finally:
+        await source.close()
+
+
+async def test_whoever_borrows_a_commands_connection_takes_no_reply_from_another_task(dsn: str) -> None:
+    source = CommandConnection(dsn, application="shared")
+
+    async def slow() -> tuple[object, ...] | None:
+        async with Borrowed(source) as borrowed:
+            return await (await borrowed.execute("select 1 from pg_sleep(0.2)")).fetchone()
+
+    try:
+        await source.getconn()
+        waiting = asyncio.create_task(slow())
+        until = time.monotonic() + 1
+        # Without a pause, so that the reply is here before the event loop has seen it.
+        while not waiting.done() and time.monotonic() < until:
+            time.sleep(0.01)  # noqa: ASYNC251
+            await source.getconn()
+            await asyncio.sleep(0)
+        assert await waiting == (1,)
+        assert time.monotonic() < until
+    finally:
+        await source.close()
