@@ -23,7 +23,7 @@ from ..platforms import ENGLISH, Sentence
 from ..platforms.slack import NotOurs, Press, SlackPlatform, is_signed, parse_press
 from ..pod.background import Background
 from ..pod.bridge import InteractionBridge
-from ..pod.replies import Reply, ReplyKind
+from ..pod.replies import Reply, cannot_serve
 from .bodies import read_body
 from .limits import ServedLimits
 from .metrics import Metrics
@@ -44,7 +44,7 @@ REPLIES_SECONDS = 2.0
 # Of one organization. Beyond these a reply is left out, while Slack is slow: what became of the press its card shows.
 MOST_REPLIES = 500
 
-_CANNOT_SERVE = (ReplyKind.CANNOT_SERVE, Sentence(words=ENGLISH.reply_cannot_serve))
+_CANNOT_SERVE = cannot_serve(ENGLISH)
 
 _log = logging.getLogger(__name__)
 
@@ -138,20 +138,19 @@ class SlackApp:
         """Return what became of a press, as it is counted, and what is said of it."""
         organization_id = connection.organization_id
         if self._claims_of[organization_id] >= MOST_CLAIMS:
-            return _CANNOT_SERVE
+            return _outcome_of(_CANNOT_SERVE)
         self._claims_of[organization_id] += 1
         try:
             decision = await self._limits.click(organization_id, press.user_of(connection.home))
             if decision is not None and not decision.allowed:
                 return "limited", Sentence(words=ENGLISH.reply_limited)
-            reply = await self._click(press, connection)
-            return reply.kind, reply.said
+            return _outcome_of(await self._click(press, connection))
         except Exception:  # noqa: BLE001 (a press is replied to whatever fails)
             _log.exception("a press could not be claimed")
-            return _CANNOT_SERVE
+            return _outcome_of(_CANNOT_SERVE)
         except asyncio.CancelledError:
             # By `drain`: the claim itself is the bridge's, and what becomes of it pressing again tells.
-            return _CANNOT_SERVE
+            return _outcome_of(_CANNOT_SERVE)
         finally:
             self._claims_of[organization_id] -= 1
 
@@ -196,6 +195,10 @@ class SlackApp:
         """Whether whoever has pressed belongs to a workspace that has the app, or is allowed."""
         team = press.user_team_id
         return team in connection.home or team in connection.allowed_teams or (press.app_id, team) in self._installed
+
+
+def _outcome_of(reply: Reply) -> tuple[str, Sentence]:
+    return reply.kind, reply.said
 
 
 def _owner(connection: Connection | None) -> str:
