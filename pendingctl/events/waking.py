@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
 from hashlib import blake2b
 from time import monotonic
@@ -51,6 +52,7 @@ class Waker:
         self._source = source
         self._keys: dict[str, None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._process = os.getpid()
         self._interval = LEAST_INTERVAL_SECONDS
         self._send_at = 0.0
         self._heard = 0
@@ -65,8 +67,19 @@ class Waker:
     def wake(self, streams: Iterable[StreamName]) -> None:
         """Have readers of these streams look for what is new. Returns at once."""
         self._keys.update(dict.fromkeys(map(key_of, streams)))
-        if self._keys and (self._task is None or self._task.done()):
+        if self._keys and not self._is_sending:
             self._task = asyncio.get_running_loop().create_task(self._send_all())
+            self._process = os.getpid()
+
+    @property
+    def _is_sending(self) -> bool:
+        """Whether a task of this process, and of the event loop that runs, sends what there is."""
+        return (
+            self._task is not None
+            and not self._task.done()
+            and self._process == os.getpid()
+            and self._task.get_loop() is asyncio.get_running_loop()
+        )
 
     def note_heard(self, notifications: int = 1) -> None:
         """So many notifications have come in, of whatever pod."""
@@ -74,7 +87,7 @@ class Waker:
 
     async def settled(self) -> None:
         """Wait until all is sent, or dropped."""
-        while self._task is not None and not self._task.done():
+        while self._task is not None and self._is_sending:
             await asyncio.shield(self._task)
 
     async def _send_all(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
@@ -10,7 +11,7 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
-from ..errors import PendingctlError
+from ..errors import InvalidInput, PendingctlError
 from .driver_errors import translate
 from .dsn import connect_parameters
 from .sessions import Connection, is_alive, prepare_connection, within
@@ -58,6 +59,7 @@ class StorePool(AsyncConnectionPool[Connection]):
         self.trouble: PendingctlError | None = None
         self._further = configure
         self._silent_since = 0.0
+        self._process = os.getpid()
         super().__init__(
             dsn,
             connection_class=_PooledConnection,
@@ -76,7 +78,10 @@ class StorePool(AsyncConnectionPool[Connection]):
         )
 
     async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 (the pool's own)
-        """Lend a connection that is not known to be lost."""
+        """Lend a connection that is not known to be lost. Raises InvalidInput in a forked process."""
+        if self._process != os.getpid():
+            # Over a connection that two processes share each reads the replies to the other.
+            raise InvalidInput("the pool was opened before this process was forked; open one in each process")
         while True:
             connection = await super().getconn(timeout)
             assert isinstance(connection, _PooledConnection)
