@@ -56,6 +56,8 @@ def follow(
                 async for item in items:
                     with interruptible():
                         write(item)
+                    # Until the next one comes, which may be long, it would be kept.
+                    del item
 
     run(following())
 

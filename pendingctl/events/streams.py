@@ -158,6 +158,8 @@ class Streams:
         names them; a Reset where the position belongs to another history, whose events then come from its beginning. An
         End is the last item: the stream is closed and all was read, or it was deleted. A stream that does not exist is
         open and empty. Where the items end without an End this pod drains: subscribe elsewhere, after the last event.
+        A subscription keeps no event; the loop's own variable does, up to 1 MiB while it waits: delete it when it is
+        sent.
 
         It waits for as long as the database is away. `listen_dsn` is where wake-ups are heard, by default where the
         source's connections lead; through a pooler that hands sessions on none are, and streams are polled.
