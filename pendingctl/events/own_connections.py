@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from psycopg.conninfo import make_conninfo
 
+from ..errors import DatabaseUnreachable
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, connect
 from ..postgres.driver_errors import translated_errors
 from ..postgres.sessions import within
@@ -24,7 +25,12 @@ class _Place:
 
 
 class OwnConnections:
-    """Connects to where a source's connections lead, with their search_path."""
+    """Connects to where a source's connections lead, with their search_path.
+
+    That is looked up for each connection, since it is known of one connection alone: which of several servers it has
+    reached, and by which address. After a failover the source's lead elsewhere. Where the source has none free, it is
+    where they led last.
+    """
 
     def __init__(self, source: ConnectionSource) -> None:
         self._source = source
@@ -58,10 +64,13 @@ class OwnConnections:
         return connection
 
     async def _found(self) -> _Place:
-        if self._place is None:
+        try:
             async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
                 row = await (await borrowed.execute("select current_setting('search_path')")).fetchone()
                 assert row is not None
                 options = {each.keyword.decode(): each.val.decode() for each in borrowed.pgconn.info if each.val}
                 self._place = _Place(make_conninfo(**options), str(row[0]))
+        except DatabaseUnreachable:
+            if self._place is None:
+                raise
         return self._place

@@ -1,0 +1,118 @@
+"""Streams over a failover to a standby that had not got all commits: what is lost is reported, and all else goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from pendingctl import open_pool
+from pendingctl.embedded import Pair, throwaway_pair
+from pendingctl.errors import DatabaseUnreachable
+from pendingctl.events.model import Appended, End, NewEvent, Reset, StreamName
+from pendingctl.events.streams import Streams
+from pendingctl.limits import Limit, RateLimiter
+from pendingctl.schema import migrations
+from tests.embedded.servers import until
+from tests.events.streaming import said
+from tests.events.writers import datas, given
+
+pytestmark = pytest.mark.once
+
+KEPT, SHORTENED, LOST = (StreamName("acme", name) for name in ("kept", "shortened", "lost"))
+
+
+def run(dsn: str, statement: str) -> object:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        row = cursor.fetchone() if cursor.description else None
+        return row and row[0]
+
+
+def prepare(pair: Pair) -> None:
+    migrations.apply(pair.dsn)
+    run(pair.dsn, "insert into organization (id) values ('acme')")
+    # Like an asynchronous one, the standby is waited for by no commit.
+    run(pair.dsn, "alter database postgres set synchronous_commit = local")
+
+
+def cut_off(pair: Pair) -> None:
+    """Let the standby have all commits up to now, and none from now on."""
+    lsn = run(pair.primary.dsn, "select pg_current_wal_lsn()")
+    until(lambda: run(pair.standby.dsn, f"select pg_last_wal_replay_lsn() >= '{lsn}'") is True)
+    run(pair.standby.dsn, "alter system set primary_slot_name = 'there_is_none'")
+    run(pair.standby.dsn, "select pg_reload_conf()")
+    until(lambda: run(pair.standby.dsn, "select count(*) from pg_stat_wal_receiver") == 0)
+
+
+async def append(streams: Streams, stream: StreamName, events: list[NewEvent], expected: int) -> Appended:
+    """Append as a writer does that knows where the stream was: again and again, while the database is away."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await streams.append(stream, events, expected=expected)
+            except DatabaseUnreachable:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.law(17)
+async def test_whoever_read_what_a_failover_lost_is_given_the_history_that_is_there() -> None:
+    with throwaway_pair() as pair:
+        prepare(pair)
+        async with open_pool(pair.dsn) as pool:
+            streams = Streams(pool)
+            for stream in (KEPT, SHORTENED):
+                await streams.append(stream, said("one"))
+            cut_off(pair)
+            lost = await streams.append(SHORTENED, said("two", "three"))
+            created_late = await streams.append(LOST, said("one"))
+            readers = {stream: streams.subscribe(stream) for stream in (KEPT, SHORTENED, LOST)}
+            assert datas(await given(readers[KEPT], 1)) == ["one"]
+            assert datas(await given(readers[SHORTENED], 3)) == ["one", "two", "three"]
+            assert datas(await given(readers[LOST], 1)) == ["one"]
+
+            await asyncio.to_thread(pair.fail_over)
+
+            # Its writer is on another pod, and repeats what has no reply.
+            assert (await append(streams, KEPT, said("two"), 1)).last_seq == 2
+            assert datas(await given(readers[KEPT], 1, within=20)) == ["two"]
+            items = await given(readers[SHORTENED], 2, within=20)
+            assert (items[0], datas(items)) == (Reset(1), ["one"])
+            again = await append(streams, SHORTENED, said("another two", "another three"), 1)
+            assert (again.last_seq, again.is_repeated) == (lost.last_seq, False)
+            assert datas(await given(readers[SHORTENED], 2)) == ["another two", "another three"]
+            # A stream whose creation is lost is one that was deleted, until it is made again.
+            assert await given(readers[LOST], 1, within=20) == [End(1)]
+            assert (await append(streams, LOST, said("another one"), 0)).first_seq == 1
+
+            for stream, position, expected in (
+                (SHORTENED, lost.cursor, ["one", "another two", "another three"]),
+                (LOST, created_late.cursor, ["another one"]),
+            ):
+                returning = await given(streams.subscribe(stream, position), 1 + len(expected))
+                assert (returning[0], datas(returning)) == (Reset(len(expected)), expected)
+                page = await streams.read(stream, position)
+                assert (page.items[0], datas(list(page.items))) == (Reset(len(expected)), expected)
+            await streams.drain()
+
+
+async def test_a_failover_gives_each_key_of_a_limit_one_further_burst_at_most() -> None:
+    limit = Limit(rate=2, per=timedelta(hours=1), burst=2)
+    with throwaway_pair() as pair:
+        prepare(pair)
+        async with open_pool(pair.dsn) as pool:
+            limiter = RateLimiter(pool, if_unreachable="raise")
+            assert [(await limiter.take("acme", "k", limit)).allowed for _ in range(3)] == [True, True, False]
+            await asyncio.to_thread(pair.fail_over)
+            # By now this pod remembers no denial.
+            await asyncio.sleep(1)
+            async with asyncio.timeout(20):
+                allowed: list[bool] = []
+                while len(allowed) < 4:
+                    try:
+                        allowed.append((await limiter.take("acme", "k", limit)).allowed)
+                    except DatabaseUnreachable:
+                        await asyncio.sleep(0.05)
+            assert sum(allowed) == 2
