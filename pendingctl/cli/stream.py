@@ -190,7 +190,7 @@ def _name_of(cursor: str | None) -> StreamName | None:
     name, at, organization = cursor.partition("@")
     if not at:
         raise InvalidInput("--after: this is no cursor of stream list; use the one that the list before has ended with")
-    return StreamName(organization, name)
+    return StreamName.stored(organization, name)
 
 
 def _fields(each: Stream) -> dict[str, object]:
@@ -220,7 +220,7 @@ def _table(found: Sequence[Stream]) -> render.Text:
     table.add_column("state", no_wrap=True)
     for each in found:
         table.add_row(
-            Text(each.name.name),
+            Text(render.one_line(each.name.name)),
             Text(render.one_line(each.name.organization_id)),
             f"{each.last_seq:,}",
             each.last_at.isoformat(timespec="seconds"),

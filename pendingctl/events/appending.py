@@ -19,10 +19,12 @@ from ..errors import (
     StreamMoved,
 )
 from ..postgres.connections import Borrowed, Connection, ConnectionSource
+from ..postgres.driver_errors import translate
 from ..postgres.time_limits import Purpose
 from . import statements
-from .model import Appended, NewEvent, Stream, StreamName
+from .model import MAX_SEQ, Appended, NewEvent, Stream, StreamName
 from .rows import STREAM_ROW, name_parameters
+from .unreadable import is_of_a_row
 
 # A stream's row is locked while its events are written, and the server and this process hold them all.
 MAX_EVENTS = 10_000
@@ -46,7 +48,7 @@ async def append(
 ) -> Appended:
     """Append events: see `Streams.append`, which also wakes the readers."""
     check_events(events)
-    if expected is not None and expected < 0:
+    if expected is not None and not 0 <= expected <= MAX_SEQ:
         raise InvalidInput(f"the expected position is {expected}; it is the number of the last event, 0 before any")
     parameters: dict[str, object] = {
         **name_parameters(stream),
@@ -70,7 +72,12 @@ async def append_many(
         if not events:
             raise InvalidInput(f"there are no events for stream {stream.name}; give at least one")
     done: dict[StreamName, Appended | PendingctlError] = {}
-    done.update(await _append_together(source, appends))
+    try:
+        done.update(await _append_together(source, appends))
+    except PendingctlError as error:
+        # Nothing was done, and of one stream or its events alone it may be reported.
+        if len(appends) == 1 or not is_of_a_row(error):
+            raise
     # The rest one by one, in rounds for as long as an append may wait: what somebody has locked costs the others a
     # short wait, and not all of it.
     left = [stream for stream in appends if stream not in done]
@@ -136,11 +143,13 @@ async def _written(
     try:
         return await (await connection.cursor(row_factory=args_row(appended)).execute(statement, parameters)).fetchone()
     except (CheckViolation, NotNullViolation) as error:
-        raise _without_ring(error) from error
+        raise _refusal(error) from error
 
 
-def _without_ring(error: CheckViolation | NotNullViolation) -> DatabaseFailed:
-    """What a null for a slot leads to: no table of the ring takes the events."""
+def _refusal(error: CheckViolation | NotNullViolation) -> PendingctlError:
+    # Without the ring's row the slot is null, for which there is no table.
+    if error.diag.column_name != "slot" and "(slot) = (null)" not in (error.diag.message_detail or ""):
+        return translate(error)
     return DatabaseFailed(
         "the row of table pending_stream_ring is gone and nothing was appended; "
         f"insert into pending_stream_ring default values ({error.diag.message_primary})"
@@ -191,7 +200,7 @@ async def _append_together(
         try:
             cursor = await borrowed.cursor(row_factory=args_row(appended)).execute(statements.APPEND_MANY, parameters)
         except (CheckViolation, NotNullViolation) as error:
-            raise _without_ring(error) from error
+            raise _refusal(error) from error
         return dict(await cursor.fetchall())
 
 

@@ -13,11 +13,12 @@ from ..payload import check_id, check_text
 MAX_NAME_CHARACTERS = 255
 MAX_TYPE_CHARACTERS = 255
 MAX_EVENT_BYTES = 1024 * 1024
+# Postgres's bigint.
+MAX_SEQ = 2**63 - 1
 
 _NAME = re.compile(rf"[A-Za-z0-9._:~-]{{1,{MAX_NAME_CHARACTERS}}}")
-# The greatest number of an event is that of Postgres's bigint; 15 hexadecimal digits reach beyond the year 9999.
+# 15 hexadecimal digits reach beyond the year 9999.
 _CURSOR = re.compile(r"(0|[1-9][0-9]{0,18})-([0-9a-f]{1,15})", re.ASCII)
-_MAX_SEQ = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -39,6 +40,14 @@ class StreamName:
                 f"the stream's name is not 1 to {MAX_NAME_CHARACTERS} of the characters A-Z a-z 0-9 . _ : ~ -; "
                 "choose another"
             )
+
+    @classmethod
+    def stored(cls, organization_id: str, name: str) -> StreamName:
+        """Return a name as a row has it, also one that nobody could choose: somebody has written it by hand."""
+        stored = object.__new__(cls)
+        object.__setattr__(stored, "organization_id", organization_id)
+        object.__setattr__(stored, "name", name)
+        return stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ class Cursor:
     def parse(cls, text: str) -> Cursor:
         """Return the cursor that `str` has written as this text. Raises CursorInvalid for any other text."""
         read = _CURSOR.fullmatch(text)
-        if read is None or int(read[1]) > _MAX_SEQ:
+        if read is None or int(read[1]) > MAX_SEQ:
             raise CursorInvalid("this is no cursor of a stream; use the id of an event as it was received")
         try:
             return cls(int(read[1]), _EPOCH + int(read[2], 16) * _MICROSECOND)

@@ -25,7 +25,7 @@ def as_stream(
     closed_at: datetime | None,
 ) -> Stream:
     """Return the stream of a row, whose columns come in this order."""
-    return Stream(id, StreamName(organization_id, name), last_seq, last_at, created_at, closed_at)
+    return Stream(id, StreamName.stored(organization_id, name), last_seq, last_at, created_at, closed_at)
 
 
 STREAM_ROW = args_row(as_stream)

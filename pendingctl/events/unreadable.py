@@ -1,4 +1,4 @@
-"""A row that cannot be read, as one that is damaged, holds up none of those that are read with it."""
+"""A row that cannot be read or written, as one that is damaged, holds up none of those beside it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..postgres.driver_errors import translated_errors
 
 T = TypeVar("T")
 
-# What the server reports of a value that it cannot convert, of one that is too large, and of damaged files (manual,
-# appendix A "PostgreSQL Error Codes").
-_CLASSES = ("22", "54", "XX")
+# What the server reports of a value that it cannot convert or store, of one that is too large, of a trigger's own
+# refusal, and of damaged files (manual, appendix A "PostgreSQL Error Codes").
+_CLASSES = ("22", "54", "P0", "XX")
 
 
 def is_of_a_row(error: PendingctlError) -> bool:
-    """Whether the database has met a row, or a name, that it cannot read; another one it may."""
+    """Whether the database has met a row or a value that it cannot take; another one it may."""
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error) or isinstance(error, DatabaseUnreachable):
         return False

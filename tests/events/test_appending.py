@@ -348,8 +348,9 @@ async def test_a_batch_out_of_bounds_is_refused(streams: Streams) -> None:
             await streams.append_many({TALK: events})
     with pytest.raises(InvalidInput, match="no events for stream empty"):
         await streams.append_many({TALK: said("a"), StreamName("acme", "empty"): []})
-    with pytest.raises(InvalidInput, match="position is -1"):
-        await streams.append(TALK, said("a"), expected=-1)
+    for expected in (-1, 2**63):
+        with pytest.raises(InvalidInput, match=f"position is {expected}"):
+            await streams.append(TALK, said("a"), expected=expected)
 
     assert await streams.list() == []
 
@@ -365,3 +366,33 @@ async def test_a_role_or_database_that_commits_without_the_disk_is_overruled(poo
         await streams.append(TALK, said("a"), connection=given)
         row = await (await given.execute("show synchronous_commit")).fetchone()
         assert row == ("on",)
+
+
+async def test_a_stream_that_can_take_nothing_holds_up_none_of_those_beside_it(
+    streams: Streams, connection: psycopg.Connection
+) -> None:
+    other, third = StreamName("acme", "other"), StreamName("acme", "third")
+    await streams.append_many({TALK: said("a"), other: said("a"), third: said("a")})
+    connection.execute("update pending_stream set last_seq = 9223372036854775807 where name = 'talk'")
+    connection.execute(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;"
+        "create trigger refuse before update on pending_stream for each row when (old.name = 'third') "
+        "execute function refuse()"
+    )
+
+    results = await streams.append_many({TALK: said("b"), other: said("b"), third: said("b")})
+
+    assert isinstance(results[other], Appended)
+    for refused, reason in ((TALK, "bigint out of range"), (third, "not this one")):
+        assert isinstance(results[refused], DatabaseFailed)
+        assert reason in str(results[refused])
+    assert await texts(streams, other) == ["a", "b"]
+
+
+async def test_a_ring_that_lacks_a_table_is_not_said_to_lack_its_row(
+    streams: Streams, connection: psycopg.Connection
+) -> None:
+    connection.execute("alter table pending_stream_event detach partition pending_stream_event_0")
+    with pytest.raises(DatabaseFailed, match=r"no partition of relation .pending_stream_event. found for row$"):
+        await streams.append(TALK, said("a"))
+    assert await streams.list() == []

@@ -237,3 +237,20 @@ async def test_times_that_python_cannot_hold_break_no_read(streams: Streams, con
 
     assert [type(item) for item in await read_all(streams)] == [Event, End]
     assert (await streams.show(TALK)).stream in await streams.list()
+
+
+async def test_names_that_no_pod_could_choose_are_listed_page_by_page(
+    streams: Streams, connection: psycopg.Connection
+) -> None:
+    await streams.append(TALK, said("a"))
+    for name in ("", "two words", "two\nlines", "\N{LATIN SMALL LETTER E WITH ACUTE}", "x" * 256):
+        connection.execute("insert into pending_stream (organization_id, name) values ('acme', %s)", [name])
+    connection.execute("insert into organization (id) values (repeat('o', 256))")
+    connection.execute("insert into pending_stream (organization_id, name) values (repeat('o', 256), 'talk')")
+
+    listed: list[StreamName] = []
+    while page := await streams.list(after=listed[-1] if listed else None, limit=1):
+        listed += [each.name for each in page]
+        assert len(listed) <= 7
+    assert len(listed) == 7
+    assert TALK in listed
