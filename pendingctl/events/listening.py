@@ -13,11 +13,12 @@ from uuid import uuid4
 from psycopg import sql
 
 from ..errors import PendingctlError
-from ..postgres.connections import Borrowed, Connection, ConnectionSource, connect
+from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from ..postgres.driver_errors import translated_errors
 from ..postgres.outages import Outage
 from ..postgres.sessions import within
 from ..postgres.time_limits import Purpose
+from .own_connections import connect_to_wait
 from .waking import CHANNEL
 
 _KEY = re.compile("[0-9a-f]{16}")
@@ -101,7 +102,7 @@ class Listening:
             self._change()
 
     async def _listen(self) -> None:
-        connection = await connect(await self._dsn(), application="pendingctl listener")
+        connection = await connect_to_wait(await self._dsn(), "pendingctl listener")
         tasks: list[asyncio.Task[None]] = []
         try:
             with translated_errors(), within(connection, Purpose.LOOP.seconds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg.conninfo import make_conninfo
@@ -16,6 +17,8 @@ _FIT = """
     select set_config(name, value, false)
     from unnest(%(names)s::text[], %(values)s::text[]) as wanted (name, value)
 """
+# It waits for long, and would be ended each time.
+_MAY_IDLE = {"idle_session_timeout": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,8 @@ class OwnConnections:
     async def connect(self, application: str) -> Connection:
         """Open a connection for many small reads. Raises as `connect` does."""
         place = await self._found()
-        connection = await connect(place.conninfo, application=application)
-        # A pooler would hand the settings on to others; it tells itself by what prepare_connection does there.
-        if connection.prepare_threshold is None:
-            return connection
         settings = {
+            **_MAY_IDLE,
             "search_path": place.search_path,
             # The plans of many cheap look-ups are taken for expensive: it made them seven times as slow.
             "jit": "off",
@@ -55,13 +55,7 @@ class OwnConnections:
             "lock_timeout": Purpose.LOOP.lock_timeout,
             "statement_timeout": f"{Purpose.LOOP.seconds * 1000:.0f}ms",
         }
-        try:
-            with translated_errors(), within(connection, Purpose.LOOP.seconds):
-                await connection.execute(_FIT, {"names": list(settings), "values": list(settings.values())})
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
+        return await _connect(place.conninfo, application, settings)
 
     async def _found(self) -> _Place:
         try:
@@ -74,3 +68,22 @@ class OwnConnections:
             if self._place is None:
                 raise
         return self._place
+
+
+async def connect_to_wait(dsn: str, application: str) -> Connection:
+    """Open a connection on which nothing is sent for long. Raises as `connect` does."""
+    return await _connect(dsn, application, _MAY_IDLE)
+
+
+async def _connect(dsn: str, application: str, settings: Mapping[str, str]) -> Connection:
+    connection = await connect(dsn, application=application)
+    # A pooler would hand the settings on to others; it tells itself by what prepare_connection does there.
+    if connection.prepare_threshold is None:
+        return connection
+    try:
+        with translated_errors(), within(connection, Purpose.LOOP.seconds):
+            await connection.execute(_FIT, {"names": list(settings), "values": list(settings.values())})
+    except BaseException:
+        await connection.close()
+        raise
+    return connection

@@ -187,3 +187,24 @@ async def test_a_backup_that_locks_holds_up_no_reader(
         assert datas(await given(subscription, 1)) == ["one"]
         append(connection, "two")
         assert datas(await given(subscription, 1)) == ["two"]
+
+
+async def test_a_database_that_ends_idle_sessions_ends_no_readers(
+    dsn: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection.execute(f"alter database {connection.info.dbname} set idle_session_timeout = 300".encode())
+    async with open_pool(dsn) as pool:
+        following = Following(pool)
+        try:
+            subscription = following.subscribe(CHAT)
+            append(connection, "one")
+            await given(subscription, 1)
+            reader = await until_listening(following)
+            session = connection.execute(SESSION.encode(), ["pendingctl listener"]).fetchall()
+            polls = reader.polls
+            await until(lambda: reader.polls >= polls + 2)
+            assert reader.listening.is_proven
+            assert connection.execute(SESSION.encode(), ["pendingctl listener"]).fetchall() == session
+        finally:
+            await following.drain(0)
+    assert not [record for record in caplog.records if record.name.startswith("pendingctl.events")]
