@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ from psycopg_pool import AsyncConnectionPool
 from pendingctl import open_pool
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseUnreachable, InvalidInput, NotConnected
+from pendingctl.limits import Limit, RateLimiter
 from pendingctl.postgres.connections import (
     Borrowed,
     CommandConnection,
@@ -311,3 +313,17 @@ async def test_a_long_piece_of_work_goes_on_as_long_as_it_gets_ahead(pool: Pool)
         for _ in range(4):
             await borrowed.execute("select pg_sleep(0.5)")
             lending.go_on()
+
+
+async def test_what_was_given_up_leaves_no_session_that_waits_for_a_locked_table(
+    pool: Pool, connection: psycopg.Connection
+) -> None:
+    limiter = RateLimiter(pool, if_unreachable="raise")
+    limit = Limit(rate=1, per=timedelta(seconds=1), burst=1)
+    with connection.transaction():
+        connection.execute("lock table pending_rate_limit in access exclusive mode")
+        given_up = await asyncio.gather(
+            *(limiter.take("acme", str(number), limit) for number in range(10)), return_exceptions=True
+        )
+        assert {type(each) for each in given_up} <= {DatabaseUnreachable, NotConnected}
+        assert await came_true(lambda: not lock_waiters(connection))

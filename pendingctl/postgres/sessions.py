@@ -6,7 +6,7 @@ import asyncio
 import os
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +40,8 @@ class _Setting:
     is_harmless: Callable[[str], bool] = bool
 
 
+_LEFT_ALONE = "client_connection_check_interval"
+
 # Left out since they change nothing here: bytea_output (there is no bytea), row_security, jit and the planner's,
 # default_transaction_deferrable (for serializable alone), default_transaction_read_only (reading works, and each
 # write is refused whole). A user's own time-outs hold beside the limits of pendingctl.
@@ -56,6 +58,8 @@ _SETTINGS = (
     # On, a refusal of the database ends the session.
     _Setting("exit_on_error", "off", is_harmless="off".__eq__),
     _Setting("default_transaction_isolation", "read committed"),
+    # Whoever hangs up leaves no session that waits for a table's lock, which no setting within a statement limits.
+    _Setting(_LEFT_ALONE, "500ms"),
 )
 
 # A pooler tells its clients a process number of its own making, for cancel requests that it forwards.
@@ -118,12 +122,20 @@ async def _fit(connection: Connection) -> None:
                     f"behind a pooler it cannot be set; alter the role or the database to have {setting.value}",
                 )
     settable = [setting for setting, _ in other if setting.passed_on or not is_pooled]
-    if settable:
-        wanted = {"names": [setting.name for setting in settable], "values": [setting.value for setting in settable]}
-        await connection.execute(_SET, wanted)
+    try:
+        await _set(connection, settable)
+    except psycopg.errors.InvalidParameterValue:
+        # A server on Windows cannot look whether its client is there.
+        await _set(connection, [setting for setting in settable if setting.name != _LEFT_ALONE])
     if is_pooled and "default_transaction_isolation" in {setting.name for setting, _ in other}:
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
         await connection.set_autocommit(False)
+
+
+async def _set(connection: Connection, settings: Sequence[_Setting]) -> None:
+    if settings:
+        wanted = {"names": [setting.name for setting in settings], "values": [setting.value for setting in settings]}
+        await connection.execute(_SET, wanted)
 
 
 def _unfit(name: str, value: str, remedy: str) -> UnfitSetting:
