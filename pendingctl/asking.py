@@ -76,6 +76,7 @@ async def ask(
             request_key=request_key,
             if_answered="keep",
             awaited_by=awaited_by,
+            stream=question.stream,
             **schedule,
         )
     except asyncio.CancelledError:

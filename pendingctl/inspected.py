@@ -100,7 +100,11 @@ class PendingSummary:
 
 @dataclass(frozen=True, slots=True)
 class PendingInteraction(PendingSummary):
-    """One whole row. `payload` is empty where it cannot be read."""
+    """One whole row. `payload` is empty where it cannot be read.
+
+    `stream_due_at` is when something is to be appended to its `stream` next, None where nothing waits; `stream_error`
+    why the last of it was left out.
+    """
 
     payload: JsonObject
     answer: str | None
@@ -117,6 +121,10 @@ class PendingInteraction(PendingSummary):
     escalate_at: datetime | None
     escalate_to: str | None
     escalated_at: datetime | None
+    stream: str | None = None
+    stream_attempts: int = 0
+    stream_due_at: datetime | None = None
+    stream_error: str | None = None
 
 
 class Concern(StrEnum):

@@ -97,6 +97,20 @@ class LeasedCard:
     retired: tuple[RetiredCard, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedEvents:
+    """What is still to be appended of one asking to its stream: `asking` is that as JSON text, just as the row has it.
+
+    Fields: stream, ask_number, text and posted_at (null where the card is not known to be there, or was appended
+    before), outcome (null while it is open), answer, answered_by and ended_at. `attempts` counts from 1.
+    """
+
+    question_id: str
+    organization_id: str
+    attempts: int
+    asking: str
+
+
 class Duty(StrEnum):
     """What is to be posted of a question."""
 

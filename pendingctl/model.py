@@ -14,6 +14,7 @@ from .payload import (
     JsonObject,
     JsonValue,
     check_id,
+    check_stream_name,
     check_text,
     conversation_of,
     question_payload,
@@ -65,9 +66,10 @@ ANSWERS = frozenset({Outcome.ANSWERED, Outcome.DEFAULTED})
 class Question:
     """What is asked. No options means that any text is an answer.
 
-    The last six fields say what happens to it in time, see `Schedule`.
+    The six fields from `expires_in` on say what happens to it in time, see `Schedule`. `stream` names the stream of its
+    organization to which some pod appends that its card was posted, and how it has ended.
 
-    Raises InvalidInput as `schedule_parameters` does.
+    Raises InvalidInput as `schedule_parameters` does, and for what is no name of a stream.
     """
 
     id: str
@@ -81,8 +83,11 @@ class Question:
     remind_at_most: int | None = None
     escalate_after: timedelta | None = None
     escalate_to: str | None = None
+    stream: str | None = None
 
     def __post_init__(self) -> None:
+        if self.stream is not None:
+            check_stream_name(self.stream)
         schedule_parameters(
             self.schedule(), self.payload(), self.scope.expected_user_id, show=bool(self.conversation_id)
         )
@@ -353,10 +358,12 @@ class Due:
     """Whether answers wait for their delivery, other endings for theirs, cards for an edit, and deadlines have passed.
 
     The cards are those of the served connections, and so are the posts: cards, reminders and escalations that are due.
+    `events` says whether cards and endings are to be appended to the streams of their questions.
     """
 
     answers: bool
     endings: bool
+    events: bool
     cards: bool
     posts: bool
     deadlines: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
@@ -17,9 +18,11 @@ MAX_ID_CHARACTERS = 255
 # header, then each long text with a header of 4, aligned to 4. An index has four ids at most, and each has this share.
 MAX_ID_BYTES = (2_704 - 8) // 4 // 4 * 4 - 4
 MAX_PAYLOAD_BYTES = 256 * 1024
+MAX_STREAM_NAME_CHARACTERS = 255
 # Each pod, sink and reader of JSON on the way takes that many, whatever its Python and however deep its own stack is.
 MAX_NESTING = 500
 
+_STREAM_NAME = re.compile(rf"[A-Za-z0-9._:~-]{{1,{MAX_STREAM_NAME_CHARACTERS}}}")
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -104,6 +107,15 @@ def check_id(value: str, name: str) -> None:
     check_text(value, name)
     if not value.isascii() and (size := len(value.encode())) > MAX_ID_BYTES:
         raise InvalidInput(f"{name} has {size} bytes as UTF-8; at most {MAX_ID_BYTES} are allowed")
+
+
+def check_stream_name(name: str) -> None:
+    """Refuse what is not 1 to 255 of the characters A-Z a-z 0-9 . _ : ~ -; raises InvalidInput."""
+    if not _STREAM_NAME.fullmatch(name):
+        raise InvalidInput(
+            f"the stream's name is not 1 to {MAX_STREAM_NAME_CHARACTERS} of the characters A-Z a-z 0-9 . _ : ~ -; "
+            "choose another"
+        )
 
 
 def check_text(value: str, name: str) -> None:

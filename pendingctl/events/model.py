@@ -8,15 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from ..errors import CursorInvalid, InvalidInput
-from ..payload import check_id, check_text
+from ..payload import check_id, check_stream_name, check_text
 
-MAX_NAME_CHARACTERS = 255
 MAX_TYPE_CHARACTERS = 255
 MAX_EVENT_BYTES = 1024 * 1024
 # Postgres's bigint.
 MAX_SEQ = 2**63 - 1
 
-_NAME = re.compile(rf"[A-Za-z0-9._:~-]{{1,{MAX_NAME_CHARACTERS}}}")
 # 15 hexadecimal digits reach beyond the year 9999.
 _CURSOR = re.compile(r"(0|[1-9][0-9]{0,18})-([0-9a-f]{1,15})", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,11 +33,7 @@ class StreamName:
 
     def __post_init__(self) -> None:
         check_id(self.organization_id, "organization_id")
-        if not _NAME.fullmatch(self.name):
-            raise InvalidInput(
-                f"the stream's name is not 1 to {MAX_NAME_CHARACTERS} of the characters A-Z a-z 0-9 . _ : ~ -; "
-                "choose another"
-            )
+        check_stream_name(self.name)
 
     @classmethod
     def stored(cls, organization_id: str, name: str) -> StreamName:

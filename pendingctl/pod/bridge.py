@@ -40,6 +40,7 @@ from .posts import Handles, PostLeases, Posts
 from .questions import MAX_REMEMBERED, AskOutcome, Questions, QuestionStore
 from .refused_clicks import PressTrail, RefusedClicks
 from .replies import Reply, cannot_serve, reply_to_refusal, reply_to_win
+from .stream_events import EventLeases, QuestionStreams, StreamEvents
 
 # Slack shows an error unless an interaction is acknowledged within 3 seconds
 # (api.slack.com, "Handling user interaction"); the rest is for the way there and back.
@@ -57,7 +58,7 @@ CLOSE_WITHIN = timedelta(seconds=30)
 _log = logging.getLogger(__name__)
 
 
-class BridgeLeases(AnswerLeases, CardLeases, PostLeases, Protocol):
+class BridgeLeases(AnswerLeases, CardLeases, PostLeases, EventLeases, Protocol):
     """What a bridge asks of `store.leases`."""
 
     async def due(self, connections: Collection[tuple[str, str]] = ()) -> Due:
@@ -96,6 +97,7 @@ class InteractionBridge:
     least once: those that clicks of this pod have won at once, and those of pods that died when their `lease` has run
     out (see `delivery.Delivery`). Use it with `async with`, or `start` and `close`. `max_age` is the age at which a
     question is stale, and its card says so. `wording` are the words of replies and cards, English by default.
+    `streams` is where this pod appends what becomes of questions that name a stream; without it, other pods do.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class InteractionBridge:
         clock: Callable[[], float] = time.monotonic,
         reply_within: timedelta = REPLY_WITHIN,
         wording: Wording = ENGLISH,
+        streams: QuestionStreams | None = None,
     ) -> None:
         self._store = store
         self._platform = platform
@@ -122,6 +125,7 @@ class InteractionBridge:
         self._cards = Cards(store.leases, platform, self._reachable, max_age=max_age, wording=wording)
         self._refused_clicks = RefusedClicks(store.trail, clock=clock)
         self._delivery = Delivery(store, sink, lease=lease, most_attempts=most_attempts)
+        self._stream_events = None if streams is None else StreamEvents(store.leases, streams)
         self._loop = Loop(self._look)
         self._claims = Background()
         # What it posts and edits besides what it takes over.
@@ -168,6 +172,8 @@ class InteractionBridge:
         until = time.monotonic() + within.total_seconds()
         self._is_closing = True
         await self._loop.close()
+        if self._stream_events is not None:
+            await self._stream_events.close()
         # At once, or more is taken over as long as anything else is under way.
         await asyncio.gather(
             self._drain(until),
@@ -352,6 +358,8 @@ class InteractionBridge:
             self._posts.catch_up()
         if due.cards:
             self._cards.catch_up()
+        if due.events and self._stream_events is not None:
+            self._stream_events.catch_up()
 
 
 def _about(question: Question) -> AbstractContextManager[None]:

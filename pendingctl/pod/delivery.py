@@ -226,7 +226,7 @@ class Delivery:
     async def _expire(self) -> None:
         try:
             while await self._leases.expire(limit=DEADLINES_AT_ONCE):
-                self.catch_up(Due(answers=False, endings=True, cards=False, posts=False, deadlines=False))
+                self.catch_up(Due(answers=False, endings=True, events=False, cards=False, posts=False, deadlines=False))
         except PendingctlError as error:
             _log.warning("no questions can be ended for now: %s", error)
 

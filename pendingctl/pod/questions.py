@@ -126,6 +126,7 @@ class Questions:
             request_digest=request_digest,
             if_answered="keep",
             posting=LEASE,
+            stream=question.stream,
             **question.schedule(),
         )
 

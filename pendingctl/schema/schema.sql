@@ -54,6 +54,12 @@ create table pending_interactions (
     escalate_at timestamptz,                 -- from then on another user may answer, too
     escalate_to text,                        -- that user
     escalated_at timestamptz,                -- when that user was called
+    stream text,                             -- on which it is said that its card was posted, and how it ended
+    stream_appended smallint not null default 0,  -- what was said there: 1 that its card was posted, 2 how it ended
+    stream_due_at timestamptz,               -- when the next of it may be appended
+    stream_attempts integer not null default 0,
+    stream_error text,                       -- why the last of it was left out
+    former_endings jsonb,                    -- what is still to be appended of former askings
     constraint undelivered_stays_claimed check (claimed_at is not null or delivery_due_at is null)
 );
 
@@ -78,6 +84,14 @@ create index idx_pending_interactions_due_endings
 create index idx_pending_interactions_due_posts
     on pending_interactions (application, organization_id, connection_id, post_due_at)
     where claimed_at is null and post_due_at is not null;
+create index idx_pending_interactions_due_events
+    on pending_interactions (application, organization_id, stream_due_at)
+    where former_endings is not null
+       or stream is not null
+          and stream_appended < case when claimed_at is not null then 2 when posted_at is not null then 1 else 0 end;
+create index idx_pending_interactions_open_streams
+    on pending_interactions (created_at)
+    where stream is not null and claimed_at is null;
 
 -- Pods of the version before the last ask an id again under its number + 1.
 create function pendingctl_draw_ask_number() returns trigger
@@ -126,6 +140,44 @@ create trigger forget_ending before update of ask_number on pending_interactions
     for each row when (old.expires_at is not null or old.outcome is not null or old.ending_due_at is not null
                        or old.post_due_at is not null or old.escalate_at is not null)
     execute function pendingctl_forget_ending();
+
+-- An asking that makes place for the next one keeps what is still to be appended of it. Pods of the version before leave
+-- these columns as they are: their asking has no stream.
+create function pendingctl_keep_ending() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if old.stream is not null and old.stream_appended < 2 then
+        new.former_endings := jsonb_path_query_array(
+            coalesce(old.former_endings, '[]') || jsonb_build_array(jsonb_build_object(
+                'stream', old.stream,
+                'ask_number', old.ask_number,
+                'text', case when old.stream_appended < 1 then old.entry_payload #>> '{question,text}' end,
+                'posted_at', case when old.stream_appended < 1 then old.posted_at end,
+                'outcome', case when old.claimed_at is null then 'superseded'
+                                when old.outcome in ('defaulted', 'expired') then old.outcome
+                                when old.withdrawn_at is not null then 'withdrawn'
+                                else 'answered' end,
+                'answer', old.answer,
+                'answered_by', case when old.claimed_at is not null and old.withdrawn_at is null
+                                         and (old.outcome in ('defaulted', 'expired')) is not true
+                                    then coalesce(old.answered_by, old.expected_user_id) end,
+                'ended_at', coalesce(old.claimed_at, clock_timestamp()))),
+            '$[last - 99 to last]');
+    end if;
+    if new.stream_due_at is not distinct from old.stream_due_at then
+        new.stream := null;
+    end if;
+    new.stream_due_at := clock_timestamp();
+    new.stream_appended := 0;
+    new.stream_attempts := 0;
+    new.stream_error := null;
+    return new;
+end
+$$;
+create trigger keep_ending before update of ask_number on pending_interactions
+    for each row when (old.stream is not null or old.former_endings is not null)
+    execute function pendingctl_keep_ending();
 
 -- What has happened to the questions, written in the statements that did it; it outlives their rows.
 create table pending_trail (

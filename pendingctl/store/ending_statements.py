@@ -3,7 +3,7 @@
 Returned columns have the names of the fields they fill.
 """
 
-from .statements import IS_BEFORE_ITS_DEADLINE, LIMITS, OUTCOME, accepts, readable
+from .statements import EVENTS_WAIT, IS_BEFORE_ITS_DEADLINE, LIMITS, OUTCOME, accepts, readable
 from .trail_statements import trail
 
 
@@ -132,7 +132,8 @@ EXPIRE_ONE = f"""
 _AGED = "coalesce(claimed_at, created_at)"
 _IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
           and ((card_due_at <= now() or card_due_at is not null and card_attempts > 0
-                or claimed_at is null and posted_at is null and post_due_at < 'infinity') is not true
+                or claimed_at is null and posted_at is null and post_due_at < 'infinity'
+                or {EVENTS_WAIT}) is not true
                or {_AGED} < now() - %(max_age)s::interval * 2)
           and (claimed_at is not null or (expires_at >= now() - %(max_age)s::interval) is not true)
           and (%(include_undelivered)s or claimed_at is not null or not {_IS_DEFAULTED}
@@ -140,7 +141,8 @@ _IS_STALE = f"""{_AGED} < now() - %(max_age)s::interval
           and (%(include_undelivered)s or delivery_due_at is null)
           and (%(include_undelivered)s or ending_due_at is null or claimed_at < now() - %(endings_kept)s::interval)"""
 
-# What is open and stale expires where the application's worker wants to hear of it, and is deleted elsewhere.
+# What is open and stale expires where the application's worker wants to hear of it, or its ending is to stand on a
+# stream, and is deleted elsewhere.
 _HEARS_OF_IT = (
     "application = any (array(select application from pending_applications where 'expired' = any (outcomes)))"
 )
@@ -169,6 +171,28 @@ EXPIRE_STALE = f"""
     from ended
 """
 
+EXPIRE_STALE_OF_STREAMS = f"""
+    with ended as (
+        update pending_interactions as pending
+        set {_EXPIRED}
+        where id = any (array(
+            select id
+            from pending_interactions
+            where {_IS_STALE}
+              and claimed_at is null and stream is not null
+              and created_at < now() - %(max_age)s::interval
+            order by created_at
+            limit %(batch_size)s
+            for no key update skip locked
+        ))
+          and {LIMITS}
+        returning id, ask_number, organization_id, outcome
+    ),
+    {trail("ended", "outcome")}
+    select id, false as is_unheard
+    from ended
+"""
+
 # The array makes Postgres find the rows once and then delete them by primary key; how much that gains over
 # `id in (select … limit n)` depends on the rows (scripts/bench). Rows that a claim has locked are left for the next
 # sweep, and the lock looks at each row again.
@@ -179,7 +203,7 @@ SWEEP = f"""
             select id
             from pending_interactions
             where {_IS_STALE}
-              and (claimed_at is not null or not ({_HEARS_OF_IT}))
+              and (claimed_at is not null or stream is null and not ({_HEARS_OF_IT}))
             order by {_AGED}
             limit %(batch_size)s
             for update skip locked

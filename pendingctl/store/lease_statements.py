@@ -2,24 +2,28 @@
 
 from typing import LiteralString
 
-from .statements import LIMITS, OUTCOME, accepts, readable
+from .statements import EVENTS_WAIT, LIMITS, OUTCOME, accepts, readable
 from .trail_statements import trail
 
 # What a row's ending waits for: an answer in delivery_due_at, every other ending in a column of its own.
 _ANSWERS, _ENDINGS = "delivery_due_at", "ending_due_at"
 
 
-def _tenants(due_at: LiteralString) -> LiteralString:
-    """Return an application's tenants with undelivered endings, one look at the index each."""
+def tenants(due_at: LiteralString, waits: LiteralString | None = None) -> LiteralString:
+    """Return an application's tenants of whose questions something waits for its time, one look at the index each.
+
+    `waits` is the index's own condition, unless that is that there is such a time.
+    """
+    waits = waits or f"{due_at} is not null"
     return f"""
     recursive tenant (organization_id) as (
         select min(organization_id)
         from pending_interactions
-        where application = %(application)s and {due_at} is not null and organization_id > %(after)s
+        where application = %(application)s and {waits} and organization_id > %(after)s
         union all
         select (select min(pending.organization_id)
                 from pending_interactions as pending
-                where application = %(application)s and {due_at} is not null
+                where application = %(application)s and {waits}
                   and pending.organization_id > tenant.organization_id)
         from tenant
         where tenant.organization_id is not null
@@ -27,11 +31,13 @@ def _tenants(due_at: LiteralString) -> LiteralString:
 """
 
 
-def _first_due_of_tenant(due_at: LiteralString) -> LiteralString:
+def first_due_of_tenant(due_at: LiteralString, waits: LiteralString = "true") -> LiteralString:
+    """Return when the first of that is due, of one tenant."""
     return f"""(
                    select min({due_at})
                    from pending_interactions as pending
                    where application = %(application)s and pending.organization_id = tenant.organization_id
+                     and {waits}
                )"""
 
 
@@ -54,13 +60,19 @@ def _is_due(due_at: LiteralString, open_alone: LiteralString = "") -> LiteralStr
 # The least time is read from the index whatever the statistics say; `exists` has led to scans of the table.
 DUE = f"""
     select (
-               with {_tenants(_ANSWERS)}
-               select exists (select from tenant where {_first_due_of_tenant(_ANSWERS)} <= now())
+               with {tenants(_ANSWERS)}
+               select exists (select from tenant where {first_due_of_tenant(_ANSWERS)} <= now())
            ) as answers,
            (
-               with {_tenants(_ENDINGS)}
-               select exists (select from tenant where {_first_due_of_tenant(_ENDINGS)} <= now())
+               with {tenants(_ENDINGS)}
+               select exists (select from tenant where {first_due_of_tenant(_ENDINGS)} <= now())
            ) as endings,
+           (
+               with {tenants("stream_due_at", EVENTS_WAIT)}
+               select exists (
+                   select from tenant where {first_due_of_tenant("stream_due_at", EVENTS_WAIT)} <= now()
+               )
+           ) as events,
            {_is_due("card_due_at")} as cards,
            {_is_due("post_due_at", "and claimed_at is null")} as posts,
            coalesce((
@@ -103,7 +115,7 @@ def _lease(due_at: LiteralString) -> LiteralString:
     attempts are used up, also by pods that died over it, is handed to a person instead: it is due at infinity.
     """
     return f"""
-    with {_tenants(due_at)},
+    with {tenants(due_at)},
     turn as (
         select due.id, row_number() over (partition by due.organization_id order by due.{due_at}) as turn,
                due.{due_at}
@@ -111,7 +123,7 @@ def _lease(due_at: LiteralString) -> LiteralString:
             select organization_id
             from tenant
             where organization_id <> all (%(busy)s::text[])
-              and {_first_due_of_tenant(due_at)} <= now()
+              and {first_due_of_tenant(due_at)} <= now()
             limit %(most_tenants)s
         ) as tenant
         cross join lateral (

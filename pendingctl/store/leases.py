@@ -6,17 +6,27 @@ Longer than other files: it is the one class that a pod's loop calls.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import LiteralString
 from uuid import UUID
 
+from psycopg import Rollback
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from ..inspected import State
-from ..leased import EditedCard, LeasedAnswer, LeasedCard, LeasedPost, PostedCard, RetiredCard, Unreadable
+from ..leased import (
+    EditedCard,
+    LeasedAnswer,
+    LeasedCard,
+    LeasedEvents,
+    LeasedPost,
+    PostedCard,
+    RetiredCard,
+    Unreadable,
+)
 from ..model import MAX_ASK_NUMBER, Due, Outcome
 from ..payload import JsonObject, check_id
 from ..pods import KEPT, Heartbeat
@@ -26,12 +36,15 @@ from ..schedule import MAX_AGE
 from . import card_statements
 from . import lease_statements as statements
 from .ending_statements import EXPIRE
+from .event_statements import EVENTS_STILL_WAIT, LEASE_EVENTS, MARK_APPENDED
 from .leased_rows import LEASED_POST_ROW, LEASED_ROW, leased_card
 from .pod_statements import BEAT, HEAR, LEAVE
 from .post_statements import GIVE_BACK_POSTS, LEASE_POSTS, MARK_NOT_POSTED
 
 # What an error says is kept for the person on call, not as a log.
 MAX_ERROR_CHARACTERS = 1_000
+# A stream that somebody holds for longer is appended to later: the loop has few connections.
+STREAM_LOCK_TIMEOUT = "200ms"
 
 
 class Leases:
@@ -394,6 +407,47 @@ class Leases:
             "max_age": max_age,
         }
         return await self._mark(card_statements.MARK_RETIRED, parameters, None)
+
+    async def lease_events(self, *, lease: timedelta, longest: timedelta, limit: int) -> list[LeasedEvents]:
+        """Take over what is to be appended to the streams of at most `limit` questions, of each the first asking's.
+
+        Organizations take turns. What is not marked is due again after `lease`, then after twice as long each time,
+        `longest` at most.
+        """
+        parameters = {
+            "application": self._application,
+            "after": "",
+            "lease": lease,
+            "longest": longest,
+            "limit": limit,
+        }
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
+            cursor = borrowed.cursor(row_factory=class_row(LeasedEvents))
+            return await (await cursor.execute(LEASE_EVENTS, parameters)).fetchall()
+
+    async def append_events(
+        self, leased: LeasedEvents, append: Callable[[Connection], Awaitable[object]], *, error: str | None = None
+    ) -> bool:
+        """Have `append` append what was leased, and mark it, in one transaction: both or neither.
+
+        `append` waits for a lock 200 ms at most. With `error` it was left out, for this reason. Returns False, with
+        nothing done, where another pod was first, the row has changed or somebody has locked it: then it stays due.
+        Raises what `append` raises.
+        """
+        parameters = {
+            "id": leased.question_id,
+            "asking": leased.asking,
+            "error": None if error is None else _storable(error),
+            "lock_timeout": STREAM_LOCK_TIMEOUT,
+        }
+        is_marked = False
+        async with in_transaction(self._source, purpose=Purpose.APPEND) as connection:
+            if await (await connection.execute(EVENTS_STILL_WAIT, parameters)).fetchone() is not None:
+                await append(connection)
+                is_marked = await (await connection.execute(MARK_APPENDED, parameters)).fetchone() is not None
+            if not is_marked:
+                raise Rollback
+        return is_marked
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, for a mark beside a sink's own statement."""

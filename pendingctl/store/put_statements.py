@@ -27,12 +27,14 @@ INSERT = f"""
         insert into pending_interactions
             (id, organization_id, connection_id, expected_user_id, entry_payload, application, request_key,
              awaited_by, awaited_until, posting_until, expires_at, default_answer,
-             post_due_at, post_attempts, post_doubts, remind_every, reminders_left, escalate_at, escalate_to)
+             post_due_at, post_attempts, post_doubts, remind_every, reminders_left, escalate_at, escalate_to,
+             stream, stream_due_at)
         select %(id)s, %(organization_id)s, %(connection_id)s, %(expected_user_id)s, %(payload)s::jsonb,
                %(application)s, %(request_key)s, %(awaited_by)s::uuid, now() + %(awaited_for)s::interval,
                now() + %(posting)s::interval, now() + %(expires_in)s::interval, %(default)s,
                case when %(show)s then now() + coalesce(%(posting)s::interval, '0') end, {_IS_POSTING}, {_IS_POSTING},
-               %(remind_every)s, %(reminders_left)s, now() + %(escalate_after)s::interval, %(escalate_to)s
+               %(remind_every)s, %(reminders_left)s, now() + %(escalate_after)s::interval, %(escalate_to)s,
+               %(stream)s, case when %(stream)s::text is not null then now() end
         where not exists (select from pending_interactions where id = %(id)s)
           and {LIMITS}
         on conflict (id) do nothing
@@ -120,7 +122,10 @@ REFRESH = f"""
             post_doubts = case when {_BEGINS}
                                then {_IS_POSTING}
                                     + case when post_due_at = 'infinity' then least(post_doubts, 1) else 0 end
-                               else post_doubts end
+                               else post_doubts end,
+            stream = coalesce(stream, %(stream)s),
+            stream_due_at = case when stream is null and %(stream)s::text is not null then clock_timestamp()
+                                 else stream_due_at end
         from held
         where pending.id = held.id
         returning pending.id, 'refreshed' as outcome, ask_number, {readable("created_at")} as created_at,
@@ -190,7 +195,10 @@ ASK_AGAIN = f"""
             post_attempts = {_IS_POSTING}, post_doubts = {_IS_POSTING}, post_error = null,
             remind_every = %(remind_every)s, reminders_left = %(reminders_left)s,
             escalate_at = clock_timestamp() + %(escalate_after)s::interval, escalate_to = %(escalate_to)s,
-            escalated_at = null
+            escalated_at = null,
+            stream = %(stream)s,
+            stream_due_at = case when coalesce(%(stream)s, stream) is not null or former_endings is not null
+                                 then clock_timestamp() end
         from held
         where pending.id = held.id
         returning pending.id, case when was_open then 'superseded' else 'reopened' end as outcome, ask_number,
@@ -205,10 +213,12 @@ INSERT_MANY = f"""
     with asked as (
         insert into pending_interactions
             (id, organization_id, connection_id, expected_user_id, entry_payload, application, expires_at,
-             default_answer, post_due_at, remind_every, reminders_left, escalate_at, escalate_to)
+             default_answer, post_due_at, remind_every, reminders_left, escalate_at, escalate_to, stream,
+             stream_due_at)
         select incoming.id, organization_id, connection_id, expected_user_id, payload::jsonb, %(application)s,
                now() + %(expires_in)s::interval, %(default)s, case when %(show)s then now() end,
-               %(remind_every)s, %(reminders_left)s, now() + %(escalate_after)s::interval, %(escalate_to)s
+               %(remind_every)s, %(reminders_left)s, now() + %(escalate_after)s::interval, %(escalate_to)s,
+               %(stream)s, case when %(stream)s::text is not null then now() end
         from (select where {LIMITS}) as limits
         cross join unnest(%(ids)s::text[], %(organization_ids)s::text[], %(connection_ids)s::text[],
                           %(expected_user_ids)s::text[], %(payloads)s::text[])

@@ -12,7 +12,7 @@ from psycopg.rows import scalar_row
 
 from ..errors import DatabaseFailed
 from ..model import Scope, Stored
-from ..payload import JsonObject, check_id
+from ..payload import JsonObject, check_id, check_stream_name
 from ..postgres.connections import Connection
 from ..schedule import Schedule, ScheduleParameters
 from . import put_statements as statements
@@ -39,13 +39,14 @@ class PutOptions(Schedule, total=False):
     if_answered: IfAnswered
     awaited_by: UUID | None
     posting: timedelta | None
+    stream: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Put:
     """A question that is to be stored, see `PendingStore.put`; `encoded` is its payload as JSON text, with its digest.
 
-    Raises InvalidInput for an id that Postgres cannot hold.
+    Raises InvalidInput for an id that Postgres cannot hold, and for what is no name of a stream.
     """
 
     id: str
@@ -61,10 +62,13 @@ class Put:
     if_answered: IfAnswered = "reopen"
     awaited_by: UUID | None = None
     posting: timedelta | None = None
+    stream: str | None = None
     lock_timeout: str | None = None
 
     def __post_init__(self) -> None:
         check_id(self.id, "question id")
+        if self.stream is not None:
+            check_stream_name(self.stream)
 
 
 async def put(connection: Connection, question: Put) -> Stored:
@@ -86,6 +90,7 @@ async def put(connection: Connection, question: Put) -> Stored:
         "awaited_by": question.awaited_by,
         "awaited_for": None if question.awaited_by is None else AWAITED_FOR,
         "posting": question.posting,
+        "stream": question.stream,
         "most_displaced_keys": MOST_DISPLACED_KEYS,
         "lock_timeout": question.lock_timeout,
     }
@@ -118,7 +123,7 @@ async def put(connection: Connection, question: Put) -> Stored:
 async def insert(connection: Connection, questions: Sequence[Put]) -> set[str]:
     """Store those of the questions whose ids no row has, by one statement, and return these ids.
 
-    All are of the first one's application, pod and schedule.
+    All are of the first one's application, pod, schedule and stream.
     """
     first = questions[0]
     parameters = {
@@ -131,6 +136,7 @@ async def insert(connection: Connection, questions: Sequence[Put]) -> set[str]:
         "application": first.application,
         "pod": first.pod,
         "show": first.show,
+        "stream": first.stream,
         "lock_timeout": None,
     }
     cursor = connection.cursor(row_factory=scalar_row)

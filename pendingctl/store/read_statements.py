@@ -2,7 +2,7 @@
 
 from typing import LiteralString
 
-from .statements import OUTCOME, REMIND_EVERY, readable
+from .statements import EVENTS_WAIT, OUTCOME, REMIND_EVERY, readable
 
 STATE = """
     case
@@ -54,7 +54,9 @@ GET = f"""
            case when outcome is null then {readable("withdrawn_at")} end as withdrawn_at, {OUTCOME} as outcome,
            default_answer, {readable("posted_at")} as posted_at, card::text as card, request_key,
            {REMIND_EVERY} as remind_every, reminders_left,
-           {readable("escalate_at")} as escalate_at, escalate_to, {readable("escalated_at")} as escalated_at
+           {readable("escalate_at")} as escalate_at, escalate_to, {readable("escalated_at")} as escalated_at,
+           stream, stream_attempts, case when {EVENTS_WAIT} then {readable("stream_due_at")} end as stream_due_at,
+           stream_error
     from pending_interactions as pending
     where id = %(id)s
 """

@@ -38,6 +38,7 @@ class FoundRow:
     awaited_by: UUID | None
     is_awaited: bool | None
     is_undelivered: bool
+    is_to_be_appended: bool
     row_version: str
 
     @property

@@ -40,6 +40,15 @@ OUTCOME = """case when pending.claimed_at is null then null
                  when pending.withdrawn_at is not null then 'withdrawn'
                  else 'answered' end"""
 
+# What was appended to the question's stream is behind what the row holds: 1 stands for its card, 2 for its ending. It
+# follows from what every statement writes, also of pods of the version before, and is the condition of an index.
+EVENTS_WAIT = """(former_endings is not null
+               or stream is not null
+                  and stream_appended < case when claimed_at is not null then 2
+                                             when posted_at is not null then 1 else 0 end)"""
+ENDING_IS_TO_BE_APPENDED = """(former_endings is not null
+               or stream is not null and claimed_at is not null and stream_appended < 2)"""
+
 
 def accepts(value: str) -> str:
     """Return whether a value is one of the question's options, or it has none."""
@@ -159,6 +168,7 @@ LOOK = f"""
            case when organization_id = %(organization_id)s then entry_payload ->> 'request_digest' end
            as request_digest, awaited_by, awaited_until > clock_timestamp() as is_awaited,
            (delivery_due_at is not null or ending_due_at is not null) as is_undelivered,
+           {ENDING_IS_TO_BE_APPENDED} as is_to_be_appended,
            pending.xmin::text as row_version
     from pending_interactions as pending
     cross join lateral (
@@ -167,7 +177,8 @@ LOOK = f"""
     where id = %(id)s
 """
 
-# Undelivered answers are deleted only on request, those that nobody has clicked included, and so is what is stuck.
+# Undelivered answers are deleted only on request, those that nobody has clicked included, and so is what is stuck, and
+# an ending that is still to be appended to its stream.
 DELETE = f"""
     with deleted as (
         delete from pending_interactions
@@ -177,7 +188,8 @@ DELETE = f"""
           and expected_user_id = %(expected_user_id)s
           and (%(include_undelivered)s
                or delivery_due_at is null
-               and (ending_due_at is null or outcome is distinct from 'defaulted' and ending_due_at < 'infinity'))
+               and (ending_due_at is null or outcome is distinct from 'defaulted' and ending_due_at < 'infinity')
+               and not {ENDING_IS_TO_BE_APPENDED})
           and {LIMITS}
         returning id, ask_number, organization_id
     ),

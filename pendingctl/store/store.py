@@ -112,6 +112,7 @@ class PendingStore:
         if_answered: IfAnswered = "reopen",
         awaited_by: UUID | None = None,
         posting: timedelta | None = None,
+        stream: str | None = None,
         connection: Connection | None = None,
         **schedule: Unpack[Schedule],
     ) -> Stored:
@@ -139,6 +140,9 @@ class PendingStore:
 
         `awaited_by` is a caller that waits to read the answer (see `asking.ask`): for 15 s from now, and as long as it
         renews that, no pod delivers the answer.
+
+        `stream` names a stream of the organization (see `events.streams.Streams`). The pods append to it that the card
+        was posted and how the question has ended, once for each asking; a retry keeps the stream that its row has.
 
         Raises, changing nothing: ScopeMismatch when the id belongs to another scope or application, KeyReused for a
         request key that comes with another content or digest, RequestRefused for one that comes too late and for an id
@@ -168,6 +172,7 @@ class PendingStore:
             if_answered=if_answered,
             awaited_by=awaited_by,
             posting=posting,
+            stream=stream,
             lock_timeout=_lock_timeout(connection),
         )
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
@@ -180,14 +185,15 @@ class PendingStore:
         show: bool = False,
         if_answered: IfAnswered = "reopen",
         create_organizations: bool = False,
+        stream: str | None = None,
         on_stored: Callable[[int], None] | None = None,
         connection: Connection | None = None,
         **schedule: Unpack[Schedule],
     ) -> dict[PutOutcome, int]:
         """Store many questions in one transaction and return how many had which outcome.
 
-        All have the same schedule. All or none: whatever fails, an error that `questions` raises included, nothing is
-        stored. `on_stored` is called with the size of each batch as it is written. Raises as `put` and, with
+        All have the same schedule and stream. All or none: whatever fails, an error that `questions` raises included,
+        nothing is stored. `on_stored` is called with the size of each batch as it is written. Raises as `put` and, with
         `create_organizations`, as `create_organization` does.
         """
         outcomes = Counter[PutOutcome]()
@@ -206,6 +212,7 @@ class PendingStore:
                     pod=self._pod,
                     show=show,
                     if_answered=if_answered,
+                    stream=stream,
                 )
                 for id, scope, payload in islice(waiting, BATCH_SIZE)
             }:
@@ -362,7 +369,8 @@ class PendingStore:
     ) -> bool:
         """Delete the row of exactly this id and scope, claimed or not; return whether there was one.
 
-        Raises Undelivered, deleting nothing, when its answer is not delivered yet, unless told to take it too.
+        Raises Undelivered, deleting nothing, when its answer is not delivered yet, or its ending not on its stream,
+        unless told to take it too.
         """
         check_id(id, "question id")
         parameters = {
@@ -381,6 +389,8 @@ class PendingStore:
                     return False
                 if found.is_undelivered:
                     raise Undelivered(f"the answer of question {id!r} is not delivered yet; nothing was deleted")
+                if found.is_to_be_appended:
+                    raise Undelivered(f"the ending of question {id!r} is not on its stream yet; nothing was deleted")
         raise DatabaseFailed(f"question {id!r} changed {TRIES} times while it was deleted; try again")
 
     async def delete_untouched(self, stored: Stored, *, connection: Connection | None = None) -> bool:
@@ -413,7 +423,8 @@ class PendingStore:
     ) -> AsyncGenerator[list[str], None]:
         """Delete stale rows, claimed or not, oldest first, yielding the ids of each batch as it is gone.
 
-        An open question of an application whose worker hears of what expires is not deleted: it expires.
+        An open question of an application whose worker hears of what expires is not deleted: it expires. So does one
+        with a stream, on which its ending is to stand.
 
         Undelivered and stuck answers stay, and for 7 days other endings of which no worker has heard, unless
         `include_undelivered` takes them too. Never more than `limit` rows in all (None: until nothing stale is left),
@@ -423,7 +434,11 @@ class PendingStore:
         check_positive(limit, "limit")
         check_positive(batch_size, "batch size")
         left = limit
-        for statement in (ending_statements.EXPIRE_STALE, ending_statements.SWEEP):
+        for statement in (
+            ending_statements.EXPIRE_STALE,
+            ending_statements.EXPIRE_STALE_OF_STREAMS,
+            ending_statements.SWEEP,
+        ):
             while left is None or left > 0:
                 size = batch_size if left is None else min(batch_size, left)
                 parameters = {

@@ -52,6 +52,7 @@ _ASKED_BY_NOBODY = {
     "expires_in": None,
     "default": None,
     "show": False,
+    "stream": None,
     "remind_every": None,
     "reminders_left": None,
     "escalate_after": None,

@@ -36,6 +36,12 @@ async def test_an_idle_pod_asks_one_statement_a_second_whatever_lies_ahead(
     for id, due in (("later", "now() + interval '1 hour'"), ("given up", "'infinity'")):
         await store.put(id, QUESTION.scope, QUESTION.payload(), show=True)
         connection.execute(f"update pending_interactions set post_due_at = {due} where id = %s".encode(), [id])
+    # What became of a third one is to be appended to its stream later.
+    await store.put("said later", QUESTION.scope, QUESTION.payload(), stream="talk")
+    connection.execute(
+        "update pending_interactions set claimed_at = now(), stream_due_at = now() + interval '1 hour' "
+        "where id = 'said later'"
+    )
     async with pod.bridge:
         assert await came_true(lambda: noted_card(connection) is not None)
         await asyncio.sleep(0.2)

@@ -24,6 +24,8 @@ OURS = [
     "0013_pods",
     "0014_streams",
     "0015_rate_limits",
+    "0016_question_streams",
+    "0017_question_stream_indexes",
 ]
 
 

@@ -17,6 +17,7 @@ from pendingctl.store import (
     card_statements,
     count_statements,
     ending_statements,
+    event_statements,
     lease_statements,
     pod_statements,
     post_statements,
@@ -124,10 +125,14 @@ PARAMETERS: dict[str, object] = {
     "expected_user_ids": ["U1"],
     "edit_again": True,
     "payloads": ["{}"],
+    "stream": "talk",
+    "longest": timedelta(minutes=5),
+    "asking": "{}",
 }
 # What statements share.
 PARTS = (
     *("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY"),
+    *("EVENTS_WAIT", "ENDING_IS_TO_BE_APPENDED"),
     *("STATE", "UNPOSTED", "OF_PART", "AGES", "IS_KEPT"),
     *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED"),
 )
@@ -138,6 +143,7 @@ STATEMENTS = {
         put_statements,
         ending_statements,
         lease_statements,
+        event_statements,
         card_statements,
         post_statements,
         pod_statements,
@@ -169,10 +175,12 @@ CLAIM_PATH = [
     "EXTEND",
     "MARK_RETIRED",
     "MARK_NOT_POSTED",
+    "EVENTS_STILL_WAIT",
+    "MARK_APPENDED",
     "GET",
 ]
 REMEDIES = ["REDELIVER_LISTED", "WITHDRAW_LISTED", "EXTEND_LISTED", "REPAIR_CARDS", "LOOK_AT_LISTED"]
-DELIVERY_PATH = ["DUE", "LEASE", "LEASE_ENDINGS", "EXPIRE", "LEASE_CARDS", "LEASE_POSTS"]
+DELIVERY_PATH = ["DUE", "LEASE", "LEASE_ENDINGS", "EXPIRE", "LEASE_CARDS", "LEASE_POSTS", "LEASE_EVENTS"]
 
 
 @pytest.fixture(scope="module")
@@ -405,6 +413,7 @@ def test_what_is_due_is_found_by_its_index(filled: psycopg.Connection, name: str
         "idx_pending_interactions_due_endings",
         "idx_pending_interactions_deadline",
         "idx_pending_interactions_due_posts",
+        "idx_pending_interactions_due_events",
     } & {node.get("Index Name") for node in nodes}
     assert not [n for n in nodes if n["Node Type"] == "Seq Scan" and n["Relation Name"] == "pending_interactions"]
 
@@ -419,6 +428,29 @@ def test_what_is_to_be_posted_is_found_by_its_own_index_alone(filled: psycopg.Co
     nodes = plan_nodes(filled, lease_statements.DUE)
     looks = [node for node in nodes if node.get("Index Name") == "idx_pending_interactions_due_posts"]
     assert [(look["Node Type"], "connection_id" in look["Index Cond"]) for look in looks] == [("Index Only Scan", True)]
+
+
+@pytest.mark.parametrize("name", ["DUE", "LEASE_EVENTS"])
+def test_what_is_to_be_appended_is_found_by_its_own_index(filled: psycopg.Connection, name: str) -> None:
+    filled.execute(
+        "update pending_interactions set stream = 'talk', stream_due_at = now() - interval '1 second', "
+        "stream_appended = case when id in ('q3', 'q6') then 0 else 2 end where claimed_at is not null"
+    )
+    filled.execute("vacuum analyze pending_interactions")
+
+    nodes = plan_nodes(filled, STATEMENTS[name])
+    assert "idx_pending_interactions_due_events" in [node.get("Index Name") for node in nodes]
+    assert not [n for n in nodes if n["Node Type"] == "Seq Scan" and n["Relation Name"] == "pending_interactions"]
+    assert buffers(filled, STATEMENTS[name]) < 150
+
+
+def test_open_questions_with_a_stream_expire_by_their_own_index(filled: psycopg.Connection) -> None:
+    scans = scans_of_rows(filled, ending_statements.EXPIRE_STALE_OF_STREAMS)
+
+    assert {scan["Index Name"] for scan in scans} == {
+        "idx_pending_interactions_open_streams",
+        "pending_interactions_pkey",
+    }
 
 
 def test_a_pod_without_anything_to_post_reads_a_handful_of_pages(filled: psycopg.Connection) -> None:
