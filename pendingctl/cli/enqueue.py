@@ -71,6 +71,15 @@ def enqueue(
     remind_every: RemindEveryOption = None,
     escalate_after: EscalateAfterOption = None,
     escalate_to: EscalateToOption = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            "--stream",
+            metavar="NAME",
+            show_default=False,
+            help="Have the pods append to this stream that the card was posted and how the question has ended.",
+        ),
+    ] = None,
     id: Annotated[
         str | None,
         typer.Option("--id", metavar="ID", show_default=False, help="The question's id. Default: a new one."),
@@ -92,8 +101,8 @@ def enqueue(
 ) -> None:
     """Store one question, copies of it, or the questions of a file.
 
-    Either all of them are stored or none. Deadline, reminders and escalation are the same for all of them. With --show
-    again, a question whose card the pods have given up is posted after all.
+    Either all of them are stored or none. Deadline, reminders, escalation and stream are the same for all of them.
+    With --show again, a question whose card the pods have given up is posted after all.
 
     Example: pendingctl enqueue --org acme --connection slack --user U1 --question 'Deploy?' --option yes --option no
     """
@@ -119,6 +128,7 @@ def enqueue(
                     show=show,
                     if_answered=if_answered.value,
                     create_organizations=create_org,
+                    stream=stream,
                     on_stored=advance,
                     **schedule,
                 )

@@ -53,6 +53,10 @@ def interaction_fields(row: PendingInteraction) -> dict[str, object]:
         "escalate_at": row.escalate_at,
         "escalate_to": row.escalate_to,
         "escalated_at": row.escalated_at,
+        "stream": row.stream,
+        "stream_attempts": row.stream_attempts,
+        "stream_due_at": row.stream_due_at,
+        "stream_error": row.stream_error,
         "card": row.card,
         "payload": row.payload,
     }

@@ -28,6 +28,7 @@ _GROUPS = {
         *("card_attempts", "card_due_at", "card"),
     ),
     "reminders": ("remind_every", "reminders_left", "escalate_at", "escalate_to", "escalated_at"),
+    "stream": ("stream", "stream_attempts", "stream_due_at", "stream_error"),
 }
 # These stand above the groups.
 _ABOVE = ("id", "state", "age_seconds", "question")
@@ -41,6 +42,8 @@ def headline(row: PendingInteraction) -> str:
 def grouped(fields: Mapping[str, object]) -> dict[str, dict[str, object]]:
     """Return the fields that have something, by the group they belong to."""
     filled = {name: value for name, value in fields.items() if value is not None and name not in _ABOVE}
+    if filled.keys().isdisjoint({"stream", "stream_due_at", "stream_error"}):
+        filled.pop("stream_attempts", None)
     groups = {group: {name: filled.pop(name) for name in names if name in filled} for group, names in _GROUPS.items()}
     return {group: fields for group, fields in {**groups, "further": filled}.items() if fields}
 
@@ -76,6 +79,13 @@ def sentences(row: PendingInteraction) -> Iterator[str]:
     if row.delivery_error is not None and row.delivered_at is None:
         yield f"  last error: {row.delivery_error}"
     yield from _of_its_card(row, now)
+    if row.stream_due_at is not None:
+        yield (
+            f"what became of it is to be appended to its stream {until(row.stream_due_at - now)}; "
+            f"{_tries(row.stream_attempts)}"
+        )
+    if row.stream_error is not None:
+        yield f"its stream lacks an event: {row.stream_error}"
 
 
 def _of_its_card(row: PendingInteraction, now: datetime) -> Iterator[str]:

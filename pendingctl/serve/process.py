@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Self, TypeAlias
 
 from ..events.ring import Ring
+from ..events.streams import Streams
 from ..leased import LeasedAnswer
 from ..limits import RateLimiter
 from ..model import ANSWERS
@@ -94,7 +95,8 @@ class _Pod:
         ring = Ring(pool, pod=configuration.pod)
         self._swept = SweptDatabase(self._store, ring, RateLimiter(pool, if_unreachable="raise"))
         self._inspection = inspection = Inspection(Share(pool, connections_of_reads(configuration.connections)))
-        self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN)
+        streams = Streams(pool, pod=configuration.pod)
+        self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN, streams=streams)
         connections = [each for of in configuration.organizations.values() for each in of.connections]
         for connection in connections:
             self._bridge.register(connection.organization_id, connection.connection_id)

@@ -22,7 +22,10 @@ from .problems import Problem
 _STRUCTURED_STRING = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _BARE_KEY = re.compile(r"[\x21\x23-\x7e]+")
 
-_TEXTS = ("id", "application", "connection_id", "user_id", "conversation_id", "text", "default", "escalate_to")
+_TEXTS = (
+    *("id", "application", "connection_id", "user_id", "conversation_id", "text", "default", "escalate_to"),
+    "stream",
+)
 _DURATIONS = ("expires_in", "remind_every", "escalate_after")
 _FIELDS = frozenset({*_TEXTS, *_DURATIONS, "options", "remind_at_most"})
 
@@ -64,6 +67,7 @@ def asked_by(organization_id: str, application: str, body: bytes, idempotency_ke
         remind_at_most=_number(fields, "remind_at_most"),
         escalate_after=_duration(fields, "escalate_after"),
         escalate_to=_text(fields, "escalate_to"),
+        stream=_text(fields, "stream"),
     )
     check_id(id, "id")
     return Asked(question, _text(fields, "application"), key, None if key is None else _digest(fields))

@@ -71,6 +71,16 @@ def test_of_a_question_that_has_ended_nothing_is_to_be_posted(cli: Cli) -> None:
     assert document(cli("stats", "-o", "json"))["cards_to_post"] == 0
 
 
+def test_show_has_the_stream_and_what_is_to_be_appended_to_it(cli: Cli) -> None:
+    cli("enqueue", *QUESTION, "--id", "q", "--stream", "talk-42")
+    assert {"stream": "talk-42", "stream_due_at": None, "stream_error": None}.items() <= shown(cli).items()
+
+    cli("claim", "q", *SCOPE, "--value", "yes", "--take")
+
+    assert shown(cli)["stream_due_at"] is not None
+    assert "what became of it is to be appended to its stream now; 0 attempts so far" in cli("show", "q").stdout
+
+
 def test_all_questions_of_a_file_are_shown_and_have_the_schedule(cli: Cli) -> None:
     lines = [
         {

@@ -222,6 +222,9 @@ BROKEN_SCHEDULES: list[dict[str, Any]] = [
     {"escalate_to": "U2"},
     {"escalate_after": "5m", "escalate_to": "U1"},
     {"escalate_after": "5m", "escalate_to": "U2", "expires_in": "1m"},
+    {"stream": ""},
+    {"stream": "a talk"},
+    {"stream": 42},
 ]
 
 
@@ -230,7 +233,7 @@ async def test_a_schedule_that_cannot_be_kept_is_refused(pod: AssembledPod) -> N
         assert (await pod.ask("deploy-1", **changes)).status_code == 400, changes
 
 
-async def test_a_question_with_all_that_it_can_have_is_asked(pod: AssembledPod) -> None:
+async def test_a_question_with_all_that_it_can_have_is_asked(pod: AssembledPod, connection: psycopg.Connection) -> None:
     asked = await pod.ask(
         "deploy-1",
         expires_in="30m",
@@ -239,9 +242,11 @@ async def test_a_question_with_all_that_it_can_have_is_asked(pod: AssembledPod) 
         remind_at_most=3,
         escalate_after="10m",
         escalate_to="U2",
+        stream="talk-42",
     )
 
     assert asked.status_code == 201
+    assert connection.execute("select stream from pending_interactions").fetchall() == [("talk-42",)]
     read = (await pod.internal.get("/questions/deploy-1")).json()
     assert read["options"] == ["yes", "no"]
     assert read["expires_at"] > read["asked_at"]
