@@ -45,7 +45,8 @@ class Numbers:
     `cards_to_post` that a pod is to post, now or later. Late or given up: `cards_never_posted`, since the pods have
     given up, and what is `overdue_…`: due for a minute, which no pod that is there lets pass.
 
-    Of endings: answers that are `undelivered` or `stuck`, and all `endings_to_tell` that are no person's answer.
+    Of endings: answers that are `undelivered` or `stuck`, and all `endings_to_tell` that are no person's answer. Of
+    streams: questions whose `events_to_append`, a card's or an ending's, are not on their streams yet.
 
     Within the last hour: `answered`, `defaulted`, `expired`, `withdrawn`.
     """
@@ -63,6 +64,8 @@ class Numbers:
     stuck: int = 0
     endings_to_tell: int = 0
     overdue_endings: int = 0
+    events_to_append: int = 0
+    overdue_events: int = 0
     oldest_undelivered_seconds: float | None = None
     answered: int = 0
     defaulted: int = 0
@@ -100,10 +103,11 @@ class Times:
 
 
 class Trouble(StrEnum):
-    """What has failed: a delivery, or the post of a card."""
+    """What has failed: a delivery, the post of a card, or an append to a question's stream."""
 
     DELIVERY = "delivery"
     CARD = "card"
+    APPEND = "append"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,8 @@ class PendingSummary:
     card, a reminder or the escalation is to be posted next; `post_error` why the last attempt to post the card
     failed, or, of a card that was posted, why it can be edited no more.
     `delivery_due_at` is when its ending is to be delivered next, None also of one that is stuck; `card_due_at` when its
-    card is to be edited next.
+    card is to be edited next. `stream_due_at` is when something is to be appended to its `stream` next, None where
+    nothing waits; `stream_error` why the last attempt failed, or, where nothing waits, why the last of it was left out.
     """
 
     id: str
@@ -91,6 +92,10 @@ class PendingSummary:
     post_error: str | None
     card_attempts: int
     card_due_at: datetime | None
+    stream: str | None
+    stream_attempts: int
+    stream_due_at: datetime | None
+    stream_error: str | None
 
     @property
     def scope(self) -> Scope:
@@ -100,11 +105,7 @@ class PendingSummary:
 
 @dataclass(frozen=True, slots=True)
 class PendingInteraction(PendingSummary):
-    """One whole row. `payload` is empty where it cannot be read.
-
-    `stream_due_at` is when something is to be appended to its `stream` next, None where nothing waits; `stream_error`
-    why the last of it was left out.
-    """
+    """One whole row. `payload` is empty where it cannot be read."""
 
     payload: JsonObject
     answer: str | None
@@ -121,24 +122,21 @@ class PendingInteraction(PendingSummary):
     escalate_at: datetime | None
     escalate_to: str | None
     escalated_at: datetime | None
-    stream: str | None = None
-    stream_attempts: int = 0
-    stream_due_at: datetime | None = None
-    stream_error: str | None = None
 
 
 class Concern(StrEnum):
     """Why a row needs a look, the most urgent first.
 
     A stuck ending; an answer that no worker has after some seconds; a card that was given up, or is not posted although
-    it is due; a card that still shows the buttons of a question that has ended; a deadline that nobody has noticed. The
-    last one is none: the questions that have been open for the longest.
+    it is due; a card that still shows the buttons of a question that has ended; a card or an ending that is not on its
+    stream; a deadline that nobody has noticed. The last one is none: the questions that have been open for the longest.
     """
 
     STUCK = "stuck"
     UNDELIVERED = "undelivered"
     NOT_POSTED = "not posted"
     CARD_BEHIND = "card behind"
+    UNAPPENDED = "unappended"
     OVERDUE = "overdue"
     OPEN = "open"
 

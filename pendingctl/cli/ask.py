@@ -24,6 +24,7 @@ from .options import (
     Output,
     OutputOption,
     RemindEveryOption,
+    StreamOption,
     UserOption,
     duration,
 )
@@ -53,6 +54,7 @@ def ask(
     remind_every: RemindEveryOption = None,
     escalate_after: EscalateAfterOption = None,
     escalate_to: EscalateToOption = None,
+    stream: StreamOption = None,
     conversation: Annotated[
         str,
         typer.Option(
@@ -92,6 +94,7 @@ def ask(
         remind_every=remind_every,
         escalate_after=escalate_after,
         escalate_to=escalate_to,
+        stream=stream,
     )
 
     async def answered() -> int:

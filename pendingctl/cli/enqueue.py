@@ -32,6 +32,7 @@ from .options import (
     Output,
     OutputOption,
     RemindEveryOption,
+    StreamOption,
     duration,
 )
 
@@ -71,15 +72,7 @@ def enqueue(
     remind_every: RemindEveryOption = None,
     escalate_after: EscalateAfterOption = None,
     escalate_to: EscalateToOption = None,
-    stream: Annotated[
-        str | None,
-        typer.Option(
-            "--stream",
-            metavar="NAME",
-            show_default=False,
-            help="Have the pods append to this stream that the card was posted and how the question has ended.",
-        ),
-    ] = None,
+    stream: StreamOption = None,
     id: Annotated[
         str | None,
         typer.Option("--id", metavar="ID", show_default=False, help="The question's id. Default: a new one."),

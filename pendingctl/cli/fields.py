@@ -33,6 +33,10 @@ def summary_fields(row: PendingSummary) -> dict[str, object]:
         "post_error": row.post_error,
         "card_attempts": row.card_attempts,
         "card_due_at": row.card_due_at,
+        "stream": row.stream,
+        "stream_attempts": row.stream_attempts,
+        "stream_due_at": row.stream_due_at,
+        "stream_error": row.stream_error,
     }
 
 
@@ -53,10 +57,6 @@ def interaction_fields(row: PendingInteraction) -> dict[str, object]:
         "escalate_at": row.escalate_at,
         "escalate_to": row.escalate_to,
         "escalated_at": row.escalated_at,
-        "stream": row.stream,
-        "stream_attempts": row.stream_attempts,
-        "stream_due_at": row.stream_due_at,
-        "stream_error": row.stream_error,
         "card": row.card,
         "payload": row.payload,
     }

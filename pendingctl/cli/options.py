@@ -87,6 +87,15 @@ EscalateToOption = Annotated[
     str | None,
     typer.Option("--escalate-to", metavar="ID", show_default=False, help="The user who may answer too by then."),
 ]
+StreamOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stream",
+        metavar="NAME",
+        show_default=False,
+        help="Have the pods append to this stream that the card was posted and how the question has ended.",
+    ),
+]
 
 DsnOption = Annotated[
     str | None,

@@ -63,6 +63,11 @@ def edit_attempts_of(row: PendingSummary) -> Attempts | None:
     return None if row.card_due_at is None else Attempts(row.card_attempts, row.card_due_at, None)
 
 
+def append_attempts_of(row: PendingSummary) -> Attempts | None:
+    """Return the attempts to append to a row's stream; None if nothing is to be appended."""
+    return None if row.stream_due_at is None else Attempts(row.stream_attempts, row.stream_due_at, row.stream_error)
+
+
 def now_of(row: PendingSummary) -> datetime:
     """Return the database's time when the row was read."""
     return row.created_at + timedelta(seconds=row.age_seconds)
@@ -129,6 +134,7 @@ def _columns(attempts_of: Callable[[PendingSummary], Attempts | None]) -> list[C
         Column("created", Place.FURTHER, lambda row: row.created_at.isoformat(" ", "seconds")),
         Column("deadline", Place.FURTHER, _deadline),
         Column("answered-by", Place.FURTHER, lambda row: row.answered_by or ""),
+        Column("stream", Place.LINE_OF_ITS_OWN, _stream),
         Column("card", Place.LINE_OF_ITS_OWN, _card),
         Column("error", Place.LINE_OF_ITS_OWN, of_attempts(lambda _, attempts: attempts.error or "")),
         Column("question", Place.QUESTION, lambda row: row.question or ""),
@@ -141,6 +147,14 @@ def _next_attempt(row: PendingSummary, attempts: Attempts) -> str:
 
 def _deadline(row: PendingSummary) -> str:
     return "" if row.expires_at is None else row.expires_at.isoformat(" ", "seconds")
+
+
+def _stream(row: PendingSummary) -> str:
+    if row.stream_due_at is None:
+        return (row.stream or "") + ("" if row.stream_error is None else f": lacks an event: {row.stream_error}")
+    due = until(row.stream_due_at - now_of(row))
+    error = "" if row.stream_error is None else f": {row.stream_error}"
+    return f"{row.stream or 'of a former asking'}, to be appended to {due}{error}"
 
 
 def _card(row: PendingSummary) -> str:

@@ -85,7 +85,8 @@ def sentences(row: PendingInteraction) -> Iterator[str]:
             f"{_tries(row.stream_attempts)}"
         )
     if row.stream_error is not None:
-        yield f"its stream lacks an event: {row.stream_error}"
+        why = "its stream lacks an event" if row.stream_due_at is None else "  last error"
+        yield f"{why}: {row.stream_error}"
 
 
 def _of_its_card(row: PendingInteraction, now: datetime) -> Iterator[str]:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..counts import AGES, Durations, ErrorGroup, LastSweep, LimitKeys, Numbers, Overview, Part, Storage
+from ..counts import AGES, Durations, ErrorGroup, LastSweep, LimitKeys, Numbers, Overview, Part, Storage, Trouble
 from ..diagnosis.pods import held_by
 from ..events.model import RingState
 from ..pods import NotedPod
@@ -23,6 +23,7 @@ _MOST_GROUPS = 100
 _MOST_NAMED = 5
 # Sweeps that turn the ring are minutes apart, and a backup may hold one up.
 _LATE_SECONDS = 3600
+_TROUBLES = {Trouble.DELIVERY: "deliveries", Trouble.CARD: "cards", Trouble.APPEND: "appends"}
 _BAD, _HEED = "bold red", "yellow"
 
 
@@ -38,6 +39,8 @@ def overview_page(overview: Overview, ring: RingState | None) -> RenderableType:
         table.add_row("", row)
     table.add_row("cards", _cards(numbers, marks))
     table.add_row("deliveries", _deliveries(numbers, marks[Part.WAITING]))
+    if numbers.events_to_append:
+        table.add_row("appends", _appends(numbers, marks[Part.WAITING]))
     table.add_row("last hour", _last_hour(numbers, marks[Part.ENDED]))
     times = None if overview.times is None else overview.times.total
     table.add_row("answers in", _times(times, "answer"))
@@ -109,6 +112,14 @@ def _deliveries(numbers: Numbers, mark: str) -> Text:
     if numbers.oldest_undelivered_seconds is not None:
         parts.append((f"the oldest answer {age(numbers.oldest_undelivered_seconds)} old", ""))
     return _joined(parts, "none to do")
+
+
+def _appends(numbers: Numbers, mark: str) -> Text:
+    waiting = counted(numbers.events_to_append, "question waits for its stream", "questions wait for their streams")
+    parts = [(f"{mark}{waiting}", "")]
+    if numbers.overdue_events:
+        parts.append((f"{mark}{numbers.overdue_events:,} due for a minute", _BAD))
+    return _joined(parts, "")
 
 
 def _last_hour(numbers: Numbers, mark: str) -> Text:
@@ -201,7 +212,7 @@ def errors_page(errors: Sequence[ErrorGroup]) -> RenderableType:
         return "nothing that waits has failed"
     lines = []
     for each in errors[:_MOST_GROUPS]:
-        what = counted(each.rows, each.trouble.value, "deliveries" if each.trouble == "delivery" else "cards")
+        what = counted(each.rows, each.trouble.value, _TROUBLES[each.trouble])
         given_up = f", {each.given_up:,} given up" if each.given_up else ""
         due_in = each.next_attempt_seconds
         tried = "" if due_in is None else f", the next attempt {until(timedelta(seconds=due_in))}"

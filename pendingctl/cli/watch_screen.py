@@ -16,7 +16,7 @@ from ..diagnosis.askings import askings
 from ..diagnosis.question import judge_question
 from ..inspected import Attention, Concern, PendingSummary, QuestionHistory, State
 from ..words import age, counted, until
-from .question_columns import Attempts, attempts_of, edit_attempts_of, now_of
+from .question_columns import Attempts, append_attempts_of, attempts_of, edit_attempts_of, now_of
 from .render import one_line
 from .timeline import finding_lines, question_lines, title_lines
 
@@ -247,6 +247,8 @@ def _label(item: Attention) -> str:
 def _attempts(item: Attention) -> Attempts | None:
     """Return the attempts that a row waits for; the card of an open question is due once more when that goes stale."""
     row = item.row
+    if item.concern is Concern.UNAPPENDED:
+        return append_attempts_of(row)
     is_posted = row.claimed_at is None and row.unposted is None
     if item.concern is Concern.OPEN or (item.concern is None and is_posted):
         return None

@@ -15,6 +15,7 @@ from ..payload import question_options
 from ..trail import MORE, Step, TrailEntry
 from ..words import age, counted
 from . import remedies
+from .appends import judge_stream
 from .askings import (
     Asking,
     asked_of,
@@ -41,9 +42,9 @@ def judge_question(history: QuestionHistory) -> Finding:
     now, row, pods = history.record.now, history.row, history.pods
     if row is None:
         return judge_gone(history, last)
-    if row.outcome is None:
-        return _judge_open(row, last, history.record, pods)
-    return judge_ended(row, last, now, pods)
+    finding = _judge_open(row, last, history.record, pods) if row.outcome is None else judge_ended(row, last, now, pods)
+    behind = judge_stream(row, now, pods) if finding.verdict in (Verdict.OK, Verdict.UNKNOWN) else None
+    return behind or finding
 
 
 def _judge_open(row: PendingInteraction, asking: Asking, record: Record, pods: Noted) -> Finding:

@@ -76,6 +76,26 @@ def judge_cards(due: Sequence[Due]) -> Finding:
     return ok("no card, reminder or call is overdue")
 
 
+def judge_appends(due: Sequence[Due]) -> Finding:
+    """How long the oldest card or ending has waited to be appended to its question's stream."""
+    events = [each for each in due if each.kind == "event"]
+    waiting = sum(each.rows for each in events)
+    if not waiting:
+        return ok("no card or ending waits for its stream")
+    oldest = max((each.oldest_seconds or 0 for each in events), default=0.0)
+    sentence = (
+        f"{_counted(waiting, 'question waits', 'questions wait')} to be appended to a stream, the oldest for "
+        f"{age(oldest)}"
+    )
+    if oldest < NOBODY_SECONDS:
+        return ok(sentence)
+    return warn(
+        sentence,
+        "pendingctl stats --by error for the errors; of a stream that somebody has locked, locks says who holds it",
+        "pods append by themselves, 5 minutes after the lock is gone at the latest",
+    )
+
+
 def judge_orphans(due: Sequence[Due]) -> Finding:
     """Which applications nobody serves, as far as rows show it: a pod takes what is due within a second or two."""
     late = sorted(
@@ -92,6 +112,8 @@ def judge_orphans(due: Sequence[Due]) -> Finding:
     if (first.overdue_seconds or 0) < NOBODY_SECONDS:
         return warn(f"{sentence}: its pods are slow, or busy", "see connections and locks; run more pods")
     where = f", and that it registers {first.example}" if first.kind in ("post", "edit") and first.example else ""
+    if first.kind == "event":
+        where = "; it appends where its bridge has streams: InteractionBridge(…, streams=Streams(pool))"
     return fail(
         f"{sentence}: no pod serves it",
         f"start its pods, or see why they fail: PendingStore(pool, application={first.application!r}){where}",
@@ -104,6 +126,8 @@ def _what(due: Due) -> str:
             return f"{_counted(due.overdue, 'ending waits', 'endings wait')} to be delivered, the longest"
         case "post":
             return f"{_counted(due.overdue, 'card waits', 'cards wait')} to be posted, the longest"
+        case "event":
+            return f"{_counted(due.overdue, 'question waits', 'questions wait')} to be appended to streams, the longest"
         case "edit":
             return f"{_counted(due.overdue, 'card waits', 'cards wait')} to be edited, the longest"
         case _:

@@ -79,6 +79,7 @@ async def _work(session: Session) -> list[Check]:
     judges: tuple[tuple[str, Callable[[Sequence[work.Due]], Finding]], ...] = (
         ("deliveries", work.judge_deliveries),
         ("cards", work.judge_cards),
+        ("appends", work.judge_appends),
         ("orphans", work.judge_orphans),
     )
     try:

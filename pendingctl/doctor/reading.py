@@ -21,7 +21,7 @@ from ..model import ENDINGS_KEPT
 from ..pods import NotedPod
 from ..postgres.connections import connect
 from ..schema.migrations import schema_file
-from ..store import card_statements, ending_statements, lease_statements, post_statements
+from ..store import card_statements, ending_statements, event_statements, lease_statements, post_statements
 from ..store import statements as claim_statements
 from ..store.count_statements import PODS
 from ..store.statistics import MOST_PODS
@@ -40,6 +40,7 @@ _HOT = {
     "LEASE_ENDINGS": lease_statements.LEASE_ENDINGS,
     "LEASE_CARDS": card_statements.LEASE_CARDS,
     "LEASE_POSTS": post_statements.LEASE_POSTS,
+    "LEASE_EVENTS": event_statements.LEASE_EVENTS,
     "EXPIRE": ending_statements.EXPIRE,
 }
 # Of a question that is not there, asked by a pod that serves one connection.
@@ -56,6 +57,7 @@ _SAMPLE: Mapping[str, object] = {
     "delivery_key": "",
     "ask_number": 1,
     "lease": timedelta(seconds=30),
+    "longest": timedelta(minutes=5),
     "lease_token": UUID(int=0),
     "lock_timeout": "1s",
     "pod": "",

@@ -4,7 +4,7 @@ Of the catalogs and statistics that every role may read, on PostgreSQL 14 to 18 
 see is null there. Of rows no more than a cap is counted. A statement without parameters has its % as it is.
 """
 
-from ..store.statements import readable
+from ..store.statements import EVENTS_WAIT, readable
 from ..store.trail_statements import IS_KEPT
 
 CLOCK = "select extract(epoch from clock_timestamp())::float8"
@@ -256,6 +256,8 @@ DUE = f"""
         {_due("edit", "card_due_at", "created_at", "card_due_at <= now()")}
         union all
         {_due("deadline", "expires_at", "created_at", "claimed_at is null and expires_at <= now()")}
+        union all
+        {_due("event", "stream_due_at", "coalesce(claimed_at, posted_at, created_at)", EVENTS_WAIT)}
     )
     select application, kind, count(*)::integer as rows,
            (count(*) filter (where due_at <= now()))::integer as overdue,

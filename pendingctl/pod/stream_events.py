@@ -40,6 +40,10 @@ class EventLeases(Protocol):
         """Append and mark, both or neither."""
         ...
 
+    async def mark_not_appended(self, leased: LeasedEvents, error: str) -> None:
+        """Note why it was not appended this time."""
+        ...
+
 
 class QuestionStreams(Protocol):
     """The streams as this sees them: `events.streams.Streams`."""
@@ -109,6 +113,7 @@ class StreamEvents:
             if isinstance(error, DatabaseUnreachable):
                 raise
             _log.warning("an event of question %r is appended later: %s", leased.question_id, error)
+            await self._leases.mark_not_appended(leased, str(error))
 
     async def _leave_out(self, leased: LeasedEvents, error: PendingctlError) -> None:
         async def nothing(_: Connection) -> None:

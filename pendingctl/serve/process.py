@@ -95,8 +95,8 @@ class _Pod:
         ring = Ring(pool, pod=configuration.pod)
         self._swept = SweptDatabase(self._store, ring, RateLimiter(pool, if_unreachable="raise"))
         self._inspection = inspection = Inspection(Share(pool, connections_of_reads(configuration.connections)))
-        streams = Streams(pool, pod=configuration.pod)
-        self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN, streams=streams)
+        self._streams = Streams(pool, pod=configuration.pod)
+        self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN, streams=self._streams)
         connections = [each for of in configuration.organizations.values() for each in of.connections]
         for connection in connections:
             self._bridge.register(connection.organization_id, connection.connection_id)
@@ -151,7 +151,7 @@ class _Pod:
         self._waiting.end()
         await public.close(within=min(REQUEST_SECONDS, until.work - time.monotonic()))
         await self._slack_app.drain(until.work)
-        await _close(self._bridge, until)
+        await _close(self._bridge, self._streams, until)
         _log.info("stopped")
 
 
@@ -208,11 +208,12 @@ class _Until:
         return cls(work=end - last, notes=end - last / 2)
 
 
-async def _close(bridge: InteractionBridge, until: _Until) -> None:
+async def _close(bridge: InteractionBridge, streams: Streams, until: _Until) -> None:
     try:
         # Each of its last steps is limited, and a database that says nothing takes the time of them all.
         async with asyncio.timeout(until.notes - time.monotonic()):
             await bridge.close(within=timedelta(seconds=until.work - time.monotonic()))
+            await streams.settled()
     except TimeoutError:
         _log.warning("the database says nothing: what is left goes to other pods when its leases have run out")
 

@@ -7,7 +7,7 @@ from typing import LiteralString
 
 from ..counts import AGES, Part
 from .read_statements import STATE, UNPOSTED
-from .statements import OUTCOME, readable
+from .statements import EVENTS_WAIT, OUTCOME, readable
 
 # A pod looks once a second: what has been due for so long has been let lie.
 _LATE = "now() - interval '1 minute'"
@@ -56,10 +56,13 @@ _LATE_NUMBERS = f"""{_number("reason <> 'deadline' and unposted = 'given_up'")} 
            {_number(f"reason <> 'deadline' and post_due_at < {_LATE}")} as overdue_cards,
            {_number(f"reason <> 'card' and expires_at < {_LATE}")} as overdue_deadlines"""
 
-_WAITING_NUMBERS = f"""{_number("state = 'undelivered'")} as undelivered,
-           {_number("state = 'stuck'")} as stuck,
-           {_number("ending_due_at is not null")} as endings_to_tell,
-           {_number(f"coalesce(delivery_due_at, ending_due_at) < {_LATE}")} as overdue_endings,
+# Here as well: its ending, and its stream.
+_WAITING_NUMBERS = f"""{_number("reason <> 'stream' and state = 'undelivered'")} as undelivered,
+           {_number("reason <> 'stream' and state = 'stuck'")} as stuck,
+           {_number("reason <> 'stream' and ending_due_at is not null")} as endings_to_tell,
+           {_number(f"reason <> 'stream' and coalesce(delivery_due_at, ending_due_at) < {_LATE}")} as overdue_endings,
+           {_number("reason <> 'ending' and events_wait")} as events_to_append,
+           {_number(f"reason <> 'ending' and events_wait and stream_due_at < {_LATE}")} as overdue_events,
            {_seconds(readable("claimed_at"), "state in ('undelivered', 'stuck')")} as oldest_undelivered_seconds"""
 
 _ENDED_NUMBERS = f"""{_number("ending = 'answered'")} as answered,
@@ -72,9 +75,14 @@ _COLUMNS = "pending.*, '' as reason"
 _ALL_OPEN = f"select {_COLUMNS} from pending_interactions as pending where {_IS_OPEN} and {_OF_APPLICATION}"
 _ALL_ENDED = f"select {_COLUMNS} from pending_interactions as pending where {_HAS_ENDED} and {_OF_APPLICATION}"
 _ALL_WAITING = f"""
-        select {_COLUMNS} from pending_interactions as pending where delivery_due_at is not null and {_OF_APPLICATION}
+        select pending.*, 'ending' as reason
+        from pending_interactions as pending where delivery_due_at is not null and {_OF_APPLICATION}
         union all
-        select {_COLUMNS} from pending_interactions as pending where ending_due_at is not null and {_OF_APPLICATION}"""
+        select pending.*, 'ending' as reason
+        from pending_interactions as pending where ending_due_at is not null and {_OF_APPLICATION}
+        union all
+        select pending.*, 'stream' as reason
+        from pending_interactions as pending where {EVENTS_WAIT} and {_OF_APPLICATION}"""
 _IS_LATE_CARD = f"claimed_at is null and (post_due_at < {_LATE} or post_due_at = 'infinity')"
 _IS_LATE_DEADLINE = f"claimed_at is null and expires_at < {_LATE}"
 _ALL_LATE = f"""
@@ -83,7 +91,7 @@ _ALL_LATE = f"""
         union all
         select pending.*, 'deadline' as reason
         from pending_interactions as pending where {_IS_LATE_DEADLINE} and {_OF_APPLICATION}"""
-_IS_WAITING = "(delivery_due_at is not null or ending_due_at is not null)"
+_IS_WAITING = f"(delivery_due_at is not null or ending_due_at is not null or {EVENTS_WAIT})"
 
 
 def _counted(rows: LiteralString, numbers: LiteralString, scale: LiteralString) -> LiteralString:
@@ -91,7 +99,8 @@ def _counted(rows: LiteralString, numbers: LiteralString, scale: LiteralString) 
     with sampled (scale) as materialized (select {scale}),
     counted as (
         select {_KEY} as key, created_at, claimed_at, expires_at, post_due_at, delivery_due_at, ending_due_at, reason,
-               {STATE} as state, {UNPOSTED} as unposted, {OUTCOME} as ending
+               stream_due_at, {EVENTS_WAIT} as events_wait, {STATE} as state, {UNPOSTED} as unposted,
+               {OUTCOME} as ending
         from ({rows}) as pending
     )
     select grouping(key) = 1 as is_total, key, count(*) as rows_read,
@@ -213,6 +222,8 @@ ERRORS = f"""
         {_failed("delivery", "delivery_error", "ending_due_at", "claimed_at", "ending_due_at is not null")}
         union all
         {_failed("card", "post_error", "post_due_at", "created_at", _IS_POSTED_AGAIN)}
+        union all
+        {_failed("append", "stream_error", "stream_due_at", "coalesce(claimed_at, created_at)", EVENTS_WAIT)}
     )
     select trouble, error, count(*)::integer as rows,
            (count(*) filter (where due_at = 'infinity'))::integer as given_up,

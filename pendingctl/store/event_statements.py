@@ -76,6 +76,19 @@ EVENTS_STILL_WAIT = f"""
       and {LIMITS}
 """
 
+# Why the last attempt failed, for the person on call; the lease has moved the next one already.
+MARK_NOT_APPENDED = f"""
+    update pending_interactions as pending
+    set stream_error = %(error)s
+    where id = any (array(
+        select id
+        from pending_interactions as pending
+        where id = %(id)s and {_FIRST} = %(asking)s::jsonb
+        for no key update skip locked
+    ))
+      and {LIMITS}
+"""
+
 # Zero rows: another pod was first, the row has changed since it was read, or somebody has locked it. What was appended
 # in this transaction is rolled back then. What comes next is due at once.
 MARK_APPENDED = f"""

@@ -36,7 +36,7 @@ from ..schedule import MAX_AGE
 from . import card_statements
 from . import lease_statements as statements
 from .ending_statements import EXPIRE
-from .event_statements import EVENTS_STILL_WAIT, LEASE_EVENTS, MARK_APPENDED
+from .event_statements import EVENTS_STILL_WAIT, LEASE_EVENTS, MARK_APPENDED, MARK_NOT_APPENDED
 from .leased_rows import LEASED_POST_ROW, LEASED_ROW, leased_card
 from .pod_statements import BEAT, HEAR, LEAVE
 from .post_statements import GIVE_BACK_POSTS, LEASE_POSTS, MARK_NOT_POSTED
@@ -448,6 +448,17 @@ class Leases:
             if not is_marked:
                 raise Rollback
         return is_marked
+
+    async def mark_not_appended(self, leased: LeasedEvents, error: str) -> None:
+        """Note why what was leased was not appended this time; nothing, where the row has changed or is locked."""
+        parameters = {
+            "id": leased.question_id,
+            "asking": leased.asking,
+            "error": _storable(error),
+            "lock_timeout": Purpose.LOOP.lock_timeout,
+        }
+        async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
+            await borrowed.execute(MARK_NOT_APPENDED, parameters)
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, for a mark beside a sink's own statement."""

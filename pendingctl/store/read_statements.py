@@ -45,7 +45,8 @@ _SUMMARY_COLUMNS = f"""
     answered_by, pod,
     delivery_attempts, {_DELIVERY_DUE_AT} as delivery_due_at, delivery_error,
     {UNPOSTED} as unposted, post_attempts, {_POST_DUE_AT} as post_due_at, post_error,
-    card_attempts, {readable("card_due_at")} as card_due_at
+    card_attempts, {readable("card_due_at")} as card_due_at,
+    stream, stream_attempts, case when {EVENTS_WAIT} then {readable("stream_due_at")} end as stream_due_at, stream_error
 """
 
 GET = f"""
@@ -54,9 +55,7 @@ GET = f"""
            case when outcome is null then {readable("withdrawn_at")} end as withdrawn_at, {OUTCOME} as outcome,
            default_answer, {readable("posted_at")} as posted_at, card::text as card, request_key,
            {REMIND_EVERY} as remind_every, reminders_left,
-           {readable("escalate_at")} as escalate_at, escalate_to, {readable("escalated_at")} as escalated_at,
-           stream, stream_attempts, case when {EVENTS_WAIT} then {readable("stream_due_at")} end as stream_due_at,
-           stream_error
+           {readable("escalate_at")} as escalate_at, escalate_to, {readable("escalated_at")} as escalated_at
     from pending_interactions as pending
     where id = %(id)s
 """
@@ -95,7 +94,8 @@ _FILTERS = f"""{_IN_RANGE}
       and (%(conversation_id)s::text is null
            or entry_payload #>> '{{question,conversation_id}}' = %(conversation_id)s)
       and (%(error)s::text is null or strpos(lower(delivery_error), lower(%(error)s)) > 0
-           or strpos(lower(post_error), lower(%(error)s)) > 0)
+           or strpos(lower(post_error), lower(%(error)s)) > 0
+           or strpos(lower(stream_error), lower(%(error)s)) > 0)
       and (%(state)s::text is null or {STATE} = %(state)s)
       and (%(state)s::text is null or %(state)s not in ('stuck', 'undelivered')
            or delivery_due_at is not null or ending_due_at is not null)
@@ -206,6 +206,11 @@ _CONCERNS: LiteralString = " union all ".join(
               and (card_attempts > 1 or card_due_at < now() - interval '10 s')""",
             "claimed_at",
         ),
+        _concern(
+            "unappended",
+            f"{EVENTS_WAIT} and (stream_attempts > 1 or stream_due_at < now() - interval '10 s')",
+            "created_at",
+        ),
         _concern("overdue", "claimed_at is null and expires_at < now() - interval '10 s'", "expires_at"),
     )
 )
@@ -223,7 +228,8 @@ ATTENTION = f"""
     cross join lateral (
         select {_SUMMARY_COLUMNS} from pending_interactions where id = attention.id limit 1
     ) as found
-    order by array_position(array['stuck', 'undelivered', 'not posted', 'card behind', 'overdue', 'open'], concern),
+    order by array_position(array['stuck', 'undelivered', 'not posted', 'card behind', 'unappended', 'overdue',
+                                  'open'], concern),
              since, found.id
 """
 

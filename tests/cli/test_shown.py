@@ -81,6 +81,33 @@ def test_show_has_the_stream_and_what_is_to_be_appended_to_it(cli: Cli) -> None:
     assert "what became of it is to be appended to its stream now; 0 attempts so far" in cli("show", "q").stdout
 
 
+def test_what_cannot_be_appended_for_now_is_counted_listed_and_explained(
+    cli: Cli, connection: psycopg.Connection
+) -> None:
+    cli("enqueue", *QUESTION, "--id", "q", "--stream", "talk-42")
+    cli("claim", "q", *SCOPE, "--value", "yes", "--take")
+    connection.execute(
+        "update pending_interactions set stream_attempts = 3, stream_due_at = now() + interval '1 minute', "
+        "stream_error = 'the stream is locked'"
+    )
+
+    numbers = document(cli("stats", "-o", "json"))
+    assert {
+        "events_to_append": 1,
+        "overdue_events": 0,
+        "undelivered": 0,
+        "endings_to_tell": 0,
+    }.items() <= numbers.items()
+    assert "1 question waits for its stream" in cli("stats").stdout
+    (group,) = document(cli("stats", "--by", "error", "-o", "json"))["groups"]
+    assert {"trouble": "append", "error": "the stream is locked", "example": "q"}.items() <= group.items()
+    (row,) = document(cli("list", "--error", "locked", "-o", "json"))["rows"]
+    assert {"stream": "talk-42", "stream_attempts": 3, "stream_error": "the stream is locked"}.items() <= row.items()
+    assert "talk-42, to be appended to in 59 s: the stream is locked" in cli("list", "--columns", "id,stream").stdout
+    assert "3 attempts so far\n  last error: the stream is locked" in cli("show", "q").stdout
+    assert "that is not on its stream talk-42 yet" in document(cli("why", "q", "-o", "json"))["finding"]
+
+
 def test_all_questions_of_a_file_are_shown_and_have_the_schedule(cli: Cli) -> None:
     lines = [
         {

@@ -513,4 +513,42 @@ GONE = [
     Case("unknown", None, (), UNKNOWN, ("nothing is known of 'q42'", "the trail begins 1 d ago"), (DOCTOR,)),
 ]
 
-CASES = [*OPEN, *ENDED, *GONE]
+LOCKED = "the database is busy: the row is locked"
+ON_A_STREAM = [
+    Case(
+        "its card is about to be appended", row(stream="talk", stream_due_at=NOW), (asked(),), OK, ("it waits for U1",)
+    ),
+    Case(
+        "its stream is locked",
+        ended(stream="talk", stream_due_at=LATER, stream_attempts=3, stream_error=LOCKED),
+        (asked(), answered()),
+        WARN,
+        ("that is not on its stream talk yet: 3 attempts so far, and the next one is due in 25 s", LOCKED),
+        (DOCTOR,),
+    ),
+    Case(
+        "no pod appends its card",
+        row(stream="talk", stream_due_at=ago(90)),
+        (asked(),),
+        WARN,
+        ("its card was posted, and nobody appends that to its stream talk: it has been due for 1 min 30 s",),
+        (f"{START}, with InteractionBridge(…, streams=Streams(pool))", DOCTOR),
+    ),
+    Case(
+        "its stream is closed",
+        ended(stream="talk", stream_error="stream talk is closed, with 3 events"),
+        (asked(), answered()),
+        WARN,
+        ("its stream talk lacks that for good: stream talk is closed, with 3 events",),
+        ("name another stream",),
+    ),
+    Case(
+        "the stream of a former asking is locked",
+        row(stream_due_at=LATER, stream_attempts=2),
+        (asked(),),
+        WARN,
+        ("that is not on the stream of a former asking yet: 2 attempts so far",),
+    ),
+]
+
+CASES = [*OPEN, *ENDED, *GONE, *ON_A_STREAM]

@@ -10,6 +10,7 @@ from pendingctl.diagnosis.findings import Verdict
 from pendingctl.diagnosis.work import (
     Due,
     SweepLag,
+    judge_appends,
     judge_cards,
     judge_deliveries,
     judge_orphans,
@@ -22,6 +23,7 @@ OK, UNKNOWN, WARN, FAIL = Verdict
 ENDING = Due(
     "", "ending", rows=3, overdue=3, given_up=0, oldest_seconds=20.0, overdue_seconds=None, example="acme/slack"
 )
+EVENT = Due("", "event", rows=2, overdue=2, given_up=0, oldest_seconds=20.0, overdue_seconds=None, example="acme/slack")
 POST = Due("", "post", rows=2, overdue=2, given_up=0, oldest_seconds=900.0, overdue_seconds=2.0, example="acme/slack")
 
 
@@ -114,6 +116,27 @@ def test_an_application_that_nobody_serves_is_named(
     assert finding.verdict is verdict, finding
     assert said in finding.sentence
     assert remedy is None or remedy in finding.remedies[0]
+
+
+@pytest.mark.parametrize(
+    ("due", "verdict", "said"),
+    [
+        ([ENDING, POST], OK, "no card or ending waits for its stream"),
+        ([EVENT], OK, "2 questions wait to be appended to a stream, the oldest for 20 s"),
+        ([EVENT, replace(EVENT, oldest_seconds=600.0)], WARN, "4 questions wait to be appended to a stream"),
+    ],
+)
+def test_what_waits_for_its_stream_is_named(due: list[Due], verdict: Verdict, said: str) -> None:
+    finding = judge_appends(due)
+
+    assert (finding.verdict, said in finding.sentence) == (verdict, True), finding
+
+
+def test_where_nobody_appends_bridges_with_streams_are_missing() -> None:
+    finding = judge_orphans([replace(EVENT, overdue_seconds=900.0)])
+
+    assert "2 questions wait to be appended to streams, the longest for 15 min" in finding.sentence
+    assert "streams=Streams(pool)" in finding.remedies[0]
 
 
 SWEPT = SweepLag(

@@ -73,7 +73,7 @@ async def test_a_database_as_it_should_be_fails_nowhere(dsn: str) -> None:
 
     assert failing(checks) == []
     assert unread(checks) == []
-    assert len({each.name for each in checks}) == len(checks) == 24
+    assert len({each.name for each in checks}) == len(checks) == 25
 
 
 @pytest.mark.once

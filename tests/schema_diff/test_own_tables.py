@@ -142,6 +142,7 @@ def test_database_without_migrations_lacks_every_own_table_and_function(empty_da
         ("public.pending_stream_ring", None),
         ("public.pendingctl_draw_ask_number()", None),
         ("public.pendingctl_forget_ending()", None),
+        ("public.pendingctl_keep_ending()", None),
         ("public.sweep_cycle", None),
     }
 

@@ -72,7 +72,7 @@ async def test_every_read_happens_in_a_read_only_transaction_with_a_time_limit(
 
 @pytest.mark.law(10)
 def test_every_statement_that_only_reads_is_run_by_the_inspection(connection: psycopg.Connection) -> None:
-    """Save what a lost click, an idle pod and a remedy look at, and what doctor reads by itself."""
+    """Save what a lost click, an idle pod, a remedy and an append look at, and what doctor reads by itself."""
     reading = set()
     for name, statement in STATEMENTS.items():
         with connection.transaction(force_rollback=True):
@@ -84,7 +84,7 @@ def test_every_statement_that_only_reads_is_run_by_the_inspection(connection: ps
     inspected = set(re.findall(r"statements\.([A-Z_]+)", getsource(Inspection) + getsource(Statistics)))
     counting = {name for name in STATEMENTS if name.startswith(("COUNT_", "SAMPLE_"))}
     of_the_trail = set(vars(trail_reads)) & set(STATEMENTS)
-    others = {"LOOK", "LOOK_AT_LISTED", "DUE", "OLDEST_STALE"}
+    others = {"LOOK", "LOOK_AT_LISTED", "DUE", "EVENTS_STILL_WAIT", "OLDEST_STALE"}
     assert reading == (inspected - {"OF_PART"}) | counting | of_the_trail | others
 
 

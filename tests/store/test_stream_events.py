@@ -15,6 +15,7 @@ from pendingctl import Claim, PendingStore, PutOutcome
 from pendingctl.errors import DatabaseBusy, DatabaseUnreachable, InvalidInput, Undelivered
 from pendingctl.events.model import Event, StreamName
 from pendingctl.events.streams import Streams
+from pendingctl.inspected import Concern
 from pendingctl.leased import LeasedEvents, PostedCard
 from pendingctl.payload import question_payload
 from pendingctl.pod.stream_events import ENDED, POSTED, StreamEvents, events_of
@@ -287,10 +288,16 @@ async def test_a_locked_stream_holds_up_neither_a_claim_nor_a_sweep_nor_another_
         assert connection.execute(
             "select stream_attempts, stream_due_at > now() + interval '5 s' from pending_interactions where id = 'q'"
         ).fetchall() == [(2, True)]
+        (waiting,) = [each for each in await store.inspection.attention() if each.concern is Concern.UNAPPENDED]
+        assert waiting.row.stream_error is not None
+        assert "lock timeout" in waiting.row.stream_error
     connection.execute("update pending_interactions set stream_due_at = now()")
     await catch_up(store, streams)
 
     assert await on_the_stream(streams) == [(POSTED, asked, None), (ENDED, asked, "answered")]
+    row = await store.inspection.get("q")
+    assert row is not None
+    assert (row.stream_error, row.stream_attempts, row.stream_due_at) == (None, 0, None)
 
 
 async def test_a_locked_question_holds_up_no_stream(store: PendingStore, streams: Streams, dsn: str) -> None:
