@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -23,12 +23,14 @@ from .plan.operations import OperationKind, PlannedQuestion
 from .plan.plan import MAX_OTHERS, plan_question
 from .plan.schedule import (
     AT_A_POST,
+    AT_AN_APPEND,
     AT_AN_ASKER,
     LASTING,
     NEED_AN_OWN_SERVER,
     STRUCK_IN_THE_PROXY,
     TROUBLES,
     FaultKind,
+    Moment,
     PlannedFault,
     schedule_faults,
 )
@@ -39,6 +41,7 @@ from .rows import (
     APPLICATION,
     Arrangement,
     count_unsettled,
+    run_out_of_appends,
     run_out_of_cards,
     run_out_of_posts,
     store_organizations,
@@ -69,6 +72,14 @@ POSTS_SECONDS = 10.0
 LEAST_SKEW_SECONDS = 3600.0
 # How many more questions are fired at where no sweep has raced yet; on two busy processors every other one is enough.
 MORE_TO_SWEEP = 50
+
+
+# The kind of question at which alone such a fault strikes.
+_ONE_BESIDE: Mapping[Moment | None, str] = {
+    **dict.fromkeys(AT_AN_ASKER, "a"),
+    **dict.fromkeys(AT_A_POST, "k"),
+    **dict.fromkeys(AT_AN_APPEND, "s"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +182,13 @@ class _Coordinator:
         run_out_of_posts_at = began + POSTS_SECONDS
         async with await connect(self._context.dsn, application=APPLICATION) as connection:
             await run_out_of_posts(connection, self._arrangement.ids, leases=False)
+            await run_out_of_appends(connection, self._arrangement.ids)
             while (now := time.monotonic()) < began + SETTLED_SECONDS:
                 if not await count_unsettled(connection, self._arrangement):
                     return
                 if now > run_out_at:
                     await run_out_of_cards(connection, self._arrangement)
+                    await run_out_of_appends(connection, self._arrangement.ids)
                     await run_out_of_posts(connection, self._arrangement.ids, leases=now > run_out_of_posts_at)
                     run_out_at = now + CARDS_SECONDS
                 await asyncio.sleep(SETTLED_POLL_SECONDS)
@@ -222,8 +235,8 @@ class _Coordinator:
                     beside = [self._planned(f"q{each}") for each in more]
                     if planned.kind in TROUBLES:
                         beside = await self._store_for_trouble(planned)
-                    elif planned.moment in (*AT_AN_ASKER, *AT_A_POST):
-                        beside = [self._planned(f"{'a' if planned.moment in AT_AN_ASKER else 'k'}{planned.number}")]
+                    elif (kind := _ONE_BESIDE.get(planned.moment)) is not None:
+                        beside = [self._planned(f"{kind}{planned.number}")]
                         await self._store((), beside)
                     faults.end(await strike(self._context, planned, question, beside))
                 else:

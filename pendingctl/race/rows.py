@@ -14,6 +14,7 @@ from ..model import Click, Question, Scope
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, SingleConnection
 from ..postgres.driver_errors import translated_errors
 from ..store import PendingStore
+from .appended import left_on_streams, remove_streams
 from .history.history import RacedQuestion, RacedSchedule, Row
 from .plan.extra import PAST
 from .plan.operations import Names, PlannedQuestion
@@ -37,7 +38,7 @@ _READ = """
            answered_by, expires_at, case when post_due_at = 'infinity' then post_error end as not_shown,
            claimed_at is not null and posted_at is null as no_card_known,
            claimed_at is not null and card is not null and card_due_at is null as card_shows_the_end,
-           retired_cards is not null as has_cards_to_retire, pod
+           retired_cards is not null as has_cards_to_retire, pod, posted_at is not null as is_posted
     from pending_interactions
     where id = any (%(ids)s)
 """
@@ -52,12 +53,15 @@ _SHOWS_LESS = "(card_due_at is not null and (claimed_at is not null or retired_c
 
 _IS_UNPOSTED = "(post_due_at < 'infinity' and posted_at is null and claimed_at is null)"
 
+_IS_UNAPPENDED = """(former_endings is not null or stream is not null and stream_appended
+           < case when claimed_at is not null then 2 when posted_at is not null then 1 else 0 end)"""
+
 _COUNT_UNSETTLED = f"""
     select count(*)
     from pending_interactions
     where id = any (%(ids)s)
           and (delivery_due_at is not null or ending_due_at is not null or {_SHOWS_LESS} or {_IS_UNPOSTED}
-               or expires_at is not null and claimed_at is null)
+               or {_IS_UNAPPENDED} or expires_at is not null and claimed_at is null)
        or id = any (%(poisoned)s) and delivery_due_at < 'infinity'
 """
 
@@ -74,6 +78,13 @@ _RUN_OUT_OF_POSTS = f"""
     set post_due_at = now(), posting_until = null
     where id = any (%(ids)s) and {_IS_UNPOSTED} and post_due_at > now()
       and (%(leases)s or posting_until is null)
+"""
+
+# The pause after an attempt to append, or the lease of one: two that append at once are no harm.
+_RUN_OUT_OF_APPENDS = f"""
+    update pending_interactions
+    set stream_due_at = now()
+    where id = any (%(ids)s) and {_IS_UNAPPENDED} and stream_due_at > now()
 """
 
 # The time of an asker's lease is over, and of its lease on the answer.
@@ -263,7 +274,9 @@ async def store_questions(
     """Store questions and return them with the extra ones, which the pods store. Raises as `put_many` does."""
     store = PendingStore(SingleConnection(connection), application=arrangement.names.application)
     arrangement.ids += [each.question.id for each in (*questions, *extra)]
-    await store.put_many((each.question.id, each.question.scope, each.question.payload()) for each in questions)
+    for stream in {each.question.stream for each in questions}:
+        of_stream = [each.question for each in questions if each.question.stream == stream]
+        await store.put_many(((each.id, each.scope, each.payload()) for each in of_stream), stream=stream)
     with translated_errors():
         cursor = await connection.execute(_READ_ASK_NUMBERS, {"ids": [each.question.id for each in questions]})
         numbers: dict[str, int] = dict(await cursor.fetchall())
@@ -281,6 +294,7 @@ async def store_questions(
             schedule=_schedule(each),
             heard=arrangement.heard,
             application=arrangement.names.application,
+            stream=each.stream,
         )
         for planned in (*questions, *extra)
         for each in (planned.question,)
@@ -316,7 +330,8 @@ async def read_rows(connection: Connection, arrangement: Arrangement) -> list[Ro
 async def count_unsettled(connection: Connection, arrangement: Arrangement) -> int:
     """Return of how many questions of the run something is left to do for the pods.
 
-    Their ending is not delivered yet, their deadline is to come, or their card is to be posted or to be edited.
+    Their ending is not delivered yet, their deadline is to come, their card is to be posted or to be edited, or
+    something is to be appended to their stream.
     """
     ids = {"ids": arrangement.ids, "poisoned": arrangement.poisoned}
     with translated_errors():
@@ -334,6 +349,12 @@ async def run_out_of_posts(connection: Connection, ids: Sequence[str], *, leases
     """Let the pauses of the pods end that wait to post cards once more, and their `leases` on cards, if told so."""
     with translated_errors():
         await connection.execute(_RUN_OUT_OF_POSTS, {"ids": list(ids), "leases": leases})
+
+
+async def run_out_of_appends(connection: Connection, ids: Sequence[str]) -> None:
+    """Let the pods' leases on what is to be appended run out now, and their pauses after an attempt."""
+    with translated_errors():
+        await connection.execute(_RUN_OUT_OF_APPENDS, {"ids": list(ids)})
 
 
 async def run_out(connection: Connection, id: str) -> bool:
@@ -357,6 +378,7 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
             ids = [*arrangement.ids, *arrangement.ids_of_others]
             await connection.execute(_DELETE, {"ids": ids, "organization_id": names.organization_id})
             await connection.commit()
+    await remove_streams(connection, names)
     for organization in arrangement.own_organizations:
         await store.delete_organization(organization)
     ids, applications = [*arrangement.ids, *arrangement.ids_of_others], [names.application, names.other_application]
@@ -365,7 +387,7 @@ async def remove(connection: Connection, arrangement: Arrangement) -> list[str]:
     with translated_errors():
         left = {"ids": ids, "organizations": list(arrangement.own_organizations), "applications": forgotten}
         rows = [str(row[0]) for row in await (await connection.execute(_LEFT, left)).fetchall()]
-    return [*rows, *await left_in_the_trail(connection, ids, applications)]
+    return [*rows, *await left_in_the_trail(connection, ids, applications), *await left_on_streams(connection, names)]
 
 
 async def _forget_the_applications(connection: Connection, applications: list[str]) -> list[str]:

@@ -17,10 +17,11 @@ from ..errors import InvalidInput, NotMigrated, PendingctlError
 from ..postgres.connections import connect
 from ..postgres.driver_errors import translated_errors
 from ..trail import TrailEntry
+from .appended import read_streams
 from .coordinator import race
 from .faults.context import OwnServer
 from .history.files import make_directory, read_history, write_end, write_race
-from .history.history import Row
+from .history.history import AppendedEvent, Row
 from .interruption import undisturbed
 from .plan.extra import STALE_AFTER
 from .plan.operations import Names
@@ -65,7 +66,7 @@ async def simulate_race(
         write_race(directory, settings)
         try:
             fired = await race(dsn, settings, arrangement, directory, server, on_progress)
-            rows, trail = await _read(dsn, arrangement)
+            rows, trail, events = await _read(dsn, arrangement)
         except BaseException:
             _, failed = await undisturbed(_clean_up(dsn, arrangement))
             for reason in failed:
@@ -78,6 +79,7 @@ async def simulate_race(
                 fired.history,
                 rows=tuple(rows),
                 trail=None if trail is None else tuple(trail),
+                events=tuple(events),
                 stale_after=STALE_AFTER,
                 left_behind=tuple(left_behind),
                 reasons=(*fired.history.reasons, *failed),
@@ -94,14 +96,15 @@ def check_history(directory: Path) -> RaceResult:
     return summarize(settings, judge(history), history, seconds)
 
 
-async def _read(dsn: str, arrangement: Arrangement) -> tuple[list[Row], list[TrailEntry] | None]:
-    """Return the run's rows and its trail as of one moment."""
+async def _read(dsn: str, arrangement: Arrangement) -> tuple[list[Row], list[TrailEntry] | None, list[AppendedEvent]]:
+    """Return the run's rows, its trail and what was appended to its streams, as of one moment."""
     async with await connect(dsn, application=APPLICATION) as connection:
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         with translated_errors():
             async with connection.transaction():
                 rows = await read_rows(connection, arrangement)
-                return rows, await read_trail(connection, [*arrangement.ids, *arrangement.ids_of_others])
+                trail = await read_trail(connection, [*arrangement.ids, *arrangement.ids_of_others])
+                return rows, trail, await read_streams(connection, arrangement.names)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ _NEEDED: Mapping[str, tuple[FaultKind, ...]] = {
     "one-pool-for-all": (FaultKind.LOCK,),
     "no-time-limit": (FaultKind.LOCK,),
     "trail-beside-the-claim": (FaultKind.KILL,),
+    "append-beside-the-mark": (FaultKind.KILL,),
 }
 # These controls fail at questions that come first in a race.
 _SHORT = frozenset(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from pendingctl import PendingStore
-from pendingctl.errors import MigrationFailed
+from pendingctl import Claim, PendingStore
+from pendingctl.errors import MigrationFailed, NotMigrated
 from pendingctl.events.streams import Streams
 from pendingctl.pod.stream_events import ENDED, POSTED
 from pendingctl.postgres.connections import Pool
@@ -31,6 +31,19 @@ async def test_a_live_table_keeps_its_rows_and_is_not_rewritten(dsn: str, connec
     assert migrations.apply(dsn) == OURS[15:]
 
     assert (connection.execute(rows).fetchall(), connection.execute(file).fetchall()) == before
+
+
+async def test_before_the_migration_clicks_are_claimed_and_a_put_says_what_to_do(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    migrations.rollback(dsn, steps_back_to(dsn, "0016_question_streams"))
+    connection.execute(INSERT_OLD)
+
+    with pytest.raises(NotMigrated, match="pendingctl migrate"):
+        await store.put("q", SCOPE, PAYLOAD, stream="talk")
+    with pytest.raises(NotMigrated, match="pendingctl migrate"):
+        await store.leases.due()
+    assert isinstance(await store.claim(click("q1")), Claim)
 
 
 @pytest.mark.law(14)

@@ -11,7 +11,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl import Claim, PendingStore, PutOutcome
+from pendingctl import Claim, PendingStore, PutOutcome, Scope
 from pendingctl.errors import DatabaseBusy, DatabaseUnreachable, InvalidInput, Undelivered
 from pendingctl.events.model import Event, StreamName
 from pendingctl.events.streams import Streams
@@ -115,6 +115,34 @@ async def test_every_ending_is_appended_once(
     await catch_up(store, streams)
 
     assert await on_the_stream(streams) == [(POSTED, asked, None), (ENDED, asked, outcome)]
+
+
+async def test_questions_share_a_stream_and_organizations_do_not(store: PendingStore, streams: Streams) -> None:
+    asked = [
+        (await store.put(id, scope, PAYLOAD, stream="talk")).ask_number
+        for id, scope in (("one", SCOPE), ("two", SCOPE), ("elsewhere", Scope("globex", "slack", "U1")))
+    ]
+    for id, organization in (("two", "acme"), ("one", "acme"), ("elsewhere", "globex")):
+        assert isinstance(await store.claim(click(id, organization_id=organization)), Claim)
+        await catch_up(store, streams)
+
+    assert await on_the_stream(streams) == [(ENDED, asked[1], "answered"), (ENDED, asked[0], "answered")]
+    assert await on_the_stream(streams, StreamName("globex", "talk")) == [(ENDED, asked[2], "answered")]
+
+
+@pytest.mark.law(12)
+async def test_an_id_that_comes_back_after_a_sweep_ends_anew(
+    store: PendingStore, streams: Streams, connection: psycopg.Connection
+) -> None:
+    asked = []
+    for _ in range(2):
+        asked.append((await store.put("q", SCOPE, PAYLOAD, stream="talk")).ask_number)
+        await answer(store)
+        await catch_up(store, streams)
+        age(connection, 25)
+        assert await swept(store) == ["q"]
+
+    assert await on_the_stream(streams) == [(ENDED, number, "answered") for number in asked]
 
 
 async def test_a_question_without_a_stream_has_nothing_to_append(store: PendingStore) -> None:

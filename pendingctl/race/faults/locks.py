@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import psycopg
 
+from ...model import Question
 from ...postgres.connections import Connection, connect
 from ...postgres.driver_errors import translated_errors
 from ..plan.operations import PlannedQuestion
@@ -21,6 +22,14 @@ from .server import start_time, take_the_server_away
 POLL_SECONDS = 0.01
 
 _LOCK = "select pg_backend_pid() from pending_interactions where id = any (%(ids)s) order by id for update"
+
+# It need not be there yet: who would create it waits as well.
+_LOCK_STREAM = """
+    insert into pending_stream (organization_id, name)
+    values (%(organization_id)s, %(name)s)
+    on conflict (organization_id, name) do update
+    set name = excluded.name
+"""
 
 # Whatever waits for the row that the race has locked belongs to the race. Unlike pg_stat_activity, this view is read
 # anew by each statement of a transaction.
@@ -65,6 +74,12 @@ async def lock_rows(locking: Connection, ids: list[str]) -> object:
     """Lock rows, and return the backend that holds the locks."""
     row = await (await locking.execute(_LOCK, {"ids": ids})).fetchone()
     return None if row is None else row[0]
+
+
+async def lock_stream(locking: Connection, question: Question) -> None:
+    """Lock the stream of a question."""
+    names = {"organization_id": question.scope.organization_id, "name": question.stream}
+    await locking.execute(_LOCK_STREAM, names)
 
 
 async def something_waits(looking: Connection, locked: dict[str, object]) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from ..history.history import Fault
 from ..plan.operations import OperationKind, PlannedQuestion
-from ..plan.schedule import AT_A_DELIVERY, AT_A_POST, AT_AN_ASKER, TROUBLES, FaultKind, PlannedFault
+from ..plan.schedule import AT_A_DELIVERY, AT_A_POST, AT_AN_APPEND, AT_AN_ASKER, TROUBLES, FaultKind, PlannedFault
+from .appends import strike_at_an_append
 from .askers import strike_at_an_asker
 from .claims import strike_at_a_claim
 from .context import FaultContext
@@ -23,7 +24,7 @@ async def strike(
     """Fire at a question, let the fault strike meanwhile, and return the fault with whether it landed.
 
     `more` questions are fired at while the server is away; of a fault that troubles one tenant they are its own, and
-    the last one a neighbour's; of one that strikes at an asker or at a post they are the one that is asked.
+    the last one a neighbour's; of one that strikes at an asker, a post or an append they are the one that is asked.
     Raises RaceBrokenOff and the database's errors.
     """
     fault = Fault(planned.number, planned.kind, planned.moment, time.monotonic_ns())
@@ -43,6 +44,10 @@ async def strike(
     if planned.moment in AT_A_POST:
         await dispatcher.fire(question)
         detail = await strike_at_a_post(context, planned.moment, more[0])
+        return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)
+    if planned.moment in AT_AN_APPEND:
+        await dispatcher.fire(question)
+        detail = await strike_at_an_append(context, planned.moment, more[0])
         return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)
     # The rightful clicks are in the last burst; what comes before them is not struck.
     last = len(question.bursts) - 1

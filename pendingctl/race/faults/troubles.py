@@ -11,7 +11,7 @@ from ..plan.operations import PlannedQuestion
 from ..pods.dispatcher import MOMENT_SECONDS
 from ..rows import APPLICATION
 from .context import FaultContext
-from .locks import lock_rows, something_waits, transaction
+from .locks import lock_rows, lock_stream, something_waits, transaction
 
 # For how long the worker hangs at least.
 HANGS_SECONDS = 2.0
@@ -22,7 +22,9 @@ LOCKED_SECONDS = 4.0
 async def lock_rows_of_a_tenant(
     context: FaultContext, troubled: list[PlannedQuestion], neighbour: PlannedQuestion
 ) -> str:
-    """Return why the fault did not land, or "". Somebody holds the troubled rows while clicks come.
+    """Return why the fault did not land, or "". Somebody holds the troubled rows while clicks come, and a stream.
+
+    That is the neighbour's: how its question ends can be appended only afterwards, and harms no click.
 
     Raises RaceBrokenOff and the database's errors.
     """
@@ -36,6 +38,7 @@ async def lock_rows_of_a_tenant(
             async with transaction(locking), transaction(looking):
                 began = time.monotonic()
                 locked = {"locked_by": await lock_rows(locking, [each.question.id for each in troubled])}
+                await lock_stream(locking, neighbour.question)
                 pressing = dispatcher.send(dispatcher.pods_of(troubled), troubled)
                 if not await something_waits(looking, locked):
                     detail = f"nobody waited for the rows within {MOMENT_SECONDS:g} s"

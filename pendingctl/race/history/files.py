@@ -21,6 +21,7 @@ from ..plan.operations import Fate, OperationKind, PlannedOperation, PostTrouble
 from ..plan.schedule import FaultKind, Moment
 from ..plan.settings import RaceSettings
 from .history import (
+    AppendedEvent,
     CardEdit,
     CardPost,
     Fault,
@@ -37,12 +38,14 @@ from .history import (
 )
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
-VERSION = 7
+VERSION = 8
 # A history of this version is like one of a database that keeps no trail.
 WITHOUT_A_TRAIL = 5
+# In one of this version no question has a stream.
+WITHOUT_STREAMS = 7
 
 RACE, QUESTIONS, ROWS, FAULTS, END = "race.json", "questions.jsonl", "rows.jsonl", "faults.jsonl", "end.json"
-TRAIL = "trail.jsonl"
+TRAIL, EVENTS = "trail.jsonl", "events.jsonl"
 POD = "pod-*.jsonl"
 
 
@@ -168,6 +171,8 @@ def write_end(directory: Path, history: History, seconds: float) -> None:
     )
     if history.trail is not None:
         _write(directory / TRAIL, (asdict(entry) | {"at": _text(entry.at)} for entry in history.trail))
+    if history.events is not None:
+        _write(directory / EVENTS, (asdict(event) for event in history.events))
     _write(
         directory / END,
         [
@@ -178,6 +183,7 @@ def write_end(directory: Path, history: History, seconds: float) -> None:
                 "reasons": history.reasons,
                 "seconds": seconds,
                 "has_a_trail": history.trail is not None,
+                "has_streams": history.events is not None,
             }
         ],
     )
@@ -278,6 +284,7 @@ def _read(directory: Path, version: int) -> tuple[History, float]:
     )
     end = _document(directory / END)
     has_a_trail = version > WITHOUT_A_TRAIL and end["has_a_trail"]
+    has_streams = version > WITHOUT_STREAMS and end["has_streams"]
     return (
         replace(
             history,
@@ -287,6 +294,7 @@ def _read(directory: Path, version: int) -> tuple[History, float]:
             left_behind=tuple(end["left_behind"]),
             reasons=tuple(end["reasons"]),
             trail=tuple(_entry(record) for record in _lines(directory / TRAIL)) if has_a_trail else None,
+            events=tuple(AppendedEvent(**record) for record in _lines(directory / EVENTS)) if has_streams else None,
         ),
         float(end["seconds"]),
     )

@@ -177,6 +177,16 @@ class ReminderPost:
 
 
 @dataclass(frozen=True, slots=True)
+class AppendedEvent:
+    """What was appended of an asking to its stream: how it ended, or without an outcome that its card was posted."""
+
+    question_id: str
+    ask_number: int
+    outcome: str | None = None
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RacedSchedule:
     """What happens to an open question in time, in nanoseconds from its asking (see `schedule.Schedule`)."""
 
@@ -197,7 +207,8 @@ class RacedQuestion:
     the first operation, `editions` are the other payloads under which it is put. Of an awaited one somebody waits for
     the answer. One of another application is clicked for the race's own; it is open, or its answer was given before the
     race and is due. A poisoned one has an answer that is due, and that nobody can read. `heard` are the endings of
-    which the worker hears, and `application` is that under whose name it is asked.
+    which the worker hears, and `application` is that under whose name it is asked. `stream` is that on which it stands
+    what became of it.
     """
 
     id: str
@@ -215,6 +226,7 @@ class RacedQuestion:
     schedule: RacedSchedule = RacedSchedule()
     heard: tuple[str, ...] = ()
     application: str = ""
+    stream: str | None = None
 
     @property
     def is_raced(self) -> bool:
@@ -234,7 +246,8 @@ class Row:
     `claimed_at` is None where there is no answer; `outcome` says how the question has ended, None while it is open, and
     `pod` which one has ended it, where it was not withdrawn. `not_shown` is why its card was given up, `no_card_known`
     that it ended before anybody noted one, and `card_shows_the_end` that it ended, has a card, and leaves no edit of
-    that to do. It `has_cards_to_retire` where those of former askings are still to be edited.
+    that to do. It `has_cards_to_retire` where those of former askings are still to be edited, and `is_posted` where its
+    card was noted.
     """
 
     id: str
@@ -256,6 +269,7 @@ class Row:
     card_shows_the_end: bool = False
     has_cards_to_retire: bool = False
     pod: str | None = None
+    is_posted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +279,7 @@ class History:
     `planned_kinds` are the kinds of operation in the plan, `stale_after` is the sweep's maximum age. `left_behind`
     names what the clean-up did not remove, and `reasons` explain why the run itself proves nothing. `trail` are the
     entries of the race's questions in the order of their ids; None where the database keeps none, or nobody has read
-    them.
+    them. `events` are those of their streams, in the streams' order; None where nobody has read them.
     """
 
     questions: tuple[RacedQuestion, ...]
@@ -281,3 +295,4 @@ class History:
     card_edits: tuple[CardEdit, ...] = ()
     reminders: tuple[ReminderPost, ...] = ()
     trail: tuple[TrailEntry, ...] | None = None
+    events: tuple[AppendedEvent, ...] | None = None

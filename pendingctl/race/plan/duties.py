@@ -95,6 +95,14 @@ def plan_post(settings: RaceSettings, question: Question, label: str) -> Planned
     return PlannedQuestion(label, question, (_post(question, label, [pod]),))
 
 
+def plan_append(settings: RaceSettings, question: Question, label: str) -> PlannedQuestion:
+    """Return a question that every pod is clicked for, and a fault strikes at the append of its ending."""
+    random = Random(f"{settings.seed}/{label}")
+    pods = random.sample(range(settings.pods), settings.pods)
+    clicks = tuple(press(question, f"{label}.{pod}", pod, random, 1) for pod in pods)
+    return PlannedQuestion(label, question, (_post(question, label, pods), Burst(clicks)))
+
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 

@@ -23,6 +23,11 @@ class Names:
         return f"{self.run}-a", f"{self.run}-b"
 
     @property
+    def stream(self) -> str:
+        """The stream of some of the questions, one of this name in either organization."""
+        return self.run
+
+    @property
     def application(self) -> str:
         """The application of the run's rows: its pods deliver no answer of another, and no other pod theirs."""
         return self.run
@@ -157,7 +162,7 @@ class PlannedQuestion:
     A counted question is stored before it is fired at, and only clicked and stored again. An extra one is stored by
     the pods, deleted and swept. An awaited one, w5, is an extra one that somebody asks who waits for the answer; over
     a5 a fault strikes at that asker. Of another extra one, c5, the pods post cards; one of these, d5, has deadlines or
-    reminders, and over k5 a fault strikes at the pod that posts its card.
+    reminders, and over k5 a fault strikes at the pod that posts its card, and over s5 at one that appends its ending.
     """
 
     label: str
@@ -167,7 +172,7 @@ class PlannedQuestion:
     @property
     def is_extra(self) -> bool:
         """Whether it is an extra question, which the report does not count."""
-        return self.label.startswith(("x", "w", "a", "c", "d", "k"))
+        return self.label.startswith(("x", "w", "a", "c", "d", "k", "s"))
 
     @property
     def is_awaited(self) -> bool:

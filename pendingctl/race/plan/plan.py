@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from ...model import Question, Scope
 from .cards import plan_cards
-from .duties import plan_duty, plan_post
+from .duties import plan_append, plan_duty, plan_post
 from .extra import plan_awaited, plan_extra, plan_other, plan_presses
 from .operations import BY_OPTION, Burst, Names, OperationKind, PlannedOperation, PlannedQuestion, Wrong
 from .settings import FIRST_WITH_MORE, RaceSettings
@@ -24,6 +24,9 @@ MAX_BYSTANDERS = 20
 
 # Questions of another application in the same organization and database.
 MAX_OTHERS = 5
+
+# Whose cards the pods post; and that of a neighbour, whose stream is locked while it is clicked.
+_ON_THE_STREAM = ("c", "d", "s", "n")
 
 # One question in so many is stored again while it is clicked, by its own scope or a foreign one.
 PUT_EVERY = 32
@@ -56,6 +59,8 @@ def plan_question(settings: RaceSettings, names: Names, label: str) -> PlannedQu
         return plan_duty(settings, _question(settings, names, label), label)
     if label.startswith("k"):
         return plan_post(settings, _question(settings, names, label), label)
+    if label.startswith("s"):
+        return plan_append(settings, _question(settings, names, label), label)
     if label.startswith("o"):
         return plan_other(settings, _question(settings, names, label), label)
     if label.startswith(("t", "h", "n")):
@@ -92,6 +97,7 @@ def _question(settings: RaceSettings, names: Names, label: str) -> Question:
         text=f"Question {label}: deploy build {random.randrange(10_000)}? 🚀 [bold] \\ {{}}",
         options=OPTIONS[: random.randint(2, len(OPTIONS))],
         conversation_id=f"{names.run}-conversation-{label}",
+        stream=names.stream if label.startswith(_ON_THE_STREAM) else None,
     )
 
 

@@ -26,7 +26,7 @@ class FaultKind(StrEnum):
 
 
 class Moment(StrEnum):
-    """How far a claim, the delivery of its answer, its asker or the post of a card has come when a fault strikes."""
+    """How far a claim, the delivery of its answer, its asker, a post or an append has come when a fault strikes."""
 
     BEFORE_SENDING = "before sending"
     AFTER_SENDING = "after sending"
@@ -37,6 +37,7 @@ class Moment(StrEnum):
     ASKER_HAS_THE_ANSWER = "between an asker's answer and its mark"
     BEFORE_POST = "before a card is posted"
     AFTER_POST = "between the post of a card and its note"
+    AFTER_APPEND = "between the append of an ending and its mark"
 
 
 # These trouble one tenant, whose neighbours must not feel it.
@@ -50,6 +51,8 @@ AT_A_DELIVERY = (Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK)
 AT_AN_ASKER = (Moment.ASKER_WAITS, Moment.ASKER_HAS_THE_ANSWER)
 # A pod posts the card of a question of its own, and the fault strikes at that.
 AT_A_POST = (Moment.BEFORE_POST, Moment.AFTER_POST)
+# Some pod appends how a question of its own has ended, and the fault strikes at that.
+AT_AN_APPEND = (Moment.AFTER_APPEND,)
 _AT_A_CLAIM = (Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT)
 # These last from the first click to the last one.
 LASTING = frozenset({FaultKind.SKEW, FaultKind.SWEEP})
@@ -57,7 +60,7 @@ LASTING = frozenset({FaultKind.SKEW, FaultKind.SWEEP})
 NEED_AN_OWN_SERVER = frozenset({FaultKind.RESTART, FaultKind.FAILOVER})
 
 _MOMENTS: dict[FaultKind, tuple[Moment | None, ...]] = {
-    FaultKind.KILL: (*_AT_A_CLAIM, *AT_A_DELIVERY, *AT_AN_ASKER, *AT_A_POST),
+    FaultKind.KILL: (*_AT_A_CLAIM, *AT_A_DELIVERY, *AT_AN_ASKER, *AT_A_POST, *AT_AN_APPEND),
     FaultKind.PAUSE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT, *AT_A_DELIVERY, *AT_AN_ASKER),
     FaultKind.DISCONNECT: (*_AT_A_CLAIM, *AT_A_DELIVERY),
     FaultKind.BLACKHOLE: (Moment.AFTER_SENDING, Moment.AFTER_COMMIT),

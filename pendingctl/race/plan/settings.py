@@ -38,6 +38,7 @@ IMPLEMENTATIONS = (
     "expire-without-delivery",
     "remind-without-lease",
     "trail-beside-the-claim",
+    "append-beside-the-mark",
 )
 
 MAX_PODS = 64

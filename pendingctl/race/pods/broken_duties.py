@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
 from typing import Unpack
 
 from psycopg.rows import scalar_row
 
-from ...leased import LeasedPost
+from ...leased import LeasedEvents, LeasedPost
 from ...model import Due, Scope, Stored
 from ...payload import JsonObject
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
-from ...store import PendingStore, PutOptions, ending_statements, post_statements
+from ...store import PendingStore, PutOptions, ending_statements, event_statements, post_statements
 from ...store.leased_rows import LEASED_POST_ROW
 from ...store.leases import Leases
 
@@ -150,6 +150,25 @@ class _NotedAfterwards(Leases):
         # Its time is consumed at the next look.
         self._posted = [each for each in due if each is not None]
         return [*(each for each in leased if each is not None), *self._posted]
+
+
+class AppendBesideTheMark(PendingStore):
+    """Appends to a question's stream, and then marks that: a pod that dies between the two leaves it to be repeated."""
+
+    def __init__(self, source: ConnectionSource, *, application: str = "", pod: str | None = None) -> None:
+        super().__init__(source, application=application, pod=pod)
+        self.leases = _MarkedAfterwards(source, application, pod=self._pod)
+
+
+class _MarkedAfterwards(Leases):
+    async def append_events(
+        self, leased: LeasedEvents, append: Callable[[Connection], Awaitable[object]], *, error: str | None = None
+    ) -> bool:
+        """Append outside of a transaction, and mark afterwards."""
+        async with Borrowed(self._source) as borrowed:
+            await append(borrowed)
+            marked = {"id": leased.question_id, "asking": leased.asking, "error": error, "lock_timeout": None}
+            return await (await borrowed.execute(event_statements.MARK_APPENDED, marked)).fetchone() is not None
 
 
 def _replaced(statement: str, part: str, other: str) -> str:

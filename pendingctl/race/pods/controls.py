@@ -46,6 +46,7 @@ EXPECTED_CHECKS: Mapping[str, str] = {
     "expire-without-delivery": "every_ending_told",
     "remind-without-lease": "reminded_once",
     "trail-beside-the-claim": "trail_is_the_history",
+    "append-beside-the-mark": "appended_once",
 }
 
 
@@ -73,6 +74,7 @@ _STORES: Mapping[str, type[PendingStore]] = {
     "post-from-memory": broken_duties.PostFromMemory,
     "expire-without-delivery": broken_duties.ExpireWithoutDelivery,
     "remind-without-lease": broken_duties.RemindWithoutLease,
+    "append-beside-the-mark": broken_duties.AppendBesideTheMark,
 }
 
 

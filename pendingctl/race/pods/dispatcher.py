@@ -36,7 +36,7 @@ class Dispatcher:
     def __init__(self) -> None:
         self.pods: dict[int, PodProcess] = {}
         self._askings: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-        self._aimed: dict[int, int] = {}
+        self._aimed: dict[int, tuple[str, int]] = {}
         self._waiting: dict[int, set[str]] = {}
         # An event for each order: its news then wakes nothing that waits for another one.
         self._finished: dict[int, asyncio.Event] = {}
@@ -50,9 +50,9 @@ class Dispatcher:
         if not waiting and order in self._finished:
             self._finished[order].set()
 
-    def on_aimed(self, order: int, port: int) -> None:
-        """The aimed operation of an order is about to be sent."""
-        self._aimed[order] = port
+    def on_aimed(self, pod: str, order: int, port: int) -> None:
+        """The aimed operation of an order is about to be sent by this pod."""
+        self._aimed[order] = pod, port
         self._news.set()
 
     def on_asked(self, label: str, ask_number: int, edition: int) -> None:
@@ -143,7 +143,29 @@ class Dispatcher:
         if not in_time:
             pod.go_on()
             return None
-        return self._aimed.pop(order)
+        return self._aimed.pop(order)[1]
+
+    async def aimed_pod(self, order: int) -> PodProcess | None:
+        """Wait until some pod's aimed operation of an order waits for permission, and return that pod.
+
+        None when none came that far in 10 seconds. Raises RaceBrokenOff when a pod is gone.
+        """
+        pods = [*self.pods.values()]
+
+        def waits() -> bool:
+            return order in self._aimed or any(pod.gone for pod in pods)
+
+        in_time = await self.wait_until(waits, MOMENT_SECONDS)
+        if not in_time:
+            await self.wait_until(waits, LATE_SECONDS)
+        if gone := [pod for pod in pods if pod.gone]:
+            raise RaceBrokenOff(gone[0].last_words())
+        name, _ = self._aimed.pop(order, (None, 0))
+        waiting = next((pod for pod in pods if pod.name == name), None)
+        if waiting is not None and not in_time:
+            waiting.go_on()
+            return None
+        return waiting
 
     async def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait until a condition on the pods and their aims holds; return False when it did not in time.

@@ -29,7 +29,7 @@ from ..plan.cards import CARD_MAX_AGE_MS
 from ..plan.extra import SWEEP_MAX_AGE
 from ..plan.operations import OperationKind, PlannedOperation, PlannedQuestion
 from ..plan.plan import plan_question
-from ..plan.schedule import AT_A_POST, LEASE
+from ..plan.schedule import AT_A_POST, AT_AN_APPEND, LEASE
 from ..rows import APPLICATION, server_time
 from . import wire
 from .asker import Askers
@@ -38,6 +38,7 @@ from .gate import Gate
 from .platform import RecordingPlatform, platform_for
 from .puts import Puts
 from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
+from .streams import RacingStreams
 from .worker import Worker
 
 CONNECT_SECONDS = 20.0
@@ -69,6 +70,7 @@ class Pod:
         gate: Gate,
         askers: Askers,
         puts: Puts,
+        streams: RacingStreams,
     ) -> None:
         self._assignment = assignment
         self._source = source
@@ -80,6 +82,7 @@ class Pod:
         self._gate = gate
         self._askers = askers
         self._puts = puts
+        self._streams = streams
         self._plan: dict[str, PlannedQuestion] = {}
 
     def plan_ahead(self) -> None:
@@ -99,7 +102,10 @@ class Pod:
             if order.only in (None, each.name) and order.without != each.name
             if order.again or each.pod == self._assignment.number
         ]
-        if order.aim_delivery is not None:
+        if order.aim_delivery in AT_AN_APPEND:
+            for question in questions:
+                self._streams.aim(question.question.id, order.number)
+        elif order.aim_delivery is not None:
             await self._source.check()
             aim = self._platform.aim if order.aim_delivery in AT_A_POST else self._worker.aim
             for _, planned in chosen:
@@ -255,6 +261,7 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
         gate = Gate()
         worker = Worker(assignment, file, recorder, source, gate)
         platform = platform_for(assignment, file, gate)
+        streams = RacingStreams(assignment, source, gate)
         recording = RecordingStore(store, recorder)
         bridge = bridge_for(assignment.settings.implementation)(
             recording,
@@ -262,6 +269,7 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
             worker,
             lease=LEASE,
             max_age=timedelta(milliseconds=CARD_MAX_AGE_MS),
+            streams=streams,
         )
         # Before any question ends: of one that ends sooner the worker would not hear.
         await store.leases.hear(worker.outcomes)
@@ -271,7 +279,7 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
                     bridge.register(organization, connection)
             askers = Askers(assignment, file, recorder, store)
             puts = Puts(assignment, source, store, bridge, platform)
-            pod = Pod(assignment, source, store, recorder, bridge, platform, worker, gate, askers, puts)
+            pod = Pod(assignment, source, store, recorder, bridge, platform, worker, gate, askers, puts, streams)
             pod.plan_ahead()
             wire.report(wire.READY, f"{time.time():.3f}")
             async with asyncio.TaskGroup() as orders:
@@ -284,6 +292,7 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
                 finally:
                     # Also where an order was the first to find that the coordinator no longer reads.
                     _exit_within(EXIT_WITHIN_SECONDS)
+        await streams.settled()
     file.close()
     wire.report(wire.ENDED)
 

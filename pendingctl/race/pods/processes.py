@@ -26,8 +26,8 @@ class Listener(Protocol):
         """Everything that this order asked of this pod has ended."""
         ...
 
-    def on_aimed(self, order: int, port: int) -> None:
-        """The aimed operation of this order is about to be sent over the connection from this port."""
+    def on_aimed(self, pod: str, order: int, port: int) -> None:
+        """This pod's aimed operation of this order is about to be sent over the connection from this port."""
         ...
 
     def on_asked(self, label: str, ask_number: int, edition: int) -> None:
@@ -152,7 +152,7 @@ class PodProcess:
             self._listener.on_done(self.name, int(argument))
         elif keyword == wire.AIMED:
             order, _, port = argument.partition(b" ")
-            self._listener.on_aimed(int(order), int(port))
+            self._listener.on_aimed(self.name, int(order), int(port))
         elif keyword == wire.ASKED:
             label, number, edition = argument.split(b" ")
             self._listener.on_asked(label.decode(), int(number), int(edition))

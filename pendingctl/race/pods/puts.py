@@ -95,6 +95,7 @@ class Puts:
                 *(planned.question_id, planned.scope, asked.payload()),
                 show=True,
                 request_key=planned.request_key,
+                stream=asked.stream,
                 connection=connection,
                 **asked.schedule(),
             )

@@ -9,9 +9,20 @@ from enum import StrEnum
 from itertools import chain
 
 from ...trail import TrailEntry
-from ..history.history import DECIDED, CardEdit, CardPost, HandOver, History, Operation, Outcome, ReminderPost
+from ..history.history import (
+    DECIDED,
+    AppendedEvent,
+    CardEdit,
+    CardPost,
+    HandOver,
+    History,
+    Operation,
+    Outcome,
+    ReminderPost,
+)
 from ..plan.operations import OperationKind
 from . import laws
+from .appends import appended_once
 from .askings import answered_what_was_shown, asker_or_pods, key_never_reused, only_its_application, others_unharmed
 from .cards import cards_show_the_end
 from .endings import every_ending_told, no_click_after_deadline, one_ending
@@ -96,6 +107,7 @@ QUESTION_LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
     every_ending_told,
     reminded_once,
     trail_is_the_history,
+    appended_once,
 )
 RUN_LAWS: tuple[Callable[[History], Iterator[str]], ...] = (
     laws.sweep_was_bounded,
@@ -145,6 +157,8 @@ def _result(name: str, violations: tuple[Violation, ...], history: History) -> C
     skipped = needed is not None and history.planned_kinds.isdisjoint(needed)
     if name == trail_is_the_history.__name__:
         skipped = history.trail is None
+    if name == appended_once.__name__:
+        skipped = history.events is None or all(each.stream is None for each in history.questions)
     return CheckResult(name, Verdict.SKIPPED if skipped else Verdict.PASS, ())
 
 
@@ -179,6 +193,9 @@ def stories(history: History) -> list[Story]:
     entries: defaultdict[str, list[TrailEntry]] = defaultdict(list)
     for entry in history.trail or ():
         entries[entry.question_id].append(entry)
+    events: defaultdict[str, list[AppendedEvent]] = defaultdict(list)
+    for event in history.events or ():
+        events[event.question_id].append(event)
     rows = {row.id: row for row in history.rows}
     return [
         Story(
@@ -194,6 +211,7 @@ def stories(history: History) -> list[Story]:
             is_whole=not history.reasons,
             trail=None if history.trail is None else tuple(entries.get(question.id, ())),
             is_undisturbed=not history.reasons and not history.faults,
+            events=None if history.events is None else tuple(events.get(question.id, ())),
         )
         for question in history.questions
     ]

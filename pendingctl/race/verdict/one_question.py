@@ -8,7 +8,17 @@ from functools import cached_property
 
 from ...model import NEW_ASKINGS, Scope
 from ...trail import TrailEntry
-from ..history.history import CardEdit, CardPost, HandOver, Operation, Outcome, RacedQuestion, ReminderPost, Row
+from ..history.history import (
+    AppendedEvent,
+    CardEdit,
+    CardPost,
+    HandOver,
+    Operation,
+    Outcome,
+    RacedQuestion,
+    ReminderPost,
+    Row,
+)
 from ..plan.operations import OperationKind
 
 
@@ -17,7 +27,8 @@ class Story:
     """Everything that happened to one question, operations in the order of their start. `row` is None when it is gone.
 
     `sweeps` are those that took its row, and those whose outcome is unknown. It `is_whole` unless pods were
-    lost, and not by a fault: what they were about to do nobody knows. `trail` is None where there is none to look at.
+    lost, and not by a fault: what they were about to do nobody knows. `trail` is None where there is none to look at,
+    and so are `events`, those of its stream.
     Where it `is_undisturbed` nothing went wrong in the race, and no pod has lost what it was about to note.
     """
 
@@ -33,6 +44,7 @@ class Story:
     is_whole: bool = True
     trail: tuple[TrailEntry, ...] | None = None
     is_undisturbed: bool = False
+    events: tuple[AppendedEvent, ...] | None = None
 
     @cached_property
     def claims(self) -> list[Operation]:

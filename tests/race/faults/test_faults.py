@@ -19,7 +19,15 @@ from pendingctl.race.faults.context import OwnServer
 from pendingctl.race.history.files import read_history
 from pendingctl.race.history.history import Fault, History, Operation, Outcome, Reason
 from pendingctl.race.plan.operations import OperationKind
-from pendingctl.race.plan.schedule import AT_A_DELIVERY, AT_A_POST, AT_AN_ASKER, STATEMENT_TIMEOUT_MS, FaultKind, Moment
+from pendingctl.race.plan.schedule import (
+    AT_A_DELIVERY,
+    AT_A_POST,
+    AT_AN_APPEND,
+    AT_AN_ASKER,
+    STATEMENT_TIMEOUT_MS,
+    FaultKind,
+    Moment,
+)
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher, supervisor
 from pendingctl.race.run import simulate_race
@@ -162,6 +170,19 @@ def test_a_question_is_shown_whose_pod_is_killed_over_the_post_of_its_card(raced
         # This race's platform cannot find a card that the killed pod has posted.
         assert [each.is_lost for each in cards].count(True) == (moment is Moment.AFTER_POST)
         assert [each.pod == post.pod for each in cards if not each.is_lost] == [False]
+
+
+@pytest.mark.law(14)
+def test_an_ending_is_on_its_stream_once_whose_pod_is_killed_before_its_mark(raced_with_kills: Raced) -> None:
+    result, history = raced_with_kills
+
+    assert_it_landed_and_passed(result)
+    (moment,) = AT_AN_APPEND
+    (question,) = [each for each in history.questions if each.id.endswith(f"-s{the_fault(history, moment).number}")]
+    (row,) = [each for each in history.rows if each.id == question.id]
+    events = [each for each in history.events or () if each.question_id == question.id]
+    assert [each.outcome for each in events][-1:] == [row.outcome] == ["answered"]
+    assert len(events) == 2
 
 
 def test_an_asker_that_is_paused_for_longer_than_its_leases_learns_that_the_pods_have_the_answer(
@@ -363,7 +384,7 @@ async def test_a_fault_that_does_not_strike_makes_the_race_inconclusive(
 ) -> None:
     monkeypatch.setattr(module, what, instead)
 
-    result, _ = await raced(dsn, tmp_path, kind, questions=9)
+    result, _ = await raced(dsn, tmp_path, kind, questions=10)
 
     assert (result.verdict, result.violations) == ("inconclusive", ())
     assert any(f"the fault {kind}" in reason and "never landed" in reason for reason in result.reasons)

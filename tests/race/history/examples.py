@@ -24,6 +24,7 @@ from pendingctl.race.history.files import (
     write_race,
 )
 from pendingctl.race.history.history import (
+    AppendedEvent,
     CardEdit,
     CardPost,
     Fault,
@@ -151,6 +152,7 @@ HISTORY = History(
             schedule=RacedSchedule(500_000_000, "no", 250_000_000, 2, 400_000_000, "später ⏳"),
             heard=("answered", "expired"),
             application="run ⏳",
+            stream="run",
         ),
     ),
     operations=(*EACH_OF_A_KIND, NEVER_ENDED, replace(EACH_OF_A_KIND[0], pod="pod-2")),
@@ -179,6 +181,7 @@ HISTORY = History(
             card_shows_the_end=True,
             has_cards_to_retire=True,
             pod="pod-2",
+            is_posted=True,
         ),
     ),
     planned_kinds=frozenset({PUT, CLAIM}),
@@ -230,6 +233,7 @@ HISTORY = History(
             detail="not_yours",
         ),
     ),
+    events=(AppendedEvent("run-d0", 2**30), AppendedEvent("run-d0", 2**30, "defaulted", "später ⏳")),
 )
 
 

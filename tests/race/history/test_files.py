@@ -19,14 +19,15 @@ from pendingctl.model import Scope
 from pendingctl.payload import JsonObject
 from pendingctl.race.history.files import (
     END,
+    EVENTS,
     FAULTS,
     POD,
     QUESTIONS,
     RACE,
     ROWS,
     TRAIL,
-    VERSION,
     WITHOUT_A_TRAIL,
+    WITHOUT_STREAMS,
     HistoryFile,
     end_record,
     fault_record,
@@ -259,13 +260,30 @@ def test_a_history_from_before_options_is_read_and_its_clicks_said_their_values(
         older = [{field: value for field, value in record.items() if field != "option"} for record in records]
         path.write_text("".join(json.dumps(record) + "\n" for record in older), encoding="utf-8")
     race = json.loads((tmp_path / RACE).read_text(encoding="utf-8"))
-    (tmp_path / RACE).write_text(json.dumps(race | {"version": VERSION - 1}), encoding="utf-8")
+    (tmp_path / RACE).write_text(json.dumps(race | {"version": WITHOUT_STREAMS - 1}), encoding="utf-8")
 
     _, history, _ = read_history(tmp_path)
 
     by_value = [replace(each, planned=replace(each.planned, option=None)) for each in HISTORY.operations]
     assert history.operations == tuple(by_value)
     assert history.trail == HISTORY.trail
+
+
+def test_a_history_from_before_streams_is_read_and_has_none(tmp_path: Path) -> None:
+    write(tmp_path, HISTORY)
+    (tmp_path / EVENTS).unlink()
+    for name, added in ((END, "has_streams"), (ROWS, "is_posted"), (QUESTIONS, "stream")):
+        records = [json.loads(line) for line in (tmp_path / name).read_bytes().splitlines()]
+        older = [{field: value for field, value in record.items() if field != added} for record in records]
+        (tmp_path / name).write_text("".join(json.dumps(record) + "\n" for record in older), encoding="utf-8")
+    race = json.loads((tmp_path / RACE).read_text(encoding="utf-8"))
+    (tmp_path / RACE).write_text(json.dumps(race | {"version": WITHOUT_STREAMS}), encoding="utf-8")
+
+    _, history, _ = read_history(tmp_path)
+
+    assert history.events is None
+    assert not any(each.stream for each in history.questions)
+    assert history.operations == HISTORY.operations
 
 
 def test_what_was_not_reported_is_not_written() -> None:

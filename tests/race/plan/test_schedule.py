@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pendingctl.race.plan.schedule import (
     AT_A_POST,
+    AT_AN_APPEND,
     AT_AN_ASKER,
     LASTING,
     FaultKind,
@@ -22,8 +23,8 @@ SEEDS = st.integers(-(2**40), 2**70)
 FAULTS = st.lists(st.sampled_from(FaultKind), unique=True)
 MOMENTS: dict[FaultKind, list[Moment | None]] = {
     FaultKind.KILL: list(Moment),
-    FaultKind.PAUSE: [each for each in Moment if each not in (Moment.BEFORE_SENDING, *AT_A_POST)],
-    FaultKind.DISCONNECT: [each for each in Moment if each not in (*AT_AN_ASKER, *AT_A_POST)],
+    FaultKind.PAUSE: [each for each in Moment if each not in (Moment.BEFORE_SENDING, *AT_A_POST, *AT_AN_APPEND)],
+    FaultKind.DISCONNECT: [each for each in Moment if each not in (*AT_AN_ASKER, *AT_A_POST, *AT_AN_APPEND)],
     FaultKind.BLACKHOLE: [Moment.AFTER_SENDING, Moment.AFTER_COMMIT],
     FaultKind.TERMINATE: [None, None],
     FaultKind.RESTART: [None, Moment.BEFORE_DELIVERY, Moment.BEFORE_MARK],

@@ -25,8 +25,8 @@ from pendingctl.race.plan.settings import MAX_CLICKS, MAX_DURATION_SECONDS, MAX_
         ({"duration_seconds": MAX_DURATION_SECONDS + 1}, "at most 86,400 seconds"),
         ({"duration_seconds": float("nan")}, "the duration must be above zero"),
         ({"duration_seconds": float("inf")}, "the duration must be above zero"),
-        ({"faults": (FaultKind.KILL,)}, "these faults strike 9 times"),
-        ({"questions": 19, "faults": (FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT)}, "strike 20 times"),
+        ({"faults": (FaultKind.KILL,)}, "these faults strike 10 times"),
+        ({"questions": 20, "faults": (FaultKind.KILL, FaultKind.PAUSE, FaultKind.DISCONNECT)}, "strike 21 times"),
     ],
 )
 def test_what_cannot_be_raced_is_refused(settings: dict[str, object], words: str) -> None:
@@ -42,7 +42,7 @@ def test_what_cannot_be_raced_is_refused(settings: dict[str, object], words: str
         {"pods": MAX_PODS, "questions": MAX_QUESTIONS, "clicks": MAX_CLICKS},
         {"pods": 1, "questions": 1, "clicks": 1, "seed": -1},
         {"duration_seconds": MAX_DURATION_SECONDS},
-        {"questions": 9, "faults": (FaultKind.KILL, *LASTING)},
+        {"questions": 10, "faults": (FaultKind.KILL, *LASTING)},
         {"questions": 1, "faults": tuple(LASTING)},
     ],
 )

@@ -66,6 +66,7 @@ from tests.race.verdict.histories import (
     without,
     won,
 )
+from tests.race.verdict.lawless_appends import LAWLESS_APPENDS
 from tests.race.verdict.lawless_clicks import LAWLESS_CLICKS
 from tests.race.verdict.lawless_lives import LAWLESS_LIVES
 from tests.race.verdict.lawless_neighbours import LAWLESS_NEIGHBOURS
@@ -340,4 +341,4 @@ LAWLESS = LAWLESS_CLICKS | {
     "a row is left behind": ("nothing_left_behind", replace(LAWFUL, left_behind=("question q",))),
 }
 
-LAWLESS |= LAWLESS_NEIGHBOURS | LAWLESS_LIVES | LAWLESS_TRAILS
+LAWLESS |= LAWLESS_NEIGHBOURS | LAWLESS_LIVES | LAWLESS_TRAILS | LAWLESS_APPENDS
