@@ -46,7 +46,10 @@ def simulate_race(
         ),
     ] = None,
     clicks: Annotated[
-        int, typer.Option("--clicks", metavar="C", min=1, help="Clicks on each question, or appends of a pod in each round.")
+        int,
+        typer.Option(
+            "--clicks", metavar="C", min=1, help="Clicks on each question, or appends of a pod in each round."
+        ),
     ] = 8,
     lasting: Annotated[
         timedelta | None,

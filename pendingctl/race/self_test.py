@@ -147,7 +147,7 @@ async def self_test(
 
 
 def tested(results: Sequence[Raced], expected_checks: Mapping[str, str], seeds: int) -> SelfTestResult:
-    """Return what the races of a self-test have shown; `expected_checks` names the check that must find each control."""
+    """Return what a self-test has shown; `expected_checks` names the check that must find each control."""
     correct = [result for result in results if result.implementation == "correct"]
     return SelfTestResult(
         CorrectResult(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from . import wire
+
 END_SECONDS = 10.0
 EXIT_SECONDS = 2.0
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
 
+from ...errors import StreamMissing
 from ...events.clients import Subscription
 from ...events.following import Following
 from ...events.model import START, Appended, Cursor, Event, NewEvent, StreamItem, StreamName
 from ...events.reader import Reader
-from ...errors import StreamMissing
 from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from .racing import RacingStreams
 

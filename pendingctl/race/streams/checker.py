@@ -109,6 +109,8 @@ def _proves_nothing(facts: Facts, contended: int) -> Iterator[str]:
     for fault in history.faults:
         if not fault.landed:
             yield f"the fault {fault.kind} never landed: {fault.detail or 'it was not struck'}"
-    failed = [append for append in history.appends if append.outcome is Outcome.FAILED and append.way is not Way.ROLLED_BACK]
+    failed = [
+        append for append in history.appends if append.outcome is Outcome.FAILED and append.way is not Way.ROLLED_BACK
+    ]
     if failed and not history.faults:
         yield f"appends that failed: {len(failed)}, the first {failed[0].name}: {failed[0].detail}"

@@ -88,10 +88,10 @@ class StreamCoordinator:
         reasons: list[str] = []
         try:
             async with AsyncExitStack() as lasting:
-                for kind in settings.faults:
-                    if kind in LASTING:
-                        await self._begin(kind, lasting)
-                        append_fault(faults, StruckFault(kind, time.monotonic_ns(), time.monotonic_ns(), True))
+                for lasts in settings.faults:
+                    if lasts in LASTING:
+                        await self._begin(lasts, lasting)
+                        append_fault(faults, StruckFault(lasts, time.monotonic_ns(), time.monotonic_ns(), True))
                 await self._pods.start(*self._pods.writers, *self._pods.readers)
                 for place, reader in enumerate(self._readers):
                     await self._read(reader, place)
@@ -250,15 +250,18 @@ class StreamCoordinator:
                     for session in sorted(read_sessions(self._directory), key=lambda session: session.started_ns)
                     if session.items
                 }
-                if all(
-                    item is not None
-                    and (
-                        item.kind is ItemKind.END
-                        if stream not in rows or rows[stream].is_closed
-                        else item.last == rows[stream].last_seq and item.kind is not ItemKind.RESET
+                if (
+                    all(
+                        item is not None
+                        and (
+                            item.kind is ItemKind.END
+                            if stream not in rows or rows[stream].is_closed
+                            else item.last == rows[stream].last_seq and item.kind is not ItemKind.RESET
+                        )
+                        for stream, item in last.values()
                     )
-                    for stream, item in last.values()
-                ) and len(last) == len(self._readers) + 1:
+                    and len(last) == len(self._readers) + 1
+                ):
                     return
                 await asyncio.sleep(SETTLED_POLL_SECONDS)
 

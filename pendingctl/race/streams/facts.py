@@ -97,7 +97,11 @@ class Facts:
         return next(events, None)
 
     def _at(self, id: int, item: Item) -> list[StoredEvent]:
-        return [event for event in self.by_number.get((id, item.first), ()) if (event.at, event.data) == (item.at, item.data)]
+        return [
+            event
+            for event in self.by_number.get((id, item.first), ())
+            if (event.at, event.data) == (item.at, item.data)
+        ]
 
     def was_deleted(self, stream: str, before_ns: int) -> bool:
         """Whether somebody had begun to delete the stream by then, and may have succeeded."""

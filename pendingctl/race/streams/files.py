@@ -75,9 +75,7 @@ def write_turn(directory: Path, turn: RingTurn) -> None:
 
 def write_end(directory: Path, reasons: Iterable[str], left_behind: Iterable[str], seconds: float) -> None:
     """Write what the coordinator knows at the end; a history without that belongs to a race that was broken off."""
-    write_lines(
-        directory / END, [{"reasons": list(reasons), "left_behind": list(left_behind), "seconds": seconds}]
-    )
+    write_lines(directory / END, [{"reasons": list(reasons), "left_behind": list(left_behind), "seconds": seconds}])
 
 
 def is_of_streams(directory: Path) -> bool:

@@ -31,7 +31,7 @@ def numbers_without_gaps(facts: Facts) -> Iterator[Finding]:
             yield facts.ids[id], f"number {missing} is missing before {end}"
     for append in _acknowledged(facts):
         for place in range(append.events):
-            seq = append.first_seq + place if append.first_seq is not None else None
+            seq = (append.first_seq or 0) + place
             events = facts.by_tag.get(Tag(append.stream, append.name, place), [])
             if seq not in [event.seq for event in events]:
                 yield append.stream, f"{append.name} was given number {seq} for its event {place}, which is not there"
@@ -98,9 +98,9 @@ def retry_appends_once(facts: Facts) -> Iterator[Finding]:
             numbers = _listed(sorted(event.seq for event in events))
             yield tag.stream, f"event {tag.place} of {tag.append} is there {len(events)} times: {numbers}"
     for (stream, name), attempts in facts.attempts.items():
-        numbers = {(each.first_seq, each.last_seq) for each in attempts if each.outcome is Outcome.OK}
-        if len(numbers) > 1:
-            yield stream, f"the attempts of {name} returned different numbers: {_listed(sorted(map(str, numbers)))}"
+        returned = {(each.first_seq, each.last_seq) for each in attempts if each.outcome is Outcome.OK}
+        if len(returned) > 1:
+            yield stream, f"the attempts of {name} returned different returned: {_listed(sorted(map(str, numbers)))}"
 
 
 def closed_stays_closed(facts: Facts) -> Iterator[Finding]:

@@ -49,12 +49,12 @@ class StreamPods:
         """The numbers of those that read."""
         return range(self._settings.pods, 2 * self._settings.pods)
 
-    def on_done(self, pod: str, order: int) -> None:
+    def on_done(self, pod: str, order: int) -> None:  # noqa: ARG002 (the order names it)
         """A pod has carried out an order."""
         self._done.add(order)
         self._news.set()
 
-    def on_aimed(self, order: int, port: int) -> None:
+    def on_aimed(self, order: int, port: int) -> None:  # noqa: ARG002 (nothing is cut)
         """A pod waits between a commit and its wake-up."""
         self._aimed.add(order)
         self._news.set()
@@ -83,7 +83,9 @@ class StreamPods:
             if pod.refusal is not None:
                 raise DatabaseFailed(f"{pod.name} could not start: {pod.refusal}")
             if not pod.ready:
-                raise RaceBrokenOff(pod.last_words() if pod.gone else f"{pod.name} was not ready in {READY_SECONDS:g} s")
+                raise RaceBrokenOff(
+                    pod.last_words() if pod.gone else f"{pod.name} was not ready in {READY_SECONDS:g} s"
+                )
 
     def send(
         self, pod: int, do: Do, *, round: int = 0, reader: str = "", stream: str = "", after: str | None = None

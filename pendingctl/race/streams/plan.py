@@ -140,7 +140,5 @@ def plan_round(
     own = f"{organizations[0]}/{own_stream(pod)}"
     planned.append(PlannedAppend(f"p{pod}.r{round_number}.own", "expected", (own,), random.choice((1, 2))))
     for name in (CLOSED, REMADE, DELETED) if round_number < settings.rounds - 1 else (CLOSED, REMADE):
-        planned.append(
-            PlannedAppend(f"p{pod}.r{round_number}.{name}", "alone", (f"{organizations[0]}/{name}",), 1)
-        )
+        planned.append(PlannedAppend(f"p{pod}.r{round_number}.{name}", "alone", (f"{organizations[0]}/{name}",), 1))
     return planned

@@ -35,7 +35,9 @@ RESOLVE_SECONDS = 30.0
 class StreamPod:
     """Carries out the orders of one pod."""
 
-    def __init__(self, assignment: StreamAssignment, source: Pool, streams: RacingStreams, recorder: StreamRecorder) -> None:
+    def __init__(
+        self, assignment: StreamAssignment, source: Pool, streams: RacingStreams, recorder: StreamRecorder
+    ) -> None:
         self._assignment = assignment
         self._source = source
         self._streams = streams
@@ -71,7 +73,9 @@ class StreamPod:
     async def _end(self, stream: str, kind: EndingKind, end: Callable[[], Awaitable[int]]) -> None:
         """End a stream, however often it takes: a server may be away."""
         until = time.monotonic() + RESOLVE_SECONDS
-        while await self._recorder.note_ending(stream, kind, end) not in DECIDED and time.monotonic() < until:
+        while time.monotonic() < until:
+            if await self._recorder.note_ending(stream, kind, end) in DECIDED:
+                return
             await asyncio.sleep(RETRY_SECONDS)
 
     async def close(self) -> None:

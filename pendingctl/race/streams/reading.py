@@ -41,7 +41,10 @@ def read_again(facts: Facts, reader: str) -> Reading:
         if session.after is not None:
             reading.seq = Cursor.parse(session.after).seq
         for place, item in enumerate(session.items):
-            reading.found += [(law, f"{reader} on {session.pod}: {detail}") for law, detail in _take(facts, reading, session, item, place)]
+            reading.found += [
+                (law, f"{reader} on {session.pod}: {detail}")
+                for law, detail in _take(facts, reading, session, item, place)
+            ]
     return reading
 
 

@@ -25,9 +25,7 @@ RaceOnce = Callable[[StreamRaceSettings], Awaitable[StreamRaceResult]]
 def races_of(settings: StreamRaceSettings, seeds: int) -> list[StreamRaceSettings]:
     """Return the races of a self-test: the product's own and each control, with the same seeds."""
     raced = [replace(settings, implementation="correct", faults=FAULTS)]
-    raced += [
-        replace(settings, implementation=name, faults=_NEEDED.get(name, ())) for name in EXPECTED_STREAM_CHECKS
-    ]
+    raced += [replace(settings, implementation=name, faults=_NEEDED.get(name, ())) for name in EXPECTED_STREAM_CHECKS]
     return [replace(each, seed=settings.seed + number) for each in raced for number in range(seeds)]
 
 

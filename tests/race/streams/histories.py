@@ -106,11 +106,15 @@ class Writing:
         return Item(self.tick(), kind, first, first if last is None else last)
 
     def read(
-        self, items: Sequence[Item], *, reader: str = "r1", stream: str = TALK, after: str | None = None, pod: str = "pod-7"
+        self,
+        items: Sequence[Item],
+        *,
+        reader: str = "r1",
+        stream: str = TALK,
+        after: str | None = None,
+        pod: str = "pod-7",
     ) -> None:
-        self.sessions.append(
-            Session(pod, len(self.sessions), reader, stream, after, len(self.sessions), tuple(items))
-        )
+        self.sessions.append(Session(pod, len(self.sessions), reader, stream, after, len(self.sessions), tuple(items)))
 
     def snapshot(self) -> None:
         self.snapshots.append(Snapshot(self.tick(), self.tick(), tuple(self.rows.values()), tuple(self.events)))

@@ -229,7 +229,9 @@ def test_a_repetition_that_appends_again_is_found(writing: Writing) -> None:
 
 def test_a_repetition_that_returns_the_same_is_right(writing: Writing) -> None:
     first = writing.append("a", way=Way.EXPECTED)
-    writing.appends.append(replace(first, number=1, is_repeated=True, started_ns=writing.tick(), ended_ns=writing.tick()))
+    writing.appends.append(
+        replace(first, number=1, is_repeated=True, started_ns=writing.tick(), ended_ns=writing.tick())
+    )
     assert broken(writing.history()) == set()
 
 

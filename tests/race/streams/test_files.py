@@ -11,7 +11,7 @@ import pytest
 from pendingctl.errors import InvalidInput
 from pendingctl.race.history.files import FAULTS, HistoryFile
 from pendingctl.race.streams import files
-from pendingctl.race.streams.history import EndingKind, ItemKind, StreamHistory
+from pendingctl.race.streams.history import Append, Ending, EndingKind, ItemKind, StreamHistory
 from pendingctl.race.streams.plan import StreamRaceSettings
 
 from .histories import TALK, Writing, cursor
@@ -33,9 +33,10 @@ def history() -> StreamHistory:
 
 def write(directory: Path, history: StreamHistory) -> None:
     files.write_race(directory, SETTINGS)
-    for pod in {each.pod for each in (*history.appends, *history.endings, *history.sessions)}:
+    operations: tuple[Append | Ending, ...] = (*history.appends, *history.endings)
+    for pod in {each.pod for each in operations} | {each.pod for each in history.sessions}:
         file = HistoryFile(directory / f"{pod}.jsonl")
-        for operation in (*history.appends, *history.endings):
+        for operation in operations:
             if operation.pod == pod:
                 file.append(files.operation_record(operation))
         for session in history.sessions:
