@@ -104,6 +104,9 @@ def _proves_nothing(facts: Facts, contended: int) -> Iterator[str]:
             yield f"no stream was ended this way: {kind}"
     if not any(item.kind is ItemKind.EVENT for session in history.sessions for item in session.items):
         yield "no reader got an event"
+    kinds = {item.kind for session in history.sessions for item in session.items}
+    if history.turns and ItemKind.GAP not in kinds:
+        yield "the ring turned, and no reader got a gap"
     if not any(len({session.pod for session in sessions}) > 1 for sessions in facts.sessions.values()):
         yield "no reader came back on another pod"
     for fault in history.faults:

@@ -42,6 +42,8 @@ LOCK_SECONDS = 5.0
 # More than remove what came before them; somebody may read what is to be removed, and a turn is tried again.
 TURNS = 5
 MOST_TRIES = 50
+# What is appended meanwhile has not been read by those that are away when it is removed.
+UNREAD_SECONDS = 0.3
 
 
 @dataclass(slots=True)
@@ -187,6 +189,7 @@ class StreamCoordinator:
         away = [reader for reader in self._readers if reader.name.endswith(".0") and reader.pod is not None]
         for reader in away:
             await self._stop(reader)
+        await asyncio.sleep(UNREAD_SECONDS)
         source = CommandConnection(self._dsn, application=APPLICATION)
         turned = 0
         try:
