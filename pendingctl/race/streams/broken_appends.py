@@ -45,6 +45,8 @@ _NOW = "select clock_timestamp()"
 class _OwnAppends(RacingStreams):
     """Appends with statements of its own, in several steps."""
 
+    _moves_on = True
+
     def __init__(self, source: ConnectionSource, *, pod: str, is_waking: bool = True) -> None:
         super().__init__(source, pod=pod, is_waking=is_waking)
         self._lending = source
@@ -83,7 +85,8 @@ class _OwnAppends(RacingStreams):
         for place, event in enumerate(events):
             seqs.append(await self._number(connection, id, place))
             await connection.execute(_INSERT, {"id": id, "seq": seqs[-1], "type": event.type, "data": event.data})
-        await connection.execute(_MOVE_ON, {"id": id, "seq": seqs[-1]})
+        if self._moves_on:
+            await connection.execute(_MOVE_ON, {"id": id, "seq": seqs[-1]})
         at: datetime | None = await _one(connection, _NOW, {})
         assert at is not None
         return Appended(seqs[0], seqs[-1], at)
@@ -103,6 +106,8 @@ class MaxPlusOne(_OwnAppends):
 
 class SerialCursor(_OwnAppends):
     """Draws each number from a counter that no transaction holds, as a serial column does."""
+
+    _moves_on = False
 
     async def _number(self, connection: Connection, id: int, place: int) -> int:
         async with Borrowed(self._lending, purpose=Purpose.APPEND) as other:

@@ -160,9 +160,7 @@ class StreamCoordinator:
                 detail = await self._pods.kill(0)
                 return detail or await self._kill_a_reader()
             case StreamFaultKind.CUT_LISTEN:
-                async with await connect(self._dsn, application=APPLICATION) as connection:
-                    cut = await cut_listen(connection, self._organizations[0])
-                return "" if cut else "nobody listened"
+                return await self._cut_listen()
             case StreamFaultKind.RESTART:
                 assert self._server is not None
                 await asyncio.to_thread(self._server.restart)
@@ -173,6 +171,16 @@ class StreamCoordinator:
             case _:
                 pass
         return ""
+
+    async def _cut_listen(self) -> str:
+        """End the sessions that listen, once there are some: after a cut they are away for a moment."""
+        until = time.monotonic() + AIM_SECONDS
+        async with await connect(self._dsn, application=APPLICATION) as connection:
+            while time.monotonic() < until:
+                if await cut_listen(connection, self._organizations[0]):
+                    return ""
+                await asyncio.sleep(SETTLED_POLL_SECONDS)
+        return f"nobody listened within {AIM_SECONDS:g} s"
 
     async def _kill_a_reader(self) -> str:
         """Kill a pod that reads; its readers come back on another one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import complaint, run
+from tests.commands import run
 
 RACE = ("simulate-race", "--streams", "--pods", "2", "--questions", "3", "--clicks", "4", "--seed", "1")
 
@@ -28,7 +28,7 @@ def test_a_broken_law_is_reported_and_found_again_in_the_history(dsn: str, tmp_p
 
     assert (raced.exit_code, checked.exit_code) == (1, 1)
     assert json.loads(raced.stdout) == json.loads(checked.stdout)
-    assert {each["law"] for each in json.loads(raced.stdout)["violations"]} == {"retry_appends_once"}
+    assert "retry_appends_once" in {each["law"] for each in json.loads(raced.stdout)["violations"]}
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,5 @@ def test_a_broken_law_is_reported_and_found_again_in_the_history(dsn: str, tmp_p
 def test_what_cannot_be_raced_is_refused(dsn: str, options: tuple[str, ...], said: str) -> None:
     result = run(*RACE, *options, "--dsn", dsn)
 
-    assert said in complaint(result, 2)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
