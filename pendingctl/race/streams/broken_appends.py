@@ -77,7 +77,9 @@ class _OwnAppends(RacingStreams):
 
     async def _write(self, connection: Connection, stream: StreamName, events: Sequence[NewEvent]) -> Appended:
         names = {"organization_id": stream.organization_id, "name": stream.name}
-        await connection.execute(_CREATE, names)
+        # By another connection, so that others see it at once.
+        async with Borrowed(self._lending, purpose=Purpose.APPEND) as other:
+            await other.execute(_CREATE, names)
         id: int | None = await _one(connection, _FIND, names)
         if id is None:
             raise StreamClosed(f"stream {stream.name} is closed")
