@@ -43,6 +43,8 @@ async def race_in_rounds(scene: Scene, on_progress: Callable[[int], None] | None
                     append_fault(faults, fault)
                 if on_progress is not None:
                     on_progress(number + 1)
+            # Who has got nothing of it yet would be told nothing of its end.
+            await readers.until_settled(scene.dsn)
             await scene.pods.carry_out(0, Do.DELETE, stream=_own(scene, DELETED))
             await readers.read([(readers.absent, 0)])
             await readers.until_settled(scene.dsn)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...postgres.connections import connect
 from ..rows import APPLICATION
-from .history import ItemKind
+from .history import Item, ItemKind, StoredStream
 from .orders import StreamPods
 from .plan import REMADE, SHARED, StreamRaceSettings, streams_of
 from .rows import take_snapshot
@@ -112,27 +112,29 @@ class Readers:
         await self.move(ended)
 
     async def until_settled(self, dsn: str) -> None:
-        """Wait until all have everything; after some seconds the files show what they lack."""
+        """Wait until all that read have everything; after some seconds the files show what they lack."""
         until = time.monotonic() + SETTLED_SECONDS
         comes_back_at = 0.0
         async with await connect(dsn, application=APPLICATION) as connection:
             while time.monotonic() < until:
-                snapshot = await take_snapshot(connection, self._organizations)
-                rows = {row.stream: row for row in snapshot.streams}
+                rows = {row.stream: row for row in (await take_snapshot(connection, self._organizations)).streams}
                 last = self._whereabouts.look()
-                if all(
-                    reader.name in last
-                    and (
-                        last[reader.name].kind is ItemKind.END
-                        if reader.stream not in rows or rows[reader.stream].is_closed
-                        else last[reader.name].last == rows[reader.stream].last_seq
-                        and last[reader.name].kind is not ItemKind.RESET
-                    )
-                    for reader in (*self.all, self.absent)
-                ):
+                reading = [reader for reader in (*self.all, self.absent) if reader.pod is not None]
+                if all(_has_all(last.get(reader.name), rows.get(reader.stream)) for reader in reading):
                     return
                 # An end may have been late, by a poll.
                 if time.monotonic() >= comes_back_at:
                     await self.come_back()
                     comes_back_at = time.monotonic() + COME_BACK_SECONDS
                 await asyncio.sleep(SETTLED_POLL_SECONDS)
+
+
+def _has_all(last: Item | None, row: StoredStream | None) -> bool:
+    """Whether a reader has all of a stream. Of one that was deleted before it got anything it is told nothing."""
+    if row is None:
+        return last is None or last.kind is ItemKind.END
+    if last is None:
+        return False
+    if row.is_closed:
+        return last.kind is ItemKind.END
+    return last.last == row.last_seq and last.kind is not ItemKind.RESET
