@@ -72,7 +72,9 @@ def simulate_race(
             metavar="KIND",
             show_default=False,
             help="kill, pause, disconnect, blackhole, terminate, restart, failover, skew, sweep, lock or slow-worker; "
-            "with --streams kill, cut-listen, drop-wake-ups, restart, turn, lock or long-transaction; repeatable.",
+            "with --streams kill, drain, storm, stall, cut-listen, stop-listen, pooler, drop-wake-ups, restart, "
+            "failover, turn, turn-while-waiting, turn-during-replay, backup, lock, long-append, long-transaction or "
+            "remake; repeatable.",
         ),
     ] = None,
     streams: Annotated[

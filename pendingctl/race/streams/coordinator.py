@@ -20,6 +20,9 @@ from .scene import Scene
 from .strikes import events_at_a_time, strike
 from .wire import Do
 
+# Within this a reader that nobody wakes looks by itself.
+POLLED_SECONDS = 1.5
+
 
 async def race_in_rounds(scene: Scene, on_progress: Callable[[int], None] | None) -> list[str]:
     """Run all rounds, end all pods, and return why they prove nothing. Raises DatabaseFailed when a pod cannot start.
@@ -44,7 +47,7 @@ async def race_in_rounds(scene: Scene, on_progress: Callable[[int], None] | None
                 if on_progress is not None:
                     on_progress(number + 1)
             # Who has got nothing of it yet would be told nothing of its end.
-            await readers.until_settled(scene.dsn)
+            await readers.until_settled(scene.dsn, patience=POLLED_SECONDS)
             await scene.pods.carry_out(0, Do.DELETE, stream=_own(scene, DELETED))
             await readers.read([(readers.absent, 0)])
             await readers.until_settled(scene.dsn)

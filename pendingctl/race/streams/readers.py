@@ -19,7 +19,8 @@ from .wire import Do
 
 READERS_OF_A_STREAM = 2
 # Longer than the longest poll, several times.
-SETTLED_SECONDS = 12.0
+PATIENCE_SECONDS = 5.0
+MOST_SECONDS = 30.0
 SETTLED_POLL_SECONDS = 0.1
 COME_BACK_SECONDS = 1.5
 
@@ -111,21 +112,24 @@ class Readers:
         ]
         await self.move(ended)
 
-    async def until_settled(self, dsn: str) -> None:
-        """Wait until all that read have everything; after some seconds the files show what they lack."""
-        until = time.monotonic() + SETTLED_SECONDS
-        comes_back_at = 0.0
+    async def until_settled(self, dsn: str, *, patience: float = PATIENCE_SECONDS) -> None:
+        """Wait until all that read have everything, or nothing has come for so many seconds."""
+        began = changed_at = time.monotonic()
+        comes_back_at = began + COME_BACK_SECONDS
+        before: dict[str, Item] | None = None
         async with await connect(dsn, application=APPLICATION) as connection:
-            while time.monotonic() < until:
+            while (now := time.monotonic()) < min(changed_at + patience, began + MOST_SECONDS):
                 rows = {row.stream: row for row in (await take_snapshot(connection, self._organizations)).streams}
-                last = self._whereabouts.look()
+                last = dict(self._whereabouts.look())
                 reading = [reader for reader in (*self.all, self.absent) if reader.pod is not None]
                 if all(_has_all(last.get(reader.name), rows.get(reader.stream)) for reader in reading):
                     return
+                if last != before:
+                    before, changed_at = last, now
                 # An end may have been late, by a poll.
-                if time.monotonic() >= comes_back_at:
+                if now >= comes_back_at:
                     await self.come_back()
-                    comes_back_at = time.monotonic() + COME_BACK_SECONDS
+                    comes_back_at = now + COME_BACK_SECONDS
                 await asyncio.sleep(SETTLED_POLL_SECONDS)
 
 
