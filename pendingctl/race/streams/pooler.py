@@ -11,15 +11,14 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import make_conninfo
 
 from ...errors import DatabaseUnreachable, InvalidInput
-from ...postgres.connections import connect
-from ..faults.proxy import Address, addresses_of, through_the_proxy
+from ...postgres.connections import Connection, connect
 from ..rows import APPLICATION
 
 START_SECONDS = 10.0
@@ -39,8 +38,10 @@ query_wait_timeout = 5
 server_connect_timeout = 3
 server_login_retry = 1
 """
-# Its stdin ends when the race does, or the coordinator.
-_WATCHED = 'pgbouncer=$1; shift; "$pgbouncer" -q "$@" & cat; kill "$!"; wait "$!"'
+# Its stdin ends when the race does, or the coordinator; a line has it read its configuration again.
+_WATCHED = (
+    'pgbouncer=$1; shift; "$pgbouncer" -q "$@" & while read -r line; do kill -HUP "$!"; done; kill "$!"; wait "$!"'
+)
 
 
 def find_pgbouncer() -> str | None:
@@ -48,9 +49,28 @@ def find_pgbouncer() -> str | None:
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
+class Pooler:
+    """A PgBouncer that runs. `dsn` leads through it."""
+
+    def __init__(self, dsn: str, file: Path, port: int, process: asyncio.subprocess.Process) -> None:
+        self.dsn = dsn
+        self._file = file
+        self._port = port
+        self._process = process
+
+    async def follow(self, dsn: str) -> None:
+        """Have it lead to where this connection string does now, as after a failover. Raises DatabaseUnreachable."""
+        async with await connect(dsn, application=APPLICATION) as connection:
+            self._file.write_text(_configuration(connection, self._port))
+        stdin = self._process.stdin
+        assert stdin is not None
+        stdin.write(b"again\n")
+        await stdin.drain()
+
+
 @asynccontextmanager
-async def pooler_before(dsn: str) -> AsyncIterator[str]:
-    """Run a PgBouncer before each server to which a connection string leads, and yield one that leads through them.
+async def pooler_before(dsn: str) -> AsyncIterator[Pooler]:
+    """Run a PgBouncer before the server to which a connection string leads.
 
     Raises InvalidInput where there is none on this machine, and DatabaseUnreachable when it does not start.
     """
@@ -58,24 +78,18 @@ async def pooler_before(dsn: str) -> AsyncIterator[str]:
     if program is None:
         raise InvalidInput("the fault pooler needs PgBouncer, which is not here; install it (Debian: pgbouncer)")
     with _folder() as folder:
-        running: list[asyncio.subprocess.Process] = []
+        file, port = folder / "pgbouncer.ini", _free_port()
         async with await connect(dsn, application=APPLICATION) as connection:
-            addresses = addresses_of(dsn, connection)
-            try:
-                ports = []
-                for address in addresses:
-                    ports.append(_free_port())
-                    file = folder / f"{ports[-1]}.ini"
-                    file.write_text(_configuration(dsn, address, connection.info.password, ports[-1]))
-                    running.append(await _start(program, file))
-                await _until_it_accepts(ports)
-                yield through_the_proxy(dsn, connection, addresses, ports)
-            finally:
-                for each in running:
-                    assert each.stdin is not None
-                    each.stdin.close()
-                for each in running:
-                    await each.wait()
+            file.write_text(_configuration(connection, port))
+            through = make_conninfo(dsn, host="127.0.0.1", hostaddr="", port=port, target_session_attrs="any")
+        process = await _start(program, file)
+        try:
+            await _until_it_accepts(port)
+            yield Pooler(through, file, port, process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            await process.wait()
 
 
 @contextmanager
@@ -87,12 +101,13 @@ def _folder() -> Iterator[Path]:
         yield folder
 
 
-def _configuration(dsn: str, address: Address, password: str, port: int) -> str:
+def _configuration(connection: Connection, port: int) -> str:
+    info = connection.info
     parts = {
-        "host": address.host,
-        "port": address.port,
-        "user": conninfo_to_dict(dsn).get("user"),
-        "password": password,
+        "host": info.hostaddr or info.host,
+        "port": info.port,
+        "user": info.user,
+        "password": info.password,
     }
     backend = " ".join(f"{name}={value}" for name, value in parts.items() if value)
     return _TRANSACTION_MODE.format(backend=backend, port=port, sessions=SESSIONS)
@@ -113,19 +128,18 @@ async def _start(program: str, file: Path) -> asyncio.subprocess.Process:
     )
 
 
-async def _until_it_accepts(ports: Sequence[int]) -> None:
+async def _until_it_accepts(port: int) -> None:
     until = time.monotonic() + START_SECONDS
-    for port in ports:
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError as error:
-                if time.monotonic() > until:
-                    raise DatabaseUnreachable(f"PgBouncer did not start within {START_SECONDS:g} s") from error
-                await asyncio.sleep(POLL_SECONDS)
-            else:
-                writer.close()
-                break
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError as error:
+            if time.monotonic() > until:
+                raise DatabaseUnreachable(f"PgBouncer did not start within {START_SECONDS:g} s") from error
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            writer.close()
+            return
 
 
 def _free_port() -> int:

@@ -91,13 +91,15 @@ async def _scene(
     # By the name of the run the sessions of its pods are found.
     direct = make_conninfo(dsn, application_name=organizations[0])
     async with AsyncExitStack() as parts:
-        pooled, listening, listen = None, None, None
+        pooler, listening, listen = None, None, None
         if StreamFaultKind.POOLER in settings.faults:
-            pooled = await parts.enter_async_context(pooler_before(direct))
+            pooler = await parts.enter_async_context(pooler_before(direct))
         if StreamFaultKind.STOP_LISTEN in settings.faults:
             listening, listen = await parts.enter_async_context(proxy_before(direct, APPLICATION))
         pods = await parts.enter_async_context(
-            stream_pods(Routes(direct, pooled, listen), settings, organizations, directory)
+            stream_pods(
+                Routes(direct, None if pooler is None else pooler.dsn, listen), settings, organizations, directory
+            )
         )
         file = HistoryFile(directory / "pod-coordinator.jsonl")
         parts.callback(file.close)
@@ -111,6 +113,7 @@ async def _scene(
             StreamRecorder("coordinator", file),
             server,
             listening,
+            pooler,
         )
 
 

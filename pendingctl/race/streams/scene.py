@@ -9,13 +9,14 @@ from ..faults.context import OwnServer
 from ..faults.proxy import Proxy
 from .orders import StreamPods
 from .plan import StreamRaceSettings
+from .pooler import Pooler
 from .readers import Readers
 from .recording import StreamRecorder
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The parts of a race; `server`, and `listening`, a proxy, are there when a fault of the race needs them.
+    """The parts of a race; the last ones, of which `listening` is a proxy, are there when a fault of it needs them.
 
     `recorder` notes what the coordinator itself appends.
     """
@@ -29,3 +30,4 @@ class Scene:
     recorder: StreamRecorder
     server: OwnServer | None
     listening: Proxy | None
+    pooler: Pooler | None

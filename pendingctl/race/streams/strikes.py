@@ -123,6 +123,8 @@ async def _fail_over(scene: Scene) -> str:
     await asyncio.sleep(BEHIND_SECONDS)
     await _snapshot(scene)
     await asyncio.to_thread(server.fail_over)
+    if scene.pooler is not None:
+        await scene.pooler.follow(scene.dsn)
     await _snapshot(scene)
     return ""
 
