@@ -9,6 +9,7 @@ import typer
 
 from .options import Output, OutputOption
 from .simulate_race import JunitOption, show_result
+from .stream_race import show_stream_result
 
 
 def check_history(
@@ -23,5 +24,10 @@ def check_history(
     Example: pendingctl check-history history/
     """
     from ..race.run import check_history as check
+    from ..race.streams.files import is_of_streams
+    from ..race.streams.run import check_stream_history
 
-    show_result(check(directory), output, junit)
+    if is_of_streams(directory):
+        show_stream_result(check_stream_history(directory), output, junit)
+    else:
+        show_result(check(directory), output, junit)

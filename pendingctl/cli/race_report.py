@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ..race.self_test import SelfTestResult
+    from ..race.streams.report import StreamRaceResult
+    from ..race.verdict.checker import Violation
     from ..race.verdict.report import Latency, RaceResult
 
 # A broken implementation breaks the same law hundreds of times.
@@ -44,6 +46,33 @@ def race_report(result: RaceResult) -> RenderableType:
     return Group(*spaced, *lines, _verdict(result.verdict))
 
 
+def stream_race_report(result: StreamRaceResult) -> RenderableType:
+    """The tables of a race on streams and its verdict."""
+    from rich.console import Group
+    from rich.text import Text
+
+    blocks: list[RenderableType] = [
+        _checks(result),
+        _counts("appends", ("",), list(result.appends.items())),
+        _counts("readers got", ("",), [(f"{kind}s", number) for kind, number in result.items.items()]),
+    ]
+    if result.faults:
+        blocks.append(
+            _counts("fault", ("planned", "landed"), [(each.kind, each.planned, each.landed) for each in result.faults])
+        )
+    spaced = [part for block in blocks for part in (block, Text(""))]
+    lines = (
+        f"append to receipt ms: {_percentiles(result.latency_ms)}",
+        f"streams: {result.contended:,} with appends of two pods at once, {result.sessions:,} subscriptions",
+        *_findings(result.violations, result.reasons),
+        f"again: {result.again}",
+        "a seed replays the plan, not how the appends interleave",
+    )
+    return Group(
+        *spaced, *(Text(printable(line), no_wrap=True, overflow="ignore") for line in lines), _verdict(result.verdict)
+    )
+
+
 def self_test_report(result: SelfTestResult) -> RenderableType:
     """With how many seeds each control was caught, and the verdict."""
     from rich.console import Group
@@ -64,24 +93,30 @@ def self_test_report(result: SelfTestResult) -> RenderableType:
 
 
 def _lines(result: RaceResult) -> list[str]:
-    shown = result.violations[:MOST_VIOLATIONS]
-    more = len(result.violations) - len(shown)
     return [
         printable(line)
         for line in (
             f"claim latency ms: {_percentiles(result.latency_ms)}",
             f"{result.attempts_per_second:,.0f} attempts/s, {result.wins_per_second:,.0f} wins/s",
             f"questions: {result.winners:,} of {result.questions:,} won, {result.contended:,} fought for",
-            *(f"violation: {each.law} {each.question_id or ''}: {each.detail}" for each in shown),
-            *([f"violation: and {more:,} more, see -o json"] if more > 0 else []),
-            *(f"inconclusive: {reason}" for reason in result.reasons),
+            *_findings(result.violations, result.reasons),
             f"again: {result.again}",
             "a seed replays the plan, not how the clicks interleave",
         )
     ]
 
 
-def _checks(result: RaceResult) -> Table:
+def _findings(violations: Sequence[Violation], reasons: Sequence[str]) -> list[str]:
+    shown = violations[:MOST_VIOLATIONS]
+    more = len(violations) - len(shown)
+    return [
+        *(f"violation: {each.law} {each.question_id or ''}: {each.detail}" for each in shown),
+        *([f"violation: and {more:,} more, see -o json"] if more > 0 else []),
+        *(f"inconclusive: {reason}" for reason in reasons),
+    ]
+
+
+def _checks(result: RaceResult | StreamRaceResult) -> Table:
     from rich.text import Text
 
     shown = new_table()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput
-from . import race_report, render
-from .database import database_of, target_of
+from . import race_report, render, stream_race
 from .event_loop import run
 from .options import Output, OutputOption, duration
+from .race_target import Target, steps, target_of_race, write_junit
+from .stream_race import StreamRace
 
 if TYPE_CHECKING:
-    from ..race.faults.context import OwnServer
     from ..race.plan.schedule import FaultKind
     from ..race.plan.settings import RaceSettings
     from ..race.self_test import SelfTestResult
@@ -39,9 +37,20 @@ def simulate_race(
     pods: Annotated[int, typer.Option("--pods", metavar="N", min=1, max=64, help="Processes that race.")] = 4,
     questions: Annotated[
         int | None,
-        typer.Option("--questions", metavar="K", min=1, show_default="50", help="Questions asked."),
+        typer.Option(
+            "--questions",
+            metavar="K",
+            min=1,
+            show_default="50",
+            help="Questions asked; with --streams, rounds in which all pods append (6).",
+        ),
     ] = None,
-    clicks: Annotated[int, typer.Option("--clicks", metavar="C", min=1, help="Clicks on each question.")] = 8,
+    clicks: Annotated[
+        int,
+        typer.Option(
+            "--clicks", metavar="C", min=1, help="Clicks on each question, or appends of a pod in each round."
+        ),
+    ] = 8,
     lasting: Annotated[
         timedelta | None,
         typer.Option(
@@ -63,9 +72,15 @@ def simulate_race(
             metavar="KIND",
             show_default=False,
             help="kill, pause, disconnect, blackhole, terminate, restart, failover, skew, sweep, lock or slow-worker; "
-            "repeatable.",
+            "with --streams kill, drain, storm, stall, cut-listen, stop-listen, pooler, drop-wake-ups, restart, "
+            "failover, turn, turn-while-waiting, turn-during-replay, backup, lock, long-append, long-transaction or "
+            "remake; repeatable.",
         ),
     ] = None,
+    streams: Annotated[
+        bool,
+        typer.Option("--streams", help="Let so many pods write event streams, and as many others read them."),
+    ] = False,
     implementation: Annotated[
         str, typer.Option("--implementation", metavar="NAME", help="Race a store that is known to be broken.")
     ] = "correct",
@@ -100,26 +115,38 @@ def simulate_race(
 
     Example: pendingctl simulate-race --pods 4 --questions 100 --clicks 8 --fault kill --seed 7
     """
+    from ..race.plan.schedule import FaultKind
     from ..race.plan.settings import RaceSettings
 
+    if streams and (lasting or organization):
+        raise InvalidInput("--streams takes neither --duration nor --org")
     if questions is not None and lasting is not None:
         raise InvalidInput("--questions and --duration exclude each other")
     if self_test and (fault or implementation != "correct" or lasting or history or junit):
         raise InvalidInput(
             "--self-test chooses what is raced; leave out --fault, --implementation, --duration, --history and --junit"
         )
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    if streams:
+        stream_race.simulate(
+            StreamRace(pods, questions, clicks, seed, fault or [], implementation, history, dsn),
+            seeds=seeds if self_test else None,
+            output=output,
+            junit=junit,
+        )
+        return
     number = questions or (QUESTIONS_OF_A_SELF_TEST if self_test else QUESTIONS)
     settings = RaceSettings(
         pods,
         MOST_QUESTIONS if lasting else number,
         clicks,
-        secrets.randbelow(2**31) if seed is None else seed,
+        seed,
         implementation,
         organization,
         _faults(fault or []),
         lasting.total_seconds() if lasting else None,
     )
-    with _target(dsn, settings.faults) as target:
+    with target_of_race(dsn, is_pair=FaultKind.FAILOVER in settings.faults) as target:
         if not self_test:
             result = run(_raced(target, settings, history))
         else:
@@ -133,13 +160,7 @@ def simulate_race(
 
 def show_result(result: RaceResult, output: Output, junit: Path | None) -> None:
     """Print a race's result, write it for a CI system, and set the exit code."""
-    if junit is not None:
-        from ..race.verdict.junit import junit_report
-
-        try:
-            junit.write_bytes(junit_report(result))
-        except OSError as error:
-            raise InvalidInput(f"{junit} cannot be written: {error.strerror}") from error
+    write_junit(result, junit)
     render.show_document(output, result.to_json(), race_report.race_report(result))
     if result.verdict != "pass":
         raise typer.Exit(1)
@@ -155,23 +176,15 @@ def _faults(named: Sequence[str]) -> tuple[FaultKind, ...]:
     return tuple(kind for kind in FaultKind if kind in named)
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """The database that is raced on, and the server below it if the race may stop that."""
-
-    dsn: str
-    server: OwnServer | None
-
-
-async def _raced(target: _Target, settings: RaceSettings, history: Path | None) -> RaceResult:
+async def _raced(target: Target, settings: RaceSettings, history: Path | None) -> RaceResult:
     from ..race.run import simulate_race as race
 
     total = settings.questions if settings.duration_seconds is None else None
     with render.progress("racing", total) as advance:
-        return await race(target.dsn, settings, history=history, server=target.server, on_progress=_steps(advance))
+        return await race(target.dsn, settings, history=history, server=target.server, on_progress=steps(advance))
 
 
-async def _self_tested(target: _Target, settings: RaceSettings, seeds: int) -> SelfTestResult:
+async def _self_tested(target: Target, settings: RaceSettings, seeds: int) -> SelfTestResult:
     from ..race.run import simulate_race as race
     from ..race.self_test import races_of
     from ..race.self_test import self_test as test
@@ -180,44 +193,4 @@ async def _self_tested(target: _Target, settings: RaceSettings, seeds: int) -> S
         return await race(target.dsn, each)
 
     with render.progress("racing", len(races_of(settings, seeds))) as advance:
-        return await test(race_once, settings, seeds, on_progress=_steps(advance))
-
-
-def _steps(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Return a callback that takes how many are done, given one that takes how many more."""
-    done = 0
-
-    def advanced(now: int) -> None:
-        nonlocal done
-        advance(now - done)
-        done = now
-
-    return advanced
-
-
-@contextmanager
-def _target(dsn: str | None, faults: Sequence[FaultKind]) -> Iterator[_Target]:
-    """The database that the user named, as it is; else a throw-away one with the tables in it."""
-    if dsn is not None:
-        with database_of(dsn) as database:
-            render.note(f"racing on {target_of(dsn)}")
-            yield _Target(database, None)
-        return
-    from ..race.faults.context import OwnServer
-    from ..race.plan.schedule import FaultKind
-    from ..schema import migrations
-
-    if FaultKind.FAILOVER in faults:
-        from ..embedded import throwaway_pair
-
-        with throwaway_pair() as pair:
-            render.note(f"racing on a throw-away PostgreSQL {pair.primary.binaries.version} and its standby")
-            migrations.apply(pair.dsn)
-            yield _Target(pair.dsn, OwnServer(pair.restart, pair.fail_over))
-        return
-    from ..embedded import throwaway_server
-
-    with throwaway_server() as server:
-        render.note(f"racing on a throw-away PostgreSQL {server.binaries.version}")
-        migrations.apply(server.dsn)
-        yield _Target(server.dsn, OwnServer(server.restart))
+        return await test(race_once, settings, seeds, on_progress=steps(advance))

@@ -62,7 +62,7 @@ async def simulate_race(
             raise InvalidInput(f"the fault {fault} needs a standby")
     run = f"pendingctl-race-{secrets.token_hex(6)}"
     arrangement = arrange(settings, Names(run, settings.organization_id or run, f"{run}-foreign"))
-    with _directory(history) as directory:
+    with history_directory(history) as directory:
         write_race(directory, settings)
         try:
             fired = await race(dsn, settings, arrangement, directory, server, on_progress)
@@ -108,7 +108,8 @@ async def _read(dsn: str, arrangement: Arrangement) -> tuple[list[Row], list[Tra
 
 
 @contextmanager
-def _directory(kept: Path | None) -> Iterator[Path]:
+def history_directory(kept: Path | None) -> Iterator[Path]:
+    """Yield the folder of a history, which is a new one at this place, or else gone afterwards."""
     if kept is not None:
         make_directory(kept)
         yield kept

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
 from ..payload import JsonObject
 from .plan.schedule import FaultKind
 from .plan.settings import FIRST_WITH_DUTIES, RaceSettings
 from .pods.controls import EXPECTED_CHECKS
-from .verdict.checker import Verdict
+from .verdict.checker import CheckResult, Verdict, Violation
 from .verdict.report import RaceResult
 
 # The faults without which a control would break no law.
@@ -40,6 +41,40 @@ _SHORT = frozenset(
 FAULTS = (FaultKind.DISCONNECT, FaultKind.SKEW, FaultKind.SWEEP, FaultKind.LOCK)
 
 RaceOnce = Callable[[RaceSettings], Awaitable[RaceResult]]
+
+
+class Raced(Protocol):
+    """The result of one race of a self-test."""
+
+    @property
+    def implementation(self) -> str:
+        """What was raced."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """With which seed."""
+        ...
+
+    @property
+    def verdict(self) -> str:
+        """Pass, fail or inconclusive."""
+        ...
+
+    @property
+    def checks(self) -> tuple[CheckResult, ...]:
+        """What each check found."""
+        ...
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """What all of them found."""
+        ...
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it proves nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +144,11 @@ async def self_test(
         results.append(await race(each))
         if on_progress is not None:
             on_progress(len(results))
+    return tested(results, EXPECTED_CHECKS, seeds)
+
+
+def tested(results: Sequence[Raced], expected_checks: Mapping[str, str], seeds: int) -> SelfTestResult:
+    """Return what a self-test has shown; `expected_checks` names the check that must find each control."""
     correct = [result for result in results if result.implementation == "correct"]
     return SelfTestResult(
         CorrectResult(
@@ -122,11 +162,11 @@ async def self_test(
         ),
         tuple(
             _control(name, check, [result for result in results if result.implementation == name])
-            for name, check in EXPECTED_CHECKS.items()
+            for name, check in expected_checks.items()
         ),
     )
 
 
-def _control(name: str, expected_check: str, results: list[RaceResult]) -> ControlResult:
+def _control(name: str, expected_check: str, results: list[Raced]) -> ControlResult:
     caught_by = Counter(check.name for result in results for check in result.checks if check.verdict is Verdict.FAIL)
     return ControlResult(name, expected_check, len(results), caught_by[expected_check], dict(caught_by))

@@ -152,17 +152,17 @@ def fault_record(fault: Fault) -> dict[str, Any]:
 
 def write_race(directory: Path, settings: RaceSettings) -> None:
     """Write the race's settings, before it begins."""
-    _write(directory / RACE, [{"version": VERSION, "settings": asdict(settings)}])
+    write_lines(directory / RACE, [{"version": VERSION, "settings": asdict(settings)}])
 
 
 def write_questions(directory: Path, questions: list[RacedQuestion]) -> None:
     """Append questions of the race."""
-    _write(directory / QUESTIONS, (asdict(each) for each in questions))
+    write_lines(directory / QUESTIONS, (asdict(each) for each in questions))
 
 
 def write_end(directory: Path, history: History, seconds: float) -> None:
     """Write what the coordinator knows at the end; a history without that belongs to a race that was broken off."""
-    _write(
+    write_lines(
         directory / ROWS,
         (
             asdict(row) | {"claimed_at": _text(row.claimed_at), "expires_at": _text(row.expires_at)}
@@ -170,10 +170,10 @@ def write_end(directory: Path, history: History, seconds: float) -> None:
         ),
     )
     if history.trail is not None:
-        _write(directory / TRAIL, (asdict(entry) | {"at": _text(entry.at)} for entry in history.trail))
+        write_lines(directory / TRAIL, (asdict(entry) | {"at": _text(entry.at)} for entry in history.trail))
     if history.events is not None:
-        _write(directory / EVENTS, (asdict(event) for event in history.events))
-    _write(
+        write_lines(directory / EVENTS, (asdict(event) for event in history.events))
+    write_lines(
         directory / END,
         [
             {
@@ -196,7 +196,7 @@ def read_history(directory: Path) -> tuple[RaceSettings, History, float]:
     history, or one of another version.
     """
     try:
-        race = _document(directory / RACE)
+        race = read_document(directory / RACE)
         if race["version"] not in range(WITHOUT_A_TRAIL, VERSION + 1):
             raise InvalidInput(
                 f"it has version {race['version']}, and this pendingctl reads versions {WITHOUT_A_TRAIL} to "
@@ -233,7 +233,7 @@ def read_pod(path: Path) -> PodFile:
     """Return what one pod did."""
     begun: dict[int, Operation] = {}
     pod = PodFile([], [], [], [], [])
-    for record in _lines(path):
+    for record in read_lines(path):
         match record.pop("event"):
             case "start":
                 begun[record["number"]] = _started(path.stem, record)
@@ -262,12 +262,12 @@ def _read(directory: Path, version: int) -> tuple[History, float]:
                 "heard": tuple(record["heard"]),
             }
         )
-        for record in _lines(directory / QUESTIONS)
+        for record in read_lines(directory / QUESTIONS)
     )
     pods = [read_pod(path) for path in sorted(directory.glob(POD))]
     faults: dict[int, Fault] = {}
     # A race whose pods could not start has no faults.
-    for record in _lines(directory / FAULTS) if (directory / FAULTS).is_file() else ():
+    for record in read_lines(directory / FAULTS) if (directory / FAULTS).is_file() else ():
         moment = record["moment"]
         faults[record["number"]] = Fault(
             **record | {"kind": FaultKind(record["kind"]), "moment": None if moment is None else Moment(moment)}
@@ -282,19 +282,19 @@ def _read(directory: Path, version: int) -> tuple[History, float]:
         card_edits=tuple(each for pod in pods for each in pod.card_edits),
         reminders=tuple(each for pod in pods for each in pod.reminders),
     )
-    end = _document(directory / END)
+    end = read_document(directory / END)
     has_a_trail = version > WITHOUT_A_TRAIL and end["has_a_trail"]
     has_streams = version > WITHOUT_STREAMS and end["has_streams"]
     return (
         replace(
             history,
-            rows=tuple(_row(record) for record in _lines(directory / ROWS)),
+            rows=tuple(_row(record) for record in read_lines(directory / ROWS)),
             planned_kinds=frozenset(map(OperationKind, end["planned_kinds"])),
             stale_after=timedelta(seconds=end["stale_after_seconds"]),
             left_behind=tuple(end["left_behind"]),
             reasons=tuple(end["reasons"]),
-            trail=tuple(_entry(record) for record in _lines(directory / TRAIL)) if has_a_trail else None,
-            events=tuple(AppendedEvent(**record) for record in _lines(directory / EVENTS)) if has_streams else None,
+            trail=tuple(_entry(record) for record in read_lines(directory / TRAIL)) if has_a_trail else None,
+            events=tuple(AppendedEvent(**record) for record in read_lines(directory / EVENTS)) if has_streams else None,
         ),
         float(end["seconds"]),
     )
@@ -364,19 +364,21 @@ def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """Return the one JSON document of a file. Raises OSError, and ValueError for what is none."""
     document: dict[str, Any] = json.loads(path.read_bytes())
     return document
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Return the records of a file, without a last line that was cut off. Raises as `read_document` does."""
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield json.loads(line)
 
 
-def _write(path: Path, records: Iterable[dict[str, Any]]) -> None:
+def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """Append records, a line each, to a file that no other user may read: questions are private."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
         for record in records:

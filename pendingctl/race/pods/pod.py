@@ -253,7 +253,7 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
     file = HistoryFile(Path(assignment.history, f"{assignment.name}.jsonl"))
     recorder = Recorder(assignment.name, file)
     async with _connections(assignment) as pool:
-        await _connected(pool, assignment.connections)
+        await connected(pool, assignment.connections)
         source = RecordingSource(pool)
         store = store_for(
             assignment.settings.implementation, source, application=assignment.names.application, pod=assignment.name
@@ -291,7 +291,7 @@ async def serve(assignment: wire.Assignment, coordinator: asyncio.StreamReader) 
                             orders.create_task(pod.carry_out(wire.decode_order(line)))
                 finally:
                     # Also where an order was the first to find that the coordinator no longer reads.
-                    _exit_within(EXIT_WITHIN_SECONDS)
+                    exit_within(EXIT_WITHIN_SECONDS)
         await streams.settled()
     file.close()
     wire.report(wire.ENDED)
@@ -313,7 +313,8 @@ def _connections(assignment: wire.Assignment) -> Pool:
     )
 
 
-async def _connected(pool: Pool, connections: int) -> None:
+async def connected(pool: Pool, connections: int) -> None:
+    """Wait for the first connections. Raises DatabaseUnreachable when they cannot be had."""
     try:
         await pool.wait(CONNECT_SECONDS)
     except PoolTimeout as error:
@@ -323,7 +324,7 @@ async def _connected(pool: Pool, connections: int) -> None:
         ) from error
 
 
-def _exit_within(seconds: float) -> None:
+def exit_within(seconds: float) -> None:
     """End the process then, whatever hangs: the coordinator may be gone, and nothing else would end it."""
     watchdog = threading.Timer(seconds, os._exit, [1])
     watchdog.daemon = True

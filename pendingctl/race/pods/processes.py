@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Protocol
 
 from . import wire
-from .wire import Assignment
 
 END_SECONDS = 10.0
 EXIT_SECONDS = 2.0
@@ -42,9 +41,12 @@ class Listener(Protocol):
 class PodProcess:
     """One running pod. `number` is its place in the plan, `clock_is_off_by` the seconds by which its clock is wrong."""
 
-    def __init__(self, assignment: Assignment, process: asyncio.subprocess.Process, listener: Listener) -> None:
-        self.name = assignment.name
-        self.number = assignment.number
+    def __init__(
+        self, name: str, number: int, assignment: bytes, process: asyncio.subprocess.Process, listener: Listener
+    ) -> None:
+        """`assignment` is its first line."""
+        self.name = name
+        self.number = number
         self.ready = False
         self.ended = False
         self.gone = False
@@ -57,7 +59,7 @@ class PodProcess:
             asyncio.create_task(self._listen(_pipe(process.stdout))),
             asyncio.create_task(self._keep_last_words(_pipe(process.stderr))),
         )
-        self._write(wire.encode_assignment(assignment))
+        self._write(assignment)
 
     @property
     def was_killed(self) -> bool:
@@ -170,13 +172,21 @@ class PodProcess:
             self._last_words = (self._last_words + some)[-4096:]
 
 
-async def start_process(assignment: Assignment, listener: Listener, skew_hours: float | None = None) -> PodProcess:
-    """Start a pod, whose clock is wrong by so many hours."""
+async def start_process(
+    name: str,
+    number: int,
+    assignment: bytes,
+    listener: Listener,
+    *,
+    module: str = "pendingctl.race",
+    skew_hours: float | None = None,
+) -> PodProcess:
+    """Start a pod, which is this module, and whose clock is wrong by so many hours; `assignment` is its first line."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         # The pod must be the same code as the coordinator, whatever the current folder holds.
         "-P",
-        *("-m", "pendingctl.race"),
+        *("-m", module),
         *([] if skew_hours is None else [str(skew_hours)]),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -186,7 +196,7 @@ async def start_process(assignment: Assignment, listener: Listener, skew_hours: 
         # Ctrl-C is for the coordinator alone, which ends its pods in good order.
         start_new_session=True,
     )
-    return PodProcess(assignment, process, listener)
+    return PodProcess(name, number, assignment, process, listener)
 
 
 def _search_path() -> str:

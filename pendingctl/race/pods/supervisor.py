@@ -14,7 +14,7 @@ from ..plan.schedule import STATEMENT_TIMEOUT_MS, FaultKind, skew_hours
 from ..plan.settings import RaceSettings
 from .dispatcher import Dispatcher, RaceBrokenOff
 from .processes import PodProcess, start_process
-from .wire import Assignment
+from .wire import Assignment, encode_assignment
 
 READY_SECONDS = 40.0
 
@@ -49,7 +49,9 @@ class PodSupervisor:
             STATEMENT_TIMEOUT_MS if FaultKind.PAUSE in settings.faults else None,
         )
         hours = skew_hours(number, settings.seed) if FaultKind.SKEW in settings.faults else None
-        pod = self._dispatcher.pods[number] = await start_process(assignment, self._dispatcher, hours)
+        pod = self._dispatcher.pods[number] = await start_process(
+            assignment.name, number, encode_assignment(assignment), self._dispatcher, skew_hours=hours
+        )
         self.all.append(pod)
         return pod
 

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Protocol
 from xml.etree import ElementTree
 
 from ...printable import printable
-from .checker import Verdict
-from .report import RaceResult
+from .checker import CheckResult, Verdict
 
 SUITE = "pendingctl simulate-race"
 
 
-def junit_report(result: RaceResult) -> bytes:
+class Judged(Protocol):
+    """A race's result, of whatever kind."""
+
+    @property
+    def checks(self) -> tuple[CheckResult, ...]:
+        """What each check found."""
+        ...
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it proves nothing."""
+        ...
+
+    @property
+    def duration_seconds(self) -> float:
+        """How long it took."""
+        ...
+
+
+def junit_report(result: Judged) -> bytes:
     """Return one test case per check, and one more that fails when the race proves nothing."""
     cases = [
         _case(check.name, check.verdict, [_said(each.question_id, each.detail) for each in check.violations])
@@ -29,7 +48,8 @@ def junit_report(result: RaceResult) -> bytes:
     )
     properties = ElementTree.SubElement(suite, "properties")
     for name in ("verdict", "seed", "implementation", "questions", "clicks", "again"):
-        ElementTree.SubElement(properties, "property", name=name, value=str(getattr(result, name)))
+        if hasattr(result, name):
+            ElementTree.SubElement(properties, "property", name=name, value=str(getattr(result, name)))
     suite.extend(cases)
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
