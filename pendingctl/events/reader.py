@@ -98,6 +98,10 @@ class Reader:
             followed = self._streams[name] = Followed(name, key_of(name))
             self._by_key.setdefault(followed.key, []).append(followed)
             self._look_at(followed)
+        elif followed.history is None and followed.was_looked_for:
+            # It may exist by now; whoever comes from another position than the start would be given an end.
+            followed.was_looked_for = False
+            self._look_at(followed)
         followed.unread_since = None
         if not self.is_draining and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run(), name="reader of streams")
