@@ -249,7 +249,7 @@ def show(
     fields = {
         **_fields(details.stream),
         "first_seq": details.first_seq,
-        "retention_seconds": details.retention.total_seconds(),
+        "retention_seconds": None if details.retention is None else details.retention.total_seconds(),
     }
     render.show_document(output, fields, _page(fields) if output is Output.TABLE else "")
 

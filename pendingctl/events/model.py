@@ -194,11 +194,14 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class StreamDetails:
-    """A stream, the number of the first event that is still there, and for how long events are kept at least."""
+    """A stream, the number of the first event that is still there, and for how long events are kept at least.
+
+    `retention` is None where the ring's row is gone, which nothing is appended without.
+    """
 
     stream: Stream
     first_seq: int | None
-    retention: timedelta
+    retention: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ def _details(
     created_at: datetime,
     closed_at: datetime | None,
     first_seq: int | None,
-    retention_seconds: float,
+    retention_seconds: float | None,
 ) -> StreamDetails:
     stream = as_stream(id, organization_id, name, last_seq, last_at, created_at, closed_at)
-    return StreamDetails(stream, first_seq, timedelta(seconds=retention_seconds))
+    retention = None if retention_seconds is None else timedelta(seconds=retention_seconds)
+    return StreamDetails(stream, first_seq, retention)

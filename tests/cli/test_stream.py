@@ -119,6 +119,14 @@ def test_a_stream_is_shown(cli: Cli, connection: psycopg.Connection) -> None:
     assert "first_seq" in cli("stream", "show", "talk", *ACME).stdout
 
 
+def test_a_stream_is_shown_although_the_rings_row_is_gone(cli: Cli, connection: psycopg.Connection) -> None:
+    append(cli, "a")
+    connection.execute("delete from pending_stream_ring")
+
+    shown = document(cli("stream", "show", "talk", *ACME, "-o", "json"))
+    assert (shown["first_seq"], shown["retention_seconds"]) == (1, None)
+
+
 def test_a_deletion_wants_a_confirmation_and_says_what_it_would_do(cli: Cli, connection: psycopg.Connection) -> None:
     append(cli, "a", "b")
 
