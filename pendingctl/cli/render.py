@@ -254,8 +254,12 @@ def _drop_stdout() -> None:
 
 
 def json_text(value: object, indent: int | None = None) -> str:
-    """Return JSON that is as readable as can be: characters that do not print are escaped, and no others."""
-    text = json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
+    """Return JSON that is as readable as can be: characters that do not print are escaped, and no others.
+
+    Where stdout's encoding is none of Unicode's, which lacks some, all but ASCII is escaped.
+    """
+    encoding = "utf-8" if sys.stdout is None else (sys.stdout.encoding or "utf-8")
+    text = json.dumps(value, default=_plain, ensure_ascii=not encoding.lower().startswith("utf"), indent=indent)
     return re.sub(r"[^\n -~]", lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 

@@ -222,3 +222,11 @@ def test_every_format_shows_whatever_text_is_stored(cli: Cli, text: str) -> None
     for shown in (cli("show", "q"), cli("list")):
         assert shown.exit_code == 0
         assert not steers(shown.output)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_json_in_whatever_encoding_stdout_has(encoding: str) -> None:
+    written = io.BytesIO()
+    with redirect_stdout(io.TextIOWrapper(written, encoding=encoding, errors="backslashreplace")):
+        render.show_document(Output.JSONL, {"text": "\xe9\U0001f680"}, "")
+        assert json.loads(written.getvalue().decode(encoding)) == {"text": "\xe9\U0001f680"}
