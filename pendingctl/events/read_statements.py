@@ -46,17 +46,21 @@ MOVED = f"""
 # The events behind each position, and the time of the event at it, by which the reader sees whether it is still in the
 # same history. At most `page` events of a stream; as many bytes as the limits allow, and one event more, so that each
 # call gets on. Each position has one row at least, with no event where there is none behind it and no `last_seq` where
-# the stream is gone; those that the limit of the call leaves out have no row, and are to be read again.
+# the stream is gone; those that the limit of the call leaves out have no row, and are to be read again. An id alone
+# says nothing: a failover that has lost some of them gives them to other streams, of other organizations too.
 # (octet_length does not read what is stored out of line.)
 READ = f"""
     select place, last_seq, last_at, created_at, closed_at, here_at, seq, at, type, data
     from (
         select wanted.place, stream.*, here.at as here_at, event.seq, event.at, event.type, event.data,
                coalesce(sum(event.size) over (order by wanted.place, event.seq) - event.size, 0) as bytes_before
-        from unnest(%(ids)s::bigint[], %(seqs)s::bigint[]) with ordinality as wanted (id, seq, place)
+        from unnest(%(organization_ids)s::text[], %(names)s::text[], %(ids)s::bigint[], %(seqs)s::bigint[])
+             with ordinality as wanted (organization_id, name, id, seq, place)
         left join lateral (
             select last_seq, {_STREAM_TIMES}
-            from pending_stream where id = wanted.id limit 1
+            from pending_stream
+            where id = wanted.id and organization_id = wanted.organization_id and name = wanted.name
+            limit 1
         ) as stream on true
         left join lateral (
             select {readable("at")} as at

@@ -23,7 +23,7 @@ from .listening import Listening
 from .model import START, Cursor, Reset, Stream, StreamName
 from .own_connections import OwnConnections
 from .position import Found, judge
-from .reads import Place, Read, moved, open_streams, read
+from .reads import Place, Read, Seen, moved, open_streams, read
 from .unreadable import look_at_each
 from .waking import key_of
 
@@ -256,26 +256,24 @@ class Reader:
 
     async def _poll(self, connection: Connection) -> None:
         self.polls += 1
-        known = {
-            followed.history.stream.id: followed
-            for followed in self._streams.values()
-            if followed.history is not None
-            and followed.history.stream.closed_at is None
-            and followed not in self._aside
-        }
-        missing = [
-            followed for followed in self._streams.values() if followed.history is None and followed not in self._aside
-        ]
-        seen = [followed.history.seen for followed in known.values() if followed.history is not None]
+        followed_now = [followed for followed in self._streams.values() if followed not in self._aside]
+        missing = [followed for followed in followed_now if followed.history is None]
+        # Two may have had the same id, before a failover and after it.
+        known: dict[int, list[Followed]] = {}
+        seen: list[Seen] = []
+        for followed in followed_now:
+            if followed.history is not None and followed.history.stream.closed_at is None:
+                seen.append(followed.history.seen)
+                known.setdefault(followed.history.stream.id, []).append(followed)
         with within(connection, Purpose.LOOP.seconds):
             found = await moved(connection, seen, [followed.name for followed in missing])
         for each in found:
-            followed = (
-                known.get(each.id)
-                if each.name is None or each.organization_id is None
-                else self._streams.get(StreamName(each.organization_id, each.name))
-            )
-            if followed is not None:
+            if each.name is None or each.organization_id is None:
+                having_moved = known.get(each.id, [])
+            else:
+                here = self._streams.get(StreamName(each.organization_id, each.name))
+                having_moved = [] if here is None else [here]
+            for followed in having_moved:
                 followed.is_gone = not each.is_there
                 self._due[followed] = None
         is_listening = self.listening.is_proven

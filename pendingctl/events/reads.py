@@ -113,6 +113,7 @@ async def read(
     more.
     """
     parameters = {
+        **_of_names([place.name for place in places]),
         "ids": [place.id for place in places],
         "seqs": [place.seq for place in places],
         "page": most_events,
