@@ -214,6 +214,7 @@ async def test_rights_that_were_revoked_are_named_and_granted_again(dsn: str, co
         with psycopg.connect(as_role, autocommit=True) as pod:
             # Neither the identity's sequence nor the triggers' functions ask for a right of their own.
             pod.execute(QUESTION)
+            pod.execute("update pending_interactions set stream = 'talk'")
             pod.execute("update pending_interactions set ask_number = default")
             pod.execute("update pending_interactions set ask_number = ask_number + 1")
             pod.execute("delete from pending_interactions")

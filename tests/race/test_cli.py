@@ -131,7 +131,7 @@ def test_a_self_test_passes_the_correct_store_and_catches_every_control(dsn: str
         (("--implementation", "best"), "no implementation 'best'"),
         (("--duration", "3s"), "--questions and --duration exclude each other"),
         (("--self-test", "--fault", "kill"), "--self-test chooses what is raced"),
-        (("--questions", "2", "--fault", "kill"), "strike 9 times"),
+        (("--questions", "2", "--fault", "kill"), "strike 10 times"),
         (("--history", "/proc/self/status"), "cannot be used for the history"),
         (("--history", "/"), "is not empty"),
     ],
