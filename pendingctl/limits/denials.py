@@ -48,7 +48,8 @@ class Denials:
 
         It is used by nobody but takes, which would use more, and given back by the clock alone, or by a reset.
         """
-        denial = self._denials.get(key)
+        # To look a key up takes the hash of its limit.
+        denial = self._denials.get(key) if self._denials else None
         if denial is None:
             return None
         if now >= denial.asked_at + SECONDS:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, TypeAlias, get_args
 
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
-from ..errors import DatabaseBusy, DatabaseFailed, DatabaseUnreachable, InvalidInput
+from ..errors import DatabaseFailed, DatabaseUnreachable, InvalidInput
 from ..model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
 from ..payload import check_id, check_positive
-from ..postgres.connections import Borrowed, ConnectionSource
+from ..postgres.connections import Borrowed, Connection, ConnectionSource
 from ..postgres.outages import Outage
 from ..postgres.time_limits import Purpose
 from . import statements
@@ -25,7 +25,6 @@ IfUnreachable: TypeAlias = Literal["raise", "allow", "deny"]
 
 # After a connection could not be had, or was lost, a limiter that need not raise decides so long without the database.
 PAUSE_SECONDS = 1.0
-TRIES = 3
 
 _log = logging.getLogger(__name__)
 
@@ -43,11 +42,9 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    is_allowed: bool
-    used_seconds: float
-    is_certain: bool
-    is_ahead: bool
+class _Used:
+    used_seconds: float = 0.0
+    is_ahead: bool = False
 
 
 class RateLimiter:
@@ -121,30 +118,25 @@ class RateLimiter:
         limit, cost = asked.limit, asked.cost
         parameters = {
             **_parameters(asked.organization_id, asked.key),
-            "whole": limit.unit * limit.burst,
-            "paid": limit.unit * cost,
-            "tolerance": limit.unit * (limit.burst - cost),
+            "whole": _interval(limit.unit * limit.burst),
+            "paid": _interval(limit.unit * cost),
+            "tolerance": _interval(limit.unit * (limit.burst - cost)),
         }
-        taken = None
         async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
             # Of many that waited for a connection the first may have been denied.
             if (denied := self._denied(asked)) is not None:
                 return denied
-            for _ in range(TRIES):
-                asked_at = self._clock()
-                cursor = borrowed.cursor(row_factory=class_row(_Taken))
-                taken = await (await cursor.execute(statements.TAKE, parameters)).fetchone()
-                if taken is not None and taken.is_certain:
-                    break
-            if taken is not None and taken.is_ahead:
-                await borrowed.execute(statements.CLAMP, parameters)
-        if taken is None:
-            raise DatabaseBusy(f"the key {asked.key!r} came and went {TRIES} times while it was taken from; try again")
-        if not taken.is_allowed and taken.is_certain:
+            taken = await (await borrowed.execute(statements.TAKE, parameters)).fetchone()
+            if taken is not None:
+                return decided(limit, cost, timedelta(seconds=taken[0]), allowed=True)
+            asked_at = self._clock()
+            used = await _used(borrowed, parameters)
             self._denials.note(
-                asked.remembered, asked_at=asked_at, told_at=self._clock(), used_seconds=taken.used_seconds
+                asked.remembered, asked_at=asked_at, told_at=self._clock(), used_seconds=used.used_seconds
             )
-        return decided(limit, cost, timedelta(seconds=taken.used_seconds), allowed=taken.is_allowed)
+            if used.is_ahead:
+                await borrowed.execute(statements.CLAMP, parameters)
+        return decided(limit, cost, timedelta(seconds=used.used_seconds), allowed=False)
 
     def _undecided(self, asked: _Asked) -> Decision:
         is_allowed = self._if_unreachable == "allow"
@@ -154,11 +146,9 @@ class RateLimiter:
         """Return what `take` would decide, and take nothing. Raises as the database does, and InvalidInput."""
         _check(organization_id, key)
         limit.check_cost(cost)
-        parameters = {**_parameters(organization_id, key), "whole": limit.unit * limit.burst}
+        parameters = {**_parameters(organization_id, key), "whole": _interval(limit.unit * limit.burst)}
         async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
-            cursor = borrowed.cursor(row_factory=scalar_row)
-            found = await (await cursor.execute(statements.SHOW, parameters)).fetchone()
-        used = timedelta(seconds=found or 0)
+            used = timedelta(seconds=(await _used(borrowed, parameters)).used_seconds)
         return decided(limit, cost, used, allowed=used <= limit.unit * (limit.burst - cost))
 
     async def reset(self, organization_id: str, key: str) -> bool:
@@ -203,10 +193,22 @@ class _Page:
     deleted: int
 
 
+async def _used(connection: Connection, parameters: Mapping[str, object]) -> _Used:
+    """Return what of a key's burst is used; nothing of one that has no row."""
+    cursor = connection.cursor(row_factory=class_row(_Used))
+    return await (await cursor.execute(statements.USED, parameters)).fetchone() or _Used()
+
+
 def _check(organization_id: str, key: str) -> None:
     check_id(organization_id, "organization")
     check_id(key, "the key of a limit")
 
 
+def _interval(time: timedelta) -> str:
+    # As the driver writes an interval, but for a look at the session's IntervalStyle: three of them cost as much as all
+    # else that is sent.
+    return f"{time // timedelta(microseconds=1)} microseconds"
+
+
 def _parameters(organization_id: str, key: str) -> Mapping[str, object]:
-    return {"organization_id": organization_id, "key": key, "lock_timeout": Purpose.LIMIT.lock_timeout}
+    return {"organization_id": organization_id, "key": key}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ..errors import InvalidInput
@@ -27,6 +27,8 @@ class Limit:
     rate: int
     per: timedelta
     burst: int
+    unit: timedelta = field(init=False, repr=False, compare=False)
+    """After which time one unit has come back."""
 
     def __post_init__(self) -> None:
         for name, value in (("rate", self.rate), ("burst", self.burst)):
@@ -36,13 +38,10 @@ class Limit:
             raise InvalidInput(f"a limit is per {self.per}; that must be more than 0 and at most 3650d")
         if self.rate > self.per // _RESOLUTION:
             raise InvalidInput(f"a limit of {self.rate} per {in_one_unit(self.per)} is more than one a microsecond")
+        # Kept, since a take needs it six times.
+        object.__setattr__(self, "unit", _RESOLUTION * -(-(self.per // _RESOLUTION) // self.rate))
         if self.unit // _RESOLUTION * self.burst > _LONGEST // _RESOLUTION:
             raise InvalidInput(f"a burst of {self.burst} comes back after more than 3650d; make it smaller")
-
-    @property
-    def unit(self) -> timedelta:
-        """After which time one unit has come back."""
-        return _RESOLUTION * -(-(self.per // _RESOLUTION) // self.rate)
 
     def check_cost(self, cost: int) -> None:
         """Raise InvalidInput for a cost that no key could ever pay, or that is below 1."""

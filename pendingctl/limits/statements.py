@@ -5,56 +5,50 @@ A row's `tat` is when its key's whole burst is free again, GCRA's theoretical ar
 `whole` is the time in which a burst comes back, `paid` that of the cost, and `tolerance` the one without the other.
 """
 
-# How much of the burst's time is used, in seconds; never more than all of it, whatever a row holds.
-_USED = """extract(epoch from greatest(least(tat, clock_timestamp() + %(whole)s::interval), clock_timestamp())
-                      - clock_timestamp())::float8"""
+from ..postgres.time_limits import Purpose
 
-# A denial is read from a snapshot, and holds: `tat` only grows but for a reset, so that what is denied then would be
-# denied now. It locks and writes nothing. An allowance is decided on the row's latest version, under its lock, and
-# writes it in the same statement; the clock is read after the wait for that lock. No row is returned where two are the
-# first at the same moment, or the row went in between; `is_certain` is false where the snapshot did not deny and the
-# latest version did. Both are taken again. `is_ahead`: the row is further ahead than this limit leads.
+# Within the statement, which also holds behind a pooler in transaction mode.
+_WITHIN = f"set_config('lock_timeout', '{Purpose.LIMIT.lock_timeout}', true) is not null"
+
+# No row is a denial, and certain, whichever condition has failed. The first reads a snapshot, and a key's time only
+# grows but for a reset; it locks and writes nothing. The second reads the row's latest version under its lock, also
+# where two are the first at the same moment, and the clock after the wait for it. Returns what of the burst's time is
+# used.
 TAKE = f"""
-    with taken as (
-        insert into pending_rate_limit as r (organization_id, key, tat)
-        select %(organization_id)s, %(key)s, clock_timestamp() + %(paid)s::interval
-        where not exists (
-            select from pending_rate_limit
-            where organization_id = %(organization_id)s and key = %(key)s
-              and tat > clock_timestamp() + %(tolerance)s::interval
-        ) and set_config('lock_timeout', %(lock_timeout)s, true) is not null
-        on conflict (organization_id, key) do update
-        set tat = greatest(r.tat, clock_timestamp()) + %(paid)s::interval
-        where r.tat <= clock_timestamp() + %(tolerance)s::interval
-        returning tat
-    )
-    select true as is_allowed, {_USED} as used_seconds, true as is_certain, false as is_ahead
-    from taken
-    union all
-    select false, {_USED}, tat > clock_timestamp() + %(tolerance)s::interval,
-           tat > clock_timestamp() + %(whole)s::interval
+    insert into pending_rate_limit as r (organization_id, key, tat)
+    select %(organization_id)s, %(key)s, clock_timestamp() + %(paid)s::interval
+    where not exists (
+        select from pending_rate_limit
+        where organization_id = %(organization_id)s and key = %(key)s
+          and tat > clock_timestamp() + %(tolerance)s::interval
+    ) and {_WITHIN}
+    on conflict (organization_id, key) do update
+    set tat = greatest(r.tat, clock_timestamp()) + %(paid)s::interval
+    where r.tat <= clock_timestamp() + %(tolerance)s::interval
+    returning extract(epoch from tat - clock_timestamp())::float8 as used_seconds
+"""
+
+# Never more than all of the burst's time, whatever a row holds. `is_ahead`: the row leads beyond it.
+USED = """
+    select extract(epoch from greatest(least(tat, clock_timestamp() + %(whole)s::interval), clock_timestamp())
+                              - clock_timestamp())::float8 as used_seconds,
+           tat > clock_timestamp() + %(whole)s::interval as is_ahead
     from pending_rate_limit
-    where organization_id = %(organization_id)s and key = %(key)s and not exists (select from taken)
+    where organization_id = %(organization_id)s and key = %(key)s
 """
 
 # A clock that was set back, a limit that was made smaller, or a stranger has left a time that this limit never leads
 # to: it counts as a whole burst, from now on.
-CLAMP = """
+CLAMP = f"""
     update pending_rate_limit set tat = clock_timestamp() + %(whole)s::interval
     where organization_id = %(organization_id)s and key = %(key)s and tat > clock_timestamp() + %(whole)s::interval
-      and set_config('lock_timeout', %(lock_timeout)s, true) is not null
+      and {_WITHIN}
 """
 
-SHOW = f"""
-    select {_USED} as used_seconds
-    from pending_rate_limit
-    where organization_id = %(organization_id)s and key = %(key)s
-"""
-
-RESET = """
+RESET = f"""
     delete from pending_rate_limit
     where organization_id = %(organization_id)s and key = %(key)s
-      and set_config('lock_timeout', %(lock_timeout)s, true) is not null
+      and {_WITHIN}
 """
 
 # Keys that are free again, a page of the primary key at a time. A row that somebody has locked is being taken from; one

@@ -49,6 +49,7 @@ class _Environment:
 _LIBRARIES = _Environment("bench", ("langgraph", "langgraph-checkpoint-postgres", "dbos", "psycopg[binary,pool]"))
 # Its versions of web libraries are its own. It names psycopg2, and SQLAlchemy 2.1, which it also takes, wants psycopg.
 _SERVER = _Environment("bench-awaithumans", ("awaithumans[server]", "psycopg[binary]"))
+_LIMITERS = _Environment("bench-limiters", ("limits", "throttled-py", "redis"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,15 @@ def awaithumans(stage: Stage, token: str) -> Iterator[tuple[str, str]]:
         process = started(ending, [_SERVER.python(), str(_SCRIPTS / "awaithumans_server.py")])
         version, port = process.answer(f"{dsn}\n{token}").split()
         yield f"awaithumans {version}", f"http://127.0.0.1:{port}"
+
+
+def limiters(ending: ExitStack, given: str) -> tuple[str, Process]:
+    """Start the other rate limiters with this line: their versions, and what answers a name with a rate.
+
+    Raises CalledProcessError when they cannot be installed, and RuntimeError when they do not start.
+    """
+    process = started(ending, [_LIMITERS.python(), str(_SCRIPTS / "limiter_rounds.py")])
+    return process.answer(given), process
 
 
 def started(ending: ExitStack, command: list[str], environment: Mapping[str, str] | None = None) -> Process:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
+from pendingctl import open_pool
 from pendingctl.errors import InvalidInput, NotConnected
 from pendingctl.limits import IfUnreachable, Limit, RateLimiter
 from pendingctl.limits.denials import MOST, Denials
@@ -159,3 +162,24 @@ async def test_a_database_that_is_not_migrated_is_no_reason_to_fail(
 def test_another_word_is_refused(watched: Watched) -> None:
     with pytest.raises(InvalidInput, match="raise, allow or deny"):
         RateLimiter(watched, if_unreachable="ignore")  # type: ignore[arg-type]
+
+
+async def test_of_many_that_wait_for_a_connection_few_ask_for_a_denied_key(dsn: str) -> None:
+    async with open_pool(dsn, max_size=1) as pool:
+        connection = await pool.getconn()
+        limiter = RateLimiter(pool, if_unreachable="raise")
+        execute, asked = connection.execute, 0
+
+        async def counting(*arguments: Any, **options: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            return await execute(*arguments, **options)
+
+        connection.execute = counting  # type: ignore[method-assign]
+        takes = [asyncio.create_task(limiter.take("acme", "k", LIMIT, 3)) for _ in range(20)]
+        await asyncio.sleep(0)
+        await pool.putconn(connection)
+        assert [each.allowed for each in await asyncio.gather(*takes)].count(True) == 1
+
+    # The one that is allowed, and the first that is denied.
+    assert asked == 2
