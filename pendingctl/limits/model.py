@@ -56,9 +56,8 @@ class Decision:
     """Whether a request may go on.
 
     `remaining` units could be taken at once. `retry_after` is how long to wait for the same cost, zero where it is
-    allowed and above zero where it is not; After `reset_after` the whole burst is free
-    again, if nothing is taken. Where the database could not be asked `is_known` is false, and the answer is that of
-    `if_unreachable`.
+    allowed and above zero where it is not. After `reset_after` the whole burst is free again, if nothing is taken.
+    Where the database could not be asked `is_known` is false, and the answer is that of `if_unreachable`.
     """
 
     limit: Limit

@@ -138,6 +138,8 @@ def _of_redis(versions: str, process: Process) -> dict[str, Round]:
         f"limits {limits} on Redis, fixed window": measured("fixed"),
         f"limits {limits} on Redis, moving window": measured("moving"),
         f"throttled-py {throttled} on Redis, GCRA": measured("gcra"),
+        f"limits {limits} on Redis, moving window, threads": measured("moving, threads"),
+        f"throttled-py {throttled} on Redis, GCRA, threads": measured("gcra, threads"),
     }
 
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,7 +18,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner
 
-from pendingctl import Claim, Click, Delivery, PendingStore, Scope, open_pool
+from pendingctl import Claim, Click, Delivery, Limit, PendingStore, RateLimiter, Scope, open_pool
 from pendingctl.cli.app import app
 from pendingctl.diagnosis.findings import Verdict
 from pendingctl.doctor import examine, examine_schema
@@ -141,6 +142,20 @@ async def test_many_clients_claim_through_few_sessions(pooled: str) -> None:
             results = await asyncio.gather(*(store.claim(click) for click in clicks))
             assert [type(result) for result in results].count(Claim) == 1
         assert len(await store.inspection.find(limit=100)) == 30
+
+
+@pytest.mark.law(19)
+async def test_limits_hold_through_few_sessions_and_leave_no_setting_to_the_next(
+    pooled: str, connection: psycopg.Connection
+) -> None:
+    limit = Limit(1, timedelta(hours=1), burst=7)
+    async with open_pool(pooled, min_size=10, max_size=10) as pool:
+        pods = [RateLimiter(pool, if_unreachable="raise") for _ in range(5)]
+        taken = await asyncio.gather(*(pod.take("acme", "k", limit) for pod in pods for _ in range(8)))
+        assert [each.allowed for each in taken].count(True) == 7
+        async with pool.connection() as lent:
+            left = await (await lent.execute("show lock_timeout")).fetchone()
+        assert left == connection.execute("show lock_timeout").fetchone()
 
 
 @pytest.mark.law(6)
