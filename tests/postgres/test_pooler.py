@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -153,9 +154,14 @@ async def test_limits_hold_through_few_sessions_and_leave_no_setting_to_the_next
         pods = [RateLimiter(pool, if_unreachable="raise") for _ in range(5)]
         taken = await asyncio.gather(*(pod.take("acme", "k", limit) for pod in pods for _ in range(8)))
         assert [each.allowed for each in taken].count(True) == 7
-        async with pool.connection() as lent:
-            left = await (await lent.execute("show lock_timeout")).fetchone()
-        assert left == connection.execute("show lock_timeout").fetchone()
+        left = set()
+        async with AsyncExitStack() as stack:
+            # Each in a transaction, and so in a session of its own.
+            for _ in range(10):
+                lent = await stack.enter_async_context(pool.connection())
+                await stack.enter_async_context(lent.transaction())
+                left.add(await (await lent.execute("show lock_timeout")).fetchone())
+        assert left == {connection.execute("show lock_timeout").fetchone()}
 
 
 @pytest.mark.law(6)
