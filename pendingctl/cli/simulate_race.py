@@ -72,7 +72,8 @@ def simulate_race(
             metavar="KIND",
             show_default=False,
             help="kill, pause, disconnect, blackhole, terminate, restart, failover, skew, sweep, lock or slow-worker; "
-            "with --streams kill, cut-listen, drop-wake-ups, restart, turn, lock or long-transaction; repeatable.",
+            "with --streams kill, cut-listen, drop-wake-ups, restart, turn, lock, long-transaction or clock-back; "
+            "repeatable.",
         ),
     ] = None,
     streams: Annotated[

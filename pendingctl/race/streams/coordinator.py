@@ -12,6 +12,7 @@ from pathlib import Path
 from ...postgres.connections import CommandConnection, connect
 from ..faults.context import OwnServer
 from ..history.files import FAULTS, HistoryFile
+from ..limits.rows import set_clock_back
 from ..pods.dispatcher import RaceBrokenOff
 from ..rows import APPLICATION
 from .controls import ring_for
@@ -133,9 +134,10 @@ class StreamCoordinator:
                 await holding.enter_async_context(connection.transaction())
                 await hold(connection, *locked.split("/"))
             began = time.monotonic_ns()
+            set_back = await self._set_clock_back() if kind is StreamFaultKind.CLOCK_BACK else ""
             orders = {pod: pods.send(pod, Do.ROUND, round=round_number) for pod in pods.writers}
             writing = asyncio.create_task(pods.finish(orders))
-            detail = await self._strike(kind, aimed)
+            detail = set_back or await self._strike(kind, aimed)
             ended = time.monotonic_ns()
         try:
             if round_number == ENDED_IN_ROUND:
@@ -171,6 +173,11 @@ class StreamCoordinator:
             case _:
                 pass
         return ""
+
+    async def _set_clock_back(self) -> str:
+        """Before the round begins, so that its takes show what came of it."""
+        async with await connect(self._dsn, application=APPLICATION) as connection:
+            return await set_clock_back(connection, self._organizations, self._directory)
 
     async def _cut_listen(self) -> str:
         """End the sessions that listen, once there are some: after a cut they are away for a moment."""

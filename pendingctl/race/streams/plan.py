@@ -7,6 +7,7 @@ from enum import StrEnum
 from random import Random
 
 from ...errors import InvalidInput
+from ..limits.plan import LIMIT_IMPLEMENTATIONS
 from ..plan.settings import MAX_PODS
 
 MAX_ROUNDS = 10_000
@@ -23,6 +24,7 @@ class StreamFaultKind(StrEnum):
     TURN = "turn"
     LOCK = "lock"
     LONG_TRANSACTION = "long-transaction"
+    CLOCK_BACK = "clock-back"
 
 
 # These last for the whole race; the others strike in each round that is theirs.
@@ -30,7 +32,8 @@ LASTING = frozenset({StreamFaultKind.DROP_WAKE_UPS, StreamFaultKind.LONG_TRANSAC
 # A turn removes events, also those of others; a restart stops them.
 NEED_AN_OWN_SERVER = frozenset({StreamFaultKind.RESTART, StreamFaultKind.TURN})
 
-# What can be raced; `controls.streams_for` builds each of them. The first is the product's own.
+# What can be raced; `controls.streams_for` builds each of them, and the limits' part its own. The first is the
+# product's own.
 STREAM_IMPLEMENTATIONS = (
     "correct",
     "max-plus-one",
@@ -45,6 +48,7 @@ STREAM_IMPLEMENTATIONS = (
     "retry-without-expected",
     "end-in-memory",
     "batch-waits",
+    *LIMIT_IMPLEMENTATIONS,
 )
 
 # To these all pods append, in both organizations, where they have the same names.

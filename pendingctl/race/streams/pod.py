@@ -15,6 +15,7 @@ from ...postgres.connections import Pool, in_transaction, open_pool
 from ...postgres.time_limits import Purpose
 from ..history.files import HistoryFile
 from ..history.history import DECIDED
+from ..limits.taker import Taker, open_taker
 from ..pods import wire
 from ..pods.pod import EXIT_WITHIN_SECONDS, WAIT_SECONDS, connected, exit_within
 from ..rows import APPLICATION
@@ -36,12 +37,18 @@ class StreamPod:
     """Carries out the orders of one pod."""
 
     def __init__(
-        self, assignment: StreamAssignment, source: Pool, streams: RacingStreams, recorder: StreamRecorder
+        self,
+        assignment: StreamAssignment,
+        source: Pool,
+        streams: RacingStreams,
+        recorder: StreamRecorder,
+        taker: Taker,
     ) -> None:
         self._assignment = assignment
         self._source = source
         self._streams = streams
         self._recorder = recorder
+        self._taker = taker
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(APPENDS_AT_ONCE)
         self._expected: int | None = None
@@ -53,7 +60,7 @@ class StreamPod:
                 planned = plan_round(
                     self._assignment.settings, self._assignment.organizations, self._assignment.number, order.round
                 )
-                await asyncio.gather(*map(self._append, planned))
+                await asyncio.gather(*map(self._append, planned), self._taker.take_round(order.round))
             case Do.READ:
                 after = None if order.after is None else Cursor.parse(order.after)
                 items = self._streams.items(named(order.stream), after)
@@ -191,9 +198,20 @@ async def serve(assignment: StreamAssignment, coordinator: asyncio.StreamReader)
     """Connect, and carry out the orders that `coordinator` sends until it ends. Raises PendingctlError at the start."""
     file = HistoryFile(Path(assignment.history) / f"{assignment.name}.jsonl")
     recorder = StreamRecorder(assignment.name, file)
-    async with open_pool(
-        assignment.dsn, application=APPLICATION, min_size=CONNECTIONS, max_size=CONNECTIONS, timeout=WAIT_SECONDS
-    ) as source:
+    async with (
+        open_pool(
+            assignment.dsn, application=APPLICATION, min_size=CONNECTIONS, max_size=CONNECTIONS, timeout=WAIT_SECONDS
+        ) as source,
+        open_taker(
+            assignment.dsn,
+            pod=assignment.name,
+            number=assignment.number,
+            organizations=assignment.organizations,
+            seed=assignment.settings.seed,
+            implementation=assignment.settings.implementation,
+            directory=Path(assignment.history),
+        ) as taker,
+    ):
         await connected(source, CONNECTIONS)
         settings = assignment.settings
         streams = streams_for(
@@ -202,7 +220,7 @@ async def serve(assignment: StreamAssignment, coordinator: asyncio.StreamReader)
             pod=assignment.name,
             is_waking=StreamFaultKind.DROP_WAKE_UPS not in settings.faults,
         )
-        pod = StreamPod(assignment, source, streams, recorder)
+        pod = StreamPod(assignment, source, streams, recorder, taker)
         wire.report(wire.READY, f"{time.time():.3f}")
         async with asyncio.TaskGroup() as orders:
             try:
