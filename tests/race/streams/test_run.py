@@ -20,7 +20,7 @@ def left_behind(connection: psycopg.Connection) -> list[str]:
     """What a run must not leave."""
     rows = connection.execute(
         "select id from organization where id not in ('acme', 'globex') union all select name from pending_stream "
-        "union all select data from pending_stream_event"
+        "union all select data from pending_stream_event union all select key from pending_rate_limit"
     )
     return [row[0] for row in rows]
 
@@ -31,6 +31,7 @@ async def test_a_race_passes_and_leaves_nothing(dsn: str, connection: psycopg.Co
 
     assert (result.verdict, result.violations, result.reasons) == ("pass", (), ())
     assert {"event", "end"} <= result.items.keys()
+    assert {"allowed", "denied"} <= result.takes.keys()
     assert left_behind(connection) == []
     assert pods_of(os.getpid()) == []
     assert check_stream_history(tmp_path / "history") == result
@@ -44,6 +45,7 @@ async def test_a_race_passes_and_leaves_nothing(dsn: str, connection: psycopg.Co
         StreamFaultKind.DROP_WAKE_UPS,
         StreamFaultKind.LOCK,
         StreamFaultKind.LONG_TRANSACTION,
+        StreamFaultKind.CLOCK_BACK,
     ],
 )
 @pytest.mark.law(18)
