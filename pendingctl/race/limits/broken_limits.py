@@ -69,7 +69,8 @@ class BrokenLimiter(ABC):
             },
             tolerance,
         )
-        async with Borrowed(self._source, purpose=Purpose.LIMIT) as connection:
+        # Longer than the product waits: they are to fail by what they do, on a busy machine too.
+        async with Borrowed(self._source, purpose=Purpose.PUT) as connection:
             used = await self._take(connection, wanted)
         if used is None:
             return decided(limit, cost, limit.unit * limit.burst, allowed=False)

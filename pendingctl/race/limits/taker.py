@@ -28,8 +28,8 @@ CONNECTIONS = 3
 HOT_TAKERS_OF_AN_ORGANIZATION = 2
 # At a hot key some come back too early.
 EARLY = 0.9
-# For a take that has to be allowed, in times of the whole burst.
-PATIENCE = 4
+# A take that has to be allowed is tried so often, each time after the wait that its denial names.
+TRIES = 5
 LOOKS = 4
 # The clock is read again, every so often and for so long, while a server is away.
 RETRY_SECONDS = 0.1
@@ -80,10 +80,8 @@ class Taker:
     async def _take_what_is_free(self, costs: list[int]) -> None:
         """Take from the pod's own key, each time as a pod that remembers nothing; what is denied is tried again."""
         key = own_key(self._number)
-        limit = limit_of(key)
         for cost in costs:
-            until = time.monotonic() + PATIENCE * (limit.unit * limit.burst).total_seconds()
-            while time.monotonic() < until:
+            for _ in range(TRIES):
                 outcome, retry_seconds = await self._take(self._organizations[0], key, cost, is_new=True)
                 if outcome is not TakeOutcome.DENIED:
                     break
