@@ -26,8 +26,11 @@ class Target:
 
 
 @contextmanager
-def target_of_race(dsn: str | None, *, is_pair: bool = False) -> Iterator[Target]:
-    """The database that the user named, as it is; else a throw-away one with the tables in it."""
+def target_of_race(dsn: str | None, *, is_pair: bool = False, is_synchronous: bool = True) -> Iterator[Target]:
+    """The database that the user named, as it is; else a throw-away one with the tables in it.
+
+    One that is a pair has a standby, which has each commit before it is acknowledged if it is synchronous.
+    """
     if dsn is not None:
         with database_of(dsn) as database:
             render.note(f"racing on {target_of(dsn)}")
@@ -39,10 +42,12 @@ def target_of_race(dsn: str | None, *, is_pair: bool = False) -> Iterator[Target
     if is_pair:
         from ..embedded import throwaway_pair
 
-        with throwaway_pair() as pair:
+        with throwaway_pair(is_synchronous=is_synchronous) as pair:
             render.note(f"racing on a throw-away PostgreSQL {pair.primary.binaries.version} and its standby")
             migrations.apply(pair.dsn)
-            yield Target(pair.dsn, OwnServer(pair.restart, pair.fail_over))
+            yield Target(
+                pair.dsn, OwnServer(pair.restart, pair.fail_over, None if is_synchronous else pair.fall_behind)
+            )
         return
     from ..embedded import throwaway_server
 

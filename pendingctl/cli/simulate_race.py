@@ -72,8 +72,9 @@ def simulate_race(
             metavar="KIND",
             show_default=False,
             help="kill, pause, disconnect, blackhole, terminate, restart, failover, skew, sweep, lock or slow-worker; "
-            "with --streams kill, cut-listen, drop-wake-ups, restart, turn, lock, long-transaction or clock-back; "
-            "repeatable.",
+            "with --streams kill, drain, storm, stall, cut-listen, stop-listen, pooler, drop-wake-ups, restart, "
+            "failover, turn, turn-while-waiting, turn-during-replay, backup, lock, long-append, long-transaction, "
+            "remake or clock-back; repeatable.",
         ),
     ] = None,
     streams: Annotated[

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..race.streams.report import StreamRaceResult
 
 ROUNDS = 6
+ROUNDS_OF_A_SELF_TEST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,13 @@ class StreamRace:
 
 def simulate(race: StreamRace, *, seeds: int | None, output: Output, junit: Path | None) -> None:
     """Race on streams, with so many seeds each for the self-test, print what it showed, and set the exit code."""
-    from ..race.streams.plan import StreamRaceSettings
+    from ..race.streams.plan import StreamFaultKind, StreamRaceSettings, rounds_for
 
-    settings = StreamRaceSettings(
-        race.pods, race.rounds or ROUNDS, race.appends, race.seed, race.implementation, _faults(race.faults)
-    )
-    with target_of_race(race.dsn) as target:
+    faults = _faults(race.faults)
+    rounds = race.rounds or max(ROUNDS if seeds is None else ROUNDS_OF_A_SELF_TEST, rounds_for(faults))
+    settings = StreamRaceSettings(race.pods, rounds, race.appends, race.seed, race.implementation, faults)
+    is_pair = StreamFaultKind.FAILOVER in faults
+    with target_of_race(race.dsn, is_pair=is_pair, is_synchronous=False) as target:
         if seeds is None:
             result = run(_raced(target, settings, race.history))
         else:

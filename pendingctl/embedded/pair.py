@@ -16,11 +16,13 @@ from .sockets import connection_string
 from .throwaway import ThrowawayServer, throwaway, throwaway_server
 
 _STANDBY = "pendingctl_standby"
+_HAS = "select pg_last_wal_receive_lsn() >= %s::pg_lsn"
+_REPLICATING = "select min(sync_state) from pg_stat_replication where application_name = 'pendingctl_standby'"
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A primary and its synchronous standby. `dsn` connects to whichever of them accepts writes."""
+    """A primary and its standby. `dsn` connects to whichever of them accepts writes."""
 
     primary: ThrowawayServer
     standby: ThrowawayServer
@@ -29,12 +31,24 @@ class Pair:
     def fail_over(self) -> None:
         """Stop the primary in immediate mode, for good, then promote the standby.
 
-        Blocks until the standby accepts writes. It then has every commit that the primary acknowledged, and waits for
-        no standby of its own. Raises DatabaseUnreachable when the primary does not stop or the standby is not promoted.
+        Blocks until the standby accepts writes. It then has every commit that the primary acknowledged, or every one
+        from before it fell behind, and waits for no standby of its own. Raises DatabaseUnreachable when the primary
+        does not stop or the standby is not promoted.
         """
         self.primary.stop()
         if not _query(self.standby, f"select pg_promote(true, {int(START_TIMEOUT_SECONDS)})"):
             raise DatabaseUnreachable(f"the standby was not promoted within {START_TIMEOUT_SECONDS:.0f} s")
+
+    def fall_behind(self) -> None:
+        """Have the standby of a pair that is not synchronous replicate no more: a failover then loses what follows.
+
+        What was committed before this call it has. Blocks; raises DatabaseUnreachable when the standby is too slow.
+        """
+        written = _query(self.primary, "select pg_current_wal_flush_lsn()::text")
+        wait_for(lambda: bool(_query(self.standby, _HAS, written)), "the standby does not replicate")
+        _query(self.standby, "alter system set primary_conninfo = ''")
+        _query(self.standby, "select pg_reload_conf()")
+        wait_for(lambda: not _query(self.primary, _REPLICATING), "the standby still replicates")
 
     def restart(self) -> None:
         """Restart whichever of them accepts writes, in immediate mode. Blocks; raises DatabaseUnreachable."""
@@ -43,22 +57,24 @@ class Pair:
 
 
 @contextmanager
-def throwaway_pair(*, major: int | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Pair]:
-    """A throw-away server, and a standby that has each commit before the primary acknowledges it.
+def throwaway_pair(
+    *, major: int | None = None, settings: Mapping[str, str] | None = None, is_synchronous: bool = True
+) -> Iterator[Pair]:
+    """A throw-away server, and a standby that has each commit before the primary acknowledges it, or soon after.
 
     `settings` apply to both; synchronous_commit must stay at `on` or above. Both are removed like any throw-away
     server. Raises what `throwaway_server` raises, and DatabaseUnreachable when the standby does not replicate.
     """
     # On the primary's command line only: once promoted, the standby must not wait for a standby.
-    replicating = {**(settings or {}), "synchronous_standby_names": _STANDBY}
+    replicating = {**(settings or {}), "synchronous_standby_names": _STANDBY if is_synchronous else ""}
     with throwaway_server(major=major, settings=replicating) as primary:
         standby_settings = {
             **(settings or {}),
-            "primary_conninfo": f"{primary.dsn} application_name={_STANDBY}",
             "wal_retrieve_retry_interval": "100ms",  # after a restart of the primary; until then its commits wait
         }
         with throwaway(primary.binaries, server_account(), _base_backup(primary), standby_settings) as standby:
-            wait_for(lambda: _is_synchronous(primary), "the standby does not replicate")
+            expected = "sync" if is_synchronous else "async"
+            wait_for(lambda: _query(primary, _REPLICATING) == expected, "the standby does not replicate")
             dsn = connection_string(primary.socket_directory, standby.socket_directory, target="read-write")
             yield Pair(primary, standby, dsn)
 
@@ -70,7 +86,8 @@ def _base_backup(primary: ThrowawayServer) -> Callable[[Path], list[list[str]]]:
         return [
             [
                 str(primary.binaries.directory / "pg_basebackup"),
-                *("--dbname", primary.dsn),
+                # The standby replicates by this name, and as this is not on its command line, it can be changed.
+                *("--dbname", f"{primary.dsn} application_name={_STANDBY}"),
                 *("--pgdata", str(data)),
                 *("--checkpoint", "fast"),
                 *("--wal-method", "fetch"),  # `stream` starts a second process, which survives an interruption
@@ -84,14 +101,7 @@ def _base_backup(primary: ThrowawayServer) -> Callable[[Path], list[list[str]]]:
     return commands
 
 
-def _is_synchronous(primary: Server) -> bool:
-    states = _query(
-        primary, f"select array_agg(sync_state) from pg_stat_replication where application_name = '{_STANDBY}'"
-    )
-    return states == ["sync"]
-
-
-def _query(server: Server, statement: LiteralString) -> object:
+def _query(server: Server, statement: LiteralString, *parameters: object) -> object:
     import psycopg
 
     from ..postgres.driver_errors import translated_errors
@@ -101,5 +111,6 @@ def _query(server: Server, statement: LiteralString) -> object:
         translated_errors(),
         psycopg.connect(server.dsn, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection,
     ):
-        row = connection.execute(statement).fetchone()
+        cursor = connection.execute(statement, parameters or None)
+        row = cursor.fetchone() if cursor.description else None
     return row and row[0]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from psycopg.conninfo import make_conninfo
 
+from ..errors import DatabaseUnreachable
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, connect
 from ..postgres.driver_errors import translated_errors
 from ..postgres.sessions import within
@@ -37,7 +38,13 @@ class OwnConnections:
     async def connect(self, application: str) -> Connection:
         """Open a connection for many small reads. Raises as `connect` does."""
         place = await self._found()
-        connection = await connect(place.conninfo, application=application)
+        try:
+            connection = await connect(place.conninfo, application=application)
+        except DatabaseUnreachable:
+            # A connection names the one host that it leads to, of however many its source knows: after a failover the
+            # source's next one leads elsewhere.
+            self._place = None
+            raise
         # A pooler would hand the settings on to others; it tells itself by what prepare_connection does there.
         if connection.prepare_threshold is None:
             return connection

@@ -15,7 +15,7 @@ from typing import Self
 from ..errors import DatabaseFailed, InvalidInput, NotFound
 from ..postgres.connections import connect
 from .faults.context import FaultContext, OwnServer
-from .faults.proxy import Proxy, addresses_of, running_proxy, through_the_proxy
+from .faults.proxy import Proxy, proxy_before
 from .faults.strike import strike
 from .history.files import FAULTS, POD, HistoryFile, fault_record, read_pod, write_questions
 from .history.history import Fault, History, Operation, Outcome
@@ -107,10 +107,8 @@ async def _proxy(dsn: str, settings: RaceSettings) -> AsyncIterator[tuple[Proxy 
     if STRUCK_IN_THE_PROXY.isdisjoint(settings.faults):
         yield None, dsn
         return
-    async with await connect(dsn, application=APPLICATION) as connection:
-        addresses = addresses_of(dsn, connection)
-        async with running_proxy(addresses) as proxy:
-            yield proxy, through_the_proxy(dsn, connection, addresses, proxy.ports)
+    async with proxy_before(dsn, APPLICATION) as (proxy, through):
+        yield proxy, through
 
 
 class _Coordinator:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pendingctl import open_pool
-from pendingctl.embedded import throwaway_server
+from pendingctl.embedded import throwaway_pair, throwaway_server
 from pendingctl.events import listening as listening_module
 from pendingctl.events.following import Following
 from pendingctl.events.model import End, Reset
@@ -135,6 +135,30 @@ async def test_readers_wait_while_the_database_restarts_and_then_go_on(caplog: p
             await following.drain(0)
     complaints = [record.message for record in caplog.records if record.name.startswith("pendingctl.events")]
     assert 1 <= len(complaints) <= 4, complaints
+
+
+@pytest.mark.once
+@pytest.mark.law(18)
+async def test_readers_follow_a_failover_and_are_told_what_it_has_lost() -> None:
+    with throwaway_pair(is_synchronous=False) as pair:
+        migrations.apply(pair.dsn)
+        with psycopg.connect(pair.dsn, autocommit=True) as connection:
+            connection.execute("insert into organization (id) values ('acme')")
+            append(connection, "kept")
+            async with open_pool(pair.dsn, min_size=1, max_size=2) as pool:
+                following = Following(pool)
+                subscription = following.subscribe(CHAT)
+                assert datas(await given(subscription, 1)) == ["kept"]
+                await asyncio.to_thread(pair.fall_behind)
+                append(connection, "lost")
+                assert datas(await given(subscription, 1)) == ["lost"]
+
+                await asyncio.to_thread(pair.fail_over)
+
+                assert await given(subscription, 1, within=10) == [Reset(1)]
+                assert datas(await given(subscription, 1)) == ["kept"]
+                await until(lambda: reader_of(following).listening.is_proven, within=10)
+                await following.drain()
 
 
 async def test_a_session_that_falls_silent_is_left_in_time(

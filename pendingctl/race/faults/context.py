@@ -15,11 +15,12 @@ class OwnServer:
     """What can be done to a server that belongs to the race. Both block until a server accepts writes again.
 
     `restart` stops it in immediate mode and starts it again; `fail_over`, where there is a standby, stops it for good
-    and promotes the standby.
+    and promotes the standby. `fall_behind` has the standby replicate no more, where it may lose commits.
     """
 
     restart: Callable[[], None]
     fail_over: Callable[[], None] | None = None
+    fall_behind: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

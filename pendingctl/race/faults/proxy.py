@@ -15,7 +15,7 @@ from functools import partial
 
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 
-from ...postgres.connections import Connection
+from ...postgres.connections import Connection, connect
 from ..plan.schedule import Moment
 
 _CHUNK_BYTES = 64 * 1024
@@ -64,9 +64,13 @@ class Proxy:
         if (task := self._passing.get(pods_port)) is not None:
             task.cancel()
 
-    def fall_silent(self) -> None:
-        """From now on nothing passes on any present connection, and neither end learns of it; new ones work."""
+    def fall_silent(self) -> int:
+        """From now on nothing passes on any present connection, and neither end learns of it; new ones work.
+
+        Return how many that are.
+        """
         self._silent |= self._passing.keys()
+        return len(self._passing)
 
     def accept(self, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass a connection from a pod on to the server at this address, until either side ends it."""
@@ -155,6 +159,18 @@ async def running_proxy(addresses: Sequence[Address]) -> AsyncIterator[Proxy]:
         for server in servers:
             server.close()
         await proxy.close()
+
+
+@asynccontextmanager
+async def proxy_before(dsn: str, application: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """Run a proxy before the server, or several, to which a connection string leads, and yield one through it.
+
+    Raises DatabaseUnreachable.
+    """
+    async with await connect(dsn, application=application) as connection:
+        addresses = addresses_of(dsn, connection)
+        async with running_proxy(addresses) as proxy:
+            yield proxy, through_the_proxy(dsn, connection, addresses, proxy.ports)
 
 
 def addresses_of(dsn: str, connection: Connection) -> list[Address]:

@@ -12,7 +12,7 @@ from ...errors import PendingctlError, StreamClosed
 from ...events import statements
 from ...events.model import Appended, NewEvent, StreamName
 from ...events.ring import LONGEST_APPEND, Ring, Turn
-from ...postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
+from ...postgres.connections import Borrowed, Connection, in_transaction
 from ...postgres.time_limits import Purpose
 from .racing import RacingStreams
 
@@ -46,10 +46,6 @@ class _OwnAppends(RacingStreams):
     """Appends with statements of its own, in several steps."""
 
     _moves_on = True
-
-    def __init__(self, source: ConnectionSource, *, pod: str, is_waking: bool = True) -> None:
-        super().__init__(source, pod=pod, is_waking=is_waking)
-        self._lending = source
 
     async def append(
         self,
@@ -144,10 +140,6 @@ class EndInMemory(RacingStreams):
 
 class BatchWaits(RacingStreams):
     """Appends to several streams in one transaction, which waits for whatever somebody has locked."""
-
-    def __init__(self, source: ConnectionSource, *, pod: str, is_waking: bool = True) -> None:
-        super().__init__(source, pod=pod, is_waking=is_waking)
-        self._lending = source
 
     async def append_many(
         self, appends: Mapping[StreamName, Sequence[NewEvent]]

@@ -93,9 +93,11 @@ class NoOrganization(RacingStreams):
 class NotifyOnly(RacingStreams):
     """Looks at a stream when a wake-up has come, and never otherwise."""
 
-    def __init__(self, source: ConnectionSource, *, pod: str, is_waking: bool = True) -> None:
-        super().__init__(source, pod=pod, is_waking=is_waking)
-        self._following = _FollowingWakeUps(source)
+    def __init__(
+        self, source: ConnectionSource, *, pod: str, is_waking: bool = True, listen_dsn: str | None = None
+    ) -> None:
+        super().__init__(source, pod=pod, is_waking=is_waking, listen_dsn=listen_dsn)
+        self._following = _FollowingWakeUps(source, listen_dsn=listen_dsn)
 
 
 class _FollowingWakeUps(Following):
@@ -113,10 +115,6 @@ class _ReaderOfWakeUps(Reader):
 
 class NotifyInAdvance(RacingStreams):
     """Sends the events themselves to the readers, before the transaction has ended."""
-
-    def __init__(self, source: ConnectionSource, *, pod: str, is_waking: bool = True) -> None:
-        super().__init__(source, pod=pod, is_waking=is_waking)
-        self._lending = source
 
     async def append(
         self,

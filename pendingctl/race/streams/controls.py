@@ -48,9 +48,12 @@ _STREAMS: Mapping[str, type[RacingStreams]] = {
 assert set(EXPECTED_STREAM_CHECKS) == set(STREAM_IMPLEMENTATIONS[1:])
 
 
-def streams_for(implementation: str, source: ConnectionSource, *, pod: str, is_waking: bool) -> RacingStreams:
+def streams_for(
+    implementation: str, source: ConnectionSource, *, pod: str, is_waking: bool, listen_dsn: str | None = None
+) -> RacingStreams:
     """Return the streams of an implementation that `STREAM_IMPLEMENTATIONS` names."""
-    return _STREAMS.get(implementation, RacingStreams)(source, pod=pod, is_waking=is_waking)
+    kind = _STREAMS.get(implementation, RacingStreams)
+    return kind(source, pod=pod, is_waking=is_waking, listen_dsn=listen_dsn)
 
 
 def ring_for(implementation: str, source: ConnectionSource, *, pod: str) -> Ring:

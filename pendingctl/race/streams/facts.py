@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ..history.history import Outcome
 from .history import Append, EndingKind, Item, Session, StoredEvent, StoredStream, StreamHistory, Tag
+from .plan import StreamFaultKind
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -32,6 +33,23 @@ class Facts:
         return frozenset(event for snapshot in self.history.snapshots for event in snapshot.events)
 
     @cached_property
+    def lost(self) -> frozenset[StoredEvent]:
+        """Those of them that a failover has lost."""
+        lost: set[StoredEvent] = set()
+        for began, ended in self._losses:
+            after = [place for place, snapshot in enumerate(self.history.snapshots) if snapshot.started_ns >= ended]
+            if after:
+                before = set[StoredEvent]().union(*self.events_of[: after[0]])
+                gone = before - self.events_of[after[0]]
+                lost |= {event for event in gone if self._was_attempted(Tag.parse(event.data), began, ended)}
+        return frozenset(lost)
+
+    @cached_property
+    def kept(self) -> frozenset[StoredEvent]:
+        """The others: one history of each row of a stream."""
+        return self.stored - self.lost
+
+    @cached_property
     def events_of(self) -> list[frozenset[StoredEvent]]:
         """The events of each snapshot."""
         return [frozenset(snapshot.events) for snapshot in self.history.snapshots]
@@ -39,12 +57,16 @@ class Facts:
     @cached_property
     def by_number(self) -> dict[tuple[int, int], list[StoredEvent]]:
         """The events by the id of their stream's row and their number: one each, in a world without faults."""
+        return _grouped(((event.stream_id, event.seq), event) for event in self.kept)
+
+    @cached_property
+    def _ever_by_number(self) -> dict[tuple[int, int], list[StoredEvent]]:
         return _grouped(((event.stream_id, event.seq), event) for event in self.stored)
 
     @cached_property
     def by_tag(self) -> dict[Tag, list[StoredEvent]]:
         """The events by what their data says."""
-        return _grouped((Tag.parse(event.data), event) for event in self.stored)
+        return _grouped((Tag.parse(event.data), event) for event in self.kept)
 
     @cached_property
     def by_append(self) -> dict[tuple[str, str], list[tuple[Tag, StoredEvent]]]:
@@ -58,9 +80,8 @@ class Facts:
     def ids(self) -> dict[int, str]:
         """The streams by the ids of their rows, deleted ones included."""
         ids = {row.id: row.stream for snapshot in self.history.snapshots for row in snapshot.streams}
-        for tag, events in self.by_tag.items():
-            for event in events:
-                ids.setdefault(event.stream_id, tag.stream)
+        for event in self.stored:
+            ids.setdefault(event.stream_id, Tag.parse(event.data).stream)
         return ids
 
     @cached_property
@@ -99,7 +120,7 @@ class Facts:
     def _at(self, id: int, item: Item) -> list[StoredEvent]:
         return [
             event
-            for event in self.by_number.get((id, item.first), ())
+            for event in self._ever_by_number.get((id, item.first), ())
             if (event.at, event.data) == (item.at, item.data)
         ]
 
@@ -111,6 +132,29 @@ class Facts:
             and ending.started_ns < before_ns
             and ending.outcome not in (Outcome.FAILED, Outcome.REFUSED)
             for ending in self.history.endings
+        )
+
+    @cached_property
+    def _losses(self) -> list[tuple[int, int]]:
+        """Between which moments commits were lost."""
+        return [
+            (fault.started_ns, fault.ended_ns)
+            for fault in self.history.faults
+            if fault.kind is StreamFaultKind.FAILOVER and fault.ended_ns is not None
+        ]
+
+    def has_failed_over(self, before_ns: int) -> bool:
+        """Whether a failover had begun by then, after which a stream may have another history."""
+        return any(began < before_ns for began, _ in self._losses)
+
+    def may_be_lost(self, tag: Tag) -> bool:
+        """Whether a failover may have lost an event, as somebody tried to append it meanwhile."""
+        return any(self._was_attempted(tag, began, ended) for began, ended in self._losses)
+
+    def _was_attempted(self, tag: Tag, began: int, ended: int) -> bool:
+        return any(
+            attempt.started_ns <= ended and (attempt.ended_ns is None or attempt.ended_ns >= began)
+            for attempt in self.attempts.get((tag.stream, tag.append), ())
         )
 
     def may_be_gone(self, tag: Tag, at_ns: int) -> bool:

@@ -123,11 +123,6 @@ def read_history(directory: Path) -> tuple[StreamRaceSettings, StreamHistory, fl
         raise InvalidInput(f"the history in {directory} cannot be read: {error}") from error
 
 
-def read_sessions(directory: Path) -> list[Session]:
-    """Return what all readers have got by now."""
-    return list(_of_pods(directory).sessions)
-
-
 def _of_pods(directory: Path) -> StreamHistory:
     appends: list[Append] = []
     endings: list[Ending] = []

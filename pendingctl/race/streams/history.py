@@ -166,7 +166,10 @@ class RingTurn:
 
 @dataclass(frozen=True, slots=True)
 class StruckFault:
-    """A fault, and whether it surely struck. `stream` is the one that was locked meanwhile."""
+    """A fault, and whether it surely struck. `stream` is the one that was locked meanwhile.
+
+    Of a failover, commits between the two moments may be lost.
+    """
 
     kind: StreamFaultKind
     started_ns: int

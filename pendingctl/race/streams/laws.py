@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from ..history.history import Outcome
 from .facts import Facts
-from .history import Append, EndingKind, Tag, Way
-from .plan import StreamFaultKind
+from .history import Append, EndingKind, StruckFault, Tag, Way
+from .plan import HARMLESS, LOCKING
 
 Finding = tuple[str | None, str]
 
@@ -32,6 +32,8 @@ def numbers_without_gaps(facts: Facts) -> Iterator[Finding]:
     for append in _acknowledged(facts):
         for place in range(append.events):
             seq = (append.first_seq or 0) + place
+            if facts.may_be_lost(Tag(append.stream, append.name, place)):
+                continue
             events = facts.by_tag.get(Tag(append.stream, append.name, place), [])
             if seq not in [event.seq for event in events]:
                 yield append.stream, f"{append.name} was given number {seq} for its event {place}, which is not there"
@@ -82,6 +84,8 @@ def nothing_young_removed(facts: Facts) -> Iterator[Finding]:
     for append in _acknowledged(facts):
         for place in range(append.events):
             tag = Tag(append.stream, append.name, place)
+            if facts.may_be_lost(tag):
+                continue
             events = set(facts.by_tag.get(tag, ()))
             for snapshot, there in zip(facts.history.snapshots, facts.events_of, strict=True):
                 if (append.ended_ns or 0) >= snapshot.started_ns or facts.may_be_gone(tag, snapshot.ended_ns):
@@ -98,9 +102,13 @@ def retry_appends_once(facts: Facts) -> Iterator[Finding]:
             numbers = _listed(sorted(event.seq for event in events))
             yield tag.stream, f"event {tag.place} of {tag.append} is there {len(events)} times: {numbers}"
     for (stream, name), attempts in facts.attempts.items():
+        if facts.may_be_lost(Tag(stream, name, 0)):
+            continue
         returned = {(each.first_seq, each.last_seq) for each in attempts if each.outcome is Outcome.OK}
+        if returned and attempts[-1].outcome is Outcome.REFUSED:
+            yield stream, f"the repetition of {name} was refused: {attempts[-1].detail}"
         if len(returned) > 1:
-            yield stream, f"the attempts of {name} returned different returned: {_listed(sorted(map(str, numbers)))}"
+            yield stream, f"the attempts of {name} returned different numbers: {_listed(sorted(map(str, returned)))}"
 
 
 def closed_stays_closed(facts: Facts) -> Iterator[Finding]:
@@ -120,20 +128,36 @@ def closed_stays_closed(facts: Facts) -> Iterator[Finding]:
 
 def locked_stream_holds_up_no_other(facts: Facts) -> Iterator[Finding]:
     """While a stream is locked, what is appended to others together with it is read as soon as ever."""
-    prompt_ns = round(PROMPT_SECONDS * 1e9)
     for fault in facts.history.faults:
-        if fault.kind is not StreamFaultKind.LOCK or fault.ended_ns is None:
-            continue
-        for append in facts.history.appends:
-            if (
-                append.way is Way.TOGETHER
-                and append.stream != fault.stream
-                and fault.started_ns < append.started_ns < fault.ended_ns - prompt_ns
-            ):
-                read_ns = facts.received.get(str(Tag(append.stream, append.name, 0)))
-                if read_ns is None or read_ns - append.started_ns > prompt_ns:
-                    waited = "never" if read_ns is None else f"after {(read_ns - append.started_ns) / 1e9:.1f} s"
+        if fault.kind in LOCKING:
+            for append, waited in _late(facts, fault):
+                if append.stream != fault.stream and append.way is Way.TOGETHER:
                     yield append.stream, f"{append.name} was read {waited}, beside {fault.stream}, which was locked"
+
+
+def nobody_is_delayed(facts: Facts) -> Iterator[Finding]:
+    """What is appended while some readers stall, or during a backup, is read as soon as ever."""
+    for fault in facts.history.faults:
+        if fault.kind in HARMLESS:
+            for append, waited in _late(facts, fault):
+                # Readers that have got the end of a stream come back later.
+                if not facts.was_deleted(append.stream, append.started_ns):
+                    yield append.stream, f"{append.name} was read {waited}, during the fault {fault.kind}"
+
+
+def _late(facts: Facts, fault: StruckFault) -> Iterator[tuple[Append, str]]:
+    """Yield what was appended during a fault and not read in time, and after how long it was."""
+    prompt_ns = round(PROMPT_SECONDS * 1e9)
+    for append in facts.history.appends:
+        if (
+            fault.ended_ns is not None
+            and append.outcome is not Outcome.REFUSED
+            and append.way is not Way.ROLLED_BACK
+            and fault.started_ns < append.started_ns < fault.ended_ns - prompt_ns
+        ):
+            read_ns = facts.received.get(str(Tag(append.stream, append.name, 0)))
+            if read_ns is None or read_ns - append.started_ns > prompt_ns:
+                yield append, "never" if read_ns is None else f"after {(read_ns - append.started_ns) / 1e9:.1f} s"
 
 
 def nothing_left_behind(facts: Facts) -> Iterator[Finding]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -19,16 +20,34 @@ from .wire import MODULE, Do, StreamAssignment, StreamOrder, encode
 ORDER_SECONDS = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Connection strings. Where there is a pooler every second pod reaches the database through it, listening too.
+
+    `listen` is where the others listen, if that is elsewhere.
+    """
+
+    direct: str
+    pooled: str | None = None
+    listen: str | None = None
+
+    def of(self, number: int) -> tuple[str, str | None]:
+        """Return where the pod of this number connects, and where it listens."""
+        return (self.pooled, None) if self.pooled is not None and number % 2 else (self.direct, self.listen)
+
+
 class StreamPods:
     """Starts pods, gives them orders and hears when those are carried out. `present` are the pods by number.
 
     The first half of the numbers are pods that write, the others read.
     """
 
-    def __init__(self, dsn: str, settings: StreamRaceSettings, organizations: tuple[str, str], directory: Path) -> None:
+    def __init__(
+        self, routes: Routes, settings: StreamRaceSettings, organizations: tuple[str, str], directory: Path
+    ) -> None:
         self.present: dict[int, PodProcess] = {}
         self._all: list[PodProcess] = []
-        self._dsn = dsn
+        self._routes = routes
         self._settings = settings
         self._organizations = organizations
         self._directory = directory
@@ -71,8 +90,9 @@ class StreamPods:
         started = []
         for number in numbers:
             name = next(self._names)
+            dsn, listen_dsn = self._routes.of(number)
             assignment = StreamAssignment(
-                self._dsn, name, number, self._settings, self._organizations, str(self._directory)
+                dsn, name, number, self._settings, self._organizations, str(self._directory), listen_dsn
             )
             pod = await start_process(name, number, encode(assignment), self, module=MODULE)
             self.present[number] = pod
@@ -88,16 +108,25 @@ class StreamPods:
                 )
 
     def send(
-        self, pod: int, do: Do, *, round: int = 0, reader: str = "", stream: str = "", after: str | None = None
+        self,
+        pod: int,
+        do: Do,
+        *,
+        round: int = 0,
+        reader: str = "",
+        stream: str = "",
+        after: str | None = None,
+        events: int = 1,
+        stalls_after: int | None = None,
     ) -> int:
         """Give a pod an order, and return its number."""
         number = next(self._numbers)
-        self.present[pod].send(encode(StreamOrder(number, do, round, reader, stream, after)))
+        self.present[pod].send(encode(StreamOrder(number, do, round, reader, stream, after, events, stalls_after)))
         return number
 
-    async def finish(self, orders: dict[int, int]) -> None:
-        """Wait until these pods have carried out their orders, or were killed. Raises RaceBrokenOff."""
-        pods = {order: self.present[pod] for pod, order in orders.items()}
+    async def finish(self, orders: Iterable[tuple[int, int]]) -> None:
+        """Wait until pods have carried out orders, or were killed: a pod and an order each. Raises RaceBrokenOff."""
+        pods = {order: self.present[pod] for pod, order in orders}
 
         def is_over(order: int) -> bool:
             return order in self._done or pods[order].name in self._killed
@@ -109,11 +138,17 @@ class StreamPods:
                     pod.last_words() if pod.gone else f"{pod.name} had not done its part in {ORDER_SECONDS:g} s"
                 )
 
-    async def carry_out(
-        self, pod: int, do: Do, *, reader: str = "", stream: str = "", after: str | None = None
-    ) -> None:
+    async def carry_out(self, pod: int, do: Do, *, stream: str = "") -> None:
         """Give a pod an order and wait until it is carried out. Raises RaceBrokenOff."""
-        await self.finish({pod: self.send(pod, do, reader=reader, stream=stream, after=after)})
+        await self.finish([(pod, self.send(pod, do, stream=stream))])
+
+    async def press(self, events: int) -> None:
+        """Have all that write append so many events at a time, until they are eased. Raises RaceBrokenOff."""
+        await self.finish([(pod, self.send(pod, Do.PRESS, events=events)) for pod in self.writers])
+
+    async def ease(self) -> None:
+        """Have all that write append no more than the plan has for them. Raises RaceBrokenOff."""
+        await self.finish([(pod, self.send(pod, Do.EASE)) for pod in self.writers])
 
     async def is_aimed(self, order: int, seconds: float) -> bool:
         """Wait until a pod stands between a commit and its wake-up, and return whether it does."""
@@ -128,6 +163,13 @@ class StreamPods:
         self._news.set()
         await self.start(number)
         return "" if pod.was_killed else pod.last_words()
+
+    async def replace(self, number: int) -> str:
+        """Let a pod end, start its successor, and return how it ended if not as it should, or "". Raises as `start`."""
+        pod = self.present[number]
+        await pod.end()
+        await self.start(number)
+        return "" if pod.ended else pod.last_words()
 
     async def end(self) -> list[str]:
         """Let all pods end, and return the last words of those that did not as they should."""
@@ -148,10 +190,10 @@ class StreamPods:
 
 @asynccontextmanager
 async def stream_pods(
-    dsn: str, settings: StreamRaceSettings, organizations: tuple[str, str], directory: Path
+    routes: Routes, settings: StreamRaceSettings, organizations: tuple[str, str], directory: Path
 ) -> AsyncIterator[StreamPods]:
     """Yield pods of which none has been started; on leaving, whatever happened, none is left."""
-    pods = StreamPods(dsn, settings, organizations, directory)
+    pods = StreamPods(routes, settings, organizations, directory)
     try:
         yield pods
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -18,19 +19,37 @@ class StreamFaultKind(StrEnum):
     """What goes wrong."""
 
     KILL = "kill"
+    DRAIN = "drain"
+    STORM = "storm"
+    STALL = "stall"
     CUT_LISTEN = "cut-listen"
+    STOP_LISTEN = "stop-listen"
+    POOLER = "pooler"
     DROP_WAKE_UPS = "drop-wake-ups"
     RESTART = "restart"
+    FAILOVER = "failover"
     TURN = "turn"
+    TURN_WHILE_WAITING = "turn-while-waiting"
+    TURN_DURING_REPLAY = "turn-during-replay"
+    BACKUP = "backup"
     LOCK = "lock"
+    LONG_APPEND = "long-append"
     LONG_TRANSACTION = "long-transaction"
+    REMAKE = "remake"
     CLOCK_BACK = "clock-back"
 
 
 # These last for the whole race; the others strike in each round that is theirs.
-LASTING = frozenset({StreamFaultKind.DROP_WAKE_UPS, StreamFaultKind.LONG_TRANSACTION})
-# A turn removes events, also those of others; a restart stops them.
-NEED_AN_OWN_SERVER = frozenset({StreamFaultKind.RESTART, StreamFaultKind.TURN})
+LASTING = frozenset({StreamFaultKind.POOLER, StreamFaultKind.DROP_WAKE_UPS, StreamFaultKind.LONG_TRANSACTION})
+# There is one standby; and who has found that it hears nothing listens no more for half a minute.
+_ONCE = (StreamFaultKind.FAILOVER, StreamFaultKind.STOP_LISTEN)
+TURNING = frozenset({StreamFaultKind.TURN, StreamFaultKind.TURN_WHILE_WAITING, StreamFaultKind.TURN_DURING_REPLAY})
+# A turn removes events, also those of others, who are stopped by a restart and a failover; a backup stops the ring.
+NEED_AN_OWN_SERVER = TURNING | {StreamFaultKind.RESTART, StreamFaultKind.FAILOVER, StreamFaultKind.BACKUP}
+# While these last, one stream is locked, and whoever appends to others is not to feel it.
+LOCKING = frozenset({StreamFaultKind.LOCK, StreamFaultKind.LONG_APPEND})
+# While these last nobody else is to feel anything.
+HARMLESS = frozenset({StreamFaultKind.STALL, StreamFaultKind.BACKUP})
 
 # What can be raced; `controls.streams_for` builds each of them, and the limits' part its own. The first is the
 # product's own.
@@ -63,7 +82,8 @@ ENDED_IN_ROUND = 1
 class StreamRaceSettings:
     """How large a race on streams is. Raises InvalidInput for what cannot be raced.
 
-    So many pods write, and so many others read; in each round each writing pod makes so many appends.
+    So many pods write, and so many others read; in each round each writing pod makes so many appends. Each fault has a
+    round of its own, after the first one, in which nothing goes wrong.
     """
 
     pods: int
@@ -84,6 +104,10 @@ class StreamRaceSettings:
         if self.implementation not in STREAM_IMPLEMENTATIONS:
             raise InvalidInput(
                 f"no implementation {self.implementation!r} of streams; there are: {', '.join(STREAM_IMPLEMENTATIONS)}"
+            )
+        if self.rounds < (needed := rounds_for(self.faults)):
+            raise InvalidInput(
+                f"the number of rounds is {self.rounds}; so many faults need {needed}, one each and one without"
             )
 
 
@@ -118,6 +142,30 @@ def own_stream(pod: int) -> str:
 def locked_stream(organizations: tuple[str, str]) -> str:
     """Return the stream that is locked: the one that transactions take first, so that they hold up no other."""
     return min(f"{organization}/{name}" for organization in organizations for name in SHARED)
+
+
+def pressed_streams(organizations: tuple[str, str]) -> tuple[str, ...]:
+    """Return the streams to which pods append all the while that a fault strikes."""
+    return tuple(f"{organizations[0]}/{name}" for name in (*SHARED, REMADE))
+
+
+def rounds_for(faults: Sequence[StreamFaultKind]) -> int:
+    """Return how many rounds these faults need: one each, after one in which nothing goes wrong."""
+    return 1 + sum(kind not in LASTING for kind in faults)
+
+
+def schedule_stream_faults(settings: StreamRaceSettings) -> list[StreamFaultKind | None]:
+    """Return the fault of each round: none in the first, then each in turn, in an order that the seed fixes."""
+    random = Random(f"{settings.seed}/faults")
+    sudden = [kind for kind in settings.faults if kind not in LASTING]
+    many = [kind for kind in sudden if kind not in _ONCE]
+    random.shuffle(many)
+    failover, stop_listen = ([kind] if kind in sudden else [] for kind in _ONCE)
+    places = settings.rounds - 1 - len(failover) - len(stop_listen)
+    struck: list[StreamFaultKind | None] = [many[place % len(many)] if many else None for place in range(places)]
+    middle = random.randint(0, places)
+    # After its silence there may be nobody left to be cut.
+    return [None, *struck[:middle], *failover, *struck[middle:], *stop_listen]
 
 
 def plan_round(

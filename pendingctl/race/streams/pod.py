@@ -7,6 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from ...errors import DatabaseUnreachable, PendingctlError, StreamMissing, StreamMoved
@@ -21,7 +23,7 @@ from ..pods.pod import EXIT_WITHIN_SECONDS, WAIT_SECONDS, connected, exit_within
 from ..rows import APPLICATION
 from .controls import streams_for
 from .history import Append, EndingKind, Way
-from .plan import PlannedAppend, StreamFaultKind, plan_round
+from .plan import PlannedAppend, StreamFaultKind, plan_round, pressed_streams
 from .racing import RacingStreams
 from .recording import RolledBack, StreamRecorder, named, tagged
 from .wire import Do, StreamAssignment, StreamOrder, decode_assignment, decode_order
@@ -31,6 +33,33 @@ APPENDS_AT_ONCE = 3
 # An append from an expected position is repeated until it is known, every so often, for so long.
 RETRY_SECONDS = 0.2
 RESOLVE_SECONDS = 30.0
+# Between two appends to each stream while a fault strikes.
+PRESS_SECONDS = 0.05
+
+
+class _Reading:
+    """A reader's subscription, of which it takes items unless it stalls."""
+
+    def __init__(self, stalls_after: int | None) -> None:
+        self.may_take = asyncio.Event()
+        self.may_take.set()
+        self.task: asyncio.Task[None] | None = None
+        self._stalls_after = stalls_after
+        self._taken = 0
+
+    async def before_next(self) -> None:
+        self._taken += 1
+        if self._taken == self._stalls_after:
+            self.may_take.clear()
+        await self.may_take.wait()
+
+    async def end(self) -> None:
+        """Stop taking. Raises what the subscription raised."""
+        if self.task is not None:
+            self.task.cancel()
+            (result,) = await asyncio.gather(self.task, return_exceptions=True)
+            if isinstance(result, Exception):
+                raise result
 
 
 class StreamPod:
@@ -49,7 +78,10 @@ class StreamPod:
         self._streams = streams
         self._recorder = recorder
         self._taker = taker
-        self._readers: dict[str, asyncio.Task[None]] = {}
+        self._readers: dict[str, _Reading] = {}
+        self._pressing: asyncio.Task[None] | None = None
+        self._presses = 0
+        self._eased = asyncio.Event()
         self._turns = asyncio.Semaphore(APPENDS_AT_ONCE)
         self._expected: int | None = None
 
@@ -62,13 +94,19 @@ class StreamPod:
                 )
                 await asyncio.gather(*map(self._append, planned), self._taker.take_round(order.round))
             case Do.READ:
-                after = None if order.after is None else Cursor.parse(order.after)
-                items = self._streams.items(named(order.stream), after)
-                self._readers[order.reader] = asyncio.create_task(
-                    self._recorder.note_items(order.reader, order.stream, order.after, items)
-                )
+                self._read(order)
             case Do.STOP:
-                await self._stop(order.reader)
+                await self._readers.pop(order.reader).end()
+            case Do.STALL:
+                self._readers[order.reader].may_take.clear()
+            case Do.TAKE:
+                self._readers[order.reader].may_take.set()
+            case Do.PRESS:
+                self._pressing = asyncio.create_task(self._press(order.events))
+            case Do.EASE:
+                await self._ease()
+            case Do.DRAIN:
+                await self._streams.drain()
             case Do.CLOSE | Do.DELETE:
                 kind = EndingKind.CLOSE if order.do is Do.CLOSE else EndingKind.DELETE
                 end = self._streams.close if kind is EndingKind.CLOSE else self._streams.delete
@@ -87,15 +125,37 @@ class StreamPod:
 
     async def close(self) -> None:
         """End all readers."""
-        for reader in list(self._readers):
-            await self._stop(reader)
+        await self._ease()
+        for reader in self._readers.values():
+            await reader.end()
 
-    async def _stop(self, reader: str) -> None:
-        task = self._readers.pop(reader)
-        task.cancel()
-        (result,) = await asyncio.gather(task, return_exceptions=True)
-        if isinstance(result, Exception):
-            raise result
+    def _read(self, order: StreamOrder) -> None:
+        """Begin to take the items of a stream."""
+        after = None if order.after is None else Cursor.parse(order.after)
+        items = self._streams.items(named(order.stream), after)
+        reading = self._readers[order.reader] = _Reading(order.stalls_after)
+        reading.task = asyncio.create_task(
+            self._recorder.note_items(order.reader, order.stream, order.after, items, reading.before_next)
+        )
+
+    async def _press(self, events: int) -> None:
+        """Append so many events to each of some streams, and again, until it is enough."""
+        self._eased.clear()
+        self._presses += 1
+        for number in count():
+            for stream in pressed_streams(self._assignment.organizations):
+                name = f"{self._assignment.name}.x{self._presses}.{number}"
+                await self._alone(PlannedAppend(name, Way.ALONE, (stream,), events))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._eased.wait(), PRESS_SECONDS)
+            if self._eased.is_set():
+                return
+
+    async def _ease(self) -> None:
+        self._eased.set()
+        if self._pressing is not None:
+            await self._pressing
+            self._pressing = None
 
     async def _append(self, planned: PlannedAppend) -> None:
         async with self._turns:
@@ -156,9 +216,11 @@ class StreamPod:
             result = await self._ended(append, planned.name, self._expected)
             if isinstance(result, Appended):
                 known += 1
-            elif isinstance(result, StreamMoved) and not known:
-                # What a killed pod had sent was still on its way.
+            elif isinstance(result, StreamMoved):
+                # What a killed pod had sent was still on its way, or a failover has lost what it expected.
                 self._expected = None
+                if known:
+                    return
             else:
                 await asyncio.sleep(RETRY_SECONDS)
         if known and self._expected is not None:
@@ -219,6 +281,7 @@ async def serve(assignment: StreamAssignment, coordinator: asyncio.StreamReader)
             source,
             pod=assignment.name,
             is_waking=StreamFaultKind.DROP_WAKE_UPS not in settings.faults,
+            listen_dsn=assignment.listen_dsn,
         )
         pod = StreamPod(assignment, source, streams, recorder, taker)
         wire.report(wire.READY, f"{time.time():.3f}")

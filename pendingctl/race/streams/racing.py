@@ -18,11 +18,14 @@ KILLED_WITHIN_SECONDS = 30.0
 class RacingStreams(Streams):
     """The product's streams. Without `is_waking` all wake-ups are dropped."""
 
-    def __init__(self, source: ConnectionSource, *, pod: str, is_waking: bool = True) -> None:
-        super().__init__(source, pod=pod)
+    def __init__(
+        self, source: ConnectionSource, *, pod: str, is_waking: bool = True, listen_dsn: str | None = None
+    ) -> None:
+        super().__init__(source, listen_dsn=listen_dsn, pod=pod)
         self.aimed: int | None = None
         """The order that has the next wake-up wait for the end of this process."""
         self._is_waking = is_waking
+        self._lending = source
 
     def wake(self, *streams: StreamName) -> None:
         """Wake the readers, or wait to be killed: a wake-up follows its commit at once."""

@@ -21,7 +21,8 @@ ENDS = "closed_stays_closed"
 class Reading:
     """Where a reader stands, and what was wrong on its way: a law and a detail each.
 
-    `id` is that of the stream's row of which the last event was; None before any, and after a reset.
+    `id` is that of the stream's row of which the last event was, None before any and after a reset. Where `is_lost` a
+    failover has lost that event.
     """
 
     reader: str
@@ -29,6 +30,7 @@ class Reading:
     found: list[tuple[str, str]]
     id: int | None = None
     seq: int = 0
+    is_lost: bool = False
     end: Item | None = None
 
 
@@ -57,9 +59,9 @@ def _take(facts: Facts, reading: Reading, session: Session, item: Item, place: i
         case ItemKind.GAP:
             yield from _gap(facts, reading, session, item, place)
         case ItemKind.RESET:
-            if not facts.was_deleted(reading.stream, item.at_ns):
+            if not (facts.was_deleted(reading.stream, item.at_ns) or facts.has_failed_over(item.at_ns)):
                 yield HISTORIES, f"a reset came after event {reading.seq}, although the stream is the same"
-            reading.id, reading.seq = None, 0
+            reading.id, reading.seq, reading.is_lost = None, 0, False
         case ItemKind.END:
             reading.end = item
 
@@ -69,14 +71,21 @@ def _event(facts: Facts, reading: Reading, item: Item) -> Iterator[tuple[str, st
     if stream != reading.stream:
         yield ORGANIZATIONS, f"event {item.first} of {stream} came to a reader of {reading.stream}"
     stored = facts.find(stream, item)
-    if stored is None:
+    is_lost = facts.may_be_lost(Tag.parse(item.data)) and stored not in facts.kept
+    if stored is None and not is_lost:
         yield UNCOMMITTED, f"event {item.first} ({item.data}) came, and was never committed"
-    elif reading.id is not None and stored.stream_id != reading.id:
+    elif stored is not None and reading.id is not None and stored.stream_id != reading.id:
         yield HISTORIES, f"event {item.first} of another history came after event {reading.seq}, without a reset"
-        reading.id, reading.seq = stored.stream_id, item.first
+        reading.id, reading.seq, reading.is_lost = stored.stream_id, item.first, is_lost
         return
-    else:
+    elif stored is not None:
         reading.id = stored.stream_id
+    if reading.is_lost and not is_lost:
+        yield (
+            HISTORIES,
+            f"event {item.first} came after event {reading.seq}, which a failover has lost, without a reset",
+        )
+    reading.is_lost = is_lost
     if item.first <= reading.seq:
         yield ONCE, f"event {item.first} came after event {reading.seq}"
         return
@@ -118,7 +127,9 @@ def all_arrives(facts: Facts, readings: Sequence[Reading]) -> Iterator[tuple[str
             if reading.seq and reading.end is None:
                 yield reading.stream, f"{reading.reader} never got the end of the deleted stream"
             continue
-        if reading.seq != row.last_seq or reading.id not in (None, row.id):
+        if reading.is_lost:
+            yield reading.stream, f"{reading.reader} was never told that event {reading.seq} is lost"
+        elif reading.seq != row.last_seq or reading.id not in (None, row.id):
             yield reading.stream, f"{reading.reader} got events up to {reading.seq}, of {row.last_seq}"
         elif row.is_closed and reading.end is None:
             yield reading.stream, f"{reading.reader} never got the end of the closed stream"

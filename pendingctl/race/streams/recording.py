@@ -68,14 +68,20 @@ class StreamRecorder:
         return ended.outcome
 
     async def note_items(
-        self, reader: str, stream: str, after: str | None, items: AsyncGenerator[tuple[StreamItem, Cursor], None]
+        self,
+        reader: str,
+        stream: str,
+        after: str | None,
+        items: AsyncGenerator[tuple[StreamItem, Cursor], None],
+        before_next: Callable[[], Awaitable[None]],
     ) -> None:
-        """Write each item of a subscription as it comes, until it ends."""
+        """Write each item of a subscription as it comes, until it ends, and wait for `before_next` after each."""
         session = Session(self._pod, next(self._numbers), reader, stream, after, time.monotonic_ns())
         self._file.append(session_record(session))
         async with aclosing(items):
             async for item, position in items:
                 self._file.append(item_record(session.number, _noted(item, position)))
+                await before_next()
 
 
 def outcome_of(error: BaseException) -> Outcome:

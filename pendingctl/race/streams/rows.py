@@ -47,6 +47,10 @@ _CUT_LISTEN = """
 """
 _HOLD = "select from pending_stream where organization_id = %(organization)s and name = %(name)s for update"
 
+_KEEP_READING = "lock table pending_stream_event in access share mode"
+# What holds back the removal of old rows, in the whole database.
+_BEGIN = "select pg_current_xact_id()"
+
 
 async def create_organizations(connection: Connection, organizations: tuple[str, str]) -> None:
     """Create the race's organizations. Raises InvalidInput where an application's own table has them."""
@@ -91,6 +95,18 @@ async def hold(connection: Connection, organization: str, name: str) -> None:
     """Lock a stream in the transaction that is open."""
     with translated_errors():
         await connection.execute(_HOLD, {"organization": organization, "name": name})
+
+
+async def keep_reading(connection: Connection) -> None:
+    """Lock all events as a backup does, in the transaction that is open."""
+    with translated_errors():
+        await connection.execute(_KEEP_READING)
+
+
+async def begin(connection: Connection) -> None:
+    """Have the transaction that is open be known to all others."""
+    with translated_errors():
+        await connection.execute(_BEGIN)
 
 
 async def remove(connection: Connection, organizations: tuple[str, str]) -> list[str]:

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
@@ -14,6 +15,8 @@ from psycopg.conninfo import make_conninfo
 from ...errors import InvalidInput, NotMigrated, PendingctlError
 from ...postgres.connections import connect
 from ..faults.context import OwnServer
+from ..faults.proxy import proxy_before
+from ..history.files import HistoryFile
 from ..interruption import undisturbed
 from ..limits.checker import judge_limits
 from ..limits.files import read_limits
@@ -21,12 +24,16 @@ from ..limits.rows import remove_limits
 from ..rows import APPLICATION
 from ..run import CLEAN_UP_SECONDS, history_directory
 from .checker import judge_streams
-from .coordinator import StreamCoordinator
+from .coordinator import race_in_rounds
 from .files import read_history, write_end, write_race
-from .orders import stream_pods
-from .plan import NEED_AN_OWN_SERVER, StreamRaceSettings
+from .orders import Routes, stream_pods
+from .plan import NEED_AN_OWN_SERVER, StreamFaultKind, StreamRaceSettings
+from .pooler import pooler_before
+from .readers import Readers
+from .recording import StreamRecorder
 from .report import StreamRaceResult, summarize_streams
 from .rows import create_organizations, remove
+from .scene import Scene
 
 _log = logging.getLogger(__name__)
 
@@ -42,29 +49,28 @@ async def race_on_streams(
     """Let pods write streams and read them in a migrated database, and judge what happened.
 
     Whatever happens, cancellation included, no pod and no row of the race is left behind. `history` is a new folder in
-    which the history is kept, `server` is what the fault restart acts on. `on_progress` is called with the number of
-    rounds that are done. Raises InvalidInput when organizations cannot be created there, for faults that need a server
-    that was not given, and for a folder that cannot be used, and DatabaseFailed when the database cannot do its part.
+    which the history is kept, `server` is what the faults restart and failover act on. `on_progress` is called with the
+    number of rounds that are done. Raises InvalidInput when organizations cannot be created there, for faults that need
+    a server or a pooler that is not there, and for a folder that cannot be used, and DatabaseFailed when the database
+    cannot do its part.
     """
     for fault in settings.faults:
         if server is None and fault in NEED_AN_OWN_SERVER:
             raise InvalidInput(
                 f"the fault {fault} stops the server or removes events, which must be the race's own; leave --dsn out"
             )
+        if fault is StreamFaultKind.FAILOVER and server is not None and server.fall_behind is None:
+            raise InvalidInput("the fault failover needs a standby that may fall behind; leave --dsn out")
     run = f"pendingctl-race-{secrets.token_hex(6)}"
     organizations = (run, f"{run}-foreign")
-    # By the name of the run the sessions of its pods are found.
-    pods_dsn = make_conninfo(dsn, application_name=run)
     with history_directory(history) as directory:
         write_race(directory, settings)
         began = time.monotonic()
         try:
             async with await connect(dsn, application=APPLICATION) as connection:
                 await create_organizations(connection, organizations)
-            async with stream_pods(pods_dsn, settings, organizations, directory) as pods:
-                reasons = await StreamCoordinator(dsn, settings, organizations, directory, pods, server).race(
-                    on_progress
-                )
+            async with _scene(dsn, settings, organizations, directory, server) as scene:
+                reasons = await race_in_rounds(scene, on_progress)
         except BaseException:
             _, failed = await undisturbed(_clean_up(dsn, organizations))
             for reason in failed:
@@ -74,6 +80,44 @@ async def race_on_streams(
         left_behind, failed = await undisturbed(_clean_up(dsn, organizations))
         write_end(directory, [*reasons, *failed], left_behind, seconds)
         return check_stream_history(directory)
+
+
+@asynccontextmanager
+async def _scene(
+    dsn: str,
+    settings: StreamRaceSettings,
+    organizations: tuple[str, str],
+    directory: Path,
+    server: OwnServer | None,
+) -> AsyncIterator[Scene]:
+    """Yield what the faults of a race act on: pods that are not yet started, and what stands before the server."""
+    # By the name of the run the sessions of its pods are found.
+    direct = make_conninfo(dsn, application_name=organizations[0])
+    async with AsyncExitStack() as parts:
+        pooler, listening, listen = None, None, None
+        if StreamFaultKind.POOLER in settings.faults:
+            pooler = await parts.enter_async_context(pooler_before(direct))
+        if StreamFaultKind.STOP_LISTEN in settings.faults:
+            listening, listen = await parts.enter_async_context(proxy_before(direct, APPLICATION))
+        pods = await parts.enter_async_context(
+            stream_pods(
+                Routes(direct, None if pooler is None else pooler.dsn, listen), settings, organizations, directory
+            )
+        )
+        file = HistoryFile(directory / "pod-coordinator.jsonl")
+        parts.callback(file.close)
+        yield Scene(
+            dsn,
+            settings,
+            organizations,
+            directory,
+            pods,
+            Readers(pods, settings, organizations, directory),
+            StreamRecorder("coordinator", file),
+            server,
+            listening,
+            pooler,
+        )
 
 
 def check_stream_history(directory: Path) -> StreamRaceResult:

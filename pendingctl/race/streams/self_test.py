@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..self_test import SelfTestResult, tested
 from .controls import EXPECTED_STREAM_CHECKS
-from .plan import StreamFaultKind, StreamRaceSettings
+from .plan import StreamFaultKind, StreamRaceSettings, rounds_for
 from .report import StreamRaceResult
 
 # The faults without which a control would break no law.
@@ -31,8 +31,11 @@ RaceOnce = Callable[[StreamRaceSettings], Awaitable[StreamRaceResult]]
 
 def races_of(settings: StreamRaceSettings, seeds: int) -> list[StreamRaceSettings]:
     """Return the races of a self-test: the product's own and each control, with the same seeds."""
-    raced = [replace(settings, implementation="correct", faults=FAULTS)]
-    raced += [replace(settings, implementation=name, faults=_NEEDED.get(name, ())) for name in EXPECTED_STREAM_CHECKS]
+    needed = {"correct": FAULTS, **{name: _NEEDED.get(name, ()) for name in EXPECTED_STREAM_CHECKS}}
+    raced = [
+        replace(settings, implementation=name, faults=faults, rounds=max(settings.rounds, rounds_for(faults)))
+        for name, faults in needed.items()
+    ]
     return [replace(each, seed=settings.seed + number) for each in raced for number in range(seeds)]
 
 

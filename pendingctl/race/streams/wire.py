@@ -24,13 +24,15 @@ class StreamAssignment:
     settings: StreamRaceSettings
     organizations: tuple[str, str]
     history: str
+    listen_dsn: str | None = None
 
 
 class Do(StrEnum):
     """What a pod is to do.
 
-    Append what the plan has for it in a round; read a stream for a reader, which goes on until it stops; close or
-    delete a stream; or let the next wake-up, which follows a commit, wait for the end of the pod.
+    Append what the plan has for it in a round, or, between press and ease, all the while; read a stream for a reader,
+    which goes on until it stops, and between stall and take takes nothing; close or delete a stream; let the next
+    wake-up, which follows a commit, wait for the end of the pod; or drain.
     """
 
     ROUND = "round"
@@ -39,11 +41,19 @@ class Do(StrEnum):
     CLOSE = "close"
     DELETE = "delete"
     AIM = "aim"
+    PRESS = "press"
+    EASE = "ease"
+    STALL = "stall"
+    TAKE = "take"
+    DRAIN = "drain"
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOrder:
-    """An order; what it does not need is empty."""
+    """An order; what it does not need is empty.
+
+    `events` are in each append of a press. A reader with `stalls_after` stalls when it has got so many items.
+    """
 
     number: int
     do: Do
@@ -51,6 +61,8 @@ class StreamOrder:
     reader: str = ""
     stream: str = ""
     after: str | None = None
+    events: int = 1
+    stalls_after: int | None = None
 
 
 def encode(message: StreamAssignment | StreamOrder) -> bytes:

@@ -45,6 +45,7 @@ class Writing:
     events: list[StoredEvent] = field(default_factory=list)
     rows: dict[str, StoredStream] = field(default_factory=dict)
     ids: int = 0
+    histories: int = 0
 
     def tick(self) -> int:
         self.now += SECOND
@@ -88,7 +89,9 @@ class Writing:
         return append
 
     def store(self, id: int, seq: int, tag: Tag) -> None:
-        self.events.append(StoredEvent(id, seq, at_of(id, seq).isoformat(), str(tag)))
+        self.events.append(
+            StoredEvent(id, seq, (at_of(id, seq) + timedelta(hours=self.histories)).isoformat(), str(tag))
+        )
 
     def end(self, kind: EndingKind, *, stream: str = TALK) -> None:
         row = self.rows.pop(stream)
@@ -127,6 +130,15 @@ class Writing:
         fault = StruckFault(StreamFaultKind.LOCK, self.now, self.now + seconds * SECOND, True, stream=stream)
         self.faults.append(fault)
         return fault
+
+    def lose(self, began: int, *, last_seq: int, stream: str = TALK) -> None:
+        """Fail over since then, and lose what came after this event."""
+        row = self.rows[stream]
+        self.rows[stream] = StoredStream(row.id, stream, last_seq, False)
+        self.events = [each for each in self.events if (each.stream_id, each.seq > last_seq) != (row.id, True)]
+        self.faults.append(StruckFault(StreamFaultKind.FAILOVER, began, self.tick(), True))
+        self.snapshot()
+        self.histories += 1
 
     def history(self) -> StreamHistory:
         self.snapshot()

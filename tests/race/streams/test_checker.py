@@ -6,7 +6,17 @@ import pytest
 
 from pendingctl.race.history.history import Outcome
 from pendingctl.race.streams.checker import STREAM_CHECKS, judge_streams
-from pendingctl.race.streams.history import Append, EndingKind, Item, ItemKind, StreamHistory, Tag, Way
+from pendingctl.race.streams.history import (
+    Append,
+    EndingKind,
+    Item,
+    ItemKind,
+    StreamHistory,
+    StruckFault,
+    Tag,
+    Way,
+)
+from pendingctl.race.streams.plan import StreamFaultKind
 from pendingctl.race.verdict.checker import Verdict
 
 from .histories import SECOND, TALK, Writing, cursor
@@ -235,6 +245,52 @@ def test_a_repetition_that_returns_the_same_is_right(writing: Writing) -> None:
     assert broken(writing.history()) == set()
 
 
+def test_a_repetition_that_is_refused_is_found(writing: Writing) -> None:
+    first = writing.append("a", way=Way.EXPECTED)
+    writing.appends.append(
+        replace(first, number=1, started_ns=writing.tick(), ended_ns=writing.tick(), outcome=Outcome.REFUSED)
+    )
+    assert broken(writing.history()) == {"retry_appends_once"}
+
+
+def _failed_over(writing: Writing) -> Item:
+    """Append what a failover then loses, and return it as a reader got it."""
+    writing.append("a")
+    began = writing.tick()
+    writing.append("b")
+    lost = writing.event(2)
+    writing.snapshot()
+    writing.lose(began, last_seq=1)
+    writing.append("c")
+    return lost
+
+
+def test_what_a_failover_has_lost_is_told_as_a_reset(writing: Writing) -> None:
+    lost = _failed_over(writing)
+    again = [writing.item(ItemKind.RESET, 2), writing.event(1), writing.event(2)]
+    writing.read([writing.event(1), lost, *again])
+    assert broken(writing.history()) == set()
+
+
+def test_what_follows_what_a_failover_has_lost_without_a_reset_is_found(writing: Writing) -> None:
+    lost = _failed_over(writing)
+    writing.append("d")
+    writing.read([writing.event(1), lost, writing.event(3)])
+    assert broken(writing.history()) == {"another_history_is_a_reset"}
+
+
+def test_a_reader_that_is_left_with_what_a_failover_has_lost_is_found(writing: Writing) -> None:
+    lost = _failed_over(writing)
+    writing.read([writing.event(1), lost])
+    assert broken(writing.history()) == {"all_arrives"}
+
+
+def test_an_event_from_before_a_failover_that_is_gone_is_found(writing: Writing) -> None:
+    _failed_over(writing)
+    writing.events = [each for each in writing.events if each.seq != 1]
+    assert "numbers_without_gaps" in broken(replace(writing.history(), snapshots=tuple(writing.snapshots[-1:])))
+
+
 def _together(writing: Writing, received_after: int) -> Append:
     append = writing.append("a", stream="acme/other", way=Way.TOGETHER)
     event = replace(writing.event(1), at_ns=append.started_ns + received_after)
@@ -254,6 +310,16 @@ def test_an_append_that_a_lock_of_another_stream_does_not_hold_up_is_right(writi
     writing.lock(TALK, 8)
     _together(writing, SECOND // 10)
     assert broken(writing.history()) == set()
+
+
+@pytest.mark.parametrize(("received_after", "found"), [(SECOND // 10, set()), (3 * SECOND, {"nobody_is_delayed"})])
+def test_an_append_that_stalled_readers_hold_up_is_found(
+    writing: Writing, received_after: int, found: set[str]
+) -> None:
+    writing.now = 10 * SECOND
+    writing.faults.append(StruckFault(StreamFaultKind.STALL, writing.now, writing.now + 8 * SECOND, True))
+    _together(writing, received_after)
+    assert broken(writing.history()) == found
 
 
 def test_a_race_that_tried_nothing_proves_nothing(writing: Writing) -> None:

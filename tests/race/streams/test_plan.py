@@ -6,7 +6,16 @@ from pendingctl.errors import InvalidInput
 from pendingctl.race.limits.checker import LIMIT_CHECKS
 from pendingctl.race.streams.checker import STREAM_CHECKS
 from pendingctl.race.streams.controls import EXPECTED_STREAM_CHECKS
-from pendingctl.race.streams.plan import STREAM_IMPLEMENTATIONS, StreamRaceSettings, plan_round, streams_of
+from pendingctl.race.streams.plan import (
+    LASTING,
+    STREAM_IMPLEMENTATIONS,
+    StreamFaultKind,
+    StreamRaceSettings,
+    plan_round,
+    rounds_for,
+    schedule_stream_faults,
+    streams_of,
+)
 from pendingctl.race.streams.self_test import races_of
 
 SETTINGS = StreamRaceSettings(pods=2, rounds=4, appends=6, seed=1)
@@ -26,6 +35,29 @@ def test_pods_and_rounds_differ() -> None:
 def test_appends_go_to_streams_of_the_race() -> None:
     planned = plan_round(SETTINGS, ORGANIZATIONS, 1, 2)
     assert {stream for each in planned for stream in each.streams} <= set(streams_of(SETTINGS, ORGANIZATIONS))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_fault_has_a_round_of_its_own_after_the_first(seed: int) -> None:
+    faults = tuple(StreamFaultKind)
+    planned = schedule_stream_faults(StreamRaceSettings(2, rounds_for(faults), 4, seed, faults=faults))
+    assert planned[0] is None
+    assert sorted(kind for kind in planned if kind) == sorted(set(StreamFaultKind) - LASTING)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_failover_comes_once_and_the_silence_of_listeners_last(seed: int) -> None:
+    faults = (StreamFaultKind.STOP_LISTEN, StreamFaultKind.FAILOVER, StreamFaultKind.CUT_LISTEN, StreamFaultKind.KILL)
+    planned = schedule_stream_faults(StreamRaceSettings(2, 12, 4, seed, faults=faults))
+    assert len(planned) == 12
+    assert planned.count(StreamFaultKind.FAILOVER) == 1
+    assert planned.index(StreamFaultKind.STOP_LISTEN) == 11
+    assert planned.count(StreamFaultKind.KILL) >= 4
+
+
+def test_a_fault_that_lasts_needs_no_round() -> None:
+    settings = StreamRaceSettings(2, 3, 4, 1, faults=(StreamFaultKind.DROP_WAKE_UPS,))
+    assert schedule_stream_faults(settings) == [None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""Turns of the ring at bad moments: while readers are away or replay, while an append waits, and during a backup."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from ...events.ring import Ring
+from ...postgres.connections import CommandConnection, connect
+from ...postgres.driver_errors import translated_errors
+from ..faults.locks import something_waits
+from ..rows import APPLICATION
+from .controls import ring_for
+from .files import write_snapshot, write_turn
+from .plan import pressed_streams
+from .readers import Reader
+from .rows import hold, keep_reading, take_snapshot, turn
+from .scene import Scene
+from .wire import Do
+
+# More than remove what came before them.
+TURNS = 5
+# An append may have been overtaken by the first of these, and what it wrote must be there after the last.
+TURNS_OVER_AN_APPEND = 3
+# Somebody may read what is to be removed, and a turn is tried again.
+MOST_TRIES = 50
+# What is appended meanwhile has not been read by those that are away when it is removed.
+UNREAD_SECONDS = 0.3
+# A reader has got so many items when the ring turns.
+REPLAYED = 3
+BACKUP_SECONDS = 4.0
+TRY_EVERY_SECONDS = 0.5
+
+
+async def turn_while_some_are_away(scene: Scene) -> str:
+    """Turn the ring while some readers are away, which then have missed what was removed."""
+    away = [reader for reader in scene.readers.all if reader.name.endswith(".0") and reader.pod is not None]
+    await scene.readers.stop(away)
+    await asyncio.sleep(UNREAD_SECONDS)
+    detail = await _turn(scene, TURNS)
+    await scene.readers.read([(reader, place) for place, reader in enumerate(away)])
+    return detail
+
+
+async def turn_during_a_replay(scene: Scene) -> str:
+    """Turn the ring while new readers, which read from the beginning, have got a little."""
+    replaying = [
+        Reader(f"reader-replay-{time.monotonic_ns()}", stream) for stream in pressed_streams(scene.organizations)
+    ]
+    await scene.readers.read([(reader, place) for place, reader in enumerate(replaying)], stalls_after=REPLAYED)
+    scene.readers.all += replaying
+    await asyncio.sleep(UNREAD_SECONDS)
+    detail = await _turn(scene, TURNS)
+    await scene.readers.order(replaying, Do.TAKE)
+    return detail
+
+
+async def turn_over_an_append(scene: Scene) -> str:
+    """Turn the ring while an append waits for its stream, and has chosen its table."""
+    held = pressed_streams(scene.organizations)[0]
+    async with AsyncExitStack() as holding:
+        locking = await holding.enter_async_context(await connect(scene.dsn, application=APPLICATION))
+        looking = await holding.enter_async_context(await connect(scene.dsn, application=APPLICATION))
+        async with locking.transaction():
+            await hold(locking, *held.split("/"))
+            with translated_errors():
+                if not await something_waits(looking, {"locked_by": locking.info.backend_pid}):
+                    return "no append waited for its stream"
+            detail = await _turn(scene, 1)
+    return detail or await _turn(scene, TURNS_OVER_AN_APPEND - 1)
+
+
+async def turn_beside_a_backup(scene: Scene) -> str:
+    """Try to turn the ring while somebody reads all tables in one transaction, as a backup does."""
+    async with await connect(scene.dsn, application=APPLICATION) as connection, connection.transaction():
+        await keep_reading(connection)
+        until = time.monotonic() + BACKUP_SECONDS
+        async with await connect(scene.dsn, application=APPLICATION) as other, _ring(scene) as ring:
+            while time.monotonic() < until:
+                if await turn(other, ring) is not None:
+                    return "the ring turned, although somebody read all tables"
+                await asyncio.sleep(TRY_EVERY_SECONDS)
+    return ""
+
+
+async def _turn(scene: Scene, turns: int) -> str:
+    """Turn the ring so many times, and return why it did not, or ""."""
+    turned = 0
+    has_turned = True
+    async with await connect(scene.dsn, application=APPLICATION) as connection, _ring(scene) as ring:
+        for _ in range(MOST_TRIES):
+            # What a turn removes was there at the snapshot before the one before.
+            if has_turned:
+                write_snapshot(scene.directory, await take_snapshot(connection, scene.organizations))
+            done = await turn(connection, ring)
+            has_turned = done is not None
+            if done is not None:
+                write_turn(scene.directory, done)
+                turned += 1
+            if turned == turns:
+                write_snapshot(scene.directory, await take_snapshot(connection, scene.organizations))
+                return ""
+    return f"the ring turned {turned} times, of {turns}"
+
+
+@asynccontextmanager
+async def _ring(scene: Scene) -> AsyncIterator[Ring]:
+    source = CommandConnection(scene.dsn, application=APPLICATION)
+    try:
+        yield ring_for(scene.settings.implementation, source, pod="coordinator")
+    finally:
+        await source.close()
