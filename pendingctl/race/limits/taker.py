@@ -71,6 +71,10 @@ class Taker:
             )
             takers.create_task(self._use_up(spent_key(round_number)))
 
+    async def take_beside_a_fault(self) -> None:
+        """Take once from each key from which all pods take. Raises as `take_round` does."""
+        await asyncio.gather(*(self._take(organization, HOT, 1) for organization in self._organizations))
+
     async def _fight(self, organization: str, costs: list[int]) -> None:
         """Take from a key as fast as all others do."""
         for cost in costs:

@@ -139,17 +139,20 @@ class StreamPod:
         )
 
     async def _press(self, events: int) -> None:
-        """Append so many events to each of some streams, and again, until it is enough."""
+        """Append so many events to each of some streams, take from limits, and again, until it is enough."""
         self._eased.clear()
         self._presses += 1
         for number in count():
-            for stream in pressed_streams(self._assignment.organizations):
-                name = f"{self._assignment.name}.x{self._presses}.{number}"
-                await self._alone(PlannedAppend(name, Way.ALONE, (stream,), events))
+            name = f"{self._assignment.name}.x{self._presses}.{number}"
+            await asyncio.gather(self._press_streams(name, events), self._taker.take_beside_a_fault())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._eased.wait(), PRESS_SECONDS)
             if self._eased.is_set():
                 return
+
+    async def _press_streams(self, name: str, events: int) -> None:
+        for stream in pressed_streams(self._assignment.organizations):
+            await self._alone(PlannedAppend(name, Way.ALONE, (stream,), events))
 
     async def _ease(self) -> None:
         self._eased.set()
