@@ -90,7 +90,7 @@ class LatestFree:
 
     def __init__(self, facts: KeyFacts) -> None:
         self._unit_us = facts.unit_us
-        self._unnoticed = [(each.began.at_us, facts.noticed_us(each)) for each in facts.set_back]
+        self._set_back = [(each.began.at_us, facts.noticed_us(each)) for each in facts.set_back]
         self._begun = _Costs(
             (take.began.at_us, take.cost) for take in facts.takes if take.outcome is not TakeOutcome.DENIED
         )
@@ -100,7 +100,7 @@ class LatestFree:
             if take.outcome is TakeOutcome.ALLOWED and take.ended is not None
         ]
         self._ended = _Costs(allowed)
-        noticed = {noticed for _, noticed in self._unnoticed if noticed is not None}
+        noticed = {noticed for _, noticed in self._set_back if noticed is not None}
         free = _NEVER_TAKEN
         self._times: list[int] = []
         self._free = [free]
@@ -112,7 +112,7 @@ class LatestFree:
 
     def for_denial(self, began_us: int, ended_us: int) -> int | None:
         """Return that time as a take may have found it; None where the clock was set back, and nothing is known."""
-        for since, noticed in self._unnoticed:
+        for since, noticed in self._set_back:
             if since < ended_us and (noticed is None or noticed > began_us):
                 return None
         free = self._free[bisect_left(self._times, ended_us)]
