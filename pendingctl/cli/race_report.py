@@ -55,6 +55,7 @@ def stream_race_report(result: StreamRaceResult) -> RenderableType:
         _checks(result),
         _counts("appends", ("",), list(result.appends.items())),
         _counts("readers got", ("",), [(f"{kind}s", number) for kind, number in result.items.items()]),
+        _counts("takes from limits", ("",), list(result.takes.items())),
     ]
     if result.faults:
         blocks.append(

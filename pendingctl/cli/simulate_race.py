@@ -73,8 +73,8 @@ def simulate_race(
             show_default=False,
             help="kill, pause, disconnect, blackhole, terminate, restart, failover, skew, sweep, lock or slow-worker; "
             "with --streams kill, drain, storm, stall, cut-listen, stop-listen, pooler, drop-wake-ups, restart, "
-            "failover, turn, turn-while-waiting, turn-during-replay, backup, lock, long-append, long-transaction or "
-            "remake; repeatable.",
+            "failover, turn, turn-while-waiting, turn-during-replay, backup, lock, long-append, long-transaction, "
+            "remake or clock-back; repeatable.",
         ),
     ] = None,
     streams: Annotated[

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from ...events.ring import Ring
 from ...postgres.connections import ConnectionSource
+from ..limits.controls import EXPECTED_LIMIT_CHECKS
 from . import broken_appends, broken_readers
 from .plan import STREAM_IMPLEMENTATIONS
 from .racing import RacingStreams
@@ -27,6 +28,7 @@ EXPECTED_STREAM_CHECKS: Mapping[str, str] = {
     "retry-without-expected": "retry_appends_once",
     "end-in-memory": "closed_stays_closed",
     "batch-waits": "locked_stream_holds_up_no_other",
+    **EXPECTED_LIMIT_CHECKS,
 }
 
 _STREAMS: Mapping[str, type[RacingStreams]] = {

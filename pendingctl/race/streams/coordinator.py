@@ -73,11 +73,14 @@ async def _round(scene: Scene, number: int, kind: StreamFaultKind | None) -> Str
     await readers.come_back()
     if kind is not None:
         await pods.press(events_at_a_time(kind))
+    if kind is StreamFaultKind.CLOCK_BACK:
+        # What this round takes shows what came of it.
+        fault = await strike(scene, kind)
     orders = [(pod, pods.send(pod, Do.ROUND, round=number)) for pod in pods.writers]
     writing = asyncio.create_task(pods.finish(orders))
     try:
         if kind is not None:
-            fault = await strike(scene, kind)
+            fault = fault or await strike(scene, kind)
             await pods.ease()
         if number == ENDED_IN_ROUND:
             await pods.carry_out(1, Do.CLOSE, stream=_own(scene, CLOSED))

@@ -8,6 +8,7 @@ from enum import StrEnum
 from random import Random
 
 from ...errors import InvalidInput
+from ..limits.plan import LIMIT_IMPLEMENTATIONS
 from ..plan.settings import MAX_PODS
 
 MAX_ROUNDS = 10_000
@@ -35,6 +36,7 @@ class StreamFaultKind(StrEnum):
     LONG_APPEND = "long-append"
     LONG_TRANSACTION = "long-transaction"
     REMAKE = "remake"
+    CLOCK_BACK = "clock-back"
 
 
 # These last for the whole race; the others strike in each round that is theirs.
@@ -49,7 +51,8 @@ LOCKING = frozenset({StreamFaultKind.LOCK, StreamFaultKind.LONG_APPEND})
 # While these last nobody else is to feel anything.
 HARMLESS = frozenset({StreamFaultKind.STALL, StreamFaultKind.BACKUP})
 
-# What can be raced; `controls.streams_for` builds each of them. The first is the product's own.
+# What can be raced; `controls.streams_for` builds each of them, and the limits' part its own. The first is the
+# product's own.
 STREAM_IMPLEMENTATIONS = (
     "correct",
     "max-plus-one",
@@ -64,6 +67,7 @@ STREAM_IMPLEMENTATIONS = (
     "retry-without-expected",
     "end-in-memory",
     "batch-waits",
+    *LIMIT_IMPLEMENTATIONS,
 )
 
 # To these all pods append, in both organizations, where they have the same names.

@@ -17,6 +17,7 @@ from ...postgres.connections import Pool, in_transaction, open_pool
 from ...postgres.time_limits import Purpose
 from ..history.files import HistoryFile
 from ..history.history import DECIDED
+from ..limits.taker import Taker, open_taker
 from ..pods import wire
 from ..pods.pod import EXIT_WITHIN_SECONDS, WAIT_SECONDS, connected, exit_within
 from ..rows import APPLICATION
@@ -65,12 +66,18 @@ class StreamPod:
     """Carries out the orders of one pod."""
 
     def __init__(
-        self, assignment: StreamAssignment, source: Pool, streams: RacingStreams, recorder: StreamRecorder
+        self,
+        assignment: StreamAssignment,
+        source: Pool,
+        streams: RacingStreams,
+        recorder: StreamRecorder,
+        taker: Taker,
     ) -> None:
         self._assignment = assignment
         self._source = source
         self._streams = streams
         self._recorder = recorder
+        self._taker = taker
         self._readers: dict[str, _Reading] = {}
         self._pressing: asyncio.Task[None] | None = None
         self._presses = 0
@@ -85,7 +92,7 @@ class StreamPod:
                 planned = plan_round(
                     self._assignment.settings, self._assignment.organizations, self._assignment.number, order.round
                 )
-                await asyncio.gather(*map(self._append, planned))
+                await asyncio.gather(*map(self._append, planned), self._taker.take_round(order.round))
             case Do.READ:
                 self._read(order)
             case Do.STOP:
@@ -132,17 +139,20 @@ class StreamPod:
         )
 
     async def _press(self, events: int) -> None:
-        """Append so many events to each of some streams, and again, until it is enough."""
+        """Append so many events to each of some streams, take from limits, and again, until it is enough."""
         self._eased.clear()
         self._presses += 1
         for number in count():
-            for stream in pressed_streams(self._assignment.organizations):
-                name = f"{self._assignment.name}.x{self._presses}.{number}"
-                await self._alone(PlannedAppend(name, Way.ALONE, (stream,), events))
+            name = f"{self._assignment.name}.x{self._presses}.{number}"
+            await asyncio.gather(self._press_streams(name, events), self._taker.take_beside_a_fault())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._eased.wait(), PRESS_SECONDS)
             if self._eased.is_set():
                 return
+
+    async def _press_streams(self, name: str, events: int) -> None:
+        for stream in pressed_streams(self._assignment.organizations):
+            await self._alone(PlannedAppend(name, Way.ALONE, (stream,), events))
 
     async def _ease(self) -> None:
         self._eased.set()
@@ -253,9 +263,20 @@ async def serve(assignment: StreamAssignment, coordinator: asyncio.StreamReader)
     """Connect, and carry out the orders that `coordinator` sends until it ends. Raises PendingctlError at the start."""
     file = HistoryFile(Path(assignment.history) / f"{assignment.name}.jsonl")
     recorder = StreamRecorder(assignment.name, file)
-    async with open_pool(
-        assignment.dsn, application=APPLICATION, min_size=CONNECTIONS, max_size=CONNECTIONS, timeout=WAIT_SECONDS
-    ) as source:
+    async with (
+        open_pool(
+            assignment.dsn, application=APPLICATION, min_size=CONNECTIONS, max_size=CONNECTIONS, timeout=WAIT_SECONDS
+        ) as source,
+        open_taker(
+            assignment.dsn,
+            pod=assignment.name,
+            number=assignment.number,
+            organizations=assignment.organizations,
+            seed=assignment.settings.seed,
+            implementation=assignment.settings.implementation,
+            directory=Path(assignment.history),
+        ) as taker,
+    ):
         await connected(source, CONNECTIONS)
         settings = assignment.settings
         streams = streams_for(
@@ -265,7 +286,7 @@ async def serve(assignment: StreamAssignment, coordinator: asyncio.StreamReader)
             is_waking=StreamFaultKind.DROP_WAKE_UPS not in settings.faults,
             listen_dsn=assignment.listen_dsn,
         )
-        pod = StreamPod(assignment, source, streams, recorder)
+        pod = StreamPod(assignment, source, streams, recorder, taker)
         wire.report(wire.READY, f"{time.time():.3f}")
         async with asyncio.TaskGroup() as orders:
             try:

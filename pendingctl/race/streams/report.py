@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from ...payload import JsonObject
 from ..history.history import Outcome
+from ..limits.history import LimitHistory
 from ..verdict.checker import CheckResult, Judgement, Violation
 from ..verdict.report import FaultTally, Latency, measure
 from .facts import Facts
@@ -19,7 +20,8 @@ class StreamRaceResult:
     """What a race on streams showed.
 
     `contended` is the number of streams to which two pods appended at the same time, `latency_ms` from the beginning
-    of an append to its receipt by the first reader. `items` counts what readers got by kind, `appends` by outcome.
+    of an append to its receipt by the first reader. `items` counts what readers got by kind, `appends` and `takes` from
+    limits by outcome.
     """
 
     verdict: str
@@ -29,6 +31,7 @@ class StreamRaceResult:
     faults: tuple[FaultTally, ...]
     appends: dict[str, int]
     items: dict[str, int]
+    takes: dict[str, int]
     sessions: int
     contended: int
     latency_ms: Latency
@@ -54,7 +57,11 @@ class StreamRaceResult:
 
 
 def summarize_streams(
-    settings: StreamRaceSettings, judgement: Judgement, history: StreamHistory, seconds: float
+    settings: StreamRaceSettings,
+    judgement: Judgement,
+    history: StreamHistory,
+    limits: LimitHistory,
+    seconds: float,
 ) -> StreamRaceResult:
     """Return the result of a race that took so many seconds."""
     received = Facts(history).received
@@ -75,6 +82,7 @@ def summarize_streams(
         tuple(FaultTally(kind, struck[kind], landed[kind]) for kind in settings.faults),
         dict(Counter(append.outcome.value for append in history.appends)),
         dict(Counter(item.kind.value for session in history.sessions for item in session.items)),
+        dict(Counter(take.outcome.value for take in limits.takes)),
         len(history.sessions),
         judgement.contended,
         measure(took),

@@ -18,6 +18,9 @@ from ..faults.context import OwnServer
 from ..faults.proxy import proxy_before
 from ..history.files import HistoryFile
 from ..interruption import undisturbed
+from ..limits.checker import judge_limits
+from ..limits.files import read_limits
+from ..limits.rows import remove_limits
 from ..rows import APPLICATION
 from ..run import CLEAN_UP_SECONDS, history_directory
 from .checker import judge_streams
@@ -120,7 +123,8 @@ async def _scene(
 def check_stream_history(directory: Path) -> StreamRaceResult:
     """Judge a history that a race on streams left in a folder. Raises InvalidInput for a folder without one."""
     settings, history, seconds = read_history(directory)
-    return summarize_streams(settings, judge_streams(history), history, seconds)
+    limits = read_limits(directory)
+    return summarize_streams(settings, judge_limits(limits, judge_streams(history)), history, limits, seconds)
 
 
 async def _clean_up(dsn: str, organizations: tuple[str, str]) -> tuple[list[str], list[str]]:
@@ -128,7 +132,8 @@ async def _clean_up(dsn: str, organizations: tuple[str, str]) -> tuple[list[str]
     try:
         async with asyncio.timeout(CLEAN_UP_SECONDS):
             async with await connect(dsn, application=APPLICATION) as connection:
-                return await remove(connection, organizations), []
+                left = [*await remove(connection, organizations), *await remove_limits(connection, organizations)]
+                return left, []
     except NotMigrated:
         return [], []
     except TimeoutError:

@@ -15,9 +15,16 @@ _NEEDED: Mapping[str, tuple[StreamFaultKind, ...]] = {
     "notify-only": (StreamFaultKind.DROP_WAKE_UPS,),
     "turn-without-truncating-next": (StreamFaultKind.TURN,),
     "batch-waits": (StreamFaultKind.LOCK,),
+    "no-clamp": (StreamFaultKind.CLOCK_BACK,),
 }
 # The product's own is raced with these.
-FAULTS = (StreamFaultKind.KILL, StreamFaultKind.CUT_LISTEN, StreamFaultKind.TURN, StreamFaultKind.LOCK)
+FAULTS = (
+    StreamFaultKind.KILL,
+    StreamFaultKind.CUT_LISTEN,
+    StreamFaultKind.TURN,
+    StreamFaultKind.LOCK,
+    StreamFaultKind.CLOCK_BACK,
+)
 
 RaceOnce = Callable[[StreamRaceSettings], Awaitable[StreamRaceResult]]
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ...events.streams import Streams
 from ...postgres.connections import CommandConnection, connect
+from ..limits.rows import set_clock_back
 from ..rows import APPLICATION
 from .files import write_snapshot
 from .history import StruckFault, Way
@@ -156,6 +157,11 @@ async def _append_for_long(scene: Scene) -> str:
     return ""
 
 
+async def _set_clock_back(scene: Scene) -> str:
+    async with await connect(scene.dsn, application=APPLICATION) as connection:
+        return await set_clock_back(connection, scene.organizations, scene.directory)
+
+
 async def _make_anew(scene: Scene) -> str:
     """Delete a stream to which all pods append, which makes it anew."""
     for _ in range(REMADE_TIMES):
@@ -182,6 +188,7 @@ _STRIKES: Mapping[StreamFaultKind, Callable[[Scene], Awaitable[str]]] = {
     StreamFaultKind.LOCK: _lock,
     StreamFaultKind.LONG_APPEND: _append_for_long,
     StreamFaultKind.REMAKE: _make_anew,
+    StreamFaultKind.CLOCK_BACK: _set_clock_back,
     StreamFaultKind.TURN: turn_while_some_are_away,
     StreamFaultKind.TURN_WHILE_WAITING: turn_over_an_append,
     StreamFaultKind.TURN_DURING_REPLAY: turn_during_a_replay,

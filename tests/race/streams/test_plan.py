@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pendingctl.errors import InvalidInput
+from pendingctl.race.limits.checker import LIMIT_CHECKS
 from pendingctl.race.streams.checker import STREAM_CHECKS
 from pendingctl.race.streams.controls import EXPECTED_STREAM_CHECKS
 from pendingctl.race.streams.plan import (
@@ -69,7 +70,7 @@ def test_what_cannot_be_raced_is_refused(pods: int, rounds: int, appends: int, i
 
 
 def test_each_check_that_a_control_is_made_for_exists() -> None:
-    assert set(EXPECTED_STREAM_CHECKS.values()) <= set(STREAM_CHECKS)
+    assert set(EXPECTED_STREAM_CHECKS.values()) <= {*STREAM_CHECKS, *LIMIT_CHECKS}
 
 
 def test_all_implementations_are_raced_with_the_same_seeds() -> None:

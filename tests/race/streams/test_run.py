@@ -22,7 +22,7 @@ def left_behind(connection: psycopg.Connection) -> list[str]:
     """What a run must not leave."""
     rows = connection.execute(
         "select id from organization where id not in ('acme', 'globex') union all select name from pending_stream "
-        "union all select data from pending_stream_event"
+        "union all select data from pending_stream_event union all select key from pending_rate_limit"
     )
     return [row[0] for row in rows]
 
@@ -37,6 +37,7 @@ async def test_a_race_passes_and_leaves_nothing(dsn: str, connection: psycopg.Co
     assert (result.verdict, result.violations, result.reasons) == ("pass", (), ())
     assert [(each.kind, each.planned, each.landed) for each in result.faults] == [(kind, 1, 1) for kind in faults]
     assert {"event", "end"} <= result.items.keys()
+    assert {"allowed", "denied"} <= result.takes.keys()
     assert left_behind(connection) == []
     assert pods_of(os.getpid()) == []
     assert check_stream_history(tmp_path / "history") == result

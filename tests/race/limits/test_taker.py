@@ -1,0 +1,83 @@
+"""What pods take from limits in a race, on a real database: the checks pass the product's limiter and catch others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pendingctl.postgres.connections import connect
+from pendingctl.race.limits.checker import judge_limits
+from pendingctl.race.limits.controls import EXPECTED_LIMIT_CHECKS
+from pendingctl.race.limits.files import read_limits
+from pendingctl.race.limits.rows import remove_limits, set_clock_back
+from pendingctl.race.limits.taker import open_taker
+from pendingctl.race.verdict.checker import Judgement, Verdict
+
+ORGANIZATIONS = ("acme", "globex")
+PODS = 2
+# One after which the clock is set back; on a busy machine takes end without a reply, and prove nothing.
+LEAST_ROUNDS, MOST_ROUNDS = 2, 8
+
+
+async def raced(
+    dsn: str, directory: Path, implementation: str = "correct", *, until: Callable[[Judgement], bool]
+) -> Judgement:
+    """Let pods take in rounds, between which the clock is set back, until their history shows something."""
+    async with AsyncExitStack() as stack:
+        takers = [
+            await stack.enter_async_context(
+                open_taker(
+                    dsn,
+                    pod=f"pod-{number}",
+                    number=number,
+                    organizations=ORGANIZATIONS,
+                    seed=1,
+                    implementation=implementation,
+                    directory=directory,
+                )
+            )
+            for number in range(PODS)
+        ]
+        connection = await stack.enter_async_context(await connect(dsn, application="test"))
+        for round_number in range(MOST_ROUNDS):
+            if round_number:
+                assert await set_clock_back(connection, ORGANIZATIONS, directory) == ""
+            await asyncio.gather(*(taker.take_round(round_number) for taker in takers))
+            judgement = judge_limits(read_limits(directory), Judgement((), (), 0))
+            if round_number + 1 >= LEAST_ROUNDS and until(judgement):
+                break
+    return judgement
+
+
+@pytest.mark.law(19)
+async def test_pods_that_take_at_once_break_no_law_and_leave_nothing(
+    dsn: str, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    judgement = await raced(dsn, tmp_path, until=lambda judgement: judgement.verdict is not Verdict.INCONCLUSIVE)
+
+    assert (judgement.violations, judgement.reasons) == ((), ())
+    assert {check.verdict for check in judgement.checks} == {Verdict.PASS}
+    async with await connect(dsn, application="test") as cleaning:
+        assert await remove_limits(cleaning, ORGANIZATIONS) == []
+    assert connection.execute("select from pending_rate_limit").fetchall() == []
+
+
+@pytest.mark.law(19)
+@pytest.mark.parametrize(("implementation", "check"), EXPECTED_LIMIT_CHECKS.items(), ids=list(EXPECTED_LIMIT_CHECKS))
+async def test_each_broken_limiter_is_caught_by_its_check(
+    dsn: str, tmp_path: Path, implementation: str, check: str
+) -> None:
+    def is_caught(judgement: Judgement) -> bool:
+        return check in {violation.law for violation in judgement.violations}
+
+    assert is_caught(await raced(dsn, tmp_path, implementation, until=is_caught))
+
+
+async def test_a_clock_that_is_set_back_before_any_take_has_struck_nothing(dsn: str, tmp_path: Path) -> None:
+    async with await connect(dsn, application="test") as connection:
+        assert await set_clock_back(connection, ORGANIZATIONS, tmp_path) == "nothing had been taken from any key"
