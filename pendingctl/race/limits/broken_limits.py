@@ -26,7 +26,8 @@ _LOCK_TABLE = "lock table pending_rate_limit in exclusive mode nowait"
 _UPSERT = """
     insert into pending_rate_limit as r (organization_id, key, tat)
     values (%(organization_id)s, %(key)s, clock_timestamp())
-    on conflict (organization_id, key) do update set tat = least(r.tat, clock_timestamp() + %(whole)s * interval '1 microsecond')
+    on conflict (organization_id, key) do update
+    set tat = least(r.tat, clock_timestamp() + %(whole)s * interval '1 microsecond')
     returning extract(epoch from greatest(tat, clock_timestamp()) - clock_timestamp())::float8
 """
 _PAY = """
