@@ -135,6 +135,7 @@ async def _receipt(stage: Stage, kind: str, prefix: str, events: int) -> float:
                 await asyncio.sleep(began + number / _EVENTS_A_SECOND - time.monotonic())
                 name = StreamName(SCOPE.organization_id, f"{prefix}{number % _READ_STREAMS}")
                 tasks.create_task(_append(streams, name))
+            await streams.settled()
         said = json.loads(await asyncio.to_thread(pod.answer, ""))
     if said["received"] != events:
         raise RuntimeError(f"of {events:,} events {said['received']:,} were received")
