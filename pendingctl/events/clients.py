@@ -21,7 +21,7 @@ class Subscription:
     It ends after an End. It also ends without one when the pod drains: read on elsewhere, after the last event.
 
     It keeps a position and no event; whoever is slow, or stops, costs nobody anything. `aclose` ends it, and so does
-    letting it go.
+    letting it go; a task that waits for an item meanwhile is to be cancelled. A wait that is cancelled loses no item.
     """
 
     def __init__(
@@ -35,6 +35,8 @@ class Subscription:
         # In which the position was found to be.
         self._history: History | None = None
         self._is_over = False
+        # What the pod knew before may be over: the stream was made, closed or deleted since, and nobody has noticed.
+        self._first_look = followed.looks_begun + 1
         followed.subscriptions.add(self)
 
     def __aiter__(self) -> Subscription:
@@ -70,10 +72,10 @@ class Subscription:
 
     def _next(self) -> tuple[StreamItem | None, History | None]:
         """Return the next item, else the history of which a page is needed, else nothing: there is no more for now."""
+        if self._followed.looked < self._first_look:
+            return None, None
         history = self._followed.history
         if history is None:
-            if not self._followed.was_looked_for:
-                return None, None
             self._history = None
             return self._given(judge(self.position, Found(None)), history), None
         if not history.is_begun:

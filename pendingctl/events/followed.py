@@ -72,7 +72,9 @@ class Followed:
         self.name = name
         self.key = key
         self.history: History | None = None
-        self.was_looked_for = False
+        self.looks_begun = 0
+        self.looked = 0
+        """The number of the last look that is done: what it has found is what this pod knows."""
         self.is_gone = False
         """Whether its history was not found any more, so that it is to be looked for by its name."""
         self.subscriptions: WeakSet[Subscription] = WeakSet()

@@ -140,7 +140,12 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nothing follows: the stream is closed and all was read, or it was deleted. `last_seq` is its last event."""
+    """Nothing follows: the stream is closed and all was read, or it is not there. `last_seq` is its last event.
+
+    It is not there where it was deleted, swept while it was idle, or lost with its creation in a failover. Where it is
+    made again, whoever comes back with a position is given a Reset first: nothing of it is missed unnoticed. A position
+    before whatever comes, START, waits for it instead.
+    """
 
     last_seq: int
 

@@ -97,11 +97,7 @@ class Reader:
         if followed is None:
             followed = self._streams[name] = Followed(name, key_of(name))
             self._by_key.setdefault(followed.key, []).append(followed)
-            self._look_at(followed)
-        elif followed.history is None and followed.was_looked_for:
-            # It may exist by now; whoever comes from another position than the start would be given an end.
-            followed.was_looked_for = False
-            self._look_at(followed)
+        self._look_at(followed)
         followed.unread_since = None
         if not self.is_draining and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run(), name="reader of streams")
@@ -234,6 +230,7 @@ class Reader:
             await look_at_each(wanted, partial(self._open_these, connection), self._set_aside)
 
     async def _open_these(self, connection: Connection, wanted: Sequence[Followed]) -> None:
+        looks = _begun(wanted)
         with self._taken(wanted), within(connection, Purpose.LOOP.seconds):
             found = await open_streams(connection, [followed.name for followed in wanted])
         for followed in wanted:
@@ -245,7 +242,7 @@ class Reader:
                 start = followed.start_in(stream) if before is None else followed.start_in_another(stream)
                 self._change(followed, History(stream, start))
                 self._due[followed] = None
-            followed.was_looked_for = True
+            followed.looked = looks[followed]
             followed.announce()
 
     def _change(self, followed: Followed, history: History | None) -> None:
@@ -290,6 +287,7 @@ class Reader:
     async def _read_these(self, connection: Connection, taken: Sequence[Followed]) -> None:
         wanted = [(followed, followed.history) for followed in taken if followed.history is not None]
         places = [Place(history.stream.id, followed.name, history.ring.end) for followed, history in wanted]
+        looks = _begun(taken)
         with self._taken(taken), within(connection, Purpose.LOOP.seconds):
             found = await read(
                 connection,
@@ -310,6 +308,7 @@ class Reader:
                 self._due[followed] = None
                 continue
             self._add(followed, history, reading, reading.stream)
+            followed.looked = looks[followed]
             if followed.history is not None and not followed.history.is_read:
                 self._due[followed] = None
             followed.announce()
@@ -339,3 +338,10 @@ class Reader:
                 same_key.remove(followed)
                 if not same_key:
                     del self._by_key[followed.key]
+
+
+def _begun(looked_at: Sequence[Followed]) -> dict[Followed, int]:
+    """Return the number of the look at each that begins now."""
+    for followed in looked_at:
+        followed.looks_begun += 1
+    return {followed: followed.looks_begun for followed in looked_at}

@@ -304,3 +304,29 @@ async def test_truly_concurrent_writers_and_readers_that_reconnect(pool: Pool, f
     await other_pod.drain(0)
     assert len(set(results[0])) == total
     assert all(result == results[0] for result in results)
+
+
+@pytest.mark.parametrize("was", ["missing", "closed", "of another history"])
+async def test_a_reader_that_comes_is_not_judged_by_what_its_pod_knew_before(
+    following: Following, connection: psycopg.Connection, was: str
+) -> None:
+    """It has read on another pod what was appended there, and this one has heard nothing of it yet."""
+    waiting = following.subscribe(CHAT)
+    if was == "missing":
+        assert await nothing_for(waiting, 0.3)
+    else:
+        append(connection, "old", "older")
+        await given(waiting, 2)
+    if was == "closed":
+        close(connection)
+        assert await given(waiting, 1) == [End(2)]
+    with connection.transaction():
+        delete(connection)
+        cursor = append(connection, "new")
+        append(connection, "next")
+
+    assert datas(await given(following.subscribe(CHAT, cursor), 1)) == ["next"]
+    assert datas(await given(following.subscribe(CHAT), 2)) == ["new", "next"]
+    with connection.transaction():
+        delete(connection)
+    assert await given(following.subscribe(CHAT, cursor), 1) == [End(1)]

@@ -9,11 +9,13 @@ import psycopg
 import pytest
 
 from pendingctl.errors import InvalidInput
-from pendingctl.events.model import Event, Gap, StreamName
+from pendingctl.events.model import End, Event, Gap, Reset, StreamName
 from pendingctl.events.ring import Ring, Turn
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
 from tests.events.streaming import TALK, held, read_all, said, texts
+from tests.events.test_outages import until
+from tests.events.writers import datas, given
 from tests.locks import until_waiting_for_a_lock
 
 WIDTH = timedelta(hours=8, seconds=10)
@@ -208,6 +210,32 @@ async def test_idle_streams_are_swept_and_others_stay(
 
     assert [stream.name.name for stream in await streams.list()] == ["fresh", "talk"]
     assert [deleted async for deleted in streams.ring.sweep()] == [1]
+
+
+@pytest.mark.parametrize("is_empty", [False, True], ids=["after its last event", "of a stream without events"])
+async def test_a_reader_of_a_stream_that_is_swept_gets_the_end_and_a_reset_if_it_is_made_again(
+    streams: Streams, connection: psycopg.Connection, is_empty: bool
+) -> None:
+    await streams.append(TALK, said("a"))
+    if is_empty:
+        connection.execute("update pending_stream set last_seq = 0")
+        connection.execute("delete from pending_stream_event")
+    position = (await streams.show(TALK)).stream.cursor
+    follower, from_the_start = streams.subscribe(TALK, position), streams.subscribe(TALK)
+    if not is_empty:
+        await given(from_the_start, 1)
+    ended = [asyncio.create_task(given(each, 1)) for each in (follower, from_the_start)]
+    await until(lambda: from_the_start.position == position)
+    connection.execute("update pending_stream set last_at = now() - interval '40 hours'")
+    assert [deleted async for deleted in streams.ring.sweep()] == [1]
+
+    assert [await each for each in ended] == [[End(position.seq)]] * 2
+    assert (await streams.read(TALK, position)).items == (End(position.seq),)
+    await streams.append(TALK, said("b"))
+    returning = await given(streams.subscribe(TALK, position), 2)
+    assert (returning[0], datas(returning)) == (Reset(1), ["b"])
+    assert (await streams.read(TALK, position)).items[0] == Reset(1)
+    await streams.drain()
 
 
 async def test_a_stream_with_a_new_event_is_not_swept(
