@@ -118,8 +118,8 @@ async def sweep_once(what: SweptDatabase, sweep: Sweep, *, keep_ids: bool = Fals
     ) as entries:
         async for number in entries:
             trail_deleted += number
-    streams_deleted, turned = await _sweep_streams(what.ring, sweep, turn=turn)
     limits_deleted = await _sweep_limits(what.limiter, most, sweep.batch_size)
+    streams_deleted, turned = await _sweep_streams(what.ring, sweep, turn=turn)
     left = await _left(what.store.inspection, sweep)
     kept = tuple(ids) if keep_ids else None
     return Swept(deleted, batches, trail_deleted, left, kept, streams_deleted, turned, limits_deleted)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pendingctl import PendingStore, open_pool, sweeping
-from pendingctl.errors import DatabaseFailed, DatabaseUnreachable
+from pendingctl.errors import DatabaseFailed, DatabaseUnreachable, NotMigrated
 from pendingctl.events.model import NewEvent, StreamName
 from pendingctl.events.ring import Ring, Turn
 from pendingctl.events.streams import Streams
@@ -107,6 +107,23 @@ async def test_a_database_without_streams_is_swept_as_before(
     done = await sweep_once(swept, Sweep())
 
     assert (done.deleted, done.streams_deleted, done.turn) == (2, 0, None)
+
+
+async def test_a_ring_that_lacks_a_table_is_reported_and_all_else_is_swept(
+    swept: SweptDatabase, connection: psycopg.Connection
+) -> None:
+    await _put_stale(swept.store, connection, 2)
+    connection.execute("insert into pending_rate_limit values ('acme', 'free', '-infinity')")
+    connection.execute("drop table pending_stream_event_1")
+    connection.execute("update pending_stream_ring set turned_at = now() - interval '9 hours'")
+
+    with pytest.raises(DatabaseFailed, match=r"the ring cannot turn: .*pending_stream_event_1") as raised:
+        await sweep_once(swept, Sweep())
+
+    assert not isinstance(raised.value, NotMigrated)
+    assert _rows(connection) == 0
+    assert connection.execute("select count(*) from pending_rate_limit").fetchone() == (0,)
+    assert connection.execute("select slot from pending_stream_ring").fetchone() == (0,)
 
 
 async def test_a_ring_that_is_held_is_tried_again_after_a_while(

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 from enum import StrEnum
 
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, UndefinedTable
 from psycopg.rows import class_row, scalar_row, tuple_row
 
 from ..errors import DatabaseBusy, DatabaseFailed, NotMigrated
@@ -69,7 +69,13 @@ class Ring:
             if slot is None:
                 return Turn.NOT_DUE
             following = (slot + 1) % len(statements.TRUNCATE)
-            await cursor.execute(statements.TRUNCATE[following])
+            try:
+                await cursor.execute(statements.TRUNCATE[following])
+            except UndefinedTable as error:
+                # Not one of a database that has no streams yet, which lacks the ring as well.
+                raise DatabaseFailed(
+                    f"the ring cannot turn: {error.diag.message_primary}; create it as schema.sql has it"
+                ) from error
             await cursor.execute(statements.TURNED, {"slot": following, "pod": self._pod})
         return Turn.TURNED
 

@@ -94,6 +94,8 @@ def open_pool(
     connection. `application` names the sessions, unless the connection string does; by default they are named after
     the version and the host, by which `pendingctl doctor` knows a pod.
 
+    It is for the process that opens it: in one that was forked later, its use raises InvalidInput.
+
     Raises InvalidInput for a malformed string; a server that does not answer, or that has a setting with which
     pendingctl cannot work, shows itself at the first use, as NotConnected or UnfitSetting.
     """
