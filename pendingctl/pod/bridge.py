@@ -172,14 +172,13 @@ class InteractionBridge:
         until = time.monotonic() + within.total_seconds()
         self._is_closing = True
         await self._loop.close()
-        if self._stream_events is not None:
-            await self._stream_events.close()
         # At once, or more is taken over as long as anything else is under way.
         await asyncio.gather(
             self._drain(until),
             self._posts.close(until),
             self._cards.take_over_no_more(until),
             self._delivery.take_over_no_more(),
+            self._append_no_more(),
         )
         left = timedelta(seconds=until - time.monotonic())
         # Side by side: where the database is silent each takes its last second.
@@ -192,6 +191,10 @@ class InteractionBridge:
         self._served = frozenset()
         self._questions.forget()
         self._handles.forget(lambda _: True)
+
+    async def _append_no_more(self) -> None:
+        if self._stream_events is not None:
+            await self._stream_events.close()
 
     async def _drain(self, until: float) -> None:
         # A claim that wins has a card to edit.
