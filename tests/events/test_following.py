@@ -154,19 +154,6 @@ async def test_a_foreign_cursor_is_a_reset_and_the_reading_begins_anew(
         assert (items[0], seqs(items)) == (Reset(3), [1, 2, 3])
 
 
-async def test_whoever_returns_is_given_a_stream_that_was_made_again_meanwhile(
-    following: Following, connection: psycopg.Connection
-) -> None:
-    waiting = following.subscribe(CHAT)
-    assert await nothing_for(waiting, 0.3)
-
-    append(connection, "another")
-    items = await given(following.subscribe(CHAT, Cursor(3, START.at)), 2)
-
-    assert (items[0], datas(items)) == (Reset(1), ["another"])
-    assert datas(await given(waiting, 1)) == ["another"]
-
-
 async def test_the_cursor_of_an_empty_stream_holds(following: Following, connection: psycopg.Connection) -> None:
     connection.execute("insert into pending_stream (organization_id, name) values ('acme', 'chat')")
     row = connection.execute("select created_at from pending_stream").fetchone()
