@@ -24,7 +24,7 @@ CHANNEL = "pendingctl_stream"
 # A payload has fewer than 8,000 bytes (PostgreSQL manual, "NOTIFY"), and a key takes 17 of them.
 KEYS_A_NOTIFICATION = 400
 
-LEAST_INTERVAL_SECONDS = 0.005
+LEAST_INTERVAL_SECONDS = 0.002
 MOST_INTERVAL_SECONDS = 0.1
 # A notification is followed by a pause of so many times as long as it took: where many pods send at once, most of that
 # time is a wait for the others, and a pod that only writes hears none of them.
@@ -43,7 +43,7 @@ def key_of(stream: StreamName) -> str:
 class Waker:
     """Sends a pod's wake-ups: one notification under way at a time, and between two an interval.
 
-    The interval is 5 ms, doubled with each notification while this pod hears more than 200 a second, 100 ms at most,
+    The interval is 2 ms, doubled with each notification while this pod hears more than 200 a second, 100 ms at most,
     and halved again after that; and for four fifths of its time a pod sends none, so that pods which hear nothing give
     way as well. What cannot be sent is dropped: readers look by themselves as well.
     """

@@ -108,10 +108,10 @@ async def test_the_interval_grows_while_many_are_heard_and_shrinks_again(
         return waker.interval
 
     assert await send(0, 2.0) == LEAST_INTERVAL_SECONDS
-    grown = [await send(HEARD_A_SECOND + 1, 0.2) for _ in range(6)]
-    assert grown == [0.01, 0.02, 0.04, 0.08, MOST_INTERVAL_SECONDS, MOST_INTERVAL_SECONDS]
+    grown = [await send(HEARD_A_SECOND + 1, 0.2) for _ in range(7)]
+    assert grown == [0.004, 0.008, 0.016, 0.032, 0.064, MOST_INTERVAL_SECONDS, MOST_INTERVAL_SECONDS]
     assert await send(HEARD_A_SECOND // 2, 0.5) == MOST_INTERVAL_SECONDS
-    shrunk = [await send(HEARD_A_SECOND, 2.0) for _ in range(6)]
+    shrunk = [await send(HEARD_A_SECOND, 2.0) for _ in range(7)]
     assert shrunk[-1] == LEAST_INTERVAL_SECONDS
 
 
