@@ -22,7 +22,7 @@ from ..pods.pod import EXIT_WITHIN_SECONDS, WAIT_SECONDS, connected, exit_within
 from ..rows import APPLICATION
 from .controls import streams_for
 from .history import Append, EndingKind, Way
-from .plan import PlannedAppend, StreamFaultKind, plan_round, pressed_streams
+from .plan import PlannedAppend, StreamFaultKind, plan_round, pressed_streams, pressed_together
 from .racing import RacingStreams
 from .recording import RolledBack, StreamRecorder, named, tagged
 from .wire import Do, StreamAssignment, StreamOrder, decode_assignment, decode_order
@@ -132,13 +132,15 @@ class StreamPod:
         )
 
     async def _press(self, events: int) -> None:
-        """Append so many events to each of some streams, and again, until it is enough."""
+        """Append so many events to each of some streams, one to others together, and again, until it is enough."""
         self._eased.clear()
         self._presses += 1
         for number in count():
+            name = f"{self._assignment.name}.x{self._presses}.{number}"
             for stream in pressed_streams(self._assignment.organizations):
-                name = f"{self._assignment.name}.x{self._presses}.{number}"
                 await self._alone(PlannedAppend(name, Way.ALONE, (stream,), events))
+            together = pressed_together(self._assignment.organizations)
+            await self._together(PlannedAppend(name, Way.TOGETHER, together, 1))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._eased.wait(), PRESS_SECONDS)
             if self._eased.is_set():
