@@ -20,6 +20,9 @@ from pendingctl.cli.diff_schema import diff_schema
 from pendingctl.postgres.connections import Pool
 from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.pods.controls import EXPECTED_CHECKS
+from pendingctl.race.streams.checker import STREAM_CHECKS
+from pendingctl.race.streams.controls import EXPECTED_STREAM_CHECKS
+from pendingctl.race.streams.plan import StreamFaultKind
 from pendingctl.race.verdict.checker import CHECKS
 from pendingctl.schema_diff import SCRATCH_KINDS
 from pendingctl.schema_diff.catalog import OLDEST_MAJOR
@@ -110,6 +113,14 @@ def test_every_check_fault_and_control_of_a_race_is_explained() -> None:
         assert f"| `{name}` |" in explained
     for name in EXPECTED_CHECKS:
         assert name in explained
+
+
+def test_every_check_fault_and_control_of_a_race_on_streams_is_explained() -> None:
+    explained = README.split("## What simulate-race --streams proves")[1].split("\n## ")[0]
+    for name in (*STREAM_CHECKS, *StreamFaultKind):
+        assert f"| `{name}` |" in explained
+    for name, check in EXPECTED_STREAM_CHECKS.items():
+        assert re.search(rf"^{name} +caught by {check} ", explained, re.MULTILINE)
 
 
 def test_every_option_of_diff_schema_is_explained() -> None:

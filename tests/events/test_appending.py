@@ -184,7 +184,7 @@ async def test_a_stream_that_somebody_holds_is_given_up_in_time(streams: Streams
     assert (await streams.append(TALK, said("c"))).first_seq == 2
 
 
-async def test_one_locked_stream_holds_up_no_other(streams: Streams, dsn: str) -> None:
+async def test_one_lock_holds_up_no_other(streams: Streams, dsn: str) -> None:
     free, new, closed = (StreamName("acme", name) for name in ("free", "new", "closed"))
     foreign = StreamName("nobody", "talk")
     for stream in (TALK, free, closed):

@@ -111,7 +111,7 @@ async def test_a_stream_that_does_not_exist_is_open_and_empty(streams: Streams) 
     assert await streams.read(TALK) == Page((), START, is_complete=True)
 
 
-async def test_nothing_of_another_organization_is_read(streams: Streams) -> None:
+async def test_only_its_organization_is_read(streams: Streams) -> None:
     await streams.append(StreamName("globex", "talk"), said("theirs"))
     appended = await streams.append(TALK, said("ours"))
 

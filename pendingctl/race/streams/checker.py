@@ -18,7 +18,7 @@ _LAWS: tuple[Callable[[Facts], Iterator[laws.Finding]], ...] = (
     laws.nothing_young_removed,
     laws.retry_appends_once,
     laws.closed_stays_closed,
-    laws.locked_stream_holds_up_no_other,
+    laws.lock_holds_up_no_other,
     laws.nobody_is_delayed,
     laws.nothing_left_behind,
 )
@@ -67,7 +67,7 @@ def _result(name: str, violations: tuple[Violation, ...], history: StreamHistory
     struck = {fault.kind for fault in history.faults}
     skipped = {
         laws.nothing_young_removed.__name__: not history.turns,
-        laws.locked_stream_holds_up_no_other.__name__: struck.isdisjoint(LOCKING),
+        laws.lock_holds_up_no_other.__name__: struck.isdisjoint(LOCKING),
         laws.nobody_is_delayed.__name__: struck.isdisjoint(HARMLESS),
     }.get(name, False)
     return CheckResult(name, Verdict.SKIPPED if skipped else Verdict.PASS, ())

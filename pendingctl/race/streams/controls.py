@@ -21,13 +21,13 @@ EXPECTED_STREAM_CHECKS: Mapping[str, str] = {
     "read-before-register": "each_event_once",
     "drop-when-full": "jumps_are_announced",
     "no-generation": "another_history_is_a_reset",
-    "no-organization": "nothing_of_another_organization",
+    "no-organization": "only_its_organization",
     "notify-in-advance": "nothing_uncommitted",
     "notify-only": "all_arrives",
     "turn-without-truncating-next": "nothing_young_removed",
     "retry-without-expected": "retry_appends_once",
     "end-in-memory": "closed_stays_closed",
-    "batch-waits": "locked_stream_holds_up_no_other",
+    "batch-waits": "lock_holds_up_no_other",
     **EXPECTED_LIMIT_CHECKS,
 }
 

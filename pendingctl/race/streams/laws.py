@@ -126,7 +126,7 @@ def closed_stays_closed(facts: Facts) -> Iterator[Finding]:
             yield ending.stream, f"closed after event {ending.last_seq}, it has {row.last_seq}"
 
 
-def locked_stream_holds_up_no_other(facts: Facts) -> Iterator[Finding]:
+def lock_holds_up_no_other(facts: Facts) -> Iterator[Finding]:
     """While a stream is locked, what is appended to others together with it is read as soon as ever."""
     for fault in facts.history.faults:
         if fault.kind in LOCKING:

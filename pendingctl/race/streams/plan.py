@@ -149,6 +149,11 @@ def pressed_streams(organizations: tuple[str, str]) -> tuple[str, ...]:
     return tuple(f"{organizations[0]}/{name}" for name in (*SHARED, REMADE))
 
 
+def pressed_together(organizations: tuple[str, str]) -> tuple[str, ...]:
+    """Return the streams to which they append in one commit meanwhile, of which one may be locked."""
+    return tuple(f"{organizations[1]}/{name}" for name in SHARED)
+
+
 def rounds_for(faults: Sequence[StreamFaultKind]) -> int:
     """Return how many rounds these faults need: one each, after one in which nothing goes wrong."""
     return 1 + sum(kind not in LASTING for kind in faults)
@@ -178,7 +183,7 @@ def plan_round(
         PlannedAppend(
             f"p{pod}.r{round_number}.all",
             "together",
-            tuple(f"{organizations[1]}/{name}" for name in SHARED),
+            pressed_together(organizations),
             1,
         )
     ]

@@ -23,7 +23,7 @@ from ..pods.pod import EXIT_WITHIN_SECONDS, WAIT_SECONDS, connected, exit_within
 from ..rows import APPLICATION
 from .controls import streams_for
 from .history import Append, EndingKind, Way
-from .plan import PlannedAppend, StreamFaultKind, plan_round, pressed_streams
+from .plan import PlannedAppend, StreamFaultKind, plan_round, pressed_streams, pressed_together
 from .racing import RacingStreams
 from .recording import RolledBack, StreamRecorder, named, tagged
 from .wire import Do, StreamAssignment, StreamOrder, decode_assignment, decode_order
@@ -139,7 +139,7 @@ class StreamPod:
         )
 
     async def _press(self, events: int) -> None:
-        """Append so many events to each of some streams, take from limits, and again, until it is enough."""
+        """Append so many events to each of some streams, one to others together, take from limits, and again."""
         self._eased.clear()
         self._presses += 1
         for number in count():
@@ -153,6 +153,8 @@ class StreamPod:
     async def _press_streams(self, name: str, events: int) -> None:
         for stream in pressed_streams(self._assignment.organizations):
             await self._alone(PlannedAppend(name, Way.ALONE, (stream,), events))
+        together = pressed_together(self._assignment.organizations)
+        await self._together(PlannedAppend(name, Way.TOGETHER, together, 1))
 
     async def _ease(self) -> None:
         self._eased.set()

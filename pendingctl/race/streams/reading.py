@@ -12,7 +12,7 @@ from .history import Item, ItemKind, Session, Tag
 ONCE = "each_event_once"
 JUMPS = "jumps_are_announced"
 HISTORIES = "another_history_is_a_reset"
-ORGANIZATIONS = "nothing_of_another_organization"
+ORGANIZATIONS = "only_its_organization"
 UNCOMMITTED = "nothing_uncommitted"
 ENDS = "closed_stays_closed"
 

@@ -46,8 +46,10 @@ async def turn_while_some_are_away(scene: Scene) -> str:
 
 async def turn_during_a_replay(scene: Scene) -> str:
     """Turn the ring while new readers, which read from the beginning, have got a little."""
+    began = time.monotonic_ns()
     replaying = [
-        Reader(f"reader-replay-{time.monotonic_ns()}", stream) for stream in pressed_streams(scene.organizations)
+        Reader(f"reader-replay-{began}-{place}", stream)
+        for place, stream in enumerate(pressed_streams(scene.organizations))
     ]
     await scene.readers.read([(reader, place) for place, reader in enumerate(replaying)], stalls_after=REPLAYED)
     scene.readers.all += replaying

@@ -165,7 +165,7 @@ def test_an_event_of_another_organization_is_found(writing: Writing) -> None:
     writing.append("a")
     writing.append("b", stream="rival/talk")
     writing.read([writing.event(1, id=2)])
-    assert "nothing_of_another_organization" in broken(writing.history())
+    assert "only_its_organization" in broken(writing.history())
 
 
 def test_an_event_that_was_never_committed_is_found(writing: Writing) -> None:
@@ -302,7 +302,7 @@ def test_an_append_that_a_lock_of_another_stream_holds_up_is_found(writing: Writ
     writing.now = 10 * SECOND
     writing.lock(TALK, 8)
     _together(writing, 3 * SECOND)
-    assert broken(writing.history()) == {"locked_stream_holds_up_no_other"}
+    assert broken(writing.history()) == {"lock_holds_up_no_other"}
 
 
 def test_an_append_that_a_lock_of_another_stream_does_not_hold_up_is_right(writing: Writing) -> None:
