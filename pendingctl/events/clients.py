@@ -25,18 +25,24 @@ class Subscription:
     """
 
     def __init__(
-        self, followed: Followed, position: Cursor, catching_up: CatchingUp, is_draining: Callable[[], bool]
+        self,
+        followed: Followed,
+        position: Cursor,
+        catching_up: CatchingUp,
+        look: Callable[[Followed], None],
+        is_draining: Callable[[], bool],
     ) -> None:
         self.position = position
         """After what was given last."""
         self._followed = followed
         self._catching_up = catching_up
+        self._look = look
         self._is_draining = is_draining
         # In which the position was found to be.
         self._history: History | None = None
         self._is_over = False
         # What the pod knew before may be over: the stream was made, closed or deleted since, and nobody has noticed.
-        self._first_look = followed.looks_begun + 1
+        self._look_anew()
         followed.subscriptions.add(self)
 
     def __aiter__(self) -> Subscription:
@@ -113,12 +119,18 @@ class Subscription:
             case Reset():
                 assert stream is not None
                 self._history = None
-                self.position = position_after(item, self.position, stream)
+                self.position = position_after(item, stream)
+                # What this pod holds of the stream may be of two histories: it is read on from what it finds now.
+                self._look_anew()
             case Event() | Gap():
                 assert stream is not None
                 self._history = history
-                self.position = position_after(item, self.position, stream)
+                self.position = position_after(item, stream)
         return item
+
+    def _look_anew(self) -> None:
+        self._first_look = self._followed.looks_begun + 1
+        self._look(self._followed)
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from .model import START, Cursor, End, Event, Gap, Page, Reset, Stream, StreamItem
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ def judge(position: Cursor, found: Found) -> Gap | Reset | End | None:
     | no stream | from START it is open and empty; from elsewhere it was deleted: End |
     | number 0, neither START nor of this creation | Reset |
     | the number is greater than the last one | Reset |
+    | the time is just before the creation, as after a gap | it is of this history |
     | the event is there, of another time | Reset |
     | it is gone, of a time before the creation or after the last event | Reset |
     | it is gone and was the last one, of another time | Reset |
@@ -57,11 +60,18 @@ def _is_of_this_history(position: Cursor, stream: Stream, at: datetime | None) -
         return position in (START, Cursor(0, stream.created_at))
     if position.seq > stream.last_seq:
         return False
+    if position.at == time_after_a_gap(stream):
+        return True
     if at is None and position.seq == stream.last_seq:
         at = stream.last_at
     if at is not None:
         return position.at == at
     return stream.created_at <= position.at <= stream.last_at
+
+
+def time_after_a_gap(stream: Stream) -> datetime:
+    """Return the time of a position after a gap, whose event is gone: that of no event, and of this creation alone."""
+    return stream.created_at - _MICROSECOND
 
 
 def page_of(position: Cursor, stream: Stream, events: Sequence[Event], *, is_cut: bool) -> Page:

@@ -97,11 +97,10 @@ class Reader:
         if followed is None:
             followed = self._streams[name] = Followed(name, key_of(name))
             self._by_key.setdefault(followed.key, []).append(followed)
-        self._look_at(followed)
         followed.unread_since = None
         if not self.is_draining and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run(), name="reader of streams")
-        return Subscription(followed, position, self._catching_up, lambda: self.is_draining)
+        return Subscription(followed, position, self._catching_up, self._look_at, lambda: self.is_draining)
 
     async def drain(self, within: float) -> None:
         """End all subscriptions, without an End, and then all else; whoever is slow is waited for so many seconds."""

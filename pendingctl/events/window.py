@@ -10,7 +10,7 @@ from datetime import datetime
 from operator import attrgetter
 
 from .model import Cursor, Event, Gap, Reset, Stream, StreamItem
-from .position import Found, judge
+from .position import Found, judge, time_after_a_gap
 
 _SEQ = attrgetter("seq")
 
@@ -85,17 +85,17 @@ class Window:
         return judge(position, Found(self.stream, self.at_of(position.seq), next_seq)) or event
 
 
-def position_after(item: Event | Gap | Reset, before: Cursor, stream: Stream) -> Cursor:
+def position_after(item: Event | Gap | Reset, stream: Stream) -> Cursor:
     """Return where a reader stands that has been given this.
 
-    After a gap its time is one that the events that are gone may have had, by which the position is judged later on.
+    After a gap the time of the event is gone with it, here or on another pod.
     """
     match item:
         case Event():
             return item.cursor
         case Gap():
             is_last = item.last == stream.last_seq
-            return Cursor(item.last, stream.last_at if is_last else max(before.at, stream.created_at))
+            return Cursor(item.last, stream.last_at if is_last else time_after_a_gap(stream))
         case Reset():
             return Cursor(0, stream.created_at)
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 import psycopg
 
 from pendingctl import open_pool
-from pendingctl.events.catching_up import CatchingUp
+from pendingctl.events.catching_up import AT_ONCE, CatchingUp
+from pendingctl.events.clients import Subscription
 from pendingctl.events.followed import Followed, History, Memory
-from pendingctl.events.model import Cursor, Reset
+from pendingctl.events.following import Following
+from pendingctl.events.model import Cursor, Gap, Reset
+from pendingctl.events.reader import Reader
 from pendingctl.events.reads import open_streams
 from pendingctl.events.waking import key_of
-from tests.events.writers import CHAT, append
+from tests.events.test_outages import until, until_listening
+from tests.events.writers import CHAT, append, append_numbers, datas, given, nothing_for
 from tests.faults.proxy import Hold, running_proxy
 
 
@@ -41,3 +48,52 @@ async def test_a_reader_that_comes_during_a_read_is_not_judged_by_it(dsn: str, c
         assert isinstance(before.judge(Cursor(2, first.at - timedelta(seconds=1))), Reset)
         assert after.judge(cursor) is None
         assert catching_up.reads == 2
+
+
+@asynccontextmanager
+async def behind_a_pod_at_the_end(
+    following: Following, connection: psycopg.Connection
+) -> AsyncIterator[tuple[Subscription, Reader]]:
+    """A reader whose first page is read after the block, on a pod that remembers nothing but the end, event 3."""
+    append_numbers(connection, 1, 2)
+    at_the_end = following.subscribe(CHAT, append(connection, "3"))
+    waiting = asyncio.create_task(given(at_the_end, 1))
+    reader = await until_listening(following)
+    async with AsyncExitStack() as others:
+        for _ in range(AT_ONCE):
+            await others.enter_async_context(reader._catching_up._turns)
+        subscription = following.subscribe(CHAT)
+        first = asyncio.create_task(given(subscription, 1))
+        await until(lambda: bool(reader._catching_up._requests))
+        first.cancel()
+        # From now on this pod notices nothing by itself.
+        reader._poll_at = time.monotonic() + 60
+        yield subscription, reader
+    waiting.cancel()
+
+
+async def test_what_is_gone_before_an_event_that_the_pod_remembers_is_reported_once(
+    following: Following, connection: psycopg.Connection
+) -> None:
+    async with behind_a_pod_at_the_end(following, connection) as (subscription, reader):
+        with connection.transaction():
+            connection.execute("delete from pending_stream_event where seq <= 3")
+            append(connection, "next")
+
+    assert await given(subscription, 1) == [Gap(1, 3)]
+    assert await nothing_for(subscription, 0.2)
+    reader._wake_up()
+    assert datas(await given(subscription, 1)) == ["next"]
+
+
+async def test_what_the_pod_remembers_of_another_history_resets_a_reader_once(
+    following: Following, connection: psycopg.Connection
+) -> None:
+    async with behind_a_pod_at_the_end(following, connection) as (subscription, _):
+        with connection.transaction():
+            connection.execute("update pending_stream_event set at = at + interval '1 second'")
+            connection.execute("update pending_stream set last_at = last_at + interval '1 second'")
+
+    items = await given(subscription, 7)
+    assert (items[3], datas(items)) == (Reset(3), ["1", "2", "3"] * 2)
+    assert await nothing_for(subscription, 0.3)
