@@ -106,7 +106,7 @@ async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return hand_over_record(handed)
 
     monkeypatch.setattr(pod, "store_for", spied_store)
-    monkeypatch.setattr(pod, "_exit_within", lambda _seconds: None)
+    monkeypatch.setattr(pod, "exit_within", lambda _seconds: None)
     monkeypatch.setattr(worker, "hand_over_record", fails_once)
     monkeypatch.setattr(wire, "report", reports.report)
     arrangement = arrange(SETTINGS, NAMES)

@@ -26,7 +26,7 @@ async def test_a_pod_ends_in_time_where_an_order_is_the_first_to_find_its_coordi
             raise BrokenPipeError
 
     monkeypatch.setattr(wire, "report", nobody_reads)
-    monkeypatch.setattr(pod, "_exit_within", within.append)
+    monkeypatch.setattr(pod, "exit_within", within.append)
     coordinator = asyncio.StreamReader()
     coordinator.feed_data(wire.encode_order(wire.Order(0, [], 0)))
 

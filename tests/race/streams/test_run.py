@@ -43,6 +43,7 @@ async def test_a_race_passes_and_leaves_nothing(dsn: str, connection: psycopg.Co
     assert check_stream_history(tmp_path / "history") == result
 
 
+@pytest.mark.early
 @pytest.mark.once
 @pytest.mark.law(18)
 async def test_the_checker_catches_every_broken_stream() -> None:
