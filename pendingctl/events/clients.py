@@ -60,6 +60,16 @@ class Subscription:
         self._end()
         raise StopAsyncIteration
 
+    def at_hand(self) -> StreamItem | None:
+        """Return the next item if that is there without waiting."""
+        return None if self._is_over or self._is_draining() else self._next()[0]
+
+    async def looked_for(self) -> None:
+        """Wait until this pod has looked for the stream, so that what is at hand is all that is there."""
+        followed = self._followed
+        while not (self._is_draining() or followed.is_known):
+            await followed.changed.wait()
+
     async def aclose(self) -> None:
         """End it."""
         self._end()
@@ -70,14 +80,12 @@ class Subscription:
 
     def _next(self) -> tuple[StreamItem | None, History | None]:
         """Return the next item, else the history of which a page is needed, else nothing: there is no more for now."""
+        if not self._followed.is_known:
+            return None, None
         history = self._followed.history
         if history is None:
-            if not self._followed.was_looked_for:
-                return None, None
             self._history = None
             return self._given(judge(self.position, Found(None)), history), None
-        if not history.is_begun:
-            return None, None
         ring, seq = history.ring, self.position.seq
         if ring.start <= seq <= ring.end:
             return self._judged(ring, history), None

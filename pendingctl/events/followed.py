@@ -75,6 +75,11 @@ class Followed:
         self.unread_since: float | None = None
         self.changed = asyncio.Event()
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it was looked for, and where it exists, its ring's first read made."""
+        return self.was_looked_for if self.history is None else self.history.is_begun
+
     def announce(self) -> None:
         """Wake all that wait for this stream."""
         self.changed.set()

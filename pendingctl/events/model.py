@@ -13,6 +13,8 @@ from ..payload import check_id, check_text
 MAX_NAME_CHARACTERS = 255
 MAX_TYPE_CHARACTERS = 255
 MAX_EVENT_BYTES = 1024 * 1024
+# What a reader over HTTP is given beside the events of an application: gaps, resets and ends.
+RESERVED_TYPES = "pendingctl."
 
 _NAME = re.compile(rf"[A-Za-z0-9._:~-]{{1,{MAX_NAME_CHARACTERS}}}")
 # The greatest number of an event is that of Postgres's bigint; 14 hexadecimal digits reach beyond the year 3000.
@@ -45,8 +47,8 @@ class StreamName:
 class NewEvent:
     """An event to append: its type, and its data as text, which is passed on as it is.
 
-    Raises InvalidInput unless the type is 1 to 255 characters without control characters, and the data 1 byte to 1 MiB
-    of UTF-8 without NUL characters.
+    Raises InvalidInput unless the type is 1 to 255 characters without control characters that do not begin with
+    `pendingctl.`, and the data 1 byte to 1 MiB of UTF-8 without NUL characters.
     """
 
     type: str
@@ -57,6 +59,8 @@ class NewEvent:
             raise InvalidInput(f"the event's type has {len(self.type)} characters; give it 1 to {MAX_TYPE_CHARACTERS}")
         if any(character < " " or "\x7f" <= character < "\xa0" for character in self.type):
             raise InvalidInput("the event's type holds a control character; leave it out")
+        if self.type.startswith(RESERVED_TYPES):
+            raise InvalidInput(f"types that begin with {RESERVED_TYPES} say what is gone of a stream; choose another")
         check_text(self.type, "the event's type")
         check_text(self.data, "the event's data")
         if not self.data:
