@@ -79,11 +79,22 @@ class Reader:
         self.listening = Listening(source, self._listen_at, self._heard, self._wake_up)
         self.polls = 0
         """How often it has asked for what has moved."""
+        self._events = 0
 
     @property
     def belongs_here(self) -> bool:
         """Whether this process, and the event loop that runs, are those it was made in."""
         return self._process == os.getpid() and self._loop is asyncio.get_running_loop()
+
+    @property
+    def pages(self) -> int:
+        """How many pages it has read for those that were behind."""
+        return self._catching_up.reads
+
+    @property
+    def events(self) -> int:
+        """How many events it has read."""
+        return self._events + self._catching_up.events
 
     def subscribe(self, name: StreamName, position: Cursor = START) -> Subscription:
         """Return the items of a stream after a position."""
@@ -275,6 +286,7 @@ class Reader:
             )
         self._call_bytes = min(self._call_bytes * 2, CALL_BYTES)
         for (followed, history), reading in zip(wanted, found, strict=True):
+            self._events += 0 if reading is None else len(reading.events)
             # What was left unread waits behind the others.
             if reading is None:
                 self._due[followed] = None

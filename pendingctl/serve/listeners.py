@@ -145,6 +145,10 @@ class Listening:
         accepted.setblocking(False)
         # asyncio sets it for sockets made by itself alone; without it a response's body waits for the client's ACK.
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Linux alone. A peer that takes nothing, of which nothing else is noticed while the kernel's buffers are
+            # not full: those of a stream may never be.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._limits.write * 1000))
         opening = self._loop.create_task(self._open(accepted))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)

@@ -20,12 +20,11 @@ from ..events.clients import Subscription
 from ..events.model import START, Cursor, End, Event, Gap, Reset, StreamItem
 from ..events.streams import Streams
 from .access import Authorize, Authorized, Receive, Scope, Send, header_of
-from .clients import Client, Clients
+from .clients import CLIENTS, Client, Clients
 from .encoding import encode, encode_event, encode_retry, encode_start
 from .origins import Headers, Origins
 from .presence import Presence
 
-CLIENTS = 5_000
 # After how long a client comes back whose connection was lost.
 RETRY_MS = 2_000
 # The same where this pod serves it no more, as it ends: apart from each other, since all come at once.

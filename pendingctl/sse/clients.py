@@ -9,6 +9,8 @@ from contextlib import suppress
 from .access import Send
 from .encoding import COMMENT
 
+# As many as a pod has room for beside its other work.
+CLIENTS = 5_000
 # Proxies and balancers close what is silent for 60 s, mobile networks sooner.
 COMMENT_SECONDS = 15.0
 LOOK_SECONDS = 1.0

@@ -10,13 +10,16 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from urllib.parse import parse_qs
 
 from ..errors import InvalidInput
 from ..events.model import StreamName
-from .access import Authorized
+from .access import Authorized, Scope, header_of
 
 # Of a secret; what HMAC-SHA256 signs is as hard to forge as its key is to guess (RFC 2104, section 3).
 LEAST_KEY_BYTES = 32
+COOKIE = "pendingctl_ticket"
+MOST_COOKIES = 20
 # Two names of 255 characters, at most four bytes each, in base64, and their signature are less.
 _MOST_CHARACTERS = 4_096
 # Lest a secret that signs something else as well opens streams by it.
@@ -56,6 +59,18 @@ class Tickets:
         organization_id, name, until = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         ends_at = datetime.fromtimestamp(until, UTC)
         return None if ends_at <= now else Authorized(StreamName(organization_id, name), ends_at)
+
+
+def presented_by(scope: Scope) -> list[str]:
+    """Return the tickets that a request presents: that of the query, else those in cookies `pendingctl_ticket`.
+
+    A page may have several, each with the path of its stream.
+    """
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    if given := query.get("ticket"):
+        return given[:1]
+    pairs = (cookie.strip().partition("=") for cookie in header_of(scope, b"cookie").split(";"))
+    return [value for name, _, value in pairs if name == COOKIE][:MOST_COOKIES]
 
 
 def _signature(key: bytes, text: str) -> str:

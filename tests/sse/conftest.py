@@ -14,7 +14,8 @@ from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
 from pendingctl.serve.listeners import Listening
 from pendingctl.sse.access import Authorized, Scope
-from pendingctl.sse.app import CLIENTS, StreamApp, stream_app
+from pendingctl.sse.app import StreamApp, stream_app
+from pendingctl.sse.clients import CLIENTS
 from tests.serve.clients import listening_for
 
 ORIGIN = "https://app.example.com"
