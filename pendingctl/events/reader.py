@@ -74,6 +74,8 @@ class Reader:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self.is_draining = False
+        # One for all subscriptions: there may be thousands.
+        self._is_draining = lambda: self.is_draining
         self._listen_dsn = listen_dsn
         self._note_heard = note_heard
         self.listening = Listening(source, self._listen_at, self._heard, self._wake_up)
@@ -106,7 +108,7 @@ class Reader:
         followed.unread_since = None
         if not self.is_draining and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run(), name="reader of streams")
-        return Subscription(followed, position, self._catching_up, lambda: self.is_draining)
+        return Subscription(followed, position, self._catching_up, self._is_draining)
 
     async def drain(self, within: float) -> None:
         """End all subscriptions, without an End, and then all else; whoever is slow is waited for so many seconds."""

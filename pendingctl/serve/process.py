@@ -15,6 +15,7 @@ from typing import Self, TypeAlias
 
 from starlette.types import ASGIApp
 
+from ..events.following import DRAIN_SECONDS
 from ..events.ring import Ring
 from ..events.streams import Streams
 from ..leased import LeasedAnswer
@@ -165,7 +166,8 @@ class _Pod:
             await asyncio.sleep(delay.total_seconds())
         self._waiting.end()
         if self._streams is not None:
-            await self._streams.drain()
+            # Whoever takes nothing is cut off with the listener.
+            await self._streams.drain(min(DRAIN_SECONDS, (until.work - time.monotonic()) / 2))
         await public.close(within=min(REQUEST_SECONDS, until.work - time.monotonic()))
         await self._slack_app.drain(until.work)
         await _close(self._bridge, until)

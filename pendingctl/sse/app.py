@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs
@@ -77,44 +77,27 @@ class StreamApp:
         """How many clients read now."""
         return len(self._clients)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a request."""
+        # Each coroutine that waits for another one is kept for as long as a client reads.
         if scope["type"] != "http":
             raise ValueError(f"streams are served over HTTP, not as {scope['type']}")
         if scope["method"] == "OPTIONS" and self._origins:
-            await _respond(send, 204, self._origins.preflight(scope))
-        elif scope["method"] != "GET":
+            return _respond(send, 204, self._origins.preflight(scope))
+        if scope["method"] != "GET":
             allow = b"GET, OPTIONS" if self._origins else b"GET"
-            await _respond(send, 405, [(b"allow", allow), *self._origins.headers(scope)])
-        else:
-            await self._get(scope, receive, send)
+            return _respond(send, 405, [(b"allow", allow), *self._origins.headers(scope)])
+        return self._serve(scope, receive, send)
 
-    async def _get(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = self._origins.headers(scope)
-        try:
-            authorized = await self._authorize(scope)
-        except Exception:  # noqa: BLE001 (it is the application's own, and may have met an outage)
-            _log.exception("whether a client may read a stream could not be found out")
-            await self._refuse(send, headers)
-            return
+        authorized = await self._authorized(scope, send, headers)
         if authorized is None:
-            await _respond(send, 404, headers)
-        elif len(self._clients) >= self._most_clients:
-            await self._refuse(send, headers)
-        else:
-            await self._serve(authorized, _position(scope), headers, receive, send)
-
-    async def _refuse(self, send: Send, headers: Headers) -> None:
-        self.sent.refused += 1
-        await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
-        await send({"type": "http.response.body", "body": encode_retry(random.randint(*REFUSED_RETRY_MS))})
-
-    async def _serve(
-        self, authorized: Authorized, given: Cursor | Reset | None, headers: Headers, receive: Receive, send: Send
-    ) -> None:
+            return
         client = Client(send)
         # Before anything is waited for, since many may come at once.
         self._clients.add(client)
+        given = _position(scope)
         position = given if isinstance(given, Cursor) else START
         subscription = self._streams.subscribe(authorized.stream, position)
         try:
@@ -126,10 +109,7 @@ class StreamApp:
                 await _respond(send, 204, headers)
                 return
             await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
-            start = encode_start(RETRY_MS, subscription.position if first is None else position)
-            if isinstance(given, Reset):
-                start += self._encode(given, START)
-            await client.send(start)
+            await client.send(self._start(given, subscription.position if first is None else position))
             last = encode_retry(RETRY_MS)
             async with Presence(receive, authorized.until) as presence:
                 last = await self._deliver(client, subscription, first)
@@ -138,6 +118,27 @@ class StreamApp:
         finally:
             self._clients.remove(client)
             await subscription.aclose()
+
+    async def _authorized(self, scope: Scope, send: Send, headers: Headers) -> Authorized | None:
+        """Return what a client may read now; None where that was answered."""
+        try:
+            authorized = await self._authorize(scope)
+        except Exception:  # noqa: BLE001 (it is the application's own, and may have met an outage)
+            _log.exception("whether a client may read a stream could not be found out")
+        else:
+            if authorized is None:
+                await _respond(send, 404, headers)
+                return None
+            if len(self._clients) < self._most_clients:
+                return authorized
+        self.sent.refused += 1
+        await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
+        await send({"type": "http.response.body", "body": encode_retry(random.randint(*REFUSED_RETRY_MS))})
+        return None
+
+    def _start(self, given: Cursor | Reset | None, position: Cursor) -> bytes:
+        start = encode_start(RETRY_MS, position)
+        return start + self._encode(given, START) if isinstance(given, Reset) else start
 
     async def _deliver(self, client: Client, subscription: Subscription, item: StreamItem | None) -> bytes:
         """Send what comes, for as long as it comes, and return what to end the response with."""
