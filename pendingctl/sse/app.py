@@ -109,10 +109,10 @@ class StreamApp:
                 await _respond(send, 204, headers)
                 return
             await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
-            await client.send(self._start(given, subscription.position if first is None else position))
+            start = self._start(given, subscription.position if first is None else position)
             last = encode_retry(RETRY_MS)
             async with Presence(receive, authorized.until) as presence:
-                last = await self._deliver(client, subscription, first)
+                last = await self._deliver(client, subscription, start, first)
             if not presence.is_gone:
                 await client.send(last, is_last=True)
         finally:
@@ -140,25 +140,26 @@ class StreamApp:
         start = encode_start(RETRY_MS, position)
         return start + self._encode(given, START) if isinstance(given, Reset) else start
 
-    async def _deliver(self, client: Client, subscription: Subscription, item: StreamItem | None) -> bytes:
+    async def _deliver(
+        self, client: Client, subscription: Subscription, start: bytes, item: StreamItem | None
+    ) -> bytes:
         """Send what comes, for as long as it comes, and return what to end the response with."""
+        parts, size = [start], 0
         while True:
-            if item is None:
-                item = await anext(subscription, None)
-                if item is None:
-                    return encode_retry(random.randint(*DRAINED_RETRY_MS))
-            parts, size = [], 0
             while item is not None:
                 parts.append(part := self._encode(item, subscription.position))
                 size += len(part)
                 if isinstance(item, End):
                     return b"".join(parts)
                 item = subscription.at_hand() if size < TOGETHER_BYTES else None
-            data = b"".join(parts) if len(parts) > 1 else parts[0]
+            data = b"".join(parts)
             # Whoever waits keeps no event.
-            del parts, part
+            parts, size, part = [], 0, b""
             await client.send(data)
             del data
+            item = await anext(subscription, None)
+            if item is None:
+                return encode_retry(random.randint(*DRAINED_RETRY_MS))
 
     def _encode(self, item: StreamItem, position: Cursor) -> bytes:
         match item:
