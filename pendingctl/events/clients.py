@@ -87,6 +87,9 @@ class Subscription:
             self._history = None
             return self._given(judge(self.position, Found(None)), history), None
         ring, seq = history.ring, self.position.seq
+        if self._history is history and seq == ring.end == ring.stream.last_seq and ring.stream.closed_at is None:
+            # Where most readers are most of the time, at the end: there is nothing to judge.
+            return None, None
         if ring.start <= seq <= ring.end:
             return self._judged(ring, history), None
         if self._history is history and seq > ring.end:
