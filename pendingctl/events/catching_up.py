@@ -48,6 +48,8 @@ class CatchingUp:
         self._bytes = PAGE_BYTES
         self.reads = 0
         """How many pages were read."""
+        self.events = 0
+        """How many events were in them."""
 
     async def page(self, followed: Followed, history: History, seq: int) -> Window | None:
         """Return what follows a number, in a read that begins from now on.
@@ -117,6 +119,7 @@ class CatchingUp:
         followed.trouble.over()
         self._bytes = min(self._bytes * 2, PAGE_BYTES)
         assert found is not None
+        self.events += len(found.events)
         if found.stream is None:
             self._look(followed)
             served, page = waiting, None

@@ -68,6 +68,15 @@ class Subscription:
         self._end()
         raise StopAsyncIteration
 
+    def at_hand(self) -> StreamItem | None:
+        """Return the next item if that is there without waiting."""
+        return None if self._is_over or self._is_draining() else self._next()[0]
+
+    async def looked_for(self) -> None:
+        """Wait until this pod has looked for the stream, so that what is at hand is all that is there."""
+        while not (self._is_draining() or self._is_known):
+            await self._followed.changed.wait()
+
     async def aclose(self) -> None:
         """End it."""
         self._end()
@@ -76,17 +85,24 @@ class Subscription:
         self._is_over = True
         self._followed.subscriptions.discard(self)
 
+    @property
+    def _is_known(self) -> bool:
+        """Whether the stream was looked for since this one came, and where it exists, its ring's first read made."""
+        history = self._followed.history
+        return self._followed.looked >= self._first_look and (history is None or history.is_begun)
+
     def _next(self) -> tuple[StreamItem | None, History | None]:
         """Return the next item, else the history of which a page is needed, else nothing: there is no more for now."""
-        if self._followed.looked < self._first_look:
+        if not self._is_known:
             return None, None
         history = self._followed.history
         if history is None:
             self._history = None
             return self._given(judge(self.position, Found(None)), history), None
-        if not history.is_begun:
-            return None, None
         ring, seq = history.ring, self.position.seq
+        if self._history is history and seq == ring.end == ring.stream.last_seq and ring.stream.closed_at is None:
+            # Where most readers are most of the time, at the end: there is nothing to judge.
+            return None, None
         if ring.start <= seq <= ring.end:
             return self._judged(ring, history), None
         if self._history is history and seq > ring.end:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..postgres.connections import ConnectionSource
 from .clients import Subscription
@@ -10,6 +11,19 @@ from .model import START, Cursor, StreamName
 from .reader import Reader
 
 DRAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How often a pod's reader has asked for what has moved, how many pages it has read for those that were behind.
+
+    And how many events it has read in all, and how many wake-ups were heard.
+    """
+
+    polls: int
+    pages: int
+    events: int
+    heard: int
 
 
 class Following:
@@ -36,6 +50,14 @@ class Following:
     def is_listening(self) -> bool:
         """Whether wake-ups come through, so that an event is read within milliseconds and not at the next poll."""
         return self._reader is not None and self._reader.listening.is_proven
+
+    @property
+    def counts(self) -> Counts:
+        """What its reader has done so far."""
+        reader = self._reader
+        if reader is None:
+            return Counts(0, 0, 0, 0)
+        return Counts(reader.polls, reader.pages, reader.events, reader.listening.heard)
 
     async def drain(self, within: float = DRAIN_SECONDS) -> None:
         """End all subscriptions, those to come as well, and the connections; within so many seconds and one more."""

@@ -14,6 +14,8 @@ MAX_TYPE_CHARACTERS = 255
 MAX_EVENT_BYTES = 1024 * 1024
 # Postgres's bigint.
 MAX_SEQ = 2**63 - 1
+# What a reader over HTTP is given beside the events of an application: gaps, resets and ends.
+RESERVED_TYPES = "pendingctl."
 
 # 15 hexadecimal digits reach beyond the year 9999.
 _CURSOR = re.compile(r"(0|[1-9][0-9]{0,18})-([0-9a-f]{1,15})", re.ASCII)
@@ -48,8 +50,8 @@ class StreamName:
 class NewEvent:
     """An event to append: its type, and its data as text, which is passed on as it is.
 
-    Raises InvalidInput unless the type is 1 to 255 characters without control characters, and the data 1 byte to 1 MiB
-    of UTF-8 without NUL characters.
+    Raises InvalidInput unless the type is 1 to 255 characters without control characters that do not begin with
+    `pendingctl.`, and the data 1 byte to 1 MiB of UTF-8 without NUL characters.
     """
 
     type: str
@@ -60,6 +62,8 @@ class NewEvent:
             raise InvalidInput(f"the event's type has {len(self.type)} characters; give it 1 to {MAX_TYPE_CHARACTERS}")
         if any(character < " " or "\x7f" <= character < "\xa0" for character in self.type):
             raise InvalidInput("the event's type holds a control character; leave it out")
+        if self.type.startswith(RESERVED_TYPES):
+            raise InvalidInput(f"types that begin with {RESERVED_TYPES} say what is gone of a stream; choose another")
         check_text(self.type, "the event's type")
         check_text(self.data, "the event's data")
         if not self.data:

@@ -80,16 +80,29 @@ class Reader:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self.is_draining = False
+        # One for all subscriptions: there may be thousands.
+        self._is_draining = lambda: self.is_draining
         self._listen_dsn = listen_dsn
         self._note_heard = note_heard
         self.listening = Listening(source, self._listen_at, self._heard, self._wake_up)
         self.polls = 0
         """How often it has asked for what has moved."""
+        self._events = 0
 
     @property
     def belongs_here(self) -> bool:
         """Whether this process, and the event loop that runs, are those it was made in."""
         return self._process == os.getpid() and self._loop is asyncio.get_running_loop()
+
+    @property
+    def pages(self) -> int:
+        """How many pages it has read for those that were behind."""
+        return self._catching_up.reads
+
+    @property
+    def events(self) -> int:
+        """How many events it has read."""
+        return self._events + self._catching_up.events
 
     def subscribe(self, name: StreamName, position: Cursor = START) -> Subscription:
         """Return the items of a stream after a position."""
@@ -100,7 +113,7 @@ class Reader:
         followed.unread_since = None
         if not self.is_draining and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run(), name="reader of streams")
-        return Subscription(followed, position, self._catching_up, self._look_at, lambda: self.is_draining)
+        return Subscription(followed, position, self._catching_up, self._look_at, self._is_draining)
 
     async def drain(self, within: float) -> None:
         """End all subscriptions, without an End, and then all else; whoever is slow is waited for so many seconds."""
@@ -297,6 +310,7 @@ class Reader:
             )
         self._call_bytes = min(self._call_bytes * 2, CALL_BYTES)
         for (followed, history), reading in zip(wanted, found, strict=True):
+            self._events += 0 if reading is None else len(reading.events)
             # What was left unread waits behind the others.
             if reading is None:
                 self._due[followed] = None

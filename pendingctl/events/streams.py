@@ -11,7 +11,7 @@ from ..postgres.connections import Connection, ConnectionSource
 from ..postgres.shares import Share
 from . import appending, ending, pages
 from .clients import Subscription
-from .following import DRAIN_SECONDS, Following
+from .following import DRAIN_SECONDS, Counts, Following
 from .model import START, Appended, Cursor, NewEvent, Page, Stream, StreamDetails, StreamName
 from .ring import Ring
 from .waking import Waker
@@ -165,6 +165,11 @@ class Streams:
         source's connections lead; through a pooler that hands sessions on none are, and streams are polled.
         """
         return self._following.subscribe(stream, after)
+
+    @property
+    def counts(self) -> Counts:
+        """What this pod's reader has done so far."""
+        return self._following.counts
 
     async def drain(self, within: float = DRAIN_SECONDS) -> None:
         """End all subscriptions, those to come as well, and close the reader's connections: before the end of a pod.

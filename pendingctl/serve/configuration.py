@@ -28,6 +28,7 @@ from .settings import (
     Organization,
     Shutdown,
     Slack,
+    Streams,
     Sweep,
     Tls,
     Worker,
@@ -48,6 +49,7 @@ __all__ = [
     "Organization",
     "Shutdown",
     "Slack",
+    "Streams",
     "Sweep",
     "Tls",
     "Worker",
@@ -88,6 +90,9 @@ def secrets_of(configuration: Configuration) -> frozenset[str]:
         # A user without a password is a token.
         in_url = (worker.password or worker.username or "", worker.query)
         found |= {each for each in (*in_url, *map(unquote, in_url), configuration.worker.secret) if each}
+    if (streams := configuration.streams) is not None:
+        found |= {key.decode() for key in streams.keys}
+        found |= set() if streams.listen_dsn is None else _passwords_of(streams.listen_dsn)
     return frozenset(found)
 
 
@@ -133,6 +138,7 @@ def _configuration(top: Table, environ: Mapping[str, str]) -> Configuration:
     sweep = _sweep(top)
     with top.table("limits") as table:
         limits = Limits(questions=_limit(table, "questions"), clicks=_limit(table, "clicks"))
+    streams = _streams(top)
     with top.table("logs") as table:
         logs = Logs(
             format=table.read("format", lambda value: LogFormat(values.one_of(value, (*LogFormat,))), LogFormat.TEXT),
@@ -156,23 +162,25 @@ def _configuration(top: Table, environ: Mapping[str, str]) -> Configuration:
         shutdown=shutdown,
         sweep=sweep,
         limits=limits,
+        streams=streams,
         logs=logs,
         slack=slack,
         organizations=organizations,
     )
 
 
-def _dsn(table: Table, environ: Mapping[str, str]) -> str:
+def _checked_dsn(dsn: str) -> str:
     from ..postgres.dsn import check_dsn
 
-    def checked(dsn: str) -> str:
-        if dsn == "embedded" or dsn.startswith("embedded:"):
-            raise InvalidInput("the local server is for commands on one machine; give a libpq connection string")
-        check_dsn(dsn)
-        return dsn
+    if dsn == "embedded" or dsn.startswith("embedded:"):
+        raise InvalidInput("the local server is for commands on one machine; give a libpq connection string")
+    check_dsn(dsn)
+    return dsn
 
+
+def _dsn(table: Table, environ: Mapping[str, str]) -> str:
     if "dsn" in table:
-        return table.read("dsn", lambda value: checked(table.secret(value)), "")
+        return table.read("dsn", lambda value: _checked_dsn(table.secret(value)), "")
     table.find("dsn")
     named = dsn_of(environ)
     if named is None:
@@ -180,7 +188,7 @@ def _dsn(table: Table, environ: Mapping[str, str]) -> str:
         table.report("dsn", f"no database is named; set it, or {ways}")
         return ""
     try:
-        return checked(named[0])
+        return _checked_dsn(named[0])
     except InvalidInput as error:
         table.report("dsn", f"as {named[1]} has it: {error}")
         return ""
@@ -288,6 +296,21 @@ def _limit(limits: Table, key: str) -> Limit | None:
     if rate is None or per is None or burst is None:
         return None
     return limits.read(key, lambda _: Limit(rate, per, burst), None)
+
+
+def _streams(top: Table) -> Streams | None:
+    if top.find("streams") is None:
+        return None
+    with top.table("streams") as table:
+        keys = table.read_list("keys", lambda value: values.stream_key(table.secret(value)), least=1, most=2)
+        usual = Streams(keys=keys)
+        return Streams(
+            keys=keys,
+            ticket_lifetime=table.read("ticket_lifetime", duration, usual.ticket_lifetime),
+            origins=table.read_list("origins", values.origin),
+            clients=table.read("clients", whole_number(1), usual.clients),
+            listen_dsn=table.read("listen_dsn", lambda value: _checked_dsn(table.secret(value)), None),
+        )
 
 
 def _slack(table: Table) -> Slack:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import http
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -175,11 +175,11 @@ class Connection(H11Protocol):
     async def _serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve a request, and close after it where the listener is closing, or its body has not come in."""
 
-        async def send_last(message: ASGISendEvent) -> None:
+        def send_last(message: ASGISendEvent) -> Awaitable[None]:
             if message["type"] == "http.response.start" and (self._connections.closing or self._has_rest()):
                 others = [header for header in message.get("headers", ()) if header[0].lower() != b"connection"]
                 message["headers"] = [*others, _CLOSE]
-            await send(message)
+            return send(message)
 
         try:
             await self._served(scope, receive, send_last)

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import ssl
+from collections.abc import Awaitable
 from typing import AnyStr, cast
 
 import uvicorn
@@ -145,6 +146,10 @@ class Listening:
         accepted.setblocking(False)
         # asyncio sets it for sockets made by itself alone; without it a response's body waits for the client's ACK.
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Linux alone. A peer that takes nothing, of which nothing else is noticed while the kernel's buffers are
+            # not full: those of a stream may never be.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._limits.write * 1000))
         opening = self._loop.create_task(self._open(accepted))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
@@ -282,19 +287,18 @@ class _Below:
         self._app = app
         self._base_path = base_path
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        names = {name for name, _ in scope["headers"]}
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # No coroutine of its own, which would be kept for as long as a stream is read.
         path = scope["path"] = _without_origin(scope["path"], "/")
         scope["raw_path"] = _without_origin(scope["raw_path"], b"/")
-        if b"content-length" in names and b"transfer-encoding" in names:
+        if {name for name, _ in scope["headers"]} >= {b"content-length", b"transfer-encoding"}:
             # A proxy and this server may see different ends of such a request (RFC 9112, section 6.3).
             refused = PlainTextResponse("Bad Request", status_code=400, headers={"connection": "close"})
-            await refused(scope, receive, send)
-        elif scope["method"] == "CONNECT" or not path.startswith(f"{self._base_path}/"):
-            await PlainTextResponse("Not Found", status_code=404)(scope, receive, send)
-        else:
-            scope["root_path"] = self._base_path
-            await self._app(scope, receive, send)
+            return refused(scope, receive, send)
+        if scope["method"] == "CONNECT" or not path.startswith(f"{self._base_path}/"):
+            return PlainTextResponse("Not Found", status_code=404)(scope, receive, send)
+        scope["root_path"] = self._base_path
+        return self._app(scope, receive, send)
 
 
 def _without_origin(target: AnyStr, slash: AnyStr) -> AnyStr:

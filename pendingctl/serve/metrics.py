@@ -6,16 +6,21 @@ Labels come from fixed sets: a word of any other kind is counted as `other`, so 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..events.following import Counts
+from ..events.model import RingState
 from ..model import PutOutcome
 from ..pod.replies import ReplyKind
+from ..sse.app import Sent
 from .readiness import OK, State
 
 _OTHER = "other"
@@ -108,6 +113,7 @@ class Metrics:
         self._paused = gauge("connections_paused", "Connections whose token the platform refuses; their cards wait.")
         self._sweeps = counter("sweeps", "Sweeps by this pod.")
         self._swept = counter("swept_rows", "Rows deleted by this pod's sweeps.")
+        self._streams: _Streams | None = None
         # A series that appears with its first event has no increase that an alert could see.
         for outcome in PRESS_OUTCOMES:
             self._presses.labels(outcome)
@@ -168,12 +174,64 @@ class Metrics:
         self._work.set_function(under_way)
         self._paused.set_function(paused)
 
+    def watch_streams(self, readers: Callable[[], int], sent: Callable[[], Sent], counts: Callable[[], Counts]) -> None:
+        """Read how many read streams, what they were sent, and what the pod's reader has done, at each scrape."""
+        self._streams = _Streams(readers, sent, counts)
+        self._registry.register(self._streams)
+
+    def ring(self, state: RingState | None) -> None:
+        """Note how the ring of streams stands; None where that cannot be known."""
+        if self._streams is not None:
+            self._streams.ring, self._streams.looked_at = state, time.time()
+
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Return all of it as text, and the text's content type: OpenMetrics where `accept` names it."""
         if "application/openmetrics-text" in accept:
             text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
             return text, openmetrics.CONTENT_TYPE_LATEST
         return generate_latest(self._registry), _PLAIN_TEXT
+
+
+class _Streams(Collector):
+    """What is counted where it happens, once for each event and reader."""
+
+    def __init__(self, readers: Callable[[], int], sent: Callable[[], Sent], counts: Callable[[], Counts]) -> None:
+        self._readers = readers
+        self._sent = sent
+        self._counts = counts
+        self.ring: RingState | None = None
+        self.looked_at = 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        """Return what is counted by now."""
+        sent, counts = self._sent(), self._counts()
+        yield GaugeMetricFamily("pendingctl_stream_readers", "Clients that read a stream.", value=self._readers())
+        for name, meaning, value in (
+            ("events_sent", "Events sent to clients.", sent.events),
+            ("gaps", "Gaps that clients were sent in place of events that are gone.", sent.gaps),
+            ("resets", "Clients whose position was of another history.", sent.resets),
+            ("refused", "Clients sent away for some seconds, as there were too many.", sent.refused),
+            ("events_read", "Events read from the database.", counts.events),
+            ("pages_read", "Reads for clients that were behind.", counts.pages),
+            ("polls", "Looks at what has moved.", counts.polls),
+            ("wake_ups_heard", "Notifications of other pods, and of this one.", counts.heard),
+        ):
+            yield CounterMetricFamily(f"pendingctl_stream_{name}", meaning, value=value)
+        if (ring := self.ring) is None:
+            return
+        yield GaugeMetricFamily(
+            "pendingctl_stream_event_bytes", "Bytes of all events with their indexes.", value=ring.event_bytes
+        )
+        if ring.turned_seconds_ago is not None:
+            turned = self.looked_at - ring.turned_seconds_ago
+            yield GaugeMetricFamily(
+                "pendingctl_stream_ring_turned_timestamp_seconds", "When the ring of events turned last.", value=turned
+            )
+            yield GaugeMetricFamily(
+                "pendingctl_stream_ring_due_timestamp_seconds",
+                "When it is to turn next; late where a backup reads its tables, or nobody sweeps.",
+                value=turned + ring.turn_every_seconds,
+            )
 
 
 class Measured:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self, TypeAlias
 
+from starlette.types import ASGIApp
+
+from ..events.following import DRAIN_SECONDS
 from ..events.ring import Ring
 from ..events.streams import Streams
 from ..leased import LeasedAnswer
@@ -29,13 +33,14 @@ from ..store.inspection import Inspection
 from ..sweeping import Sweep, SweptDatabase, keep_swept
 from ..words import age
 from .limits import ServedLimits, connections_of_limits
-from .listeners import Listening, listen
+from .listeners import LIMITS, Listening, listen
 from .metrics import ListenerName, Measured, Metrics
 from .questions_app import QuestionsApp, connections_of_reads
 from .readiness import Readiness
 from .settings import Configuration, Shutdown, Worker
 from .settings import Sweep as SweepSettings
 from .slack_app import SlackApp
+from .streams_app import StreamsApp, connections_of_streams
 from .waiting import Waiting
 
 # A claim that meets an outage is tried for so long, and the reply follows by the press's response_url, which works for
@@ -95,7 +100,12 @@ class _Pod:
         ring = Ring(pool, pod=configuration.pod)
         self._swept = SweptDatabase(self._store, ring, RateLimiter(pool, if_unreachable="raise"))
         self._inspection = inspection = Inspection(Share(pool, connections_of_reads(configuration.connections)))
-        self._streams = Streams(pool, pod=configuration.pod)
+        given = configuration.streams
+        self._streams = Streams(
+            Share(pool, connections_of_streams(configuration.connections)),
+            listen_dsn=None if given is None else given.listen_dsn,
+            pod=configuration.pod,
+        )
         self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN, streams=self._streams)
         connections = [each for of in configuration.organizations.values() for each in of.connections]
         for connection in connections:
@@ -112,14 +122,21 @@ class _Pod:
         limiter = RateLimiter(Share(pool, connections_of_limits(configuration.connections)), if_unreachable="allow")
         limits = ServedLimits(configuration.limits, configuration.application, limiter, self._metrics)
         self._slack_app = SlackApp(configuration.slack, connections, self._bridge, platform, limits, self._metrics)
+        self._streams_app: StreamsApp | None = None
+        if given is not None:
+            self._streams_app = StreamsApp(configuration, given, self._streams, self._metrics)
         questions_app = QuestionsApp(
             *(configuration, self._bridge, self._store, inspection),
             waiting=self._waiting,
             limits=limits,
             readiness=self._readiness,
             metrics=self._metrics,
+            more_routes=() if self._streams_app is None else self._streams_app.routes,
         )
-        self.public = Measured(self._slack_app.asgi, self._metrics, ListenerName.PUBLIC)
+        self.public: ASGIApp = Measured(self._slack_app.asgi, self._metrics, ListenerName.PUBLIC)
+        if self._streams_app is not None:
+            # Not measured: a stream is read for as long as a page is open.
+            self.public = self._streams_app.before(self.public)
         self.internal = Measured(questions_app.asgi, self._metrics, ListenerName.INTERNAL)
 
     def start(self, background: Start) -> None:
@@ -133,6 +150,8 @@ class _Pod:
             self._bridge.start()
             if (sweep := self._configuration.sweep) is not None:
                 background(self._sweep(sweep))
+            if self._streams_app is not None:
+                background(self._streams_app.look())
 
         background(self._readiness.look(begin))
         background(self._waiting.look())
@@ -149,6 +168,8 @@ class _Pod:
             _log.info("stopping: unready, and clicks are claimed for %s more", age(delay))
             await asyncio.sleep(delay.total_seconds())
         self._waiting.end()
+        # Whoever takes nothing is cut off with the listener.
+        await self._streams.drain(min(DRAIN_SECONDS, (until.work - time.monotonic()) / 2))
         await public.close(within=min(REQUEST_SECONDS, until.work - time.monotonic()))
         await self._slack_app.drain(until.work)
         await _close(self._bridge, self._streams, until)
@@ -170,7 +191,10 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
         pod = _Pod(configuration, pool, platform, sink)
         internal = await listen(pod.internal, configuration.internal)
         stack.push_async_callback(internal.close, within=CLOSE_SECONDS)
-        public = await listen(pod.public, configuration.public)
+        streams = configuration.streams
+        connections = LIMITS.connections + (0 if streams is None else streams.clients)
+        _raise_limit_of_files(connections)
+        public = await listen(pod.public, configuration.public, limits=replace(LIMITS, connections=connections))
         stack.push_async_callback(public.close, within=CLOSE_SECONDS)
         _log.info(
             "listening on %s:%d for Slack, and on %s:%d for all else",
@@ -191,6 +215,17 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
             draining.cancel()
             await asyncio.wait([draining], timeout=CLOSE_SECONDS)
             return False
+
+
+def _raise_limit_of_files(connections: int) -> None:
+    """Have the kernel allow so many connections, and as many files as there were before, as far as it may be raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + connections
+    if soft != resource.RLIM_INFINITY:
+        # macOS takes less than it names.
+        with suppress(ValueError, OSError):
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ..model import Question, Scope
 from ..payload import JsonObject, JsonValue, check_id, question_options
 from ..platforms.slack.references import conversation_of, person_of
 from ..words import read_duration
+from .json_bodies import read_fields
 from .problems import Problem
 
 # RFC 8941, section 3.3.3: a string; without its quotes a key is taken as well, as most clients send it.
@@ -46,7 +47,7 @@ def asked_by(organization_id: str, application: str, body: bytes, idempotency_ke
     Its id is the client's; else it is made of the organization, the pods' application and the Idempotency-Key, so that
     a retry asks the same question on any pod. Raises Problem and InvalidInput.
     """
-    fields = _fields(body)
+    fields = read_fields(body, _FIELDS, "a question")
     key = None if idempotency_key is None else _key(idempotency_key)
     id = _text(fields, "id")
     if id is None:
@@ -120,34 +121,6 @@ def shown_question(row: PendingInteraction) -> dict[str, JsonValue]:
         "value": row.answer,
         "is_posted": row.posted_at is not None,
     }
-
-
-def _fields(body: bytes) -> JsonObject:
-    try:
-        # UTF-8 alone, as RFC 8259 has it; and a name that comes twice would be read in two ways.
-        fields = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise Problem(HTTPStatus.BAD_REQUEST, "the body is no JSON object")
-    if unknown := sorted(fields.keys() - _FIELDS):
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            f"there is no field {unknown[0][:80]!r}; a question has {', '.join(sorted(_FIELDS))}",
-        )
-    # Many clients write what they leave out as null.
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("a name comes twice in one object")
-    return fields
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number in JSON")
 
 
 def _required(fields: JsonObject, name: str) -> str:

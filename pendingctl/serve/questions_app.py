@@ -6,11 +6,8 @@ Its OpenAPI document is openapi.json beside this file.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -29,11 +26,11 @@ from ..pod.bridge import InteractionBridge
 from ..store import PendingStore
 from ..store.filters import Cursor, Filters
 from ..store.inspection import Inspection
-from ..turns import Turns
 from .bodies import read_body
+from .callers import Callers
 from .limits import ServedLimits
 from .metrics import Metrics
-from .problems import RETRY_AFTER_SECONDS, Problem, application
+from .problems import Problem, application
 from .question_requests import asked_by, check_people, shown_question, shown_summary
 from .readiness import Readiness
 from .settings import Configuration, Organization
@@ -43,10 +40,6 @@ MOST_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 10.0
 MOST_WAIT_SECONDS = 60
 PAGE = 100
-# Of one organization: each holds one of the connections that this pod accepts, and probes need some of these as well.
-MOST_REQUESTS = 200
-# How long a request waits for its organization's others.
-TURN_SECONDS = 5.0
 
 
 class _IdConvertor(StringConvertor):
@@ -56,7 +49,6 @@ class _IdConvertor(StringConvertor):
 
 
 register_url_convertor("question_id", _IdConvertor())
-_BEARER = re.compile(r"bearer +([\x21-\x7e]{1,1024})", re.IGNORECASE)
 
 
 def connections_of_reads(connections: int) -> int:
@@ -70,7 +62,8 @@ def connections_of_reads(connections: int) -> int:
 class QuestionsApp:
     """The internal application of one pod.
 
-    Whose questions a client may ask and read its bearer token says, and nothing else in a request.
+    Whose questions a client may ask and read its bearer token says, and nothing else in a request. `more_routes` are
+    of what else programs use.
     """
 
     def __init__(
@@ -84,13 +77,9 @@ class QuestionsApp:
         limits: ServedLimits,
         readiness: Readiness,
         metrics: Metrics,
+        more_routes: Sequence[Route] = (),
     ) -> None:
         self._application = configuration.application
-        self._organizations = {
-            digest: organization
-            for organization in configuration.organizations.values()
-            for digest in organization.token_digests
-        }
         self._bridge = bridge
         self._store = store
         self._inspection = inspection
@@ -98,14 +87,16 @@ class QuestionsApp:
         self._limits = limits
         self._readiness = readiness
         self._metrics = metrics
-        self._requests_of = Counter[str]()
-        self._turns = Turns[str](connections_of_reads(configuration.connections) - 1)
+        self._callers = Callers(
+            configuration.organizations.values(), at_once=connections_of_reads(configuration.connections) - 1
+        )
         self.asgi = application(
             [
                 # One route, since of several a 405 would name the first one's methods alone.
                 Route("/questions", self._list_or_ask, methods=["GET", "POST"]),
                 Route("/questions/{id:question_id}/withdraw", self._withdraw, methods=["POST"]),
                 Route("/questions/{id:question_id}", self._show, methods=["GET"]),
+                *more_routes,
                 Route("/openapi.json", self._describe, methods=["GET"]),
                 Route("/healthz", self._health, methods=["GET"]),
                 Route("/readyz", self._ready, methods=["GET"]),
@@ -117,7 +108,7 @@ class QuestionsApp:
         return await (self._ask(request) if request.method == "POST" else self._list(request))
 
     async def _ask(self, request: Request) -> Response:
-        organization = self._organization(request)
+        organization = self._callers.organization(request)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the question as application/json")
         body = await read_body(request, most=MOST_BODY_BYTES, within=BODY_SECONDS)
@@ -142,7 +133,7 @@ class QuestionsApp:
                 **headers,
             )
         with about(organization=organization.id, question=question.id):
-            async with self._turn(organization):
+            async with self._callers.turn(organization):
                 stored = await self._bridge.store(
                     question, request_key=asked.request_key, request_digest=asked.request_digest
                 )
@@ -156,7 +147,7 @@ class QuestionsApp:
         )
 
     async def _show(self, request: Request) -> Response:
-        organization = self._organization(request)
+        organization = self._callers.organization(request)
         seconds = _wait_of(request)
         row = await self._row(organization, request)
         if row.outcome is None and seconds:
@@ -165,7 +156,7 @@ class QuestionsApp:
         return JSONResponse(shown_question(row))
 
     async def _list(self, request: Request) -> Response:
-        organization = self._organization(request)
+        organization = self._callers.organization(request)
         query = _query(request, "for", "state", "after")
         user_id = query.get("for")
         if user_id is None:
@@ -178,17 +169,17 @@ class QuestionsApp:
             state=_state(query.get("state")),
         )
         after = Cursor.parse(query["after"]) if "after" in query else None
-        async with self._turn(organization):
+        async with self._callers.turn(organization):
             page = await self._inspection.page(filters, after=after, limit=PAGE)
         connections = _connections(organization)
         rows: list[JsonValue] = [shown_summary(row) for row in page.rows if row.connection_id in connections]
         return JSONResponse({"questions": rows, "after": None if page.after is None else str(page.after)})
 
     async def _withdraw(self, request: Request) -> Response:
-        organization = self._organization(request)
+        organization = self._callers.organization(request)
         row = await self._row(organization, request)
         with about(organization=organization.id, question=row.id):
-            async with self._turn(organization):
+            async with self._callers.turn(organization):
                 withdrawal = await self._store.withdraw(row.id, row.scope)
         match withdrawal:
             case Withdrawal.WITHDRAWN | Withdrawal.ALREADY_WITHDRAWN:
@@ -207,7 +198,7 @@ class QuestionsApp:
             check_id(id, "the question's id")
         except InvalidInput:
             raise _no_such_question() from None
-        async with self._turn(organization):
+        async with self._callers.turn(organization):
             row = await self._inspection.get(id)
         if (
             row is None
@@ -217,45 +208,6 @@ class QuestionsApp:
         ):
             raise _no_such_question()
         return row
-
-    @asynccontextmanager
-    async def _turn(self, organization: Organization) -> AsyncIterator[None]:
-        """Wait for a connection to the database that this organization may use.
-
-        Raises Problem where too many wait, and where that takes too long.
-        """
-        if self._requests_of[organization.id] >= MOST_REQUESTS:
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS, "too many requests of your organization are under way", retry_after="1"
-            )
-        self._requests_of[organization.id] += 1
-        try:
-            async with AsyncExitStack() as stack:
-                try:
-                    async with asyncio.timeout(TURN_SECONDS):
-                        await stack.enter_async_context(self._turns.turn(organization.id))
-                except TimeoutError:
-                    raise Problem(
-                        HTTPStatus.SERVICE_UNAVAILABLE,
-                        "others of your organization's requests still wait for the database; send the request again",
-                        retry_after=str(RETRY_AFTER_SECONDS),
-                    ) from None
-                yield
-        finally:
-            self._requests_of[organization.id] -= 1
-
-    def _organization(self, request: Request) -> Organization:
-        """Return whose token a request has. Raises Problem."""
-        headers = request.headers.getlist("authorization")
-        bearer = _BEARER.fullmatch(headers[0]) if len(headers) == 1 else None
-        # By its digest, whose bytes nobody can choose: how long a look-up takes says nothing of a token.
-        digest = hashlib.sha256(bearer[1].encode()).digest() if bearer else b""
-        organization = self._organizations.get(digest)
-        if organization is None:
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED, "send the bearer token of an organization", www_authenticate="Bearer"
-            )
-        return organization
 
     async def _describe(self, request: Request) -> Response:
         del request

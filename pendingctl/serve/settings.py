@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..limits import Limit
 from ..model import SWEEP_LIMIT, Outcome
 from ..schedule import MAX_AGE
+from ..sse.clients import CLIENTS
 from ..trail import TRAIL_KEPT
 
 if TYPE_CHECKING:
@@ -77,6 +78,20 @@ class Limits:
 
     questions: Limit | None = None
     clicks: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """With which one or two secrets tickets are signed, how long one lasts, and who reads: pages of these origins.
+
+    `clients` are so many at once; `listen_dsn` is where wake-ups are heard, None: where the database is.
+    """
+
+    keys: tuple[bytes, ...] = field(repr=False)
+    ticket_lifetime: timedelta = timedelta(minutes=10)
+    origins: tuple[str, ...] = ()
+    clients: int = CLIENTS
+    listen_dsn: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +171,7 @@ class Configuration:
     shutdown: Shutdown
     sweep: Sweep | None
     limits: Limits
+    streams: Streams | None
     logs: Logs
     slack: Slack
     organizations: Mapping[str, Organization]

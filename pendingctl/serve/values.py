@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from ..model import Outcome
 from ..payload import check_id
+from ..sse.origins import check_origin
+from ..sse.tickets import LEAST_KEY_BYTES
 from .toml_tables import TomlValue, text, unexpected
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -84,6 +86,19 @@ def signing_secret(secret: str) -> bytes:
     if secret != secret.strip():
         raise ValueError("the secret has white space at its ends; copy it again without")
     return secret.encode()
+
+
+def stream_key(secret: str) -> bytes:
+    """Return a secret that signs tickets of streams; it is not quoted when it is none."""
+    key = signing_secret(secret)
+    if len(key) < LEAST_KEY_BYTES:
+        raise ValueError(f"the secret is below {LEAST_KEY_BYTES} bytes; make a longer one, as by: openssl rand -hex 32")
+    return key
+
+
+def origin(value: TomlValue) -> str:
+    """Return the origin of a web page as browsers write it."""
+    return check_origin(text(value))
 
 
 def token_digest(value: TomlValue) -> bytes:

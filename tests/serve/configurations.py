@@ -17,12 +17,14 @@ EXAMPLE = Path(pendingctl.serve.__file__).with_name("example.toml")
 PASSWORD, SECRET, TOKEN = "planted-password", "planted-signing-secret", "xoxb-planted-token"
 WORKER_KEY = "whsec_" + base64.b64encode(b"planted worker key of 32 bytes..").decode()
 WORKER_PASSWORD = "planted-worker-password"
+STREAM_KEY = "planted-stream-key-of-33-letters."
 PLANTED = (PASSWORD, SECRET, TOKEN, WORKER_KEY, WORKER_PASSWORD)
 ENVIRON = {
     "PENDINGCTL_DSN": f"postgresql://bot:{PASSWORD}@db.example.com/bot",
     "WORKER_SECRET": WORKER_KEY,
     "SLACK_SIGNING_SECRET": SECRET,
     "SLACK_BOT_TOKEN": TOKEN,
+    "STREAM_KEY": STREAM_KEY,
 }
 
 RIGHT = """

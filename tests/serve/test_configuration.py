@@ -72,6 +72,11 @@ def test_every_key_of_the_example_that_is_commented_out_can_be_written(
     assert (written.application, written.connections) == (example.application, example.connections)
     assert (written.shutdown, written.sweep, written.logs) == (example.shutdown, example.sweep, example.logs)
     assert (written.worker, written.slack) == (example.worker, example.slack)
+    assert written.streams is not None
+    assert example.streams is not None
+    assert (written.streams.ticket_lifetime, written.streams.clients) == (timedelta(minutes=10), 5_000)
+    assert (written.streams.keys, written.streams.origins) == (example.streams.keys, ("https://app.example.com",))
+    assert (written.streams.listen_dsn, example.streams.listen_dsn) == (ENVIRON["PENDINGCTL_DSN"], None)
     assert (written.pod, written.public_url) == ("bot-7", "https://bot.example.com")
     assert written.public.trusted_proxies == ("10.0.0.0/8",)
     assert written.public.tls == written.internal.tls == Tls(certificate=certificate.certificate, key=certificate.key)
@@ -323,3 +328,31 @@ def test_the_sweeper_has_its_usual_figures_where_none_are_given(tmp_path: Path) 
     assert load(configured(tmp_path), ENVIRON).sweep == Sweep(
         every=timedelta(minutes=5), max_age=timedelta(hours=24), keep_trail=timedelta(days=30), limit=1000
     )
+
+
+def test_there_are_no_streams_unless_they_are_configured(tmp_path: Path) -> None:
+    assert load(configured(tmp_path), ENVIRON).streams is None
+
+
+def test_all_mistakes_of_streams_are_found_at_once(tmp_path: Path) -> None:
+    more = """
+        [streams]
+        keys = ["too short", { env = "NONE" }]
+        ticket_lifetime = "soon"
+        origins = ["*", "https://app.example.com/", "https://app.example.com:443", "https://app.example.com:8443"]
+        clients = 0
+        listen_dsn = "embedded"
+        key = "x"
+    """
+    said = [each.partition(": streams")[2] for each in problems(configured(tmp_path, more=more), ENVIRON)]
+    beginnings = (
+        ".key:",
+        ".keys[0]:",
+        ".keys[1]:",
+        ".ticket_lifetime:",
+        *(f".origins[{place}]:" for place in range(3)),
+    )
+    assert len(said) == len(beginnings) + 2
+    assert all(each.startswith(beginning) for each, beginning in zip(said, beginnings, strict=False))
+    assert "too short" not in " ".join(said)
+    assert problem(configured(tmp_path, more="[streams]\n")).startswith("streams.keys: is missing")

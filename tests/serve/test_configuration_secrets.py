@@ -8,7 +8,7 @@ import pytest
 
 from pendingctl.errors import InvalidInput
 from pendingctl.serve.configuration import load, problems, secrets_of
-from tests.serve.configurations import ENVIRON, OTHER, PLANTED, WORKER_PASSWORD, configured, problem
+from tests.serve.configurations import ENVIRON, OTHER, PLANTED, STREAM_KEY, WORKER_PASSWORD, configured, problem
 
 
 def with_secret_file(folder: Path, content: bytes, name: str = "secret") -> Path:
@@ -106,6 +106,9 @@ def test_all_secrets_are_known_in_each_form_that_an_error_quotes(tmp_path: Path)
 
     assert secrets_of(load(path, ENVIRON)) == set(PLANTED)
     assert secrets_of(load(path, encoded)) >= {"p%40ss-word", "p@ss-word"}
+    with path.open("a") as file:
+        file.write('[streams]\nkeys = [{ env = "STREAM_KEY" }]\nlisten_dsn = "postgresql://bot:heard@db/bot"\n')
+    assert secrets_of(load(path, ENVIRON)) == {*PLANTED, STREAM_KEY, "heard"}
     path.write_text(path.read_text().replace(f"user:{WORKER_PASSWORD}", "to%2Fken"))
     assert secrets_of(load(path, ENVIRON)) >= {"to%2Fken", "to/ken"}
 

@@ -376,3 +376,26 @@ async def _none_open(listening: Listening) -> None:
     async with asyncio.timeout(PATIENCE):
         while listening.open_connections:  # noqa: ASYNC110 (it ends by a timer of the listener's)
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone closes whoever acknowledges nothing")
+async def test_a_client_that_takes_nothing_is_closed_though_the_kernel_took_it_all() -> None:
+    """As each reader of a quiet stream is: this process has nothing to wait for."""
+
+    async def stream(_: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 300_000, "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with listening_for(stream, limits=Limits(write=0.5)) as listening:
+        stalled = socket.socket()
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        stalled.connect(("127.0.0.1", listening.port))
+        with stalled:
+            stalled.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            async with asyncio.timeout(PATIENCE):
+                while not listening.open_connections:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                while listening.open_connections:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)

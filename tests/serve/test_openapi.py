@@ -11,6 +11,7 @@ import pytest
 from pendingctl.demo.slack_server import FakeSlack
 
 from .pods import TOKEN, configuration, served
+from .test_streams import STREAMS
 
 pytestmark = pytest.mark.once
 
@@ -27,7 +28,7 @@ async def test_what_the_document_says_holds(dsn: str, slack: FakeSlack, tmp_path
     Of schemathesis' checks one is left out, that each allowed question is taken: a schema knows no rules of schedules.
     """
     (tmp_path / "schemathesis.toml").write_text(PARAMETERS, encoding="utf-8")
-    async with served(configuration(slack_url=slack.url, worker_url=None), dsn, tmp_path) as pod:
+    async with served(configuration(slack_url=slack.url, worker_url=None, more=STREAMS), dsn, tmp_path) as pod:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{pod.url}/openapi.json"),
             *("--header", f"Authorization: Bearer {TOKEN}", "--phases", "examples,coverage,fuzzing,stateful"),

@@ -12,7 +12,7 @@ import pytest
 
 from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.postgres.time_limits import BORROW_SECONDS
-from pendingctl.serve.questions_app import TURN_SECONDS
+from pendingctl.serve.callers import TURN_SECONDS
 from tests.faults.proxy import running_proxy
 
 from .applications import QUESTION, AssembledPod, assembled, usual

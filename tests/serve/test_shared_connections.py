@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pendingctl.demo.slack_server import FakeSlack
-from pendingctl.serve import questions_app
+from pendingctl.serve import callers
 from tests.locks import until_waiting_for_a_lock, waiting_for_a_lock
 
 from .applications import AssembledPod, assembled, bearer, written
@@ -63,7 +63,7 @@ async def test_one_organizations_requests_that_wait_leave_room_for_those_of_othe
     pod: AssembledPod, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that waits holds a connection of its client's, which others and probes need."""
-    monkeypatch.setattr(questions_app, "MOST_REQUESTS", 20)
+    monkeypatch.setattr(callers, "MOST_REQUESTS", 20)
     await pod.ask("q")
     async with hanging(dsn, "pending_interactions"):
         tasks = [asyncio.create_task(pod.internal.get("/questions/q")) for _ in range(50)]
