@@ -15,12 +15,12 @@ from pendingctl.events.catching_up import AT_ONCE, CatchingUp
 from pendingctl.events.clients import Subscription
 from pendingctl.events.followed import Followed, History, Memory
 from pendingctl.events.following import Following
-from pendingctl.events.model import Cursor, Gap, Reset
+from pendingctl.events.model import Cursor, End, Gap, Reset
 from pendingctl.events.reader import Reader
 from pendingctl.events.reads import open_streams
 from pendingctl.events.waking import key_of
 from tests.events.test_outages import until, until_listening
-from tests.events.writers import CHAT, append, append_numbers, datas, given, nothing_for
+from tests.events.writers import CHAT, append, append_numbers, close, datas, given, nothing_for
 from tests.faults.proxy import Hold, running_proxy
 
 
@@ -52,11 +52,13 @@ async def test_a_reader_that_comes_during_a_read_is_not_judged_by_it(dsn: str, c
 
 @asynccontextmanager
 async def behind_a_pod_at_the_end(
-    following: Following, connection: psycopg.Connection
+    following: Following, connection: psycopg.Connection, *, closed: bool = False
 ) -> AsyncIterator[tuple[Subscription, Reader]]:
     """A reader whose first page is read after the block, on a pod that remembers nothing but the end, event 3."""
     append_numbers(connection, 1, 2)
     at_the_end = following.subscribe(CHAT, append(connection, "3"))
+    if closed:
+        close(connection)
     waiting = asyncio.create_task(given(at_the_end, 1))
     reader = await until_listening(following)
     async with AsyncExitStack() as others:
@@ -81,19 +83,20 @@ async def test_what_is_gone_before_an_event_that_the_pod_remembers_is_reported_o
             append(connection, "next")
 
     assert await given(subscription, 1) == [Gap(1, 3)]
+    after_the_gap = subscription.position
     assert await nothing_for(subscription, 0.2)
     reader._wake_up()
     assert datas(await given(subscription, 1)) == ["next"]
+    assert datas(await given(following.subscribe(CHAT, after_the_gap), 1)) == ["next"]
 
 
 async def test_what_the_pod_remembers_of_another_history_resets_a_reader_once(
     following: Following, connection: psycopg.Connection
 ) -> None:
-    async with behind_a_pod_at_the_end(following, connection) as (subscription, _):
+    async with behind_a_pod_at_the_end(following, connection, closed=True) as (subscription, _):
         with connection.transaction():
             connection.execute("update pending_stream_event set at = at + interval '1 second'")
             connection.execute("update pending_stream set last_at = last_at + interval '1 second'")
 
-    items = await given(subscription, 7)
-    assert (items[3], datas(items)) == (Reset(3), ["1", "2", "3"] * 2)
-    assert await nothing_for(subscription, 0.3)
+    items = await given(subscription, 8)
+    assert (items[3], datas(items), items[7]) == (Reset(3), ["1", "2", "3"] * 2, End(3))
