@@ -12,7 +12,8 @@ import pytest
 from pendingctl.events.model import StreamName
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
-from pendingctl.serve.listeners import Listening
+from pendingctl.serve.connections import Limits
+from pendingctl.serve.listeners import LIMITS, Listening
 from pendingctl.sse.access import Authorized, Scope
 from pendingctl.sse.app import StreamApp, stream_app
 from pendingctl.sse.clients import CLIENTS
@@ -36,7 +37,7 @@ class Pod:
 
 
 @asynccontextmanager
-async def running(pool: Pool, *, clients: int = CLIENTS) -> AsyncIterator[Pod]:
+async def running(pool: Pool, *, clients: int = CLIENTS, limits: Limits = LIMITS) -> AsyncIterator[Pod]:
     async def authorize(scope: Scope) -> Authorized | None:
         if started.troubles:
             raise started.troubles[0]
@@ -46,7 +47,7 @@ async def running(pool: Pool, *, clients: int = CLIENTS) -> AsyncIterator[Pod]:
 
     streams = Streams(pool, pod="pod")
     app = stream_app(streams, authorize, origins=[ORIGIN], clients=clients)
-    async with listening_for(app) as listening:
+    async with listening_for(app, limits=limits) as listening:
         started = Pod(streams, app, listening)
         yield started
         await streams.drain(0)

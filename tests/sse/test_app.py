@@ -12,6 +12,7 @@ import pytest
 
 from pendingctl.events.model import START, Cursor
 from pendingctl.postgres.connections import Pool
+from pendingctl.serve.connections import Limits
 from pendingctl.sse import app as app_module
 from pendingctl.sse import clients as clients_module
 from tests.events.writers import CHAT, append, append_numbers, close, delete, turn
@@ -213,6 +214,18 @@ async def test_whoever_waits_hears_comments(pod: Pod, monkeypatch: pytest.Monkey
     async with reading(pod.url()) as one, reading(pod.url("other")) as other:
         await until(lambda: one.comments >= 3 and other.comments >= 3)
         assert one.comments <= 6 or one.comments <= other.comments + 2
+
+
+async def test_a_quiet_stream_outlives_what_ends_idle_connections(pool: Pool, connection: psycopg.Connection) -> None:
+    async with (
+        running(pool, limits=Limits(head=0.2, idle=1, write=0.5, linger=0.2)) as pod,
+        reading(pod.url()) as source,
+    ):
+        await until(lambda: source.last_event_id == str(START))
+        # Longer than all of these.
+        await asyncio.sleep(1.3)
+        append(connection, "one", wakes=True)
+        await source.events(1)
 
 
 async def test_who_takes_nothing_delays_nobody(pod: Pod, connection: psycopg.Connection) -> None:
