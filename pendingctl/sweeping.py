@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from time import monotonic
 
-from .errors import DatabaseFailed, NotMigrated
+from .errors import DatabaseFailed
 from .events.ring import TRY_EVERY_SECONDS, Ring, Turn
 from .limits import RateLimiter
 from .model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
@@ -59,7 +59,7 @@ class Left:
 class Swept:
     """What a sweep did. `ids` is None unless they were to be kept.
 
-    `turn` is what became of the turn of the streams' ring; None where it was not tried, or there are no streams yet.
+    `turn` is what became of the turn of the streams' ring; None where it was not tried.
     """
 
     deleted: int
@@ -118,35 +118,22 @@ async def sweep_once(what: SweptDatabase, sweep: Sweep, *, keep_ids: bool = Fals
     ) as entries:
         async for number in entries:
             trail_deleted += number
-    limits_deleted = await _sweep_limits(what.limiter, most, sweep.batch_size)
+    limits_deleted = 0
+    async with aclosing(what.limiter.sweep(limit=most, batch_size=sweep.batch_size)) as keys:
+        async for number in keys:
+            limits_deleted += number
     streams_deleted, turned = await _sweep_streams(what.ring, sweep, turn=turn)
     left = await _left(what.store.inspection, sweep)
     kept = tuple(ids) if keep_ids else None
     return Swept(deleted, batches, trail_deleted, left, kept, streams_deleted, turned, limits_deleted)
 
 
-async def _sweep_limits(limiter: RateLimiter, most: int | None, batch_size: int) -> int:
-    """Nothing where there are no limits yet: pods of this version may run before the database is migrated."""
-    deleted = 0
-    try:
-        async with aclosing(limiter.sweep(limit=most, batch_size=batch_size)) as keys:
-            async for number in keys:
-                deleted += number
-    except NotMigrated:
-        pass
-    return deleted
-
-
 async def _sweep_streams(ring: Ring, sweep: Sweep, *, turn: bool) -> tuple[int, Turn | None]:
-    """Nothing of a database that has no streams yet: pods of this version may run before it is migrated."""
+    turned = await ring.turn() if turn else None
     deleted = 0
-    try:
-        turned = await ring.turn() if turn else None
-        async with aclosing(ring.sweep(limit=sweep.limit, batch_size=sweep.batch_size)) as gone:
-            async for number in gone:
-                deleted += number
-    except NotMigrated:
-        return deleted, None
+    async with aclosing(ring.sweep(limit=sweep.limit, batch_size=sweep.batch_size)) as gone:
+        async for number in gone:
+            deleted += number
     return deleted, turned
 
 
@@ -155,10 +142,7 @@ async def foresee(inspection: Inspection, sweep: Sweep, *, ring: Ring) -> Forese
     stale = await inspection.count_stale(
         max_age=sweep.max_age, cap=sweep.limit, include_undelivered=sweep.include_undelivered
     )
-    try:
-        idle = await ring.count_idle()
-    except NotMigrated:
-        idle = 0
+    idle = await ring.count_idle()
     streams = idle if sweep.limit is None else min(idle, sweep.limit)
     return Foreseen(stale, await _left(inspection, sweep), streams)
 

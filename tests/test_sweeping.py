@@ -19,7 +19,6 @@ from pendingctl.events.streams import Streams
 from pendingctl.limits import RateLimiter
 from pendingctl.model import SweepTurn
 from pendingctl.postgres.connections import Pool
-from pendingctl.schema import migrations
 from pendingctl.sweeping import (
     Left,
     Sweep,
@@ -32,7 +31,6 @@ from pendingctl.sweeping import (
 )
 from tests.deliveries import until
 from tests.questions import PAYLOAD, SCOPE, age
-from tests.schema.migrated import steps_back_to
 
 HOUR = timedelta(hours=1)
 
@@ -95,18 +93,6 @@ async def test_a_sweep_takes_idle_streams_and_turns_their_ring(
 
     assert [(each.streams_deleted, each.turn) for each in (first, second)] == [(3, Turn.TURNED), (2, None)]
     assert [stream.name.name for stream in await streams.list()] == ["fresh"]
-
-
-async def test_a_database_without_streams_is_swept_as_before(
-    swept: SweptDatabase, dsn: str, connection: psycopg.Connection
-) -> None:
-    await _put_stale(swept.store, connection, 2)
-    migrations.rollback(dsn, steps_back_to(dsn, "0014_streams"))
-
-    assert (await foresee(swept.store.inspection, Sweep(), ring=swept.ring)).would_delete_streams == 0
-    done = await sweep_once(swept, Sweep())
-
-    assert (done.deleted, done.streams_deleted, done.turn) == (2, 0, None)
 
 
 async def test_a_ring_that_lacks_a_table_is_reported_and_all_else_is_swept(

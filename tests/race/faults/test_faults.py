@@ -368,7 +368,7 @@ async def test_a_server_that_is_not_the_races_own_is_never_stopped(dsn: str, kin
     ("kind", "module", "what", "instead"),
     [
         (FaultKind.KILL, dispatcher, "MOMENT_SECONDS", 0.0),
-        (FaultKind.DISCONNECT, dispatcher, "MOMENT_SECONDS", 0.0),
+        pytest.param(FaultKind.DISCONNECT, dispatcher, "MOMENT_SECONDS", 0.0, marks=pytest.mark.long),
         (FaultKind.PAUSE, claims, "PAUSE_SECONDS", 0.0),
         (FaultKind.TERMINATE, locks, "_TERMINATE", "select false from unnest(%(pids)s::integer[])"),
     ],
