@@ -35,6 +35,7 @@ from pendingctl.race.run import simulate_race
 from pendingctl.schema import migrations
 from tests.deliveries import Worker, claimed, run_out, until
 from tests.events.writers import CHAT, append, datas, given
+from tests.pod.idling import statements_a_second
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +123,10 @@ async def test_streams_are_written_and_read(pooled: str, connection: psycopg.Con
 
     assert [item.seq for item in page.items if isinstance(item, Event)] == list(range(1, 32))
     assert key_of(talk) in [each.payload for each in connection.notifies(timeout=0.5)]
+
+
+async def test_an_idle_pod_that_polls_its_streams_asks_six_statements_a_second_at_most(pooled: str) -> None:
+    assert 3.0 <= await statements_a_second(pooled, is_listening=False) <= 6.0
 
 
 @pytest.mark.law(1)
