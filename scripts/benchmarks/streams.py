@@ -107,7 +107,8 @@ def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figu
 def measure_receipts(stage: Stage, *, events: int, rounds: int) -> Iterator[Figure]:
     """From an append on one pod to its receipt on another, which has a reader on each of 1,000 streams.
 
-    Beside it is the same pod without wake-ups, which looks every 50 ms. Raises RuntimeError where one does not arrive.
+    Beside it is the same pod without wake-ups, which looks every 50 ms; and for the second figure, a transaction that
+    has written and stays open all the while. Raises RuntimeError where one does not arrive.
     """
     doing(f"receipt of events, {_READ_STREAMS:,} readers")
     numbers = count()
@@ -115,9 +116,17 @@ def measure_receipts(stage: Stage, *, events: int, rounds: int) -> Iterator[Figu
     def round_of(kind: str) -> Round:
         return lambda: _receipt(stage, kind, f"{kind}-{next(numbers)}-", events)
 
-    measured = asyncio.run(in_turns({kind: round_of(kind) for kind in ("woken", "polling")}, rounds, warm_up=False))
+    async def beside_a_transaction() -> float:
+        with psycopg.connect(stage.dsn) as connection:
+            connection.execute("select pg_current_xact_id()")
+            return await round_of("woken")()
+
+    contenders = {"woken": round_of("woken"), "polling": round_of("polling"), "held": beside_a_transaction}
+    measured = asyncio.run(in_turns(contenders, rounds, warm_up=False))
     name = f"event received elsewhere, p99, {_EVENTS_A_SECOND}/s, {_READ_STREAMS:,} readers"
     yield ratio(name, "ms", "polling every 50 ms", measured["woken"], measured["polling"], at_most=0.2)
+    name = "the same, a transaction open elsewhere"
+    yield ratio(name, "ms", "without it", measured["held"], measured["woken"], at_most=1.5)
 
 
 async def _receipt(stage: Stage, kind: str, prefix: str, events: int) -> float:
