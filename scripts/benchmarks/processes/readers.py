@@ -41,6 +41,8 @@ async def _main(kind: str) -> None:
             async for item in streams.subscribe(StreamName(given["organization"], f"{given['prefix']}{number}")):
                 if isinstance(item, Event):
                     seconds.append(time.monotonic() - float(item.data.split(maxsplit=1)[0]))
+                # Until the next one comes it would be kept.
+                del item
 
         followers = [asyncio.create_task(follow(number)) for number in range(given["streams"])]
         await asyncio.sleep(_READY_SECONDS)
