@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import count
 
@@ -16,6 +16,7 @@ from pendingctl import open_pool
 from pendingctl.events import statements
 from pendingctl.events.model import MAX_EVENT_BYTES, NewEvent, StreamName
 from pendingctl.events.streams import Streams
+from pendingctl.events.waking import CHANNEL
 
 from .contenders import started
 from .figures import Figure, Round, doing, in_turns, ratio
@@ -64,8 +65,9 @@ _APPENDING = f"""
 def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figure]:
     """Appends a second by 16 writers on 100 streams; nothing where there is no pgbench.
 
-    Beside them, for the second figure, 16 pods wake readers all the time, and read nothing: they hear no wake-up, so
-    only the pauses after their own hold them back.
+    Beside them 16 pods listen, and hear of all that is appended: by NOTIFY in each transaction, or by one pod that
+    wakes all the time for all the streams. Then nobody listens, and NOTIFY has nothing to deliver. And at last 16 pods
+    wake all the time, and read nothing: they hear no wake-up, so only the pauses after their own hold them back.
     """
     if stage.pgbench is None:
         doing("no pgbench: appends to streams are left out")
@@ -76,13 +78,19 @@ def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figu
         connection.execute(_TABLE)
     _create_streams(stage, "s-", _STREAMS)
     variables = {"organization_id": SCOPE.organization_id, "data": _DATA, "lock_timeout": "3s"}
+    names = [f"s-{number}" for number in range(1, _STREAMS + 1)]
+    channels = [f"bench_{number}" for number in range(1, _STREAMS + 1)]
 
-    def round_of(script: str, *, waking: bool = False) -> Round:
+    def round_of(script: str, *, waking: int = 0, channels: Sequence[str] = ()) -> Round:
         def once() -> float:
             with ExitStack() as ending:
+                if channels:
+                    pods = started(ending, [sys.executable, str(PROCESSES / "listening_pods.py")])
+                    pods.answer(order(dsn=stage.dsn, pods=_PODS, channels=channels))
                 if waking:
                     pods = started(ending, [sys.executable, str(PROCESSES / "waking_pods.py")])
-                    pods.answer(order(dsn=stage.dsn, organization=SCOPE.organization_id, pods=_PODS))
+                    where = {"dsn": stage.dsn, "organization": SCOPE.organization_id}
+                    pods.answer(order(**where, pods=waking, streams=names))
                 return run_pgbench(
                     *(program, stage.dsn, script),
                     connections=_WRITERS,
@@ -93,15 +101,19 @@ def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figu
         return lambda: asyncio.to_thread(once)
 
     contenders = {
+        "append, heard": round_of(_APPENDING, waking=1, channels=[CHANNEL]),
+        "notify, heard": round_of(_NOTIFYING, channels=channels),
         "append": round_of(_APPENDING),
         "notify": round_of(_NOTIFYING),
-        "woken": round_of(_APPENDING, waking=True),
+        "append, woken": round_of(_APPENDING, waking=_PODS),
     }
     measured = asyncio.run(in_turns(contenders, rounds))
-    ours = measured["append"]
-    name = f"appends, {_STREAMS} streams, {_WRITERS} writers"
-    yield ratio(name, "a second", "NOTIFY in the transaction", ours, measured["notify"], at_least=3.0)
-    yield ratio(f"the same, {_PODS} pods wake", "a second", "without them", measured["woken"], ours, at_least=0.75)
+    ours, notify = measured["append"], "NOTIFY in the transaction"
+    name = f"appends, {_STREAMS} streams, {_WRITERS} writers, {_PODS} pods listen"
+    yield ratio(name, "a second", notify, measured["append, heard"], measured["notify, heard"], at_least=3.0)
+    yield ratio("the same, nobody listens", "a second", notify, ours, measured["notify"])
+    name = f"the same, {_PODS} pods wake"
+    yield ratio(name, "a second", "without them", measured["append, woken"], ours, at_least=0.75)
 
 
 def measure_receipts(stage: Stage, *, events: int, rounds: int) -> Iterator[Figure]:

@@ -1,7 +1,7 @@
 """Pods that wake readers of streams all the time, and read none themselves.
 
-Run by `streams.py`. It reads a JSON object with the `dsn`, the `organization` and the number of `pods`, prints `ready`,
-and goes on until it is killed.
+Run by `streams.py`. It reads a JSON object with the `dsn`, the `organization`, the number of `pods` and the names of
+the `streams` that they share, prints `ready`, and goes on until it is killed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from pendingctl.events.waking import LEAST_INTERVAL_SECONDS
 
 async def _main() -> None:
     given = json.loads(sys.stdin.readline())
+    names = [StreamName(given["organization"], name) for name in given["streams"]]
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         for number in range(given["pods"]):
             streams = Streams(await stack.enter_async_context(open_pool(given["dsn"], min_size=1, max_size=1)))
-            tasks.create_task(_wake(streams, StreamName(given["organization"], f"woken-{number}")))
+            tasks.create_task(_wake(streams, names[number :: given["pods"]]))
         print("ready", flush=True)
 
 
-async def _wake(streams: Streams, name: StreamName) -> None:
+async def _wake(streams: Streams, names: list[StreamName]) -> None:
     while True:
-        streams.wake(name)
+        streams.wake(*names)
         await asyncio.sleep(LEAST_INTERVAL_SECONDS)
 
 
