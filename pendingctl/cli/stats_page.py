@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..counts import AGES, Durations, ErrorGroup, LastSweep, LimitKeys, Numbers, Overview, Part, Storage, Trouble
 from ..diagnosis.pods import held_by
+from ..diagnosis.streams import late_seconds
 from ..events.model import RingState
 from ..pods import NotedPod
 from ..printable import printable
@@ -21,8 +22,6 @@ from .render import one_line, stdout_has_colours
 _BAR = 40
 _MOST_GROUPS = 100
 _MOST_NAMED = 5
-# Sweeps that turn the ring are minutes apart, and a backup may hold one up.
-_LATE_SECONDS = 3600
 _TROUBLES = {Trouble.DELIVERY: "deliveries", Trouble.CARD: "cards", Trouble.APPEND: "appends"}
 _BAD, _HEED = "bold red", "yellow"
 
@@ -195,8 +194,7 @@ def _streams(ring: RingState | None) -> Text:
         return Text("not known: their tables could not be read")
     about = "" if ring.streams is None else f"~{counted(ring.streams, 'stream', 'streams')}, "
     text = Text(f"{about}{size(ring.event_bytes)} of events, kept for {age(ring.retention_seconds)}")
-    late = (ring.turned_seconds_ago or 0) - ring.turn_every_seconds
-    if late > _LATE_SECONDS:
+    if late := late_seconds(ring):
         text.append(f"; the turn of their ring is {age(late)} late (pendingctl sweep)", _BAD)
     return text
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from ..diagnosis import pods, server, sessions, storage, tables, work
+from ..diagnosis import pods, server, sessions, storage, streams, tables, work
 from ..diagnosis.findings import Finding, unknown
 from ..errors import ExtraMissing, InvalidInput, PendingctlError
 from ..schedule import MAX_AGE
@@ -56,6 +56,7 @@ async def examine(dsn: str, *, max_age: timedelta = MAX_AGE) -> list[Check]:
             *await _checked("indexes", partial(reading.indexes, session), storage.judge_indexes),
             *await _checked("plans", partial(reading.plans, session), storage.judge_plans),
             *await _checked("trail", partial(reading.trail, session), storage.judge_trail),
+            *await _checked("ring", partial(reading.ring, session), streams.judge_ring),
             *await _checked("pods", partial(reading.pods, session), pods.judge_pods),
             *await _checked("sweep", partial(reading.sweep_lag, session, max_age), work.judge_sweep),
             *await _work(session),

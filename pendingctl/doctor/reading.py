@@ -14,9 +14,13 @@ from ..diagnosis.pods import POD, Pods, PodSessions
 from ..diagnosis.server import Connections, Durability, Pooler, Recovery, Settings, Version
 from ..diagnosis.sessions import Horizon, Horizons, LockSession, Slot
 from ..diagnosis.storage import Bloat, Index, Indexes, Plan, Plans, Trail
+from ..diagnosis.streams import Ring
 from ..diagnosis.tables import OWN_TABLES, RIGHTS, Places, Right, Table
 from ..diagnosis.work import MOST_COUNTED, Due, SweepLag
 from ..errors import DatabaseFailed, NotMigrated, UnfitSetting
+from ..events.model import RingState
+from ..events.ring import LONGEST_APPEND
+from ..events.statements import STATE
 from ..model import ENDINGS_KEPT
 from ..pods import NotedPod
 from ..postgres.connections import connect
@@ -187,6 +191,12 @@ async def trail(session: Session) -> Trail:
     if found is None:
         raise NotMigrated("there is no table pending_trail on the search_path; run: pendingctl migrate")
     return found
+
+
+async def ring(session: Session) -> Ring:
+    """How the ring of streams stands."""
+    missing = await session.value(statements.MISSING_SLOTS)
+    return Ring(await session.one(STATE, RingState, {"longest_append": LONGEST_APPEND}), tuple(missing))
 
 
 async def due(session: Session) -> tuple[Due, ...]:

@@ -224,6 +224,18 @@ TRAIL = f"""
     where oid = to_regclass('pending_trail')
 """
 
+# Also one that is being detached.
+MISSING_SLOTS = """
+    select coalesce(array_agg(slot order by slot), '{}')
+    from generate_series(0, 3) as slot
+    where not exists (
+        select from pg_inherits
+        where inhparent = 'pending_stream_event'::regclass
+          and inhrelid = to_regclass('pending_stream_event_' || slot)
+          and not inhdetachpending
+    )
+"""
+
 SWEEP_CYCLE = """
     select case when began_at > '-infinity' then extract(epoch from now() - began_at)::float8 end as seconds_ago, pod
     from sweep_cycle

@@ -17,8 +17,10 @@ from pendingctl.diagnosis.findings import Finding, Verdict
 from pendingctl.doctor import Check, examine, examine_schema
 from pendingctl.embedded import throwaway_server
 from pendingctl.embedded.pair import throwaway_pair
+from pendingctl.events.ring import Ring, Turn
 from pendingctl.schema import migrations
 from tests.deliveries import Worker, claimed, run_out, until
+from tests.events.writers import append
 from tests.locks import until_waiting_for_a_lock
 from tests.questions import age
 
@@ -73,7 +75,7 @@ async def test_a_database_as_it_should_be_fails_nowhere(dsn: str) -> None:
 
     assert failing(checks) == []
     assert unread(checks) == []
-    assert len({each.name for each in checks}) == len(checks) == 25
+    assert len({each.name for each in checks}) == len(checks) == 26
 
 
 @pytest.mark.once
@@ -416,6 +418,33 @@ async def test_a_slot_that_keeps_the_log_is_named_and_can_be_dropped(monkeypatch
         assert "forgotten (physical, inactive) keeps" in slots.sentence
         run_remedy(connection, slots.remedies[1].partition(": ")[2])
         assert (await finding(server.dsn, "slots")).verdict is Verdict.OK
+
+
+async def test_a_ring_that_nothing_can_be_appended_to_is_named(dsn: str, connection: psycopg.Connection) -> None:
+    connection.execute("delete from pending_stream_ring")
+    gone = await finding(dsn, "ring")
+    run_remedy(connection, gone.remedies[0])
+    connection.execute("alter table pending_stream_event detach partition pending_stream_event_2")
+    detached = await finding(dsn, "ring")
+    run_remedy(connection, detached.remedies[0])
+
+    assert (gone.verdict, "pending_stream_ring is gone" in gone.sentence) == (Verdict.FAIL, True)
+    assert (detached.verdict, "pending_stream_event_2 is no part" in detached.sentence) == (Verdict.FAIL, True)
+    assert await finding(dsn, "ring") == Finding(Verdict.OK, "no stream has events")
+
+
+async def test_a_ring_that_nobody_turns_is_named(dsn: str, connection: psycopg.Connection) -> None:
+    connection.execute("update pending_stream_ring set turned_at = now() - interval '10 hours'")
+    unused = await finding(dsn, "ring")
+    append(connection, "x")
+    late = await finding(dsn, "ring")
+    async with open_pool(dsn) as pool:
+        assert await Ring(pool, pod="p").turn() is Turn.TURNED
+
+    assert unused.verdict is Verdict.OK
+    assert (late.verdict, late.remedies[0]) == (Verdict.WARN, "pendingctl sweep")
+    assert "is 1 h 59 min late, and its tables grow: 80 kB of events, kept for 1 d" in late.sentence
+    assert "turns in time" in (await finding(dsn, "ring")).sentence
 
 
 async def test_it_is_said_whether_the_trail_is_kept(dsn: str, connection: psycopg.Connection) -> None:
