@@ -179,6 +179,9 @@ def _refused(error: psycopg.Error) -> PendingctlError:
                 f"the organization does not exist; create it first, as enqueue --create-org does "
                 f"({error.diag.message_detail or first})"
             )
+        case errors.FeatureNotSupported() if error.diag.source_function == "get_relation_info":
+            # The table of limits is unlogged, and a standby has none of it (src/backend/optimizer/util/plancat.c).
+            return DatabaseFailed(f"{first}: this server is a standby; connect to the primary")
         case errors.ProgramLimitExceeded() if "index row" in first or error.diag.constraint_name:
             return InvalidInput(f"an id is too long for the index ({first}); ids have at most {MAX_ID_BYTES} bytes")
     for refusal, meaning, remedy in _REFUSALS:

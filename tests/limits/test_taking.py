@@ -10,10 +10,11 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pendingctl import open_pool
-from pendingctl.embedded import throwaway_server
-from pendingctl.errors import DatabaseBusy, InvalidInput
+from pendingctl.embedded import throwaway_pair, throwaway_server
+from pendingctl.errors import DatabaseBusy, DatabaseFailed, InvalidInput
 from pendingctl.limits import Limit, RateLimiter
 from pendingctl.schema import migrations
 from tests.limits.histories import Taken, excess, false_denials
@@ -207,3 +208,14 @@ async def test_a_crash_of_the_server_gives_each_key_one_further_burst() -> None:
                 pod = RateLimiter(pool, if_unreachable="raise")
                 assert [(await pod.take("acme", "k", SLOW)).allowed for _ in range(4)] == [True, True, True, False]
             server.restart()
+
+
+@pytest.mark.once
+async def test_a_standby_counts_nothing_and_says_where_to_connect() -> None:
+    with throwaway_pair() as pair:
+        migrations.apply(make_conninfo(pair.primary.dsn, options="-csynchronous_commit=remote_apply"))
+        async with open_pool(pair.standby.dsn) as pool:
+            for pod in (RateLimiter(pool, if_unreachable="raise"), RateLimiter(pool, if_unreachable="deny")):
+                with pytest.raises(DatabaseFailed, match="this server is a standby; connect to the primary"):
+                    await pod.show("acme", "k", SLOW)
+            assert not (await pod.take("acme", "k", SLOW)).allowed
