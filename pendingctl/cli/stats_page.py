@@ -193,7 +193,8 @@ def _streams(ring: RingState | None) -> Text:
     if ring is None:
         return Text("not known: their tables could not be read")
     about = "" if ring.streams is None else f"~{counted(ring.streams, 'stream', 'streams')}, "
-    text = Text(f"{about}{size(ring.event_bytes)} of events, kept for {age(ring.retention_seconds)}")
+    events = f"{size(ring.event_bytes)} of events" if ring.has_events else "no events"
+    text = Text(f"{about}{events}, kept for {age(ring.retention_seconds)}")
     if late := late_seconds(ring):
         text.append(f"; the turn of their ring is {age(late)} late (pendingctl sweep)", _BAD)
     return text

@@ -10,8 +10,6 @@ from .findings import Finding, fail, ok, warn
 
 # Sweeps that turn the ring are minutes apart, and a backup may hold one up.
 LATE_TURN_SECONDS = 3_600.0
-# The first pages of the tables' indexes, two for each table with the one of its long values.
-_EMPTY_BYTES = 4 * 2 * 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +44,8 @@ def judge_ring(facts: Ring) -> Finding:
             ),
             "of a table that is gone altogether, create it as schema.sql has it",
         )
-    if facts.state.event_bytes <= _EMPTY_BYTES:
-        return ok("no stream has events")
+    if not facts.state.has_events:
+        return ok("the ring of streams holds no event")
     kept = f"{size(facts.state.event_bytes)} of events, kept for {age(facts.state.retention_seconds)}"
     if late := late_seconds(facts.state):
         return warn(

@@ -226,3 +226,8 @@ class RingState:
     retention_seconds: float
     turned_seconds_ago: float | None
     turn_every_seconds: float
+
+    @property
+    def has_events(self) -> bool:
+        """Whether the tables hold more than the first page of each index, of which each table has two."""
+        return self.event_bytes > 4 * 2 * 8_192

@@ -430,7 +430,7 @@ async def test_a_ring_that_nothing_can_be_appended_to_is_named(dsn: str, connect
 
     assert (gone.verdict, "pending_stream_ring is gone" in gone.sentence) == (Verdict.FAIL, True)
     assert (detached.verdict, "pending_stream_event_2 is no part" in detached.sentence) == (Verdict.FAIL, True)
-    assert await finding(dsn, "ring") == Finding(Verdict.OK, "no stream has events")
+    assert await finding(dsn, "ring") == Finding(Verdict.OK, "the ring of streams holds no event")
 
 
 async def test_a_ring_that_nobody_turns_is_named(dsn: str, connection: psycopg.Connection) -> None:
