@@ -20,6 +20,7 @@ from ..postgres.time_limits import Purpose
 from . import statements
 from .denials import Asked, Denials
 from .model import Decision, Limit, decided, undecided
+from .together import Together
 
 IfUnreachable: TypeAlias = Literal["raise", "allow", "deny"]
 
@@ -49,7 +50,7 @@ class RateLimiter:
     `reset` on another pod counts here after that second. `source` lends connections as to a `PendingStore`; through
     PgBouncer in transaction mode too.
 
-    `if_unreachable` is what `take` does where the database cannot decide within half a second, be it away, busy or not
+    `if_unreachable` is what `take` does where the database cannot decide within a second, be it away, busy or not
     migrated: `raise` its error, or `allow` or `deny` for now. While it cannot be reached, the last two ask it once a
     second. Raises InvalidInput for another word.
     """
@@ -69,6 +70,8 @@ class RateLimiter:
         self._denials = Denials()
         self._outage = Outage(_log)
         self._paused_until = float("-inf")
+        self._is_taking = False
+        self._together: Together | None = None
 
     async def take(self, organization_id: str, key: str, limit: Limit, cost: int = 1) -> Decision:
         """Take `cost` units of a key's limit, or none where that is more than the limit allows now.
@@ -84,7 +87,7 @@ class RateLimiter:
         if self._clock() < self._paused_until:
             return self._undecided(limit, cost)
         try:
-            decision = await self._take(asked, cost)
+            decision = await self._take_alone_or_together(asked, cost)
         except DatabaseFailed as error:
             if self._if_unreachable == "raise":
                 raise
@@ -102,12 +105,32 @@ class RateLimiter:
             return None
         return decided(asked[2], cost, timedelta(seconds=used), allowed=False)
 
+    async def _take_alone_or_together(self, asked: Asked, cost: int) -> Decision:
+        """Take alone where no other take is under way so, which may wait for a lock; else with all that come meanwhile.
+
+        What cannot be taken together is taken alone after that.
+        """
+        if not self._is_taking:
+            self._is_taking = True
+            try:
+                return await self._take(asked, cost)
+            finally:
+                self._is_taking = False
+        if self._together is None or not self._together.belongs_here:
+            self._together = Together(self._source)
+        organization_id, key, limit = asked
+        paid, tolerance = _microseconds(limit, cost), _microseconds(limit, limit.burst - cost)
+        used = await self._together.take(organization_id, key, paid=paid, tolerance=tolerance)
+        if used is None:
+            return await self._take(asked, cost)
+        return decided(limit, cost, timedelta(seconds=used), allowed=True)
+
     async def _take(self, asked: Asked, cost: int) -> Decision:
         organization_id, key, limit = asked
         parameters: dict[str, object] = {
             **_parameters(organization_id, key),
-            "paid": float(limit.unit_microseconds * cost),
-            "tolerance": float(limit.unit_microseconds * (limit.burst - cost)),
+            "paid": _microseconds(limit, cost),
+            "tolerance": _microseconds(limit, limit.burst - cost),
         }
         async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
             # Of many that waited for a connection the first may have been denied.
@@ -117,7 +140,7 @@ class RateLimiter:
             if taken is not None:
                 return decided(limit, cost, timedelta(seconds=taken[0]), allowed=True)
             asked_at = self._clock()
-            parameters["whole"] = float(limit.unit_microseconds * limit.burst)
+            parameters["whole"] = _microseconds(limit, limit.burst)
             used = await _used(borrowed, parameters)
             self._denials.note(asked, asked_at=asked_at, told_at=self._clock(), used_seconds=used.used_seconds)
             if used.is_ahead:
@@ -132,7 +155,7 @@ class RateLimiter:
         """Return what `take` would decide, and take nothing. Raises as the database does, and InvalidInput."""
         _check(organization_id, key)
         limit.check_cost(cost)
-        parameters = {**_parameters(organization_id, key), "whole": float(limit.unit_microseconds * limit.burst)}
+        parameters = {**_parameters(organization_id, key), "whole": _microseconds(limit, limit.burst)}
         async with Borrowed(self._source, purpose=Purpose.LIMIT) as borrowed:
             used = timedelta(seconds=(await _used(borrowed, parameters)).used_seconds)
         return decided(limit, cost, used, allowed=used <= limit.unit * (limit.burst - cost))
@@ -188,6 +211,11 @@ async def _used(connection: Connection, parameters: Mapping[str, object]) -> _Us
 def _check(organization_id: str, key: str) -> None:
     check_id(organization_id, "organization")
     check_id(key, "the key of a limit")
+
+
+def _microseconds(limit: Limit, units: int) -> float:
+    """Return in which time so many units come back, for the statements."""
+    return float(limit.unit_microseconds * units)
 
 
 def _parameters(organization_id: str, key: str) -> Mapping[str, object]:

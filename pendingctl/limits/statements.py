@@ -30,6 +30,33 @@ TAKE = f"""
     returning date_part('epoch', tat - clock_timestamp()) as used_seconds
 """
 
+# Takes from several keys, each once, in one commit: from those that have a row, whose limit surely allows it, and that
+# nobody has locked. None of them waits. The rows are locked in the order given, and found again by their place. (Of
+# parameters in JSON the planner expects as many rows whatever they are, and so makes no new plan for each call; and by
+# the array it finds the places one by one.)
+TAKE_TOGETHER = """
+    with held as materialized (
+        select found.ctid, asked.place, asked.paid
+        from rows from (
+            json_to_recordset(%(asked)s::json)
+            as (organization_id text, key text, paid double precision, tolerance double precision)
+        ) with ordinality as asked (organization_id, key, paid, tolerance, place)
+        cross join lateral (
+            select ctid
+            from pending_rate_limit
+            where organization_id = asked.organization_id and key = asked.key
+              and tat <= clock_timestamp() + asked.tolerance * interval '1 microsecond'
+            limit 1
+            for no key update skip locked
+        ) as found
+    )
+    update pending_rate_limit as r
+    set tat = greatest(r.tat, clock_timestamp()) + held.paid * interval '1 microsecond'
+    from held
+    where r.ctid = any (array(select ctid from held)) and r.ctid = held.ctid
+    returning held.place, date_part('epoch', r.tat - clock_timestamp()) as used_seconds
+"""
+
 # Never more than all of the burst's time, whatever a row holds. `is_ahead`: the row leads beyond it.
 USED = """
     select date_part('epoch', greatest(least(tat, clock_timestamp() + %(whole)s * interval '1 microsecond'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -18,6 +19,12 @@ PARAMETERS: dict[str, object] = {
     "paid": 1e6,
     "tolerance": 2e6,
     "batch_size": 10,
+    "asked": json.dumps(
+        [
+            {"organization_id": organization_id, "key": f"k{number}", "paid": 1e6, "tolerance": 2e6}
+            for number, organization_id in ((42, "acme"), (43, "globex"))
+        ]
+    ),
 }
 STATEMENTS = {
     name: cast("str", statement) for name, statement in vars(statements).items() if name.isupper() and name[0] != "_"
@@ -60,7 +67,7 @@ def test_keys_are_found_by_the_index(filled: psycopg.Connection, name: str) -> N
     scans = {node["Node Type"] for node in found if "Scan" in node["Node Type"] and "Relation Name" in node}
 
     assert scans
-    assert scans <= {"Index Scan", "Index Only Scan"}
+    assert scans <= {"Index Scan", "Index Only Scan", "Tid Scan"}
 
 
 def test_a_take_changes_its_row_in_place(filled: psycopg.Connection) -> None:
