@@ -16,6 +16,13 @@ from playwright.async_api import Browser, BrowserContext, Error, Page, async_pla
 
 from pendingctl import open_pool
 from pendingctl.postgres.connections import Pool
+from tests.faults.proxy import Proxy
+from tests.serve.clients import listening_for
+from tests.sse.conftest import running
+
+from .pods import Pods, by_ticket
+from .site import Site
+from .tabs import Tab, open_tab
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # It looks for nothing on the network but what a test has it open.
@@ -70,6 +77,34 @@ async def page(context: BrowserContext) -> Page:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
+async def site() -> AsyncIterator[Site]:
+    """A web site on a port of its own."""
+    made = Site()
+    async with listening_for(made) as listening:
+        made.port = listening.port
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(page: Page, site: Site) -> Tab:
+    """A page of the site."""
+    return await open_tab(page, site.origin)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pods(pool: Pool, site: Site) -> AsyncIterator[Pods]:
+    """Two pods behind one address, which the site's pages may read."""
+    async with (
+        running(pool, authorize=by_ticket, origins=[site.origin]) as serving,
+        running(pool, authorize=by_ticket, origins=[site.origin]) as other,
+    ):
+        proxy = Proxy("127.0.0.1", serving.listening.port)
+        made = Pods(serving, other, proxy, await proxy.start())
+        yield made
+        await proxy.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def pool(dsn: str) -> AsyncIterator[Pool]:
-    async with open_pool(dsn, max_size=10) as opened:
+    async with open_pool(dsn, max_size=20) as opened:
         yield opened

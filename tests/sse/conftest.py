@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
 from pendingctl.serve.connections import Limits
 from pendingctl.serve.listeners import LIMITS, Listening
-from pendingctl.sse.access import Authorized, Scope
+from pendingctl.sse.access import Authorize, Authorized, Scope
 from pendingctl.sse.app import StreamApp, stream_app
 from pendingctl.sse.clients import CLIENTS
 from tests.serve.clients import listening_for
@@ -37,8 +37,15 @@ class Pod:
 
 
 @asynccontextmanager
-async def running(pool: Pool, *, clients: int = CLIENTS, limits: Limits = LIMITS) -> AsyncIterator[Pod]:
-    async def authorize(scope: Scope) -> Authorized | None:
+async def running(
+    pool: Pool,
+    *,
+    authorize: Authorize | None = None,
+    origins: Sequence[str] = (ORIGIN,),
+    clients: int = CLIENTS,
+    limits: Limits = LIMITS,
+) -> AsyncIterator[Pod]:
+    async def by_name(scope: Scope) -> Authorized | None:
         if started.troubles:
             raise started.troubles[0]
         name = scope["path"].removeprefix("/")
@@ -46,7 +53,7 @@ async def running(pool: Pool, *, clients: int = CLIENTS, limits: Limits = LIMITS
         return None if name == "forbidden" else Authorized(StreamName("acme", name), until)
 
     streams = Streams(pool, pod="pod")
-    app = stream_app(streams, authorize, origins=[ORIGIN], clients=clients)
+    app = stream_app(streams, authorize or by_name, origins=origins, clients=clients)
     async with listening_for(app, limits=limits) as listening:
         started = Pod(streams, app, listening)
         yield started
