@@ -54,5 +54,14 @@ class Pods:
         await self.serving.streams.drain()
         await self.serving.listening.close(within=1)
 
+    def go_away(self) -> None:
+        """Have nothing be behind the address."""
+        # Nobody may listen there without being root.
+        self.proxy.port = 1
+
+    def come_back(self) -> None:
+        """Have the pod that serves be there again."""
+        self.proxy.port = self.serving.listening.port
+
     def _change(self) -> None:
         self.proxy.port = self.other.listening.port

@@ -24,3 +24,57 @@ export async function read(options) {
     tell("ending", error.name)
   }
 }
+
+/** What EventSource dispatches of an address until it is answered by 204. */
+export function dispatched(address, types) {
+  return new Promise((resolve) => {
+    const source = new EventSource(address)
+    const events = []
+    for (const type of types) {
+      source.addEventListener(type, (event) => events.push([event.lastEventId, event.type, event.data]))
+    }
+    source.addEventListener("error", () => source.readyState === EventSource.CLOSED && resolve(events))
+  })
+}
+
+/** The same by the client. */
+export async function parsed(address) {
+  const events = []
+  for await (const item of readStream(async () => address)) {
+    if (item.kind === "event") events.push([item.id, item.type, item.data])
+  }
+  return events
+}
+
+/**
+ * The same of bytes that are cut in two at every place in turn, and everywhere, with the position with which the client
+ * comes back. Chunks of the network cannot be chosen, so that these are a response in place of it.
+ */
+export async function parsedInParts(bytes) {
+  const body = Uint8Array.from(bytes)
+  const everyPlace = [...body.keys()].slice(1)
+  const cuts = [...everyPlace.map((place) => [0, place]), [...body.keys()]]
+  const runs = cuts.map((starts) => ({ parts: starts.map((start, i) => body.slice(start, starts[i + 1])), position: null }))
+  const network = window.fetch
+  window.fetch = async (url) => {
+    const run = runs[url.hash.slice(1)]
+    if (run.parts === null) {
+      run.position = url.searchParams.get("last_event_id") ?? ""
+      return new Response(null, { status: 204 })
+    }
+    const { parts } = run
+    run.parts = null
+    const stream = new ReadableStream({
+      start(controller) {
+        for (const part of parts) controller.enqueue(part)
+        controller.close()
+      },
+    })
+    return new Response(stream, { headers: { "content-type": "text/event-stream" } })
+  }
+  try {
+    return await Promise.all(runs.map(async (run, number) => [await parsed(`/#${number}`), run.position]))
+  } finally {
+    window.fetch = network
+  }
+}

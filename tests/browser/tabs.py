@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from playwright.async_api import Page
 
 from tests.sse.event_source import until
 
 Item = dict[str, str | int]
+# Above what any script takes, so that a hang fails its test.
+SCRIPT_SECONDS = 20.0
 TYPES = ("message", "said", "pendingctl.gap", "pendingctl.reset", "pendingctl.end")
 
 
@@ -23,21 +27,51 @@ class Tab:
     ending: str | None = None
     asked: int = 0
 
+    async def evaluate(self, script: str, given: object = None) -> Any:
+        """What a script of the page returns."""
+        async with asyncio.timeout(SCRIPT_SECONDS):
+            return await self.page.evaluate(script, given)
+
     async def listen(self, url: str, types: Sequence[str] = TYPES, *, with_credentials: bool = False) -> None:
         """Read with EventSource."""
-        await self.page.evaluate(
+        await self.evaluate(
             "async given => (await import('/readers.js')).listen(...given)", [url, types, with_credentials]
         )
 
-    async def read(self, address: Callable[[], str | None], **options: str) -> None:
-        """Read with the client; it asks for the `address`, which is counted."""
+    async def read(self, address: Callable[[], str | None], *, is_answered: bool = True, **options: str) -> None:
+        """Read with the client; it asks for the `address`, which is counted, and answered unless it is not to be."""
 
         def asked() -> str | None:
             self.asked += 1
             return address()
 
-        await self.page.expose_function("address", asked)
-        await self.page.evaluate("async options => { (await import('/readers.js')).read(options) }", options)
+        await self.page.expose_function("answer", asked)
+        await self.evaluate("is => { window.address = is ? answer : () => new Promise(() => {}) }", is_answered)
+        await self.read_again(**options)
+
+    async def read_again(self, **options: str) -> None:
+        """Read once more, by the same address."""
+        await self.evaluate("async options => { (await import('/readers.js')).read(options) }", options)
+
+    async def wait_over(self) -> None:
+        """Have the client's present wait be over, once it has begun; the page's clock must be installed."""
+        await until(lambda: self.states[-1:] == ["waiting"])
+        await self.page.clock.run_for(30_000)
+        await until(lambda: self.states[-1:] != ["waiting"])
+
+    async def count_reads(self) -> None:
+        """Count what the page asks of the bodies of its responses from now on."""
+        await self.evaluate(
+            """() => {
+                const { read } = ReadableStreamDefaultReader.prototype
+                window.reads = 0
+                ReadableStreamDefaultReader.prototype.read = function () { reads++; return read.call(this) }
+            }"""
+        )
+
+    async def reads(self, number: int) -> None:
+        """Wait until so many were asked."""
+        await self.page.wait_for_function("number => reads >= number", arg=number, polling=5)
 
     async def taken(self, number: int) -> list[Item]:
         """The items, once so many have come."""
