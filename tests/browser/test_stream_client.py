@@ -260,6 +260,30 @@ async def test_a_signal_ends_it_at_once(tab: Tab, pods: Pods, connection: psycop
     await until(lambda: pods.serving.app.clients == 0)
 
 
+async def test_behind_its_signal_nothing_more_is_given(
+    tab: Tab, pods: Pods, connection: psycopg.Connection
+) -> None:
+    append(connection, "one", "two")
+    given = await tab.evaluate(
+        """async url => {
+            const { readStream } = await import("/stream_client.js")
+            const aborting = new AbortController()
+            const given = []
+            try {
+                for await (const item of readStream(async () => url, { signal: aborting.signal })) {
+                    given.push(item.data)
+                    aborting.abort()
+                }
+            } catch (error) {
+                given.push(error.name)
+            }
+            return given
+        }""",
+        pods.url(),
+    )
+    assert given == ["one", "AbortError"]
+
+
 async def test_whoever_leaves_the_loop_closes_the_connection(
     tab: Tab, pods: Pods, connection: psycopg.Connection
 ) -> None:
