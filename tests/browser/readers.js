@@ -1,5 +1,5 @@
 // What reads streams in the tests' pages. Each item is told to the test by `tell`, which the test has put there.
-import { readStream } from "/stream_client.js"
+import { readStream } from "/static/stream_client.js"
 
 /** Reads with the browser's own EventSource. */
 export function listen(address, types, withCredentials) {

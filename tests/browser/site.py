@@ -8,6 +8,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+CLIENT = "/static/stream_client.js"
 READERS = Path(__file__).with_name("readers.js")
 
 
@@ -33,7 +34,7 @@ class Site:
             await self.answers[path](scope, receive, send)
         elif path == "/":
             await respond(send, 200, "text/html", b"<!doctype html><title>A page</title>")
-        elif path == "/stream_client.js":
+        elif path == CLIENT:
             await respond(
                 send, 200, "text/javascript", files("pendingctl.sse").joinpath("stream_client.js").read_bytes()
             )

@@ -233,7 +233,7 @@ async def test_nothing_is_read_ahead_of_a_slow_loop(tab: Tab, site: Site) -> Non
     await tab.count_reads()
     at_first, later = await tab.evaluate(
         """async () => {
-            const { readStream } = await import("/stream_client.js")
+            const { readStream } = await import("/static/stream_client.js")
             window.slow = readStream(async () => "/many")
             await slow.next()
             const atFirst = reads
@@ -260,13 +260,11 @@ async def test_a_signal_ends_it_at_once(tab: Tab, pods: Pods, connection: psycop
     await until(lambda: pods.serving.app.clients == 0)
 
 
-async def test_behind_its_signal_nothing_more_is_given(
-    tab: Tab, pods: Pods, connection: psycopg.Connection
-) -> None:
+async def test_behind_its_signal_nothing_more_is_given(tab: Tab, pods: Pods, connection: psycopg.Connection) -> None:
     append(connection, "one", "two")
     given = await tab.evaluate(
         """async url => {
-            const { readStream } = await import("/stream_client.js")
+            const { readStream } = await import("/static/stream_client.js")
             const aborting = new AbortController()
             const given = []
             try {
@@ -290,7 +288,7 @@ async def test_whoever_leaves_the_loop_closes_the_connection(
     append(connection, "one", "two")
     taken = await tab.evaluate(
         """async url => {
-            const { readStream } = await import("/stream_client.js")
+            const { readStream } = await import("/static/stream_client.js")
             for await (const item of readStream(async () => url)) return item.data
         }""",
         pods.url(),

@@ -201,6 +201,13 @@ def test_every_request_field_and_status_of_the_api_is_explained() -> None:
         assert f"`{field}`" in explained
 
 
+def test_the_client_for_browsers_is_copied_out_of_the_installed_package(tmp_path: Path) -> None:
+    (tmp_path / "static").mkdir()
+    run(f"cd {tmp_path}; {block('sh', 'stream_client.js').replace('python', sys.executable)}")
+    client = files("pendingctl.sse").joinpath("stream_client.js")
+    assert (tmp_path / "static/stream_client.js").read_bytes() == client.read_bytes()
+
+
 def test_every_metric_to_alert_on_exists() -> None:
     metrics = Metrics()
     metrics.watch_streams(lambda: 0, Sent, lambda: Counts(polls=0, pages=0, events=0, heard=0))
