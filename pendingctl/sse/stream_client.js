@@ -3,8 +3,8 @@
  *
  *     for await (const item of readStream(() => fetch("/ticket").then(answer => answer.text()))) show(item)
  *
- * EventSource does the same with one address, and keeps to itself whether it was refused, types that nobody listens
- * for, and a connection on which nothing comes any more.
+ * EventSource has one address, does not say that it was refused, gives no type that nobody listens for, and stays on a
+ * connection on which nothing comes any more.
  *
  * @typedef {{kind: "event", id: string, type: string, data: string}
  *   | {kind: "gap", id: string, from: number, to: number}
@@ -29,17 +29,20 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 const REFUSED = [401, 403, 404]
 const MOST_REFUSALS = 3
 
+/** @type {RequestInit} */
+const REQUEST = { headers: { Accept: "text/event-stream" }, cache: "no-store" }
+
 /**
  * Read a stream until its end.
  *
- * Nothing is read ahead of the loop, but for what came together. Whoever leaves the loop closes the connection; to end
- * it from elsewhere, while it waits, abort `signal`.
+ * Nothing is read ahead of the loop, but for what came together. Leaving the loop closes the connection; while the loop
+ * waits for an item, only `signal` does.
  *
  * @param {() => Promise<string | URL | null>} address  Returns the URL of the stream with a ticket, null where the person
  *   may not read it. It is asked at first, and again whenever that URL has not opened the stream; where it throws, or
  *   takes 45 s, it is asked again.
  * @param {object} [options]
- * @param {string} [options.after]  The `id` of the item to begin behind.
+ * @param {string | null} [options.after]  The `id` of the item to begin behind.
  * @param {AbortSignal} [options.signal]  Ends it at once, wherever it is: its reason is thrown.
  * @param {RequestCredentials} [options.credentials]  "include" sends cookies to another origin.
  * @param {(state: "connecting" | "open" | "waiting") => void} [options.onState]  Told where it is, for people to see.
@@ -47,7 +50,7 @@ const MOST_REFUSALS = 3
  * @throws {StreamDenied}  Where `address` returns null, or three of its URLs in a row are answered by 401, 403 or 404.
  */
 export async function* readStream(address, { after, signal, credentials = "same-origin", onState } = {}) {
-  let position = after
+  let position = after ?? undefined
   let retry = RETRY_MS
   /** @type {string | URL | null | undefined} */
   let url
@@ -97,9 +100,6 @@ export async function* readStream(address, { after, signal, credentials = "same-
     await wait(pause, signal)
   }
 }
-
-/** @type {RequestInit} */
-const REQUEST = { headers: { Accept: "text/event-stream" }, cache: "no-store" }
 
 /** One attempt to read, from the question for an address to the end of the response. */
 class Attempt {
@@ -211,10 +211,7 @@ class Parser {
   }
 }
 
-/**
- * @param {string | URL} address
- * @param {string | undefined} position
- */
+/** @param {string | URL} address @param {string | undefined} position */
 function addressBehind(address, position) {
   const url = new URL(address, globalThis.document?.baseURI ?? globalThis.location?.href)
   // In the query: a header of one's own would have the browser ask first whether it may send it.
@@ -256,10 +253,7 @@ function wait(milliseconds, signal) {
   })
 }
 
-/**
- * @param {AbortSignal} signal
- * @returns {Promise<never>}  Rejects once the signal aborts.
- */
+/** @param {AbortSignal} signal @returns {Promise<never>}  Rejects once it aborts. */
 function aborted(signal) {
   return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
 }

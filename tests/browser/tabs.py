@@ -38,7 +38,7 @@ class Tab:
             "async given => (await import('/readers.js')).listen(...given)", [url, types, with_credentials]
         )
 
-    async def read(self, address: Callable[[], str | None], *, is_answered: bool = True, **options: str) -> None:
+    async def read(self, address: Callable[[], str | None], *, is_answered: bool = True, **options: str | None) -> None:
         """Read with the client; it asks for the `address`, which is counted, and answered unless it is not to be."""
 
         def asked() -> str | None:
@@ -49,7 +49,7 @@ class Tab:
         await self.evaluate("is => { window.address = is ? answer : () => new Promise(() => {}) }", is_answered)
         await self.read_again(**options)
 
-    async def read_again(self, **options: str) -> None:
+    async def read_again(self, **options: str | None) -> None:
         """Read once more, by the same address."""
         await self.evaluate("async options => { (await import('/readers.js')).read(options) }", options)
 
