@@ -166,7 +166,6 @@ class Parser {
    */
   *take(bytes) {
     let text = this.#decoder.decode(bytes, { stream: true })
-    if (text === "") return
     if (this.#endedByCR && text.startsWith("\n")) text = text.slice(1)
     this.#endedByCR = text.endsWith("\r")
     let start = 0

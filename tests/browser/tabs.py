@@ -13,7 +13,7 @@ from tests.sse.event_source import until
 
 Item = dict[str, str | int]
 # Above what any script takes, so that a hang fails its test.
-SCRIPT_SECONDS = 20.0
+SCRIPT_SECONDS = 30.0
 TYPES = ("message", "said", "pendingctl.gap", "pendingctl.reset", "pendingctl.end")
 
 
