@@ -19,7 +19,8 @@ def serve(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only check the configuration, and exit.")] = False,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Try it: a database, a Slack and two pods on loopback, from nothing.")
+        bool,
+        typer.Option("--demo", help="Try it: a database, a Slack, an agent and two pods on loopback, from nothing."),
     ] = False,
 ) -> None:
     """Serve questions over HTTP and in Slack: one pod, of which any number can run behind a load balancer.

@@ -67,6 +67,14 @@ def render(view: View) -> str:
     )
 
 
+def plain_text(known: Workspaces, reply: Reply) -> str:
+    """Return what a person reads of a reply of rich text alone, as text."""
+    sections = [section for block in reply.blocks for section in objects(block.get("elements"))]
+    return "\n".join(
+        "".join(_words(known, part) for part in objects(section.get("elements"))) for section in sections
+    ) or shown(reply.text)
+
+
 def _person_link(view: View, person: Person) -> str:
     workspace = view.known.workspaces.get(person.team)
     about = ", ".join([workspace.name if workspace else person.team, *(["guest"] if person.is_guest else [])])
@@ -149,15 +157,20 @@ def _plain(text: JsonValue) -> str:
 
 
 def _part(known: Workspaces, part: JsonObject) -> str:
+    words = escape(_words(known, part))
+    return f"<b>{words}</b>" if part.get("type") == "user" else words
+
+
+def _words(known: Workspaces, part: JsonObject) -> str:
     match part.get("type"):
         case "user":
             id = text_of(part, "user_id")
             names = [person.name for person in known.people.values() if person.id == id]
-            return f"<b>@{escape(names[0] if names else id)}</b>"
+            return f"@{names[0] if names else id}"
         case "date":
             timestamp = part.get("timestamp")
-            return _time(timestamp) if isinstance(timestamp, int) else escape(text_of(part, "fallback"))
-    return escape(text_of(part, "text"))
+            return _time(timestamp) if isinstance(timestamp, int) else text_of(part, "fallback")
+    return text_of(part, "text")
 
 
 def _time(seconds: int) -> str:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from .channel_html import View, render
-from .presses import Seen
+from .guard import HEADERS, Guard
+from .presses import WARNINGS
 from .slack_server import FakeSlack
 from .workspaces import Channel, Person
 
 _MOST_WARNINGS = 1_000
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    # Without it browsers send `Origin: null` with a form.
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
-_WARNINGS = {
-    Seen.TIMED_OUT: "operation_timeout: the app has not replied within three seconds",
-    Seen.FAILED: "the app has not taken the press",
-}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 
 class Page:
@@ -38,14 +25,14 @@ class Page:
     def __init__(self, slack: FakeSlack, *, channel: str = "C1", person: str = "T1:U1") -> None:
         self._slack = slack
         self._first = (channel, person)
-        self._token = secrets.token_urlsafe(18)
+        self._guard = Guard(slack)
         self._warnings: dict[tuple[str, str, str], str] = {}
         slack.application.router.add_get("/room/{token}", self._show)
         slack.application.router.add_post("/room/{token}", self._press)
 
     @property
     def path(self) -> str:
-        return f"/room/{self._token}"
+        return f"/room/{self._guard.token}"
 
     def url(self, *, channel: str | None = None, person: str | None = None) -> str:
         """Return the page's address, token included, once Slack is entered."""
@@ -53,7 +40,7 @@ class Page:
         return f"{self._slack.origin}{self.path}?{query}"
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
-        self._check_token(request)
+        self._guard.check(request)
         query = request.query
         channel, person = self._seen(query.get("channel", self._first[0]), query.get("as", self._first[1]))
         view = View(
@@ -66,39 +53,33 @@ class Page:
                 ts: words for (id, key, ts), words in self._warnings.items() if (id, key) == (channel.id, person.key)
             },
         )
-        return web.Response(text=render(view), content_type="text/html", headers=_HEADERS)
+        headers = {**HEADERS, "Content-Security-Policy": _POLICY}
+        return web.Response(text=render(view), content_type="text/html", headers=headers)
 
     async def _press(self, request: web.Request) -> web.StreamResponse:
-        self._check_token(request)
-        # The token is in an address, which may be seen; other pages send another Origin.
-        if request.headers.get("Origin") != f"http://{request.host}":
-            raise web.HTTPForbidden(text="this comes from another page\n", headers=_HEADERS)
+        self._guard.check(request)
         fields = {name: str(value) for name, value in (await request.post()).items()}
         channel, person = self._seen(fields.get("channel", ""), fields.get("as", ""))
         ts = fields.get("ts", "")
         message = channel.messages.get(ts)
         if message is None:
-            raise web.HTTPNotFound(text="the message is gone\n", headers=_HEADERS)
+            raise web.HTTPNotFound(text="the message is gone\n", headers=HEADERS)
         try:
             pressed = await self._slack.press(person, message, fields.get("action_id", ""))
         except LookupError:
             warning: str | None = "this button is gone"
         else:
-            warning = _WARNINGS.get(pressed.seen)
+            warning = WARNINGS.get(pressed.seen)
         key = (channel.id, person.key, ts)
         self._warnings.pop(key, None)
         if warning is not None and len(self._warnings) < _MOST_WARNINGS:
             self._warnings[key] = warning
         query = urlencode({"channel": channel.id, "as": person.key})
-        raise web.HTTPSeeOther(f"{self.path}?{query}", headers=_HEADERS)
-
-    def _check_token(self, request: web.Request) -> None:
-        if not hmac.compare_digest(request.match_info["token"].encode(), self._token.encode()):
-            raise web.HTTPNotFound(text="there is no such page\n", headers=_HEADERS)
+        raise web.HTTPSeeOther(f"{self.path}?{query}", headers=HEADERS)
 
     def _seen(self, channel: str, person: str) -> tuple[Channel, Person]:
         """Return a channel and a person who is in it."""
         found = self._slack.channels.get(channel)
         if found is None or person not in found.members:
-            raise web.HTTPNotFound(text="there is no such channel, or the person is not in it\n", headers=_HEADERS)
+            raise web.HTTPNotFound(text="there is no such channel, or the person is not in it\n", headers=HEADERS)
         return found, self._slack.people[person]

@@ -55,6 +55,12 @@ class Seen(StrEnum):
     FAILED = "failed"
 
 
+WARNINGS = {
+    Seen.TIMED_OUT: "operation_timeout: the app has not replied within three seconds",
+    Seen.FAILED: "the app has not taken the press",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pressed:
     """What came of a delivery: the reply's HTTP status, None where none came, its body, and after how many seconds."""
