@@ -79,6 +79,8 @@ class Connection(H11Protocol):
         self.lost: asyncio.Future[None] = self.loop.create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # What the kernel does not take is all that is held here: one message of an application.
+        transport.set_write_buffer_limits(high=0)
         self._lingering = _Lingering(transport, self._limits, self._has_rest)
         super().connection_made(self._lingering)
         self._connections.open.add(self)

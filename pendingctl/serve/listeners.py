@@ -34,6 +34,10 @@ _BACKLOG = 1_024
 _ACCEPTED_AT_ONCE = 64
 # Until connections are accepted again, once the process or the machine has run out of files.
 _PAUSE_SECONDS = 1.0
+# What the kernel holds of a connection beside what is on its way. Its buffer takes megabytes, and takes more only when
+# a third of it is free: a client that reads slowly but always would seem to take nothing, and a thousand that read
+# nothing would fill the machine's memory.
+_UNSENT_BYTES = 64 * 1024
 # How long a closing listener looks out for requests that are on their way.
 _LAST_SECONDS = 0.2
 # How long applications may take to end once they are cancelled.
@@ -150,6 +154,8 @@ class Listening:
             # Linux alone. A peer that takes nothing, of which nothing else is noticed while the kernel's buffers are
             # not full: those of a stream may never be.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._limits.write * 1000))
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         opening = self._loop.create_task(self._open(accepted))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)

@@ -110,11 +110,11 @@ class StreamApp:
                 return
             await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
             start = self._start(given, subscription.position if first is None else position)
-            last = encode_retry(RETRY_MS)
+            last = [encode_retry(RETRY_MS)]
             async with Presence(receive, authorized.until) as presence:
                 last = await self._deliver(client, subscription, start, first)
             if not presence.is_gone:
-                await client.send(last, is_last=True)
+                await client.end(last)
         finally:
             self._clients.remove(client)
             await subscription.aclose()
@@ -142,7 +142,7 @@ class StreamApp:
 
     async def _deliver(
         self, client: Client, subscription: Subscription, start: bytes, item: StreamItem | None
-    ) -> bytes:
+    ) -> list[bytes]:
         """Send what comes, for as long as it comes, and return what to end the response with."""
         parts, size = [start], 0
         while True:
@@ -150,16 +150,14 @@ class StreamApp:
                 parts.append(part := self._encode(item, subscription.position))
                 size += len(part)
                 if isinstance(item, End):
-                    return b"".join(parts)
+                    return parts
                 item = subscription.at_hand() if size < TOGETHER_BYTES else None
-            data = b"".join(parts)
+            await client.send(parts)
             # Whoever waits keeps no event.
             parts, size, part = [], 0, b""
-            await client.send(data)
-            del data
             item = await anext(subscription, None)
             if item is None:
-                return encode_retry(random.randint(*DRAINED_RETRY_MS))
+                return [encode_retry(random.randint(*DRAINED_RETRY_MS))]
 
     def _encode(self, item: StreamItem, position: Cursor) -> bytes:
         match item:

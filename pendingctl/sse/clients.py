@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from .access import Send
@@ -14,6 +15,8 @@ CLIENTS = 5_000
 # Proxies and balancers close what is silent for 60 s, mobile networks sooner.
 COMMENT_SECONDS = 15.0
 LOOK_SECONDS = 1.0
+# Of an event that is larger each client holds a piece; the event itself is all clients' of its stream together.
+PIECE_BYTES = 32 * 1024
 # Clients that are sent a comment before other work has its turn.
 _AT_ONCE = 100
 
@@ -30,16 +33,22 @@ class Client:
         # Never before the head.
         self._sent_at = math.inf
 
-    async def send(self, data: bytes, *, is_last: bool = False) -> None:
-        """Send a part of the body, once the client takes it."""
+    async def send(self, parts: Sequence[bytes]) -> None:
+        """Send parts of the body, as the client takes them."""
         if self._comment is not None:
             await self._comment
         self._is_sending = True
         try:
-            await self._send({"type": "http.response.body", "body": data, "more_body": not is_last})
+            for piece in _pieces(parts):
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
             self._is_sending = False
         self._sent_at = asyncio.get_running_loop().time()
+
+    async def end(self, parts: Sequence[bytes]) -> None:
+        """Send the last parts."""
+        await self.send(parts)
+        await self._send({"type": "http.response.body", "body": b""})
 
     def comment(self, now: float) -> None:
         """Begin to send a comment, unless anything was sent lately or is under way."""
@@ -59,6 +68,22 @@ class Client:
         finally:
             self._comment = None
             self._sent_at = asyncio.get_running_loop().time()
+
+
+def _pieces(parts: Sequence[bytes]) -> Iterator[bytes]:
+    """Join what is small, and cut what is large: servers copy what they are given, and hold it until it is taken."""
+    small: list[bytes] = []
+    for part in parts:
+        if len(part) < PIECE_BYTES:
+            small.append(part)
+            continue
+        if small:
+            yield b"".join(small)
+            small = []
+        for start in range(0, len(part), PIECE_BYTES):
+            yield part[start : start + PIECE_BYTES]
+    if small:
+        yield b"".join(small)
 
 
 class Clients:

@@ -285,6 +285,29 @@ async def test_a_client_that_does_not_read_its_response_is_closed() -> None:
             await _none_open(listening)
 
 
+async def test_a_client_that_reads_slowly_but_always_is_not_closed() -> None:
+    """The kernel's buffer takes megabytes, and asks for more only when a third of it has been read."""
+
+    async def stream(_: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(300):
+            await send({"type": "http.response.body", "body": b"x" * 32_768, "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with listening_for(stream, limits=Limits(write=1.0)) as listening:
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+            slow.connect(("127.0.0.1", listening.port))
+            slow.setblocking(False)
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            read = 0
+            while read < 700_000:
+                read += len(await asyncio.get_running_loop().sock_recv(slow, 10_000))
+                await asyncio.sleep(0.03)
+            assert listening.open_connections == 1
+
+
 async def test_a_client_that_reads_its_response_gets_all_of_it() -> None:
     async with listening_for(APP, limits=SHORT) as listening:
         response = await exchange(listening.port, LAST_GET.replace(b"hello", b"big"))
@@ -384,7 +407,7 @@ async def test_a_client_that_takes_nothing_is_closed_though_the_kernel_took_it_a
 
     async def stream(_: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"x" * 300_000, "more_body": True})
+        await send({"type": "http.response.body", "body": b"x" * 40_000, "more_body": True})
         while (await receive())["type"] != "http.disconnect":
             pass
 
