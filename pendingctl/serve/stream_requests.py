@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from ..events.appending import MAX_EVENTS
 from ..events.model import NewEvent
 from ..payload import JsonValue
 from .json_bodies import check_fields, read_fields
@@ -29,6 +30,11 @@ def appended_by(body: bytes) -> NewEvents:
     events, expected = fields.get("events"), fields.get("expected")
     if not isinstance(events, list):
         raise Problem(HTTPStatus.BAD_REQUEST, "'events' is no list of events")
+    # Each costs time in which this process does nothing else.
+    if len(events) > MAX_EVENTS:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, f"{len(events):,} events are given; append at most {MAX_EVENTS:,} at once"
+        )
     if expected is not None and type(expected) is not int:
         raise Problem(HTTPStatus.BAD_REQUEST, "'expected' is no whole number")
     return NewEvents(tuple(map(_event, events)), expected)

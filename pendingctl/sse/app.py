@@ -31,6 +31,8 @@ RETRY_MS = 2_000
 DRAINED_RETRY_MS = (200, 2_000)
 # And where it cannot serve it, which another pod may.
 REFUSED_RETRY_MS = (3_000, 10_000)
+# How long whoever says what a client may read has for that.
+AUTHORIZE_SECONDS = 5.0
 # How long a client waits for the head of its response, which may be that nothing follows; the database may be away.
 LOOK_SECONDS = 0.5
 # What is at hand is sent together, up to this and one event.
@@ -91,38 +93,41 @@ class StreamApp:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = self._origins.headers(scope)
-        authorized = await self._authorized(scope, send, headers)
-        if authorized is None:
-            return
-        client = Client(send)
-        # Before anything is waited for, since many may come at once.
-        self._clients.add(client)
-        given = _position(scope)
-        position = given if isinstance(given, Cursor) else START
-        subscription = self._streams.subscribe(authorized.stream, position)
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await subscription.looked_for()
-            first = subscription.at_hand()
-            if isinstance(first, End) and isinstance(given, Cursor):
-                await _respond(send, 204, headers)
+        # Servers may raise it where the client is gone (ASGI, "Disconnected Client - send exception").
+        with suppress(OSError):
+            authorized = await self._authorized(scope, send, headers)
+            if authorized is None:
                 return
-            await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
-            start = self._start(given, subscription.position if first is None else position)
-            last = [encode_retry(RETRY_MS)]
-            async with Presence(receive, authorized.until) as presence:
-                last = await self._deliver(client, subscription, start, first)
-            if not presence.is_gone:
-                await client.end(last)
-        finally:
-            self._clients.remove(client)
-            await subscription.aclose()
+            given = _position(scope)
+            position = given if isinstance(given, Cursor) else START
+            client = Client(send)
+            # Before anything is waited for, since many may come at once.
+            self._clients.add(client)
+            subscription = self._streams.subscribe(authorized.stream, position)
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await subscription.looked_for()
+                first = subscription.at_hand()
+                if isinstance(first, End) and isinstance(given, Cursor):
+                    await _respond(send, 204, headers)
+                    return
+                await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
+                start = self._start(given, subscription.position if first is None else position)
+                last = [encode_retry(RETRY_MS)]
+                async with Presence(receive, authorized.until) as presence:
+                    last = await self._deliver(client, subscription, start, first)
+                if not presence.is_gone:
+                    await client.end(last)
+            finally:
+                self._clients.remove(client)
+                await subscription.aclose()
 
     async def _authorized(self, scope: Scope, send: Send, headers: Headers) -> Authorized | None:
         """Return what a client may read now; None where that was answered."""
         try:
-            authorized = await self._authorize(scope)
+            async with asyncio.timeout(AUTHORIZE_SECONDS):
+                authorized = await self._authorize(scope)
         except Exception:  # noqa: BLE001 (it is the application's own, and may have met an outage)
             _log.exception("whether a client may read a stream could not be found out")
         else:
@@ -177,8 +182,9 @@ def stream_app(
     """Return an ASGI application that serves the streams which `authorize` names, as server-sent events.
 
     `authorize` is given the scope of a request and returns the stream that its client may read, and until when; None,
-    for a stream that is unknown as for one that is forbidden, is answered with 404. Where it raises, or where so many
-    `clients` are there, a client is sent away for some seconds. Pages of `origins` may read as well, with cookies.
+    for a stream that is unknown as for one that is forbidden, is answered with 404. Where it raises or says nothing for
+    5 s, or where so many `clients` are there, a client is sent away for some seconds. Pages of `origins` may read as
+    well, with cookies.
 
     A client begins at the start; behind the event of the Last-Event-ID header where it has one, else of the parameter
     `last_event_id`. What is no position is taken for one of another history. At a closed stream that was read to its
@@ -229,5 +235,6 @@ async def _respond(send: Send, status: int, headers: Headers) -> None:
     """Answer without a body."""
     length = [] if status == 204 else [(b"content-length", b"0")]
     head = [(b"cache-control", b"no-store"), *length, *headers]
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": b""})
+    with suppress(OSError):
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": b""})

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from ..errors import InvalidInput
 from ..events.model import StreamName
-from .access import Authorized, Scope, header_of
+from .access import Authorized, Scope
 
 # Of a secret; what HMAC-SHA256 signs is as hard to forge as its key is to guess (RFC 2104, section 3).
 LEAST_KEY_BYTES = 32
@@ -69,7 +69,9 @@ def presented_by(scope: Scope) -> list[str]:
     query = parse_qs(scope["query_string"].decode("latin-1"))
     if given := query.get("ticket"):
         return given[:1]
-    pairs = (cookie.strip().partition("=") for cookie in header_of(scope, b"cookie").split(";"))
+    # HTTP/2 may have one in each of several headers (RFC 9113, section 8.2.3).
+    cookies = b";".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin-1")
+    pairs = (cookie.strip().partition("=") for cookie in cookies.split(";"))
     return [value for name, _, value in pairs if name == COOKIE][:MOST_COOKIES]
 
 

@@ -122,6 +122,12 @@ async def test_an_append_that_is_repeated_is_there_once(pods: tuple[Pod, Pod]) -
     assert (await here.append("one", "two", expected=0)).status_code == 200
 
 
+async def test_events_beyond_all_number_are_refused_before_they_are_looked_at(pods: tuple[Pod, Pod]) -> None:
+    refused = await pods[0].internal.post("/streams/talk/events", json={"events": [{}] * 10_001})
+    assert (refused.status_code, is_a_problem(refused)) == (400, True)
+    assert "at most 10,000" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -177,6 +183,9 @@ async def test_a_ticket_opens_its_own_stream_and_no_other(
     # The cookie counts as well, whatever else stands there, and the query before it.
     cookie = f"a=b; {COOKIE}={of_globex}x; {COOKIE}={ticket}"
     assert await there.status("/streams/talk", Cookie=cookie) == 200
+    crumbs = [("Cookie", each) for each in cookie.split("; ")]
+    async with httpx.AsyncClient() as client, client.stream("GET", f"{there.url}/streams/talk", headers=crumbs) as read:
+        assert read.status_code == 200
     assert await there.status("/streams/talk?ticket=x", Cookie=cookie) == 404
     async with httpx.AsyncClient(verify=False) as client:
         posted = await client.post(f"{there.url}/streams/talk", headers={"Cookie": cookie})

@@ -1,0 +1,136 @@
+"""The application before servers of ASGI that are slow, lose their clients at any moment, or say so in other ways."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import psycopg
+import pytest
+
+from pendingctl.events.streams import Streams
+from pendingctl.postgres.connections import Pool
+from pendingctl.sse import app as app_module
+from pendingctl.sse import clients as clients_module
+from pendingctl.sse.access import Authorized, Message, Scope
+from pendingctl.sse.app import StreamApp, stream_app
+from tests.events.writers import CHAT, append
+from tests.sse.event_source import EventSource, until
+
+SCOPE = {"type": "http", "method": "GET", "path": "/chat", "query_string": b"", "headers": []}
+
+
+@dataclass
+class Server:
+    """A server with one client, which is gone after so many sends. `sends` are the seconds that each send takes."""
+
+    sends: list[float] = field(default_factory=list)
+    leaves_after: int | None = None
+    raises: type[Exception] | None = None
+    is_gone: asyncio.Event = field(default_factory=asyncio.Event)
+    received: list[Message] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    source: EventSource = field(default_factory=EventSource)
+
+    async def receive(self) -> Message:
+        if not self.received:
+            self.received.append({"type": "http.request", "body": b"", "more_body": False})
+            return self.received[0]
+        await self.is_gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if self.leaves_after is not None:
+            self.leaves_after -= 1
+            if self.leaves_after < 0:
+                self.is_gone.set()
+        if self.sends:
+            await asyncio.sleep(self.sends.pop(0))
+        if self.is_gone.is_set():
+            if self.raises is not None:
+                raise self.raises("the client is gone")
+            return
+        if message["type"] == "http.response.start":
+            self.statuses.append(message["status"])
+        else:
+            self.source.take(message.get("body", b""))
+
+
+async def left_behind(app: StreamApp) -> list[str]:
+    """The tasks for clients that remain, once no client is there."""
+    await until(lambda: app.clients == 0)
+    # What is cancelled ends at its next turn.
+    await asyncio.sleep(0)
+    return [name for task in asyncio.all_tasks() if "client" in (name := task.get_name())]
+
+
+@pytest.mark.parametrize("raises", [None, OSError, ConnectionResetError])
+async def test_whenever_a_client_leaves_nothing_of_it_stays(
+    pool: Pool,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    raises: type[Exception] | None,
+) -> None:
+    monkeypatch.setattr(clients_module, "COMMENT_SECONDS", 0.0)
+    monkeypatch.setattr(clients_module, "LOOK_SECONDS", 0.002)
+    append(connection, *(str(number) * 300 for number in range(400)))
+    streams = Streams(pool, pod="pod")
+    random = Random(7)
+    try:
+        for _ in range(60):
+            until_then = random.choice([None, datetime.now(UTC) + timedelta(seconds=random.uniform(0, 0.05))])
+
+            async def authorize(scope: Scope, until_then: datetime | None = until_then) -> Authorized | None:
+                del scope
+                await asyncio.sleep(random.choice([0, 0.001]))
+                return Authorized(CHAT, until_then)
+
+            app = stream_app(streams, authorize)
+            sends = [random.choice([0, 0, 0.001, 0.02]) for _ in range(30)]
+            server = Server(sends=sends, leaves_after=random.randrange(12), raises=raises)
+            serving = asyncio.ensure_future(app(dict(SCOPE), server.receive, server.send))
+            match random.randrange(3):
+                case 0:
+                    await asyncio.sleep(random.uniform(0, 0.03))
+                    server.is_gone.set()
+                case 1:
+                    await asyncio.sleep(random.uniform(0, 0.03))
+                    serving.cancel()
+            async with asyncio.timeout(5):
+                await asyncio.wait([serving])
+            assert serving.cancelled() or serving.exception() is None
+            assert await left_behind(app) == []
+            numbers = [event.data for event in server.source.dispatched]
+            assert numbers == [str(number) * 300 for number in range(len(numbers))]
+    finally:
+        await streams.drain(0)
+    assert not [record for record in caplog.records if record.name.startswith(("pendingctl", "asyncio"))]
+
+
+async def test_a_permission_that_nobody_states_is_no_refusal(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "AUTHORIZE_SECONDS", 0.05)
+
+    async def authorize(scope: Scope) -> Authorized | None:
+        await asyncio.Event().wait()
+        raise AssertionError(scope)
+
+    app, server = stream_app(Streams(pool, pod="pod"), authorize), Server()
+    async with asyncio.timeout(5):
+        await app(dict(SCOPE), server.receive, server.send)
+    assert (server.statuses, server.source.dispatched) == ([200], [])
+    assert server.source.retry is not None
+    assert app.sent.refused == 1
+
+
+@pytest.mark.parametrize("change", [{"method": "HEAD"}, {"path": "/forbidden"}])
+async def test_whoever_is_refused_and_gone_is_no_error(pool: Pool, change: dict[str, str]) -> None:
+    async def nothing(scope: Scope) -> Authorized | None:
+        del scope
+        return None
+
+    server = Server(leaves_after=0, raises=OSError)
+    await stream_app(Streams(pool, pod="pod"), nothing)({**SCOPE, **change}, server.receive, server.send)
+    assert server.is_gone.is_set()
