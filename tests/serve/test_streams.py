@@ -25,6 +25,7 @@ from pendingctl.serve.metrics import Metrics
 from pendingctl.serve.problems import application
 from pendingctl.serve.streams_app import StreamsApp
 from pendingctl.sse.tickets import COOKIE, Tickets
+from tests.events.writers import append, delete, turn
 from tests.serve.clients import listening_for
 from tests.sse.event_source import reading, until
 
@@ -120,6 +121,75 @@ async def test_an_append_that_is_repeated_is_there_once(pods: tuple[Pod, Pod]) -
     after = await here.append("four")
     assert (after.status_code, is_a_problem(after)) == (409, True)
     assert (await here.append("one", "two", expected=0)).status_code == 200
+
+
+async def test_a_repetition_is_known_for_as_long_as_its_events_are_there(
+    pods: tuple[Pod, Pod], connection: psycopg.Connection
+) -> None:
+    here, there = pods
+    first = await here.append("one", "two", expected=0)
+    connection.execute("update pending_stream_ring set slot = 1")
+    await here.append("three", expected=2)
+    await here.internal.post("/streams/talk/close")
+    # Closed as well: it was appended.
+    assert (await there.append("one", "two", expected=0)).json() == first.json()
+    turn(connection, 0)
+    assert (await there.append("one", "two", expected=0)).status_code == 409
+    assert (await there.append("three", expected=2)).status_code == 200
+    delete(connection, StreamName("acme", "talk"))
+    assert (await there.append("three", expected=2)).status_code == 409
+    # As the first append of another stream.
+    again = await there.append("one", "two", expected=0)
+    assert (again.status_code, again.json()["last_seq"]) == (201, 2)
+    assert again.json()["cursor"] != first.json()["cursor"]
+
+
+async def test_of_two_writers_at_one_position_one_is_refused(pods: tuple[Pod, Pod]) -> None:
+    for position in range(10):
+        both = await asyncio.gather(*(pod.append(f"{pod.url} {position}", expected=position) for pod in pods))
+        assert sorted(each.status_code for each in both) == [201, 409]
+    async with reading(f"{pods[0].url}/streams/talk?ticket={await pods[0].ticket()}") as source:
+        assert [event.data.partition(" ")[2] for event in await source.events(10)] == [str(n) for n in range(10)]
+
+
+async def test_readers_of_a_stream_that_is_made_again_are_told(
+    pods: tuple[Pod, Pod], connection: psycopg.Connection
+) -> None:
+    here, there = pods
+    await here.append("one", "two")
+    path = f"/streams/talk?ticket={await here.ticket()}"
+    async with reading(f"{here.url}{path}") as source:
+        await source.events(2)
+        with connection.transaction():
+            delete(connection, StreamName("acme", "talk"))
+            append(connection, "new", stream=StreamName("acme", "talk"))
+        assert [(event.type, event.data) for event in (await source.events(4))[2:]] == [
+            ("pendingctl.reset", "{}"),
+            ("said", "new"),
+        ]
+        of_this = source.last_event_id
+        delete(connection, StreamName("acme", "talk"))
+        assert (await source.ended())[-1].type == "pendingctl.end"
+    assert await there.status(path, **{"Last-Event-ID": of_this}) == 204
+    await there.append("newer")
+    async with reading(f"{there.url}{path}", last_event_id=of_this) as source:
+        assert [event.data for event in await source.events(2)] == ["{}", "newer"]
+
+
+async def test_readers_of_an_organization_that_is_deleted_are_ended(
+    pods: tuple[Pod, Pod], connection: psycopg.Connection
+) -> None:
+    here, there = pods
+    await here.append("one")
+    ticket = await here.ticket()
+    async with reading(f"{there.url}/streams/talk?ticket={ticket}") as source:
+        await source.events(1)
+        connection.execute("delete from organization where id = 'acme'")
+        assert (await source.ended())[-1].type == "pendingctl.end"
+    path = f"/streams/talk?ticket={ticket}"
+    assert await there.status(path, **{"Last-Event-ID": source.last_event_id}) == 204
+    refused = await here.append("two")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
 
 
 async def test_events_beyond_all_number_are_refused_before_they_are_looked_at(pods: tuple[Pod, Pod]) -> None:
