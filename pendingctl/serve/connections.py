@@ -79,10 +79,11 @@ class Connection(H11Protocol):
         self.lost: asyncio.Future[None] = self.loop.create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # What the kernel does not take is all that is held here: one message of an application.
-        transport.set_write_buffer_limits(high=0)
         self._lingering = _Lingering(transport, self._limits, self._has_rest)
         super().connection_made(self._lingering)
+        # Of what the kernel does not take one message of an application is held here. (At 0 asyncio's TLS would take an
+        # empty buffer for a full one.)
+        transport.set_write_buffer_limits(high=1)
         self._connections.open.add(self)
         self._start_head()
 

@@ -290,7 +290,7 @@ async def test_a_client_that_reads_slowly_but_always_is_not_closed() -> None:
 
     async def stream(_: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        for _ in range(300):
+        for _number in range(300):
             await send({"type": "http.response.body", "body": b"x" * 32_768, "more_body": True})
         while (await receive())["type"] != "http.disconnect":
             pass
