@@ -16,12 +16,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from pendingctl.errors import InvalidInput
 from pendingctl.serve.configuration import Tls
 from pendingctl.serve.connections import Limits
 from pendingctl.serve.listeners import listen, tls_context
 from tests.serve.clients import PATIENCE, RawClient, exchange, listener, listening_for, status_of
+from tests.sse.event_source import until
 
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST_GET = b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -224,6 +226,24 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
         capture_output=True,
     )
     return Tls(certificate=folder / "certificate", key=folder / "key")
+
+
+async def test_over_tls_who_reads_gets_all_and_who_does_not_is_closed(tls: Tls) -> None:
+    async def stream(_: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _number in range(300):
+            await send({"type": "http.response.body", "body": b"x" * 32_768, "more_body": True})
+        await send({"type": "http.response.body", "body": b"the end"})
+
+    trusting = ssl.create_default_context(cafile=tls.certificate)
+    async with listening_for(stream, listener(tls=tls), limits=Limits(write=1.0)) as listening:
+        async with RawClient(listening.port, tls=trusting) as client:
+            client.send(LAST_GET % b"/")
+            assert b"the end" in await client.rest()
+        async with RawClient(listening.port, tls=trusting, reads_at_most=1_024) as client:
+            client.send(LAST_GET % b"/")
+            await until(lambda: listening.open_connections == 1)
+            await until(lambda: listening.open_connections == 0)
 
 
 async def test_requests_over_tls_of_12_at_least(tls: Tls) -> None:
