@@ -21,13 +21,13 @@ from ..events.model import START, Cursor, End, Event, Gap, Reset, StreamItem
 from ..events.streams import Streams
 from .access import Authorize, Authorized, Receive, Scope, Send, header_of
 from .clients import CLIENTS, Client, Clients
-from .encoding import encode, encode_event, encode_retry, encode_start
+from .encoding import encode, encode_event, encode_id, encode_retry
 from .origins import Headers, Origins
 from .presence import Presence
 
-# After how long a client comes back whose connection was lost.
-RETRY_MS = 2_000
-# The same where this pod serves it no more, as it ends: apart from each other, since all come at once.
+# After how long a client comes back whose connection was lost: apart from each other, as a pod that dies loses all.
+RETRY_MS = (1_000, 3_000)
+# The same where this pod serves it no more, as it ends.
 DRAINED_RETRY_MS = (200, 2_000)
 # And where it cannot serve it, which another pod may.
 REFUSED_RETRY_MS = (3_000, 10_000)
@@ -114,7 +114,7 @@ class StreamApp:
                     return
                 await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
                 start = self._start(given, subscription.position if first is None else position)
-                last = [encode_retry(RETRY_MS)]
+                last = [_retry(RETRY_MS)]
                 async with Presence(receive, authorized.until) as presence:
                     last = await self._deliver(client, subscription, start, first)
                 if not presence.is_gone:
@@ -138,12 +138,14 @@ class StreamApp:
                 return authorized
         self.sent.refused += 1
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
-        await send({"type": "http.response.body", "body": encode_retry(random.randint(*REFUSED_RETRY_MS))})
+        await send({"type": "http.response.body", "body": _retry(REFUSED_RETRY_MS)})
         return None
 
     def _start(self, given: Cursor | Reset | None, position: Cursor) -> bytes:
-        start = encode_start(RETRY_MS, position)
-        return start + self._encode(given, START) if isinstance(given, Reset) else start
+        if isinstance(given, Reset):
+            # No position without it: whoever lost the connection in between would not be given it again.
+            return _retry(RETRY_MS) + self._encode(given, START)
+        return _retry(RETRY_MS) + encode_id(position)
 
     async def _deliver(
         self, client: Client, subscription: Subscription, start: bytes, item: StreamItem | None
@@ -162,7 +164,7 @@ class StreamApp:
             parts, size, part = [], 0, b""
             item = await anext(subscription, None)
             if item is None:
-                return [encode_retry(random.randint(*DRAINED_RETRY_MS))]
+                return [_retry(DRAINED_RETRY_MS)]
 
     def _encode(self, item: StreamItem, position: Cursor) -> bytes:
         match item:
@@ -229,6 +231,10 @@ def _position(scope: Scope) -> Cursor | Reset | None:
         return Cursor.parse(text)
     except CursorInvalid:
         return Reset(0)
+
+
+def _retry(between: tuple[int, int]) -> bytes:
+    return encode_retry(random.randint(*between))
 
 
 async def _respond(send: Send, status: int, headers: Headers) -> None:

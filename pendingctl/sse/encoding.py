@@ -38,13 +38,13 @@ def encode_event(event: Event) -> bytes:
     return _encode(type, event.data, event.cursor)
 
 
-def encode_start(retry_ms: int, position: Cursor) -> bytes:
-    """Return what a response begins with: after how many milliseconds to come back, and with which id."""
-    return f"retry: {retry_ms}\nid: {position}\n\n".encode()
+def encode_id(position: Cursor) -> bytes:
+    """Return what gives a client a position before its first event, with which to come back."""
+    return f"id: {position}\n\n".encode()
 
 
 def encode_retry(retry_ms: int) -> bytes:
-    """Return what a response ends with where the client is to come back after so many milliseconds."""
+    """Return what says to a client after how many milliseconds to come back."""
     return f"retry: {retry_ms}\n\n".encode()
 
 

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 @pytest.fixture(autouse=True)
 def soon_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is sent away comes back at once."""
-    monkeypatch.setattr(app_module, "RETRY_MS", 20)
+    monkeypatch.setattr(app_module, "RETRY_MS", (20, 20))
     monkeypatch.setattr(app_module, "DRAINED_RETRY_MS", (10, 30))
 
 

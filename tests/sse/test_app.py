@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -13,7 +14,6 @@ import pytest
 from pendingctl.events.model import START, Cursor
 from pendingctl.postgres.connections import Pool
 from pendingctl.serve.connections import Limits
-from pendingctl.sse import app as app_module
 from pendingctl.sse import clients as clients_module
 from tests.events.writers import CHAT, append, append_numbers, close, delete, turn
 from tests.serve.clients import RawClient
@@ -43,7 +43,7 @@ async def test_a_client_gets_what_is_there_and_what_comes(pod: Pod, connection: 
         assert headers["content-type"] == "text/event-stream"
         assert headers["cache-control"] == "no-store, no-transform"
         assert headers["x-accel-buffering"] == "no"
-        assert source.retry == app_module.RETRY_MS
+        assert source.retry in range(1_000, 3_001)
     assert pod.app.sent.events == 3
 
 
@@ -106,6 +106,24 @@ async def test_a_position_of_no_such_history_is_told_and_all_is_read(
     async with reading(pod.url(), last_event_id=reset.id) as source:
         assert [each.data for each in await source.events(1)] == ["one"]
     assert pod.app.sent.resets == 1
+
+
+async def test_whoever_loses_the_connection_before_a_reset_is_given_it_again(
+    pod: Pod, connection: psycopg.Connection
+) -> None:
+    append(connection, "one")
+    async with (
+        httpx.AsyncClient(verify=False) as client,
+        client.stream("GET", pod.url(), headers={"Last-Event-ID": "x"}) as response,
+    ):
+        lines = [line async for line in _first(response.aiter_lines(), 5)]
+    assert [line.partition(":")[0] for line in lines] == ["retry", "", "id", "event", "data"]
+    assert lines[3] == "event: pendingctl.reset"
+
+
+async def _first(lines: AsyncIterator[str], number: int) -> AsyncIterator[str]:
+    for _ in range(number):
+        yield await anext(lines)
 
 
 async def test_events_that_are_gone_are_named(pod: Pod, connection: psycopg.Connection) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pendingctl.errors import InvalidInput
 from pendingctl.events.model import Cursor, End, Event, Gap, NewEvent, Reset, StreamItem
-from pendingctl.sse.encoding import COMMENT, encode, encode_retry, encode_start
+from pendingctl.sse.encoding import COMMENT, encode, encode_id, encode_retry
 from tests.sse.event_source import Dispatched, EventSource
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -73,7 +73,7 @@ def test_no_event_imitates_them() -> None:
 
 
 def test_a_client_that_has_received_no_event_has_a_position() -> None:
-    source = read(encode_start(2_000, HERE), COMMENT)
+    source = read(encode_retry(2_000), encode_id(HERE), COMMENT)
     assert (source.dispatched, source.last_event_id, source.retry, source.comments) == ([], str(HERE), 2_000, 1)
 
 
