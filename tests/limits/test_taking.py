@@ -16,8 +16,10 @@ from pendingctl import open_pool
 from pendingctl.embedded import throwaway_pair, throwaway_server
 from pendingctl.errors import DatabaseBusy, DatabaseFailed, InvalidInput
 from pendingctl.limits import Limit, RateLimiter
+from pendingctl.race.limits.facts import KeyFacts
+from pendingctl.race.limits.history import Moment, Take, TakeOutcome
+from pendingctl.race.limits.laws import limit_never_exceeded, no_false_denial
 from pendingctl.schema import migrations
-from tests.limits.histories import Taken, excess, false_denials
 from tests.locks import until_waiting_for_a_lock
 
 SECOND = timedelta(seconds=1)
@@ -40,25 +42,32 @@ def leave(connection: psycopg.Connection, tat: str, key: str = "k") -> None:
     )
 
 
+def now() -> Moment:
+    """A reading of this process's clock, in which a race reads the database's."""
+    return Moment(time.monotonic_ns() // 1_000, 0)
+
+
 @pytest.mark.law(19)
 @pytest.mark.parametrize("cost", [1, 3])
 async def test_pods_that_take_at_once_get_what_the_limit_allows_and_no_more(pods: list[RateLimiter], cost: int) -> None:
     limit = Limit(150, SECOND, burst=12)
-    history: list[Taken] = []
+    takes: list[Take] = []
     until = time.monotonic() + 0.4
 
     async def keep_taking(pod: RateLimiter) -> None:
-        while (began := time.monotonic()) < until:
+        while time.monotonic() < until:
+            began = now()
             decision = await pod.take("acme", "hot", limit, cost)
-            history.append(Taken(began, time.monotonic(), decision.allowed, cost))
+            outcome = TakeOutcome.ALLOWED if decision.allowed else TakeOutcome.DENIED
+            takes.append(Take("", len(takes), "acme", "hot", cost, False, began, outcome, now()))
             # Some wait too short a time, and are denied again.
             await asyncio.sleep(decision.retry_after.total_seconds() * 0.9)
 
     await asyncio.gather(*(keep_taking(pod) for pod in pods for _ in range(4)))
 
-    assert {each.is_allowed for each in history} == {True, False}
-    assert excess(history, limit) <= 0
-    assert false_denials(history, limit) == []
+    facts = KeyFacts("acme/hot", limit, tuple(sorted(takes, key=lambda take: take.began.at_us)), (), ())
+    assert {take.outcome for take in takes} == {TakeOutcome.ALLOWED, TakeOutcome.DENIED}
+    assert [*limit_never_exceeded(facts), *no_false_denial(facts)] == []
 
 
 async def test_the_first_takes_of_a_key_at_the_same_moment_share_its_burst(pods: list[RateLimiter]) -> None:

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A reading of the database's clock, in microseconds; `server` is when the server was started that was read.
+    """A reading of the database's clock, in microseconds; `server` tells what lives between two crashes from the next.
 
-    Another start may have followed a crash, which empties the table of limits.
+    A crash empties the table of limits, and a standby that takes over has an empty one; a clean restart keeps it.
     """
 
     at_us: int

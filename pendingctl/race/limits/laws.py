@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,38 +14,45 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def limit_never_exceeded(facts: KeyFacts) -> Iterator[str]:
-    """In any time w of the database's clock a key gets at most burst + rate · w.
+    """In any time w of the database's clock a key gets at most burst + rate · w, and its burst again for each crash.
 
-    A window counts what surely happened within it: what began after its beginning and ended before its end. Takes of
-    two starts of the server are counted apart, since a crash between them gives a key its whole burst again.
+    A window counts what surely happened within it: what began after its beginning and ended before its end.
     """
-    starts: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
-    for take in facts.takes:
-        if take.outcome is TakeOutcome.ALLOWED and take.ended is not None and take.began.server == take.ended.server:
-            starts[take.began.server].append((take.began.at_us, take.ended.at_us, take.cost))
-    for takes in starts.values():
-        if (found := _first_excess(facts, takes)) is not None:
-            yield found
-
-
-def _first_excess(facts: KeyFacts, takes: list[tuple[int, int, int]]) -> str | None:
     rate, burst, per_us = facts.limit.rate, facts.limit.burst, facts.limit.per // _MICROSECOND
-    by_end = sorted(takes, key=lambda take: take[1])
-    ends = [ended for _, ended, _ in by_end]
-    still_to_come = sum(cost for _, _, cost in takes)
-    for since, _, paid in sorted(takes):
+    allowed = [
+        (take.began, take.ended, take.cost)
+        for take in facts.takes
+        if take.outcome is TakeOutcome.ALLOWED and take.ended is not None
+    ]
+    crashes = _crashes_before(facts)
+    by_end = sorted(allowed, key=lambda take: take[1].at_us)
+    ends = [ended.at_us for _, ended, _ in by_end]
+    still_to_come = sum(cost for _, _, cost in allowed)
+    for since, _, paid in allowed:
         taken = 0
-        for began, ended, cost in by_end[bisect_left(ends, since) :]:
-            most = burst * per_us + rate * (ended - since)
+        for began, ended, cost in by_end[bisect_left(ends, since.at_us) :]:
+            bursts = 1 + max(crashes[ended.server] - crashes[since.server], 0)
+            most = bursts * burst * per_us + rate * (ended.at_us - since.at_us)
             # The longer the window, the more is allowed.
             if still_to_come * per_us <= most:
                 break
-            taken += cost if began >= since else 0
+            taken += cost if began.at_us >= since.at_us else 0
             if taken * per_us > most:
-                seconds = (ended - since) / 1e6
-                return f"{taken} units within {seconds:.3f} s, where at most {most // per_us} are allowed"
+                seconds = (ended.at_us - since.at_us) / 1e6
+                yield f"{taken} units within {seconds:.3f} s, where at most {most // per_us} are allowed"
+                return
         still_to_come -= paid
-    return None
+
+
+def _crashes_before(facts: KeyFacts) -> dict[int, int]:
+    """Return how many crashes were before each state of the server, which is known by when it was first seen."""
+    seen = sorted(
+        (moment.at_us, moment.server)
+        for take in facts.takes
+        for moment in (take.began, take.ended)
+        if moment is not None
+    )
+    return {server: place for place, server in enumerate(dict.fromkeys(server for _, server in seen))}
 
 
 def no_false_denial(facts: KeyFacts) -> Iterator[str]:

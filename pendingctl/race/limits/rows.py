@@ -11,9 +11,11 @@ from ...postgres.driver_errors import translated_errors
 from .files import write_set_back
 from .history import ClockSetBack, Moment, StoredLimit
 
+# Recovery after a crash discards the statistics, as it empties unlogged tables; a clean start finds both.
 _MOMENT = """
     select (extract(epoch from clock_timestamp()) * 1000000)::bigint as at_us,
-           (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint as server
+           (extract(epoch from stats_reset) * 1000000)::bigint as server
+    from pg_stat_bgwriter
 """
 _LOOK = """
     select xmin::text::bigint as xmin, xmax::text::bigint as xmax, (extract(epoch from tat) * 1000000)::bigint as tat_us

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from time import monotonic
 
 from psycopg.rows import scalar_row, tuple_row
 
@@ -40,6 +41,14 @@ _MOVE_ON = """
 """
 _COUNT = "update pending_stream set last_seq = last_seq + 1 where id = %(id)s returning last_seq"
 _NOW = "select clock_timestamp()"
+_APPENDED_SINCE_THE_TURN = """
+    select exists (
+        select
+        from pending_stream_ring as ring
+        join pending_stream_event as event on event.slot = ring.slot and event.at > ring.turned_at
+    )
+"""
+_MOST_SECONDS = 5.0
 
 
 class _OwnAppends(RacingStreams):
@@ -166,10 +175,18 @@ class TurnWithoutTruncatingNext(Ring):
                 return Turn.NOT_DUE
             following = (slot + 1) % len(statements.TRUNCATE)
             await cursor.execute(statements.TURNED, {"slot": following, "pod": self._pod})
-        await asyncio.sleep(0.2)
+        await self._until_something_was_appended()
         async with in_transaction(self._source, purpose=Purpose.SWEEP) as connection:
             await connection.execute(statements.TRUNCATE[following])
         return Turn.TURNED
+
+    async def _until_something_was_appended(self) -> None:
+        until = monotonic() + _MOST_SECONDS
+        while monotonic() < until:
+            async with Borrowed(self._source, purpose=Purpose.SWEEP) as connection:
+                if await _one(connection, _APPENDED_SINCE_THE_TURN, {}):
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def _one(connection: Connection, statement: str, parameters: Mapping[str, object]):  # type: ignore[no-untyped-def]

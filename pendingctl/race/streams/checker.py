@@ -9,8 +9,8 @@ from ..history.history import Outcome
 from ..verdict.checker import CheckResult, Judgement, Verdict, Violation
 from . import laws, reading
 from .facts import Facts
-from .history import EndingKind, ItemKind, StreamHistory, Way
-from .plan import HARMLESS, LOCKING, StreamFaultKind
+from .history import EndingKind, ItemKind, StreamHistory, StruckFault, Way
+from .plan import HARMLESS, LEAVING_BEHIND, LOCKING, StreamFaultKind
 
 _LAWS: tuple[Callable[[Facts], Iterator[laws.Finding]], ...] = (
     laws.numbers_without_gaps,
@@ -122,8 +122,9 @@ def _readers_prove_nothing(facts: Facts) -> Iterator[str]:
     kinds = {item.kind for _, item in got}
     if ItemKind.EVENT not in kinds:
         yield "no reader got an event"
-    if StreamFaultKind.TURN in struck and ItemKind.GAP not in kinds:
-        yield "the ring turned, and no reader got a gap"
+    for fault in facts.history.faults:
+        if fault.kind in LEAVING_BEHIND and fault.landed and not _has_shown_a_gap(facts, fault):
+            yield f"the ring turned, and no reader got a gap during the fault {fault.kind}"
     if not any(len({session.pod for session in sessions}) > 1 for sessions in facts.sessions.values()):
         yield "no reader came back on another pod"
     if StreamFaultKind.FAILOVER in struck:
@@ -131,3 +132,14 @@ def _readers_prove_nothing(facts: Facts) -> Iterator[str]:
             yield "the failover lost nothing"
         elif not any(facts.find(stream, item) in facts.lost for stream, item in got):
             yield "no reader got what the failover lost"
+
+
+def _has_shown_a_gap(facts: Facts, fault: StruckFault) -> bool:
+    """Whether a reader got a gap after the last turn of a fault, which waits for those that it has left behind."""
+    until = fault.ended_ns or 0
+    turned = max((turn.ended_ns for turn in facts.history.turns if fault.started_ns < turn.ended_ns < until), default=0)
+    return any(
+        item.kind is ItemKind.GAP and turned < item.at_ns < until
+        for session in facts.history.sessions
+        for item in session.items
+    )

@@ -32,7 +32,7 @@ from .history import (
 from .plan import StreamFaultKind, StreamRaceSettings
 
 # Grows when the shape changes: a history of another version is refused rather than misread.
-VERSION = 1
+VERSION = 2
 SNAPSHOTS, TURNS = "snapshots.jsonl", "turns.jsonl"
 
 

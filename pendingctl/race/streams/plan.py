@@ -44,6 +44,8 @@ LASTING = frozenset({StreamFaultKind.POOLER, StreamFaultKind.DROP_WAKE_UPS, Stre
 # There is one standby; and who has found that it hears nothing listens no more for half a minute.
 _ONCE = (StreamFaultKind.FAILOVER, StreamFaultKind.STOP_LISTEN)
 TURNING = frozenset({StreamFaultKind.TURN, StreamFaultKind.TURN_WHILE_WAITING, StreamFaultKind.TURN_DURING_REPLAY})
+# By these it surely leaves readers behind, which are then told of a gap.
+LEAVING_BEHIND = frozenset({StreamFaultKind.TURN, StreamFaultKind.TURN_DURING_REPLAY})
 # A turn removes events, also those of others, who are stopped by a restart and a failover; a backup stops the ring.
 NEED_AN_OWN_SERVER = TURNING | {StreamFaultKind.RESTART, StreamFaultKind.FAILOVER, StreamFaultKind.BACKUP}
 # While these last, one stream is locked, and whoever appends to others is not to feel it.

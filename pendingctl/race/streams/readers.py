@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...events.model import Cursor
 from ...postgres.connections import connect
 from ..rows import APPLICATION
 from .history import Item, ItemKind, StoredStream
@@ -112,6 +113,23 @@ class Readers:
         ]
         await self.move(ended)
 
+    async def has_begun(self, reader: Reader) -> bool:
+        """Wait until a reader has got something, and return whether it has."""
+        return await self._until(lambda last: reader.name in last)
+
+    async def until_caught_up(self, dsn: str, readers: Iterable[Reader]) -> None:
+        """Wait until readers have got all that their streams have now, or long enough."""
+        async with await connect(dsn, application=APPLICATION) as connection:
+            rows = {row.stream: row for row in (await take_snapshot(connection, self._organizations)).streams}
+        wanted = {reader.name: rows[reader.stream].last_seq for reader in readers if reader.stream in rows}
+        await self._until(lambda last: all(name in last and _seq(last[name]) >= seq for name, seq in wanted.items()))
+
+    async def _until(self, condition: Callable[[Mapping[str, Item]], bool]) -> bool:
+        until = time.monotonic() + MOST_SECONDS
+        while not (is_so := condition(self._whereabouts.look())) and time.monotonic() < until:  # noqa: ASYNC110 (files grow)
+            await asyncio.sleep(SETTLED_POLL_SECONDS)
+        return is_so
+
     async def until_settled(self, dsn: str, *, patience: float = PATIENCE_SECONDS) -> None:
         """Wait until all that read have everything, or nothing has come for so many seconds."""
         began = changed_at = time.monotonic()
@@ -131,6 +149,11 @@ class Readers:
                     await self.come_back()
                     comes_back_at = now + COME_BACK_SECONDS
                 await asyncio.sleep(SETTLED_POLL_SECONDS)
+
+
+def _seq(last: Item) -> int:
+    """After which number a reader stands that has got this last."""
+    return 0 if last.cursor is None else Cursor.parse(last.cursor).seq
 
 
 def _has_all(last: Item | None, row: StoredStream | None) -> bool:

@@ -1,4 +1,9 @@
-"""Turns of the ring at bad moments: while readers are away or replay, while an append waits, and during a backup."""
+"""Turns of the ring at bad moments: while readers are away or replay, while an append waits, and during a backup.
+
+What a pod has read stays in its memory for a while, and whoever comes back to that pod soon is given it, although the
+ring has removed it. So that a turn surely leaves a reader behind, all readers of one stream leave, and more is appended
+to it at once than pods keep.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from ...errors import PendingctlError
+from ...events.appending import append as append_to
+from ...events.catching_up import PAGE_EVENTS
+from ...events.followed import RING_EVENTS
 from ...events.ring import Ring
 from ...postgres.connections import CommandConnection, connect
 from ...postgres.driver_errors import translated_errors
@@ -14,8 +23,10 @@ from ..faults.locks import something_waits
 from ..rows import APPLICATION
 from .controls import ring_for
 from .files import write_snapshot, write_turn
+from .history import Tag, Way
 from .plan import pressed_streams
 from .readers import Reader
+from .recording import named, tagged
 from .rows import hold, keep_reading, take_snapshot, turn
 from .scene import Scene
 from .wire import Do
@@ -25,9 +36,9 @@ TURNS = 5
 # An append may have been overtaken by the first of these, and what it wrote must be there after the last.
 TURNS_OVER_AN_APPEND = 3
 # Somebody may read what is to be removed, and a turn is tried again.
-MOST_TRIES = 50
-# What is appended meanwhile has not been read by those that are away when it is removed.
-UNREAD_SECONDS = 0.3
+TURN_SECONDS = 20.0
+# What a pod keeps of a stream, and the pages that were on their way to it.
+MISSED_EVENTS = RING_EVENTS + 2 * PAGE_EVENTS
 # A reader has got so many items when the ring turns.
 REPLAYED = 3
 BACKUP_SECONDS = 4.0
@@ -36,16 +47,24 @@ TRY_EVERY_SECONDS = 0.5
 
 async def turn_while_some_are_away(scene: Scene) -> str:
     """Turn the ring while some readers are away, which then have missed what was removed."""
-    away = [reader for reader in scene.readers.all if reader.name.endswith(".0") and reader.pod is not None]
+    missed = _stream_to_be_missed(scene)
+    away = [
+        reader
+        for reader in scene.readers.all
+        if reader.pod is not None and (reader.name.endswith(".0") or reader.stream == missed)
+    ]
     await scene.readers.stop(away)
-    await asyncio.sleep(UNREAD_SECONDS)
-    detail = await _turn(scene, TURNS)
+    detail = await _turn_past(scene, missed)
     await scene.readers.read([(reader, place) for place, reader in enumerate(away)])
+    await scene.readers.until_caught_up(scene.dsn, [reader for reader in away if reader.stream == missed])
     return detail
 
 
 async def turn_during_a_replay(scene: Scene) -> str:
     """Turn the ring while new readers, which read from the beginning, have got a little."""
+    missed = _stream_to_be_missed(scene)
+    away = [reader for reader in scene.readers.all if reader.stream == missed and reader.pod is not None]
+    await scene.readers.stop(away)
     began = time.monotonic_ns()
     replaying = [
         Reader(f"reader-replay-{began}-{place}", stream)
@@ -53,9 +72,13 @@ async def turn_during_a_replay(scene: Scene) -> str:
     ]
     await scene.readers.read([(reader, place) for place, reader in enumerate(replaying)], stalls_after=REPLAYED)
     scene.readers.all += replaying
-    await asyncio.sleep(UNREAD_SECONDS)
-    detail = await _turn(scene, TURNS)
+    (of_missed,) = (reader for reader in replaying if reader.stream == missed)
+    detail = "nothing had been replayed when the ring was to turn"
+    if await scene.readers.has_begun(of_missed):
+        detail = await _turn_past(scene, missed)
     await scene.readers.order(replaying, Do.TAKE)
+    await scene.readers.until_caught_up(scene.dsn, [of_missed])
+    await scene.readers.read([(reader, place) for place, reader in enumerate(away)])
     return detail
 
 
@@ -87,12 +110,38 @@ async def turn_beside_a_backup(scene: Scene) -> str:
     return ""
 
 
+def _stream_to_be_missed(scene: Scene) -> str:
+    """Return a stream to which all pods append, of which all readers leave: not the first, which others may lock."""
+    return pressed_streams(scene.organizations)[1]
+
+
+async def _turn_past(scene: Scene, stream: str) -> str:
+    """Append to a stream that nobody reads, turn the ring until that is gone, and return why it is not, or ""."""
+    append = scene.recorder.begin(f"missed.{time.monotonic_ns()}", stream, Way.ALONE, MISSED_EVENTS)
+    source = CommandConnection(scene.dsn, application=APPLICATION)
+    try:
+        appended = await append_to(source, named(stream), tagged(stream, append.name, MISSED_EVENTS))
+    except PendingctlError as error:
+        scene.recorder.end(append, error)
+        return f"what readers were to miss could not be appended: {error}"
+    finally:
+        await source.close()
+    scene.recorder.end(append, appended)
+    detail = await _turn(scene, TURNS)
+    async with await connect(scene.dsn, application=APPLICATION) as connection:
+        left = await take_snapshot(connection, scene.organizations)
+    if not detail and any(Tag.parse(event.data).append == append.name for event in left.events):
+        return "the ring has kept what readers were to miss"
+    return detail
+
+
 async def _turn(scene: Scene, turns: int) -> str:
     """Turn the ring so many times, and return why it did not, or ""."""
     turned = 0
     has_turned = True
+    until = time.monotonic() + TURN_SECONDS
     async with await connect(scene.dsn, application=APPLICATION) as connection, _ring(scene) as ring:
-        for _ in range(MOST_TRIES):
+        while time.monotonic() < until:
             # What a turn removes was there at the snapshot before the one before.
             if has_turned:
                 write_snapshot(scene.directory, await take_snapshot(connection, scene.organizations))
@@ -104,7 +153,7 @@ async def _turn(scene: Scene, turns: int) -> str:
             if turned == turns:
                 write_snapshot(scene.directory, await take_snapshot(connection, scene.organizations))
                 return ""
-    return f"the ring turned {turned} times, of {turns}"
+    return f"the ring turned {turned} times within {TURN_SECONDS:g} s, of {turns}"
 
 
 @asynccontextmanager

@@ -68,9 +68,22 @@ def test_a_crash_gives_each_key_one_further_burst(writing: Writing) -> None:
     assert writing.broken() == {"limit_never_exceeded"}
 
 
-def test_a_take_during_a_crash_counts_on_neither_side(writing: Writing) -> None:
+def test_a_take_during_a_crash_may_have_come_on_either_side(writing: Writing) -> None:
+    writing.take(0, 1, 3)
+    writing.take(1, 3, 4, ended_on=2)
+    writing.take(3, 4, 3, server=2)
+    assert writing.broken() == set()
+
+
+def test_takes_during_a_crash_that_one_further_burst_does_not_explain_are_found(writing: Writing) -> None:
     writing.take(0, 1, 5)
     writing.take(1, 3, 5, ended_on=2)
+    writing.take(3, 4, 5, server=2)
+    assert writing.broken() == {"limit_never_exceeded"}
+
+
+def test_a_standby_that_has_taken_over_had_its_last_crash_earlier(writing: Writing) -> None:
+    writing.take(0, 1, 5, server=7)
     writing.take(3, 4, 5, server=2)
     assert writing.broken() == set()
 

@@ -10,13 +10,20 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pendingctl.postgres.connections import connect
+from pendingctl.embedded import throwaway_server
+from pendingctl.embedded.server import ServerProcess
+from pendingctl.limits import RateLimiter
+from pendingctl.postgres.connections import SingleConnection, connect
 from pendingctl.race.limits.checker import judge_limits
 from pendingctl.race.limits.controls import EXPECTED_LIMIT_CHECKS
 from pendingctl.race.limits.files import read_limits
-from pendingctl.race.limits.rows import remove_limits, set_clock_back
+from pendingctl.race.limits.history import LimitHistory, Take, TakeOutcome
+from pendingctl.race.limits.plan import HOT, limit_of
+from pendingctl.race.limits.rows import read_moment, remove_limits, set_clock_back
 from pendingctl.race.limits.taker import open_taker
 from pendingctl.race.verdict.checker import Judgement, Verdict
+from pendingctl.schema import migrations
+from tests.race.faults.test_servers import MAJOR
 
 ORGANIZATIONS = ("acme", "globex")
 PODS = 2
@@ -81,3 +88,40 @@ async def test_each_broken_limiter_is_caught_by_its_check(
 async def test_a_clock_that_is_set_back_before_any_take_has_struck_nothing(dsn: str, tmp_path: Path) -> None:
     async with await connect(dsn, application="test") as connection:
         assert await set_clock_back(connection, ORGANIZATIONS, tmp_path) == "nothing had been taken from any key"
+
+
+async def burst_taken(dsn: str, number: int) -> Take:
+    """Take a whole burst by a limiter that finds no row."""
+    limit = limit_of(HOT)
+    async with await connect(dsn, application="test") as connection:
+        await connection.execute("delete from pending_rate_limit")
+        began = await read_moment(connection)
+        decision = await RateLimiter(SingleConnection(connection), if_unreachable="raise").take(
+            "acme", HOT, limit, limit.burst
+        )
+        assert decision.allowed
+        ended = await read_moment(connection)
+    return Take("pod-1", number, "acme", HOT, limit.burst, True, began, TakeOutcome.ALLOWED, ended)
+
+
+@pytest.mark.once
+@pytest.mark.law(19)
+async def test_a_crash_excuses_one_further_burst_and_a_clean_restart_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with throwaway_server(major=MAJOR) as server:
+        migrations.apply(server.dsn)
+        takes = [await burst_taken(server.dsn, 0)]
+        server.restart()
+        takes.append(await burst_taken(server.dsn, 1))
+        after_a_crash = judge_limits(LimitHistory(tuple(takes)), Judgement((), (), 0))
+        monkeypatch.setattr(ServerProcess, "_send_immediate_shutdown", _shut_down_cleanly)
+        server.restart()
+        takes.append(await burst_taken(server.dsn, 2))
+        after_a_clean_restart = judge_limits(LimitHistory(tuple(takes)), Judgement((), (), 0))
+
+    assert after_a_crash.violations == ()
+    assert [violation.law for violation in after_a_clean_restart.violations] == ["limit_never_exceeded"]
+
+
+def _shut_down_cleanly(process: ServerProcess) -> None:
+    pid = (process.data / "postmaster.pid").read_text().split()[0]
+    process.account.run(["kill", "-INT", pid])

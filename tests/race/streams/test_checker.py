@@ -16,7 +16,7 @@ from pendingctl.race.streams.history import (
     Tag,
     Way,
 )
-from pendingctl.race.streams.plan import StreamFaultKind
+from pendingctl.race.streams.plan import LEAVING_BEHIND, StreamFaultKind
 from pendingctl.race.verdict.checker import Verdict
 
 from .histories import SECOND, TALK, Writing, cursor
@@ -333,3 +333,21 @@ def test_appends_that_fail_without_a_fault_prove_nothing(writing: Writing) -> No
         Append("pod-0", 0, "a", TALK, Way.ALONE, 1, 1, 2, Outcome.FAILED, detail="a table is missing")
     )
     assert "appends that failed: 1, the first a: a table is missing" in judge_streams(writing.history()).reasons
+
+
+@pytest.mark.parametrize("kind", sorted(LEAVING_BEHIND))
+def test_a_ring_that_turned_without_leaving_a_reader_behind_proves_nothing(
+    writing: Writing, kind: StreamFaultKind
+) -> None:
+    writing.append("a", events=2)
+    began = writing.tick()
+    earlier = writing.item(ItemKind.GAP, 1)
+    writing.turn()
+    told = writing.item(ItemKind.GAP, 2)
+    writing.faults.append(StruckFault(kind, began, writing.tick(), True))
+    said = f"the ring turned, and no reader got a gap during the fault {kind}"
+
+    writing.read([earlier])
+    assert said in judge_streams(writing.history()).reasons
+    writing.read([told], reader="r2")
+    assert said not in judge_streams(writing.history()).reasons
