@@ -11,9 +11,11 @@ def main() -> None:
         from .pods.skew import shift_wall_clock
 
         shift_wall_clock(float(sys.argv[1]))
-    from .pods.pod import run_pod
+    from .pods.lifetime import run_pod
+    from .pods.pod import serve
+    from .pods.wire import decode_assignment
 
-    run_pod()
+    run_pod(decode_assignment, serve)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ...limits.denials import SECONDS
 from ...limits.model import Limit
 from .history import ClockSetBack, LimitHistory, Look, Take, TakeOutcome
 from .plan import limit_of
 
 _MICROSECOND = timedelta(microseconds=1)
+# A little longer than a limiter remembers, as its clock is another.
+_REMEMBERED_US = round(SECONDS * 1.1e6)
 _NEVER_TAKEN = -(2**62)
 
 
@@ -47,14 +50,20 @@ class KeyFacts:
         """When a take that began after the clock was set back had surely seen the row; None where none has.
 
         Each that was allowed has, and each denial by a limiter that remembered nothing. One that remembers may deny for
-        a second without a look.
+        a second without a look, and no longer.
         """
         ends = (
             take.ended.at_us
             for take in self.takes
             if take.ended is not None
             and take.began.at_us >= set_back.ended.at_us
-            and (take.outcome is TakeOutcome.ALLOWED or (take.outcome is TakeOutcome.DENIED and take.is_new))
+            and (
+                take.outcome is TakeOutcome.ALLOWED
+                or (
+                    take.outcome is TakeOutcome.DENIED
+                    and (take.is_new or take.began.at_us >= set_back.ended.at_us + _REMEMBERED_US)
+                )
+            )
         )
         return min(ends, default=None)
 

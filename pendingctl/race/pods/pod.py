@@ -6,9 +6,6 @@ It is gone soon after its stdin has ended.
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,9 +13,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from psycopg_pool import PoolTimeout
-
-from ...errors import DatabaseUnreachable, PendingctlError
+from ...errors import PendingctlError
 from ...model import Click, Withdrawal
 from ...pod.bridge import InteractionBridge
 from ...postgres.connections import Connection, Pool, open_pool
@@ -35,15 +30,13 @@ from . import wire
 from .asker import Askers
 from .controls import bridge_for, store_for
 from .gate import Gate
+from .lifetime import EXIT_WITHIN_SECONDS, WAIT_SECONDS, connected, exit_within
 from .platform import RecordingPlatform, platform_for
 from .puts import Puts
 from .recording import Note, Recorder, RecordingSource, RecordingStore, current_note, outcome_of_error
 from .streams import RacingStreams
 from .worker import Worker
 
-CONNECT_SECONDS = 20.0
-# How long a claim waits for a connection, while a server is away and comes back.
-WAIT_SECONDS = 5.0
 # How long a click's claim may outlast the bridge's reply before its outcome counts as unknown.
 CLAIM_SECONDS = 20.0
 # A click whose outcome is unknown is tried once more, this often, until so long after the first try.
@@ -51,8 +44,6 @@ RETRY_SECONDS = 0.1
 RESOLVE_SECONDS = 20.0
 # Small: a sweep then takes several batches.
 SWEEP_BATCH_SIZE = 2
-# Whatever hangs, nothing of a pod is left so long after the coordinator has gone.
-EXIT_WITHIN_SECONDS = 8.0
 
 
 class Pod:
@@ -311,42 +302,3 @@ def _connections(assignment: wire.Assignment) -> Pool:
         timeout=WAIT_SECONDS,
         configure=limit_statements,
     )
-
-
-async def connected(pool: Pool, connections: int) -> None:
-    """Wait for the first connections. Raises DatabaseUnreachable when they cannot be had."""
-    try:
-        await pool.wait(CONNECT_SECONDS)
-    except PoolTimeout as error:
-        raise DatabaseUnreachable(
-            f"{connections} connections could not be had within {CONNECT_SECONDS:g} s; "
-            "raise the server's max_connections, or race with fewer pods or clicks"
-        ) from error
-
-
-def exit_within(seconds: float) -> None:
-    """End the process then, whatever hangs: the coordinator may be gone, and nothing else would end it."""
-    watchdog = threading.Timer(seconds, os._exit, [1])
-    watchdog.daemon = True
-    watchdog.start()
-
-
-async def _run() -> None:
-    coordinator = asyncio.StreamReader(limit=wire.MAX_LINE_BYTES)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(coordinator), sys.stdin)
-    assignment = await coordinator.readline()
-    if not assignment:
-        return
-    try:
-        await serve(wire.decode_assignment(assignment), coordinator)
-    except PendingctlError as error:
-        wire.report(wire.CANNOT, str(error))
-
-
-def run_pod() -> None:
-    """Run a pod until its stdin ends."""
-    try:
-        asyncio.run(_run())
-    except* BrokenPipeError:
-        # The coordinator is gone, and nobody is left to report to.
-        os._exit(1)

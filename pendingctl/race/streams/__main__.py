@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .pod import run_pod
+from ..pods.lifetime import run_pod
+from .pod import serve
+from .wire import decode_assignment
 
 if __name__ == "__main__":
-    run_pod()
+    run_pod(decode_assignment, serve)

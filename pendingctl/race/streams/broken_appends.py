@@ -82,10 +82,12 @@ class _OwnAppends(RacingStreams):
 
     async def _write(self, connection: Connection, stream: StreamName, events: Sequence[NewEvent]) -> Appended:
         names = {"organization_id": stream.organization_id, "name": stream.name}
-        # By another connection, so that others see it at once.
-        async with Borrowed(self._lending, purpose=Purpose.APPEND) as other:
-            await other.execute(_CREATE, names)
         id: int | None = await _one(connection, _FIND, names)
+        if id is None:
+            # By another connection, so that others see it at once.
+            async with Borrowed(self._lending, purpose=Purpose.APPEND) as other:
+                await other.execute(_CREATE, names)
+            id = await _one(connection, _FIND, names)
         if id is None:
             raise StreamClosed(f"stream {stream.name} is closed")
         seqs = []

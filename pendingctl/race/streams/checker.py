@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from ..history.history import Outcome
 from ..verdict.checker import CheckResult, Judgement, Verdict, Violation
-from . import laws, reading
+from . import delays, laws, reading
 from .facts import Facts
 from .history import EndingKind, ItemKind, StreamHistory, StruckFault, Way
 from .plan import HARMLESS, LEAVING_BEHIND, LOCKING, StreamFaultKind
@@ -18,8 +18,8 @@ _LAWS: tuple[Callable[[Facts], Iterator[laws.Finding]], ...] = (
     laws.nothing_young_removed,
     laws.retry_appends_once,
     laws.closed_stays_closed,
-    laws.lock_holds_up_no_other,
-    laws.nobody_is_delayed,
+    delays.lock_holds_up_no_other,
+    delays.nobody_is_delayed,
     laws.nothing_left_behind,
 )
 _OF_READERS = (
@@ -67,8 +67,8 @@ def _result(name: str, violations: tuple[Violation, ...], history: StreamHistory
     struck = {fault.kind for fault in history.faults}
     skipped = {
         laws.nothing_young_removed.__name__: not history.turns,
-        laws.lock_holds_up_no_other.__name__: struck.isdisjoint(LOCKING),
-        laws.nobody_is_delayed.__name__: struck.isdisjoint(HARMLESS),
+        delays.lock_holds_up_no_other.__name__: struck.isdisjoint(LOCKING),
+        delays.nobody_is_delayed.__name__: struck.isdisjoint(HARMLESS),
     }.get(name, False)
     return CheckResult(name, Verdict.SKIPPED if skipped else Verdict.PASS, ())
 
@@ -109,6 +109,7 @@ def _proves_nothing(facts: Facts, contended: int) -> Iterator[str]:
     for fault in history.faults:
         if not fault.landed:
             yield f"the fault {fault.kind} never landed: {fault.detail or 'it was not struck'}"
+    yield from delays.shows_no_delay(facts)
     failed = [
         append for append in history.appends if append.outcome is Outcome.FAILED and append.way is not Way.ROLLED_BACK
     ]

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from ..history.history import Outcome
-from .history import Append, EndingKind, Item, Session, StoredEvent, StoredStream, StreamHistory, Tag
+from .history import Append, EndingKind, Item, ItemKind, Session, StoredEvent, StoredStream, StreamHistory, Tag
 from .plan import StreamFaultKind
 
 K = TypeVar("K")
@@ -17,6 +17,7 @@ V = TypeVar("V")
 
 # A table of the ring is truncated by the fourth turn after the one that began to fill it.
 TURNS_UNTIL_GONE = 4
+SURELY_NOT_DONE = (Outcome.FAILED, Outcome.REFUSED)
 
 
 class Facts:
@@ -55,12 +56,35 @@ class Facts:
         return [frozenset(snapshot.events) for snapshot in self.history.snapshots]
 
     @cached_property
+    def _seen(self) -> dict[StoredEvent, tuple[int, int]]:
+        """The places of the first and the last snapshot that has an event."""
+        seen: dict[StoredEvent, tuple[int, int]] = {}
+        for place, events in enumerate(self.events_of):
+            for event in events:
+                seen[event] = (seen.get(event, (place, place))[0], place)
+        return seen
+
+    def seen_from(self, event: StoredEvent) -> int:
+        """Since when an event is known to stand in the database at the latest."""
+        return self.history.snapshots[self._seen[event][0]].started_ns
+
+    def seen_until(self, event: StoredEvent) -> int:
+        """Until when it is known to have stood there at least."""
+        return self.history.snapshots[self._seen[event][1]].started_ns
+
+    def missing_until(self, event: StoredEvent) -> int:
+        """Until when it is known not to have stood there at least; a snapshot is as of a moment after its beginning."""
+        first = self._seen[event][0]
+        return self.history.snapshots[first - 1].started_ns if first else 0
+
+    @cached_property
     def by_number(self) -> dict[tuple[int, int], list[StoredEvent]]:
         """The events by the id of their stream's row and their number: one each, in a world without faults."""
         return _grouped(((event.stream_id, event.seq), event) for event in self.kept)
 
     @cached_property
-    def _ever_by_number(self) -> dict[tuple[int, int], list[StoredEvent]]:
+    def ever_by_number(self) -> dict[tuple[int, int], list[StoredEvent]]:
+        """The same with those that a failover has lost."""
         return _grouped(((event.stream_id, event.seq), event) for event in self.stored)
 
     @cached_property
@@ -112,6 +136,19 @@ class Facts:
                     first[item.data] = min(item.at_ns, first.get(item.data, item.at_ns))
         return first
 
+    def read_throughout(self, stream: str, began: int, ended: int) -> list[dict[str, int]]:
+        """What each reader got, and when, that read a stream on one pod all the while between two moments."""
+        return [
+            {item.data: item.at_ns for item in session.items if item.data}
+            for sessions in self.sessions.values()
+            for session, following in zip(sessions, [*sessions[1:], None], strict=True)
+            if session.stream == stream
+            and session.started_ns < began
+            and (session.ended_ns is None or session.ended_ns > ended)
+            and (following is None or following.started_ns > ended)
+            and not any(item.kind is ItemKind.END and item.at_ns < ended for item in session.items)
+        ]
+
     def find(self, stream: str, item: Item) -> StoredEvent | None:
         """Return the event of a stream that a reader was given, if it was ever there."""
         events = (event for id, name in self.ids.items() if name == stream for event in self._at(id, item))
@@ -120,17 +157,29 @@ class Facts:
     def _at(self, id: int, item: Item) -> list[StoredEvent]:
         return [
             event
-            for event in self._ever_by_number.get((id, item.first), ())
+            for event in self.ever_by_number.get((id, item.first), ())
             if (event.at, event.data) == (item.at, item.data)
         ]
 
     def was_deleted(self, stream: str, before_ns: int) -> bool:
         """Whether somebody had begun to delete the stream by then, and may have succeeded."""
-        return any(
+        return self._count_endings(stream, EndingKind.DELETE, before_ns) > 0
+
+    def was_closed(self, stream: str, before_ns: int) -> bool:
+        """The same of closing it."""
+        return self._count_endings(stream, EndingKind.CLOSE, before_ns) > 0
+
+    def count_histories_ended(self, stream: str, before_ns: int) -> int:
+        """Return how often at most the stream may have come to have another history by then."""
+        failovers = sum(began < before_ns for began, _ in self._losses)
+        return failovers + self._count_endings(stream, EndingKind.DELETE, before_ns)
+
+    def _count_endings(self, stream: str, kind: EndingKind, before_ns: int) -> int:
+        return sum(
             ending.stream == stream
-            and ending.kind is EndingKind.DELETE
+            and ending.kind is kind
             and ending.started_ns < before_ns
-            and ending.outcome not in (Outcome.FAILED, Outcome.REFUSED)
+            and ending.outcome not in SURELY_NOT_DONE
             for ending in self.history.endings
         )
 

@@ -42,7 +42,7 @@ def operation_record(operation: Append | Ending) -> dict[str, Any]:
 
 
 def session_record(session: Session) -> dict[str, Any]:
-    """Return what is written when a reader begins to read on a pod."""
+    """Return what is written when a reader begins to read on a pod, and again when it has ended."""
     fields = asdict(session)
     del fields["items"]
     return {"event": "session", **fields}
@@ -141,7 +141,7 @@ def _of_pods(directory: Path) -> StreamHistory:
                     operations[record["number"]] = Ending(**record | kinds)
                 case "session":
                     begun[record["number"]] = Session(**record)
-                    items[record["number"]] = []
+                    items.setdefault(record["number"], [])
                 case _:
                     number = record.pop("session")
                     items[number].append(Item(**record | {"kind": ItemKind(record["kind"])}))

@@ -115,7 +115,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A reader reads a stream on one pod, from a cursor on, None for the beginning; `number` counts its pod's."""
+    """A reader reads a stream on one pod, from a cursor on, None for the beginning; `number` counts its pod's.
+
+    One that its pod's death has ended has no `ended_ns`.
+    """
 
     pod: str
     number: int
@@ -124,6 +127,7 @@ class Session:
     after: str | None
     started_ns: int
     items: tuple[Item, ...] = ()
+    ended_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

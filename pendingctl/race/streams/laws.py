@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ..history.history import Outcome
-from .facts import Facts
-from .history import Append, EndingKind, StruckFault, Tag, Way
-from .plan import HARMLESS, LOCKING
+from .facts import SURELY_NOT_DONE, Facts
+from .history import Append, EndingKind, Tag
 
 Finding = tuple[str | None, str]
-
-# An append that nothing holds up is read within this; in a race on busy processors nearly always within a tenth of it.
-PROMPT_SECONDS = 2.0
 
 
 def numbers_without_gaps(facts: Facts) -> Iterator[Finding]:
@@ -29,7 +26,10 @@ def numbers_without_gaps(facts: Facts) -> Iterator[Finding]:
     for id, end in last.items():
         if (missing := next((seq for seq in range(1, end) if (id, seq) not in facts.by_number), None)) is not None:
             yield facts.ids[id], f"number {missing} is missing before {end}"
+    yield from _partly_there(facts)
     for append in _acknowledged(facts):
+        if append.last_seq != (append.first_seq or 0) + append.events - 1:
+            yield append.stream, f"{append.name} was given numbers {append.first_seq} to {append.last_seq}"
         for place in range(append.events):
             seq = (append.first_seq or 0) + place
             if facts.may_be_lost(Tag(append.stream, append.name, place)):
@@ -39,60 +39,94 @@ def numbers_without_gaps(facts: Facts) -> Iterator[Finding]:
                 yield append.stream, f"{append.name} was given number {seq} for its event {place}, which is not there"
 
 
+def _partly_there(facts: Facts) -> Iterator[Finding]:
+    """What was appended is there as a whole; what surely was not, or by nobody, is not there at all."""
+    parts: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for (stream, name), attempts in facts.attempts.items():
+        if attempts[0].transaction is not None and not facts.may_be_lost(Tag(stream, name, 0)):
+            parts[attempts[0].transaction].add((stream, name))
+    for (stream, name), pairs in facts.by_append.items():
+        attempts = facts.attempts.get((stream, name), [])
+        if not attempts:
+            yield stream, f"event {pairs[0][1].seq} is {name}, which nobody has appended"
+        elif all(attempt.outcome in SURELY_NOT_DONE for attempt in attempts):
+            yield stream, f"{name} is there, although it was {attempts[-1].outcome}"
+        elif len({tag.place for tag, _ in pairs}) < attempts[0].events:
+            yield stream, f"of {name} only a part is there"
+    for name, of_transaction in parts.items():
+        missing = sorted(of_transaction - facts.by_append.keys())
+        if 0 < len(missing) < len(of_transaction):
+            yield missing[0][0], f"of transaction {name} only a part is there, without {missing[0][1]}"
+
+
 def appends_in_order(facts: Facts) -> Iterator[Finding]:
     """What is appended later comes later, and nothing stands between what was appended together."""
-    by_id: defaultdict[int, list[Append]] = defaultdict(list)
-    for append in _acknowledged(facts):
-        events = facts.by_append.get((append.stream, append.name))
-        if events and not append.is_repeated and len(facts.attempts[append.stream, append.name]) == 1:
-            by_id[events[0][1].stream_id].append(append)
-    for appends in by_id.values():
-        yield from _out_of_order(appends)
-    together: defaultdict[tuple[str, int, str], list[int]] = defaultdict(list)
-    transactions = {
-        (append.stream, append.name): append.transaction for append in facts.history.appends if append.transaction
-    }
+    placed: defaultdict[int, list[_Placed]] = defaultdict(list)
+    together: defaultdict[tuple[str, int, str], list[tuple[int, int, int]]] = defaultdict(list)
     for (stream, name), pairs in facts.by_append.items():
-        for _, event in pairs:
-            together[stream, event.stream_id, transactions.get((stream, name), name)].append(event.seq)
-        seqs = [event.seq for _, event in pairs]
+        attempts = facts.attempts.get((stream, name))
+        if attempts is None:
+            continue
+        for tag, event in pairs:
+            place = (attempts[0].number, tag.place, event.seq)
+            together[stream, event.stream_id, attempts[0].transaction or name].append(place)
+        # Of what was appended twice, or lost and repeated, nobody knows which attempt has done it.
+        is_known = len(attempts) == 1 or not facts.may_be_lost(Tag(stream, name, 0))
+        if is_known and len(pairs) == attempts[0].events:
+            returned = [each.ended_ns for each in attempts if each.outcome is Outcome.OK and each.ended_ns is not None]
+            placed[pairs[0][1].stream_id].append(
+                _Placed(stream, name, attempts[0].started_ns, min(returned, default=None), pairs[0][1].seq)
+            )
+    for appends in placed.values():
+        yield from _out_of_order(appends)
+    for (stream, _, name), places in together.items():
+        seqs = [seq for _, _, seq in sorted(places)]
         if seqs != sorted(seqs):
             yield stream, f"the events of {name} are in another order than it gave them"
-    for (stream, _, name), seqs in together.items():
         # What was appended twice is another law's.
         if max(seqs) - min(seqs) >= len(seqs):
             yield stream, f"other events stand between those of {name}: its numbers are {_listed(sorted(seqs))}"
 
 
-def _out_of_order(appends: list[Append]) -> Iterator[Finding]:
-    ended = sorted(appends, key=lambda append: append.ended_ns or 0)
-    place, before = 0, None
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """An append and the number of its first event; None of it has returned where `returned_ns` is None."""
+
+    stream: str
+    name: str
+    started_ns: int
+    returned_ns: int | None
+    seq: int
+
+
+def _out_of_order(appends: list[_Placed]) -> Iterator[Finding]:
+    returned = sorted((each.returned_ns, each.seq, each.name) for each in appends if each.returned_ns is not None)
+    place, last, name = 0, 0, ""
     for append in sorted(appends, key=lambda append: append.started_ns):
-        while place < len(ended) and (ended[place].ended_ns or 0) < append.started_ns:
-            if before is None or (ended[place].last_seq or 0) > (before.last_seq or 0):
-                before = ended[place]
+        while place < len(returned) and returned[place][0] < append.started_ns:
+            last, name = max((last, name), returned[place][1:])
             place += 1
-        if before is not None and (before.last_seq or 0) >= (append.first_seq or 0):
-            yield (
-                append.stream,
-                f"{append.name} began after {before.name} had returned {before.last_seq}, and got {append.first_seq}",
-            )
+        if last > append.seq:
+            yield append.stream, f"{append.name} began after {name} had returned, and came before it: {append.seq}"
 
 
 def nothing_young_removed(facts: Facts) -> Iterator[Finding]:
-    """What is younger than the retention is there."""
+    """What is younger than the retention is there, from its writer's reply on, or since it was seen."""
+    since = {tag: min(map(facts.seen_from, events)) for tag, events in facts.by_tag.items()}
     for append in _acknowledged(facts):
         for place in range(append.events):
-            tag = Tag(append.stream, append.name, place)
-            if facts.may_be_lost(tag):
+            tag, ended = Tag(append.stream, append.name, place), append.ended_ns or 0
+            since[tag] = min(since.get(tag, ended), ended)
+    for tag, since_ns in since.items():
+        if facts.may_be_lost(tag):
+            continue
+        events = set(facts.by_tag.get(tag, ()))
+        for snapshot, there in zip(facts.history.snapshots, facts.events_of, strict=True):
+            if since_ns >= snapshot.started_ns or facts.may_be_gone(tag, snapshot.ended_ns):
                 continue
-            events = set(facts.by_tag.get(tag, ()))
-            for snapshot, there in zip(facts.history.snapshots, facts.events_of, strict=True):
-                if (append.ended_ns or 0) >= snapshot.started_ns or facts.may_be_gone(tag, snapshot.ended_ns):
-                    continue
-                if events.isdisjoint(there):
-                    yield append.stream, f"event {place} of {append.name} was removed before its time"
-                    break
+            if events.isdisjoint(there):
+                yield tag.stream, f"event {tag.place} of {tag.append} was removed before its time"
+                break
 
 
 def retry_appends_once(facts: Facts) -> Iterator[Finding]:
@@ -105,7 +139,8 @@ def retry_appends_once(facts: Facts) -> Iterator[Finding]:
         if facts.may_be_lost(Tag(stream, name, 0)):
             continue
         returned = {(each.first_seq, each.last_seq) for each in attempts if each.outcome is Outcome.OK}
-        if returned and attempts[-1].outcome is Outcome.REFUSED:
+        is_there = bool(returned) or (len(attempts) > 1 and (stream, name) in facts.by_append)
+        if is_there and attempts[-1].outcome is Outcome.REFUSED:
             yield stream, f"the repetition of {name} was refused: {attempts[-1].detail}"
         if len(returned) > 1:
             yield stream, f"the attempts of {name} returned different numbers: {_listed(sorted(map(str, returned)))}"
@@ -124,40 +159,6 @@ def closed_stays_closed(facts: Facts) -> Iterator[Finding]:
             yield ending.stream, f"{ending.pod} has closed the stream, which is open"
         elif ending.last_seq is not None and row.last_seq != ending.last_seq:
             yield ending.stream, f"closed after event {ending.last_seq}, it has {row.last_seq}"
-
-
-def lock_holds_up_no_other(facts: Facts) -> Iterator[Finding]:
-    """While a stream is locked, what is appended to others together with it is read as soon as ever."""
-    for fault in facts.history.faults:
-        if fault.kind in LOCKING:
-            for append, waited in _late(facts, fault):
-                if append.stream != fault.stream and append.way is Way.TOGETHER:
-                    yield append.stream, f"{append.name} was read {waited}, beside {fault.stream}, which was locked"
-
-
-def nobody_is_delayed(facts: Facts) -> Iterator[Finding]:
-    """What is appended while some readers stall, or during a backup, is read as soon as ever."""
-    for fault in facts.history.faults:
-        if fault.kind in HARMLESS:
-            for append, waited in _late(facts, fault):
-                # Readers that have got the end of a stream come back later.
-                if not facts.was_deleted(append.stream, append.started_ns):
-                    yield append.stream, f"{append.name} was read {waited}, during the fault {fault.kind}"
-
-
-def _late(facts: Facts, fault: StruckFault) -> Iterator[tuple[Append, str]]:
-    """Yield what was appended during a fault and not read in time, and after how long it was."""
-    prompt_ns = round(PROMPT_SECONDS * 1e9)
-    for append in facts.history.appends:
-        if (
-            fault.ended_ns is not None
-            and append.outcome is not Outcome.REFUSED
-            and append.way is not Way.ROLLED_BACK
-            and fault.started_ns < append.started_ns < fault.ended_ns - prompt_ns
-        ):
-            read_ns = facts.received.get(str(Tag(append.stream, append.name, 0)))
-            if read_ns is None or read_ns - append.started_ns > prompt_ns:
-                yield append, "never" if read_ns is None else f"after {(read_ns - append.started_ns) / 1e9:.1f} s"
 
 
 def nothing_left_behind(facts: Facts) -> Iterator[Finding]:

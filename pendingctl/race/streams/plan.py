@@ -51,7 +51,7 @@ NEED_AN_OWN_SERVER = TURNING | {StreamFaultKind.RESTART, StreamFaultKind.FAILOVE
 # While these last, one stream is locked, and whoever appends to others is not to feel it.
 LOCKING = frozenset({StreamFaultKind.LOCK, StreamFaultKind.LONG_APPEND})
 # While these last nobody else is to feel anything.
-HARMLESS = frozenset({StreamFaultKind.STALL, StreamFaultKind.BACKUP})
+HARMLESS = frozenset({StreamFaultKind.STALL, StreamFaultKind.BACKUP, StreamFaultKind.LONG_TRANSACTION})
 
 # What can be raced; `controls.streams_for` builds each of them, and the limits' part its own. The first is the
 # product's own.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,14 +17,14 @@ from ..history.files import HistoryFile
 from ..history.history import DECIDED
 from ..limits.taker import Taker, open_taker
 from ..pods import wire
-from ..pods.pod import EXIT_WITHIN_SECONDS, WAIT_SECONDS, connected, exit_within
+from ..pods.lifetime import EXIT_WITHIN_SECONDS, WAIT_SECONDS, connected, exit_within
 from ..rows import APPLICATION
 from .controls import streams_for
 from .history import Append, EndingKind, Way
 from .plan import PlannedAppend, StreamFaultKind, plan_round, pressed_streams, pressed_together
 from .racing import RacingStreams
 from .recording import RolledBack, StreamRecorder, named, tagged
-from .wire import Do, StreamAssignment, StreamOrder, decode_assignment, decode_order
+from .wire import Do, StreamAssignment, StreamOrder, decode_order
 
 CONNECTIONS = 4
 APPENDS_AT_ONCE = 3
@@ -301,24 +299,3 @@ async def serve(assignment: StreamAssignment, coordinator: asyncio.StreamReader)
         await streams.settled()
     file.close()
     wire.report(wire.ENDED)
-
-
-async def _run() -> None:
-    coordinator = asyncio.StreamReader(limit=wire.MAX_LINE_BYTES)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(coordinator), sys.stdin)
-    assignment = await coordinator.readline()
-    if not assignment:
-        return
-    try:
-        await serve(decode_assignment(assignment), coordinator)
-    except PendingctlError as error:
-        wire.report(wire.CANNOT, str(error))
-
-
-def run_pod() -> None:
-    """Run a pod until its stdin ends."""
-    try:
-        asyncio.run(_run())
-    except* BrokenPipeError:
-        # The coordinator is gone, and nobody is left to report to.
-        os._exit(1)

@@ -130,7 +130,7 @@ class Readers:
             await asyncio.sleep(SETTLED_POLL_SECONDS)
         return is_so
 
-    async def until_settled(self, dsn: str, *, patience: float = PATIENCE_SECONDS) -> None:
+    async def until_settled(self, dsn: str, *, patience: float) -> None:
         """Wait until all that read have everything, or nothing has come for so many seconds."""
         began = changed_at = time.monotonic()
         comes_back_at = began + COME_BACK_SECONDS

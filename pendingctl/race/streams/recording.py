@@ -78,10 +78,13 @@ class StreamRecorder:
         """Write each item of a subscription as it comes, until it ends, and wait for `before_next` after each."""
         session = Session(self._pod, next(self._numbers), reader, stream, after, time.monotonic_ns())
         self._file.append(session_record(session))
-        async with aclosing(items):
-            async for item, position in items:
-                self._file.append(item_record(session.number, _noted(item, position)))
-                await before_next()
+        try:
+            async with aclosing(items):
+                async for item, position in items:
+                    self._file.append(item_record(session.number, _noted(item, position)))
+                    await before_next()
+        finally:
+            self._file.append(session_record(replace(session, ended_ns=time.monotonic_ns())))
 
 
 def outcome_of(error: BaseException) -> Outcome:

@@ -49,7 +49,8 @@ _HOLD = "select from pending_stream where organization_id = %(organization)s and
 
 _KEEP_READING = "lock table pending_stream_event in access share mode"
 # What holds back the removal of old rows, in the whole database.
-_BEGIN = "select pg_current_xact_id()"
+_BEGIN = "select pg_current_xact_id()::text::bigint"
+_OLDEST = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 
 async def create_organizations(connection: Connection, organizations: tuple[str, str]) -> None:
@@ -103,10 +104,14 @@ async def keep_reading(connection: Connection) -> None:
         await connection.execute(_KEEP_READING)
 
 
-async def begin(connection: Connection) -> None:
-    """Have the transaction that is open be known to all others."""
-    with translated_errors():
-        await connection.execute(_BEGIN)
+async def begin(connection: Connection) -> int:
+    """Have the transaction that is open be known to all others, and return its id."""
+    return await _number(connection, _BEGIN)
+
+
+async def holds_back(connection: Connection, transaction: int) -> bool:
+    """Whether a transaction is the oldest that others see, so that nothing which began since then is surely over."""
+    return await _number(connection, _OLDEST) <= transaction
 
 
 async def remove(connection: Connection, organizations: tuple[str, str]) -> list[str]:
@@ -118,6 +123,12 @@ async def remove(connection: Connection, organizations: tuple[str, str]) -> list
     with translated_errors():
         await connection.execute(_DELETE_EVENTS, parameters)
         return [row[0] for row in await _rows(connection, _LEFT, parameters)]
+
+
+async def _number(connection: Connection, statement: LiteralString) -> int:
+    with translated_errors():
+        ((number,),) = await _rows(connection, statement, {})
+    return int(number)
 
 
 async def _rows(

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..faults.context import OwnServer
 from ..faults.proxy import Proxy
 from .orders import StreamPods
-from .plan import StreamRaceSettings
+from .plan import StreamFaultKind, StreamRaceSettings
 from .pooler import Pooler
 from .readers import Readers
 from .recording import StreamRecorder
@@ -31,3 +31,8 @@ class Scene:
     server: OwnServer | None
     listening: Proxy | None
     pooler: Pooler | None
+
+    @property
+    def is_waking(self) -> bool:
+        """Whether wake-ups are sent."""
+        return StreamFaultKind.DROP_WAKE_UPS not in self.settings.faults

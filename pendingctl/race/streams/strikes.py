@@ -7,13 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from ...events.streams import Streams
-from ...postgres.connections import CommandConnection, connect
+from ...postgres.connections import CommandConnection, Connection, connect
+from ...postgres.driver_errors import translated_errors
+from ..faults.locks import something_waits
 from ..limits.rows import set_clock_back
 from ..rows import APPLICATION
 from .files import write_snapshot
 from .history import StruckFault, Way
 from .plan import LOCKING, REMADE, StreamFaultKind, locked_stream
+from .racing import RacingStreams
 from .recording import named, tagged
 from .ring_strikes import turn_beside_a_backup, turn_during_a_replay, turn_over_an_append, turn_while_some_are_away
 from .rows import cut_listen, hold, take_snapshot
@@ -26,7 +28,7 @@ POLL_SECONDS = 0.1
 LISTEN_TRIES = 400
 _NOBODY_LISTENED = f"nobody listened within {LISTEN_TRIES * POLL_SECONDS:g} s"
 # Longer than an append waits for a lock.
-LOCK_SECONDS = 5.0
+LOCK_SECONDS = 4.0
 # Long enough to see that what is appended meanwhile is read soon.
 STALL_SECONDS = 3.5
 # More than a pod keeps in memory of a stream comes by while readers stall.
@@ -138,8 +140,7 @@ async def _lock(scene: Scene) -> str:
     """Hold a stream in a transaction."""
     async with await connect(scene.dsn, application=APPLICATION) as connection, connection.transaction():
         await hold(connection, *locked_stream(scene.organizations).split("/"))
-        await asyncio.sleep(LOCK_SECONDS)
-    return ""
+        return await _held(scene, connection)
 
 
 async def _append_for_long(scene: Scene) -> str:
@@ -147,18 +148,29 @@ async def _append_for_long(scene: Scene) -> str:
     stream = locked_stream(scene.organizations)
     source = CommandConnection(scene.dsn, application=APPLICATION)
     try:
-        streams = Streams(source, pod="coordinator")
+        streams = RacingStreams(source, pod="coordinator", is_waking=scene.is_waking)
         append = scene.recorder.begin(f"long.{time.monotonic_ns()}", stream, Way.ALONE, 2)
         async with await connect(scene.dsn, application=APPLICATION) as connection, connection.transaction():
             appended = await streams.append(named(stream), tagged(stream, append.name, 2), connection=connection)
-            await asyncio.sleep(LOCK_SECONDS)
+            detail = await _held(scene, connection)
+            # Whoever has got it by now has got it too early.
+            await _snapshot(scene)
         scene.recorder.end(append, appended)
-        if StreamFaultKind.DROP_WAKE_UPS not in scene.settings.faults:
-            streams.wake(named(stream))
-            await streams.settled()
+        streams.wake(named(stream))
+        await streams.settled()
     finally:
         await source.close()
-    return ""
+    return detail
+
+
+async def _held(scene: Scene, holding: Connection) -> str:
+    """Leave a stream locked for a while, and return why nobody has felt that, or ""."""
+    until = time.monotonic() + LOCK_SECONDS
+    async with await connect(scene.dsn, application=APPLICATION) as looking:
+        with translated_errors():
+            has_waited = await something_waits(looking, {"locked_by": holding.info.backend_pid})
+    await asyncio.sleep(until - time.monotonic())
+    return "" if has_waited else "no append waited for the locked stream"
 
 
 async def _set_clock_back(scene: Scene) -> str:

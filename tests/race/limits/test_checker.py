@@ -154,6 +154,13 @@ def test_a_denial_from_memory_has_not_seen_that_the_clock_was_set_back(writing: 
     assert writing.broken() == set()
 
 
+def test_denials_from_memory_for_longer_than_a_second_after_the_clock_was_set_back_are_found(writing: Writing) -> None:
+    writing.set_back(100, 101)
+    writing.deny(1900, 1901)
+    writing.deny(2100, 2101)
+    assert writing.broken() == {"clock_set_back_costs_one_burst"}
+
+
 def test_a_denial_while_the_clock_was_set_back_says_nothing(writing: Writing) -> None:
     writing.set_back(100, 103)
     writing.deny(99, 101, key=OWN, is_new=True)

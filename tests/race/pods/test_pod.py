@@ -10,6 +10,7 @@ import pytest
 from pendingctl.race.plan.operations import Names
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import pod, wire
+from pendingctl.race.pods.lifetime import EXIT_WITHIN_SECONDS
 
 SETTINGS = RaceSettings(pods=1, questions=2, clicks=4, seed=1)
 NAMES = Names("run", "run", "run-foreign")
@@ -34,4 +35,4 @@ async def test_a_pod_ends_in_time_where_an_order_is_the_first_to_find_its_coordi
         await pod.serve(wire.Assignment(dsn, "pod-1", 0, 2, SETTINGS, NAMES, str(tmp_path)), coordinator)
 
     assert failed.group_contains(BrokenPipeError)
-    assert within == [pod.EXIT_WITHIN_SECONDS]
+    assert within == [EXIT_WITHIN_SECONDS]
