@@ -8,6 +8,9 @@ import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
+from typing import LiteralString
+
+from psycopg.rows import scalar_row
 
 from ...errors import StreamMissing
 from ...events.clients import Subscription
@@ -20,6 +23,8 @@ from .racing import RacingStreams
 Items = AsyncGenerator[tuple[StreamItem, Cursor], None]
 
 _CHANNEL = "pendingctl_race"
+_NEXT = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+_OLDEST = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 
 class ReadBeforeRegister(RacingStreams):
@@ -111,6 +116,24 @@ class _ReaderOfWakeUps(Reader):
     async def _poll(self, connection: Connection) -> None:
         self._poll_at = math.inf if self.polls else 0.0
         self.polls += 1
+
+
+class XminCursor(RacingStreams):
+    """Yields what came before the oldest transaction that is open: whatever that is, it holds up all readers."""
+
+    async def items(self, stream: StreamName, after: Cursor | None) -> Items:
+        """Yield each item when all transactions are over that had begun by then."""
+        async with aclosing(super().items(stream, after)) as items:
+            async for each in items:
+                next_id = await self._transaction_id(_NEXT)
+                while await self._transaction_id(_OLDEST) < next_id:  # noqa: ASYNC110 (nothing announces it)
+                    await asyncio.sleep(0.2)
+                yield each
+
+    async def _transaction_id(self, statement: LiteralString) -> int:
+        async with Borrowed(self._lending) as connection:
+            cursor = await connection.cursor(row_factory=scalar_row).execute(statement)
+            return int(await cursor.fetchone() or 0)
 
 
 class NotifyInAdvance(RacingStreams):

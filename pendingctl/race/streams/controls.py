@@ -28,6 +28,7 @@ EXPECTED_STREAM_CHECKS: Mapping[str, str] = {
     "retry-without-expected": "retry_appends_once",
     "end-in-memory": "closed_stays_closed",
     "batch-waits": "lock_holds_up_no_other",
+    "xmin-cursor": "nobody_is_delayed",
     **EXPECTED_LIMIT_CHECKS,
 }
 
@@ -43,6 +44,7 @@ _STREAMS: Mapping[str, type[RacingStreams]] = {
     "no-organization": broken_readers.NoOrganization,
     "notify-in-advance": broken_readers.NotifyInAdvance,
     "notify-only": broken_readers.NotifyOnly,
+    "xmin-cursor": broken_readers.XminCursor,
 }
 
 assert set(EXPECTED_STREAM_CHECKS) == set(STREAM_IMPLEMENTATIONS[1:])

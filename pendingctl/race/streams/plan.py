@@ -69,6 +69,7 @@ STREAM_IMPLEMENTATIONS = (
     "retry-without-expected",
     "end-in-memory",
     "batch-waits",
+    "xmin-cursor",
     *LIMIT_IMPLEMENTATIONS,
 )
 

@@ -15,6 +15,7 @@ _NEEDED: Mapping[str, tuple[StreamFaultKind, ...]] = {
     "notify-only": (StreamFaultKind.DROP_WAKE_UPS,),
     "turn-without-truncating-next": (StreamFaultKind.TURN,),
     "batch-waits": (StreamFaultKind.LOCK,),
+    "xmin-cursor": (StreamFaultKind.LONG_TRANSACTION,),
     "no-clamp": (StreamFaultKind.CLOCK_BACK,),
 }
 # The product's own is raced with these.
