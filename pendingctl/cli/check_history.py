@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from . import race_report
 from .options import Output, OutputOption
-from .simulate_race import JunitOption, show_result
-from .stream_race import show_stream_result
+from .race_target import show_race
+from .simulate_race import JunitOption
 
 
 def check_history(
@@ -28,6 +29,8 @@ def check_history(
     from ..race.streams.run import check_stream_history
 
     if is_of_streams(directory):
-        show_stream_result(check_stream_history(directory), output, junit)
+        of_streams = check_stream_history(directory)
+        show_race(of_streams, race_report.stream_race_report(of_streams), output, junit)
     else:
-        show_result(check(directory), output, junit)
+        result = check(directory)
+        show_race(result, race_report.race_report(result), output, junit)

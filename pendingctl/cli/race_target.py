@@ -1,20 +1,31 @@
-"""The database that a race is run on, and what all races do at their end."""
+"""What all races share: the database that they are run on, their faults by name, and what they do at their end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
 
 from ..errors import InvalidInput
-from . import render
+from . import race_report, render
 from .database import database_of, target_of
+from .options import Output
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from ..race.faults.context import OwnServer
+    from ..race.self_test import SelfTestResult
+    from ..race.streams.report import StreamRaceResult
     from ..race.verdict.junit import Judged
+    from ..race.verdict.report import RaceResult
+
+Kind = TypeVar("Kind", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +80,37 @@ def steps(advance: Callable[[int], None]) -> Callable[[int], None]:
     return advanced
 
 
-def write_junit(result: Judged, junit: Path | None) -> None:
-    """Write a race's result for a CI system, where it is wanted. Raises InvalidInput for a file that cannot be."""
+def faults_named(kinds: type[Kind], named: Sequence[str], *, of: str = "") -> tuple[Kind, ...]:
+    """Return the faults of these names, in the order of their kinds. Raises InvalidInput for a name that is none's."""
+    known = {kind.value: kind for kind in kinds}
+    for name in named:
+        if name not in known:
+            raise InvalidInput(f"no fault {name!r}{of}; there are: {', '.join(known)}")
+    return tuple(kind for kind in kinds if kind in named)
+
+
+def show_race(
+    result: RaceResult | StreamRaceResult, report: RenderableType, output: Output, junit: Path | None
+) -> None:
+    """Print a race's result, write it for a CI system, and set the exit code. `report` is what people read."""
+    _write_junit(result, junit)
+    render.show_document(output, result.to_json(), report)
+    _set_exit_code(result.verdict)
+
+
+def show_self_test(result: SelfTestResult, output: Output) -> None:
+    """Print what a self-test has shown, and set the exit code."""
+    render.show_document(output, result.to_json(), race_report.self_test_report(result))
+    _set_exit_code(result.verdict)
+
+
+def _set_exit_code(verdict: str) -> None:
+    if verdict != "pass":
+        raise typer.Exit(1)
+
+
+def _write_junit(result: Judged, junit: Path | None) -> None:
+    """Raises InvalidInput for a file that cannot be written."""
     if junit is None:
         return
     from ..race.verdict.junit import junit_report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +13,10 @@ from ..errors import InvalidInput
 from . import race_report, render, stream_race
 from .event_loop import run
 from .options import Output, OutputOption, duration
-from .race_target import Target, steps, target_of_race, write_junit
+from .race_target import Target, faults_named, show_race, show_self_test, steps, target_of_race
 from .stream_race import StreamRace
 
 if TYPE_CHECKING:
-    from ..race.plan.schedule import FaultKind
     from ..race.plan.settings import RaceSettings
     from ..race.self_test import SelfTestResult
     from ..race.verdict.report import RaceResult
@@ -143,37 +141,15 @@ def simulate_race(
         seed,
         implementation,
         organization,
-        _faults(fault or []),
+        faults_named(FaultKind, fault or []),
         lasting.total_seconds() if lasting else None,
     )
     with target_of_race(dsn, is_pair=FaultKind.FAILOVER in settings.faults) as target:
-        if not self_test:
-            result = run(_raced(target, settings, history))
-        else:
-            tested = run(_self_tested(target, settings, seeds))
-            render.show_document(output, tested.to_json(), race_report.self_test_report(tested))
-            if tested.verdict != "pass":
-                raise typer.Exit(1)
+        if self_test:
+            show_self_test(run(_self_tested(target, settings, seeds)), output)
             return
-    show_result(result, output, junit)
-
-
-def show_result(result: RaceResult, output: Output, junit: Path | None) -> None:
-    """Print a race's result, write it for a CI system, and set the exit code."""
-    write_junit(result, junit)
-    render.show_document(output, result.to_json(), race_report.race_report(result))
-    if result.verdict != "pass":
-        raise typer.Exit(1)
-
-
-def _faults(named: Sequence[str]) -> tuple[FaultKind, ...]:
-    from ..race.plan.schedule import FaultKind
-
-    known = {kind.value: kind for kind in FaultKind}
-    for name in named:
-        if name not in known:
-            raise InvalidInput(f"no fault {name!r}; there are: {', '.join(known)}")
-    return tuple(kind for kind in FaultKind if kind in named)
+        result = run(_raced(target, settings, history))
+    show_race(result, race_report.race_report(result), output, junit)
 
 
 async def _raced(target: Target, settings: RaceSettings, history: Path | None) -> RaceResult:

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from ..errors import InvalidInput
 from . import race_report, render
 from .event_loop import run
 from .options import Output
-from .race_target import Target, steps, target_of_race, write_junit
+from .race_target import Target, faults_named, show_race, show_self_test, steps, target_of_race
 
 if TYPE_CHECKING:
     from ..race.self_test import SelfTestResult
-    from ..race.streams.plan import StreamFaultKind, StreamRaceSettings
+    from ..race.streams.plan import StreamRaceSettings
     from ..race.streams.report import StreamRaceResult
 
 ROUNDS = 6
@@ -42,38 +39,16 @@ def simulate(race: StreamRace, *, seeds: int | None, output: Output, junit: Path
     """Race on streams, with so many seeds each for the self-test, print what it showed, and set the exit code."""
     from ..race.streams.plan import StreamFaultKind, StreamRaceSettings, rounds_for
 
-    faults = _faults(race.faults)
+    faults = faults_named(StreamFaultKind, race.faults, of=" of streams")
     rounds = race.rounds or max(ROUNDS if seeds is None else ROUNDS_OF_A_SELF_TEST, rounds_for(faults))
     settings = StreamRaceSettings(race.pods, rounds, race.appends, race.seed, race.implementation, faults)
     is_pair = StreamFaultKind.FAILOVER in faults
     with target_of_race(race.dsn, is_pair=is_pair, is_synchronous=False) as target:
-        if seeds is None:
-            result = run(_raced(target, settings, race.history))
-        else:
-            tested = run(_self_tested(target, settings, seeds))
-            render.show_document(output, tested.to_json(), race_report.self_test_report(tested))
-            if tested.verdict != "pass":
-                raise typer.Exit(1)
+        if seeds is not None:
+            show_self_test(run(_self_tested(target, settings, seeds)), output)
             return
-    show_stream_result(result, output, junit)
-
-
-def show_stream_result(result: StreamRaceResult, output: Output, junit: Path | None) -> None:
-    """Print the result of a race on streams, write it for a CI system, and set the exit code."""
-    write_junit(result, junit)
-    render.show_document(output, result.to_json(), race_report.stream_race_report(result))
-    if result.verdict != "pass":
-        raise typer.Exit(1)
-
-
-def _faults(named: Sequence[str]) -> tuple[StreamFaultKind, ...]:
-    from ..race.streams.plan import StreamFaultKind
-
-    known = {kind.value: kind for kind in StreamFaultKind}
-    for name in named:
-        if name not in known:
-            raise InvalidInput(f"no fault {name!r} of streams; there are: {', '.join(known)}")
-    return tuple(kind for kind in StreamFaultKind if kind in named)
+        result = run(_raced(target, settings, race.history))
+    show_race(result, race_report.stream_race_report(result), output, junit)
 
 
 async def _raced(target: Target, settings: StreamRaceSettings, history: Path | None) -> StreamRaceResult:
