@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..history.history import Outcome
 from .facts import SURELY_NOT_DONE, Facts
-from .history import Append, EndingKind, Tag
+from .history import Append, Ending, EndingKind, Tag
 
 Finding = tuple[str | None, str]
 
@@ -47,6 +47,9 @@ def _partly_there(facts: Facts) -> Iterator[Finding]:
             parts[attempts[0].transaction].add((stream, name))
     for (stream, name), pairs in facts.by_append.items():
         attempts = facts.attempts.get((stream, name), [])
+        elsewhere = {facts.ids[event.stream_id] for _, event in pairs} - {stream}
+        if elsewhere:
+            yield stream, f"{name} stands in {min(elsewhere)}"
         if not attempts:
             yield stream, f"event {pairs[0][1].seq} is {name}, which nobody has appended"
         elif all(attempt.outcome in SURELY_NOT_DONE for attempt in attempts):
@@ -147,9 +150,12 @@ def retry_appends_once(facts: Facts) -> Iterator[Finding]:
 
 
 def closed_stays_closed(facts: Facts) -> Iterator[Finding]:
-    """Nothing is appended after a close, the row says so, and its readers get the end."""
+    """Nothing is appended after a close, the row says so, and its readers get the end; nor to what was deleted."""
     for ending in facts.history.endings:
-        if ending.kind is not EndingKind.CLOSE or ending.outcome is not Outcome.OK or ending.ended_ns is None:
+        if ending.outcome is not Outcome.OK or ending.ended_ns is None:
+            continue
+        if ending.kind is EndingKind.DELETE:
+            yield from _still_there(facts, ending)
             continue
         for append in _acknowledged(facts):
             if append.stream == ending.stream and append.started_ns > ending.ended_ns:
@@ -159,6 +165,24 @@ def closed_stays_closed(facts: Facts) -> Iterator[Finding]:
             yield ending.stream, f"{ending.pod} has closed the stream, which is open"
         elif ending.last_seq is not None and row.last_seq != ending.last_seq:
             yield ending.stream, f"closed after event {ending.last_seq}, it has {row.last_seq}"
+
+
+def _still_there(facts: Facts, deleted: Ending) -> Iterator[Finding]:
+    """What a deletion had to end is not there any more, and nothing comes to it."""
+    stream, row = deleted.stream, facts.rows.get(deleted.stream)
+    of_stream = [append for append in _acknowledged(facts) if append.stream == stream]
+    ids = {
+        append.name: {event.stream_id for _, event in facts.by_append.get((stream, append.name), ())}
+        for append in of_stream
+    }
+    before = [ids[append.name] for append in of_stream if (append.ended_ns or 0) < deleted.started_ns]
+    gone = set[int]().union(*before)
+    # A failover may have brought it back.
+    if row is not None and row.id in gone and not facts.has_failed_over(facts.history.snapshots[-1].ended_ns):
+        yield stream, f"{deleted.pod} has deleted the stream, which is there"
+    for append in of_stream:
+        if append.started_ns > (deleted.ended_ns or 0) and not gone.isdisjoint(ids[append.name]):
+            yield stream, f"{append.name} was appended to what {deleted.pod} had deleted"
 
 
 def nothing_left_behind(facts: Facts) -> Iterator[Finding]:

@@ -58,6 +58,14 @@ def test_a_writer_that_was_given_too_many_numbers_is_found(writing: Writing) -> 
     assert broken(writing.history()) == {"numbers_without_gaps"}
 
 
+def test_an_event_that_stands_in_another_stream_is_found(writing: Writing) -> None:
+    writing.append("a")
+    writing.append("b", stream="rival/talk")
+    first, second = writing.events
+    writing.events = [replace(first, data=second.data), replace(second, data=first.data)]
+    assert broken(writing.history()) == {"numbers_without_gaps"}
+
+
 # appends_in_order
 
 
@@ -202,6 +210,26 @@ def test_an_end_that_names_another_number_than_its_readers_is_found(writing: Wri
     event = writing.event(1)
     writing.end(EndingKind.DELETE)
     writing.read([event, writing.item(ItemKind.END, 7)])
+    assert broken(writing.history()) == {"closed_stays_closed"}
+
+
+def test_a_stream_that_was_deleted_and_is_there_is_found(writing: Writing) -> None:
+    writing.append("a")
+    event, row = writing.event(1), writing.rows[TALK]
+    writing.end(EndingKind.DELETE)
+    writing.rows[TALK] = row
+    writing.read([event])
+    assert broken(writing.history()) == {"closed_stays_closed"}
+
+
+def test_an_append_to_a_history_that_was_deleted_is_found(writing: Writing) -> None:
+    writing.append("a")
+    event, row = writing.event(1), writing.rows[TALK]
+    writing.end(EndingKind.DELETE)
+    writing.rows[TALK] = row
+    writing.append("b")
+    del writing.rows[TALK]
+    writing.read([event, writing.item(ItemKind.END, 1)])
     assert broken(writing.history()) == {"closed_stays_closed"}
 
 
