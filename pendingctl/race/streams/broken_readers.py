@@ -52,7 +52,7 @@ class DropWhenFull(RacingStreams):
 
     async def items(self, stream: StreamName, after: Cursor | None) -> Items:
         """Yield what the queue had room for."""
-        queue: asyncio.Queue[tuple[StreamItem, Cursor] | None] = asyncio.Queue(4)
+        queue: asyncio.Queue[tuple[StreamItem, Cursor] | None] = asyncio.Queue(2)
 
         async def fill() -> None:
             async with aclosing(super(DropWhenFull, self).items(stream, after)) as items:
@@ -65,7 +65,7 @@ class DropWhenFull(RacingStreams):
         try:
             while (each := await queue.get()) is not None:
                 yield each
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.02)
         finally:
             filling.cancel()
 
