@@ -27,7 +27,7 @@ from .plan import (
 )
 from .readers import PATIENCE_SECONDS
 from .reading import all_arrives
-from .rows import begin, holds_back, take_snapshot
+from .rows import begin, is_open, take_snapshot
 from .scene import Scene
 from .strikes import events_at_a_time, strike
 from .wire import Do
@@ -89,7 +89,7 @@ async def _beside_a_transaction(scene: Scene, lasting: AsyncExitStack) -> Struck
     await scene.pods.press(1)
     await asyncio.sleep(BESIDE_A_TRANSACTION_SECONDS)
     async with await connect(scene.dsn, application=APPLICATION) as other:
-        detail = "" if await holds_back(other, id) else "the transaction held back nothing in the database"
+        detail = "" if await is_open(other, id) else "the transaction was over before anything was seen"
     ended = time.monotonic_ns()
     await scene.pods.ease()
     return StruckFault(StreamFaultKind.LONG_TRANSACTION, started, ended, not detail, detail)

@@ -172,7 +172,8 @@ class RingTurn:
 class StruckFault:
     """A fault, and whether it surely struck. `stream` is the one that was locked meanwhile.
 
-    Of a failover, commits between the two moments may be lost.
+    Of a failover, commits between the two moments may be lost; beside a transaction that stays open for longer, nothing
+    else was struck between them.
     """
 
     kind: StreamFaultKind

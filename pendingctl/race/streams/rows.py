@@ -50,7 +50,7 @@ _HOLD = "select from pending_stream where organization_id = %(organization)s and
 _KEEP_READING = "lock table pending_stream_event in access share mode"
 # What holds back the removal of old rows, in the whole database.
 _BEGIN = "select pg_current_xact_id()::text::bigint"
-_OLDEST = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_STATUS = "select pg_xact_status(%(id)s::bigint::text::xid8)"
 
 
 async def create_organizations(connection: Connection, organizations: tuple[str, str]) -> None:
@@ -106,12 +106,15 @@ async def keep_reading(connection: Connection) -> None:
 
 async def begin(connection: Connection) -> int:
     """Have the transaction that is open be known to all others, and return its id."""
-    return await _number(connection, _BEGIN)
+    with translated_errors():
+        ((id,),) = await _rows(connection, _BEGIN, {})
+    return int(id)
 
 
-async def holds_back(connection: Connection, transaction: int) -> bool:
-    """Whether a transaction is the oldest that others see, so that nothing which began since then is surely over."""
-    return await _number(connection, _OLDEST) <= transaction
+async def is_open(connection: Connection, transaction: int) -> bool:
+    """Whether a transaction is open, so that nothing is surely over that began after it."""
+    with translated_errors():
+        return await _rows(connection, _STATUS, {"id": transaction}) == [("in progress",)]
 
 
 async def remove(connection: Connection, organizations: tuple[str, str]) -> list[str]:
@@ -123,12 +126,6 @@ async def remove(connection: Connection, organizations: tuple[str, str]) -> list
     with translated_errors():
         await connection.execute(_DELETE_EVENTS, parameters)
         return [row[0] for row in await _rows(connection, _LEFT, parameters)]
-
-
-async def _number(connection: Connection, statement: LiteralString) -> int:
-    with translated_errors():
-        ((number,),) = await _rows(connection, statement, {})
-    return int(number)
 
 
 async def _rows(

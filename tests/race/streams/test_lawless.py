@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pendingctl.race.history.history import Outcome
+from pendingctl.race.streams.checker import judge_streams
 from pendingctl.race.streams.history import EndingKind, ItemKind, StruckFault, Way
-from pendingctl.race.streams.plan import StreamFaultKind
+from pendingctl.race.streams.plan import HARMLESS, LOCKING, StreamFaultKind
 
 from .histories import SECOND, TALK, Writing, cursor
 from .test_checker import broken
@@ -288,3 +289,14 @@ def test_a_transaction_waits_for_the_locked_stream_that_is_in_it(writing: Writin
     writing.appends[-2:] = [append, locked]
     writing.read([writing.event(1, id=2)], reader="r9")
     assert broken(writing.history()) == set()
+
+
+@pytest.mark.parametrize("kind", sorted(LOCKING | HARMLESS))
+def test_a_fault_beside_which_nothing_was_appended_shows_no_delay(writing: Writing, kind: StreamFaultKind) -> None:
+    said = f"nothing was appended this way that the fault {kind} might have held up: "
+    _raced(writing, StruckFault(kind, 0, landed=True, stream=TALK), Way.ALONE, (PROMPT,))
+
+    reasons = judge_streams(writing.history()).reasons
+
+    assert said + Way.TOGETHER in reasons
+    assert said + Way.ALONE not in reasons

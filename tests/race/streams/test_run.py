@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from pendingctl.errors import InvalidInput
+from pendingctl.postgres.connections import connect
 from pendingctl.race.streams.plan import NEED_AN_OWN_SERVER, StreamFaultKind, StreamRaceSettings
+from pendingctl.race.streams.rows import begin, is_open
 from pendingctl.race.streams.run import check_stream_history, race_on_streams
 from pendingctl.race.streams.self_test import self_test
 from tests.race.faults.test_servers import migrated_server
@@ -52,6 +54,14 @@ async def test_the_checker_catches_every_broken_stream() -> None:
 
     assert (result.correct.passed, result.correct.said) == (1, ())
     assert [control for control in result.controls if not control.caught] == []
+
+
+async def test_a_transaction_is_seen_to_be_open_until_it_ends(dsn: str) -> None:
+    async with await connect(dsn, application="test") as holding, await connect(dsn, application="test") as other:
+        async with holding.transaction():
+            id = await begin(holding)
+            assert await is_open(other, id)
+        assert not await is_open(other, id)
 
 
 @pytest.mark.parametrize("fault", sorted(NEED_AN_OWN_SERVER))
