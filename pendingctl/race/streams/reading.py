@@ -71,7 +71,7 @@ def _take(facts: Facts, reading: Reading, session: Session, item: Item, place: i
             yield from _end(facts, reading, item)
             reading.end = item
     if item.cursor is not None and item.kind is not ItemKind.END and _seq_of(item.cursor) != reading.seq:
-        yield ONCE, f"the cursor of {item.kind} {item.last} leads past event {_seq_of(item.cursor)}"
+        yield ONCE, f"the cursor that came with {item.kind} {item.last} is that after event {_seq_of(item.cursor)}"
 
 
 def _end(facts: Facts, reading: Reading, item: Item) -> Iterator[tuple[str, str]]:
