@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 
 from ..errors import DatabaseFailed, DatabaseUnreachable
@@ -60,7 +61,8 @@ class CatchingUp:
         requests = self._requests.get(history)
         if requests is None:
             requests = self._requests[history] = []
-            task = asyncio.create_task(self._serve(followed, history, requests), name="pages of a stream")
+            serving = self._serve(followed, history, requests)
+            task = asyncio.create_task(serving, name="pages of a stream", context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         requests.append(request)

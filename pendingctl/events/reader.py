@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from functools import partial
 
 from ..errors import DatabaseBusy, DatabaseUnreachable, PendingctlError
@@ -112,7 +113,8 @@ class Reader:
             self._by_key.setdefault(followed.key, []).append(followed)
         followed.unread_since = None
         if not self.is_draining and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._run(), name="reader of streams")
+            # It outlives whoever comes first, and its log is of nobody's question.
+            self._task = asyncio.create_task(self._run(), name="reader of streams", context=Context())
         return Subscription(followed, position, self._catching_up, self._look_at, self._is_draining)
 
     async def drain(self, within: float) -> None:
@@ -171,6 +173,14 @@ class Reader:
             raise
 
     async def _run(self) -> None:
+        while True:
+            await self._follow()
+            # Whoever came while the connections were closed has found this task at work, and begun no other.
+            if not self._streams:
+                return
+
+    async def _follow(self) -> None:
+        """Do all that is due, until nobody has read a stream for a while."""
         listening = asyncio.create_task(self.listening.run(), name="listener of streams")
         idle_since: float | None = None
         pause = FIRST_PAUSE

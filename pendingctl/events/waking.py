@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable
+from contextvars import Context
 from hashlib import blake2b
 from time import monotonic
 
@@ -68,7 +69,8 @@ class Waker:
         """Have readers of these streams look for what is new. Returns at once."""
         self._keys.update(dict.fromkeys(map(key_of, streams)))
         if self._keys and not self._is_sending:
-            self._task = asyncio.get_running_loop().create_task(self._send_all())
+            # Its log is not of the question for which somebody appends just now.
+            self._task = asyncio.create_task(self._send_all(), name="wake-ups of streams", context=Context())
             self._process = os.getpid()
 
     @property

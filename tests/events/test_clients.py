@@ -213,6 +213,22 @@ async def test_streams_that_nobody_reads_are_forgotten(
     assert datas(await given(following.subscribe(CHAT), 2)) == ["one", "two"]
 
 
+async def test_whoever_comes_while_the_reader_hangs_up_is_served(
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pendingctl.events.reader.KEPT_SECONDS", 0.0)
+    append(connection, "one")
+    for _ in range(3):
+        subscription = following.subscribe(CHAT)
+        assert datas(await given(subscription, 1)) == ["one"]
+        await subscription.aclose()
+        reader = reader_of(following)
+        async with asyncio.timeout(5):
+            while reader._connection is not None:
+                await asyncio.sleep(0)
+    assert datas(await given(following.subscribe(CHAT), 1)) == ["one"]
+
+
 async def test_draining_ends_all_clients_soon_without_an_end(
     following: Following, connection: psycopg.Connection
 ) -> None:

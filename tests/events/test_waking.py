@@ -19,6 +19,7 @@ from pendingctl.events.waking import (
     Waker,
     key_of,
 )
+from pendingctl.logged import about, known
 from pendingctl.postgres.connections import Pool
 from tests.events.streaming import TALK, said
 
@@ -160,3 +161,25 @@ async def test_a_database_that_is_away_costs_a_hint_and_one_line(
 
     lines = [record.message for record in caplog.records if "readers of streams are not woken" in record.message]
     assert len(lines) == 1
+
+
+async def test_what_streams_log_is_about_nobodys_question(dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+    seen: dict[str, dict[str, str]] = {}
+
+    def note(record: logging.LogRecord) -> bool:
+        seen[record.name] = dict(known())
+        return True
+
+    caplog.handler.addFilter(note)
+    async with open_pool(dsn) as closed:
+        streams = Streams(closed)
+    with about(organization="acme", question="whose event was the first"):
+        streams.wake(TALK)
+        subscription = streams.subscribe(TALK)
+    async with asyncio.timeout(5):
+        while len(seen) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await subscription.aclose()
+    await streams.drain()
+
+    assert seen == {f"pendingctl.events.{module}": {} for module in ("waking", "reader", "listening")}
