@@ -7,7 +7,7 @@ from datetime import datetime
 from time import monotonic
 from typing import LiteralString
 
-from psycopg.errors import CheckViolation, NotNullViolation
+from psycopg.errors import CheckViolation, NotNullViolation, UniqueViolation
 from psycopg.rows import args_row, scalar_row, tuple_row
 
 from ..errors import (
@@ -33,6 +33,8 @@ MAX_BYTES = 16 * 1024 * 1024
 # For a locked row among several streams; doubled in each round.
 _FIRST_ROUND_SECONDS = 0.01
 _LEAST_SECONDS = 0.001
+
+_REFUSED = (CheckViolation, NotNullViolation, UniqueViolation)
 
 # Each time something else must have happened in between: the stream was created, deleted, or moved.
 _TRIES = 5
@@ -142,11 +144,25 @@ async def _written(
 
     try:
         return await (await connection.cursor(row_factory=args_row(appended)).execute(statement, parameters)).fetchone()
-    except (CheckViolation, NotNullViolation) as error:
+    except _REFUSED as error:
         raise _refusal(error) from error
 
 
-def _refusal(error: CheckViolation | NotNullViolation) -> PendingctlError:
+def _refusal(error: CheckViolation | NotNullViolation | UniqueViolation) -> PendingctlError:
+    table = error.diag.table_name or ""
+    if isinstance(error, UniqueViolation) and table.startswith("pending_stream"):
+        # No stream numbers an event twice, and no sequence an id, unless it was set back.
+        remedy = (
+            "select setval(pg_get_serial_sequence('pending_stream', 'id'), "
+            "greatest(max(id), (select max(stream_id) from pending_stream_event))) from pending_stream"
+            if table == "pending_stream"
+            else "delete from pending_stream_event as event where not exists "
+            "(select from pending_stream where id = stream_id and created_at <= at)"
+        )
+        return DatabaseFailed(
+            f"the sequence of the streams' ids was set back, to ids that are in use, and nothing was appended; {remedy} "
+            f"({error.diag.message_primary})"
+        )
     # Without the ring's row the slot is null, for which there is no table.
     if error.diag.column_name != "slot" and "(slot) = (null)" not in (error.diag.message_detail or ""):
         return translate(error)
@@ -199,7 +215,7 @@ async def _append_together(
     async with Borrowed(source, purpose=Purpose.APPEND) as borrowed:
         try:
             cursor = await borrowed.cursor(row_factory=args_row(appended)).execute(statements.APPEND_MANY, parameters)
-        except (CheckViolation, NotNullViolation) as error:
+        except _REFUSED as error:
             raise _refusal(error) from error
         return dict(await cursor.fetchall())
 

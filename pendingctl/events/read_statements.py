@@ -5,7 +5,7 @@ A number and a time together name an event of one history: a stream that was mad
 a failover, has another event there, or none.
 """
 
-from .times import readable
+from .times import of_this_stream, readable
 
 _STREAM_TIMES = f"""{readable("last_at")} as last_at, {readable("created_at")} as created_at,
                {readable("closed_at")} as closed_at"""
@@ -47,7 +47,8 @@ MOVED = f"""
 # same history. At most `page` events of a stream; as many bytes as the limits allow, and one event more, so that each
 # call gets on. Each position has one row at least, with no event where there is none behind it and no `last_seq` where
 # the stream is gone; those that the limit of the call leaves out have no row, and are to be read again. An id alone
-# says nothing: a failover that has lost some of them gives them to other streams, of other organizations too.
+# says nothing: a failover that has lost some of them gives them to other streams, of other organizations too; so events
+# from before the stream was made are another's.
 # (octet_length does not read what is stored out of line.)
 READ = f"""
     select place, last_seq, last_at, created_at, closed_at, here_at, seq, at, type, data
@@ -64,7 +65,9 @@ READ = f"""
         ) as stream on true
         left join lateral (
             select {readable("at")} as at
-            from pending_stream_event where stream_id = wanted.id and seq = wanted.seq limit 1
+            from pending_stream_event
+            where stream_id = wanted.id and seq = wanted.seq and {of_this_stream()}
+            limit 1
         ) as here on true
         left join lateral (
             select * from (
@@ -72,7 +75,7 @@ READ = f"""
                 from (
                     select seq, {readable("at")} as at, type, data, octet_length(data) as size
                     from pending_stream_event
-                    where stream_id = wanted.id and seq > wanted.seq and stream.last_seq is not null
+                    where stream_id = wanted.id and seq > wanted.seq and {of_this_stream()}
                     order by seq limit %(page)s
                 ) as behind
             ) as summed

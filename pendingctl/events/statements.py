@@ -8,7 +8,7 @@ writes into the table before; a table's share of the time is longer than any suc
 """
 
 from ..store.statements import LIMITS
-from .times import readable
+from .times import of_this_stream, readable
 
 _OF_THE_NAME = "organization_id = %(organization_id)s and name = %(name)s"
 
@@ -156,11 +156,15 @@ PURGE = """
 """
 
 # A page of one stream, and what judges the position: the stream's row, and the time of the event at the position. All
-# of one snapshot. An event is taken while those before it have fewer bytes than a page, so one always is; its length is
+# of one snapshot. Events from before the stream was made are another's, see `of_this_stream`. An event is taken while those before it have fewer bytes than a page, so one always is; its length is
 # known without reading it.
 READ_PAGE = f"""
     select {_stream()},
-           (select {readable("at")} from pending_stream_event where stream_id = stream.id and seq = %(seq)s) as seq_at,
+           (
+               select {readable("at")}
+               from pending_stream_event
+               where stream_id = stream.id and seq = %(seq)s and {of_this_stream()}
+           ) as seq_at,
            event.seq as event_seq, {readable("event.at")} as event_at, event.type as event_type,
            event.data as event_data
     from pending_stream as stream
@@ -171,6 +175,7 @@ READ_PAGE = f"""
             from pending_stream_event
             where stream_id = stream.id
               and seq > %(seq)s
+              and {of_this_stream()}
             order by seq
             limit %(limit)s
         ) as following
@@ -197,7 +202,7 @@ LIST_OF_ORGANIZATION = f"""{_LIST}
 
 SHOW = f"""
     select {_stream()},
-           (select min(seq) from pending_stream_event where stream_id = stream.id) as first_seq,
+           (select min(seq) from pending_stream_event where stream_id = stream.id and {of_this_stream()}) as first_seq,
            (select extract(epoch from retention)::float8 from pending_stream_ring) as retention_seconds
     from pending_stream as stream
     where {_OF_THE_NAME}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,12 +13,13 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pendingctl import open_pool
+from pendingctl.errors import DatabaseFailed
 from pendingctl.events import reader as reader_module
 from pendingctl.events.following import Following
 from pendingctl.events.model import Cursor, End, Event, Reset, StreamItem, StreamName
 from pendingctl.events.streams import Streams
 from pendingctl.schema import migrations
-from tests.events.streaming import said
+from tests.events.streaming import said, texts
 from tests.events.test_outages import reader_of, until, until_listening
 from tests.events.writers import CHAT, append, append_numbers, close, datas, delete, given, nothing_for
 
@@ -89,6 +91,47 @@ async def test_an_id_that_comes_back_opens_no_stream_of_another_organization(
         assert await nothing_for(reader, 0.3)
     else:
         assert isinstance(items[-1], End)
+
+
+@pytest.mark.law(17)
+async def test_what_a_stream_had_whose_id_comes_back_is_read_by_nobody(
+    streams: Streams, following: Following, connection: psycopg.Connection
+) -> None:
+    """As after a truncation that restarts the ids, and on a server to which their sequence was not copied."""
+    secret = await streams.append(StreamName("globex", "theirs"), said("secret", "of", "theirs"))
+    connection.execute("truncate organization restart identity cascade")
+    connection.execute("insert into organization values ('acme')")
+    connection.execute("update pending_stream_ring set slot = 1")
+
+    ours = await streams.append(CHAT, said("ours"))
+
+    expected = [Event(1, ours.at, "said", "ours")]
+    assert list((await streams.read(CHAT)).items) == expected
+    assert list((await streams.read(CHAT, Cursor(1, secret.at))).items) == [Reset(1), *expected]
+    assert await given(following.subscribe(CHAT), 1) == expected
+    assert await given(following.subscribe(CHAT, Cursor(1, secret.at)), 2) == [Reset(1), *expected]
+    assert await nothing_for(following.subscribe(CHAT, ours.cursor), 0.2)
+    assert (await streams.show(CHAT)).first_seq == 1
+
+
+async def test_ids_that_come_back_while_they_are_in_use_are_refused_with_a_remedy(
+    streams: Streams, connection: psycopg.Connection
+) -> None:
+    await streams.append(OTHER, said("of other", "two"))
+    await streams.append(CHAT, said("one"))
+    connection.execute("delete from pending_stream where name = 'other'")
+    connection.execute("alter table pending_stream alter id restart with 1")
+    for stream in (OTHER, StreamName("acme", "third")):
+        with pytest.raises(DatabaseFailed, match="sequence of the streams' ids was set back") as refused:
+            await streams.append(stream, said("new"))
+        remedy = re.search(r"appended; (.*) \(", str(refused.value))
+        assert remedy is not None
+        connection.execute("alter table pending_stream alter id restart with 1")
+        connection.execute(remedy[1].encode())
+
+        assert (await streams.append(stream, said("new"))).last_seq == 1
+        connection.execute("alter table pending_stream alter id restart with 2")
+    assert await texts(streams, CHAT) == ["one"]
 
 
 async def test_two_streams_that_have_had_one_id_are_both_followed(
