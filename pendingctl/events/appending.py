@@ -13,7 +13,9 @@ from psycopg.rows import args_row, scalar_row, tuple_row
 from ..errors import (
     DatabaseBusy,
     DatabaseFailed,
+    DatabaseUnreachable,
     InvalidInput,
+    NotConnected,
     PendingctlError,
     StreamClosed,
     StreamMoved,
@@ -86,9 +88,17 @@ async def append_many(
     until, wait = monotonic() + Purpose.APPEND.lock_seconds, _FIRST_ROUND_SECONDS
     while left:
         is_last_round = monotonic() + wait >= until
+        is_away = False
         for stream in left:
             seconds = max(min(wait, until - monotonic()), _LEAST_SECONDS)
+            if is_away and monotonic() >= until:
+                # Each attempt may wait as long as one append alone.
+                done[stream] = NotConnected(
+                    f"the database was away, so that nothing was appended to stream {stream.name}; try again"
+                )
+                continue
             done[stream] = await _append_alone(source, stream, appends[stream], seconds)
+            is_away = isinstance(done[stream], DatabaseUnreachable)
         left = [] if is_last_round else [stream for stream in left if isinstance(done[stream], DatabaseBusy)]
         wait *= 2
     return {stream: done[stream] for stream in appends}
@@ -128,6 +138,8 @@ async def _append(
             if appended is not None:
                 return appended
         elif expected is not None and expected != found.last_seq:
+            if found.last_seq < expected + number:
+                raise _moved(stream, expected, found.last_seq)
             return await _repetition(connection, stream, found, parameters, number, expected)
         elif found.closed_at is not None:
             raise StreamClosed(
@@ -160,8 +172,8 @@ def _refusal(error: CheckViolation | NotNullViolation | UniqueViolation) -> Pend
             "(select from pending_stream where id = stream_id and created_at <= at)"
         )
         return DatabaseFailed(
-            f"the sequence of the streams' ids was set back, to ids that are in use, and nothing was appended; {remedy} "
-            f"({error.diag.message_primary})"
+            "the sequence of the streams' ids was set back, to ids that are in use, and nothing was appended; "
+            f"{remedy} ({error.diag.message_primary})"
         )
     # Without the ring's row the slot is null, for which there is no table.
     if error.diag.column_name != "slot" and "(slot) = (null)" not in (error.diag.message_detail or ""):

@@ -23,37 +23,42 @@ async def close(source: ConnectionSource, stream: StreamName, *, connection: Con
         return (await _look(borrowed, stream)).last_seq
 
 
-async def delete(source: ConnectionSource, stream: StreamName, *, connection: Connection | None = None) -> int:
-    """Delete a stream's row and return the number of its last event: see `Streams.delete`."""
+async def delete(
+    source: ConnectionSource, stream: StreamName, *, id: int | None = None, connection: Connection | None = None
+) -> int:
+    """Delete a stream's row and return the number of its last event: see `Streams.delete`.
+
+    With `id` only the stream that has it, and not one that was made anew under the name.
+    """
     async with Borrowed(source, connection, purpose=Purpose.APPEND) as borrowed:
-        deleted = await _ended(borrowed, statements.DELETE, stream, connection)
+        deleted = await _ended(borrowed, statements.DELETE, stream, connection, id=id)
         if deleted is None:
             raise missing(stream)
         return deleted[1]
 
 
 async def purge(source: ConnectionSource, stream: StreamName, *, batch_size: int = BATCH_SIZE) -> int:
-    """Delete the events of a stream in batches, oldest first, and return how many were deleted.
-
-    Raises StreamMissing.
-    """
+    """Delete the events of a stream in batches, oldest first, and return its id. Raises StreamMissing."""
     async with Borrowed(source, purpose=Purpose.SWEEP) as borrowed:
         found = await _look(borrowed, stream)
-    purged = 0
     while True:
         async with Borrowed(source, purpose=Purpose.SWEEP) as borrowed:
             cursor = await borrowed.execute(statements.PURGE, {"id": found.id, "batch_size": batch_size})
-        purged += cursor.rowcount
         if cursor.rowcount < batch_size:
-            return purged
+            return found.id
 
 
 async def _ended(
-    connection: Connection, statement: LiteralString, stream: StreamName, given: Connection | None
+    connection: Connection,
+    statement: LiteralString,
+    stream: StreamName,
+    given: Connection | None,
+    *,
+    id: int | None = None,
 ) -> tuple[int, int] | None:
     lock_timeout = Purpose.APPEND.lock_timeout if given is None else None
     cursor = connection.cursor(row_factory=tuple_row)
-    await cursor.execute(statement, {**name_parameters(stream), "lock_timeout": lock_timeout})
+    await cursor.execute(statement, {**name_parameters(stream), "id": id, "lock_timeout": lock_timeout})
     return await cursor.fetchone()
 
 

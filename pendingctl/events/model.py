@@ -185,7 +185,7 @@ class Appended:
 class Stream:
     """A stream as its row has it. `last_at` is the time of its last event, of its creation while it has none.
 
-    `id` is never used twice, which the name may be.
+    `id` is not used twice, which the name may be, unless the sequence of the ids is set back.
     """
 
     id: int

@@ -139,6 +139,7 @@ CLOSE = f"""
 DELETE = f"""
     delete from pending_stream
     where {_OF_THE_NAME}
+      and (%(id)s::bigint is null or id = %(id)s)
       and {LIMITS}
     returning id, last_seq
 """
@@ -156,8 +157,8 @@ PURGE = """
 """
 
 # A page of one stream, and what judges the position: the stream's row, and the time of the event at the position. All
-# of one snapshot. Events from before the stream was made are another's, see `of_this_stream`. An event is taken while those before it have fewer bytes than a page, so one always is; its length is
-# known without reading it.
+# of one snapshot. Events from before the stream was made are another's, see `of_this_stream`. One is taken while those
+# before it have fewer bytes than a page, so one always is; its length is known without reading it.
 READ_PAGE = f"""
     select {_stream()},
            (

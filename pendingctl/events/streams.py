@@ -121,8 +121,8 @@ class Streams:
                 raise InvalidInput("events are purged in transactions of their own; purge without a connection")
             await ending.close(self._source, stream)
             self.wake(stream)
-            await ending.purge(self._source, stream)
-        last_seq = await ending.delete(self._source, stream, connection=connection)
+        id = await ending.purge(self._source, stream) if purge else None
+        last_seq = await ending.delete(self._source, stream, id=id, connection=connection)
         if connection is None:
             self.wake(stream)
         return last_seq

@@ -12,9 +12,9 @@ from ..postgres.driver_errors import translated_errors
 
 T = TypeVar("T")
 
-# What the server reports of a value that it cannot convert or store, of one that is too large, of a trigger's own
-# refusal, and of damaged files (manual, appendix A "PostgreSQL Error Codes").
-_CLASSES = ("22", "54", "P0", "XX")
+# What the server reports of a value that it cannot convert or store, of one that a constraint forbids or that is too
+# large, of a trigger's own refusal, and of damaged files (manual, appendix A "PostgreSQL Error Codes").
+_CLASSES = ("22", "23", "54", "P0", "XX")
 
 
 def is_of_a_row(error: PendingctlError) -> bool:

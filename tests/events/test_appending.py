@@ -98,6 +98,7 @@ async def test_two_attempts_at_once_append_once(streams: Streams, dsn: str, conn
         (0, ["a", "b", "c"]),
         (1, ["c"]),
         (7, ["a"]),
+        (2**63 - 1, ["a"]),
     ],
 )
 async def test_an_append_from_another_position_is_refused(streams: Streams, expected: int, given: list[str]) -> None:

@@ -224,7 +224,7 @@ async def test_whoever_comes_while_the_reader_hangs_up_is_served(
         await subscription.aclose()
         reader = reader_of(following)
         async with asyncio.timeout(5):
-            while reader._connection is not None:
+            while reader._connection is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0)
     assert datas(await given(following.subscribe(CHAT), 1)) == ["one"]
 

@@ -176,6 +176,21 @@ async def test_a_deleted_stream_leaves_nothing_to_read(
             await again
 
 
+async def test_a_stream_made_anew_while_another_one_is_purged_stays(
+    streams: Streams, dsn: str, connection: psycopg.Connection
+) -> None:
+    await streams.append(TALK, said("a"))
+    with held(dsn, "select from pending_stream_event for update"):
+        purging = asyncio.create_task(streams.delete(TALK, purge=True))
+        await until_waiting_for_a_lock(connection)
+        await streams.delete(TALK)
+        await streams.append(TALK, said("new"))
+
+    with pytest.raises(StreamMissing):
+        await purging
+    assert await texts(streams) == ["new"]
+
+
 async def test_an_append_that_waited_for_a_deletion_begins_anew(
     streams: Streams, dsn: str, connection: psycopg.Connection
 ) -> None:
