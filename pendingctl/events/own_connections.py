@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
 
 from ..errors import DatabaseUnreachable
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, connect
@@ -13,6 +14,8 @@ from ..postgres.driver_errors import translated_errors
 from ..postgres.sessions import within
 from ..postgres.time_limits import Purpose
 
+# What the source's pool may have set on each of its connections, without which other tables are found, or none.
+_SETTINGS = "select current_setting('search_path') as search_path, current_setting('role') as role"
 _FIT = """
     select set_config(name, value, false)
     from unnest(%(names)s::text[], %(values)s::text[]) as wanted (name, value)
@@ -24,11 +27,11 @@ _MAY_IDLE = {"idle_session_timeout": "0"}
 @dataclass(frozen=True, slots=True)
 class _Place:
     conninfo: str
-    search_path: str
+    settings: Mapping[str, str]
 
 
 class OwnConnections:
-    """Connects to where a source's connections lead, with their search_path.
+    """Connects to where a source's connections lead, with their search_path and their role.
 
     That is looked up for each connection, since it is known of one connection alone: which of several servers it has
     reached, and by which address. After a failover the source's lead elsewhere. Where the source has none free, it is
@@ -48,7 +51,7 @@ class OwnConnections:
         place = await self._found()
         settings = {
             **_MAY_IDLE,
-            "search_path": place.search_path,
+            **place.settings,
             # The plans of many cheap look-ups are taken for expensive: it made them seven times as slow.
             "jit": "off",
             # The server gives up before the client hangs up, so that no sessions pile up behind a locked table.
@@ -60,10 +63,11 @@ class OwnConnections:
     async def _found(self) -> _Place:
         try:
             async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-                row = await (await borrowed.execute("select current_setting('search_path')")).fetchone()
-                assert row is not None
+                cursor = borrowed.cursor(row_factory=dict_row)
+                settings = await (await cursor.execute(_SETTINGS)).fetchone()
+                assert settings is not None
                 options = {each.keyword.decode(): each.val.decode() for each in borrowed.pgconn.info if each.val}
-                self._place = _Place(make_conninfo(**options), str(row[0]))
+                self._place = _Place(make_conninfo(**options), settings)
         except DatabaseUnreachable:
             if self._place is None:
                 raise

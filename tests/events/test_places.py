@@ -10,8 +10,10 @@ from pendingctl import open_pool
 from pendingctl.events.model import StreamName
 from pendingctl.events.ring import Turn
 from pendingctl.events.streams import Streams
+from pendingctl.postgres.connections import Connection
 from pendingctl.schema import migrations
 from tests.events.streaming import TALK, said, texts
+from tests.events.writers import datas, given
 from tests.schema.migrated import steps_back_to, tables
 
 
@@ -50,6 +52,24 @@ async def test_whoever_may_change_questions_may_do_all_with_streams(dsn: str, co
             assert await Streams(pool).ring.state() is None
     finally:
         connection.execute(f"drop owned by {pod}, {reader}; drop role {pod}, {reader}".encode())
+
+
+async def test_readers_have_the_role_that_the_pool_has_set(dsn: str, connection: psycopg.Connection) -> None:
+    login, owner = (f"{connection.info.dbname}_{role}" for role in ("login", "owner"))
+    connection.execute(f"create role {owner}; create role {login} login noinherit in role {owner}".encode())
+    try:
+        connection.execute(f"grant all on all tables in schema public to {owner}".encode())
+
+        async def set_role(each: Connection) -> None:
+            await each.execute(f"set role {owner}".encode())
+
+        async with open_pool(make_conninfo(dsn, user=login), configure=set_role) as pool:
+            streams = Streams(pool)
+            await streams.append(TALK, said("a"))
+            assert datas(await given(streams.subscribe(TALK), 1)) == ["a"]
+            await streams.drain()
+    finally:
+        connection.execute(f"drop owned by {login}, {owner}; drop role {login}, {owner}".encode())
 
 
 async def test_a_second_copy_in_another_schema_is_another_place(dsn: str, connection: psycopg.Connection) -> None:
