@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ..errors import InvalidInput
-from ..events.model import Appended, NewEvent, Stream, StreamDetails, StreamName
+from ..events.model import MAX_EVENT_BYTES, Appended, NewEvent, Stream, StreamDetails, StreamName
 from ..words import counted
 from . import render
 from .confirmation import confirm
@@ -83,7 +83,7 @@ def append(
         done: list[Appended] = []
         async with streams_of(dsn, "stream append") as streams:
             if expected is not None:
-                events = _events(data, type) if data else [each for part in _events_of_stdin(type) for each in part]
+                events = _events(data, type) if data else _all_events_of_stdin(type)
                 return [await streams.append(target, events, expected=expected)]
             for events in [_events(data, type)] if data else _events_of_stdin(type):
                 done.append(await streams.append(target, events))
@@ -117,8 +117,22 @@ def _events(data: Sequence[str], type: str) -> list[NewEvent]:
     return [NewEvent(type, each) for each in data]
 
 
+def _all_events_of_stdin(type: str) -> list[NewEvent]:
+    """Return the events of all lines, which are to be appended at once."""
+    from ..events.appending import check_events
+
+    events: list[NewEvent] = []
+    for part in _events_of_stdin(type):
+        events += part
+        # Before the rest is read: it may have no end.
+        check_events(events)
+    return events
+
+
 def _events_of_stdin(type: str) -> Iterator[list[NewEvent]]:
-    """Yield the events of the lines that are there, again and again."""
+    """Yield the events of the lines that are there, again and again, and as many as can be appended at once."""
+    from ..events.appending import MAX_EVENTS
+
     rest, number = b"", 0
     while True:
         with interruptible():
@@ -134,8 +148,12 @@ def _events_of_stdin(type: str) -> Iterator[list[NewEvent]]:
             except (InvalidInput, UnicodeDecodeError) as error:
                 said = error if isinstance(error, InvalidInput) else "it is not UTF-8"
                 raise InvalidInput(f"line {number} of stdin: {said}; the lines before may be appended") from None
-        if events:
-            yield events
+        if len(rest.removesuffix(b"\r")) > MAX_EVENT_BYTES:
+            raise InvalidInput(
+                f"line {number + 1} of stdin has more than {MAX_EVENT_BYTES:,} bytes; the lines before may be appended"
+            )
+        for first in range(0, len(events), MAX_EVENTS):
+            yield events[first : first + MAX_EVENTS]
         if not chunk:
             return
 

@@ -65,7 +65,8 @@ def test_lines_are_appended_while_more_are_to_come(dsn: str, connection: psycopg
         (("talk",), "\n\n", "stdin has no line that is not blank"),
         (("talk", "--expected", "0"), "", "there are no events to append"),
         (("talk",), b"good\n\xff\n", "line 2 of stdin: it is not UTF-8"),
-        (("talk",), "x" * (1024 * 1024 + 1), "line 1 of stdin: the event's data has 1,048,577 bytes"),
+        (("talk",), "x" * (1024 * 1024 + 1) + "\n", "line 1 of stdin: the event's data has 1,048,577 bytes"),
+        (("talk",), "x" * (1024 * 1024 + 1), "line 1 of stdin has more than 1,048,576 bytes"),
     ],
 )
 def test_what_cannot_be_appended_is_refused(
@@ -75,6 +76,24 @@ def test_what_cannot_be_appended_is_refused(
 
     assert said in complaint(result, 2)
     assert document(cli("stream", "list", "-o", "json"))["rows"] == []
+
+
+def test_more_lines_than_one_append_takes_are_appended(cli: Cli, connection: psycopg.Connection) -> None:
+    lines = "".join(f"{number}\n" for number in range(1, 20_002))
+
+    assert run("stream", "append", "talk", *ACME, input=lines).stdout == "appended 20,001 events to talk: 1 to 20001\n"
+    out_of_order = "select count(*) from pending_stream_event where data <> seq::text"
+    assert connection.execute(out_of_order).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("command", ["stream append talk --expected 0", "stream append talk"])
+def test_stdin_without_an_end_is_not_read_to_its_end(dsn: str, command: str) -> None:
+    endless = "yes" if "--expected" in command else "cat /dev/zero"
+    shell = f"{endless} | {sys.executable} -m pendingctl {command} --org acme --dsn '{dsn}'"
+    process = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=30, check=False)
+
+    assert process.returncode == 2
+    assert "append at most 10,000 at once" in process.stderr or "more than 1,048,576 bytes" in process.stderr
 
 
 def test_a_closed_stream_and_a_missing_one_are_refused(cli: Cli) -> None:
