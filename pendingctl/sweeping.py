@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from time import monotonic
 
-from .errors import DatabaseFailed
+from .errors import DatabaseFailed, DatabaseUnreachable
 from .events.ring import TRY_EVERY_SECONDS, Ring, Turn
 from .limits import RateLimiter
 from .model import BATCH_SIZE, SWEEP_LIMIT, TRAIL_ENTRIES_A_ROW
@@ -94,8 +94,10 @@ async def sweep_once(what: SweptDatabase, sweep: Sweep, *, keep_ids: bool = Fals
     """Sweep stale rows, old entries of the trail, idle streams and keys of limits that are free.
 
     The ring is turned as well if that is due, unless not `turn`. Returns what was done and what is left. Raises as
-    `PendingStore.sweep` does; what was swept before that stays so.
+    `PendingStore.sweep` does, for the first that has failed and after all else was swept, unless the database is out of
+    reach; what was swept stays so.
     """
+    errors: list[DatabaseFailed] = []
     batches = 0
     deleted = 0
     ids: list[str] = []
@@ -105,36 +107,47 @@ async def sweep_once(what: SweptDatabase, sweep: Sweep, *, keep_ids: bool = Fals
         batch_size=sweep.batch_size,
         include_undelivered=sweep.include_undelivered,
     )
-    async with aclosing(rows) as gone:
-        async for batch in gone:
-            batches += 1
-            deleted += len(batch)
-            if keep_ids:
-                ids += batch
-    trail_deleted = 0
+    with _noted(errors):
+        async with aclosing(rows) as gone:
+            async for batch in gone:
+                batches += 1
+                deleted += len(batch)
+                if keep_ids:
+                    ids += batch
     most = None if sweep.limit is None else sweep.limit * TRAIL_ENTRIES_A_ROW
-    async with aclosing(
-        what.store.trail.sweep(max_age=sweep.keep_trail, limit=most, batch_size=sweep.batch_size)
-    ) as entries:
-        async for number in entries:
-            trail_deleted += number
-    limits_deleted = 0
-    async with aclosing(what.limiter.sweep(limit=most, batch_size=sweep.batch_size)) as keys:
-        async for number in keys:
-            limits_deleted += number
-    streams_deleted, turned = await _sweep_streams(what.ring, sweep, turn=turn)
+    entries = what.store.trail.sweep(max_age=sweep.keep_trail, limit=most, batch_size=sweep.batch_size)
+    trail_deleted = await _number(entries, errors)
+    limits_deleted = await _number(what.limiter.sweep(limit=most, batch_size=sweep.batch_size), errors)
+    turned = None
+    if turn:
+        with _noted(errors):
+            turned = await what.ring.turn()
+    streams_deleted = await _number(what.ring.sweep(limit=sweep.limit, batch_size=sweep.batch_size), errors)
+    if errors:
+        raise errors[0]
     left = await _left(what.store.inspection, sweep)
     kept = tuple(ids) if keep_ids else None
     return Swept(deleted, batches, trail_deleted, left, kept, streams_deleted, turned, limits_deleted)
 
 
-async def _sweep_streams(ring: Ring, sweep: Sweep, *, turn: bool) -> tuple[int, Turn | None]:
-    turned = await ring.turn() if turn else None
-    deleted = 0
-    async with aclosing(ring.sweep(limit=sweep.limit, batch_size=sweep.batch_size)) as gone:
-        async for number in gone:
-            deleted += number
-    return deleted, turned
+@contextmanager
+def _noted(errors: list[DatabaseFailed]) -> Iterator[None]:
+    """Note what fails in the block, and go on, as a row that cannot be deleted must not keep the ring from turning."""
+    try:
+        yield
+    except DatabaseFailed as error:
+        if isinstance(error, DatabaseUnreachable):
+            raise
+        errors.append(error)
+
+
+async def _number(batches: AsyncGenerator[int, None], errors: list[DatabaseFailed]) -> int:
+    number = 0
+    with _noted(errors):
+        async with aclosing(batches) as gone:
+            async for batch in gone:
+                number += batch
+    return number
 
 
 async def foresee(inspection: Inspection, sweep: Sweep, *, ring: Ring) -> Foreseen:

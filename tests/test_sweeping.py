@@ -112,6 +112,30 @@ async def test_a_ring_that_lacks_a_table_is_reported_and_all_else_is_swept(
     assert connection.execute("select slot from pending_stream_ring").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("kept", ["pending_interactions", "pending_trail", "pending_rate_limit", "pending_stream"])
+async def test_what_cannot_be_deleted_keeps_nothing_else_from_being_swept(
+    swept: SweptDatabase, pool: Pool, connection: psycopg.Connection, kept: str
+) -> None:
+    await Streams(pool).append(StreamName("acme", "idle"), [NewEvent("said", "a")])
+    await _put_stale(swept.store, connection, 1)
+    connection.execute("update pending_trail set at = at - interval '31 days'")
+    connection.execute("insert into pending_rate_limit values ('acme', 'free', '-infinity')")
+    connection.execute("update pending_stream set last_at = now() - interval '33 hours'")
+    connection.execute("update pending_stream_ring set turned_at = now() - interval '9 hours'")
+    connection.execute(
+        "create function keep() returns trigger language plpgsql as $$ begin raise 'kept'; end $$;"
+        f"create trigger keep before delete on {kept} for each row execute function keep()".encode()
+    )
+
+    with pytest.raises(DatabaseFailed, match="kept"):
+        await sweep_once(swept, Sweep())
+
+    tables = ["pending_interactions", "pending_rate_limit", "pending_stream"]
+    left = [table for table in tables if connection.execute(f"select from {table}".encode()).fetchone() is not None]
+    assert left == [table for table in tables if table == kept]
+    assert connection.execute("select slot from pending_stream_ring").fetchone() == (1,)
+
+
 async def test_a_ring_that_is_held_is_tried_again_after_a_while(
     swept: SweptDatabase, dsn: str, connection: psycopg.Connection
 ) -> None:

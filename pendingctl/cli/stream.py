@@ -135,27 +135,32 @@ def _events_of_stdin(type: str) -> Iterator[list[NewEvent]]:
 
     rest, number = b"", 0
     while True:
+        # Also where nothing but blank lines comes in, so that nothing is ever awaited.
         with interruptible():
             chunk = _available()
-        *lines, rest = (rest + chunk).split(b"\n") if chunk else [rest, b""]
-        events = []
-        for line in lines:
-            number += 1
-            if not line.strip():
-                continue
-            try:
-                events.append(NewEvent(type, line.removesuffix(b"\r").decode()))
-            except (InvalidInput, UnicodeDecodeError) as error:
-                said = error if isinstance(error, InvalidInput) else "it is not UTF-8"
-                raise InvalidInput(f"line {number} of stdin: {said}; the lines before may be appended") from None
-        if len(rest.removesuffix(b"\r")) > MAX_EVENT_BYTES:
-            raise InvalidInput(
-                f"line {number + 1} of stdin has more than {MAX_EVENT_BYTES:,} bytes; the lines before may be appended"
-            )
+            *lines, rest = (rest + chunk).split(b"\n") if chunk else [rest, b""]
+            events = [event for place, line in enumerate(lines, number + 1) for event in _events_of(line, place, type)]
+            number += len(lines)
+            if len(rest.removesuffix(b"\r")) > MAX_EVENT_BYTES:
+                raise InvalidInput(
+                    f"line {number + 1} of stdin has more than {MAX_EVENT_BYTES:,} bytes; "
+                    "the lines before may be appended"
+                )
         for first in range(0, len(events), MAX_EVENTS):
             yield events[first : first + MAX_EVENTS]
         if not chunk:
             return
+
+
+def _events_of(line: bytes, number: int, type: str) -> list[NewEvent]:
+    """Return the event of a line; none of a blank one."""
+    if not line.strip():
+        return []
+    try:
+        return [NewEvent(type, line.removesuffix(b"\r").decode())]
+    except (InvalidInput, UnicodeDecodeError) as error:
+        said = error if isinstance(error, InvalidInput) else "it is not UTF-8"
+        raise InvalidInput(f"line {number} of stdin: {said}; the lines before may be appended") from None
 
 
 def _available() -> bytes:

@@ -67,12 +67,19 @@ USED = """
 """
 
 # A clock that was set back, a limit that was made smaller, or a stranger has left a time that this limit never leads
-# to: it counts as a whole burst, from now on.
-CLAMP = f"""
-    update pending_rate_limit set tat = clock_timestamp() + %(whole)s * interval '1 microsecond'
-    where organization_id = %(organization_id)s and key = %(key)s
-      and tat > clock_timestamp() + %(whole)s * interval '1 microsecond'
-      and {_WITHIN}
+# to: it counts as a whole burst, from now on. A row that somebody has locked is left to the next denial, since this one
+# is certain.
+CLAMP = """
+    with ahead as materialized (
+        select organization_id, key
+        from pending_rate_limit
+        where organization_id = %(organization_id)s and key = %(key)s
+          and tat > clock_timestamp() + %(whole)s * interval '1 microsecond'
+        for no key update skip locked
+    )
+    update pending_rate_limit as r set tat = clock_timestamp() + %(whole)s * interval '1 microsecond'
+    from ahead
+    where (r.organization_id, r.key) = (ahead.organization_id, ahead.key)
 """
 
 RESET = f"""

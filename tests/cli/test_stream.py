@@ -81,7 +81,7 @@ def test_what_cannot_be_appended_is_refused(
 def test_more_lines_than_one_append_takes_are_appended(cli: Cli, connection: psycopg.Connection) -> None:
     lines = "".join(f"{number}\n" for number in range(1, 20_002))
 
-    assert run("stream", "append", "talk", *ACME, input=lines).stdout == "appended 20,001 events to talk: 1 to 20001\n"
+    assert cli("stream", "append", "talk", *ACME, input=lines).stdout == "appended 20,001 events to talk: 1 to 20001\n"
     out_of_order = "select count(*) from pending_stream_event where data <> seq::text"
     assert connection.execute(out_of_order).fetchone() == (0,)
 

@@ -153,6 +153,18 @@ async def test_a_clock_set_back_costs_one_burst_at_most(
     assert not (await elsewhere.take("acme", "k", limit, limit.burst)).allowed
 
 
+async def test_a_denial_is_certain_also_where_the_row_that_leads_too_far_is_locked(
+    limiter: RateLimiter, elsewhere: RateLimiter, dsn: str, connection: psycopg.Connection
+) -> None:
+    leave(connection, "'infinity'")
+    with psycopg.connect(dsn) as holding:
+        holding.execute("select from pending_rate_limit for update")
+        assert not (await limiter.take("acme", "k", SLOW)).allowed
+    assert not (await elsewhere.take("acme", "k", SLOW)).allowed
+
+    assert connection.execute("select tat = 'infinity' from pending_rate_limit").fetchone() == (False,)
+
+
 async def test_a_key_that_was_free_for_ever_has_one_burst(limiter: RateLimiter, connection: psycopg.Connection) -> None:
     leave(connection, "'-infinity'")
 
