@@ -13,6 +13,7 @@ from psycopg import OperationalError, sql
 from psycopg.conninfo import make_conninfo
 
 from pendingctl import PendingStore, Scope
+from pendingctl.embedded import find_binaries, throwaway_server
 from pendingctl.errors import (
     DatabaseBusy,
     DatabaseFailed,
@@ -139,6 +140,29 @@ async def test_a_transaction_that_took_too_long_names_the_setting(pool: Pool) ->
 
     assert type(error) is DatabaseUnreachable
     assert "raise transaction_timeout" in str(error)
+
+
+def test_a_full_queue_of_notifications_names_who_keeps_it() -> None:
+    if (major := find_binaries().major) < 17:
+        pytest.skip(f"PostgreSQL {major} has a queue of 8 GB, which 17 lets be smaller")
+    with (
+        throwaway_server(settings={"max_notify_queue_pages": "64"}) as server,
+        psycopg.connect(server.dsn) as listening,
+        psycopg.connect(server.dsn, autocommit=True) as notifying,
+    ):
+        listening.execute("listen something")
+        listening.commit()
+        listening.execute("select")
+        error: psycopg.Error | None = None
+        for number in range(200):
+            try:
+                notifying.execute("select pg_notify('x', %s || repeat('x', 7900))", [str(number)])
+            except psycopg.Error as full:
+                error = full
+                break
+    assert error is not None
+    assert type(translate(error)) is DatabaseFailed
+    assert "a session that listens has had a transaction open for long; end it" in str(translate(error))
 
 
 @pytest.fixture

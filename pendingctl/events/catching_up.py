@@ -110,7 +110,7 @@ class CatchingUp:
                 (found,) = await read(
                     borrowed,
                     [Place(history.stream.id, followed.name, start)],
-                    most_events=PAGE_EVENTS,
+                    most_events=max(PAGE_EVENTS * self._bytes // PAGE_BYTES, 1),
                     stream_bytes=self._bytes,
                     call_bytes=self._bytes,
                 )
@@ -146,5 +146,5 @@ class CatchingUp:
         else:
             self._outage.report("events of streams cannot be read for now: %s", error)
         if isinstance(error, DatabaseUnreachable):
-            # A slow network may have been the reason.
+            # A slow network may have been the reason, or a slow server.
             self._bytes = max(self._bytes // 4, 1)

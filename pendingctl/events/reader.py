@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from contextvars import Context
 from functools import partial
 
+from psycopg.errors import QueryCanceled
+
 from ..errors import DatabaseBusy, DatabaseUnreachable, PendingctlError
 from ..postgres.connections import Connection, ConnectionSource
 from ..postgres.driver_errors import translated_errors
@@ -214,8 +216,8 @@ class Reader:
 
     async def _failed(self, error: PendingctlError) -> None:
         self._outage.report("streams cannot be read for now: %s", error)
-        if isinstance(error, DatabaseUnreachable):
-            # A slow network may have been the reason.
+        if isinstance(error, DatabaseUnreachable) or isinstance(error.__cause__, QueryCanceled):
+            # A slow network may have been the reason, or a slow server.
             self._call_bytes = max(self._call_bytes // 4, 1)
         if not isinstance(error, DatabaseBusy):
             await self._hang_up()
@@ -310,11 +312,12 @@ class Reader:
         wanted = [(followed, followed.history) for followed in taken if followed.history is not None]
         places = [Place(history.stream.id, followed.name, history.ring.end) for followed, history in wanted]
         looks = _begun(taken)
+        most_events = min(max(CALL_EVENTS // len(places), LEAST_EVENTS), RING_EVENTS)
         with self._taken(taken), within(connection, Purpose.LOOP.seconds):
             found = await read(
                 connection,
                 places,
-                most_events=min(max(CALL_EVENTS // len(places), LEAST_EVENTS), RING_EVENTS),
+                most_events=max(most_events * self._call_bytes // CALL_BYTES, 1),
                 stream_bytes=RING_BYTES,
                 call_bytes=self._call_bytes,
             )

@@ -182,6 +182,11 @@ def _refused(error: psycopg.Error) -> PendingctlError:
         case errors.FeatureNotSupported() if error.diag.source_function == "get_relation_info":
             # The table of limits is unlogged, and a standby has none of it (src/backend/optimizer/util/plancat.c).
             return DatabaseFailed(f"{first}: this server is a standby; connect to the primary")
+        case errors.ProgramLimitExceeded() if error.diag.source_file == "async.c":
+            return DatabaseFailed(
+                f"{first}: a session that listens has had a transaction open for long; end it (select pid from "
+                "pg_stat_activity where state like 'idle in transaction%' order by xact_start)"
+            )
         case errors.ProgramLimitExceeded() if "index row" in first or error.diag.constraint_name:
             return InvalidInput(f"an id is too long for the index ({first}); ids have at most {MAX_ID_BYTES} bytes")
     for refusal, meaning, remedy in _REFUSALS:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pendingctl import open_pool
 from pendingctl.embedded import throwaway_server
@@ -17,7 +18,10 @@ from pendingctl.events import listening as listening_module
 from pendingctl.events.following import Following
 from pendingctl.events.model import End, Reset
 from pendingctl.events.reader import Reader
+from pendingctl.events.streams import Streams
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.schema import migrations
+from tests.events.streaming import said
 from tests.events.writers import CHAT, append, append_numbers, close, datas, delete, given, seqs
 
 SESSION = "select pid from pg_stat_activity where datname = current_database() and application_name like %s"
@@ -208,3 +212,29 @@ async def test_a_database_that_ends_idle_sessions_ends_no_readers(
         finally:
             await following.drain(0)
     assert not [record for record in caplog.records if record.name.startswith("pendingctl.events")]
+
+
+@pytest.mark.parametrize("number", [200, 300])
+async def test_a_server_that_is_too_slow_for_a_whole_page_is_asked_for_less(
+    streams: Streams, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """What the pod's ring takes in is read by its reader, and what is behind it by pages."""
+    await streams.append(CHAT, said(*map(str, range(number))))
+    await streams.settled()
+    role = f"{connection.info.dbname}_slow"
+    connection.execute(
+        f"create role {role} login; grant select on all tables in schema public to {role};"
+        "create function takes_long(pending_stream_event) returns boolean language plpgsql "
+        "as $$ begin perform pg_sleep(0.002); return true; end $$;"
+        "alter table pending_stream_event enable row level security;"
+        "create policy slow on pending_stream_event using (takes_long(pending_stream_event))".encode()
+    )
+    monkeypatch.setattr(Purpose.LOOP, "seconds", 0.3)
+    try:
+        async with open_pool(make_conninfo(dsn, user=role)) as pool:
+            following = Following(pool)
+            items = await given(following.subscribe(CHAT), number, within=15)
+            await following.drain(0)
+        assert seqs(items) == list(range(1, number + 1))
+    finally:
+        connection.execute(f"drop policy slow on pending_stream_event; drop owned by {role}; drop role {role}".encode())
