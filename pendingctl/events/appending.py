@@ -64,7 +64,7 @@ async def append(
     async with Borrowed(source, connection, purpose=Purpose.APPEND) as borrowed:
         if connection is not None:
             await _hold(connection, parameters)
-        return await _append(borrowed, stream, parameters, len(events), expected)
+        return await _append(borrowed, stream, parameters, len(events), expected, is_callers=connection is not None)
 
 
 async def append_many(
@@ -125,7 +125,13 @@ async def _hold(connection: Connection, parameters: Mapping[str, object]) -> Non
 
 
 async def _append(
-    connection: Connection, stream: StreamName, parameters: Mapping[str, object], number: int, expected: int | None
+    connection: Connection,
+    stream: StreamName,
+    parameters: Mapping[str, object],
+    number: int,
+    expected: int | None,
+    *,
+    is_callers: bool = False,
 ) -> Appended:
     for _ in range(_TRIES):
         if (appended := await _written(connection, statements.APPEND, parameters, number)) is not None:
@@ -134,6 +140,9 @@ async def _append(
         if found is None:
             if expected:
                 raise _moved(stream, expected, 0)
+            if is_callers:
+                await connection.execute(statements.CREATE, parameters)
+                continue
             appended = await _written(connection, statements.APPEND_FIRST, parameters, number)
             if appended is not None:
                 return appended

@@ -73,6 +73,15 @@ HOLD = f"""
     select current_setting('transaction_isolation') as isolation, (select count(*) from held) as held
 """
 
+# In a transaction of the caller's the first append finds the stream already there, empty: whoever makes the same one at
+# that moment may be waited for as long, see HOLD.
+CREATE = """
+    insert into pending_stream (organization_id, name, last_at, created_at)
+    select %(organization_id)s, %(name)s, now, now
+    from clock_timestamp() as now
+    on conflict (organization_id, name) do nothing
+"""
+
 # Several streams in one commit: those that exist, are open and that nobody has locked. None of them waits.
 APPEND_MANY = f"""
     with event as (

@@ -182,6 +182,22 @@ async def test_a_transaction_of_the_callers_finds_the_ring_as_it_is(
     assert connection.execute("select slot from pending_stream_event order by seq").fetchall() == [(0,), (1,)]
 
 
+async def test_a_first_append_in_a_transaction_of_the_callers_finds_the_ring_as_it_is(
+    streams: Streams, dsn: str, connection: psycopg.Connection
+) -> None:
+    async with await psycopg.AsyncConnection.connect(dsn) as given, await psycopg.AsyncConnection.connect(dsn) as other:
+        await streams.append(TALK, said("of nobody"), connection=other)
+        waiting = asyncio.create_task(streams.append(TALK, said("a"), connection=given))
+        await until_waiting_for_a_lock(connection)
+        connection.execute("update pending_stream_ring set turned_at = turned_at - interval '9 hours'")
+        assert await streams.ring.turn() is Turn.TURNED
+        await other.rollback()
+        assert (await waiting).last_seq == 1
+        await given.commit()
+
+    assert connection.execute("select slot, data from pending_stream_event").fetchall() == [(1, "a")]
+
+
 async def test_a_table_with_uncommitted_events_is_not_truncated(
     streams: Streams, dsn: str, connection: psycopg.Connection
 ) -> None:
