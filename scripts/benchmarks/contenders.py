@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,11 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .figures import doing
-from .stage import Stage
+from .stage import SCOPE, Stage
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pendingctl"
 _INSTALL_SECONDS = 600
+_ROOT = Path(__file__).parents[2]
 _SCRIPTS = Path(__file__).parent / "others"
 
 
@@ -49,6 +50,7 @@ class _Environment:
 _LIBRARIES = _Environment("bench", ("langgraph", "langgraph-checkpoint-postgres", "dbos", "psycopg[binary,pool]"))
 # Its versions of web libraries are its own. It names psycopg2, and SQLAlchemy 2.1, which it also takes, wants psycopg.
 _SERVER = _Environment("bench-awaithumans", ("awaithumans[server]", "psycopg[binary]"))
+_SSE = _Environment("bench-sse", ("sse-starlette", "starlette", "uvicorn", "h11", "psycopg[binary,pool]"))
 _LIMITERS = _Environment("bench-limiters", ("limits", "throttled-py", "redis"))
 
 
@@ -126,6 +128,23 @@ def limiters(port: int, takes: int) -> Iterator[tuple[str, Process]]:
     with ExitStack() as ending:
         process = started(ending, [_LIMITERS.python(), str(_SCRIPTS / "limiter_rounds.py")])
         yield process.answer(f"{port} {takes}"), process
+
+
+@contextmanager
+def event_servers(stage: Stage, kinds: Sequence[str], *, alone: bool) -> Iterator[dict[str, tuple[str, Process, int]]]:
+    """Servers of event streams, by their kinds (see others/event_servers.py): name with version, process and port.
+
+    `alone`: with what is installed for pendingctl. Raises CalledProcessError when the others cannot be installed, and
+    RuntimeError when one does not start.
+    """
+    with ExitStack() as ending:
+        servers = {}
+        for kind in kinds:
+            command = [sys.executable if alone else _SSE.python(), str(_SCRIPTS / "event_servers.py"), kind]
+            process = started(ending, command, {**os.environ, "PYTHONPATH": str(_ROOT)})
+            name, port = process.answer(f"{stage.dsn}\n{SCOPE.organization_id}").split("\t")
+            servers[kind] = name, process, int(port)
+        yield servers
 
 
 def started(ending: ExitStack, command: list[str], environment: Mapping[str, str] | None = None) -> Process:

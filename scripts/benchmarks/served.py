@@ -99,8 +99,8 @@ def silent_slack() -> Iterator[str]:
 
 
 @contextmanager
-def served_pod(stage: Stage, slack: str) -> Iterator[ServedPod]:
-    """A pod that listens. Raises RuntimeError where it does not within half a minute."""
+def served_pod(stage: Stage, slack: str, *, more: str = "") -> Iterator[ServedPod]:
+    """A pod that listens, with `more` tables. Raises RuntimeError where it does not within half a minute."""
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     text = _CONFIGURATION.format(
         slack=slack,
@@ -111,7 +111,7 @@ def served_pod(stage: Stage, slack: str) -> Iterator[ServedPod]:
     )
     with tempfile.TemporaryDirectory(prefix="pendingctl-bench-") as folder:
         file, log = Path(folder, "serve.toml"), Path(folder, "log")
-        file.write_text(text, encoding="utf-8")
+        file.write_text(f"{text}{more}", encoding="utf-8")
         with log.open("wb") as said:
             # Into a file, as a container's log is read by another process: reading it costs the pod nothing.
             popen = subprocess.Popen(

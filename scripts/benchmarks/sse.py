@@ -1,0 +1,285 @@
+"""Event streams over HTTP: what clients take of a pod's memory and CPU, and how soon a pod takes them in and sheds them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from statistics import median
+
+from pendingctl import open_pool
+from pendingctl.events.model import Cursor, NewEvent, StreamName
+from pendingctl.events.streams import Streams
+from pendingctl.sse.tickets import Tickets
+
+from .contenders import Process, event_servers, started
+from .figures import Figure, Round, doing, in_turns, ratio
+from .served import PROCESSES, ServedPod, cpu_seconds, order, resident_mib, served_pod, silent_slack
+from .stage import SCOPE, Stage
+
+_KEY = "bench-stream-key-of-32-random-characters"
+_ORIGIN = "https://app.example.com"
+_TABLES = f"""
+[streams]
+keys = ["{_KEY}"]
+origins = ["{_ORIGIN}"]
+clients = 6000
+"""
+# Of one stream.
+_READERS = 100
+_BEHIND = 20
+_BEFORE = 5
+_WARM = 200
+_DATA = "twenty words or so are what an agent writes in a second, and they come in a few pieces"
+_EVENT_SECONDS = 0.1
+_SETTLED_SECONDS = 1.0
+_SENDERS = 4
+_MEMORY_REACH = 15.0
+_RETURN_REACH_MS = 300.0
+_DRAIN_REACH_MS = 2_000.0
+
+# As Chrome sends them with an EventSource of a page of another origin, through a proxy.
+_HEADERS = f"""Host: bot.example.com
+Connection: keep-alive
+Cache-Control: no-cache
+User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36
+sec-ch-ua: "Chromium";v="140", "Not=A?Brand";v="24", "Google Chrome";v="140"
+sec-ch-ua-mobile: ?0
+sec-ch-ua-platform: "Windows"
+Accept: text/event-stream
+Origin: {_ORIGIN}
+Sec-Fetch-Site: same-site
+Sec-Fetch-Mode: cors
+Sec-Fetch-Dest: empty
+Referer: {_ORIGIN}/
+Accept-Encoding: gzip, deflate, br, zstd
+Accept-Language: en-US,en;q=0.9,de;q=0.8
+X-Forwarded-For: 203.0.113.7
+X-Forwarded-Proto: https
+""".replace("\n", "\r\n")
+
+
+def measure_streams_over_http(
+    stage: Stage, *, clients: int, returning: int, rounds: int, events: int, readers: int, event_rounds: int, alone: bool
+) -> Iterator[Figure]:
+    """A pod of `serve` with so many `clients`, and `returning` ones; and CPU, beside other libraries unless `alone`.
+
+    Of the latter, `readers` are sent so many `events`. Raises RuntimeError where a client lacks one.
+    """
+    with ExitStack() as ending:
+        folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="pendingctl-bench-")))
+        load = _Load(started(ending, [sys.executable, str(PROCESSES / "event_sources.py")]), folder / "requests")
+        slack = ending.enter_context(silent_slack())
+        yield _memory(stage, slack, load, clients)
+        yield from _returns(stage, slack, load, returning, rounds)
+        yield _drain(stage, slack, load, returning, rounds)
+        yield from _deliveries(stage, load, readers, events, event_rounds, alone=alone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Clients in a process of their own."""
+
+    process: Process
+    file: Path
+
+    def open(self, requests: list[bytes], port: int, *, events: int, apart: bool = False) -> tuple[float, float]:
+        """Open them, and return how many seconds that took, and which share of a core the load took."""
+        self.file.write_text(json.dumps([each.decode("latin-1") for each in requests]), "ascii")
+        asked = order(do="open", requests=str(self.file), port=port, events=events, apart=apart)
+        said = json.loads(self.process.answer(asked))
+        return float(said["seconds"]), float(said["own_share"])
+
+    def leave(self) -> None:
+        """Close all connections."""
+        self.process.answer(order(do="leave"))
+
+
+def _memory(stage: Stage, slack: str, load: _Load, clients: int) -> Figure:
+    """What each of so many clients adds to what a pod takes that has had some; each was sent events."""
+    doing(f"streams over HTTP: memory of {clients:,} clients")
+    with served_pod(stage, slack, more=_TABLES) as pod:
+        load.open(_requests(asyncio.run(_prepared(stage, "warm-", _WARM)), _WARM), pod.public_port, events=_BEHIND)
+        load.leave()
+        requests = _requests(asyncio.run(_prepared(stage, "memory-", clients)), clients)
+        time.sleep(_SETTLED_SECONDS)
+        before = resident_mib(pod.popen.pid)
+        load.open(requests, pod.public_port, events=_BEHIND)
+        time.sleep(_SETTLED_SECONDS)
+        kilobytes = (resident_mib(pod.popen.pid) - before) * (1 << 20) / 1_000 / clients
+        load.leave()
+    name = f"memory of a client, {clients:,} on a pod"
+    compared = kilobytes / _MEMORY_REACH
+    return Figure(name, "KB", kilobytes, "15 KB", _MEMORY_REACH, "ratio", compared, 1.0, "at most")
+
+
+def _returns(stage: Stage, slack: str, load: _Load, clients: int, rounds: int) -> list[Figure]:
+    """So many clients return at once, and each reads on from 20 events before the end.
+
+    Beside the pod is what uvicorn alone takes that sends each the same bytes; and for the second figure all of them are
+    connected when their requests are sent.
+    """
+    doing(f"streams over HTTP: {clients:,} clients return")
+    numbers = count()
+    shares: list[float] = []
+    reads: list[float] = []
+    streams = -(-clients // _READERS)
+    with ExitStack() as ending:
+        pod = ending.enter_context(served_pod(stage, slack, more=_TABLES))
+        floor, _, floor_port = ending.enter_context(event_servers(stage, ["fixed"], alone=True))["fixed"]
+
+        def round_of(port: int, *, apart: bool) -> Round:
+            def once() -> float:
+                before = _events_read(pod)
+                requests = _requests(asyncio.run(_prepared(stage, f"return-{next(numbers)}-", clients)), clients)
+                took, share = load.open(requests, port, events=_BEHIND, apart=apart)
+                load.leave()
+                if port == pod.public_port:
+                    reads.append((_events_read(pod) - before) / _BEHIND / streams)
+                    shares.append(share * 100)
+                time.sleep(_SETTLED_SECONDS)
+                return took * 1_000
+
+            return lambda: asyncio.to_thread(once)
+
+        measured = asyncio.run(
+            in_turns(
+                {
+                    "pod": round_of(pod.public_port, apart=False),
+                    "floor": round_of(floor_port, apart=False),
+                    "pod, connected": round_of(pod.public_port, apart=True),
+                    "floor, connected": round_of(floor_port, apart=True),
+                },
+                rounds,
+            )
+        )
+    name = f"{clients:,} clients return {_BEHIND} events behind"
+    connected = "the same, from their requests on open connections"
+    ours, ours_connected = measured["pod"], measured["pod, connected"]
+    own = "of a core"
+    return [
+        _within(name, ours, _RETURN_REACH_MS),
+        _within(connected, ours_connected, _RETURN_REACH_MS),
+        ratio(name, "ms", floor, ours, measured["floor"]),
+        ratio(connected, "ms", floor, ours_connected, measured["floor, connected"]),
+        Figure("the load's own share", "%", median(shares), own, None, "ratio", None),
+        Figure(
+            *("reads of the database, of each stream", "reads", median(reads), f"one of each of {_READERS} clients"),
+            *(float(_READERS), "ratio", median(reads) / _READERS, 1 / _READERS, "at most"),
+        ),
+    ]
+
+
+def _drain(stage: Stage, slack: str, load: _Load, clients: int, rounds: int) -> Figure:
+    """From the signal until the last of so many clients was sent away."""
+    doing(f"streams over HTTP: {clients:,} clients are sent away")
+    took = []
+    for number in range(rounds):
+        with served_pod(stage, slack, more=_TABLES) as pod:
+            requests = _requests(asyncio.run(_prepared(stage, f"drain-{number}-", clients)), clients)
+            load.open(requests, pod.public_port, events=_BEHIND)
+            load.process.answer(order(do="end"))
+            began = time.monotonic()
+            # Which skips the delay, in which a pod serves on.
+            pod.popen.send_signal(signal.SIGINT)
+            took.append((float(json.loads(load.process.answer(""))["at"]) - began) * 1_000)
+            load.leave()
+    return _within(f"{clients:,} clients sent away by a pod that ends", took, _DRAIN_REACH_MS)
+
+
+def _deliveries(
+    stage: Stage, load: _Load, readers: int, events: int, rounds: int, *, alone: bool
+) -> Iterator[Figure]:
+    """The CPU of a server for each event that it sends to each reader of one stream, an event each 100 ms."""
+    doing(f"streams over HTTP: {events} events for {readers} readers")
+    kinds = ["pendingctl", "StreamingResponse", *([] if alone else ["sse-starlette"])]
+    numbers = count()
+    with event_servers(stage, kinds, alone=alone) as servers:
+        if any(cpu_seconds(process.popen.pid) is None for _, process, _ in servers.values()):
+            # On a machine without /proc nothing is known of them.
+            return
+
+        def round_of(process: Process, port: int) -> Round:
+            def once() -> float:
+                stream = StreamName(SCOPE.organization_id, f"sent-{next(numbers)}")
+                asyncio.run(_append(stage, stream, 1))
+                request = f"GET /streams/{stream.name} HTTP/1.1\r\n{_HEADERS}\r\n".encode()
+                load.open([request] * readers, port, events=1)
+                load.process.answer(order(do="receive", events=events))
+                before = cpu_seconds(process.popen.pid) or 0.0
+                asyncio.run(_append(stage, stream, events, every=_EVENT_SECONDS))
+                load.process.answer("")
+                cpu = (cpu_seconds(process.popen.pid) or 0.0) - before
+                load.leave()
+                return cpu / (events * readers) * 1e6
+
+            return lambda: asyncio.to_thread(once)
+
+        contenders = {kind: round_of(process, port) for kind, (_, process, port) in servers.items()}
+        measured = asyncio.run(in_turns(contenders, rounds))
+        for kind, reach in (("sse-starlette", 0.6), ("StreamingResponse", None)):
+            if kind in measured:
+                name = f"CPU of a delivery, {readers} readers of a stream"
+                yield ratio(name, "µs", servers[kind][0], measured["pendingctl"], measured[kind], at_most=reach)
+
+
+def _within(name: str, took: list[float], reach: float) -> Figure:
+    compared = [each / reach for each in took]
+    return Figure(
+        *(name, "ms", median(took), f"{reach:,.0f} ms", reach, "ratio", median(compared), 1.0, "at most"),
+        spread=(min(compared), max(compared)),
+    )
+
+
+def _requests(positions: list[tuple[StreamName, Cursor]], clients: int) -> list[bytes]:
+    """Return the requests of clients that have read up to these positions, each with a ticket of its own."""
+    tickets = Tickets([_KEY.encode()])
+    until = datetime.now(UTC) + timedelta(minutes=10)
+    made = []
+    for number in range(clients):
+        stream, position = positions[number % len(positions)]
+        ticket = tickets.sign(stream, until)
+        head = f"GET /streams/{stream.name}?ticket={ticket} HTTP/1.1\r\n{_HEADERS}Last-Event-ID: {position}\r\n\r\n"
+        made.append(head.encode())
+    return made
+
+
+async def _prepared(stage: Stage, prefix: str, clients: int) -> list[tuple[StreamName, Cursor]]:
+    """Fill streams for so many clients, and return the positions 20 events before their ends."""
+    names = [StreamName(SCOPE.organization_id, f"{prefix}{number}") for number in range(-(-clients // _READERS))]
+    batch = [NewEvent("token", _DATA)]
+    async with open_pool(stage.dsn, max_size=_SENDERS) as pool:
+        streams = Streams(pool)
+        before = [await streams.append(name, batch * _BEFORE) for name in names]
+        for name in names:
+            await streams.append(name, batch * _BEHIND)
+        await streams.settled()
+    return [(name, appended.cursor) for name, appended in zip(names, before, strict=True)]
+
+
+async def _append(stage: Stage, stream: StreamName, events: int, *, every: float = 0.0) -> None:
+    async with open_pool(stage.dsn, max_size=_SENDERS) as pool:
+        streams = Streams(pool)
+        began = time.monotonic()
+        for number in range(events):
+            await asyncio.sleep(began + number * every - time.monotonic())
+            await streams.append(stream, [NewEvent("token", _DATA)])
+        await streams.settled()
+
+
+def _events_read(pod: ServedPod) -> float:
+    with urllib.request.urlopen(f"{pod.url}/metrics", timeout=5) as answered:
+        found = re.search(r"^pendingctl_stream_events_read_total (\S+)", answered.read().decode(), re.MULTILINE)
+    assert found is not None
+    return float(found[1])
