@@ -29,7 +29,7 @@ from .settings import Listener, Tls
 LIMITS = Limits()
 
 # Connections that wait in the kernel while this process does something else.
-_BACKLOG = 1_024
+_BACKLOG = 4_096
 # How many are taken from there before other work has its turn.
 _ACCEPTED_AT_ONCE = 64
 # Until connections are accepted again, once the process or the machine has run out of files.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -202,6 +203,7 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
         )
         async with _background() as background:
             pod.start(background)
+            _collect_less()
             await stop.is_asked.wait()
             # Somebody at a terminal waits for it.
             delay = configuration.shutdown.delay if stop.signal is signal.SIGTERM else timedelta()
@@ -215,6 +217,16 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
             draining.cancel()
             await asyncio.wait([draining], timeout=CLOSE_SECONDS)
             return False
+
+
+def _collect_less() -> None:
+    """Keep the garbage collector from looking again and again at all that lives as long as the pod.
+
+    2,000 readers that come at once make so many objects that it took a third of the time and stood still for 0.1 s.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _raise_limit_of_files(connections: int) -> None:

@@ -30,6 +30,8 @@ from .stream_requests import appended_by
 
 MOST_BODY_BYTES = 4 * 1024 * 1024
 BODY_SECONDS = 10.0
+# Of a reader's request: what uvicorn and StreamApp look at, and what holds tickets.
+_HEADERS = frozenset({b"connection", b"cookie", b"last-event-id", b"origin"})
 # The ring turns every few hours.
 RING_SECONDS = 30.0
 
@@ -66,8 +68,12 @@ class StreamsApp:
         """Return an application that serves streams to browsers, and hands all other requests on to another one."""
 
         def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            # No frame of its own is kept for as long as a stream is read.
-            return (others if _name(scope) is None else self._readers)(scope, receive, send)
+            # No frame of its own is kept for as long as a stream is read; and of the headers, which a browser sends 3 KB
+            # of, no others than are looked at.
+            if _name(scope) is None:
+                return others(scope, receive, send)
+            scope["headers"][:] = [header for header in scope["headers"] if header[0] in _HEADERS]
+            return self._readers(scope, receive, send)
 
         return serve
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs
@@ -79,19 +79,18 @@ class StreamApp:
         """How many clients read now."""
         return len(self._clients)
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        # Each coroutine that waits for another one is kept for as long as a client reads.
+        # All in one coroutine: each that waits for another one is kept for as long as a client reads.
         if scope["type"] != "http":
             raise ValueError(f"streams are served over HTTP, not as {scope['type']}")
         if scope["method"] == "OPTIONS" and self._origins:
-            return _respond(send, 204, self._origins.preflight(scope))
+            await _respond(send, 204, self._origins.preflight(scope))
+            return
         if scope["method"] != "GET":
             allow = b"GET, OPTIONS" if self._origins else b"GET"
-            return _respond(send, 405, [(b"allow", allow), *self._origins.headers(scope)])
-        return self._serve(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await _respond(send, 405, [(b"allow", allow), *self._origins.headers(scope)])
+            return
         headers = self._origins.headers(scope)
         # Servers may raise it where the client is gone (ASGI, "Disconnected Client - send exception").
         with suppress(OSError):

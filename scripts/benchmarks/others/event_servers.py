@@ -90,7 +90,7 @@ async def main(kind, dsn, organization):
         streams = Streams(pool)
         name, app = application(kind, streams, organization)
         config = uvicorn.Config(
-            app, port=0, interface="asgi3", http="h11", loop="asyncio", ws="none", lifespan="off", log_level="warning", access_log=False
+            app, port=0, http="h11", loop="asyncio", ws="none", lifespan="off", log_level="warning", access_log=False
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
