@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -54,6 +55,14 @@ class Connections:
     limits: Limits
     open: set[Connection] = field(default_factory=set)
     closing: bool = False
+    _second: int = 0
+    _dated: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def dated(self) -> list[tuple[bytes, bytes]]:
+        """Return the header that says when a response was made, one for all responses of a second."""
+        if (now := int(time.time())) != self._second:
+            self._second, self._dated = now, [(b"date", formatdate(now, usegmt=True).encode("ascii"))]
+        return self._dated
 
 
 class Connection(H11Protocol):
@@ -108,7 +117,7 @@ class Connection(H11Protocol):
             super().data_received(data[start : start + _PIECE_BYTES])
 
     def handle_events(self) -> None:
-        self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode("ascii"))]
+        self.server_state.default_headers = self._connections.dated()
         super().handle_events()
         if self.conn.their_state is not h11.IDLE:
             self._end_head()

@@ -164,6 +164,22 @@ async def test_a_client_in_the_queue_is_served_when_accepting_stops(held: Held) 
             assert waiting.recv(4096).startswith(b"HTTP/1.1 200")
 
 
+async def test_a_head_is_sent_though_nothing_follows_it_yet() -> None:
+    ended = asyncio.Event()
+
+    async def begin(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+        await ended.wait()
+        await send({"type": "http.response.body", "body": b"end"})
+
+    async with listening_for(begin) as listening, RawClient(listening.port) as client:
+        client.send(LAST_GET % b"/")
+        async with asyncio.timeout(PATIENCE):
+            assert b" 200 " in await client.reader.readuntil(b"\r\n\r\n")
+        ended.set()
+        assert await client.rest() == b"end"
+
+
 async def test_closing_waits_for_requests_and_not_for_idle_connections(held: Held) -> None:
     listening = await listen(held.app, listener())
     async with (

@@ -10,6 +10,7 @@ from datetime import timedelta
 import httpx
 import psycopg
 import pytest
+import uvicorn
 
 from pendingctl.events.model import START, Cursor
 from pendingctl.postgres.connections import Pool
@@ -28,6 +29,12 @@ def texts(source: Reading) -> list[str]:
 async def status(url: str, **headers: str) -> int:
     async with httpx.AsyncClient(verify=False) as client:
         return (await client.get(url, headers=headers)).status_code
+
+
+async def test_uvicorn_takes_it_for_what_it_is(pod: Pod) -> None:
+    config = uvicorn.Config(pod.app, log_config=None)
+    config.load()
+    assert config.interface == "asgi3"
 
 
 async def test_a_client_gets_what_is_there_and_what_comes(pod: Pod, connection: psycopg.Connection) -> None:
