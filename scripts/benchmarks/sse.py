@@ -1,4 +1,4 @@
-"""Event streams over HTTP: what clients take of a pod's memory and CPU, and how soon a pod takes them in and sheds them."""
+"""Event streams over HTTP: what clients take of a pod, and how soon it takes them in and sends them away."""
 
 from __future__ import annotations
 
@@ -49,11 +49,14 @@ _MEMORY_REACH = 15.0
 _RETURN_REACH_MS = 300.0
 _DRAIN_REACH_MS = 2_000.0
 
+_CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+)
 # As Chrome sends them with an EventSource of a page of another origin, through a proxy.
 _HEADERS = f"""Host: bot.example.com
 Connection: keep-alive
 Cache-Control: no-cache
-User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36
+User-Agent: {_CHROME}
 sec-ch-ua: "Chromium";v="140", "Not=A?Brand";v="24", "Google Chrome";v="140"
 sec-ch-ua-mobile: ?0
 sec-ch-ua-platform: "Windows"
@@ -71,7 +74,15 @@ X-Forwarded-Proto: https
 
 
 def measure_streams_over_http(
-    stage: Stage, *, clients: int, returning: int, rounds: int, events: int, readers: int, event_rounds: int, alone: bool
+    stage: Stage,
+    *,
+    clients: int,
+    returning: int,
+    rounds: int,
+    events: int,
+    readers: int,
+    event_rounds: int,
+    alone: bool,
 ) -> Iterator[Figure]:
     """A pod of `serve` with so many `clients`, and `returning` ones; and CPU, beside other libraries unless `alone`.
 
@@ -167,16 +178,17 @@ def _returns(stage: Stage, slack: str, load: _Load, clients: int, rounds: int) -
     name = f"{clients:,} clients return {_BEHIND} events behind"
     connected = "the same, from their requests on open connections"
     ours, ours_connected = measured["pod"], measured["pod, connected"]
-    own = "of a core"
+    reads_of_each = median(reads)
+    against = f"one of each of {_READERS} clients"
     return [
         _within(name, ours, _RETURN_REACH_MS),
         _within(connected, ours_connected, _RETURN_REACH_MS),
         ratio(name, "ms", floor, ours, measured["floor"]),
         ratio(connected, "ms", floor, ours_connected, measured["floor, connected"]),
-        Figure("the load's own share", "%", median(shares), own, None, "ratio", None),
+        Figure("the load's own share", "%", median(shares), "of a core", None, "ratio", None),
         Figure(
-            *("reads of the database, of each stream", "reads", median(reads), f"one of each of {_READERS} clients"),
-            *(float(_READERS), "ratio", median(reads) / _READERS, 1 / _READERS, "at most"),
+            *("reads of a stream from the database", "reads", reads_of_each, against, float(_READERS), "ratio"),
+            *(reads_of_each / _READERS, 1 / _READERS, "at most"),
         ),
     ]
 
@@ -198,9 +210,7 @@ def _drain(stage: Stage, slack: str, load: _Load, clients: int, rounds: int) -> 
     return _within(f"{clients:,} clients sent away by a pod that ends", took, _DRAIN_REACH_MS)
 
 
-def _deliveries(
-    stage: Stage, load: _Load, readers: int, events: int, rounds: int, *, alone: bool
-) -> Iterator[Figure]:
+def _deliveries(stage: Stage, load: _Load, readers: int, events: int, rounds: int, *, alone: bool) -> Iterator[Figure]:
     """The CPU of a server for each event that it sends to each reader of one stream, an event each 100 ms."""
     doing(f"streams over HTTP: {events} events for {readers} readers")
     kinds = ["pendingctl", "StreamingResponse", *([] if alone else ["sse-starlette"])]

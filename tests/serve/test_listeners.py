@@ -167,7 +167,7 @@ async def test_a_client_in_the_queue_is_served_when_accepting_stops(held: Held) 
 async def test_a_head_is_sent_though_nothing_follows_it_yet() -> None:
     ended = asyncio.Event()
 
-    async def begin(scope: Scope, receive: Receive, send: Send) -> None:
+    async def begin(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
         await ended.wait()
         await send({"type": "http.response.body", "body": b"end"})
