@@ -68,8 +68,8 @@ class StreamsApp:
         """Return an application that serves streams to browsers, and hands all other requests on to another one."""
 
         def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            # No frame of its own is kept for as long as a stream is read, and no header but those that are looked at: all
-            # those of a browser take 3 KB.
+            # No frame of its own is kept for as long as a stream is read, and no header but those that are looked at:
+            # all those of a browser take 3 KB.
             if _name(scope) is None:
                 return others(scope, receive, send)
             scope["headers"][:] = [header for header in scope["headers"] if header[0] in _HEADERS]

@@ -3,9 +3,9 @@
 Run by `sse.py`. It answers each line, a JSON object with the name of what to `do`:
 
 - `open`: as many clients as there are `requests` in a file, a JSON array of texts, at once at a `port`; each is to get
-  so many `events`. `apart`: all of them connect first, and send their requests a second later. The answer says in how
-  many `seconds`, from the first that connects, or sends, to the last that has its events, and which share of a core
-  this process took meanwhile.
+  so many `events`. Where `apart` is above zero all of them connect first, and send their requests so many seconds
+  later. The answer says in how many `seconds`, from the first that connects, or sends, to the last that has its events,
+  and which share of a core this process took meanwhile.
 - `receive`: each is to get so many `events` more. It says `counting` at once, and answers the next line.
 - `end`: until the server has ended every response. It says `counting` at once, and answers the next line with when,
   by the clock that all processes of a machine share.
@@ -24,8 +24,6 @@ from pathlib import Path
 
 _AN_EVENT = b"\nevent: token\n"
 _WITHIN_SECONDS = 60.0
-# Between the connections and their requests.
-_APART_SECONDS = 1.0
 # Clients that connect before what has come in is read.
 _AT_ONCE = 32
 _READ_BYTES = 256 * 1024
@@ -51,7 +49,7 @@ class _Clients:
         self._missing = 0
         self._ended = 0
 
-    def open(self, requests: list[bytes], port: int, events: int, *, apart: bool) -> dict[str, float]:
+    def open(self, requests: list[bytes], port: int, events: int, *, apart: float) -> dict[str, float]:
         self._clients = [_Client(request) for request in requests]
         self._expect(events)
         began, cpu = time.monotonic(), time.process_time()
@@ -62,7 +60,7 @@ class _Clients:
                 if place % _AT_ONCE == 0:
                     self._read(0.0)
         if apart:
-            time.sleep(_APART_SECONDS)
+            time.sleep(apart)
             began, cpu = time.monotonic(), time.process_time()
             for client in self._clients:
                 self._send(client)
