@@ -16,6 +16,7 @@ from playwright.async_api import Browser, BrowserContext, Error, Page, async_pla
 
 from pendingctl import open_pool
 from pendingctl.postgres.connections import Pool
+from pendingctl.sse import app as app_module
 from tests.faults.proxy import Proxy
 from tests.serve.clients import listening_for
 from tests.sse.conftest import running
@@ -108,3 +109,10 @@ async def pods(pool: Pool, site: Site) -> AsyncIterator[Pods]:
 async def pool(dsn: str) -> AsyncIterator[Pool]:
     async with open_pool(dsn, max_size=20) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def soon_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is sent away comes back at once."""
+    monkeypatch.setattr(app_module, "RETRY_MS", (20, 20))
+    monkeypatch.setattr(app_module, "DRAINED_RETRY_MS", (10, 30))

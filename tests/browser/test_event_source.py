@@ -8,7 +8,6 @@ import psycopg
 import pytest
 from playwright.async_api import BrowserContext, Page
 
-from pendingctl.sse import app as app_module
 from pendingctl.sse.tickets import COOKIE
 from tests.events.writers import append, append_numbers, close
 from tests.sse.event_source import until
@@ -18,13 +17,6 @@ from .site import Site
 from .tabs import Tab, open_tab, texts
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
-
-
-@pytest.fixture(autouse=True)
-def soon_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is sent away comes back at once."""
-    monkeypatch.setattr(app_module, "RETRY_MS", (20, 20))
-    monkeypatch.setattr(app_module, "DRAINED_RETRY_MS", (10, 30))
 
 
 async def test_a_page_gets_what_is_there_and_what_comes(tab: Tab, pods: Pods, connection: psycopg.Connection) -> None:

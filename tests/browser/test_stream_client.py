@@ -9,7 +9,6 @@ import pytest
 from playwright.async_api import BrowserContext, Page
 from starlette.types import Receive, Scope, Send
 
-from pendingctl.sse import app as app_module
 from pendingctl.sse.tickets import COOKIE
 from tests.events.writers import CHAT, append, append_numbers, close, turn, wake
 from tests.sse.event_source import until
@@ -19,13 +18,6 @@ from .site import Site, begin, respond
 from .tabs import Tab, open_tab, texts
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
-
-
-@pytest.fixture(autouse=True)
-def soon_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is sent away comes back at once."""
-    monkeypatch.setattr(app_module, "RETRY_MS", (20, 20))
-    monkeypatch.setattr(app_module, "DRAINED_RETRY_MS", (10, 30))
 
 
 async def test_it_gets_what_is_there_and_what_comes(tab: Tab, pods: Pods, connection: psycopg.Connection) -> None:
