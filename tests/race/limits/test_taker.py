@@ -18,7 +18,7 @@ from pendingctl.race.limits.checker import judge_limits
 from pendingctl.race.limits.controls import EXPECTED_LIMIT_CHECKS
 from pendingctl.race.limits.files import read_limits
 from pendingctl.race.limits.history import LimitHistory, Take, TakeOutcome
-from pendingctl.race.limits.plan import HOT, limit_of
+from pendingctl.race.limits.plan import limit_of, spent_key
 from pendingctl.race.limits.rows import read_moment, remove_limits, set_clock_back
 from pendingctl.race.limits.taker import open_taker
 from pendingctl.race.verdict.checker import Judgement, Verdict
@@ -92,16 +92,17 @@ async def test_a_clock_that_is_set_back_before_any_take_has_struck_nothing(dsn: 
 
 async def burst_taken(dsn: str, number: int) -> Take:
     """Take a whole burst by a limiter that finds no row."""
-    limit = limit_of(HOT)
+    key = spent_key(0)
+    limit = limit_of(key)
     async with await connect(dsn, application="test") as connection:
         await connection.execute("delete from pending_rate_limit")
         began = await read_moment(connection)
         decision = await RateLimiter(SingleConnection(connection), if_unreachable="raise").take(
-            "acme", HOT, limit, limit.burst
+            "acme", key, limit, limit.burst
         )
         assert decision.allowed
         ended = await read_moment(connection)
-    return Take("pod-1", number, "acme", HOT, limit.burst, True, began, TakeOutcome.ALLOWED, ended)
+    return Take("pod-1", number, "acme", key, limit.burst, True, began, TakeOutcome.ALLOWED, ended)
 
 
 @pytest.mark.once
