@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from time import monotonic
 
 from .access import Send
 from .encoding import COMMENT
@@ -43,7 +44,7 @@ class Client:
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
             self._is_sending = False
-        self._sent_at = asyncio.get_running_loop().time()
+        self._sent_at = monotonic()
 
     async def end(self, parts: Sequence[bytes]) -> None:
         """Send the last parts."""
@@ -67,7 +68,7 @@ class Client:
                 await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
         finally:
             self._comment = None
-            self._sent_at = asyncio.get_running_loop().time()
+            self._sent_at = monotonic()
 
 
 def _pieces(parts: Sequence[bytes]) -> Iterator[bytes]:
@@ -111,11 +112,10 @@ class Clients:
             self._commenting = None
 
     async def _comment(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             for place, client in enumerate(list(self._clients), start=1):
                 if client in self._clients:
-                    client.comment(loop.time())
+                    client.comment(monotonic())
                 if place % _AT_ONCE == 0:
                     await asyncio.sleep(0)
