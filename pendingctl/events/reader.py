@@ -38,6 +38,7 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 # A stream that nobody reads is kept for whoever comes back; and a reader without streams keeps its connections.
 KEPT_SECONDS = 5.0
+FORGET_EVERY_SECONDS = 1.0
 # A stream of which something cannot be read is looked at again then.
 ASIDE_SECONDS = 5.0
 # To hang up, once that is all that is left.
@@ -76,6 +77,7 @@ class Reader:
         self._work = asyncio.Event()
         self._outage = Outage(_log)
         self._poll_at = 0.0
+        self._forget_at = 0.0
         self._interval = SHORTEST_POLL
         self._call_bytes = CALL_BYTES
         self._connection: Connection | None = None
@@ -352,6 +354,10 @@ class Reader:
 
     def _forget_unread(self) -> None:
         now = time.monotonic()
+        # To look through ten thousand streams takes a millisecond or more, and each wake-up comes by here.
+        if now < self._forget_at:
+            return
+        self._forget_at = now + FORGET_EVERY_SECONDS
         for followed in [each for each in self._streams.values() if not each.subscriptions]:
             if followed.unread_since is None:
                 followed.unread_since = now
