@@ -21,7 +21,9 @@ def marked_laws() -> list[tuple[int, str]]:
     """Each mark `law` of a test function: its number and the test. A test that is expected to fail proves nothing."""
     found = []
     for file in sorted(TESTS.rglob("test_*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        text = file.read_text(encoding="utf-8")
+        # Few have one, and to parse all of them takes seconds.
+        for node in ast.walk(ast.parse(text)) if "mark.law" in text else ():
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 marks = dict(_marks(node))
                 if "xfail" not in marks and "skip" not in marks:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 from collections.abc import Sequence
+from contextvars import Context
 from copy import copy
 from dataclasses import dataclass
 
@@ -57,7 +58,8 @@ class Together:
         waiting = _Waiting((organization_id, key), paid, tolerance, self._loop.create_future())
         self._waiting.append(waiting)
         if self._taking is None or self._taking.done():
-            self._taking = self._loop.create_task(self._take_all(), name="takes of limits")
+            # It goes on for others than whoever comes first.
+            self._taking = self._loop.create_task(self._take_all(), name="takes of limits", context=Context())
         return await waiting.used_seconds
 
     async def _take_all(self) -> None:

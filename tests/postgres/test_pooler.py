@@ -225,6 +225,7 @@ async def test_a_race_through_a_pooler_passes(pooled: str) -> None:
     assert (result.verdict, result.reasons, result.violations) == ("pass", (), ())
 
 
+@pytest.mark.long
 async def test_faults_strike_through_a_pooler_too(pooled: str) -> None:
     kinds = tuple(kind for kind in FaultKind if kind not in NEED_AN_OWN_SERVER)
 

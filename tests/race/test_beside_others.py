@@ -47,7 +47,13 @@ async def be_busy(store: PendingStore, name: str, stored: list[str]) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("organization", [None, "acme"], ids=["in an organization of its own", "in the same one"])
+@pytest.mark.parametrize(
+    "organization",
+    [
+        pytest.param(None, id="in an organization of its own", marks=pytest.mark.long),
+        pytest.param("acme", id="in the same one"),
+    ],
+)
 @pytest.mark.law(15)
 async def test_a_race_leaves_the_rows_cards_and_answers_of_others_as_they_were(
     dsn: str, connection: psycopg.Connection, organization: str | None

@@ -133,7 +133,8 @@ async def test_select_then_update_is_caught_by_single_winner(
 
 
 @pytest.mark.law(17)
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_a_trail_beside_the_claim_is_caught_by_its_check_alone(
     dsn: str, connection: psycopg.Connection, seed: int
 ) -> None:

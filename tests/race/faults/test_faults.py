@@ -369,8 +369,11 @@ async def test_a_server_that_is_not_the_races_own_is_never_stopped(dsn: str, kin
     [
         (FaultKind.KILL, dispatcher, "MOMENT_SECONDS", 0.0),
         pytest.param(FaultKind.DISCONNECT, dispatcher, "MOMENT_SECONDS", 0.0, marks=pytest.mark.long),
-        (FaultKind.PAUSE, claims, "PAUSE_SECONDS", 0.0),
-        (FaultKind.TERMINATE, locks, "_TERMINATE", "select false from unnest(%(pids)s::integer[])"),
+        pytest.param(FaultKind.PAUSE, claims, "PAUSE_SECONDS", 0.0, marks=pytest.mark.long),
+        pytest.param(
+            *(FaultKind.TERMINATE, locks, "_TERMINATE", "select false from unnest(%(pids)s::integer[])"),
+            marks=pytest.mark.long,
+        ),
     ],
 )
 async def test_a_fault_that_does_not_strike_makes_the_race_inconclusive(
@@ -404,7 +407,7 @@ async def test_clocks_that_are_right_make_a_race_with_skew_inconclusive(
     assert any("the clock of pod-1, pod-2, pod-3 was right" in reason for reason in result.reasons)
 
 
-@pytest.mark.once
+@pytest.mark.long
 async def test_the_seed_fixes_the_order_of_the_faults(dsn: str, tmp_path: Path) -> None:
     def struck(history: History) -> Sequence[tuple[FaultKind, Moment | None]]:
         return [(each.kind, each.moment) for each in sorted(history.faults, key=lambda each: each.started_ns)]

@@ -39,8 +39,8 @@ def migrated_pair() -> Iterator[tuple[str, OwnServer]]:
 @pytest.mark.parametrize(
     "kinds",
     [
-        (FaultKind.RESTART,),
-        (FaultKind.FAILOVER,),
+        pytest.param((FaultKind.RESTART,), marks=pytest.mark.long),
+        pytest.param((FaultKind.FAILOVER,), marks=pytest.mark.long),
         (FaultKind.FAILOVER, FaultKind.RESTART, FaultKind.DISCONNECT, FaultKind.KILL, FaultKind.SWEEP),
     ],
     ids="+".join,
