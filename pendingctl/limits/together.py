@@ -1,6 +1,6 @@
 """Takes of one pod that come while another one is under way go to the database together, in one statement.
 
-With eight tasks a pod takes by that half as often again as alone, with 64 five times (scripts/bench).
+By that a pod with eight tasks takes from limits a fifth faster than each alone, and one with 64 four times as fast.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figu
 
     Beside them 16 pods listen, and hear of all that is appended: by NOTIFY in each transaction, or by one pod that
     wakes all the time for all the streams. Then nobody listens, and NOTIFY has nothing to deliver. And at last 16 pods
-    wake all the time, and read nothing: they hear no wake-up, so only the pauses after their own hold them back.
+    wake all the time, each for one stream, and read nothing: they hear no wake-up, so only the pauses after their own
+    hold them back.
     """
     if stage.pgbench is None:
         doing("no pgbench: appends to streams are left out")
@@ -81,16 +82,16 @@ def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figu
     names = [f"s-{number}" for number in range(1, _STREAMS + 1)]
     channels = [f"bench_{number}" for number in range(1, _STREAMS + 1)]
 
-    def round_of(script: str, *, waking: int = 0, channels: Sequence[str] = ()) -> Round:
+    def round_of(script: str, *, pods: int = 0, wake: Sequence[str] = (), channels: Sequence[str] = ()) -> Round:
         def once() -> float:
             with ExitStack() as ending:
                 if channels:
-                    pods = started(ending, [sys.executable, str(PROCESSES / "listening_pods.py")])
-                    pods.answer(order(dsn=stage.dsn, pods=_PODS, channels=channels))
-                if waking:
-                    pods = started(ending, [sys.executable, str(PROCESSES / "waking_pods.py")])
+                    listening = started(ending, [sys.executable, str(PROCESSES / "listening_pods.py")])
+                    listening.answer(order(dsn=stage.dsn, pods=_PODS, channels=channels))
+                if wake:
+                    waking = started(ending, [sys.executable, str(PROCESSES / "waking_pods.py")])
                     where = {"dsn": stage.dsn, "organization": SCOPE.organization_id}
-                    pods.answer(order(**where, pods=waking, streams=names))
+                    waking.answer(order(**where, pods=pods, streams=wake))
                 return run_pgbench(
                     *(program, stage.dsn, script),
                     connections=_WRITERS,
@@ -101,11 +102,11 @@ def measure_appends(stage: Stage, *, appends: int, rounds: int) -> Iterator[Figu
         return lambda: asyncio.to_thread(once)
 
     contenders = {
-        "append, heard": round_of(_APPENDING, waking=1, channels=[CHANNEL]),
+        "append, heard": round_of(_APPENDING, pods=1, wake=names, channels=[CHANNEL]),
         "notify, heard": round_of(_NOTIFYING, channels=channels),
         "append": round_of(_APPENDING),
         "notify": round_of(_NOTIFYING),
-        "append, woken": round_of(_APPENDING, waking=_PODS),
+        "append, woken": round_of(_APPENDING, pods=_PODS, wake=names[:_PODS]),
     }
     measured = asyncio.run(in_turns(contenders, rounds))
     ours, notify = measured["append"], "NOTIFY in the transaction"
