@@ -14,27 +14,10 @@ from pendingctl import open_pool
 from pendingctl.errors import InvalidInput, NotConnected
 from pendingctl.limits import IfUnreachable, Limit, RateLimiter
 from pendingctl.limits.denials import MOST, Denials
-from pendingctl.postgres.connections import Connection, Pool
+from pendingctl.postgres.connections import Pool
+from tests.limits.pools import Watched
 
 LIMIT = Limit(1, timedelta(hours=1), burst=3)
-
-
-class Watched:
-    """A pool of which each loan is counted, or that lends nothing."""
-
-    def __init__(self, pool: Pool | None) -> None:
-        self._pool = pool
-        self.loans = 0
-
-    async def getconn(self) -> Connection:
-        self.loans += 1
-        if self._pool is None:
-            raise NotConnected("the database is away")
-        return await self._pool.getconn()
-
-    async def putconn(self, conn: Connection, /) -> None:
-        assert self._pool is not None
-        await self._pool.putconn(conn)
 
 
 class Clock:

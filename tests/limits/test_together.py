@@ -14,41 +14,26 @@ from pendingctl import open_pool
 from pendingctl.errors import DatabaseBusy, DatabaseFailed, DatabaseUnreachable
 from pendingctl.limits import Decision, Limit, RateLimiter
 from pendingctl.limits.together import MOST
-from pendingctl.postgres.connections import Connection, Pool
+from tests.limits.pools import Watched
 from tests.locks import until_waiting_for_a_lock
 
 SLOW = Limit(1, timedelta(hours=1), burst=3)
 KEYS = [f"k{number}" for number in range(20)]
 
 
-class CountedPool:
-    """Lends a pool's connections, and counts how often."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self.lent = 0
-
-    async def getconn(self) -> Connection:
-        self.lent += 1
-        return await self._pool.getconn()
-
-    async def putconn(self, conn: Connection, /) -> None:
-        await self._pool.putconn(conn)
-
-
 @pytest.fixture
-async def counted(dsn: str) -> AsyncIterator[CountedPool]:
+async def watched(dsn: str) -> AsyncIterator[Watched]:
     async with open_pool(dsn, min_size=4, max_size=4) as pool:
-        yield CountedPool(pool)
+        yield Watched(pool)
 
 
 @pytest.fixture
-async def pod(counted: CountedPool) -> RateLimiter:
+async def pod(watched: Watched) -> RateLimiter:
     """A limiter that has taken from each key once."""
-    limiter = RateLimiter(counted, if_unreachable="raise")
+    limiter = RateLimiter(watched, if_unreachable="raise")
     for key in KEYS:
         await limiter.take("acme", key, SLOW)
-    counted.lent = 0
+    watched.loans = 0
     return limiter
 
 
@@ -57,13 +42,11 @@ def take_from_each(pod: RateLimiter) -> list[asyncio.Task[Decision]]:
 
 
 @pytest.mark.law(19)
-async def test_takes_from_many_keys_are_one_statement_and_each_is_counted(
-    pod: RateLimiter, counted: CountedPool
-) -> None:
+async def test_takes_from_many_keys_are_one_statement_and_each_is_counted(pod: RateLimiter, watched: Watched) -> None:
     rounds = [await asyncio.gather(*take_from_each(pod)) for _ in range(2)]
 
     # One is alone each time, as nothing is under way when it comes.
-    assert counted.lent <= 4
+    assert watched.loans <= 4
     assert [{each.remaining for each in decisions} for decisions in rounds] == [{1}, {0}]
     assert {each.allowed for each in await asyncio.gather(*take_from_each(pod))} == {False}
 
@@ -75,13 +58,13 @@ async def test_takes_from_one_key_get_what_the_limit_allows(pod: RateLimiter) ->
     assert taken == {True: 2, False: 48}
 
 
-async def test_more_than_one_statement_holds_are_taken_by_several(pod: RateLimiter, counted: CountedPool) -> None:
+async def test_more_than_one_statement_holds_are_taken_by_several(pod: RateLimiter, watched: Watched) -> None:
     keys = [f"many-{number}" for number in range(2 * MOST + 1)]
     for remaining in (2, 1):
-        counted.lent = 0
+        watched.loans = 0
         decisions = await asyncio.gather(*(pod.take("acme", key, SLOW) for key in keys))
         assert {each.remaining for each in decisions} == {remaining}
-    assert counted.lent == 3
+    assert watched.loans == 3
 
 
 @pytest.mark.law(16)
@@ -132,7 +115,7 @@ async def test_whoever_gives_up_takes_none_of_the_others_along(pod: RateLimiter)
 
 
 async def test_a_database_that_decides_none_is_given_up_by_all_at_once(
-    pod: RateLimiter, counted: CountedPool, dsn: str
+    pod: RateLimiter, watched: Watched, dsn: str
 ) -> None:
     with psycopg.connect(dsn) as holding:
         holding.execute("lock table pending_rate_limit in access exclusive mode")
@@ -140,7 +123,7 @@ async def test_a_database_that_decides_none_is_given_up_by_all_at_once(
             decisions = await asyncio.gather(*take_from_each(pod), return_exceptions=True)
 
     assert {type(each) for each in decisions} == {DatabaseUnreachable}
-    assert counted.lent == 2
+    assert watched.loans == 2
     assert (await pod.take("acme", "k0", SLOW)).allowed
 
 
