@@ -131,16 +131,16 @@ def limiters(port: int, takes: int) -> Iterator[tuple[str, Process]]:
 
 
 @contextmanager
-def event_servers(stage: Stage, kinds: Sequence[str], *, alone: bool) -> Iterator[dict[str, tuple[str, Process, int]]]:
+def event_servers(stage: Stage, kinds: Sequence[str]) -> Iterator[dict[str, tuple[str, Process, int]]]:
     """Servers of event streams, by their kinds (see others/event_servers.py): name with version, process and port.
 
-    `alone`: with what is installed for pendingctl. Raises CalledProcessError when the others cannot be installed, and
-    RuntimeError when one does not start.
+    Raises CalledProcessError when another library cannot be installed, and RuntimeError when a server does not start.
     """
     with ExitStack() as ending:
         servers = {}
         for kind in kinds:
-            command = [sys.executable if alone else _SSE.python(), str(_SCRIPTS / "event_servers.py"), kind]
+            python = _SSE.python() if kind == "sse-starlette" else sys.executable
+            command = [python, str(_SCRIPTS / "event_servers.py"), kind]
             process = started(ending, command, {**os.environ, "PYTHONPATH": str(_ROOT)})
             name, port = process.answer(f"{stage.dsn}\n{SCOPE.organization_id}").split("\t")
             servers[kind] = name, process, int(port)

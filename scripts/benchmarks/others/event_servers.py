@@ -2,14 +2,15 @@
 
 Run by `sse.py` with the name of a kind, by an interpreter that has its library, and with pendingctl in its path, which
 reads the events for all of them. It reads a DSN and an organization, a line each, and prints the version of the library
-and the port. `fixed` is none of them: it answers each request with the same twenty events, which is the least that a
-server on uvicorn can do.
+and the port. All of them are on uvicorn but `serve`, which is `stream_app` at a listener of `pendingctl serve`. `fixed`
+is no library: it answers each request with the same twenty events, which is the least that a server on uvicorn can do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import uvicorn
@@ -81,7 +82,32 @@ def application(kind, streams, organization):
             return f"Starlette {version('starlette')}, StreamingResponse", streaming_response()
         case "fixed":
             return f"uvicorn {version('uvicorn')}, {FIXED.count(b'event')} fixed events", fixed
-    return "pendingctl", stream_app(streams, authorize)
+    return f"pendingctl's {kind}", stream_app(streams, authorize)
+
+
+@asynccontextmanager
+async def by_serve(app):
+    """Serve an application as `pendingctl serve` does, and return its port."""
+    from pendingctl.serve.listeners import listen
+    from pendingctl.serve.settings import Listener
+
+    listening = await listen(app, Listener(host="127.0.0.1", port=0, base_path="", trusted_proxies=(), tls=None))
+    yield listening.port
+    await listening.close(within=0)
+
+
+@asynccontextmanager
+async def by_uvicorn(app):
+    """Serve an application by uvicorn, and return its port."""
+    config = uvicorn.Config(
+        app, port=0, http="h11", loop="asyncio", ws="none", lifespan="off", log_level="warning", access_log=False
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 (nothing announces it)
+        await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    serving.cancel()
 
 
 async def main(kind, dsn, organization):
@@ -89,16 +115,9 @@ async def main(kind, dsn, organization):
     async with open_pool(dsn, max_size=4) as pool:
         streams = Streams(pool)
         name, app = application(kind, streams, organization)
-        config = uvicorn.Config(
-            app, port=0, http="h11", loop="asyncio", ws="none", lifespan="off", log_level="warning", access_log=False
-        )
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110 (nothing announces it)
-            await asyncio.sleep(0.01)
-        print(f"{name}\t{server.servers[0].sockets[0].getsockname()[1]}", flush=True)
-        await asyncio.to_thread(sys.stdin.read)
-        serving.cancel()
+        async with (by_serve if kind == "serve" else by_uvicorn)(app) as port:
+            print(f"{name}\t{port}", flush=True)
+            await asyncio.to_thread(sys.stdin.read)
 
 
 asyncio.run(main(sys.argv[1], input(), input()))

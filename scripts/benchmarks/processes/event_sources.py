@@ -2,10 +2,11 @@
 
 Run by `sse.py`. It answers each line, a JSON object with the name of what to `do`:
 
-- `open`: as many clients as there are `requests` in a file, a JSON array of texts, at once at a `port`; each is to get
-  so many `events`. Where `apart` is above zero all of them connect first, and send their requests so many seconds
-  later. The answer says in how many `seconds`, from the first that connects, or sends, to the last that has its events,
-  and which share of a core this process took meanwhile.
+- `open`: as many clients as there are `requests` in a file, a JSON array of texts, at a `port`; each is to get so many
+  `events`. They come one after the other `over` so many seconds, at once where that is zero. Where `apart` is above
+  zero all of them connect first, and send their requests so many seconds later. The answer says in how many `seconds`,
+  from the first that connects, or sends, to the last that has its events; how many the `slowest` took of its own; and
+  which share of a core this process took meanwhile.
 - `receive`: each is to get so many `events` more. It says `counting` at once, and answers the next line.
 - `end`: until the server has ended every response. It says `counting` at once, and answers the next line with when,
   by the clock that all processes of a machine share.
@@ -31,13 +32,14 @@ _NOT_CONNECTED_YET = frozenset({errno.EAGAIN, errno.ENOTCONN})
 
 
 class _Client:
-    __slots__ = ("received", "request", "socket", "tail")
+    __slots__ = ("began", "received", "request", "socket", "tail")
 
     def __init__(self, request: bytes) -> None:
         self.socket = socket.socket()
         self.socket.setblocking(False)
         self.request = request
         self.received = 0
+        self.began = 0.0
         self.tail = b""
 
 
@@ -48,12 +50,16 @@ class _Clients:
         self._expected = 0
         self._missing = 0
         self._ended = 0
+        self._slowest = 0.0
 
-    def open(self, requests: list[bytes], port: int, events: int, *, apart: float) -> dict[str, float]:
+    def open(self, requests: list[bytes], port: int, events: int, *, apart: float, over: float) -> dict[str, float]:
         self._clients = [_Client(request) for request in requests]
         self._expect(events)
         began, cpu = time.monotonic(), time.process_time()
         for place, client in enumerate(self._clients):
+            client.began = began + over * place / len(requests)
+            while (left := client.began - time.monotonic()) > 0:
+                self._read(left)
             client.socket.connect_ex(("127.0.0.1", port))
             if not apart:
                 self._send(client)
@@ -66,7 +72,7 @@ class _Clients:
                 self._send(client)
         self._until_received(began)
         took = time.monotonic() - began
-        return {"seconds": took, "own_share": (time.process_time() - cpu) / took}
+        return {"seconds": took, "slowest": self._slowest, "own_share": (time.process_time() - cpu) / took}
 
     def receive(self, events: int) -> dict[str, float]:
         began, cpu = time.monotonic(), time.process_time()
@@ -95,6 +101,7 @@ class _Clients:
     def _expect(self, events: int) -> None:
         for client in self._clients:
             client.received = 0
+        self._slowest = 0.0
         self._expected = events
         self._missing = len(self._clients) if events else 0
 
@@ -135,6 +142,7 @@ class _Clients:
             client.received += data.count(_AN_EVENT)
             if before < self._expected <= client.received:
                 self._missing -= 1
+                self._slowest = max(self._slowest, time.monotonic() - client.began)
 
     def _close(self, client: _Client) -> None:
         if client.socket.fileno() >= 0:
@@ -150,7 +158,7 @@ def main() -> None:
         match order["do"]:
             case "open":
                 requests = [each.encode("latin-1") for each in json.loads(Path(order["requests"]).read_text("ascii"))]
-                said = clients.open(requests, order["port"], order["events"], apart=order["apart"])
+                said = clients.open(requests, order["port"], order["events"], apart=order["apart"], over=order["over"])
             case "receive":
                 said = clients.receive(order["events"])
                 sys.stdin.readline()
