@@ -205,10 +205,10 @@ class Connection(H11Protocol):
                 if self._connections.closing or self._has_rest():
                     others = [header for header in headers if header[0].lower() != b"connection"]
                     message["headers"] = [*others, _CLOSE]
-            elif is_chunked and message["type"] == "http.response.body" and message.get("more_body"):
-                return self._send_chunk(message.get("body", b""))
-            else:
-                is_chunked = False
+            elif message["type"] == "http.response.body":
+                is_chunked = is_chunked and message.get("more_body", False) and self.conn.our_state is h11.SEND_BODY
+                if is_chunked:
+                    return self._send_chunk(message.get("body", b""))
             return send(message)
 
         try:

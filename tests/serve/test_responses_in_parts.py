@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
+import h11
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
@@ -81,6 +83,16 @@ async def test_nothing_is_sent_after_the_end(caplog: pytest.LogCaptureFixture) -
     assert status_of(sent) == 200
     assert sent.endswith(b"\r\n\r\n5\r\nbegun\r\n0\r\n\r\n")
     assert "response already completed" in caplog.text
+
+
+async def test_a_head_that_cannot_be_sent_has_no_body() -> None:
+    async def app(_: Scope, _receive: Receive, send: Send) -> None:
+        with suppress(h11.LocalProtocolError):
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"a\r\nb", b"c")]})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+
+    async with listening_for(app) as listening:
+        assert b"begun" not in await exchange(listening.port, LAST % (b"GET", b"1.1"))
 
 
 async def test_a_part_before_the_head_is_an_error_of_the_application() -> None:
