@@ -39,16 +39,18 @@ class Client:
         if self._comment is not None:
             await self._comment
         self._is_sending = True
-        try:
-            for piece in _pieces(parts):
-                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        finally:
-            self._is_sending = False
+        for piece in _pieces(parts):
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        # Not where it was broken off: whatever followed would be read as a part of the event that was under way.
+        self._is_sending = False
         self._sent_at = monotonic()
 
     async def end(self, parts: Sequence[bytes]) -> None:
-        """Send the last parts."""
-        await self.send(parts)
+        """Send the last parts, unless an event was broken off, of which a client takes no notice without its end."""
+        if not self._is_sending:
+            await self.send(parts)
+        # Nor does a comment follow the end.
+        self._is_sending = True
         await self._send({"type": "http.response.body", "body": b""})
 
     def comment(self, now: float) -> None:

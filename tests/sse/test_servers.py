@@ -33,6 +33,7 @@ class Server:
     received: list[Message] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     source: EventSource = field(default_factory=EventSource)
+    is_ended: bool = False
 
     async def receive(self) -> Message:
         if not self.received:
@@ -56,6 +57,7 @@ class Server:
             self.statuses.append(message["status"])
         else:
             self.source.take(message.get("body", b""))
+            self.is_ended = not message.get("more_body", False)
 
 
 async def left_behind(app: StreamApp) -> list[str]:
@@ -108,6 +110,24 @@ async def test_whenever_a_client_leaves_nothing_of_it_stays(
     finally:
         await streams.drain(0)
     assert not [record for record in caplog.records if record.name.startswith(("pendingctl", "asyncio"))]
+
+
+async def test_an_event_that_is_broken_off_is_given_to_nobody(pool: Pool, connection: psycopg.Connection) -> None:
+    cursor = append(connection, "x" * 100_000)
+    streams = Streams(pool, pod="pod")
+
+    async def authorize(scope: Scope) -> Authorized | None:
+        del scope
+        return Authorized(CHAT, datetime.now(UTC) + timedelta(seconds=0.2))
+
+    # The head, what stands before the event, and of the event all but its last piece.
+    server = Server(sends=[0, 0, 0, 0, 0, 60])
+    async with asyncio.timeout(5):
+        await stream_app(streams, authorize)(dict(SCOPE), server.receive, server.send)
+    assert (server.source.dispatched, server.is_ended) == ([], True)
+    # It comes again to whoever comes back: with the position after it, the next one alone would.
+    assert server.source.last_event_id != str(cursor)
+    await streams.drain(0)
 
 
 async def test_a_permission_that_nobody_states_is_no_refusal(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
