@@ -99,10 +99,10 @@ class StreamApp:
                 return
             given = _position(scope)
             position = given if isinstance(given, Cursor) else START
+            subscription = self._streams.subscribe(authorized.stream, position)
             client = Client(send)
             # Before anything is waited for, since many may come at once.
             self._clients.add(client)
-            subscription = self._streams.subscribe(authorized.stream, position)
             try:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):

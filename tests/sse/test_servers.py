@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import cast
 
 import psycopg
 import pytest
@@ -143,6 +144,17 @@ async def test_a_permission_that_nobody_states_is_no_refusal(pool: Pool, monkeyp
     assert (server.statuses, server.source.dispatched) == ([200], [])
     assert server.source.retry is not None
     assert app.sent.refused == 1
+
+
+async def test_a_permission_for_what_is_no_stream_leaves_no_client(pool: Pool) -> None:
+    async def authorize(scope: Scope) -> Authorized | None:
+        del scope
+        return cast(Authorized, "chat")
+
+    app, server = stream_app(Streams(pool, pod="pod"), authorize), Server()
+    with pytest.raises(AttributeError):
+        await app(dict(SCOPE), server.receive, server.send)
+    assert app.clients == 0
 
 
 @pytest.mark.parametrize("change", [{"method": "HEAD"}, {"path": "/forbidden"}])
