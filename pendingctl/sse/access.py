@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from ..errors import InvalidInput
 from ..events.model import StreamName
 
 # As the ASGI specification has them (asgi.readthedocs.io, "HTTP & WebSocket ASGI Message Format").
@@ -18,10 +19,17 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
-    """The stream that a client may read, and until when; None: for as long as it stays."""
+    """The stream that a client may read, and until when; None: for as long as it stays.
+
+    Raises InvalidInput for a time without a time zone.
+    """
 
     stream: StreamName
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.until is not None and self.until.tzinfo is None:
+            raise InvalidInput("the time until which a client may read has no time zone; give it one, such as UTC")
 
 
 Authorize: TypeAlias = Callable[[Scope], Awaitable[Authorized | None]]

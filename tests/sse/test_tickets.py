@@ -59,3 +59,8 @@ def test_whatever_stands_for_a_ticket_opens_nothing(text: str) -> None:
 def test_secrets_that_are_none_are_refused(keys: list[bytes]) -> None:
     with pytest.raises(InvalidInput):
         Tickets(keys)
+
+
+def test_a_permission_has_no_time_without_a_zone() -> None:
+    with pytest.raises(InvalidInput, match="no time zone"):
+        Authorized(CHAT, UNTIL.replace(tzinfo=None))
