@@ -13,6 +13,7 @@ import random
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 from ..errors import CursorInvalid
@@ -130,7 +131,7 @@ class StreamApp:
         except Exception:  # noqa: BLE001 (it is the application's own, and may have met an outage)
             _log.exception("whether a client may read a stream could not be found out")
         else:
-            if authorized is None:
+            if authorized is None or (authorized.until is not None and authorized.until <= datetime.now(UTC)):
                 await _respond(send, 404, headers)
                 return None
             if len(self._clients) < self._most_clients:
@@ -183,9 +184,9 @@ def stream_app(
     """Return an ASGI application that serves the streams which `authorize` names, as server-sent events.
 
     `authorize` is given the scope of a request and returns the stream that its client may read, and until when; None,
-    for a stream that is unknown as for one that is forbidden, is answered with 404. Where it raises or says nothing for
-    5 s, or where so many `clients` are there, a client is sent away for some seconds. Pages of `origins` may read as
-    well, with cookies.
+    for a stream that is unknown as for one that is forbidden, is answered with 404, and so is a time that is over.
+    Where it raises or says nothing for 5 s, or where so many `clients` are there, a client is sent away for some
+    seconds. Pages of `origins` may read as well, with cookies.
 
     A client begins at the start; behind the event of the Last-Event-ID header where it has one, else of the parameter
     `last_event_id`. What is no position is taken for one of another history. At a closed stream that was read to its

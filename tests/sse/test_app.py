@@ -67,8 +67,12 @@ async def test_unknown_and_forbidden_streams_look_alike(pod: Pod, connection: ps
     append(connection, "secret", stream=type(CHAT)("acme", "forbidden"))
     async with httpx.AsyncClient(verify=False) as client:
         forbidden = await client.get(pod.url("forbidden"))
+        append(connection, "one")
         pod.lifetime = timedelta(seconds=-1)
+        no_longer_allowed = await client.get(pod.url())
     assert (forbidden.status_code, forbidden.content) == (404, b"")
+    assert (no_longer_allowed.status_code, no_longer_allowed.content) == (404, b"")
+    assert set(no_longer_allowed.headers) == set(forbidden.headers)
     assert set(forbidden.headers) == {"date", "cache-control", "content-length", "vary"}
 
 
