@@ -128,7 +128,11 @@ class StreamApp:
         try:
             async with asyncio.timeout(AUTHORIZE_SECONDS):
                 authorized = await self._authorize(scope)
-        except Exception:  # noqa: BLE001 (it is the application's own, and may have met an outage)
+        except (Exception, asyncio.CancelledError) as error:
+            # The application's own: it may have met an outage, or waited for a task that was cancelled.
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise
             _log.exception("whether a client may read a stream could not be found out")
         else:
             if authorized is None or (authorized.until is not None and authorized.until <= datetime.now(UTC)):

@@ -30,7 +30,7 @@ class Pod:
     app: StreamApp
     listening: Listening
     lifetime: timedelta | None = None
-    troubles: list[Exception] = field(default_factory=list)
+    troubles: list[BaseException] = field(default_factory=list)
 
     def url(self, name: str = "chat", query: str = "") -> str:
         return f"http://127.0.0.1:{self.listening.port}/{name}{query}"

@@ -223,8 +223,9 @@ async def test_a_client_too_many_is_sent_away_for_seconds(pool: Pool) -> None:
         assert (pod.app.clients, pod.app.sent.refused) == (1, 1)
 
 
-async def test_a_permission_that_cannot_be_found_out_is_no_refusal(pod: Pod) -> None:
-    pod.troubles.append(RuntimeError("no database"))
+@pytest.mark.parametrize("trouble", [RuntimeError("no database"), asyncio.CancelledError()])
+async def test_a_permission_that_cannot_be_found_out_is_no_refusal(pod: Pod, trouble: BaseException) -> None:
+    pod.troubles.append(trouble)
     async with reading(pod.url()) as refused:
         await refused.ended()
         assert (refused.response.status_code, refused.dispatched) == (200, [])
