@@ -73,6 +73,7 @@ class StreamApp:
         self._most_clients = clients
         self._clients = Clients()
         self._encoded = _Encoded()
+        self._can_authorize = True
         self.sent = Sent()
 
     @property
@@ -133,8 +134,12 @@ class StreamApp:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
                 raise
-            _log.exception("whether a client may read a stream could not be found out")
+            # The first time alone: all of a pod's readers come back every few seconds.
+            if self._can_authorize:
+                _log.exception("what clients may read cannot be found out for now")
+            self._can_authorize = False
         else:
+            self._can_authorize = True
             if authorized is None or (authorized.until is not None and authorized.until <= datetime.now(UTC)):
                 await _respond(send, 404, headers)
                 return None

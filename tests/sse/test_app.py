@@ -31,6 +31,12 @@ async def status(url: str, **headers: str) -> int:
         return (await client.get(url, headers=headers)).status_code
 
 
+async def head(url: str) -> int:
+    """The status of a response whose body is not waited for."""
+    async with httpx.AsyncClient(verify=False) as client, client.stream("GET", url) as response:
+        return response.status_code
+
+
 async def test_uvicorn_takes_it_for_what_it_is(pod: Pod) -> None:
     config = uvicorn.Config(pod.app, log_config=None)
     config.load()
@@ -230,6 +236,16 @@ async def test_a_permission_that_cannot_be_found_out_is_no_refusal(pod: Pod, tro
         await refused.ended()
         assert (refused.response.status_code, refused.dispatched) == (200, [])
         assert refused.retry is not None
+
+
+async def test_of_readers_whom_nobody_knows_for_now_the_log_speaks_once(
+    pod: Pod, caplog: pytest.LogCaptureFixture
+) -> None:
+    for trouble in (RuntimeError("no database"), None, RuntimeError("again")):
+        pod.troubles = [] if trouble is None else [trouble]
+        assert [await head(pod.url()) for _ in range(3)] == [200] * 3
+    logged = [record.exc_info[1] for record in caplog.records if record.exc_info is not None]
+    assert list(map(str, logged)) == ["no database", "again"]
 
 
 async def test_a_client_that_goes_away_is_forgotten(pod: Pod) -> None:
