@@ -21,8 +21,8 @@ from ..events.clients import Subscription
 from ..events.model import START, Cursor, End, Event, Gap, Reset, StreamItem
 from ..events.streams import Streams
 from .access import Authorize, Authorized, Receive, Scope, Send, header_of
-from .clients import CLIENTS, Client, Clients
-from .encoding import encode, encode_event, encode_id, encode_retry
+from .clients import CLIENTS, PIECE_BYTES, Client, Clients, Part
+from .encoding import encode, encode_event, encode_id, encode_in_pieces, encode_retry
 from .origins import Headers, Origins
 from .presence import Presence
 
@@ -38,6 +38,8 @@ AUTHORIZE_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 # What is at hand is sent together, up to this and one event.
 TOGETHER_BYTES = 32 * 1024
+# Of an event that is sent in pieces: with its id and its type the first one is a piece as well.
+PIECE_CHARACTERS = PIECE_BYTES - 2 * 1024
 # Encoded events that are kept for other clients of their stream.
 KEPT_EVENTS = 512
 KEPT_BYTES = 4 << 20
@@ -115,7 +117,7 @@ class StreamApp:
                     return
                 await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD, *headers]})
                 start = self._start(given, subscription.position if first is None else position)
-                last = [_retry(RETRY_MS)]
+                last: list[Part] = [_retry(RETRY_MS)]
                 async with Presence(receive, authorized.until) as presence:
                     last = await self._deliver(client, subscription, start, first)
                 if not presence.is_gone:
@@ -153,18 +155,20 @@ class StreamApp:
     def _start(self, given: Cursor | Reset | None, position: Cursor) -> bytes:
         if isinstance(given, Reset):
             # No position without it: whoever lost the connection in between would not be given it again.
-            return _retry(RETRY_MS) + self._encode(given, START)
+            self.sent.resets += 1
+            return _retry(RETRY_MS) + encode(given, START)
         return _retry(RETRY_MS) + encode_id(position)
 
     async def _deliver(
         self, client: Client, subscription: Subscription, start: bytes, item: StreamItem | None
-    ) -> list[bytes]:
+    ) -> list[Part]:
         """Send what comes, for as long as it comes, and return what to end the response with."""
-        parts, size = [start], 0
+        parts: list[Part] = [start]
+        size = 0
         while True:
             while item is not None:
                 parts.append(part := self._encode(item, subscription.position))
-                size += len(part)
+                size += len(part) if isinstance(part, bytes) else TOGETHER_BYTES
                 if isinstance(item, End):
                     return parts
                 item = subscription.at_hand() if size < TOGETHER_BYTES else None
@@ -175,10 +179,12 @@ class StreamApp:
             if item is None:
                 return [_retry(DRAINED_RETRY_MS)]
 
-    def _encode(self, item: StreamItem, position: Cursor) -> bytes:
+    def _encode(self, item: StreamItem, position: Cursor) -> Part:
         match item:
             case Event():
                 self.sent.events += 1
+                if len(item.data) > PIECE_CHARACTERS:
+                    return encode_in_pieces(item, PIECE_CHARACTERS)
                 return self._encoded.of(item)
             case Gap():
                 self.sent.gaps += 1

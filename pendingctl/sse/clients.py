@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
+from typing import TypeAlias
 
 from .access import Send
 from .encoding import COMMENT
@@ -18,6 +19,8 @@ COMMENT_SECONDS = 15.0
 LOOK_SECONDS = 1.0
 # Of an event that is larger each client holds a piece; the event itself is all clients' of its stream together.
 PIECE_BYTES = 32 * 1024
+Part: TypeAlias = bytes | Iterator[bytes]
+"""What is sent: at once, or in pieces, each of which is made when the one before it is taken."""
 # Clients that are sent a comment before other work has its turn.
 _AT_ONCE = 100
 
@@ -34,7 +37,7 @@ class Client:
         # Never before the head.
         self._sent_at = math.inf
 
-    async def send(self, parts: Sequence[bytes]) -> None:
+    async def send(self, parts: Sequence[Part]) -> None:
         """Send parts of the body, as the client takes them."""
         if self._comment is not None:
             await self._comment
@@ -45,7 +48,7 @@ class Client:
         self._is_sending = False
         self._sent_at = monotonic()
 
-    async def end(self, parts: Sequence[bytes]) -> None:
+    async def end(self, parts: Sequence[Part]) -> None:
         """Send the last parts, unless an event was broken off, of which a client takes no notice without its end."""
         if not self._is_sending:
             await self.send(parts)
@@ -73,18 +76,19 @@ class Client:
             self._sent_at = monotonic()
 
 
-def _pieces(parts: Sequence[bytes]) -> Iterator[bytes]:
+def _pieces(parts: Sequence[Part]) -> Iterator[bytes]:
     """Join what is small, and cut what is large: servers copy what they are given, and hold it until it is taken."""
     small: list[bytes] = []
     for part in parts:
-        if len(part) < PIECE_BYTES:
+        if isinstance(part, bytes) and len(part) < PIECE_BYTES:
             small.append(part)
             continue
         if small:
             yield b"".join(small)
             small = []
-        for start in range(0, len(part), PIECE_BYTES):
-            yield part[start : start + PIECE_BYTES]
+        for large in (part,) if isinstance(part, bytes) else part:
+            for start in range(0, len(large), PIECE_BYTES):
+                yield large[start : start + PIECE_BYTES]
     if small:
         yield b"".join(small)
 

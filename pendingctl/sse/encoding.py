@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from ..events.model import RESERVED_TYPES, Cursor, End, Event, Gap, Reset, StreamItem
 
@@ -32,10 +33,20 @@ def encode(item: StreamItem, position: Cursor) -> bytes:
 
 def encode_event(event: Event) -> bytes:
     """Return an event as it was appended; of line ends, which are CR, LF or both, a client reads each as LF."""
-    type = event.type.translate(_IN_A_TYPE)
-    if type.startswith(RESERVED_TYPES):
-        type = f"\ufffd{type}"
-    return _encode(type, event.data, event.cursor)
+    return _encode(_type_of(event), _in_lines(event.data), event.cursor)
+
+
+def encode_in_pieces(event: Event, characters: int) -> Iterator[bytes]:
+    """Yield the same in pieces of so many characters of its data, each of which is made when it is asked for."""
+    head, start = _head(_type_of(event), event.cursor), 0
+    while start < len(event.data):
+        end = start + characters
+        if event.data[end - 1 : end + 1] == "\r\n":
+            # One line end.
+            end += 1
+        tail = "\n\n" if end >= len(event.data) else ""
+        yield f"{head}{_in_lines(event.data[start:end])}{tail}".encode()
+        head, start = "", end
 
 
 def encode_id(position: Cursor) -> bytes:
@@ -49,8 +60,21 @@ def encode_retry(retry_ms: int) -> bytes:
 
 
 def _encode(type: str, data: str, position: Cursor) -> bytes:
+    return f"{_head(type, position)}{data}\n\n".encode()
+
+
+def _head(type: str, position: Cursor) -> str:
+    return f"id: {position}\nevent: {type}\ndata: "
+
+
+def _type_of(event: Event) -> str:
+    type = event.type.translate(_IN_A_TYPE)
+    return f"\ufffd{type}" if type.startswith(RESERVED_TYPES) else type
+
+
+def _in_lines(data: str) -> str:
     if "\r" in data:
         data = data.replace("\r\n", "\n").replace("\r", "\n")
     if "\n" in data:
         data = data.replace("\n", "\ndata: ")
-    return f"id: {position}\nevent: {type}\ndata: {data}\n\n".encode()
+    return data

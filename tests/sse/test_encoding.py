@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pendingctl.errors import InvalidInput
 from pendingctl.events.model import Cursor, End, Event, Gap, NewEvent, Reset, StreamItem
-from pendingctl.sse.encoding import COMMENT, encode, encode_id, encode_retry
+from pendingctl.sse.encoding import COMMENT, encode, encode_event, encode_id, encode_in_pieces, encode_retry
 from tests.sse.event_source import Dispatched, EventSource
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -51,6 +51,13 @@ def test_an_event_is_read_back_as_one_event(type: str, data: str, seq: int, at: 
     assert received.data == re.sub("\r\n|\r", "\n", data)
     assert following == Dispatched(str(Cursor(1, AT)), "next", "next")
     assert source.retry is None
+
+
+@given(type=TEXT, data=TEXT.filter(bool), characters=st.integers(1, 9))
+@settings(max_examples=150, deadline=None)
+def test_an_event_is_the_same_in_pieces(type: str, data: str, characters: int) -> None:
+    event = Event(1, AT, type, data)
+    assert b"".join(encode_in_pieces(event, characters)) == encode_event(event)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import ctypes
 import resource
 import socket
 import struct
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -70,6 +71,22 @@ async def test_whoever_takes_nothing_holds_a_piece_of_an_event_and_is_closed(
             await until(lambda: pod.app.clients == 1, within=10)
             append(connection, "the last", wakes=True)
             assert (await source.events(5))[-1].data == "the last"
+
+
+async def test_however_an_event_grows_on_its_way_readers_hold_it_together(
+    pool: Pool, connection: psycopg.Connection
+) -> None:
+    """Each of its line ends is seven bytes to a reader."""
+    append(connection, "\n" * 1_000_000)
+    async with running(pool) as pod:
+        tracemalloc.start()
+        try:
+            with stalled(pod.listening.port, 20):
+                await until(lambda: pod.app.sent.events == 20)
+                held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert held < 20 * 1_000_000
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone closes whoever acknowledges nothing")
