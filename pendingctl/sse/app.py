@@ -86,6 +86,10 @@ class StreamApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         # All in one coroutine: each that waits for another one is kept for as long as a client reads.
+        if scope["type"] == "websocket":
+            # Refused rather than an error in the log, which anybody could fill.
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] != "http":
             raise ValueError(f"streams are served over HTTP, not as {scope['type']}")
         if scope["method"] == "OPTIONS" and self._origins:

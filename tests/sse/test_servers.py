@@ -157,6 +157,21 @@ async def test_a_permission_for_what_is_no_stream_leaves_no_client(pool: Pool) -
     assert app.clients == 0
 
 
+async def test_a_websocket_is_refused(pool: Pool) -> None:
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    async def authorize(scope: Scope) -> Authorized | None:
+        raise AssertionError(scope)
+
+    sent: list[str] = []
+    await stream_app(Streams(pool, pod="pod"), authorize)({"type": "websocket", "path": "/chat"}, receive, send)
+    assert sent == ["websocket.close"]
+
+
 @pytest.mark.parametrize("change", [{"method": "HEAD"}, {"path": "/forbidden"}])
 async def test_whoever_is_refused_and_gone_is_no_error(pool: Pool, change: dict[str, str]) -> None:
     async def nothing(scope: Scope) -> Authorized | None:
