@@ -22,6 +22,8 @@ from ..words import read_duration
 
 _MOST_SECRET_BYTES = 64 * 1024
 _MOST_FILE_BYTES = 1024 * 1024
+# Above it the system's own calls fail, such as that which raises the limit of files for so many clients.
+_MOST_NUMBER = 2**31 - 1
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 # What tomllib returns (docs.python.org, "tomllib", section "Conversion Table").
@@ -195,13 +197,15 @@ def text(value: TomlValue) -> str:
 
 
 def whole_number(least: int) -> Callable[[TomlValue], int]:
-    """Return what reads a whole number that is not below the least. It raises ValueError for anything else."""
+    """Return what reads a whole number from the least to 2³¹ - 1. It raises ValueError for anything else."""
 
     def parse(value: TomlValue) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError(unexpected("a whole number", value))
         if value < least:
             raise ValueError(f"is {value}; it must be at least {least}")
+        if value > _MOST_NUMBER:
+            raise ValueError(f"is over {_MOST_NUMBER:,}; choose a smaller one")
         return value
 
     return parse

@@ -59,6 +59,7 @@ MISTAKES = [
     ("[public]", "[sweep]\nlimit = 0\n[public]", "sweep.limit: is 0; it must be at least 1"),
     ("[public]", "[sweep]\nlimit = true\n[public]", "sweep.limit: expected a whole number, not true"),
     ("[public]", "[database]\nconnections = 2\n[public]", "database.connections: is 2; it must be at least 3"),
+    ("[public]", f"[database]\nconnections = {10**30}\n[public]", "database.connections: is over 2,147,483,647"),
     ("[public]", "[database]\ndsn = ' '\n[public]", "database.dsn: the secret is empty"),
     (
         "[public]",
