@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 from ..errors import InvalidInput
 from .access import Scope, header_of
 
-_ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_ORIGIN = re.compile(r"https?://([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
+# What browsers take for an address of IPv4 (URL standard, section 3.5, "ends in a number").
+_ENDS_IN_A_NUMBER = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
 _DEFAULT_PORT = re.compile(r"http://[^/]*:80|https://[^/]*:443")
 _PREFLIGHT_SECONDS = 600
 
@@ -54,9 +57,21 @@ class Origins:
 
 def check_origin(origin: str) -> str:
     """Return an origin as browsers write it. Raises InvalidInput for anything else."""
-    if not _ORIGIN.fullmatch(origin) or _DEFAULT_PORT.fullmatch(origin):
+    read = _ORIGIN.fullmatch(origin)
+    if read is None or _DEFAULT_PORT.fullmatch(origin) or int(read[2] or 0) > 65_535 or not _is_host(read[1]):
         raise InvalidInput(
             "this is no origin as browsers write it; write https://HOST or https://HOST:PORT, in lower case, without a "
             "path and without the usual port"
         )
     return origin
+
+
+def _is_host(host: str) -> bool:
+    """Whether a browser writes a host so, which has several ways to read an address and one to write it."""
+    address = host.strip("[]")
+    if host == address and not _ENDS_IN_A_NUMBER.fullmatch(host):
+        return True
+    try:
+        return str(ip_address(address)) == address
+    except ValueError:
+        return False
