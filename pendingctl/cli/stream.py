@@ -79,21 +79,23 @@ def append(
     """
     target = StreamName(organization, name)
 
-    async def appending() -> list[Appended]:
+    async def appending() -> tuple[list[Appended], int]:
+        # The first and the last alone: lines may come in for weeks.
         done: list[Appended] = []
+        number = 0
         async with streams_of(dsn, "stream append") as streams:
             if expected is not None:
                 events = _events(data, type) if data else _all_events_of_stdin(type)
-                return [await streams.append(target, events, expected=expected)]
+                return [await streams.append(target, events, expected=expected)], len(events)
             for events in [_events(data, type)] if data else _events_of_stdin(type):
-                done.append(await streams.append(target, events))
+                done[1:] = [await streams.append(target, events)]
+                number += len(events)
                 await streams.settled()
-        return done
+        return done, number
 
-    done = run(appending())
+    done, number = run(appending())
     if not done:
         raise InvalidInput("stdin has no line that is not blank; nothing was appended")
-    number = sum(each.last_seq - each.first_seq + 1 for each in done)
     fields = {
         "organization_id": organization,
         "name": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import sys
 import psycopg
 import pytest
 
+from pendingctl.cli import stream as stream_module
+from pendingctl.events.model import Appended
 from tests.commands import Cli, complaint, document, run, running
 
 ACME = ("--org", "acme")
@@ -54,6 +57,18 @@ def test_lines_are_appended_while_more_are_to_come(dsn: str, connection: psycopg
         out, _ = process.communicate("b", timeout=10)
 
     assert (process.returncode, out) == (0, "appended 2 events to talk: 1 to 2\n")
+
+
+def test_lines_that_come_in_for_weeks_are_not_remembered(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+
+    def available() -> bytes:
+        kept.append(sum(isinstance(each, Appended) for each in gc.get_objects()))
+        return b"a\n" if len(kept) <= 20 else b""
+
+    monkeypatch.setattr(stream_module, "_available", available)
+    assert cli("stream", "append", "talk", *ACME).stdout == "appended 20 events to talk: 1 to 20\n"
+    assert max(kept) <= 3
 
 
 @pytest.mark.parametrize(
