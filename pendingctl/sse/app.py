@@ -179,8 +179,10 @@ class StreamApp:
             await client.send(parts)
             # Whoever waits keeps no event.
             parts, size, part = [], 0, b""
-            item = await anext(subscription, None)
-            if item is None:
+            if (item := subscription.at_hand()) is not None:
+                # As between two pieces.
+                await asyncio.sleep(0)
+            elif (item := await anext(subscription, None)) is None:
                 return [_retry(DRAINED_RETRY_MS)]
 
     def _encode(self, item: StreamItem, position: Cursor) -> Part:

@@ -131,6 +131,35 @@ async def test_an_event_that_is_broken_off_is_given_to_nobody(pool: Pool, connec
     await streams.drain(0)
 
 
+@pytest.mark.parametrize("datas", [["x" * 1_000_000], ["x" * 4_000] * 200])
+async def test_a_client_that_is_gone_is_sent_little_more(
+    pool: Pool, connection: psycopg.Connection, datas: list[str]
+) -> None:
+    append(connection, *datas)
+    streams = Streams(pool, pod="pod")
+    is_gone = asyncio.Event()
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await is_gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if len(sent) == 5:
+            # As a server's transport finds it, whose sends wait for nothing.
+            asyncio.get_running_loop().call_soon(is_gone.set)
+
+    async def authorize(scope: Scope) -> Authorized | None:
+        del scope
+        return Authorized(CHAT)
+
+    async with asyncio.timeout(5):
+        await stream_app(streams, authorize)(dict(SCOPE), receive, send)
+    assert len(sent) < 15
+    await streams.drain(0)
+
+
 async def test_a_permission_that_nobody_states_is_no_refusal(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app_module, "AUTHORIZE_SECONDS", 0.05)
 
