@@ -207,10 +207,10 @@ class _Streams(Collector):
         sent, counts = self._sent(), self._counts()
         yield GaugeMetricFamily("pendingctl_stream_readers", "Clients that read a stream.", value=self._readers())
         for name, meaning, value in (
-            ("events_sent", "Events sent to clients.", sent.events),
+            ("events_sent", "Events that were begun to be sent to clients.", sent.events),
             ("gaps", "Gaps that clients were sent in place of events that are gone.", sent.gaps),
             ("resets", "Clients whose position was of another history.", sent.resets),
-            ("refused", "Clients sent away for some seconds, as there were too many.", sent.refused),
+            ("refused", "Clients sent away for some seconds: too many, or nobody knew their rights.", sent.refused),
             ("events_read", "Events read from the database.", counts.events),
             ("pages_read", "Reads for clients that were behind.", counts.pages),
             ("polls", "Looks at what has moved.", counts.polls),
