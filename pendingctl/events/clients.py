@@ -100,8 +100,9 @@ class Subscription:
             self._history = None
             return self._given(judge(self.position, Found(None)), history), None
         ring, seq = history.ring, self.position.seq
-        if self._history is history and seq == ring.end == ring.stream.last_seq and ring.stream.closed_at is None:
-            # Where most readers are most of the time, at the end: there is nothing to judge.
+        is_at_the_end = seq == ring.end == ring.stream.last_seq and self.position.at == ring.end_at
+        if self._history is history and is_at_the_end and ring.stream.closed_at is None:
+            # Where most readers are most of the time: there is nothing to judge.
             return None, None
         if ring.start <= seq <= ring.end:
             return self._judged(ring, history), None
@@ -112,12 +113,20 @@ class Subscription:
         return None, history
 
     def _judged(self, window: Window, history: History) -> StreamItem | None:
-        if self._history is history:
+        was_in_it = self._history is history
+        if was_in_it and window.at_of(self.position.seq) == self.position.at:
             event = window.next_after(self.position.seq)
             if event is not None and event.seq == self.position.seq + 1:
                 self.position = event.cursor
                 return event
-        return self._given(window.judge(self.position), history, window)
+        item = window.judge(self.position)
+        if was_in_it and isinstance(item, Reset):
+            # A failover has lost commits: either these events or those before were read behind it, and the other ones
+            # before it. Which of them are lost is known once this pod has noticed.
+            self._history = None
+            self._look_anew()
+            return None
+        return self._given(item, history, window)
 
     def _given(
         self, item: StreamItem | None, history: History | None, window: Window | None = None

@@ -69,7 +69,9 @@ class Window:
         """Return the time of the event of this number; None where it is gone."""
         if seq == self.start:
             return self.start_at
-        place = bisect_right(self.events, seq, key=_SEQ) - 1
+        place = seq - self.start - 1
+        if not (0 <= place < len(self.events) and self.events[place].seq == seq):
+            place = bisect_right(self.events, seq, key=_SEQ) - 1
         return self.events[place].at if place >= 0 and self.events[place].seq == seq else None
 
     def judge(self, position: Cursor) -> StreamItem | None:

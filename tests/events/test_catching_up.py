@@ -7,10 +7,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import psycopg
+import pytest
 
 from pendingctl import open_pool
+from pendingctl.events import reads as reads_module
 from pendingctl.events.catching_up import AT_ONCE, CatchingUp
 from pendingctl.events.clients import Subscription
 from pendingctl.events.followed import Followed, History, Memory
@@ -90,7 +93,8 @@ async def test_what_is_gone_before_an_event_that_the_pod_remembers_is_reported_o
     assert datas(await given(following.subscribe(CHAT, after_the_gap), 1)) == ["next"]
 
 
-async def test_what_the_pod_remembers_of_another_history_resets_a_reader_once(
+@pytest.mark.law(18)
+async def test_what_the_pod_remembers_of_another_history_is_not_given_to_a_reader_of_the_present_one(
     following: Following, connection: psycopg.Connection
 ) -> None:
     async with behind_a_pod_at_the_end(following, connection, closed=True) as (subscription, _):
@@ -98,5 +102,63 @@ async def test_what_the_pod_remembers_of_another_history_resets_a_reader_once(
             connection.execute("update pending_stream_event set at = at + interval '1 second'")
             connection.execute("update pending_stream set last_at = last_at + interval '1 second'")
 
-    items = await given(subscription, 8)
-    assert (items[3], datas(items), items[7]) == (Reset(3), ["1", "2", "3"] * 2, End(3))
+    items = await given(subscription, 4)
+    assert (datas(items), items[3]) == (["1", "2", "3"], End(3))
+
+
+def lose(connection: psycopg.Connection, last_kept: int, *others: str) -> None:
+    """Have the stream be as after a failover that has lost what follows a number, with others in its place."""
+    with connection.transaction():
+        connection.execute("delete from pending_stream_event where seq > %s", [last_kept])
+        connection.execute("update pending_stream set last_seq = %s", [last_kept])
+        append(connection, *others)
+
+
+@pytest.mark.law(18)
+async def test_a_page_of_what_took_the_place_of_lost_events_resets_a_reader_that_was_given_those(
+    following: Following, connection: psycopg.Connection
+) -> None:
+    """Before the pod's reader has noticed: the connections for pages may be back sooner."""
+    append_numbers(connection, 1, 600)
+    subscription = following.subscribe(CHAT)
+    before = await given(subscription, 300)
+    reader = await until_listening(following)
+    reader._poll_at = time.monotonic() + 60
+    others = [f"another {number}" for number in range(201, 601)]
+    lose(connection, 200, *others)
+
+    while not isinstance(before[-1], Reset):
+        before += await given(subscription, 1)
+
+    assert datas(before) == [str(number) for number in range(1, len(before))]
+    reader._wake_up()
+    assert datas(await given(subscription, 600)) == [*map(str, range(1, 201)), *others]
+
+
+@pytest.mark.law(18)
+@pytest.mark.parametrize("others", [("another 5",), ("another 5", "another 6")], ids=len)
+async def test_whoever_is_ahead_of_what_the_pod_remembers_is_told_that_this_was_lost(
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, others: tuple[str, ...]
+) -> None:
+    is_first, is_lost = True, asyncio.Event()
+
+    async def read_one_then_wait(*given: Any, **named: Any) -> Any:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            return await reads_module.read(*given, **{**named, "most_events": 1})
+        await is_lost.wait()
+        return await reads_module.read(*given, **named)
+
+    waiting = asyncio.create_task(given(following.subscribe(CHAT, append_numbers(connection, 1, 3)), 1))
+    await until_listening(following)
+    monkeypatch.setattr("pendingctl.events.reader.read", read_one_then_wait)
+    ahead = following.subscribe(CHAT, append_numbers(connection, 4, 5))
+    coming = asyncio.create_task(given(ahead, 5 + len(others)))
+    await until(lambda: ahead._history is not None)
+    lose(connection, 4, *others)
+    is_lost.set()
+
+    items = await coming
+    assert (items[0], datas(items)) == (Reset(4 + len(others)), ["1", "2", "3", "4", *others])
+    await waiting
