@@ -199,19 +199,22 @@ class Borrowed:
         connection: Connection | None = None
         try:
             connection = await self._source.getconn()
-            # Before Python 3.12 asyncio.wait_for, with which a pool waits for a connection, forgets a cancellation that
-            # comes when the connection does (github.com/python/cpython/issues/86296); a loop that is closed would go on
-            # for ever.
             if task.cancelling() > cancellations:
                 raise asyncio.CancelledError
         except BaseException as error:
             deadline.call_off()
             if connection is not None:
                 await self._source.putconn(connection)
-            if deadline.has_passed and isinstance(error, asyncio.CancelledError) and task.uncancel() <= cancellations:
+            # Before Python 3.12 asyncio.wait_for, with which a pool waits for a connection, forgets a cancellation that
+            # comes when the connection does, or the end of the pool (github.com/python/cpython/issues/86296); a loop
+            # that is closed would go on for ever.
+            was_cancelled = isinstance(error, asyncio.CancelledError) or task.cancelling() > cancellations
+            if was_cancelled and deadline.has_passed and task.uncancel() <= cancellations:
                 raise self._trouble() or NotConnected(
                     f"no connection of the pool was free within {self._seconds:g} s; try again, or give the pool more"
                 ) from error
+            if was_cancelled and not isinstance(error, asyncio.CancelledError):
+                raise asyncio.CancelledError from error
             if is_the_drivers(error):
                 raise self._trouble() or translate(error) from error
             raise

@@ -193,6 +193,28 @@ async def test_a_cancellation_is_heeded_whenever_it_comes(dsn: str) -> None:
         assert not (await store.leases.due()).answers
 
 
+async def test_a_cancellation_is_heeded_too_when_a_pool_closes(nobody_listens: int) -> None:
+    """As of what works for as long as a process: it would meet a closed pool for ever."""
+    for later in range(30):
+        pool = open_pool(f"host=127.0.0.1 port={nobody_listens}")
+        await pool.open()
+        waiting = asyncio.create_task(PendingStore(pool).leases.due())
+        async with asyncio.timeout(5):
+            while not pool.get_stats().get("requests_waiting"):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        closing = asyncio.create_task(pool.close())
+        for _ in range(later):
+            await asyncio.sleep(0)
+        is_over = waiting.done()
+        waiting.cancel()
+        with pytest.raises(DatabaseUnreachable if is_over else asyncio.CancelledError):
+            await waiting
+        await closing
+        if is_over:
+            return
+    raise AssertionError("whoever waited has not learned that the pool is closed")
+
+
 async def test_tasks_that_share_a_commands_connection_open_one(dsn: str, connection: psycopg.Connection) -> None:
     source = CommandConnection(dsn, application="shared")
     lent = await asyncio.gather(*(source.getconn() for _ in range(5)))
