@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from pendingctl.sse.tickets import COOKIE
 from tests.events.writers import CHAT, append, append_numbers, close, turn, wake
+from tests.outages import away
 from tests.sse.event_source import until
 
 from .pods import Pods, ticket
@@ -44,15 +45,17 @@ async def test_it_goes_on_at_another_pod_once_and_in_order(
     assert tab.asked == 1
 
 
-async def test_a_ticket_that_has_ended_is_replaced_and_nothing_is_lost(
-    tab: Tab, pods: Pods, connection: psycopg.Connection
+async def test_a_ticket_that_ends_while_the_database_is_away_is_replaced_and_nothing_is_lost(
+    tab: Tab, pods: Pods, connection: psycopg.Connection, dsn: str
 ) -> None:
     urls = iter([pods.url(ticket=ticket(seconds=2)), pods.url()])
     append_numbers(connection, 1, 10)
     await tab.read(lambda: next(urls))
     await tab.taken(10)
-    await until(lambda: "waiting" in tab.states)
-    append_numbers(connection, 11, 20)
+    with away(dsn):
+        append_numbers(connection, 11, 20)
+        await until(lambda: tab.asked == 2 and tab.states[-1] == "open")
+        assert texts(tab.items) == [str(number) for number in range(1, 11)]
     assert texts(await tab.taken(20)) == [str(number) for number in range(1, 21)]
     assert (tab.asked, pods.serving.app.sent.events) == (2, 20)
 

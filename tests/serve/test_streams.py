@@ -26,6 +26,7 @@ from pendingctl.serve.problems import application
 from pendingctl.serve.streams_app import StreamsApp
 from pendingctl.sse.tickets import COOKIE, Tickets
 from tests.events.writers import append, delete, turn
+from tests.outages import away
 from tests.serve.clients import listening_for
 from tests.sse.event_source import reading, until
 
@@ -276,13 +277,24 @@ async def test_a_ticket_opens_its_own_stream_and_no_other(
     assert connection.execute("select organization_id from pending_stream").fetchall() == [("acme",)]
 
 
-async def test_a_reader_is_sent_away_when_its_ticket_ends(pods: tuple[Pod, Pod]) -> None:
-    here, _ = pods
+async def test_a_ticket_that_ends_while_the_database_is_away_is_replaced_and_nothing_is_missed(
+    pods: tuple[Pod, Pod], connection: psycopg.Connection, dsn: str
+) -> None:
+    here, there = pods
     await here.append("one")
-    ticket = Tickets([KEY.encode()]).sign(StreamName("acme", "talk"), datetime.now(UTC) + timedelta(seconds=2))
-    async with reading(f"{here.url}/streams/talk?ticket={ticket}") as source:
-        assert [event.data for event in await source.ended()] == ["one"]
-    assert await here.status(f"/streams/talk?ticket={ticket}") == 404
+    old = Tickets([KEY.encode()]).sign(StreamName("acme", "talk"), datetime.now(UTC) + timedelta(seconds=2))
+    async with AsyncExitStack() as stack:
+        ending = await stack.enter_async_context(reading(f"{here.url}/streams/talk?ticket={old}"))
+        await ending.events(1)
+        with away(dsn):
+            append(connection, "two", stream=StreamName("acme", "talk"))
+            await ending.ended()
+            assert await there.status(f"/streams/talk?ticket={old}") == 404
+            url = f"{there.url}/streams/talk?ticket={await there.ticket()}"
+            again = await stack.enter_async_context(reading(url, last_event_id=ending.last_event_id))
+            await until(lambda: again.retry is not None)
+            assert (again.response.status_code, again.dispatched) == (200, [])
+        assert [event.data for event in ending.dispatched + await again.events(1)] == ["one", "two"]
 
 
 async def test_the_ring_is_measured(pods: tuple[Pod, Pod]) -> None:

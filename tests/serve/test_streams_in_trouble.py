@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 
 from pendingctl.embedded import throwaway_server
 from pendingctl.schema import migrations
 from tests.hanging_server import paused
-from tests.sse.event_source import EventSource, until
+from tests.outages import away
+from tests.sse.event_source import until
+from tests.sse.followers import following, in_order
 
 from .applications import bearer
 from .pods import TOKEN, ServedPod, configuration, served
@@ -26,47 +26,6 @@ from .test_streams import STREAMS
 pytestmark = pytest.mark.once
 
 READERS = 200
-REFUSE = "alter database {} allow_connections {}"
-END = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
-
-
-@dataclass
-class Follower(EventSource):
-    """A browser that comes back to one pod after another; `statuses` are those of its responses."""
-
-    statuses: list[int] = field(default_factory=list)
-
-    async def follow(self, ports: list[int], path: str) -> None:
-        for turn in count():
-            # Whoever finds nobody tries again, as a browser does.
-            with suppress(OSError, asyncio.IncompleteReadError):
-                await self._read(ports[turn % len(ports)], path)
-            await asyncio.sleep(0.05)
-
-    async def _read(self, port: int, path: str) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            # By HTTP/1.0 the body comes without chunks.
-            writer.write(f"GET {path} HTTP/1.0\r\nLast-Event-ID: {self.last_event_id}\r\n\r\n".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            self.statuses.append(int(head.split(b" ", 2)[1]))
-            while line := await reader.readline():
-                self.take(line)
-        finally:
-            writer.transport.abort()
-
-
-@asynccontextmanager
-async def following(ports: list[int], path: str, number: int) -> AsyncIterator[list[Follower]]:
-    followers = [Follower() for _ in range(number)]
-    tasks = [asyncio.create_task(each.follow(ports, path)) for each in followers]
-    try:
-        yield followers
-    finally:
-        for task in tasks:
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            assert isinstance(result, asyncio.CancelledError), result
 
 
 @dataclass
@@ -89,14 +48,6 @@ class Writer:
             self.refused.append(answered)
             await asyncio.sleep(0.1)
         self.last += 1
-
-
-def in_order(followers: list[Follower], last: int) -> bool:
-    """Whether each has got each event, once and in order, and no status but 200."""
-    expected = [str(number) for number in range(1, last + 1)]
-    wrong = [each for each in followers if [event.data for event in each.dispatched] != expected]
-    assert not wrong, [event.data for event in wrong[0].dispatched]
-    return {status for each in followers for status in each.statuses} == {200}
 
 
 async def path_at(pod: ServedPod, client: httpx.AsyncClient) -> str:
@@ -126,16 +77,6 @@ async def test_hundreds_go_on_at_another_pod_when_theirs_is_stopped(dsn: str, tm
         assert writer.refused == []
         # None of them was cut off.
         assert not [line for pod in (here, there) for line in pod.lines if line["level"] != "INFO"]
-
-
-@contextmanager
-def away(dsn: str) -> Iterator[None]:
-    name = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
-    with psycopg.connect(dsn, dbname="template1", autocommit=True) as elsewhere:
-        elsewhere.execute(REFUSE.format(name, "false").encode())
-        elsewhere.execute(END, [name])
-        yield
-        elsewhere.execute(REFUSE.format(name, "true").encode())
 
 
 @pytest.mark.parametrize(

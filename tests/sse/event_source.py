@@ -47,6 +47,10 @@ class EventSource:
         for line in lines:
             self._line(line)
 
+    def forget_what_was_cut_off(self) -> None:
+        """Be as before an event whose end has not come."""
+        self._bytes, self._id, self._type, self._data = b"", self.last_event_id, "", ""
+
     def _line(self, line: str) -> None:
         if not line:
             self._dispatch()
