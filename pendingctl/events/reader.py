@@ -264,7 +264,8 @@ class Reader:
             before, followed.is_gone = followed.history, False
             if stream is None:
                 self._change(followed, None)
-            elif before is None or before.stream.id != stream.id:
+            else:
+                # Its id may be the same: a failover can lose the state of a sequence, too.
                 start = followed.start_in(stream) if before is None else followed.start_in_another(stream)
                 self._change(followed, History(stream, start))
                 self._due[followed] = None

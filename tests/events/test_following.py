@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import psycopg
 import pytest
 
+from pendingctl.events import reads as reads_module
 from pendingctl.events.following import Following
 from pendingctl.events.model import START, Cursor, End, Event, Gap, Reset, StreamItem, StreamName
 from pendingctl.postgres.connections import Pool
+from tests.events.test_outages import until_listening
 from tests.events.writers import (
     APPEND,
     CHAT,
@@ -124,6 +128,37 @@ async def test_a_history_that_lost_commits_is_reported_though_its_numbers_go_on(
         append(connection, "another two", *further)
     items = await given(reader, 3 + len(further))
     assert (items[0], datas(items)) == (Reset(2 + len(further)), ["one", "another two", *further])
+
+
+@pytest.mark.law(18)
+async def test_a_stream_that_is_made_under_the_id_of_one_that_was_lost_is_another_one(
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failover may lose the state of a sequence, too; the stream is made when this pod has found that it is gone."""
+    append(connection, "one")
+    subscription = following.subscribe(CHAT)
+    await given(subscription, 1)
+    reader = await until_listening(following)
+    lost = connection.execute("select id from pending_stream").fetchone()
+
+    async def open_once_made(*given: Any) -> Any:
+        monkeypatch.setattr("pendingctl.events.reader.open_streams", reads_module.open_streams)
+        connection.execute(
+            """
+            insert into pending_stream (id, organization_id, name) overriding system value
+            values (%s, 'acme', 'chat')
+            """,
+            lost,
+        )
+        append(connection, "new")
+        reader._poll_at = time.monotonic() + 60
+        return await reads_module.open_streams(*given)
+
+    monkeypatch.setattr("pendingctl.events.reader.open_streams", open_once_made)
+    connection.execute("with gone as (delete from pending_stream) delete from pending_stream_event")
+    items = await given(subscription, 2)
+    assert (items[0], datas(items)) == (Reset(1), ["new"])
+    assert datas(await given(following.subscribe(CHAT), 1)) == ["new"]
 
 
 async def test_a_cursor_ahead_of_what_the_pod_has_read_is_not_taken_for_a_foreign_one(
