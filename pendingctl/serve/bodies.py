@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect, Request
@@ -34,14 +35,21 @@ class BodyBroken(BodyRefused):
     status = HTTPStatus.BAD_REQUEST
 
 
-async def read_body(request: Request, *, most: int, within: float) -> bytes:
+async def read_body(
+    request: Request, *, most: int, within: float, hold: Callable[[int], None] = lambda _: None
+) -> bytes:
     """Return the body of a request, of at most `most` bytes, once it has come in within `within` seconds.
+
+    `hold` is called with how many bytes are about to be held, all at once where the length is stated; whatever it
+    raises ends the reading.
 
     Raises BodyTooLarge, where a length is stated before anything is read; BodyTooSlow; and BodyBroken.
     """
     stated = request.headers.get("content-length", "")
-    if stated.isdecimal() and int(stated) > most:
-        raise BodyTooLarge(f"the body has {stated} bytes; at most {most} are read")
+    if stated.isdecimal():
+        if int(stated) > most:
+            raise BodyTooLarge(f"the body has {stated} bytes; at most {most} are read")
+        hold(int(stated))
     body = bytearray()
     try:
         async with asyncio.timeout(within):
@@ -49,6 +57,8 @@ async def read_body(request: Request, *, most: int, within: float) -> bytes:
                 body += part
                 if len(body) > most:
                     raise BodyTooLarge(f"the body has more than {most} bytes, which is all that is read")
+                if not stated:
+                    hold(len(part))
     except TimeoutError:
         raise BodyTooSlow(f"the body did not come in within {within:g} s; send it at once") from None
     except ClientDisconnect:

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -18,6 +18,8 @@ from .settings import Organization
 
 # Of one organization: each holds one of the connections that this pod accepts, and probes need some of these as well.
 MOST_REQUESTS = 200
+# Of the bodies of one organization's requests together: what is made of a body may take four times as much.
+MOST_BYTES = 32 * 1024 * 1024
 # How long a request waits for its organization's others.
 TURN_SECONDS = 5.0
 
@@ -32,6 +34,7 @@ class Callers:
             digest: organization for organization in organizations for digest in organization.token_digests
         }
         self._requests_of = Counter[str]()
+        self._bytes_of = Counter[str]()
         self._turns = Turns[str](at_once)
 
     @asynccontextmanager
@@ -59,6 +62,31 @@ class Callers:
                 yield
         finally:
             self._requests_of[organization.id] -= 1
+
+    @contextmanager
+    def holding(self, organization: Organization) -> Iterator[Callable[[int], None]]:
+        """What is called with the bytes of a body that this organization's request holds until the end of the block.
+
+        It raises Problem where all that its requests hold is too much.
+        """
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if self._bytes_of[organization.id] + size > MOST_BYTES:
+                raise Problem(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    "the requests of your organization that are under way have too large bodies together",
+                    retry_after="1",
+                    connection="close",
+                )
+            held += size
+            self._bytes_of[organization.id] += size
+
+        try:
+            yield hold
+        finally:
+            self._bytes_of[organization.id] -= held
 
     def organization(self, request: Request) -> Organization:
         """Return whose token a request has. Raises Problem."""

@@ -111,7 +111,8 @@ class QuestionsApp:
         organization = self._callers.organization(request)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the question as application/json")
-        body = await read_body(request, most=MOST_BODY_BYTES, within=BODY_SECONDS)
+        with self._callers.holding(organization) as hold:
+            body = await read_body(request, most=MOST_BODY_BYTES, within=BODY_SECONDS, hold=hold)
         keys = request.headers.getlist("idempotency-key")
         if len(keys) > 1:
             raise Problem(HTTPStatus.BAD_REQUEST, "send one Idempotency-Key")

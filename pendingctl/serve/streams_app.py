@@ -104,13 +104,14 @@ class StreamsApp:
         organization = self._callers.organization(request)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the events as application/json")
-        new = appended_by(await read_body(request, most=MOST_BODY_BYTES, within=BODY_SECONDS))
-        stream = StreamName(organization.id, request.path_params["name"])
-        try:
-            async with self._callers.turn(organization):
-                appended = await self._streams.append(stream, new.events, expected=new.expected)
-        except (StreamClosed, StreamMoved) as error:
-            raise Problem(HTTPStatus.CONFLICT, str(error)) from None
+        with self._callers.holding(organization) as hold:
+            new = appended_by(await read_body(request, most=MOST_BODY_BYTES, within=BODY_SECONDS, hold=hold))
+            stream = StreamName(organization.id, request.path_params["name"])
+            try:
+                async with self._callers.turn(organization):
+                    appended = await self._streams.append(stream, new.events, expected=new.expected)
+            except (StreamClosed, StreamMoved) as error:
+                raise Problem(HTTPStatus.CONFLICT, str(error)) from None
         return JSONResponse(
             {
                 "first_seq": appended.first_seq,

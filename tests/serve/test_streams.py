@@ -20,12 +20,14 @@ from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.events.model import StreamName
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
+from pendingctl.serve import callers
 from pendingctl.serve.configuration import Streams as StreamSettings
 from pendingctl.serve.metrics import Metrics
 from pendingctl.serve.problems import application
 from pendingctl.serve.streams_app import StreamsApp
 from pendingctl.sse.tickets import COOKIE, Tickets
 from tests.events.writers import append, delete, turn
+from tests.locks import until_waiting_for_a_lock
 from tests.outages import away
 from tests.serve.clients import listening_for
 from tests.sse.event_source import reading, until
@@ -197,6 +199,33 @@ async def test_events_beyond_all_number_are_refused_before_they_are_looked_at(po
     refused = await pods[0].internal.post("/streams/talk/events", json={"events": [{}] * 10_001})
     assert (refused.status_code, is_a_problem(refused)) == (400, True)
     assert "at most 10,000" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("is_stated", [True, False], ids=["stated", "chunked"])
+async def test_bodies_that_wait_are_bounded_and_leave_room_for_those_of_others(
+    pods: tuple[Pod, Pod], dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, *, is_stated: bool
+) -> None:
+    monkeypatch.setattr(callers, "MOST_BYTES", 10_000)
+    body = json.dumps({"events": [{"type": "said", "data": "x" * 4_000}]}).encode()
+
+    async def append(**more: str) -> httpx.Response:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield body
+
+        headers = {"Content-Type": "application/json", **more}
+        content = body if is_stated else chunks()
+        return await pods[0].internal.post("/streams/talk/events", content=content, headers=headers)
+
+    assert (await append()).status_code == 201
+    with psycopg.connect(dsn) as holder:
+        holder.execute("select from pending_stream where organization_id = 'acme' for update")
+        waiting = [asyncio.create_task(append()) for _ in range(2)]
+        await until_waiting_for_a_lock(connection, 2)
+        refused = await append()
+        assert (refused.status_code, refused.headers["retry-after"], is_a_problem(refused)) == (429, "1", True)
+        assert (await append(**bearer(OTHER_TOKEN))).status_code == 201
+    assert [each.status_code for each in await asyncio.gather(*waiting)] == [201, 201]
+    assert (await append()).status_code == 201
 
 
 @pytest.mark.parametrize(
