@@ -57,7 +57,7 @@ async def read_body(
                 body += part
                 if len(body) > most:
                     raise BodyTooLarge(f"the body has more than {most} bytes, which is all that is read")
-                if not stated:
+                if not stated.isdecimal():
                     hold(len(part))
     except TimeoutError:
         raise BodyTooSlow(f"the body did not come in within {within:g} s; send it at once") from None
