@@ -11,13 +11,17 @@ from .access import Receive
 
 
 class Presence:
-    """The block ends early when the client that `receive` listens to is gone, as `is_gone` says, or at `until`."""
+    """The block ends early when the client that `receive` listens to is gone, as `is_gone` says, or at `until`.
 
-    __slots__ = ("_limit", "_receive", "_until", "_watching", "is_gone")
+    It also ends where `receive` fails, and raises what that has raised: of a client that goes then nothing would tell.
+    """
+
+    __slots__ = ("_error", "_limit", "_receive", "_until", "_watching", "is_gone")
 
     def __init__(self, receive: Receive, until: datetime | None) -> None:
         self._receive = receive
         self._until = until
+        self._error: Exception | None = None
         self.is_gone = False
 
     async def __aenter__(self) -> Self:
@@ -34,12 +38,17 @@ class Presence:
         try:
             await self._limit.__aexit__(kind, error, traceback)
         except TimeoutError:
+            if self._error is not None:
+                raise self._error from None
             return True
         return None
 
     async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.is_gone = True
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            self.is_gone = True
+        except Exception as error:  # noqa: BLE001 (it is a server's, or a middleware's)
+            self._error = error
         if not self._limit.expired():
             self._limit.reschedule(0.0)

@@ -186,6 +186,26 @@ async def test_a_permission_for_what_is_no_stream_leaves_no_client(pool: Pool) -
     assert app.clients == 0
 
 
+async def test_a_server_that_cannot_tell_whether_a_client_is_gone_serves_none(pool: Pool) -> None:
+    """As one behind a middleware that limits the time of a request's body."""
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        raise RuntimeError("the body takes too long")
+
+    async def authorize(scope: Scope) -> Authorized | None:
+        del scope
+        return Authorized(CHAT)
+
+    streams, server = Streams(pool, pod="pod"), Server()
+    app = stream_app(streams, authorize)
+    async with asyncio.timeout(5):
+        with pytest.raises(RuntimeError, match="too long"):
+            await app(dict(SCOPE), receive, server.send)
+    assert app.clients == 0
+    await streams.drain(0)
+
+
 async def test_a_websocket_is_refused(pool: Pool) -> None:
     async def receive() -> Message:
         return {"type": "websocket.connect"}
