@@ -52,7 +52,7 @@ VALUES = [
             '[{"ask_number": 2147483648}]',
             '[{"ask_number": true}]',
             '{"ask_number": 1, "ending": "answered", "at": "infinity"}',
-            "[" * 5000 + "]" * 5000,
+            "[" * 11_000 + "]" * 11_000,
         )
     ),
 ]
