@@ -177,9 +177,10 @@ class StreamApp:
                     return parts
                 item = subscription.at_hand() if size < TOGETHER_BYTES else None
             await client.send(parts)
+            item = subscription.at_hand() if size >= TOGETHER_BYTES else None
             # Whoever waits keeps no event.
             parts, size, part = [], 0, b""
-            if (item := subscription.at_hand()) is not None:
+            if item is not None:
                 # As between two pieces.
                 await asyncio.sleep(0)
             elif (item := await anext(subscription, None)) is None:
