@@ -1,7 +1,7 @@
 /**
  * Reads an event stream of pendingctl in a browser: each event once and in order, over as many connections as it takes.
  *
- *     for await (const item of readStream(() => fetch("/ticket").then(answer => answer.text()))) show(item)
+ *     for await (const item of readStream(() => fetch("/address").then(answer => answer.json()))) show(item)
  *
  * EventSource has one address, does not say that it was refused, gives no type that nobody listens for, and stays on a
  * connection on which nothing comes any more.
@@ -39,8 +39,8 @@ const REQUEST = { headers: { Accept: "text/event-stream" }, cache: "no-store" }
  * waits for an item, only `signal` does.
  *
  * @param {() => Promise<string | URL | null>} address  Returns the URL of the stream with a ticket, null where the person
- *   may not read it. It is asked at first, and again whenever that URL has not opened the stream; where it throws, or
- *   takes 45 s, it is asked again.
+ *   may not read it. It is asked at first, and again whenever that URL has not opened the stream; where it throws,
+ *   returns anything else, or takes 45 s, it is asked again.
  * @param {object} [options]
  * @param {string | null} [options.after]  The `id` of the item to begin behind.
  * @param {AbortSignal} [options.signal]  Ends it at once, wherever it is: its reason is thrown.
@@ -48,6 +48,7 @@ const REQUEST = { headers: { Accept: "text/event-stream" }, cache: "no-store" }
  * @param {(state: "connecting" | "open" | "waiting") => void} [options.onState]  Told where it is, for people to see.
  * @returns {AsyncGenerator<StreamItem, void, void>}  Gaps and resets among the events; the end comes last.
  * @throws {StreamDenied}  Where `address` returns null, or three of its URLs in a row are answered by 401, 403 or 404.
+ * @throws {TypeError}  Where a string that it returns can be no URL.
  */
 export async function* readStream(address, { after, signal, credentials = "same-origin", onState } = {}) {
   let position = after ?? undefined
@@ -62,7 +63,7 @@ export async function* readStream(address, { after, signal, credentials = "same-
     try {
       onState?.("connecting")
       const isFresh = url === undefined
-      url ??= await attempt.hear(() => Promise.race([address(), aborted(attempt.signal)]))
+      url ??= await attempt.hear(() => Promise.race([addressFrom(address), aborted(attempt.signal)]))
       if (url === null) throw new StreamDenied("the program that makes the address says that this may not be read")
       const target = url === undefined ? undefined : addressBehind(url, position)
       const response =
@@ -71,11 +72,11 @@ export async function* readStream(address, { after, signal, credentials = "same-
         yield { kind: "end", id: position ?? "" }
         return
       }
-      if (response?.status === 200 && isEventStream(response)) {
+      if (response?.status === 200 && isEventStream(response) && response.body) {
         failures = refusals = 0
         onState?.("open")
         const parser = new Parser(position)
-        const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader()
+        const reader = response.body.getReader()
         let read
         while ((read = await attempt.hear(() => reader.read())) && !read.done) {
           for (const item of parser.take(read.value)) {
@@ -97,7 +98,7 @@ export async function* readStream(address, { after, signal, credentials = "same-
       attempt.end()
     }
     onState?.("waiting")
-    await wait(pause, signal)
+    if (await wait(pause, signal)) failures = 0
   }
 }
 
@@ -130,14 +131,15 @@ class Attempt {
    */
   async hear(work) {
     const silence = setTimeout(() => this.end(), SILENCE_MS)
+    let brought
     try {
-      return await work()
+      brought = await work()
     } catch {
-      this.#caller?.throwIfAborted()
-      return undefined
-    } finally {
-      clearTimeout(silence)
+      // The next attempt may bring more.
     }
+    clearTimeout(silence)
+    this.#caller?.throwIfAborted()
+    return brought
   }
 }
 
@@ -210,6 +212,14 @@ class Parser {
   }
 }
 
+/** @param {() => Promise<string | URL | null>} address */
+async function addressFrom(address) {
+  const url = await address()
+  // An error that a program has sent in JSON would be fetched as `[object Object]`, and be refused.
+  if (typeof url === "string" || url instanceof URL || url === null) return url
+  throw new TypeError("the program that makes the address returns none")
+}
+
 /** @param {string | URL} address @param {string | undefined} position */
 function addressBehind(address, position) {
   const url = new URL(address, globalThis.document?.baseURI ?? globalThis.location?.href)
@@ -221,7 +231,7 @@ function addressBehind(address, position) {
 /** @param {Response} response */
 function isEventStream(response) {
   const type = response.headers.get("content-type") ?? ""
-  return type.split(";")[0].trim().toLowerCase() === "text/event-stream"
+  return type.split(/[;,]/)[0].trim().toLowerCase() === "text/event-stream"
 }
 
 /** @param {number} failures */
@@ -235,24 +245,27 @@ function backOff(failures) {
  *
  * @param {number} milliseconds
  * @param {AbortSignal} [signal]
- * @returns {Promise<void>}
+ * @returns {Promise<boolean>}  Whether the browser is online again.
  */
 function wait(milliseconds, signal) {
   return new Promise((resolve) => {
     const over = new AbortController()
-    const end = () => {
+    const end = (isOnline = false) => {
       clearTimeout(timer)
       over.abort()
-      resolve()
+      resolve(isOnline)
     }
     const timer = setTimeout(end, Math.min(milliseconds, LONGEST_TIMER_MS))
-    signal?.addEventListener("abort", end, { signal: over.signal })
-    globalThis.addEventListener?.("online", end, { signal: over.signal })
+    signal?.addEventListener("abort", () => end(), { signal: over.signal })
+    globalThis.addEventListener?.("online", () => end(true), { signal: over.signal })
     if (signal?.aborted) end()
   })
 }
 
 /** @param {AbortSignal} signal @returns {Promise<never>}  Rejects once it aborts. */
 function aborted(signal) {
-  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener("abort", () => reject(signal.reason))
+  })
 }

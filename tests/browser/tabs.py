@@ -38,10 +38,10 @@ class Tab:
             "async given => (await import('/readers.js')).listen(...given)", [url, types, with_credentials]
         )
 
-    async def read(self, address: Callable[[], str | None], *, is_answered: bool = True, **options: str | None) -> None:
+    async def read(self, address: Callable[[], object], *, is_answered: bool = True, **options: str | None) -> None:
         """Read with the client; it asks for the `address`, which is counted, and answered unless it is not to be."""
 
-        def asked() -> str | None:
+        def asked() -> object:
             self.asked += 1
             return address()
 

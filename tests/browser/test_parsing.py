@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
 # Both come back at once, and say with which position.
 RETRY = b"retry: 1\n"
+# As a proxy makes it that adds the header once more.
+TYPE = "text/event-stream, Text/Event-Stream; charset=utf-8"
 BOM = b"\xef\xbb\xbf"
 RESPONSES = {
     "LF": b"id: 1\ndata: a\ndata: b\n\ndata: c\n\n",
@@ -79,7 +81,7 @@ class Served:
         (reader,) = query["reader"]
         if reader not in self._begun:
             self._begun.add(reader)
-            await respond(send, 200, "text/event-stream", self.data)
+            await respond(send, 200, TYPE, self.data)
             return
         header = header_of(scope, b"last-event-id").encode("latin-1").decode()
         self.positions[reader] = query.get("last_event_id", [header])[0]

@@ -126,20 +126,38 @@ async def test_an_address_that_does_not_open_is_replaced(
 
     site.answers["/answer"] = answer
     append(connection, "one")
-    urls = iter(["/answer?200,text/html", "/answer?500,text/event-stream", "/answer?404,text/plain", pods.url()])
-    failing = [OSError("the program is away")]
+    # An error that a program sends in JSON is no address, and says nothing of who may read.
+    error = {"detail": "the program is away"}
+    failing = ["/answer?200,text/html", "/answer?500,text/event-stream", error, error, "/answer?404,text/plain"]
+    urls = iter([OSError("the program is away"), *failing, pods.url()])
 
-    def address() -> str:
-        if failing:
-            raise failing.pop()
-        return next(urls)
+    def address() -> object:
+        if isinstance(url := next(urls), OSError):
+            raise url
+        return url
 
     await tab.page.clock.install()
     await tab.read(address)
-    for _ in range(4):
+    for _ in range(6):
         await tab.wait_over()
     assert texts(await tab.taken(1)) == ["one"]
-    assert tab.states == [*["connecting", "waiting"] * 4, "connecting", "open"]
+    assert tab.states == [*["connecting", "waiting"] * 6, "connecting", "open"]
+
+
+async def test_a_response_without_a_body_is_none(tab: Tab, pods: Pods, connection: psycopg.Connection) -> None:
+    append(connection, "one")
+    await tab.evaluate(
+        """() => {
+            const network = fetch
+            window.fetch = async () => {
+                window.fetch = network
+                return new Response(null, { headers: { "content-type": "text/event-stream" } })
+            }
+        }"""
+    )
+    await tab.read(pods.url)
+    assert texts(await tab.taken(1)) == ["one"]
+    assert tab.asked == 2
 
 
 async def test_it_waits_longer_and_longer_for_a_pod_that_is_away(
@@ -177,10 +195,15 @@ async def test_it_comes_back_as_soon_as_the_browser_is_online(
     await tab.page.clock.install(time=0)
     await tab.page.clock.pause_at(1_000)
     await tab.read(pods.url)
+    for _ in range(4):
+        await tab.wait_over()
     await until(lambda: tab.states[-1:] == ["waiting"])
     await context.set_offline(True)
-    pods.come_back()
+    # At once it gets no further than before, and then as soon as after the first attempt.
     await context.set_offline(False)
+    await until(lambda: tab.states == ["connecting", "waiting"] * 6)
+    pods.come_back()
+    await tab.page.clock.run_for(500)
     assert texts(await tab.taken(1)) == ["one"]
 
 
@@ -252,6 +275,29 @@ async def test_a_signal_ends_it_at_once(tab: Tab, pods: Pods, connection: psycop
     await until(lambda: tab.states[-1:] == [moment])
     await tab.evaluate("reading.abort(new RangeError())")
     assert await tab.ended() == "RangeError"
+    await until(lambda: pods.serving.app.clients == 0)
+
+
+@pytest.mark.parametrize("state", ["connecting", "open", "waiting"])
+async def test_a_signal_ends_it_from_within_its_call(
+    tab: Tab, pods: Pods, connection: psycopg.Connection, state: str
+) -> None:
+    append(connection, "one")
+    if state == "waiting":
+        pods.go_away()
+    ending = await tab.evaluate(
+        """async ([url, last]) => {
+            const { readStream } = await import("/static/stream_client.js")
+            const aborting = new AbortController()
+            const address = last === "connecting" ? () => new Promise(() => {}) : async () => url
+            const onState = state => state === last && aborting.abort(new RangeError())
+            const first = readStream(address, { signal: aborting.signal, onState }).next()
+            const hangs = new Promise(resolve => setTimeout(resolve, 2000, "hangs"))
+            return Promise.race([first.then(() => "given", error => error.name), hangs])
+        }""",
+        [pods.url(), state],
+    )
+    assert ending == "RangeError"
     await until(lambda: pods.serving.app.clients == 0)
 
 
