@@ -24,6 +24,7 @@ from pendingctl.serve.metrics import PRESS_OUTCOMES, Metrics
 from pendingctl.serve.settings import Shutdown
 from pendingctl.sse.app import Sent
 from pendingctl.sse.tickets import COOKIE
+from tests.certificates import make_certificate
 
 from .pods import ROOT, SIGNING_SECRET, served
 
@@ -206,6 +207,28 @@ def test_the_client_for_browsers_is_copied_out_of_the_installed_package(tmp_path
     run(f"cd {tmp_path}; {block('sh', 'stream_client.js').replace('python', sys.executable)}")
     client = files("pendingctl.sse").joinpath("stream_client.js")
     assert (tmp_path / "static/stream_client.js").read_bytes() == client.read_bytes()
+
+
+def test_nginx_takes_what_is_to_stand_in_front_of_streams(tmp_path: Path) -> None:
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if nginx is None:
+        pytest.skip("no nginx on this machine; Debian's package is nginx-light")
+    certificate = make_certificate(tmp_path)
+    server = block("nginx").replace("listen 443 ", f"listen unix:{tmp_path}/socket ")
+    assert server != block("nginx")
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/pid; events {{}} http {{ access_log off; upstream pods {{ server 127.0.0.1:3000; }} server {{ "
+        f"ssl_certificate {certificate.certificate}; ssl_certificate_key {certificate.key};\n{server}}} }}",
+        encoding="utf-8",
+    )
+    tested = subprocess.run(
+        [nginx, "-t", "-p", str(tmp_path), "-c", "nginx.conf", "-e", "stderr"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert tested.returncode == 0, tested.stderr
 
 
 def test_every_metric_to_alert_on_exists() -> None:
