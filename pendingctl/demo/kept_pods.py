@@ -73,7 +73,7 @@ class KeptPod:
 async def kept(
     name: str, folder: Path, configuration: str, environment: Mapping[str, str], log: Callable[[str], None]
 ) -> AsyncIterator[KeptPod]:
-    """A pod that listens, with this `configuration`, which names no listeners.
+    """A pod that listens, with this `configuration`, which names neither it nor its listeners.
 
     It is killed at the end. Raises DatabaseFailed where its first process ends before it listens.
     """
@@ -82,6 +82,7 @@ async def kept(
         log(f"{name}: {line}")
 
     file = folder / f"{name}.toml"
+    configuration = f'pod = "{name}"\n{configuration}'
     file.write_text(configuration + _LISTENERS.format(0, 0), encoding="utf-8")
     async with running(file, environment, on_line) as first:
         file.write_text(configuration + _LISTENERS.format(first.public_port, first.internal_port), encoding="utf-8")

@@ -20,6 +20,7 @@ from ..schema import migrations
 from .agent import STREAM, Agent
 from .balancer import balanced
 from .kept_pods import KeptPod, kept
+from .leases import LeftLeases
 from .page import Page
 from .slack_server import FakeSlack
 from .two_windows import TwoWindows
@@ -70,11 +71,12 @@ async def run_demo(say: Callable[[str], None], log: Callable[[str], None]) -> No
         slack = FakeSlack(acme_and_others())
         pods: dict[str, KeptPod] = {}
         page = Page(slack, channel=CHANNEL)
-        windows = TwoWindows(slack, pods, client, stream=STREAM, channel=CHANNEL)
+        leases = LeftLeases(lambda name: pods[name].is_serving)
+        windows = TwoWindows(slack, pods, leases, client, stream=STREAM, channel=CHANNEL)
         await stack.enter_async_context(slack)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pendingctl-demo-")))
         configuration = _CONFIGURATION.format(
-            worker_url=await stack.enter_async_context(_worker(answered)),
+            worker_url=await stack.enter_async_context(running_worker(answered)),
             slack_url=slack.url,
             slack_origin=slack.origin,
             token_sha256=hashlib.sha256(token.encode()).hexdigest(),
@@ -89,6 +91,8 @@ async def run_demo(say: Callable[[str], None], log: Callable[[str], None]) -> No
         await asyncio.gather(*(pod.ready() for pod in pods.values()))
         balancer = await stack.enter_async_context(balanced(*(pod.pod.target for pod in pods.values())))
         slack.apps["A1"] = replace(slack.apps["A1"], request_url=f"{balancer.origin}/slack")
+        looking = asyncio.create_task(leases.look(server.dsn), name="leases that killed pods have left")
+        stack.push_async_callback(_end, looking)
         say(f"page:   {windows.url}")
         say(f"Slack:  {page.url()}")
         say(f"pods:   A {pods['A'].pod.url}, B {pods['B'].pod.url}")
@@ -96,8 +100,13 @@ async def run_demo(say: Callable[[str], None], log: Callable[[str], None]) -> No
         await Agent(list(pods.values()), client, answered, channel=CHANNEL, say=say).work()
 
 
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 @asynccontextmanager
-async def _worker(answered: asyncio.Queue[JsonObject]) -> AsyncIterator[str]:
+async def running_worker(answered: asyncio.Queue[JsonObject]) -> AsyncIterator[str]:
     """What answers are delivered to, at this URL: each key counts once."""
     seen = set[str]()
 

@@ -6,7 +6,6 @@ Words come from the pods' public listeners, straight to the browser; buttons are
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from ..platforms.wording import ENGLISH, Sentence
 from .channel_html import plain_text
 from .guard import HEADERS, Guard
 from .kept_pods import KeptPod
+from .leases import LeftLeases
 from .messages import Message, text_of
 from .presses import WARNINGS
 from .requests import read_object
@@ -42,14 +42,15 @@ def _hash(element: str) -> str:
 class TwoWindows:
     """The page, on the port of a Slack that is not entered yet; `pods` may be filled after that, with A and B.
 
-    Whoever knows its token may press as `person`, in `channel`, and kill the pods. `stream` is what the windows read,
-    and `client` sends the token of its organization.
+    Whoever knows its token may press as `person`, in `channel`, and kill the pods. `leases` are those that pods have
+    left which were killed, `stream` is what the windows read, and `client` sends the token of its organization.
     """
 
     def __init__(
         self,
         slack: FakeSlack,
         pods: Mapping[str, KeptPod],
+        leases: LeftLeases,
         client: aiohttp.ClientSession,
         *,
         stream: str,
@@ -58,6 +59,7 @@ class TwoWindows:
     ) -> None:
         self._slack = slack
         self._pods = pods
+        self._leases = leases
         self._client = client
         self._stream = stream
         self._channel = channel
@@ -69,7 +71,7 @@ class TwoWindows:
         routes = slack.application.router
         routes.add_get("/windows/{token}/", self._show)
         routes.add_get("/windows/{token}/stream_client.js", self._show_client)
-        routes.add_get("/windows/{token}/state", self._watch)
+        routes.add_get("/windows/{token}/state", self._state)
         routes.add_get("/windows/{token}/address", self._address)
         routes.add_post("/windows/{token}/press", self._press)
         routes.add_post("/windows/{token}/kill", self._kill)
@@ -95,19 +97,9 @@ class TwoWindows:
         self._guard.check(request)
         return web.Response(text=_CLIENT, content_type="text/javascript", headers=HEADERS)
 
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
-        """Send what the pods are doing and which card is the last one, whenever that has changed."""
+    async def _state(self, request: web.Request) -> web.StreamResponse:
+        """Return what the pods are doing, what killed ones have left, and which card is the last one."""
         self._guard.check(request)
-        response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        sent = ""
-        while True:
-            if (state := json.dumps(self._state())) != sent:
-                await response.write(f"data: {state}\n\n".encode())
-                sent = state
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    def _state(self) -> JsonObject:
         for message in self._slack.messages(self._channel):
             if (id := _question_of(message)) and message.buttons:
                 self._cards.setdefault(id, message)
@@ -119,7 +111,11 @@ class TwoWindows:
             {"name": name, "address": _public(pod).removeprefix("http://"), "state": pod.state}
             for name, pod in self._pods.items()
         ]
-        return {"pods": pods, "card": card, "person": {"id": self._person.id, "name": self._person.name}}
+        left: JsonValue = None
+        if (lease := self._leases.first) is not None:
+            left = {"what": lease.what, "pod": lease.pod, "seconds": lease.seconds}
+        person: JsonObject = {"id": self._person.id, "name": self._person.name}
+        return web.json_response({"pods": pods, "left": left, "card": card, "person": person}, headers=HEADERS)
 
     async def _address(self, request: web.Request) -> web.StreamResponse:
         """Return where to read: at the pod that is asked for, or while that is away at another one."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
-from pendingctl.demo import agent
-from pendingctl.demo.run import run_demo
+from pendingctl.demo import agent, run
+from pendingctl.payload import JsonObject, JsonValue
+from tests.faults.proxy import Hold, Proxy
 from tests.sse.event_source import until
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
@@ -23,27 +25,50 @@ PATIENCE_MS = 15_000
 BOTH = "Press “yes” in window 1 and “no” in window 2 at once"
 
 
+@dataclass(frozen=True)
+class Demo:
+    """Where its page is, and what its pods reach its worker through."""
+
+    address: str
+    worker: Proxy
+
+    @property
+    def origin(self) -> str:
+        return self.address.partition("/windows/")[0]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def address(chromium: str) -> AsyncIterator[str]:
-    """The page of a demo that runs, if there is a browser."""
+async def demo(chromium: str) -> AsyncIterator[Demo]:
+    """A demo that runs, if there is a browser."""
     assert chromium
     said: list[str] = []
+    worker = Proxy("127.0.0.1", 0)
+    running_worker = run.running_worker
+
+    @asynccontextmanager
+    async def through_proxy(answered: asyncio.Queue[JsonObject]) -> AsyncIterator[str]:
+        async with running_worker(answered) as url:
+            worker.port = int(re.findall(":([0-9]+)/", url)[0])
+            yield url.replace(f":{worker.port}/", f":{await worker.start()}/")
+            await worker.stop()
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agent, "WORD_SECONDS", WORD_SECONDS)
-        demo = asyncio.create_task(run_demo(said.append, lambda _: None))
+        patch.setattr(run, "running_worker", through_proxy)
+        running = asyncio.create_task(run.run_demo(said.append, lambda _: None))
         try:
-            await until(lambda: bool(said) or demo.done(), within=60)
-            yield said[0].split()[1]
+            await until(lambda: bool(said) or running.done(), within=60)
+            yield Demo(said[0].split()[1], worker)
         finally:
-            demo.cancel()
+            running.cancel()
             with suppress(asyncio.CancelledError):
-                await demo
+                await running
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def opened(page: Page, address: str) -> Page:
+async def opened(page: Page, demo: Demo) -> Page:
     expect.set_options(timeout=PATIENCE_MS)
-    await page.goto(address)
+    await page.goto(demo.address)
     return page
 
 
@@ -89,9 +114,9 @@ async def test_of_two_presses_at_once_one_wins_and_the_other_is_told(opened: Pag
     answer = ("yes", "no")[won]
     assert texts[won] == f"You answered: {answer}"
     assert texts[1 - won].startswith(f"Already answered by @alice: {answer} (")
-    news = opened.get_by_role("status")
+    news = opened.locator("#news")
     await expect(news).to_contain_text(f"Window {won + 1} has won with “{answer}”.")
-    await expect(news).to_contain_text(f"Window {2 - won} was told: Already answered")
+    await expect(news).to_contain_text(f"Window {2 - won} was told: “Already answered by @alice: {answer} (")
     for card in asked:
         await expect(card.locator(".ending")).to_have_text(f"Answered by alice: {answer}")
 
@@ -132,6 +157,67 @@ async def test_who_presses_later_is_told_who_has_answered(opened: Page) -> None:
     await expect(late).to_be_focused()
 
 
+async def test_a_card_that_has_lost_its_buttons_asks_for_no_press(opened: Page, demo: Demo) -> None:
+    card: dict[str, JsonValue] = {"question_id": "first", "buttons": ["yes"]}
+    card_of_window = window(opened, 1).locator(".card")
+
+    async def tell_state(route: Route) -> None:
+        await route.fulfill(json={"pods": [], "left": None, "card": card, "person": {"id": "U1", "name": "alice"}})
+
+    async def answer(route: Route) -> None:
+        if "last_event_id" not in route.request.url:
+            await fulfill(route, demo, 20, event(1, "question.posted", '{"question_id": "first", "text": "?"}'))
+            return
+        await expect(card_of_window.get_by_role("button")).to_be_visible()
+        ended = '{"question_id": "first", "outcome": "expired", "answer": null, "answered_by": null}'
+        await fulfill(route, demo, 60_000, event(2, "question.ended", ended))
+
+    await opened.route("**/state", tell_state)
+    await opened.route("**/streams/**", answer)
+    await opened.reload()
+
+    told = card_of_window.locator(".told")
+    await expect(told).to_contain_text("press one")
+    card["question_id"] = "second"
+    await expect(told).to_be_empty()
+    await expect(card_of_window.get_by_role("button")).to_have_count(0)
+
+
+async def test_a_window_without_a_connection_says_so(opened: Page) -> None:
+    async def wait(route: Route) -> None:
+        """As a browser does that has six connections to the pod."""
+        waiting.append(route)
+
+    waiting: list[Route] = []
+    await opened.clock.install()
+    await opened.route("**/streams/**", wait)
+    await opened.reload()
+    reading = window(opened, 1).locator(".reading")
+    await until(lambda: len(waiting) == 2)
+    await expect(reading).to_contain_text("connecting")
+    await opened.clock.run_for(3_000)
+    await expect(reading).to_contain_text("has no connection to pod A yet; a browser opens six, for all its tabs")
+
+
+async def test_a_page_whose_demo_has_ended_claims_nothing_of_its_pods(opened: Page) -> None:
+    doing = opened.locator(".doing")
+    await expect(doing).to_have_count(2)
+    await opened.route("**/state", lambda route: route.abort())
+    await expect(opened.locator("#news")).to_have_text("The demo does not reply; has it ended?")
+    await expect(doing).to_have_text(["", ""])
+    await expect(opened.get_by_role("button", name="Kill pod A")).to_be_disabled()
+
+
+def event(seq: int, type: str, data: str) -> str:
+    return f"id: {seq}-a\nevent: {type}\ndata: {data}\n\n"
+
+
+async def fulfill(route: Route, demo: Demo, retry_ms: int, *events: str) -> None:
+    """Answer with a stream of these events in place of a pod."""
+    headers = {"Content-Type": "text/event-stream", "Access-Control-Allow-Origin": demo.origin}
+    await route.fulfill(headers=headers, body=f"retry: {retry_ms}\n\n{''.join(events)}")
+
+
 @pytest.mark.parametrize(
     ("items", "said"),
     [
@@ -143,16 +229,16 @@ async def test_who_presses_later_is_told_who_has_answered(opened: Page) -> None:
     ],
 )
 async def test_what_is_not_as_it_should_be_is_shown(
-    opened: Page, address: str, items: Sequence[int | tuple[str, int, str]], said: str
+    opened: Page, demo: Demo, items: Sequence[int | tuple[str, int, str]], said: str
 ) -> None:
     def written(item: int | tuple[str, int, str]) -> str:
-        kind, seq, data = ("token", item, "word ") if isinstance(item, int) else (f"pendingctl.{item[0]}", *item[1:])
-        return f"id: {seq}-a\nevent: {kind}\ndata: {data}\n\n"
+        if isinstance(item, int):
+            return event(item, "token", "word ")
+        kind, seq, data = item
+        return event(seq, f"pendingctl.{kind}", data)
 
     async def answer(route: Route) -> None:
-        origin = address.partition("/windows/")[0]
-        headers = {"Content-Type": "text/event-stream", "Access-Control-Allow-Origin": origin}
-        await route.fulfill(headers=headers, body="retry: 60000\n\n" + "".join(map(written, items)))
+        await fulfill(route, demo, 60_000, *map(written, items))
 
     await opened.route("**/streams/**", answer)
     await opened.reload()
@@ -160,3 +246,22 @@ async def test_what_is_not_as_it_should_be_is_shown(
     count = window(opened, 1).locator(".count")
     await expect(count).to_have_text(said)
     await expect(count).to_have_class("count number broken" if "missing:" in said else "count number")
+
+
+async def test_it_says_until_when_a_pod_that_was_killed_has_the_answer(opened: Page, demo: Demo) -> None:
+    await expect(opened.get_by_role("button", name=BOTH)).to_be_enabled()
+    demo.worker.hold = hold = Hold(b"200 OK")
+    await opened.get_by_role("button", name=BOTH).click()
+    await asyncio.wait_for(hold.has_come.wait(), PATIENCE_MS / 1000)
+
+    for pod in "AB":
+        await opened.get_by_role("button", name=f"Kill pod {pod}").click()
+
+    left = opened.locator("#left")
+    await expect(left).to_have_text(
+        re.compile(
+            r"^Pod [AB] died with the answer in its hands\. It is taken over when the lease ends, in [12]?[0-9] s\.$"
+        )
+    )
+    assert "," not in str(await left.get_by_role("status").text_content())
+    hold.released.set()

@@ -10,6 +10,7 @@ import aiohttp
 import httpx
 import pytest
 
+from pendingctl.demo.leases import LeftLeases
 from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.two_windows import TwoWindows
 
@@ -22,7 +23,7 @@ async def url() -> AsyncIterator[str]:
     """The page's address, while no pod runs."""
     slack = FakeSlack()
     async with aiohttp.ClientSession() as client:
-        windows = TwoWindows(slack, {}, client, stream="deploys", channel="C2")
+        windows = TwoWindows(slack, {}, LeftLeases(lambda _: True), client, stream="deploys", channel="C2")
         async with slack:
             yield windows.url
 
