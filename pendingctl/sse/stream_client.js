@@ -1,7 +1,8 @@
 /**
  * Reads an event stream of pendingctl in a browser: each event once and in order, over as many connections as it takes.
  *
- *     for await (const item of readStream(() => fetch("/address").then(answer => answer.json()))) show(item)
+ *     const address = signal => fetch("/address", { signal }).then(answer => answer.json())
+ *     for await (const item of readStream(address)) show(item)
  *
  * EventSource has one address, does not say that it was refused, gives no type that nobody listens for, and stays on a
  * connection on which nothing comes any more.
@@ -38,9 +39,9 @@ const REQUEST = { headers: { Accept: "text/event-stream" }, cache: "no-store" }
  * Nothing is read ahead of the loop, but for what came together. Leaving the loop closes the connection; while the loop
  * waits for an item, only `signal` does.
  *
- * @param {() => Promise<string | URL | null>} address  Returns the URL of the stream with a ticket, null where the person
- *   may not read it. It is asked at first, and again whenever that URL has not opened the stream; where it throws,
- *   returns anything else, or takes 45 s, it is asked again.
+ * @param {(signal: AbortSignal) => Promise<string | URL | null>} address  Returns the URL of the stream with a ticket, null
+ *   where the person may not read it. It is asked at first, and again whenever that URL has not opened the stream; where
+ *   it throws, returns anything else, or takes 45 s, it is asked again. Its signal aborts once nobody waits for it.
  * @param {object} [options]
  * @param {string | null} [options.after]  The `id` of the item to begin behind.
  * @param {AbortSignal} [options.signal]  Ends it at once, wherever it is: its reason is thrown.
@@ -63,7 +64,7 @@ export async function* readStream(address, { after, signal, credentials = "same-
     try {
       onState?.("connecting")
       const isFresh = url === undefined
-      url ??= await attempt.hear(() => Promise.race([addressFrom(address), aborted(attempt.signal)]))
+      url ??= await attempt.hear(() => Promise.race([addressFrom(address, attempt.signal), aborted(attempt.signal)]))
       if (url === null) throw new StreamDenied("the program that makes the address says that this may not be read")
       const target = url === undefined ? undefined : addressBehind(url, position)
       const response =
@@ -212,9 +213,9 @@ class Parser {
   }
 }
 
-/** @param {() => Promise<string | URL | null>} address */
-async function addressFrom(address) {
-  const url = await address()
+/** @param {(signal: AbortSignal) => Promise<string | URL | null>} address @param {AbortSignal} signal */
+async function addressFrom(address, signal) {
+  const url = await address(signal)
   // An error that a program has sent in JSON would be fetched as `[object Object]`, and be refused.
   if (typeof url === "string" || url instanceof URL || url === null) return url
   throw new TypeError("the program that makes the address returns none")

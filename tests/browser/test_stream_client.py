@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import psycopg
@@ -299,6 +300,28 @@ async def test_a_signal_ends_it_from_within_its_call(
     )
     assert ending == "RangeError"
     await until(lambda: pods.serving.app.clients == 0)
+
+
+async def test_nobody_fetches_an_address_any_more_once_it_has_ended(tab: Tab, site: Site) -> None:
+    async def hang(_: Scope, receive: Receive, __: Send) -> None:
+        asked.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    asked, gone = asyncio.Event(), asyncio.Event()
+    site.answers["/address"] = hang
+    await tab.evaluate(
+        """async () => {
+            const { readStream } = await import("/static/stream_client.js")
+            window.aborting = new AbortController()
+            const { signal } = aborting
+            readStream(signal => fetch("/address", { signal }), { signal }).next().catch(() => {})
+        }"""
+    )
+    await asyncio.wait_for(asked.wait(), 10)
+    await tab.evaluate("aborting.abort()")
+    await asyncio.wait_for(gone.wait(), 10)
 
 
 async def test_behind_its_signal_nothing_more_is_given(tab: Tab, pods: Pods, connection: psycopg.Connection) -> None:

@@ -199,6 +199,13 @@ async def test_a_window_without_a_connection_says_so(opened: Page) -> None:
     await expect(reading).to_contain_text("has no connection to pod A yet; a browser opens six, for all its tabs")
 
 
+async def test_a_window_that_cannot_reach_its_pod_says_so(opened: Page) -> None:
+    """As from another machine, to which the page's port alone is forwarded."""
+    await opened.route("**/streams/**", lambda route: route.abort())
+    await opened.reload()
+    await expect(window(opened, 2).locator(".reading")).to_contain_text("cannot reach pod B, and tries again")
+
+
 async def test_a_page_whose_demo_has_ended_claims_nothing_of_its_pods(opened: Page) -> None:
     doing = opened.locator(".doing")
     await expect(doing).to_have_count(2)
