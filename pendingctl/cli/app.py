@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from .. import __version__
 from ..errors import PendingctlError
 from ..printable import printable
+from .event_loop import endings
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -148,7 +149,8 @@ def root(
     ] = False,
 ) -> None:
     """Pending chat questions in Postgres: one click wins, only the right person can click, no answer is lost."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in endings():
+        signal.signal(number, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A stored text may hold characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -11,10 +11,17 @@ from typing import NoReturn, TypeVar
 T = TypeVar("T")
 
 
+def endings() -> list[signal.Signals]:
+    """Return what asks a command to end beside Ctrl-C: SIGTERM, and a terminal's end unless `nohup` has it ignored."""
+    is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGTERM, *([] if is_ignored else [signal.SIGHUP])]
+
+
 def run(coroutine: Coroutine[object, object, T]) -> T:
     """Run a command's coroutine and return its result.
 
-    SIGTERM cancels it, as Ctrl-C does, so that it cleans up before the process ends; then SystemExit is raised.
+    SIGTERM and SIGHUP cancel it, as Ctrl-C does, so that it cleans up before the process ends; then SystemExit is
+    raised.
     """
     import asyncio
     import logging
@@ -24,19 +31,20 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
     async def supervised() -> T:
         task = asyncio.ensure_future(coroutine)
-        terminated = False
+        ended_by: signal.Signals | None = None
 
-        def terminate() -> None:
-            nonlocal terminated
-            terminated = True
+        def end(number: signal.Signals) -> None:
+            nonlocal ended_by
+            ended_by = number
             task.cancel()
 
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        for number in endings():
+            asyncio.get_running_loop().add_signal_handler(number, end, number)
         try:
             return await task
         except asyncio.CancelledError:
-            if terminated:
-                raise SystemExit(128 + signal.SIGTERM) from None
+            if ended_by is not None:
+                raise SystemExit(128 + ended_by) from None
             raise
 
     return asyncio.run(supervised())
@@ -44,7 +52,7 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the block at once, although it blocks the event loop, as a write to a pipe can.
+    """Let Ctrl-C and `endings` end the block at once, although it blocks the event loop, as a write to a pipe can.
 
     Raises SystemExit in the block.
     """
@@ -52,7 +60,7 @@ def interruptible() -> Iterator[None]:
     def end(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (a signal handler's signature)
         raise SystemExit(128 + signum)
 
-    before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.signal(each, end) for each in (signal.SIGINT, *endings())}
     try:
         yield
     finally:

@@ -81,7 +81,9 @@ class Stop:
     def install(self) -> None:
         """Take the process's signals."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        # `nohup` has the end of a terminal ignored.
+        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        for number in (signal.SIGTERM, signal.SIGINT, *([] if is_ignored else [signal.SIGHUP])):
             loop.add_signal_handler(number, self.ask, number)
 
     def ask(self, number: signal.Signals) -> None:

@@ -44,7 +44,7 @@ def until_no_session_works(connection: psycopg.Connection) -> None:
     raise TimeoutError("a session still works for a command that has ended")
 
 
-@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_a_command_and_leaves_nothing_half_done(
     dsn: str, environment: dict[str, str], connection: psycopg.Connection, sent: signal.Signals, exit_code: int
 ) -> None:

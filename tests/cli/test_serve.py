@@ -129,7 +129,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, missing: str) -> None:
     assert refused.stderr == "error: serve needs an optional part; install it with: pip install 'pendingctl[server]'\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_pod_that_waits_for_its_database_ends_when_it_is_asked_to(tmp_path: Path, number: signal.Signals) -> None:
     text = configuration(slack_url="http://127.0.0.1:9/api/", worker_url=None)
     with subprocess.Popen(
