@@ -40,8 +40,9 @@ const REQUEST = { headers: { Accept: "text/event-stream" }, cache: "no-store" }
  * waits for an item, only `signal` does.
  *
  * @param {(signal: AbortSignal) => Promise<string | URL | null>} address  Returns the URL of the stream with a ticket, null
- *   where the person may not read it. It is asked at first, and again whenever that URL has not opened the stream; where
- *   it throws, returns anything else, or takes 45 s, it is asked again. Its signal aborts once nobody waits for it.
+ *   where the person may not read it. It is asked at first, and again whenever that URL has not opened the stream. Where
+ *   it throws, returns anything else, or takes 45 s, it is asked again; the console has its errors. Its signal aborts
+ *   once nobody waits for it.
  * @param {object} [options]
  * @param {string | null} [options.after]  The `id` of the item to begin behind.
  * @param {AbortSignal} [options.signal]  Ends it at once, wherever it is: its reason is thrown.
@@ -215,10 +216,16 @@ class Parser {
 
 /** @param {(signal: AbortSignal) => Promise<string | URL | null>} address @param {AbortSignal} signal */
 async function addressFrom(address, signal) {
-  const url = await address(signal)
-  // An error that a program has sent in JSON would be fetched as `[object Object]`, and be refused.
-  if (typeof url === "string" || url instanceof URL || url === null) return url
-  throw new TypeError("the program that makes the address returns none")
+  try {
+    const url = await address(signal)
+    // An error that a program has sent in JSON would be fetched as `[object Object]`, and be refused.
+    if (typeof url === "string" || url instanceof URL || url === null) return url
+    throw new TypeError("the program that makes the address returns none")
+  } catch (error) {
+    // A mistake in that program would be seen by nobody.
+    if (!signal.aborted) console.warn("The address of a stream is asked for again:", error)
+    throw error
+  }
 }
 
 /** @param {string | URL} address @param {string | undefined} position */

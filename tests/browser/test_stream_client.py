@@ -137,11 +137,16 @@ async def test_an_address_that_does_not_open_is_replaced(
             raise url
         return url
 
+    warnings: list[str] = []
+    tab.page.on("console", lambda message: warnings.append(message.text) if message.type == "warning" else None)
     await tab.page.clock.install()
     await tab.read(address)
     for _ in range(6):
         await tab.wait_over()
     assert texts(await tab.taken(1)) == ["one"]
+    # What the browser itself does not say.
+    for warning, error in zip(warnings, ["the program is away", *["returns none"] * 2], strict=True):
+        assert error in warning
     assert tab.states == [*["connecting", "waiting"] * 6, "connecting", "open"]
 
 
