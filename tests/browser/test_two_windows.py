@@ -141,6 +141,8 @@ async def test_a_window_whose_pod_is_killed_goes_on_at_the_other_one_and_misses_
     await expect(opened.get_by_role("button", name=BOTH)).to_be_enabled()
     counts = [await window(opened, number).locator(".count").text_content() for number in (1, 2)]
     assert counts[0] == counts[1]
+    # Who has the keyboard alone presses on from there.
+    await expect(opened.get_by_role("button", name="Kill pod A")).to_be_focused()
     assert re.fullmatch("events 1–[0-9]+, none missing, none twice", str(counts[0]))
     assert await words(opened, 1) == await words(opened, 2)
 
