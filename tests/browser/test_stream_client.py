@@ -145,8 +145,8 @@ async def test_an_address_that_does_not_open_is_replaced(
         await tab.wait_over()
     assert texts(await tab.taken(1)) == ["one"]
     # What the browser itself does not say.
-    for warning, error in zip(warnings, ["the program is away", *["returns none"] * 2], strict=True):
-        assert error in warning
+    for warning, said in zip(warnings, ["the program is away", *["returns none"] * 2], strict=True):
+        assert said in warning
     assert tab.states == [*["connecting", "waiting"] * 6, "connecting", "open"]
 
 
