@@ -11,10 +11,12 @@ import functools
 import ipaddress
 import logging
 import os
+import re
 import socket
 import ssl
 from collections.abc import Awaitable
-from typing import AnyStr, cast
+from typing import cast
+from urllib.parse import unquote
 
 import uvicorn
 from starlette.responses import PlainTextResponse
@@ -44,6 +46,9 @@ _LAST_SECONDS = 0.2
 _CANCEL_SECONDS = 1.0
 
 _NO_SUCH_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+# The target of a request to a proxy has one before its path (RFC 9112, section 3.2.2).
+_ORIGIN = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 
 _log = logging.getLogger(__name__)
 
@@ -295,21 +300,16 @@ class _Below:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # No coroutine of its own, which would be kept for as long as a stream is read.
-        path = scope["path"] = _without_origin(scope["path"], "/")
-        scope["raw_path"] = _without_origin(scope["raw_path"], b"/")
+        if origin := _ORIGIN.match(scope["raw_path"]):
+            scope["raw_path"] = scope["raw_path"][origin.end() :] or b"/"
+            scope["path"] = unquote(scope["raw_path"].decode("ascii"))
         if {name for name, _ in scope["headers"]} >= {b"content-length", b"transfer-encoding"}:
             # A proxy and this server may see different ends of such a request (RFC 9112, section 6.3).
             refused = PlainTextResponse("Bad Request", status_code=400, headers={"connection": "close"})
             return refused(scope, receive, send)
-        if scope["method"] == "CONNECT" or not path.startswith(f"{self._base_path}/"):
+        # An encoded slash is none at the beginning of a target.
+        is_path = scope["method"] != "CONNECT" and scope["raw_path"].startswith(b"/")
+        if not is_path or not scope["path"].startswith(f"{self._base_path}/"):
             return PlainTextResponse("Not Found", status_code=404)(scope, receive, send)
         scope["root_path"] = self._base_path
         return self._app(scope, receive, send)
-
-
-def _without_origin(target: AnyStr, slash: AnyStr) -> AnyStr:
-    """Return the path of a target that has an origin as well, as requests to a proxy do (RFC 9112, section 3.2.2)."""
-    if target.startswith(slash) or (slash + slash) not in target:
-        return target
-    _, _, rest = target.partition(slash + slash)
-    return slash + rest.partition(slash)[2]
