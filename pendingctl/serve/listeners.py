@@ -84,8 +84,10 @@ class Listening:
         self._connections.closing = True
         for listening in self._sockets:
             self._loop.remove_reader(listening)
-            while self._accept_one(listening):
-                pass
+            # No more than that wait, unless more and more come in.
+            for _ in range(_BACKLOG):
+                if not self._accept_one(listening):
+                    break
             listening.close()
         self._sockets = []
 
@@ -153,14 +155,6 @@ class Listening:
             accepted.close()
             return True
         accepted.setblocking(False)
-        # asyncio sets it for sockets made by itself alone; without it a response's body waits for the client's ACK.
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Linux alone. A peer that takes nothing, of which nothing else is noticed while the kernel's buffers are
-            # not full: those of a stream may never be.
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._limits.write * 1000))
-        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         opening = self._loop.create_task(self._open(accepted))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
@@ -185,6 +179,8 @@ class Listening:
     async def _open(self, accepted: socket.socket) -> None:
         serve = functools.partial(Connection, self._config, self._state, {}, self._loop, connections=self._connections)
         try:
+            # Of a client that is gone again macOS lets none of them be set.
+            self._set_options(accepted)
             await self._loop.connect_accepted_socket(
                 serve,
                 accepted,
@@ -195,6 +191,16 @@ class Listening:
         except OSError:
             # A client that speaks no TLS, takes too long, or is gone again; asyncio has closed the connection.
             accepted.close()
+
+    def _set_options(self, accepted: socket.socket) -> None:
+        # asyncio sets it for sockets made by itself alone; without it a response's body waits for the client's ACK.
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Linux alone. A peer that takes nothing, of which nothing else is noticed while the kernel's buffers are
+            # not full: those of a stream may never be.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._limits.write * 1000))
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 async def listen(app: ASGIApp, listener: Listener, *, limits: Limits = LIMITS) -> Listening:
