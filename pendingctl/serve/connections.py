@@ -51,10 +51,14 @@ class Limits:
 
 @dataclass(slots=True)
 class Connections:
-    """The open connections of one listener; while it is closing, each response is its connection's last."""
+    """The open connections of one listener; while it is closing, each response is its connection's last.
+
+    `idle` are those that have been answered in full and sent nothing since, the one that was idle for longest first.
+    """
 
     limits: Limits
     open: set[Connection] = field(default_factory=set)
+    idle: dict[Connection, None] = field(default_factory=dict)
     closing: bool = False
     _second: int = 0
     _dated: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -70,7 +74,7 @@ class Connection(H11Protocol):
     """Serves the requests of one connection, within limits."""
 
     # Beyond 30 attributes CPython keeps a dictionary for each object, without sharing its keys: 1 KB more a connection.
-    __slots__ = ("_connections", "_limits", "_lingering", "_served", "_slow_head", "_slow_reader", "idle_since", "lost")
+    __slots__ = ("_connections", "_limits", "_lingering", "_sends_on", "_served", "_slow_head", "_slow_reader", "lost")
 
     def __init__(
         self,
@@ -88,7 +92,7 @@ class Connection(H11Protocol):
         self.app = self._serve
         self._slow_head: asyncio.TimerHandle | None = None
         self._slow_reader: asyncio.TimerHandle | None = None
-        self.idle_since: float | None = None
+        self._sends_on = False
         self.lost: asyncio.Future[None] = self.loop.create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -108,6 +112,7 @@ class Connection(H11Protocol):
         self._end_head()
         self.resume_writing()
         self._connections.open.discard(self)
+        self._connections.idle.pop(self, None)
         if not self.lost.done():
             self.lost.set_result(None)
         # With no cycle of references it is freed now: for those of thousands of clients that have gone the garbage
@@ -115,7 +120,7 @@ class Connection(H11Protocol):
         self.app = self._served
 
     def data_received(self, data: bytes) -> None:
-        self.idle_since = None
+        self._connections.idle.pop(self, None)
         for start in range(0, len(data), _PIECE_BYTES):
             if self.transport.is_closing():
                 return
@@ -131,8 +136,7 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.timeout_keep_alive_task is not None:
-            self.idle_since = self.loop.time()
+        self._note_idle()
         if self._connections.closing:
             self.close_if_idle()
 
@@ -150,20 +154,32 @@ class Connection(H11Protocol):
         if self._slow_reader is not None:
             self._slow_reader.cancel()
             self._slow_reader = None
+        self._note_idle()
 
     def close_if_idle(self) -> None:
         """Close the connection unless a request is under way, or has begun to arrive."""
-        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+        if self._is_between_requests():
             self.transport.close()
 
     def abort(self) -> None:
         """Close the connection at once, whatever is under way."""
         self.transport.abort()
 
-    def _has_rest(self) -> bool:
+    def _is_between_requests(self) -> bool:
+        return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+
+    def _note_idle(self) -> None:
+        is_answered = self.cycle is not None and self.cycle.response_complete and not self.flow.write_paused
+        if is_answered and self._is_between_requests():
+            self._connections.idle[self] = None
+
+    def _is_body_open(self) -> bool:
         """Return whether more of the request may come than was read."""
-        begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
-        return begun or self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
+        return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
+
+    def _has_rest(self) -> bool:
+        """Return whether more may come that nobody will read, of this request or after it."""
+        return self._is_body_open() or self._sends_on or bool(self.conn.trailing_data[0])
 
     def _start_head(self) -> None:
         if self._slow_head is None and not self.transport.is_closing():

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,19 @@ async def test_unfinished_handshakes_count_as_connections(tls: Tls) -> None:
         RawClient(listening.port) as second,
     ):
         assert await second.rest() == b""
+
+
+async def test_over_tls_an_idle_client_makes_room_at_once_though_it_does_not_agree_to_the_end(tls: Tls) -> None:
+    trusting = ssl.create_default_context(cafile=tls.certificate)
+    limits = Limits(connections=2, linger=2 * PATIENCE)
+    async with AsyncExitStack() as stack, listening_for(APP, listener(tls=tls), limits=limits) as listening:
+        for _ in range(6):
+            client = await stack.enter_async_context(RawClient(listening.port, tls=trusting))
+            client.send(GET % b"/where")
+            assert status_of(await client.response()) == 200
+            # It reads nothing more, and so nothing of the end.
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await until(lambda: listening.open_connections <= limits.connections)
 
 
 def test_files_that_are_no_certificate_are_named(tls: Tls, tmp_path: Path) -> None:
