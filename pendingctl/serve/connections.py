@@ -124,6 +124,10 @@ class Connection(H11Protocol):
         for start in range(0, len(data), _PIECE_BYTES):
             if self.transport.is_closing():
                 return
+            if self.conn.their_state is h11.MUST_CLOSE:
+                # After its last request a client may send what it likes (RFC 9112, section 9.6); to h11 it is an error.
+                self._sends_on = True
+                return
             super().data_received(data[start : start + _PIECE_BYTES])
 
     def handle_events(self) -> None:
@@ -216,9 +220,10 @@ class Connection(H11Protocol):
             nonlocal is_chunked
             if message["type"] == "http.response.start":
                 self._lingering.hold()
+                self.cycle.default_headers = self._connections.dated()
                 headers = list(message.get("headers", ()))
                 is_chunked = message["status"] == 200 and _is_chunked(scope, headers)
-                if self._connections.closing or self._has_rest():
+                if self._connections.closing or self._is_body_open():
                     others = [header for header in headers if header[0].lower() != b"connection"]
                     message["headers"] = [*others, _CLOSE]
             elif message["type"] == "http.response.body":
