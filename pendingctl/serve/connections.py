@@ -205,7 +205,7 @@ class Connection(H11Protocol):
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             reason = http.HTTPStatus(status).phrase.encode("ascii")
-            headers = [*self.server_state.default_headers, (b"content-length", b"0"), _CLOSE]
+            headers = [*self._connections.dated(), (b"content-length", b"0"), _CLOSE]
             self.transport.write(
                 self.conn.send(h11.Response(status_code=status, headers=headers, reason=reason)) or b""
             )
@@ -339,6 +339,9 @@ class _Lingering(asyncio.Transport):
             self._transport.write(held)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.is_closing():
+            # asyncio would warn of the fifth such write, and of each that follows.
+            return
         if self._is_holding and not self._held:
             self._held = bytes(data)
         elif self._held:

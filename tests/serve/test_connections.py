@@ -6,8 +6,10 @@ import asyncio
 import logging
 import resource
 import socket
+import struct
 import time
 from contextlib import AsyncExitStack
+from email.utils import formatdate
 
 import pytest
 from starlette.applications import Starlette
@@ -56,6 +58,7 @@ async def test_a_head_that_does_not_end_is_408(begun: bytes) -> None:
         refused = await exchange(listening.port, begun)
         assert status_of(refused) == 408
         assert b"connection: close" in refused.lower()
+        assert b"\r\ndate: " in refused
 
 
 async def test_dripping_bytes_do_not_extend_the_time_of_a_head() -> None:
@@ -118,6 +121,41 @@ async def test_a_client_that_is_gone_when_its_response_is_sent_is_no_error(caplo
             await responded.wait()
 
     assert caplog.text == ""
+
+
+async def test_parts_for_a_client_that_is_gone_are_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    client, responded = socket.socket(), asyncio.Event()
+
+    async def leave_and_respond(_: Scope, _receive: Receive, send: Send) -> None:
+        # Reset at once rather than closed.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _number in range(20):
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await send({"type": "http.response.body"})
+        responded.set()
+
+    async with listening_for(leave_and_respond, limits=SHORT) as listening:
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", listening.port))
+        client.send(GET)
+        async with asyncio.timeout(PATIENCE):
+            await responded.wait()
+
+    assert caplog.text == ""
+
+
+async def test_a_response_says_when_it_was_made_rather_than_when_it_was_asked_for() -> None:
+    async def wait_and_respond(scope: Scope, receive: Receive, send: Send) -> None:
+        asked = int(time.time())
+        while (now := int(time.time())) == asked:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await PlainTextResponse(formatdate(now, usegmt=True))(scope, receive, send)
+
+    async with listening_for(wait_and_respond) as listening:
+        head, now = (await exchange(listening.port, LAST_GET)).split(b"\r\n\r\n")
+    assert b"\r\ndate: " + now + b"\r\n" in head
 
 
 @pytest.mark.parametrize("pause", [0, 0.01])
