@@ -25,6 +25,9 @@ from uvicorn.server import ServerState
 _CLOSE = (b"connection", b"close")
 # Bytes are parsed in pieces, since h11 looks at the size of a head only between them.
 _PIECE_BYTES = 4 * 1024
+# What is kept of the requests that a client sends before it has the response to an earlier one; if it sends more, that
+# response is its last.
+_PIPELINED_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +127,7 @@ class Connection(H11Protocol):
         for start in range(0, len(data), _PIECE_BYTES):
             if self.transport.is_closing():
                 return
-            if self.conn.their_state is h11.MUST_CLOSE:
-                # After its last request a client may send what it likes (RFC 9112, section 9.6); to h11 it is an error.
+            if self._is_last_request():
                 self._sends_on = True
                 return
             super().data_received(data[start : start + _PIECE_BYTES])
@@ -135,6 +137,10 @@ class Connection(H11Protocol):
         super().handle_events()
         if self.conn.their_state is not h11.IDLE:
             self._end_head()
+            if self.conn.their_state is not h11.SEND_BODY:
+                # Paused for the requests that follow this one; but whoever is not read from is not seen to leave, and
+                # over TLS all that was written to them would be dropped with a warning.
+                self.flow.resume_reading()
         elif self.conn.trailing_data[0]:
             self._start_head()
 
@@ -168,6 +174,16 @@ class Connection(H11Protocol):
     def abort(self) -> None:
         """Close the connection at once, whatever is under way."""
         self.transport.abort()
+
+    def _is_last_request(self) -> bool:
+        """Return whether what comes after the present request is dropped rather than kept."""
+        if self.conn.their_state in (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL):
+            if len(self.conn.trailing_data[0]) <= _PIPELINED_BYTES:
+                return False
+            self.cycle.keep_alive = False
+            return True
+        # A client may send what it likes after it has asked for the end (RFC 9112, section 9.6); to h11 it is an error.
+        return self.conn.their_state is h11.MUST_CLOSE
 
     def _is_between_requests(self) -> bool:
         return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]

@@ -60,3 +60,39 @@ async def test_a_client_that_pipelines_gets_its_last_response_of_a_closing_liste
     assert response.startswith(b"HTTP/1.1 200")
     assert response.endswith(b"\r\n\r\nheld")
     assert response.count(b"HTTP/1.1 ") == 1
+
+
+async def test_a_client_that_pipelines_without_end_gets_its_response_and_the_end() -> None:
+    app = Held()
+    async with listening_for(app) as listening, RawClient(listening.port) as client:
+        client.send(GET.replace(b"/", b"/held", 1))
+        async with asyncio.timeout(PATIENCE):
+            await app.arrived.wait()
+            client.send(GET * 200_000)
+            # All of it is taken, so that the client's end would be seen behind it.
+            await client.writer.drain()
+            app.go.set()
+            response = await client.reader.read()
+    assert response.count(b"HTTP/1.1 200") == 1
+    assert response.endswith(b"\r\n\r\nheld")
+
+
+async def test_a_client_that_pipelines_and_leaves_is_seen_to_leave() -> None:
+    gone = asyncio.Event()
+
+    async def say_nothing(_: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async with listening_for(say_nothing) as listening:
+        async with RawClient(listening.port) as client:
+            client.send(GET)
+            async with asyncio.timeout(PATIENCE):
+                await client.reader.readuntil(b"\r\n\r\n")
+            client.send(GET)
+            await client.writer.drain()
+            client.writer.close()
+        async with asyncio.timeout(PATIENCE):
+            await gone.wait()

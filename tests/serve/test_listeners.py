@@ -306,6 +306,31 @@ async def test_unfinished_handshakes_count_as_connections(tls: Tls) -> None:
         assert await second.rest() == b""
 
 
+async def test_over_tls_parts_for_a_client_that_has_ended_its_side_are_no_warning(
+    tls: Tls, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def stream(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        gone = asyncio.create_task(receive())
+        while not gone.done():
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            await asyncio.sleep(0.001)
+
+    trusting = ssl.create_default_context(cafile=tls.certificate)
+    async with (
+        listening_for(stream, listener(tls=tls), limits=Limits(linger=0.5)) as listening,
+        RawClient(listening.port, tls=trusting) as client,
+    ):
+        client.send(GET % b"/")
+        await client.reader.readuntil(b"x")
+        client.send(GET % b"/")
+        # Without the word by which TLS ends.
+        client.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        await until(lambda: listening.open_connections == 0)
+    assert caplog.text == ""
+
+
 async def test_over_tls_an_idle_client_makes_room_at_once_though_it_does_not_agree_to_the_end(tls: Tls) -> None:
     trusting = ssl.create_default_context(cafile=tls.certificate)
     limits = Limits(connections=2, linger=2 * PATIENCE)
