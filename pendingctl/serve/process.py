@@ -9,7 +9,7 @@ import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self, TypeAlias
@@ -53,6 +53,9 @@ REQUEST_SECONDS = 5.0
 # the listeners are closed. Half of the time after `shutdown.delay`, if that is shorter.
 LAST_SECONDS = 4.0
 CLOSE_SECONDS = 0.5
+# What a pod opens beside the connections of its clients and those to the database: 100 to Slack and 100 to the worker
+# at most, and its own.
+_OTHER_FILES = 256
 
 # Starts work that goes on beside the requests.
 Start: TypeAlias = Callable[[Coroutine[object, object, None]], None]
@@ -192,11 +195,11 @@ async def serve(configuration: Configuration, stop: Stop) -> bool:
         platform = await stack.enter_async_context(_slack_of(configuration))
         sink = await stack.enter_async_context(_sink_of(configuration.worker))
         pod = _Pod(configuration, pool, platform, sink)
-        internal = await listen(pod.internal, configuration.internal)
-        stack.push_async_callback(internal.close, within=CLOSE_SECONDS)
         streams = configuration.streams
         connections = LIMITS.connections + (0 if streams is None else streams.clients)
-        _raise_limit_of_files(connections)
+        raise_limit_of_files(connections + LIMITS.connections + configuration.connections)
+        internal = await listen(pod.internal, configuration.internal)
+        stack.push_async_callback(internal.close, within=CLOSE_SECONDS)
         public = await listen(pod.public, configuration.public, limits=replace(LIMITS, connections=connections))
         stack.push_async_callback(public.close, within=CLOSE_SECONDS)
         _log.info(
@@ -231,15 +234,23 @@ def _collect_less() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-def _raise_limit_of_files(connections: int) -> None:
-    """Have the kernel allow so many connections, and as many files as there were before, as far as it may be raised."""
+def raise_limit_of_files(connections: int) -> None:
+    """Have the kernel allow so many connections, and the other files of a pod; warn where it allows fewer."""
+    wanted = connections + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = soft + connections
-    if soft != resource.RLIM_INFINITY:
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (ValueError, OSError):
         # macOS takes less than it names.
-        with suppress(ValueError, OSError):
-            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        most = soft
+    if most < wanted:
+        _log.warning(
+            "only %d files may be open, too few for %d connections: raise the limit of open files to %d (ulimit -n)",
+            *(most, connections, wanted),
+        )
 
 
 @dataclass(frozen=True, slots=True)
