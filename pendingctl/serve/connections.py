@@ -23,7 +23,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 _CLOSE = (b"connection", b"close")
-# Bytes are parsed in pieces, since h11 looks at the size of a head only between them.
+# So many are read and parsed before others have their turn: a body in chunks of a byte takes a third of a second for
+# each 256 KB, which is what asyncio reads at once. And h11 looks at the size of a head only between such pieces.
 _PIECE_BYTES = 4 * 1024
 # What is kept of the requests that a client sends before it has the response to an earlier one; if it sends more, that
 # response is its last.
@@ -63,6 +64,8 @@ class Connections:
     open: set[Connection] = field(default_factory=set)
     idle: dict[Connection, None] = field(default_factory=dict)
     closing: bool = False
+    # What is read goes on before anybody else reads.
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_PIECE_BYTES)))
     _second: int = 0
     _dated: list[tuple[bytes, bytes]] = field(default_factory=list)
 
@@ -73,7 +76,7 @@ class Connections:
         return self._dated
 
 
-class Connection(H11Protocol):
+class Connection(H11Protocol, asyncio.BufferedProtocol):
     """Serves the requests of one connection, within limits."""
 
     # Beyond 30 attributes CPython keeps a dictionary for each object, without sharing its keys: 1 KB more a connection.
@@ -122,15 +125,17 @@ class Connection(H11Protocol):
         # collector stopped the pod for half a second.
         self.app = self._served
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (asyncio's)
+        return self._connections.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         self._connections.idle.pop(self, None)
-        for start in range(0, len(data), _PIECE_BYTES):
-            if self.transport.is_closing():
-                return
-            if self._is_last_request():
-                self._sends_on = True
-                return
-            super().data_received(data[start : start + _PIECE_BYTES])
+        if self.transport.is_closing():
+            return
+        if self._is_last_request():
+            self._sends_on = True
+            return
+        self.data_received(bytes(self._connections.buffer[:nbytes]))
 
     def handle_events(self) -> None:
         self.server_state.default_headers = self._connections.dated()
@@ -177,13 +182,15 @@ class Connection(H11Protocol):
 
     def _is_last_request(self) -> bool:
         """Return whether what comes after the present request is dropped rather than kept."""
-        if self.conn.their_state in (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL):
-            if len(self.conn.trailing_data[0]) <= _PIPELINED_BYTES:
-                return False
-            self.cycle.keep_alive = False
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY, h11.ERROR):
+            return False
+        if self.conn.their_state is h11.MUST_CLOSE:
+            # The client has asked for the end, and may send what it likes (RFC 9112, section 9.6); h11 would refuse it.
             return True
-        # A client may send what it likes after it has asked for the end (RFC 9112, section 9.6); to h11 it is an error.
-        return self.conn.their_state is h11.MUST_CLOSE
+        if len(self.conn.trailing_data[0]) <= _PIPELINED_BYTES:
+            return False
+        self.cycle.keep_alive = False
+        return True
 
     def _is_between_requests(self) -> bool:
         return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from http import HTTPStatus
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from pendingctl.serve.bodies import BodyBroken, read_body
 from pendingctl.serve.connections import Limits
@@ -113,3 +115,26 @@ async def test_a_body_that_breaks_off_is_reported_to_the_application(reader: Rea
             await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE):
             assert str(await reader.broken) == "the client went away before the end of the body"
+
+
+async def test_a_body_in_many_chunks_keeps_nobody_waiting_until_it_is_parsed() -> None:
+    read = 0
+
+    async def count(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal read
+        if scope["method"] == "POST":
+            while (message := await receive())["type"] == "http.request":
+                read += len(message["body"])
+        else:
+            await Response(str(read))(scope, receive, send)
+
+    async with listening_for(count) as listening:
+        # Both have sent all before the listener has a turn.
+        with socket.create_connection(("127.0.0.1", listening.port)) as flooding:
+            flooding.sendall(CHUNKED + b"1\r\nx\r\n" * 20_000)
+            with socket.create_connection(("127.0.0.1", listening.port)) as other:
+                other.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                other.setblocking(False)
+                async with asyncio.timeout(PATIENCE):
+                    response = await asyncio.get_running_loop().sock_recv(other, 4_096)
+    assert 0 < int(response.split(b"\r\n\r\n")[1]) < 20_000

@@ -312,7 +312,7 @@ async def test_over_tls_parts_for_a_client_that_has_ended_its_side_are_no_warnin
     async def stream(_: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        gone = asyncio.create_task(receive())
+        gone = asyncio.ensure_future(receive())
         while not gone.done():
             await send({"type": "http.response.body", "body": b"x", "more_body": True})
             await asyncio.sleep(0.001)
