@@ -248,11 +248,13 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 
 async def _bind(listener: Listener) -> list[socket.socket]:
-    """Return sockets that listen on each address of the listener's host, all on one port."""
+    """Return sockets that listen on each address of the listener's host, all on one port; `::` is all addresses."""
     address = f"[{listener.host}]:{listener.port}" if ":" in listener.host else f"{listener.host}:{listener.port}"
+    # One socket for both would give IPv4 addresses another form, in which no trusted proxy is named.
+    host = None if listener.host == "::" else listener.host
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
-            listener.host or None, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host or None, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
         raise InvalidInput(f"cannot listen on {address}: the host is unknown here") from error

@@ -133,6 +133,25 @@ async def test_all_addresses_of_a_name_share_one_port() -> None:
                 assert status_of(await exchange(listening.port, LAST_GET % b"/where")) == 200
 
 
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+async def test_all_addresses_of_both_kinds_are_one_listener_and_a_trusted_proxy_is_one_over_each() -> None:
+    async with listening_for(APP, listener(host="::", trusted_proxies=("127.0.0.1", "::1"))) as listening:
+        asked = FORWARDED % (b"9.9.9.9", b"Connection: close")
+        assert b'"9.9.9.9"' in await exchange(listening.port, asked)
+        if _has_ipv6():
+            reader, writer = await asyncio.open_connection("::1", listening.port)
+            writer.write(asked)
+            assert b'"9.9.9.9"' in await reader.read()
+            writer.close()
+
+
 async def test_what_arrives_after_accepting_has_stopped_is_answered_and_closes_its_connection(held: Held) -> None:
     async with (
         listening_for(held.app) as listening,
