@@ -122,7 +122,9 @@ class Listening:
         lost = [connection.lost for connection in self._connections.open]
         tasks = list(self._state.tasks)
         if lost or tasks:
-            _log.warning("cut off at the end: %d open connections, %d requests under way", len(lost), len(tasks))
+            # Where no request is lost nobody has to look: a client may always have half of a head on its way.
+            level = logging.WARNING if tasks else logging.INFO
+            _log.log(level, "cut off at the end: %d open connections, %d requests under way", len(lost), len(tasks))
         for connection in list(self._connections.open):
             connection.abort()
         if lost:

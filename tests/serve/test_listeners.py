@@ -248,6 +248,21 @@ async def test_what_is_under_way_at_the_end_is_cut_off_without_an_error(
     ]
 
 
+async def test_a_connection_without_a_request_is_cut_off_without_a_warning(
+    held: Held, caplog: pytest.LogCaptureFixture
+) -> None:
+    listening = await listen(held.app, listener())
+    async with RawClient(listening.port) as begun:
+        begun.send(b"GET /no")
+        await until(lambda: listening.open_connections == 1)
+        with caplog.at_level(logging.INFO):
+            await listening.close(within=0.3)
+        assert await begun.rest() == b""
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "cut off at the end: 1 open connections, 0 requests under way")
+    ]
+
+
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     if shutil.which("openssl") is None:
