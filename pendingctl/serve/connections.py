@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import http
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -18,9 +17,10 @@ from typing import Any
 import h11
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
+
+from .transports import Flow, LingeringTransport
 
 _CLOSE = (b"connection", b"close")
 # So many are read and parsed before others have their turn: a body in chunks of a byte takes a third of a second for
@@ -102,9 +102,11 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.lost: asyncio.Future[None] = self.loop.create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._lingering = _Lingering(transport, self._limits, self._has_rest)
+        self._lingering = LingeringTransport(
+            transport, linger=self._limits.linger, write=self._limits.write, has_rest=self._has_rest
+        )
         super().connection_made(self._lingering)
-        self.flow = _Flow(self._lingering)
+        self.flow = Flow(self._lingering)
         # Of what the kernel does not take one message of an application is held here. (At 0 asyncio's TLS would take an
         # empty buffer for a full one.)
         transport.set_write_buffer_limits(high=1)
@@ -274,114 +276,3 @@ def _is_chunked(scope: HTTPScope, headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether h11 sends the body of this response in chunks, for want of its length."""
     of_known_length = any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in headers)
     return scope["method"] == "GET" and scope["http_version"] == "1.1" and not of_known_length
-
-
-class _Flow(FlowControl):
-    """uvicorn's, which has an event for each connection: 0.8 KB of each client, whether it is ever slow or not."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.read_paused = False
-        self.write_paused = False
-        self._writable: asyncio.Event | None = None
-
-    async def drain(self) -> None:
-        if self._writable is not None:
-            await self._writable.wait()
-
-    def pause_writing(self) -> None:
-        if self._writable is None:
-            self.write_paused, self._writable = True, asyncio.Event()
-
-    def resume_writing(self) -> None:
-        if self._writable is not None:
-            self._writable.set()
-            self.write_paused, self._writable = False, None
-
-
-class _Lingering(asyncio.Transport):
-    """A transport that keeps reading for a while after it was closed, where the client still sends.
-
-    Closed with bytes unread, TCP resets the connection, and the client may lose the response (RFC 9112, section 9.6).
-    Whatever the client does, the connection is gone in a stated time.
-    """
-
-    __slots__ = ("_closed", "_ends", "_has_rest", "_held", "_is_holding", "_limits", "_transport")
-
-    def __init__(self, transport: asyncio.Transport, limits: Limits, has_rest: Callable[[], bool]) -> None:
-        super().__init__()
-        self._transport = transport
-        self._limits = limits
-        self._has_rest = has_rest
-        self._closed = False
-        self._is_holding = False
-        self._held = b""
-        self._ends: list[asyncio.TimerHandle] = []
-
-    def close(self) -> None:
-        if self._closed:
-            return
-        self._release()
-        self._closed = True
-        loop = asyncio.get_running_loop()
-        if self._has_rest() and not self._transport.is_closing():
-            self._transport.resume_reading()
-            if self._transport.can_write_eof():
-                # A client that is gone already is noticed here first.
-                with suppress(OSError):
-                    self._transport.write_eof()
-            self._ends.append(loop.call_later(self._limits.linger, self._transport.close))
-        else:
-            self._transport.close()
-        self._ends.append(loop.call_later(self._limits.write, self._transport.abort))
-
-    def lost(self) -> None:
-        """Note that the connection is gone."""
-        self._closed = True
-        self._has_rest = _nothing_more
-        for end in self._ends:
-            end.cancel()
-
-    def abort(self) -> None:
-        self._closed = True
-        self._transport.abort()
-
-    def is_closing(self) -> bool:
-        return self._closed or self._transport.is_closing()
-
-    def hold(self) -> None:
-        """Hold what is written next back for what follows it, if that comes before other work has its turn."""
-        # A head and the first of its body in two packets cost both sides twice: a tenth of the time in which thousands
-        # of clients come back.
-        self._is_holding = True
-        asyncio.get_running_loop().call_soon(self._release)
-
-    def _release(self) -> None:
-        held, self._held, self._is_holding = self._held, b"", False
-        if held:
-            self._transport.write(held)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self.is_closing():
-            # asyncio would warn of the fifth such write, and of each that follows.
-            return
-        if self._is_holding and not self._held:
-            self._held = bytes(data)
-        elif self._held:
-            self._held += data
-            self._release()
-        else:
-            self._transport.write(data)
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._transport.get_extra_info(name, default)
-
-
-def _nothing_more() -> bool:
-    return False
