@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Self
 
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from ..errors import InvalidInput, PendingctlError
 from .driver_errors import translate
 from .dsn import connect_parameters
 from .sessions import Connection, is_alive, prepare_connection, within
 from .time_limits import BORROW_SECONDS, CHECK_SECONDS, POD_CONNECT_SECONDS, PREPARE_SECONDS, RECONNECT_SECONDS
+
+# The least time in which a pool takes notice that it is asked.
+_ASK_SECONDS = 0.001
 
 
 class _PooledConnection(psycopg.AsyncConnection[TupleRow]):
@@ -95,6 +99,13 @@ class StorePool(AsyncConnectionPool[Connection]):
         assert isinstance(conn, _PooledConnection)
         conn.heard_at = time.monotonic()
         await super().putconn(conn)
+
+    async def reconnect_failed(self) -> None:
+        """Go on trying for those who wait: a pool that has given up tries again when somebody asks, and they have."""
+        await super().reconnect_failed()
+        if self.get_stats()["requests_waiting"]:
+            with suppress(PoolTimeout, PoolClosed):
+                await super().putconn(await super().getconn(_ASK_SECONDS))
 
     def suspect(self, since: float) -> None:
         """A connection has been silent since then (of `time.monotonic`); lend none that was not heard of later."""

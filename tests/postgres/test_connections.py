@@ -17,6 +17,8 @@ from pendingctl.cli.app import app
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseFailed, DatabaseUnreachable, InvalidInput, NotFound, NotMigrated
 from pendingctl.postgres.connections import Borrowed, CommandConnection, SingleConnection, connect
+from pendingctl.postgres.pool import StorePool
+from tests.outages import away
 
 SCOPE = Scope("acme", "slack", "U1")
 
@@ -83,6 +85,28 @@ async def test_a_connection_lost_in_the_middle_is_unreachable_and_the_pool_recov
                 await waiting
 
         assert await store.inspection.get("q") is not None
+
+
+async def test_whoever_waits_for_a_connection_has_one_when_the_database_is_back(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pool gives up after a second, until somebody asks it for a connection; here nobody else does."""
+
+    async def borrow() -> None:
+        async with Borrowed(pool) as connection:
+            await connection.execute("select")
+
+    async with open_pool(dsn) as pool:
+        assert isinstance(pool, StorePool)
+        await borrow()
+        with away(dsn):
+            # What it has is lost, which it may not have noticed yet.
+            pool.suspect(time.monotonic())
+            borrowing = asyncio.create_task(borrow())
+            async with asyncio.timeout(3):
+                while "reconnection attempt" not in caplog.text:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        await borrowing
 
 
 async def test_a_statement_that_takes_too_long_says_what_to_do(dsn: str, connection: psycopg.Connection) -> None:
