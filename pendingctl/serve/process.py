@@ -112,7 +112,12 @@ class _Pod:
             listen_dsn=None if given is None else given.listen_dsn,
             pod=configuration.pod,
         )
-        self._bridge = InteractionBridge(self._store, platform, sink, reply_within=REPLY_WITHIN, streams=self._streams)
+        self._bridge = InteractionBridge(
+            *(self._store, platform, sink),
+            max_age=configuration.max_age,
+            reply_within=REPLY_WITHIN,
+            streams=self._streams,
+        )
         connections = [each for of in configuration.organizations.values() for each in of.connections]
         for connection in connections:
             self._bridge.register(connection.organization_id, connection.connection_id)

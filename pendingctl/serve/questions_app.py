@@ -80,6 +80,7 @@ class QuestionsApp:
         more_routes: Sequence[Route] = (),
     ) -> None:
         self._application = configuration.application
+        self._max_age = configuration.max_age
         self._bridge = bridge
         self._store = store
         self._inspection = inspection
@@ -171,7 +172,7 @@ class QuestionsApp:
         )
         after = Cursor.parse(query["after"]) if "after" in query else None
         async with self._callers.turn(organization):
-            page = await self._inspection.page(filters, after=after, limit=PAGE)
+            page = await self._inspection.page(filters, after=after, limit=PAGE, max_age=self._max_age)
         connections = _connections(organization)
         rows: list[JsonValue] = [shown_summary(row) for row in page.rows if row.connection_id in connections]
         return JSONResponse({"questions": rows, "after": None if page.after is None else str(page.after)})
@@ -200,7 +201,7 @@ class QuestionsApp:
         except InvalidInput:
             raise _no_such_question() from None
         async with self._callers.turn(organization):
-            row = await self._inspection.get(id)
+            row = await self._inspection.get(id, max_age=self._max_age)
         if (
             row is None
             or row.organization_id != organization.id

@@ -175,3 +175,8 @@ class Configuration:
     logs: Logs
     slack: Slack
     organizations: Mapping[str, Organization]
+
+    @property
+    def max_age(self) -> timedelta:
+        """The age at which a question without a deadline is stale, also where `pendingctl sweep` deletes it."""
+        return (self.sweep or Sweep()).max_age

@@ -123,7 +123,7 @@ async def assembled(
         store = PendingStore(pool, application=given.application, pod=given.pod)
         inspection = Inspection(Share(pool, connections_of_reads(given.connections)))
         sink = Kept()
-        bridge = InteractionBridge(store, platform, sink, reply_within=REPLY_WITHIN)
+        bridge = InteractionBridge(store, platform, sink, max_age=given.max_age, reply_within=REPLY_WITHIN)
         for each in connections:
             bridge.register(each.organization_id, each.connection_id)
         waiting, readiness, metrics = Waiting(inspection), Readiness(pool, dsn), Metrics()

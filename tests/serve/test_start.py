@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from pendingctl.demo.slack_server import FakeSlack
 
-from .pods import configuration, served
+from .applications import QUESTION
+from .pods import TOKEN, configuration, served
 from .readiness import readiness
 
 pytestmark = pytest.mark.once
@@ -48,3 +50,19 @@ async def test_a_pod_that_reaches_a_standby_alone_is_not_ready_and_says_why(
     assert looked.status == 503
     assert "read-only" in looked.database
     assert "connect to the primary" in looked.database
+
+
+async def test_a_question_goes_stale_at_the_age_that_is_configured(dsn: str, slack: FakeSlack, tmp_path: Path) -> None:
+    """Its card and whoever reads it say what the sweep goes by."""
+    text = configuration(slack_url=slack.url, worker_url=None, sweep='[sweep]\nmax_age = "1s"\nevery = "1h"')
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with served(text, dsn, tmp_path) as pod, httpx.AsyncClient(base_url=pod.url, headers=headers) as client:
+        assert (await client.post("/questions", json={**QUESTION, "id": "q"})).status_code == 201
+        await slack.until(lambda: len(slack.messages("C2")) == 1)
+        edited = await slack.edit_of(slack.messages("C2")[0])
+        read = (await client.get("/questions/q")).json()
+        listed = (await client.get("/questions?for=U1&state=stale")).json()
+
+    assert "about to be removed" in edited.text
+    assert read["state"] == "stale"
+    assert [each["question_id"] for each in listed["questions"]] == ["q"]
