@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -18,6 +18,7 @@ from ..platforms.slack.references import conversation_of, person_of
 from ..words import read_duration
 from .json_bodies import read_fields
 from .problems import Problem
+from .settings import Connection
 
 # RFC 8941, section 3.3.3: a string; without its quotes a key is taken as well, as most clients send it.
 _STRUCTURED_STRING = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
@@ -74,24 +75,36 @@ def asked_by(organization_id: str, application: str, body: bytes, idempotency_ke
     return Asked(question, _text(fields, "application"), key, None if key is None else _digest(fields))
 
 
-def check_people(question: Question, home: Collection[str]) -> None:
-    """Raise InvalidInput for people who could never press a card's button under the name that the question has.
+def check_people(question: Question, connection: Connection, installed: Container[tuple[str, str]]) -> None:
+    """Raise InvalidInput for people who could never press the card's button under the name that the question has.
 
-    `home` are the ids of the connection's own workspace and of the organization of Slack that it belongs to: their
-    people press without it (`Press.user_of`).
+    Those of the connection's own workspace press without it (`Press.user_of`), and strangers to it not at all;
+    `installed` are the apps with where they are installed.
     """
-    for name, user_id in (("user_id", question.scope.expected_user_id), ("escalate_to", question.escalate_to)):
+    asked = question.scope.expected_user_id
+    for name, user_id in (("user_id", asked), ("escalate_to", question.escalate_to)):
         if user_id is None:
             continue
         person, (team, colon, _) = person_of(user_id), user_id.partition(":")
         if person is None:
             raise InvalidInput(f"{name!r} is {user_id[:80]!r}, which is no person's id in Slack, as in 'U0123456789'")
-        if colon and team in home:
+        if colon and team in connection.home:
             raise InvalidInput(f"{name!r} is {user_id!r}, of the connection's own workspace; name them as {person!r}")
-    if question.escalate_to and conversation_of(question.conversation_id, question.scope.expected_user_id).is_direct:
+        if colon and not connection.knows(team, installed):
+            raise InvalidInput(
+                f"{name!r} is {user_id!r}, of a workspace whose people may not answer here; have it added to the "
+                "connection's allowed_teams"
+            )
+    place = conversation_of(question.conversation_id, asked)
+    if question.escalate_to and place.is_direct:
         raise InvalidInput(
             "the question is escalated, and its card stands in direct messages that nobody else sees; name a channel "
             "as 'conversation_id'"
+        )
+    if place.is_person and place.id != person_of(asked):
+        raise InvalidInput(
+            f"the question asks {asked!r}, and its card would stand in the direct messages of {place.id!r}, who may "
+            "not answer; leave 'conversation_id' out, or name a channel"
         )
 
 

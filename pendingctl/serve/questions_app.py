@@ -81,6 +81,9 @@ class QuestionsApp:
     ) -> None:
         self._application = configuration.application
         self._max_age = configuration.max_age
+        self._installed = frozenset(
+            (each.app_id, each.installed_in) for of in configuration.organizations.values() for each in of.connections
+        )
         self._bridge = bridge
         self._store = store
         self._inspection = inspection
@@ -125,7 +128,7 @@ class QuestionsApp:
             raise Problem(
                 HTTPStatus.NOT_FOUND, "this connection, or this application, is not configured for your organization"
             )
-        check_people(question, connection.home)
+        check_people(question, connection, self._installed)
         decision = await self._limits.question(organization.id)
         headers = {} if decision is None else decision.headers("questions")
         if decision is not None and not decision.allowed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -135,6 +135,13 @@ class Connection:
     def home(self) -> frozenset[str]:
         """The ids of both: people of these are named without them."""
         return frozenset(filter(None, (self.team_id, self.enterprise_id)))
+
+    def knows(self, team: str, installed: Container[tuple[str, str]]) -> bool:
+        """Whether people of a workspace may answer: they are at home here, allowed, or their workspace has the app too.
+
+        `installed` are the apps with where they are installed.
+        """
+        return team in self.home or team in self.allowed_teams or (self.app_id, team) in installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

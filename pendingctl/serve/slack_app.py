@@ -121,7 +121,7 @@ class SlackApp:
             question=press.question_id,
             press=press.delivery_key,
         ):
-            if connection is None or not self._is_known(press, connection):
+            if connection is None or not connection.knows(press.user_team_id, self._installed):
                 # A stranger learns of a question no more than of one that is not there.
                 kind = "unknown_installation" if connection is None else "stranger"
                 said = Sentence(words=ENGLISH.reply_unknown_or_expired)
@@ -190,11 +190,6 @@ class SlackApp:
             if found := self._installed.get((press.app_id, team)):
                 return found
         return None
-
-    def _is_known(self, press: Press, connection: Connection) -> bool:
-        """Whether whoever has pressed belongs to a workspace that has the app, or is allowed."""
-        team = press.user_team_id
-        return team in connection.home or team in connection.allowed_teams or (press.app_id, team) in self._installed
 
 
 def _outcome_of(reply: Reply) -> tuple[str, Sentence]:

@@ -263,15 +263,17 @@ async def test_a_pod_that_closes_asks_nothing_more(pod: AssembledPod) -> None:
 async def test_a_user_who_could_never_answer_is_refused_when_asked(
     pod: AssembledPod, connection: psycopg.Connection
 ) -> None:
-    """Whoever belongs to the connection's own workspace presses without its id."""
+    """Whoever belongs to the connection's own workspace presses without its id, and strangers to it not at all."""
     schedule = {"escalate_after": "10m"}
     for changes in (
         *({"user_id": name} for name in ("T1:U1", "alice", "@alice", "<@U1>", "u1", "C2", "T2:", "T2:U7:U1")),
-        *({"escalate_to": name, **schedule} for name in ("T1:U2", "bob")),
+        *({"user_id": name} for name in ("T9:U9", "E9:U9")),
+        *({"escalate_to": name, **schedule} for name in ("T1:U2", "bob", "T9:U9")),
     ):
         refused = await pod.ask("q", **changes)
         assert refused.status_code == 400, changes
     assert "'U1'" in (await pod.ask("q", user_id="T1:U1")).json()["detail"]
+    assert "allowed_teams" in (await pod.ask("q", user_id="T9:U9")).json()["detail"]
     assert connection.execute("select count(*) from pending_interactions").fetchone() == (0,)
 
     for id, changes in {"q1": {"user_id": "T2:U7"}, "q2": {"escalate_to": "T2:U7", **schedule}}.items():
@@ -284,3 +286,12 @@ async def test_an_escalation_to_somebody_who_does_not_see_the_card_is_refused(po
     for place in (None, "U1", "D1"):
         refused = await pod.ask("q", conversation_id=place, **escalation)
         assert (refused.status_code, "direct messages" in refused.json()["detail"]) == (400, True), place
+
+
+async def test_a_question_in_the_direct_messages_of_somebody_who_may_not_answer_is_refused(pod: AssembledPod) -> None:
+    for user, place in (("U1", "U2"), ("U1", "U2:1712345678.000100"), ("T2:U7", "U1")):
+        refused = await pod.ask("q", user_id=user, conversation_id=place)
+        assert (refused.status_code, "direct messages" in refused.json()["detail"]) == (400, True), place
+
+    for id, user, place in (("q1", "U1", "U1"), ("q2", "T2:U7", "U7"), ("q3", "U1", "D1")):
+        assert (await pod.ask(id, user_id=user, conversation_id=place)).status_code == 201, place

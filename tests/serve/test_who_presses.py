@@ -76,7 +76,7 @@ async def test_a_stranger_learns_nothing_unless_their_workspace_is_allowed(
     slack.channels["C1"].members.add(stranger.key)
 
     async with assembled(written(tmp_path, text), dsn) as pod:
-        card = await card_of(pod, slack, channel="C1", user_id="T9:U9")
+        card = await card_of(pod, slack, channel="C1", user_id="T9:U9" if is_allowed else "U1")
         said = await reply_text(pod, slack, slack.delivery(stranger, card, "yes"))
 
         assert said == ("You answered: yes" if is_allowed else UNKNOWN)
