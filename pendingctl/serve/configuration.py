@@ -355,8 +355,9 @@ def _confirm(slack: Table) -> Confirm | None:
 
 def _organizations(table: Table, apps: Mapping[str, App]) -> Mapping[str, Organization]:
     organizations = {}
-    # The key that has a token, or an app in a workspace or an organization of Slack: a request must lead to one.
-    owners: dict[bytes | tuple[str, str], str] = {}
+    # The key that has a token, or an app in a workspace or an organization of Slack: a request must lead to one. And
+    # that which has a bot's token, since that posts in one workspace.
+    owners: dict[object, str] = {}
     for id in table.names(values.identifier):
         with table.table(id) as organization:
             digests = organization.read_list("token_sha256", values.token_digest, most=2)
@@ -373,11 +374,7 @@ def _organizations(table: Table, apps: Mapping[str, App]) -> Mapping[str, Organi
 
 
 def _connection(
-    connections: Table,
-    organization_id: str,
-    id: str,
-    apps: Mapping[str, App],
-    owners: dict[bytes | tuple[str, str], str],
+    connections: Table, organization_id: str, id: str, apps: Mapping[str, App], owners: dict[object, str]
 ) -> Connection:
     with connections.table(id) as table:
         connection = Connection(
@@ -393,6 +390,8 @@ def _connection(
             table.report("app", f"there is no app {connection.app_id} among slack.apps; add its signing secret there")
         if "team" not in table and "enterprise" not in table:
             table.report("team", "is missing; name the workspace, or the enterprise of an install for all of it")
+        if connection.token and (owner := owners.setdefault(connection.token, table.path)) != table.path:
+            table.report("token", f"is also that of {owner}, where it would post; each workspace has its own")
         installation = (connection.app_id, connection.installed_in)
         if all(installation) and (owner := owners.setdefault(installation, table.path)) != table.path:
             key = "team" if connection.team_id else "enterprise"

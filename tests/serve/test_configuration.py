@@ -272,6 +272,16 @@ def test_a_press_leads_to_one_connection(tmp_path: Path, place: str, organizatio
     )
 
 
+def test_a_bots_token_has_one_connection(tmp_path: Path) -> None:
+    """By a token that was copied along with its table one tenant's questions would be posted in another's workspace."""
+    path = configured(tmp_path, more=f"{OTHER.replace('xoxb-2', TOKEN)}team = 'T2'")
+
+    assert problem(path) == (
+        "organizations.other.connections.two.token: is also that of organizations.acme.connections.slack, where it "
+        "would post; each workspace has its own"
+    )
+
+
 def test_two_apps_may_be_in_one_workspace(tmp_path: Path) -> None:
     more = f"[slack.apps.A2]\nsigning_secrets = ['s2']\n{OTHER.replace('A1', 'A2')}\nteam = 'T1'"
 
