@@ -48,6 +48,13 @@ LONG_TEXTS = st.builds(lambda text, times: text * times, TEXTS, st.integers(1, 6
         ("👨\u200d👩\u200d👧 ❤️", "👨\u200d👩\u200d👧 ❤️"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("p\u200dassword", "p\\u200dassword"),
+        ("yes\ufe0f", "yes\\ufe0f"),
+        ("y\ufe00e\u180bs\U000e0100", "y\\ufe00e\\u180bs\\U000e0100"),
+        ("да\ufe0f", "да\\ufe0f"),
+        ("\ufe0fyes", "\\ufe0fyes"),
+        ("❤\ufe0f\ufe0f", "❤\ufe0f\\ufe0f"),
+        ("1\ufe0f\u20e3 ‼\ufe0f ℹ\ufe0f 🏳\ufe0f\u200d🌈", "1\ufe0f\u20e3 ‼\ufe0f ℹ\ufe0f 🏳\ufe0f\u200d🌈"),
+        ("葛\U000e0100 ᠠ\u180b ≨\ufe00", "葛\U000e0100 ᠠ\u180b ≨\ufe00"),
         ("  \n padded \n", "padded"),
     ],
 )

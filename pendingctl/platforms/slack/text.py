@@ -19,6 +19,11 @@ _CUT_IN_LINE = " … "
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _RESERVED_AS_INVISIBLE = (range(0x2065, 0x2066), range(0xFFF0, 0xFFF9), range(0xE0000, 0xE1000))
 _JOINERS = "\u200c\u200d"
+# Variation selectors (Unicode, section 23.4) choose a form of the character before them: the two of emoji, and others.
+_EMOJI_SELECTORS = "\ufe0e\ufe0f"
+_SELECTORS = (range(0x180B, 0x180E), range(0x180F, 0x1810), range(0xFE00, 0xFE0E), range(0xE0100, 0xE01F0))
+_ENCLOSING_KEYCAP = "\u20e3"
+_INFORMATION = "\u2139"
 # The rest is seen: ASCII, and the letters of Latin, Greek, Cyrillic, Armenian, Japanese, Chinese and Korean.
 _TO_LOOK_AT = re.compile(
     "[^\n -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u058f\u3041-\u3096\u30a1-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
@@ -29,7 +34,7 @@ def visible(text: str) -> str:
     """Show control characters and invisible ones as escapes, such as `\\u202e`, and every kind of space as a space.
 
     No text runs backwards or holds what nobody sees. Joiners stay between letters of scripts that need them, and
-    between emoji.
+    between emoji; variation selectors where they may choose a form, of an emoji or an ideograph for instance.
     """
     lines = text.replace("\r\n", "\n").strip()
     return _TO_LOOK_AT.sub(_shown, lines)
@@ -92,6 +97,8 @@ def _shown(found: re.Match[str]) -> str:
     before, after = found.string[max(start - 1, 0) : start], found.string[end : end + 1]
     if character in _JOINERS and not before.isascii() and not after.isascii():
         return character
+    if character in _EMOJI_SELECTORS or any(ord(character) in selectors for selectors in _SELECTORS):
+        return character if _has_forms(before, after, character) else _as_escape(character)
     match unicodedata.category(character):
         case "Zs":
             return " "
@@ -100,6 +107,16 @@ def _shown(found: re.Match[str]) -> str:
         case "Cn" if any(ord(character) in reserved for reserved in _RESERVED_AS_INVISIBLE):
             return _as_escape(character)
     return _as_escape(character) if character in _INVISIBLE else character
+
+
+def _has_forms(before: str, after: str, selector: str) -> bool:
+    """Whether a variation selector may be seen by what it does to the character before it; after a word it is not."""
+    if before.isascii():
+        return before != "" and after == _ENCLOSING_KEYCAP
+    category = unicodedata.category(before)
+    if selector in _EMOJI_SELECTORS:
+        return category[0] in "SP" or before == _INFORMATION
+    return category[0] == "S" or category == "Lo"
 
 
 def _as_escape(character: str) -> str:
