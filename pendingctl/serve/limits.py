@@ -41,7 +41,7 @@ class ServedLimits:
         )
 
     async def click(self, organization_id: str, user_id: str) -> Decision | None:
-        """Take one click of a person."""
+        """Take one click of a person, named with their workspace: the same id is somebody else's in another."""
         if self._limits.clicks is None:
             return None
         # No user's id has a slash in it.

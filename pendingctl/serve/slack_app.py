@@ -141,7 +141,7 @@ class SlackApp:
             return _outcome_of(_CANNOT_SERVE)
         self._claims_of[organization_id] += 1
         try:
-            decision = await self._limits.click(organization_id, press.user_of(connection.home))
+            decision = await self._limits.click(organization_id, f"{press.user_team_id}:{press.user_id}")
             if decision is not None and not decision.allowed:
                 return "limited", Sentence(words=ENGLISH.reply_limited)
             return _outcome_of(await self._click(press, connection))

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.demo.workspaces import Person
 from pendingctl.limits import Limit, RateLimiter
 from pendingctl.postgres.connections import Pool
 from pendingctl.serve.configuration import load
@@ -17,10 +18,10 @@ from pendingctl.serve.limits import ServedLimits
 from pendingctl.serve.metrics import Metrics
 from pendingctl.serve.settings import Limits
 
-from .applications import AssembledPod, assembled, usual
+from .applications import AssembledPod, assembled, usual, written
 from .configurations import ENVIRON, configured
 from .deliveries import answers, card_of, counted, reply_text
-from .pods import OTHER_TOKEN
+from .pods import OTHER_TOKEN, configuration
 
 LIMITED = """
 [limits]
@@ -90,6 +91,25 @@ async def test_whoever_presses_too_often_is_asked_to_try_again_later_and_nobody_
 
     assert counted(limited, "limited") == 1
     assert decisions(limited)["clicks", "denied"] == 1
+
+
+async def test_two_people_of_one_id_in_two_workspaces_of_an_organization_have_a_limit_each(
+    dsn: str, slack: FakeSlack, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    text = configuration(slack_url=slack.url, worker_url=None, more=LIMITED)
+    both = text.replace("[organizations.globex.connections.slack]", "[organizations.acme.connections.second]")
+    twin = Person("U1", "alice's twin", "T2")
+    slack.people[twin.key] = twin
+    slack.channels["C9"].members.add(twin.key)
+
+    async with assembled(written(tmp_path, both), dsn) as pod:
+        one = await card_of(pod, slack, "one")
+        other = await card_of(pod, slack, "other", channel="C9", connection_id="second")
+        presses = [slack.delivery("T1:U1", one, "yes"), slack.delivery(twin, other, "yes")]
+        said = [await reply_text(pod, slack, press) for press in presses]
+
+    assert said == ["You answered: yes"] * 2
+    assert answers(connection) == [("one", "yes", "U1"), ("other", "yes", "U1")]
 
 
 async def test_a_press_that_nobody_has_signed_takes_nothing(limited: AssembledPod, slack: FakeSlack) -> None:
