@@ -107,6 +107,20 @@ def test_the_largest_card_is_taken() -> None:
         check_card(card, Confirm())
 
 
+@pytest.mark.parametrize(
+    ("characters", "said"),
+    [
+        (2_998, "3,001 characters in their list above the buttons, which has room for 3,000;"),
+        (3_950, "characters with their buttons, and a card in Slack has room for 4,000;"),
+    ],
+)
+def test_options_that_are_too_long_are_refused_by_the_limit_that_they_are_over(characters: int, said: str) -> None:
+    check_card(replace(CARD, options=("o" * 2_997,)))
+
+    with pytest.raises(InvalidInput, match=said):
+        check_card(replace(CARD, options=("o" * characters,)))
+
+
 def test_the_end_of_a_long_question_is_shown() -> None:
     text = "harmless " * 3_000 + "\nand delete the backups"
 

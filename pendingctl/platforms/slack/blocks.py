@@ -84,10 +84,16 @@ def check_card(card: Card, confirm: Confirm | None = None) -> None:
     if size <= OPTIONS_TEXT:
         listed = length(_list_of(card.options)) if _are_listed(card.options) else 0
         size = listed + sum(_length_of(button) for button in _buttons(card, confirm))
-    if listed > SECTION_TEXT or size > OPTIONS_TEXT:
+    remedy = "shorten them, and put what explains them into the question"
+    if size > OPTIONS_TEXT:
         raise InvalidInput(
             f"the question's options have {size:,} characters with their buttons, and a card in Slack has room for "
-            f"{OPTIONS_TEXT:,}; shorten them, and put what explains them into the question"
+            f"{OPTIONS_TEXT:,}; {remedy}"
+        )
+    if listed > SECTION_TEXT:
+        raise InvalidInput(
+            f"the question's options have {listed:,} characters in their list above the buttons, which has room for "
+            f"{SECTION_TEXT:,}; {remedy}"
         )
 
 

@@ -38,9 +38,9 @@ class SlackPlatform:
     `async with`, or `close` it after the bridges that use it.
 
     A card has 25 options at most; if one has over 30 characters, all stand in full above the buttons. What has no room,
-    4,000 characters together, is refused when it is asked. Of a question over 4,500 characters the beginning and the
-    end are shown. A post whose outcome is unknown is looked for (`find_card`), for which the token needs the scopes
-    `channels:history`, `groups:history` and `im:history`.
+    4,000 characters with the buttons, and 3,000 above them, is refused when it is asked. Of a question over 4,500
+    characters the beginning and the end are shown. A post whose outcome is unknown is looked for (`find_card`), for
+    which the token needs the scopes `channels:history`, `groups:history` and `im:history`.
 
     A token that Slack refuses pauses its connection (`is_paused`) for 1, 2, 4, … minutes, an hour at most.
 
