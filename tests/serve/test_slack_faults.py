@@ -113,7 +113,8 @@ NEVER = {"C404": "channel_not_found", "C2:1712345678.000100": "thread_not_found"
 @pytest.mark.law(13)
 async def test_what_can_never_be_posted_is_listed_with_slack_s_reason(shared: Deployment) -> None:
     for conversation_id in NEVER:
-        await shared.ask(shared.a, f"never {conversation_id}", conversation_id=conversation_id)
+        user_id = "U404" if conversation_id == "U404" else "U1"
+        await shared.ask(shared.a, f"never {conversation_id}", conversation_id=conversation_id, user_id=user_id)
 
     rows = [
         await shared.row(f"never {conversation_id}", lambda row: row.unposted is Unposted.GIVEN_UP)
