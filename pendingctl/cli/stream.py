@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, cast
+from io import BufferedReader, BytesIO
+from select import select
+from typing import Annotated, cast
 
 import typer
 
@@ -25,9 +27,6 @@ from .options import (
     YesOption,
 )
 from .stream_follow import follow
-
-if TYPE_CHECKING:
-    from io import BufferedReader
 
 # What is appended at once of lines that come in: what is there, and no more than this many bytes.
 _CHUNK_BYTES = 1024 * 1024
@@ -169,8 +168,15 @@ def _available() -> bytes:
     """Return what has come in on stdin by now, once there is anything; nothing at its end."""
     if sys.stdin is None:
         raise InvalidInput("stdin is closed; give the events' data as arguments")
+    stdin = cast("BufferedReader | BytesIO", sys.stdin.buffer)
     try:
-        return cast("BufferedReader", sys.stdin.buffer).read1(_CHUNK_BYTES)
+        # A file or a pipe of the system's own tells, as a buffer does not, nothing yet from nothing more: somebody who
+        # shares the pipe may have set it so that reading does not wait.
+        if not isinstance(stdin, BufferedReader):
+            return stdin.read1(_CHUNK_BYTES)
+        while (chunk := stdin.raw.read(_CHUNK_BYTES)) is None:
+            select([stdin], [], [])
+        return chunk
     except OSError as error:
         raise InvalidInput(f"cannot read stdin: {error.strerror}") from error
 
