@@ -173,17 +173,23 @@ def _refusal(error: CheckViolation | NotNullViolation | UniqueViolation) -> Pend
     table = error.diag.table_name or ""
     if isinstance(error, UniqueViolation) and table.startswith("pending_stream"):
         # No stream numbers an event twice, and no sequence an id, unless it was set back.
-        remedy = (
-            "select setval(pg_get_serial_sequence('pending_stream', 'id'), "
-            "greatest(max(id), (select max(stream_id) from pending_stream_event))) from pending_stream"
+        cause, remedy = (
+            (
+                "the sequence of the streams' ids was set back, to ids that are in use,",
+                "select setval(pg_get_serial_sequence('pending_stream', 'id'), "
+                "greatest(max(id), (select max(stream_id) from pending_stream_event))) from pending_stream",
+            )
             if table == "pending_stream"
-            else "delete from pending_stream_event as event where not exists "
-            "(select from pending_stream where id = stream_id and created_at <= at)"
+            else (
+                "the sequence of the streams' ids was set back, to ids that are in use, or last_seq of a stream was,",
+                "delete from pending_stream_event as event where not exists "
+                "(select from pending_stream where id = stream_id and created_at <= at); "
+                "update pending_stream as stream set last_seq = event.seq, last_at = greatest(last_at, event.at) "
+                "from (select stream_id, max(seq) as seq, max(at) as at from pending_stream_event group by stream_id) "
+                "as event where stream_id = stream.id and last_seq < event.seq",
+            )
         )
-        return DatabaseFailed(
-            "the sequence of the streams' ids was set back, to ids that are in use, and nothing was appended; "
-            f"{remedy} ({error.diag.message_primary})"
-        )
+        return DatabaseFailed(f"{cause} and nothing was appended; {remedy} ({error.diag.message_primary})")
     # Without the ring's row the slot is null, for which there is no table.
     if error.diag.column_name != "slot" and "(slot) = (null)" not in (error.diag.message_detail or ""):
         return translate(error)

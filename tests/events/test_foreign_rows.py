@@ -134,6 +134,22 @@ async def test_ids_that_come_back_while_they_are_in_use_are_refused_with_a_remed
     assert await texts(streams, CHAT) == ["one"]
 
 
+async def test_a_stream_whose_numbers_were_set_back_is_refused_with_a_remedy(
+    streams: Streams, connection: psycopg.Connection
+) -> None:
+    """As where its row alone was restored from a backup."""
+    await streams.append(CHAT, said("one", "two"))
+    connection.execute("update pending_stream set last_seq = 1")
+    with pytest.raises(DatabaseFailed, match="last_seq of a stream") as refused:
+        await streams.append(CHAT, said("three"))
+    remedy = re.search(r"appended; (.*) \(", str(refused.value))
+    assert remedy is not None
+    connection.execute(remedy[1].encode())
+
+    assert (await streams.append(CHAT, said("three"))).last_seq == 3
+    assert await texts(streams, CHAT) == ["one", "two", "three"]
+
+
 async def test_two_streams_that_have_had_one_id_are_both_followed(
     following: Following, connection: psycopg.Connection
 ) -> None:
