@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from io import BufferedReader, BytesIO
+from io import BufferedReader, BytesIO, RawIOBase
 from select import select
 from typing import Annotated, cast
 
@@ -174,7 +174,7 @@ def _available() -> bytes:
         # shares the pipe may have set it so that reading does not wait.
         if not isinstance(stdin, BufferedReader):
             return stdin.read1(_CHUNK_BYTES)
-        while (chunk := stdin.raw.read(_CHUNK_BYTES)) is None:
+        while (chunk := cast("RawIOBase", stdin.raw).read(_CHUNK_BYTES)) is None:
             select([stdin], [], [])
         return chunk
     except OSError as error:
