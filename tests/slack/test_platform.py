@@ -228,7 +228,7 @@ async def test_a_reference_that_is_not_slacks_is_no_card_of_slack(
         ({"conversation_id": "C1:١.٢"}, "names no thread of Slack"),
         ({"conversation_id": "", "user_id": "alice"}, "its user 'alice' is nobody in Slack"),
         ({"options": tuple(map(str, range(26)))}, "has 26 options, and a card in Slack holds 25"),
-        ({"options": ("x" * 1_500, "y" * 1_500)}, "options have 3,157 characters with their buttons"),
+        ({"options": ("x" * 1_500, "y" * 1_500)}, "options have 3,007 characters in their list"),
         ({"organization_id": "initech"}, "there is no token of Slack for connection 'slack' of 'initech'"),
     ],
 )
