@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
@@ -111,17 +111,19 @@ START = Cursor(0, _EPOCH)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as it was appended; `seq` counts from 1 within its stream, without gaps."""
+    """An event as it was appended; `seq` counts from 1 within its stream, without gaps.
+
+    `cursor` is the position after it, one for all readers that stand there.
+    """
 
     seq: int
     at: datetime
     type: str
     data: str
+    cursor: Cursor = field(init=False, repr=False, compare=False)
 
-    @property
-    def cursor(self) -> Cursor:
-        """The position after this event."""
-        return Cursor(self.seq, self.at)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cursor", Cursor(self.seq, self.at))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import TypeAlias
@@ -42,10 +42,12 @@ class Client:
         if self._comment is not None:
             await self._comment
         self._is_sending = True
-        for place, piece in enumerate(_pieces(parts)):
-            if place > 0:
+        is_first = True
+        for piece in _pieces(parts):
+            if not is_first:
                 # Servers find in turns of their own that a client is gone, and those that take all at once give none.
                 await asyncio.sleep(0)
+            is_first = False
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         # Not where it was broken off: whatever followed would be read as a part of the event that was under way.
         self._is_sending = False
@@ -79,8 +81,16 @@ class Client:
             self._sent_at = monotonic()
 
 
-def _pieces(parts: Sequence[Part]) -> Iterator[bytes]:
+def _pieces(parts: Sequence[Part]) -> Iterable[bytes]:
     """Join what is small, and cut what is large: servers copy what they are given, and hold it until it is taken."""
+    match parts:
+        case [bytes() as part] if len(part) < PIECE_BYTES:
+            # As most events come, one by one.
+            return (part,)
+    return _joined_and_cut(parts)
+
+
+def _joined_and_cut(parts: Sequence[Part]) -> Iterator[bytes]:
     small: list[bytes] = []
     for part in parts:
         if isinstance(part, bytes) and len(part) < PIECE_BYTES:
