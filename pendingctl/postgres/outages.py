@@ -12,10 +12,13 @@ class Outage:
         self._log = log
         self.is_on = False
 
-    def report(self, message: str, *details: object) -> None:
-        """An attempt failed; the message is logged, with the details as `logging` formats them, if it is the first."""
+    def report(self, message: str, *details: object, exc_info: bool = False) -> None:
+        """An attempt failed; if it is the first, the message is logged, as `logging` formats it with the details.
+
+        `exc_info`: with the traceback, where it may be a mistake of somebody's program.
+        """
         if not self.is_on:
-            self._log.warning(message, *details)
+            self._log.warning(message, *details, exc_info=exc_info)
         self.is_on = True
 
     def over(self) -> None:

@@ -20,6 +20,7 @@ from ..errors import CursorInvalid
 from ..events.clients import Subscription
 from ..events.model import START, Cursor, End, Event, Gap, Reset, StreamItem
 from ..events.streams import Streams
+from ..postgres.outages import Outage
 from .access import Authorize, Authorized, Receive, Scope, Send, header_of
 from .clients import CLIENTS, PIECE_BYTES, Client, Clients, Part
 from .encoding import encode, encode_event, encode_id, encode_in_pieces, encode_retry
@@ -75,7 +76,7 @@ class StreamApp:
         self._most_clients = clients
         self._clients = Clients()
         self._encoded = _Encoded()
-        self._can_authorize = True
+        self._outage = Outage(_log)
         self.sent = Sent()
 
     @property
@@ -140,12 +141,10 @@ class StreamApp:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
                 raise
-            # The first time alone: all of a pod's readers come back every few seconds.
-            if self._can_authorize:
-                _log.exception("what clients may read cannot be found out for now")
-            self._can_authorize = False
+            # All of a pod's readers come back every few seconds.
+            self._outage.report("what clients may read cannot be found out for now", exc_info=True)
         else:
-            self._can_authorize = True
+            self._outage.over()
             if authorized is None or (authorized.until is not None and authorized.until <= datetime.now(UTC)):
                 await _respond(send, 404, headers)
                 return None

@@ -42,12 +42,10 @@ class Client:
         if self._comment is not None:
             await self._comment
         self._is_sending = True
-        is_first = True
-        for piece in _pieces(parts):
-            if not is_first:
+        for place, piece in enumerate(_pieces(parts)):
+            if place > 0:
                 # Servers find in turns of their own that a client is gone, and those that take all at once give none.
                 await asyncio.sleep(0)
-            is_first = False
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         # Not where it was broken off: whatever followed would be read as a part of the event that was under way.
         self._is_sending = False
