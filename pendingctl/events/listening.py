@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from uuid import uuid4
 
 from psycopg import sql
@@ -138,10 +138,11 @@ class Listening:
             self._echoed.clear()
             async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
                 await borrowed.execute(_ECHO_STATEMENT, {"channel": CHANNEL, "payload": self._echo})
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._echoed.wait(), ECHO_SECONDS)
-            if not self._echoed.is_set():
-                raise _Unheard
+            try:
+                async with asyncio.timeout(ECHO_SECONDS):
+                    await self._echoed.wait()
+            except TimeoutError as error:
+                raise _Unheard from error
             self._outage.over()
             self._unheard.over()
             self._proven_at = time.monotonic()

@@ -114,7 +114,8 @@ class Readiness:
     async def _look_at_the_schema(self) -> None:
         """Note whether the migrations that this version has are applied; what a later one has added is no matter."""
         try:
-            found = await asyncio.wait_for(asyncio.wrap_future(self._ask_for_the_schema()), SCHEMA_WITHIN_SECONDS)
+            async with asyncio.timeout(SCHEMA_WITHIN_SECONDS):
+                found = await asyncio.wrap_future(self._ask_for_the_schema())
         except TimeoutError:
             said = f"the database did not say within {SCHEMA_WITHIN_SECONDS:g} s which migrations are applied"
             # What was said before still holds.

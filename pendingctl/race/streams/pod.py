@@ -144,9 +144,9 @@ class StreamPod:
             name = f"{self._assignment.name}.x{self._presses}.{number}"
             await asyncio.gather(self._press_streams(name, events), self._taker.take_beside_a_fault())
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._eased.wait(), PRESS_SECONDS)
-            if self._eased.is_set():
-                return
+                async with asyncio.timeout(PRESS_SECONDS):
+                    await self._eased.wait()
+                    return
 
     async def _press_streams(self, name: str, events: int) -> None:
         for stream in pressed_streams(self._assignment.organizations):
