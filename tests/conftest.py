@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -34,11 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """Keep the files of throw-away servers in memory, unless TMPDIR is set or there is no room.
+    """Heed the signals that tests send, and keep the files of throw-away servers in memory.
 
-    A server starts by creating a thousand files and a database by creating three hundred, which takes 2 s and 0.25 s on
+    A shell has its background jobs ignore SIGINT, and nohup SIGHUP, which the commands of the tests would inherit.
+
+    The files are kept elsewhere if TMPDIR is set or there is no room. A server starts by creating a thousand files and a database by creating three hundred, which takes 2 s and 0.25 s on
     a disk's file system and 0.5 s and 0.05 s in memory. These servers never wait for a disk anyway (fsync is off).
     """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if "TMPDIR" in os.environ or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM_NEEDED:
         return
     # The tests' own folders stay on the disk: pytest keeps those of three runs.
