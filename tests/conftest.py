@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -27,6 +28,10 @@ from tests.commands import Cli, run
 
 MEMORY = Path("/dev/shm")
 ROOM_NEEDED = 2 << 30
+
+# A busy machine is no reason to fail.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,8 +44,9 @@ def pytest_configure() -> None:
 
     A shell has its background jobs ignore SIGINT, and nohup SIGHUP, which the commands of the tests would inherit.
 
-    The files are kept elsewhere if TMPDIR is set or there is no room. A server starts by creating a thousand files and a database by creating three hundred, which takes 2 s and 0.25 s on
-    a disk's file system and 0.5 s and 0.05 s in memory. These servers never wait for a disk anyway (fsync is off).
+    The files are kept elsewhere if TMPDIR is set or there is no room. A server starts by creating a thousand files and
+    a database by creating three hundred, which takes 2 s and 0.25 s on a disk's file system and 0.5 s and 0.05 s in
+    memory. These servers never wait for a disk anyway (fsync is off).
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

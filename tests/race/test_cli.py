@@ -80,12 +80,14 @@ def test_a_history_that_was_tampered_with_fails(dsn: str, tmp_path: Path) -> Non
 def test_a_junit_report_has_a_test_case_for_each_check(dsn: str, tmp_path: Path, options: tuple[str, ...]) -> None:
     result = run(*RACE, *options, "--dsn", dsn, "--junit", str(tmp_path / "race.xml"), "-o", "json")
 
-    checks = {check["name"]: check["verdict"] for check in json.loads(result.stdout)["checks"]}
+    race = json.loads(result.stdout)
+    checks = {check["name"]: check["verdict"] for check in race["checks"]}
     cases = {case.get("name"): case for case in ElementTree.parse(tmp_path / "race.xml").iter("testcase")}
     assert cases.keys() == {*checks, "not_vacuous"}
-    assert {name for name, case in cases.items() if case.find("failure") is not None} == {
-        name for name, verdict in checks.items() if verdict == "fail"
-    }
+    failed = {name for name, verdict in checks.items() if verdict == "fail"}
+    # On a busy machine a broken implementation may have left too little to compare.
+    vacuous = {"not_vacuous"} if race["reasons"] else set()
+    assert {name for name, case in cases.items() if case.find("failure") is not None} == failed | vacuous
 
 
 def test_a_race_may_last_for_a_time_instead(dsn: str) -> None:

@@ -49,7 +49,7 @@ def reported(expected: Catalog, actual: Catalog) -> set[Reported]:
 
 
 @given(schemas())
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_schema_does_not_differ_from_itself(
     two_databases: tuple[psycopg.Connection, psycopg.Connection], schema: Schema
 ) -> None:
@@ -59,7 +59,7 @@ def test_schema_does_not_differ_from_itself(
 
 
 @given(changed())
-@settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=70, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_only_the_change_is_reported(
     two_databases: tuple[psycopg.Connection, psycopg.Connection], change: tuple[Schema, Schema, set[Reported]]
 ) -> None:

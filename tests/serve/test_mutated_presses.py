@@ -75,7 +75,6 @@ def changed(payload: Any, wanted: list[tuple[float, bool, Any]]) -> Any:
 @settings(
     max_examples=200,
     derandomize=True,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 
@@ -66,7 +66,6 @@ def assert_taken(message: Message) -> None:
     assert 0 < len(message.text.encode("utf-16-le")) // 2 <= 4_000
 
 
-@settings(deadline=None)
 @given(CARDS, st.none() | st.just(Confirm()))
 def test_slack_takes_every_card_that_is_not_refused(card: Card, confirm: Confirm | None) -> None:
     try:
@@ -80,13 +79,11 @@ def test_slack_takes_every_card_that_is_not_refused(card: Card, confirm: Confirm
     assert not any(set("<>") & set(text) for text in (*texts(message), *labels(message)))
 
 
-@settings(deadline=None)
 @given(SAID)
 def test_slack_takes_every_sentence(said: Sentence) -> None:
     assert_taken(said_message(said))
 
 
-@settings(deadline=None)
 @given(SAID)
 def test_slack_sdk_reads_every_sentence_whole(said: Sentence) -> None:
     (written,) = shown(said_message(said))

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pendingctl.model import MAX_ASK_NUMBER
@@ -82,7 +82,6 @@ def test_an_installation_for_a_whole_organization_has_no_team() -> None:
     assert found.delivery_key.startswith("E1:")
 
 
-@settings(deadline=None)
 @given(IDS, st.integers(1, MAX_ASK_NUMBER), st.integers(0, 1))
 def test_what_a_button_carries_comes_back(question_id: str, ask_number: int, index: int) -> None:
     message = card_message(replace(CARD, question_id=question_id, ask_number=ask_number))

@@ -7,7 +7,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pendingctl.platforms.slack.text import cut, escaped, in_one_line, length, split, visible
@@ -62,7 +62,6 @@ def test_what_nobody_sees_is_shown(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_nothing_is_left_that_steers_or_hides(text: str) -> None:
     shown = visible(text)
@@ -73,7 +72,6 @@ def test_nothing_is_left_that_steers_or_hides(text: str) -> None:
     assert "\n" not in in_one_line(text)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_escaped_text_reads_as_it_was(text: str) -> None:
     assert not set("<>") & set(escaped(text))
@@ -81,7 +79,6 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
     assert length(text) == len(escaped(text).encode("utf-16-le")) // 2
 
 
-@settings(deadline=None)
 @given(LONG_TEXTS, st.integers(60, 400), st.booleans())
 def test_a_cut_text_fits_and_keeps_its_beginning_and_its_end(text: str, most: int, in_line: bool) -> None:
     show = in_one_line if in_line else visible
@@ -116,7 +113,6 @@ def test_a_cut_text_says_how_much_is_left_out() -> None:
     assert said == f"[… {10_000 - len(head) - len(tail):,} characters are left out here …]"
 
 
-@settings(deadline=None)
 @given(LONG_TEXTS, st.integers(20, 300))
 def test_a_split_text_is_all_there(text: str, most: int) -> None:
     parts = split(text, most)

@@ -38,7 +38,7 @@ def read(*parts: bytes) -> EventSource:
     seq=st.integers(1, 2**63 - 1),
     at=st.integers(0, 2**54).map(lambda microseconds: EPOCH + timedelta(microseconds=microseconds)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_event_is_read_back_as_one_event(type: str, data: str, seq: int, at: datetime) -> None:
     event = Event(seq, at, type, data)
 
@@ -54,7 +54,7 @@ def test_an_event_is_read_back_as_one_event(type: str, data: str, seq: int, at: 
 
 
 @given(type=TEXT, data=TEXT.filter(bool), characters=st.integers(1, 9))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_event_is_the_same_in_pieces(type: str, data: str, characters: int) -> None:
     event = Event(1, AT, type, data)
     assert b"".join(encode_in_pieces(event, characters)) == encode_event(event)

@@ -332,7 +332,6 @@ def test_the_store_behaves_as_its_model(machine: type[StoreMachine], connection:
         settings=settings(
             max_examples=40,
             stateful_step_count=40,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

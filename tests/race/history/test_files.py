@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pendingctl.model import Scope
@@ -167,7 +167,7 @@ RACES = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(HISTORIES, RACES, st.floats(0, 1e6))
 def test_whatever_was_written_is_read(history: History, race: RaceSettings, seconds: float) -> None:
     with TemporaryDirectory() as name:

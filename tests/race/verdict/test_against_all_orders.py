@@ -9,7 +9,7 @@ from datetime import timedelta
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from pendingctl.race.history.history import Operation, Outcome, RacedQuestion, Reason, Reported, Row
@@ -186,7 +186,7 @@ def _left(table: Table) -> Row | None:
     return row(key, held["asking"] or 1, value or "", undelivered=held["undelivered"])
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.randoms(use_true_random=False), st.sampled_from(MAKERS), st.sampled_from([STALE_AFTER, None]))
 def test_the_search_agrees_with_one_over_all_orders(
     random: Random, maker: Callable[[Random], Made], stale_after: timedelta | None
@@ -200,7 +200,7 @@ def test_the_search_agrees_with_one_over_all_orders(
     assert (search.found, search.undecided) == (expected, False)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.randoms(use_true_random=False))
 def test_what_really_happened_has_an_order(random: Random) -> None:
     made = made_from_an_order(random)
