@@ -79,11 +79,14 @@ async def running(
 ) -> AsyncIterator[Pod]:
     """A pod that listens, and that is killed at the end if it runs by then; `on_line` is given each line of its log.
 
-    Raises DatabaseFailed where it ends before it listens.
+    It ends too when this process is killed. Raises DatabaseFailed where it ends before it listens.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pendingctl", "serve", "--config", str(configuration)),
+        *(sys.executable, "-m", "pendingctl.demo.pod_process", "serve", "--config", str(configuration)),
         env={**os.environ, **environment},
+        stdin=asyncio.subprocess.PIPE,
+        # It prints nothing. Whoever reads what its parent prints would wait for the end of both.
+        stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         limit=_LONGEST_LINE,
         # Ctrl-C is its parent's, which stops it.

@@ -16,7 +16,7 @@ from pendingctl.serve.connections import Limits
 from pendingctl.serve.listeners import LIMITS, Listening, listen
 
 # Above what any test waits for, so that a hang fails it.
-PATIENCE = 5.0
+PATIENCE = 20.0
 
 
 def listener(

@@ -189,7 +189,7 @@ async def test_a_client_that_reads_slowly_but_always_is_not_closed() -> None:
 
 
 async def test_a_client_that_reads_its_response_gets_all_of_it() -> None:
-    async with listening_for(APP, limits=SHORT) as listening:
+    async with listening_for(APP) as listening:
         response = await exchange(listening.port, LAST_GET.replace(b"hello", b"big"))
         assert len(response) > BIG
         assert b"\r\ndate: " in response[:200]

@@ -49,7 +49,32 @@ async def test_a_button_of_the_page_is_pressed_and_the_next_question_comes_from_
     assert (demo.returncode, rest) == (128 + signal.SIGINT, b"")
     assert b"press: answered" in log
     assert os.listdir(tmp_path) == []  # noqa: PTH208 (in a coroutine)
-    assert [each for each in processes() if str(tmp_path) in each.command] == []
+    assert _left(tmp_path) == []
+
+
+@pytest.mark.once
+async def test_a_demo_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
+    demo = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pendingctl", "serve", "--demo"),
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert demo.stdout is not None
+    async with asyncio.timeout(60):
+        while not (await demo.stdout.readline()).startswith(b"asked"):
+            assert demo.returncode is None
+        assert _left(tmp_path)
+        demo.kill()
+        # Nobody holds what it prints to.
+        assert await demo.stdout.read() == b""
+        while _left(tmp_path):  # noqa: ASYNC110 (they end by themselves)
+            await asyncio.sleep(0.1)
+
+
+def _left(folder: Path) -> list[str]:
+    """What runs with files in the folder."""
+    return [each.command for each in processes() if str(folder) in each.command]
 
 
 async def _press(url: str, label: str) -> None:

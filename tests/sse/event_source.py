@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
