@@ -99,7 +99,8 @@ async def test_pages_follow_each_other(streams: Streams) -> None:
 
 async def test_a_page_holds_no_more_than_its_bytes(streams: Streams) -> None:
     large = NewEvent("said", "x" * 1024 * 1024)
-    await streams.append(TALK, [large] * 10)
+    for _ in range(10):
+        await streams.append(TALK, [large])
 
     page = await streams.read(TALK)
 

