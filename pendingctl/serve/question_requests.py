@@ -108,6 +108,15 @@ def check_people(question: Question, connection: Connection, installed: Containe
         )
 
 
+def check_escalation(question: Question, max_age: timedelta) -> None:
+    """Raise InvalidInput for an escalation that the sweep of this pod, which takes what has this age, forestalls."""
+    if question.expires_in is None and question.escalate_after is not None and question.escalate_after >= max_age:
+        raise InvalidInput(
+            f"the question is escalated after {question.escalate_after}, when it may have been swept "
+            f"(after {max_age}); give it a deadline"
+        )
+
+
 def shown_summary(row: PendingSummary) -> dict[str, JsonValue]:
     """Return what a list shows of a question."""
     return {

@@ -31,7 +31,7 @@ from .callers import Callers
 from .limits import ServedLimits
 from .metrics import Metrics
 from .problems import Problem, application
-from .question_requests import asked_by, check_people, shown_question, shown_summary
+from .question_requests import asked_by, check_escalation, check_people, shown_question, shown_summary
 from .readiness import Readiness
 from .settings import Configuration, Organization
 from .waiting import Waiting
@@ -129,6 +129,7 @@ class QuestionsApp:
                 HTTPStatus.NOT_FOUND, "this connection, or this application, is not configured for your organization"
             )
         check_people(question, connection, self._installed)
+        check_escalation(question, self._max_age)
         decision = await self._limits.question(organization.id)
         headers = {} if decision is None else decision.headers("questions")
         if decision is not None and not decision.allowed:

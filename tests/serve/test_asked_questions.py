@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import psycopg
 
 from pendingctl.demo.slack_server import FakeSlack
 
-from .applications import QUESTION, AssembledPod, bearer
+from .applications import QUESTION, AssembledPod, assembled, bearer, usual
 from .pods import OTHER_TOKEN
 
 TAKEN = "this id is taken; ask under another one"
@@ -231,6 +232,17 @@ BROKEN_SCHEDULES: list[dict[str, Any]] = [
 async def test_a_schedule_that_cannot_be_kept_is_refused(pod: AssembledPod) -> None:
     for changes in BROKEN_SCHEDULES:
         assert (await pod.ask("deploy-1", **changes)).status_code == 400, changes
+
+
+async def test_an_escalation_of_what_the_sweep_has_taken_by_then_is_refused(
+    dsn: str, slack: FakeSlack, tmp_path: Path
+) -> None:
+    escalation = {"escalate_after": "2h", "escalate_to": "U2"}
+    async with assembled(usual(tmp_path, slack.url, sweep='[sweep]\nmax_age = "1h"'), dsn) as pod:
+        refused = await pod.ask("deploy-1", **escalation)
+        asked = await pod.ask("deploy-1", expires_in="3h", **escalation)
+    assert (refused.status_code, "swept (after 1:00:00)" in refused.json()["detail"]) == (400, True)
+    assert asked.status_code == 201
 
 
 async def test_a_question_with_all_that_it_can_have_is_asked(pod: AssembledPod, connection: psycopg.Connection) -> None:
