@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 from ..model import Outcome
@@ -109,7 +110,11 @@ def token_digest(value: TomlValue) -> bytes:
         raise ValueError(
             'expected the 64 hex digits of a token\'s SHA-256, not the token; printf %s "$TOKEN" | sha256sum shows it'
         )
-    return bytes.fromhex(value)
+    digest = bytes.fromhex(value)
+    if digest == sha256().digest():
+        # What the command above makes of a variable that is not set.
+        raise ValueError("is the SHA-256 of nothing: the token was empty")
+    return digest
 
 
 def listen_address(value: TomlValue) -> tuple[str, int]:

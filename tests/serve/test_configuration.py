@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -300,6 +301,7 @@ def test_a_token_has_one_organization(tmp_path: Path) -> None:
     [
         (f"['{TOKEN}']", "token_sha256[0]: expected the 64 hex digits of a token's SHA-256, not the token; printf"),
         ("[7]", "token_sha256[0]: expected the SHA-256 of a token, not a whole number"),
+        (f"['{sha256().hexdigest()}']", "token_sha256[0]: is the SHA-256 of nothing: the token was empty"),
         (f"['{'1' * 64}', '{'2' * 64}', '{'3' * 64}']", "token_sha256: has 3 values; 2 at most are allowed"),
         (f"['{'a' * 64}', '{'A' * 64}']", "token_sha256: a token is also that of organizations.one"),
     ],
