@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 from uuid import uuid4
 
 import typer
@@ -19,7 +19,7 @@ from ..payload import JsonObject, JsonValue, question_payload
 from ..schedule import Schedule
 from . import render
 from .database import store_of
-from .event_loop import run
+from .event_loop import interruptible, run
 from .options import (
     ApplicationOption,
     DefaultOption,
@@ -35,6 +35,7 @@ from .options import (
     StreamOption,
     duration,
 )
+from .standard_input import standard_input
 
 
 class IfAnswered(StrEnum):
@@ -136,7 +137,7 @@ def enqueue(
 
         with _opened(file) as lines:
             name = "stdin" if file == "-" else file
-            outcomes = run(stored(read_questions(lines, name, schedule, show=show), None))
+            outcomes = run(stored(read_questions(_each(lines), name, schedule, show=show), None))
     else:
         if organization is None or connection is None or user is None or question is None:
             raise InvalidInput("give --org, --connection, --user and --question, or --file")
@@ -157,13 +158,21 @@ def _ids(id: str | None, count: int) -> Iterator[str]:
         yield str(uuid4()) if id is None else f"{id}-{number}"
 
 
+def _each(lines: BufferedIOBase) -> Iterator[bytes]:
+    """Yield the lines. A signal ends the wait for the next one, which keeps the event loop from seeing it."""
+    while True:
+        with interruptible():
+            line = lines.readline()
+        if not line:
+            return
+        yield line
+
+
 @contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
+def _opened(file: str) -> Iterator[BufferedIOBase]:
     if file == "-":
-        try:
-            yield sys.stdin.buffer
-        except OSError as error:
-            raise InvalidInput(f"cannot read stdin: {error.strerror}") from error
+        with standard_input() as stdin:
+            yield stdin
         return
     try:
         with Path(file).open("rb") as opened:

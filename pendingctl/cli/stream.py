@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
-from io import BufferedReader, BytesIO, RawIOBase
-from select import select
-from typing import Annotated, cast
+from io import BufferedIOBase
+from typing import Annotated
 
 import typer
 
@@ -26,6 +24,7 @@ from .options import (
     OutputOption,
     YesOption,
 )
+from .standard_input import standard_input
 from .stream_follow import follow
 
 # What is appended at once of lines that come in: what is there, and no more than this many bytes.
@@ -132,13 +131,18 @@ def _all_events_of_stdin(type: str) -> list[NewEvent]:
 
 def _events_of_stdin(type: str) -> Iterator[list[NewEvent]]:
     """Yield the events of the lines that are there, again and again, and as many as can be appended at once."""
+    with standard_input() as stdin:
+        yield from _events_of_lines(stdin, type)
+
+
+def _events_of_lines(stdin: BufferedIOBase, type: str) -> Iterator[list[NewEvent]]:
     from ..events.appending import MAX_EVENTS
 
     rest, number = b"", 0
     while True:
         # Also where nothing but blank lines comes in, so that nothing is ever awaited.
         with interruptible():
-            chunk = _available()
+            chunk = stdin.read1(_CHUNK_BYTES)
             *lines, rest = (rest + chunk).split(b"\n") if chunk else [rest, b""]
             events = [event for place, line in enumerate(lines, number + 1) for event in _events_of(line, place, type)]
             number += len(lines)
@@ -162,23 +166,6 @@ def _events_of(line: bytes, number: int, type: str) -> list[NewEvent]:
     except (InvalidInput, UnicodeDecodeError) as error:
         said = error if isinstance(error, InvalidInput) else "it is not UTF-8"
         raise InvalidInput(f"line {number} of stdin: {said}; the lines before may be appended") from None
-
-
-def _available() -> bytes:
-    """Return what has come in on stdin by now, once there is anything; nothing at its end."""
-    if sys.stdin is None:
-        raise InvalidInput("stdin is closed; give the events' data as arguments")
-    stdin = cast("BufferedReader | BytesIO", sys.stdin.buffer)
-    try:
-        # A file or a pipe of the system's own tells, as a buffer does not, nothing yet from nothing more: somebody who
-        # shares the pipe may have set it so that reading does not wait.
-        if not isinstance(stdin, BufferedReader):
-            return stdin.read1(_CHUNK_BYTES)
-        while (chunk := cast("RawIOBase", stdin.raw).read(_CHUNK_BYTES)) is None:
-            select([stdin], [], [])
-        return chunk
-    except OSError as error:
-        raise InvalidInput(f"cannot read stdin: {error.strerror}") from error
 
 
 @stream.command(name="list")

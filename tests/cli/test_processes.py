@@ -16,6 +16,8 @@ from tests.locks import waiting_for_a_lock
 
 COMMAND = [sys.executable, "-m", "pendingctl"]
 ENQUEUE = [*COMMAND, "enqueue", "--org", "acme", "--connection", "slack", "--user", "U1", "--question", "Deploy?"]
+LINE = b"""{"organization_id": "acme", "connection_id": "slack", "expected_user_id": "U1", "question": "Deploy?"}
+"""
 
 
 @pytest.fixture
@@ -29,6 +31,17 @@ def until_waiting_for_a_lock(connection: psycopg.Connection) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("nobody waits for a lock")
+
+
+def until_connected(connection: psycopg.Connection) -> None:
+    connected = (
+        "select from pg_stat_activity where application_name like 'pendingctl%' and datname = current_database()"
+    )
+    for _ in range(2_000):
+        if connection.execute(connected).fetchone() is not None:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the command has not connected")
 
 
 def until_no_session_works(connection: psycopg.Connection) -> None:
@@ -66,6 +79,28 @@ def test_a_signal_ends_a_command_and_leaves_nothing_half_done(
     assert stderr == ""
     assert connection.execute("select count(*) from pending_interactions").fetchone() == (1,)
     until_no_session_works(connection)
+
+
+@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_command_that_waits_for_lines_and_leaves_nothing_half_done(
+    environment: dict[str, str], connection: psycopg.Connection, sent: signal.Signals, exit_code: int
+) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "enqueue", "--file", "-"], env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as command:
+        assert command.stdin is not None
+        assert command.stderr is not None
+        command.stdin.write(LINE)
+        command.stdin.flush()
+        until_connected(connection)
+
+        command.send_signal(sent)
+        try:
+            assert command.wait(timeout=20) == exit_code
+        finally:
+            command.kill()
+        assert command.stderr.read() == b""
+    assert connection.execute("select count(*) from pending_interactions").fetchone() == (0,)
 
 
 def test_a_closed_pipe_ends_quietly_with_the_commands_own_code(environment: dict[str, str]) -> None:

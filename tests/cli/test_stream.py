@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from io import BytesIO
 
 import psycopg
 import pytest
@@ -61,36 +61,18 @@ def test_lines_are_appended_while_more_are_to_come(dsn: str, connection: psycopg
     assert (process.returncode, out) == (0, "appended 2 events to talk: 1 to 2\n")
 
 
-def test_a_pipe_whose_reads_do_not_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one is that is shared with a program which has set it so."""
-    read_end, write_end = os.pipe()
-    os.set_blocking(read_end, False)
-    with (
-        os.fdopen(read_end) as stdin,
-        os.fdopen(write_end, "wb", buffering=0) as lines,
-        ThreadPoolExecutor(1) as thread,
-    ):
-        monkeypatch.setattr(sys, "stdin", stdin)
-        reading = thread.submit(stream_module._available)
-        assert not wait([reading], timeout=0.1).done
-
-        lines.write(b"a\n")
-        assert reading.result(timeout=10) == b"a\n"
-        lines.close()
-        assert stream_module._available() == b""
-
-
 def test_lines_that_come_in_for_weeks_are_not_remembered(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = [b"a\n"] * 20
     kept: list[Appended] = []
 
-    def available() -> bytes:
-        if chunks:
-            return chunks.pop()
-        kept.extend(each for each in gc.get_objects() if isinstance(each, Appended))
-        return b""
+    class Lines(BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:  # noqa: ARG002
+            if chunks:
+                return chunks.pop()
+            kept.extend(each for each in gc.get_objects() if isinstance(each, Appended))
+            return b""
 
-    monkeypatch.setattr(stream_module, "_available", available)
+    monkeypatch.setattr(stream_module, "standard_input", lambda: nullcontext(Lines()))
     assert cli("stream", "append", "talk", *ACME).stdout == "appended 20 events to talk: 1 to 20\n"
     assert len(kept) <= 3
 
