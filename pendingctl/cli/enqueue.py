@@ -19,7 +19,7 @@ from ..payload import JsonObject, JsonValue, question_payload
 from ..schedule import Schedule
 from . import render
 from .database import store_of
-from .event_loop import interruptible, run
+from .event_loop import interruptible_read, run
 from .options import (
     ApplicationOption,
     DefaultOption,
@@ -137,7 +137,8 @@ def enqueue(
 
         with _opened(file) as lines:
             name = "stdin" if file == "-" else file
-            outcomes = run(stored(read_questions(_each(lines), name, schedule, show=show), None))
+            waiting = iter(lambda: interruptible_read(lines.readline), b"")
+            outcomes = run(stored(read_questions(waiting, name, schedule, show=show), None))
     else:
         if organization is None or connection is None or user is None or question is None:
             raise InvalidInput("give --org, --connection, --user and --question, or --file")
@@ -156,16 +157,6 @@ def _ids(id: str | None, count: int) -> Iterator[str]:
         return
     for number in range(1, count + 1):
         yield str(uuid4()) if id is None else f"{id}-{number}"
-
-
-def _each(lines: BufferedIOBase) -> Iterator[bytes]:
-    """Yield the lines. A signal ends the wait for the next one, which keeps the event loop from seeing it."""
-    while True:
-        with interruptible():
-            line = lines.readline()
-        if not line:
-            return
-        yield line
 
 
 @contextmanager

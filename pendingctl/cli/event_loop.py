@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TypeVar
@@ -31,23 +31,39 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
     async def supervised() -> T:
         task = asyncio.ensure_future(coroutine)
-        ended_by: signal.Signals | None = None
+        loop = asyncio.get_running_loop()
+        ended_by: int | None = None
 
-        def end(number: signal.Signals) -> None:
+        def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's signature)
             nonlocal ended_by
             ended_by = number
+            # At once, as Ctrl-C does, also where the loop has no turn; and it is woken where it waits.
             task.cancel()
+            loop.call_soon_threadsafe(lambda: None)
 
-        for number in endings():
-            asyncio.get_running_loop().add_signal_handler(number, end, number)
+        before = {number: signal.signal(number, end) for number in endings()}
         try:
             return await task
         except asyncio.CancelledError:
             if ended_by is not None:
                 raise SystemExit(128 + ended_by) from None
             raise
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     return asyncio.run(supervised())
+
+
+def interruptible_read(read: Callable[[], bytes]) -> bytes:
+    """Call what waits for input in a command's coroutine. A signal ends it, also one since the loop's last turn."""
+    import asyncio
+
+    with interruptible():
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+        return read()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from io import BufferedIOBase
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from ..words import counted
 from . import render
 from .confirmation import confirm
 from .database import streams_of, target_of
-from .event_loop import interruptible, run
+from .event_loop import interruptible_read, run
 from .options import (
     DryRunOption,
     DsnOption,
@@ -140,17 +141,14 @@ def _events_of_lines(stdin: BufferedIOBase, type: str) -> Iterator[list[NewEvent
 
     rest, number = b"", 0
     while True:
-        # Also where nothing but blank lines comes in, so that nothing is ever awaited.
-        with interruptible():
-            chunk = stdin.read1(_CHUNK_BYTES)
-            *lines, rest = (rest + chunk).split(b"\n") if chunk else [rest, b""]
-            events = [event for place, line in enumerate(lines, number + 1) for event in _events_of(line, place, type)]
-            number += len(lines)
-            if len(rest.removesuffix(b"\r")) > MAX_EVENT_BYTES:
-                raise InvalidInput(
-                    f"line {number + 1} of stdin has more than {MAX_EVENT_BYTES:,} bytes; "
-                    "the lines before may be appended"
-                )
+        chunk = interruptible_read(partial(stdin.read1, _CHUNK_BYTES))
+        *lines, rest = (rest + chunk).split(b"\n") if chunk else [rest, b""]
+        events = [event for place, line in enumerate(lines, number + 1) for event in _events_of(line, place, type)]
+        number += len(lines)
+        if len(rest.removesuffix(b"\r")) > MAX_EVENT_BYTES:
+            raise InvalidInput(
+                f"line {number + 1} of stdin has more than {MAX_EVENT_BYTES:,} bytes; the lines before may be appended"
+            )
         for first in range(0, len(events), MAX_EVENTS):
             yield events[first : first + MAX_EVENTS]
         if not chunk:

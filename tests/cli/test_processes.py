@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
+from array import array
+from io import FileIO
+from subprocess import PIPE
+from typing import TextIO
 
 import psycopg
 import pytest
@@ -33,15 +39,15 @@ def until_waiting_for_a_lock(connection: psycopg.Connection) -> None:
     raise AssertionError("nobody waits for a lock")
 
 
-def until_connected(connection: psycopg.Connection) -> None:
-    connected = (
-        "select from pg_stat_activity where application_name like 'pendingctl%' and datname = current_database()"
-    )
+def until_taken(lines: TextIO) -> None:
+    """Until nothing is left in a pipe."""
+    left = array("i", [0])
     for _ in range(2_000):
-        if connection.execute(connected).fetchone() is not None:
+        fcntl.ioctl(lines, termios.FIONREAD, left)
+        if not left[0]:
             return
         time.sleep(0.01)
-    raise AssertionError("the command has not connected")
+    raise AssertionError("nobody has read the lines")
 
 
 def until_no_session_works(connection: psycopg.Connection) -> None:
@@ -85,21 +91,21 @@ def test_a_signal_ends_a_command_and_leaves_nothing_half_done(
 def test_a_signal_ends_a_command_that_waits_for_lines_and_leaves_nothing_half_done(
     environment: dict[str, str], connection: psycopg.Connection, sent: signal.Signals, exit_code: int
 ) -> None:
-    with subprocess.Popen(
-        [*COMMAND, "enqueue", "--file", "-"], env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as command:
-        assert command.stdin is not None
-        assert command.stderr is not None
-        command.stdin.write(LINE)
-        command.stdin.flush()
-        until_connected(connection)
+    read_end, write_end = os.pipe()
+    with (
+        os.fdopen(read_end) as lines,
+        FileIO(write_end, "wb") as writing,
+        subprocess.Popen([*COMMAND, "enqueue", "--file", "-"], env=environment, stdin=lines, stderr=PIPE) as command,
+    ):
+        writing.write(LINE)
+        until_taken(lines)
 
         command.send_signal(sent)
         try:
-            assert command.wait(timeout=20) == exit_code
+            _, stderr = command.communicate(timeout=20)
         finally:
             command.kill()
-        assert command.stderr.read() == b""
+    assert (command.returncode, stderr) == (exit_code, b"")
     assert connection.execute("select count(*) from pending_interactions").fetchone() == (0,)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from io import FileIO
 
 import pytest
 
+from pendingctl.cli.event_loop import interruptible_read
 from pendingctl.cli.standard_input import standard_input
 
 
@@ -44,3 +46,23 @@ def test_lines_are_read_to_the_end(writing: FileIO) -> None:
         writing.close()
 
         assert reading.result(timeout=10) == [b"a\n", b"bc\n", b"d"]
+
+
+async def test_nothing_is_read_any_more_after_a_signal_of_which_the_event_loop_has_not_heard() -> None:
+    taken: list[bytes] = []
+
+    def read() -> bytes:
+        taken.append(b"a\n")
+        return taken[0]
+
+    async def command() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        interruptible_read(read)
+        # As what `run` does at a signal.
+        task.cancel()
+        interruptible_read(read)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(command())
+    assert taken == [b"a\n"]
