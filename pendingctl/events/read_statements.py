@@ -5,6 +5,7 @@ A number and a time together name an event of one history: a stream that was mad
 a failover, has another event there, or none.
 """
 
+from .primary import at_the_primary
 from .times import of_this_stream, readable
 
 _STREAM_TIMES = f"""{readable("last_at")} as last_at, {readable("created_at")} as created_at,
@@ -20,6 +21,7 @@ OPEN = f"""
         where organization_id = wanted.organization_id and name = wanted.name
         limit 1
     ) as stream
+    where {at_the_primary()}
 """
 
 # Which of the streams that are followed are not as they were seen last: appended to, closed, deleted (then `is_there`
@@ -81,6 +83,7 @@ READ = f"""
             ) as summed
             where bytes_of_stream_before < %(stream_bytes)s
         ) as event on true
+        where {at_the_primary()}
     ) as read
     where bytes_before < %(call_bytes)s
     order by place, seq

@@ -8,6 +8,7 @@ writes into the table before; a table's share of the time is longer than any suc
 """
 
 from ..store.statements import LIMITS
+from .primary import at_the_primary
 from .times import of_this_stream, readable
 
 _OF_THE_NAME = "organization_id = %(organization_id)s and name = %(name)s"
@@ -191,6 +192,7 @@ READ_PAGE = f"""
         ) as following
     ) as event on event.bytes_before < %(max_bytes)s
     where {_OF_THE_NAME}
+      and {at_the_primary()}
     order by event.seq
 """
 

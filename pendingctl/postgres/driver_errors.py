@@ -182,6 +182,11 @@ def _refused(error: psycopg.Error) -> PendingctlError:
         case errors.FeatureNotSupported() if error.diag.source_function == "get_relation_info":
             # The table of limits is unlogged, and a standby has none of it (src/backend/optimizer/util/plancat.c).
             return DatabaseFailed(f"{first}: this server is a standby; connect to the primary")
+        case errors.UndefinedObject() if "pendingctl.primary" in first:
+            return DatabaseFailed(
+                "this server is a standby, which may be behind what a reader of streams has read: connect to the "
+                "primary (target_session_attrs=read-write in the connection string)"
+            )
         case errors.ProgramLimitExceeded() if error.diag.source_file == "async.c":
             return DatabaseFailed(
                 f"{first}: a session that listens has had a transaction open for long; end it (select pid from "

@@ -10,11 +10,12 @@ import pytest
 
 from pendingctl import open_pool
 from pendingctl.embedded import Pair, throwaway_pair
-from pendingctl.errors import DatabaseUnreachable
+from pendingctl.errors import DatabaseFailed, DatabaseUnreachable
 from pendingctl.events.model import Appended, End, NewEvent, Reset, StreamName
 from pendingctl.events.streams import Streams
 from pendingctl.limits import Limit, RateLimiter
 from pendingctl.schema import migrations
+from tests.deliveries import until
 from tests.events.streaming import said
 from tests.events.writers import datas, given
 
@@ -40,11 +41,13 @@ async def append(streams: Streams, stream: StreamName, events: list[NewEvent], e
 
 
 @pytest.mark.law(18)
-async def test_whoever_read_what_a_failover_lost_is_given_the_history_that_is_there() -> None:
+async def test_whoever_read_what_a_failover_lost_is_given_the_history_that_is_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with throwaway_pair(is_synchronous=False) as pair:
         prepare(pair)
-        async with open_pool(pair.dsn) as pool:
-            streams = Streams(pool)
+        async with open_pool(pair.dsn) as pool, open_pool(pair.standby.dsn) as pool_at_the_standby:
+            streams, at_the_standby = Streams(pool), Streams(pool_at_the_standby)
             for stream in (KEPT, SHORTENED):
                 await streams.append(stream, said("one"))
             await asyncio.to_thread(pair.fall_behind)
@@ -54,9 +57,20 @@ async def test_whoever_read_what_a_failover_lost_is_given_the_history_that_is_th
             assert datas(await given(readers[KEPT], 1)) == ["one"]
             assert datas(await given(readers[SHORTENED], 3)) == ["one", "two", "three"]
             assert datas(await given(readers[LOST], 1)) == ["one"]
+            # What the standby has not got is yet to come there, and neither lost nor deleted, until it is promoted.
+            for stream, position in ((SHORTENED, lost.cursor), (LOST, created_late.cursor)):
+                with pytest.raises(DatabaseFailed, match="this server is a standby"):
+                    await at_the_standby.read(stream, position)
+            waiting = [
+                asyncio.create_task(given(at_the_standby.subscribe(stream, position), 1, within=20))
+                for stream, position in ((SHORTENED, lost.cursor), (LOST, created_late.cursor))
+            ]
+            await until(lambda: "this server is a standby" in caplog.text)
+            assert not any(task.done() for task in waiting)
 
             await asyncio.to_thread(pair.fail_over)
 
+            assert await asyncio.gather(*waiting) == [[Reset(1)], [End(1)]]
             # Its writer is on another pod, and repeats what has no reply.
             assert (await append(streams, KEPT, said("two"), 1)).last_seq == 2
             assert datas(await given(readers[KEPT], 1, within=20)) == ["two"]
@@ -78,6 +92,7 @@ async def test_whoever_read_what_a_failover_lost_is_given_the_history_that_is_th
                 page = await streams.read(stream, position)
                 assert (page.items[0], datas(list(page.items))) == (Reset(len(expected)), expected)
             await streams.drain()
+            await at_the_standby.drain()
 
 
 async def test_a_failover_gives_each_key_of_a_limit_one_further_burst_at_most() -> None:
