@@ -83,9 +83,9 @@ async def prepare_connection(connection: Connection) -> None:
     Each statement commits by itself, under read committed: under repeatable read the loser of a race gets error 40001
     instead of an answer (PostgreSQL manual, section 13.2). Text is UTF-8, times are ISO and UTC. A pooler in
     transaction mode hands on only some of the settings; there the isolation is named by each statement's own
-    transaction, nothing is prepared, and what cannot be set is refused. A statement whose task is cancelled is not
-    cancelled at the server, since a commit that waits for a synchronous standby would then be acknowledged without it:
-    the connection is hung up.
+    transaction, nothing is prepared, and what cannot be set is refused, as is a pooler in statement mode. A statement
+    whose task is cancelled is not cancelled at the server, since a commit that waits for a synchronous standby would
+    then be acknowledged without it: the connection is hung up.
 
     Raises UnfitSetting, with the setting's name, where pendingctl cannot work; DatabaseUnreachable when no reply comes.
     """
@@ -114,6 +114,7 @@ async def _fit(connection: Connection) -> None:
     ]
     if is_pooled:
         connection.prepare_threshold = None
+        await _refuse_statement_mode(connection)
         for setting, value in other:
             if not (setting.passed_on or setting.is_harmless(value)):
                 raise _unfit(
@@ -130,6 +131,16 @@ async def _fit(connection: Connection) -> None:
     if is_pooled and "default_transaction_isolation" in {setting.name for setting, _ in other}:
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
         await connection.set_autocommit(False)
+
+
+async def _refuse_statement_mode(connection: Connection) -> None:
+    # What needs no transaction would work, and all else look like a connection that was lost.
+    try:
+        await connection.execute("begin")
+        await connection.execute("rollback")
+    except psycopg.errors.ProtocolViolation as error:
+        remedy = "the pooler refuses transactions; set pool_mode = transaction for it, or connect directly"
+        raise _unfit("pool_mode", "statement", remedy) from error
 
 
 async def _set(connection: Connection, settings: Sequence[_Setting]) -> None:

@@ -23,12 +23,13 @@ from pendingctl import Claim, Click, Delivery, Limit, PendingStore, RateLimiter,
 from pendingctl.cli.app import app
 from pendingctl.diagnosis.findings import Verdict
 from pendingctl.doctor import examine, examine_schema
-from pendingctl.errors import InvalidInput
+from pendingctl.errors import InvalidInput, UnfitSetting
 from pendingctl.events.following import Following
 from pendingctl.events.model import Event, NewEvent, StreamName
 from pendingctl.events.ring import Turn
 from pendingctl.events.streams import Streams
 from pendingctl.events.waking import key_of
+from pendingctl.postgres.connections import connect
 from pendingctl.race.plan.schedule import NEED_AN_OWN_SERVER, FaultKind
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
@@ -75,6 +76,7 @@ def pooled(dsn: str, pgbouncer: str) -> Iterator[str]:
         f"""
         [databases]
         * = {backend}
+        in_statement_mode = {backend} dbname={server["dbname"]} pool_mode=statement
         [pgbouncer]
         listen_addr = 127.0.0.1
         listen_port = {port}
@@ -271,6 +273,16 @@ def test_migrations_through_a_pooler_are_refused_with_the_reason(pooled: str) ->
         migrations.apply(pooled)
     with pytest.raises(InvalidInput, match="goes through a pooler"):
         migrations.rollback(pooled, 1)
+
+
+async def test_a_pooler_in_statement_mode_is_refused_with_the_reason(pooled: str) -> None:
+    in_statement_mode = make_conninfo(pooled, dbname="in_statement_mode")
+
+    with pytest.raises(UnfitSetting, match=r"pool_mode is 'statement': .*set pool_mode = transaction"):
+        await connect(in_statement_mode, application="a test")
+    async with open_pool(in_statement_mode, timeout=1) as pool:
+        with pytest.raises(UnfitSetting, match="pool_mode"):
+            await Streams(pool).append(StreamName("acme", "talk"), [NewEvent("said", "one")])
 
 
 async def test_doctor_sees_the_pooler_and_all_that_is_behind_it(pooled: str) -> None:
