@@ -182,3 +182,45 @@ def _by_table(rights: Sequence[Right]) -> dict[str, list[str]]:
     for each in rights:
         tables.setdefault(each.table, []).append(each.privilege)
     return tables
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A column that a sequence fills, what that has drawn last, and the highest number that was found; None: none."""
+
+    table: str
+    column: str
+    may_read: bool
+    last_value: int | None
+    highest: int | None
+
+
+_SET_SEQUENCES: Mapping[str, str] = {
+    "pending_interactions": "select setval(pg_get_serial_sequence('pending_interactions', 'ask_number'), greatest("
+    "(select max(ask_number) from pending_interactions), (select max(ask_number) from pending_trail)))",
+    "pending_trail": "select setval(pg_get_serial_sequence('pending_trail', 'id'), max(id)) from pending_trail",
+    "pending_stream": "select setval(pg_get_serial_sequence('pending_stream', 'id'), "
+    "greatest(max(id), (select max(stream_id) from pending_stream_event))) from pending_stream",
+}
+
+
+def judge_sequences(identities: Sequence[Identity]) -> Finding:
+    """Whether new rows get new numbers, as they do not where rows were copied without the state of the sequences."""
+    behind = [
+        each
+        for each in identities
+        if each.last_value is not None and each.highest is not None and each.last_value < each.highest
+    ]
+    if behind:
+        names = ", ".join(f"{each.table}.{each.column}" for each in behind)
+        return fail(
+            f"the sequence of {names} is behind the numbers that are there, as on a logical replica: askings repeat "
+            "their numbers, the trail has gaps, or no stream can be made",
+            *(_SET_SEQUENCES[each.table] for each in behind),
+        )
+    unread = [each.table for each in identities if not each.may_read]
+    if unread:
+        return unknown(
+            f"this role may not read the sequences of {', '.join(unread)}", "run doctor as the tables' owner"
+        )
+    return ok("no sequence is behind the numbers that are there")

@@ -48,6 +48,7 @@ async def examine(dsn: str, *, max_age: timedelta = MAX_AGE) -> list[Check]:
             *await _checked("pooler", partial(reading.pooler, session), server.judge_pooler),
             *await _checked("places", partial(reading.places, session), tables.judge_places),
             *await _checked("rights", partial(reading.rights, session), tables.judge_rights),
+            *await _checked("sequences", partial(reading.sequences, session), tables.judge_sequences),
             *await _checked("settings", partial(reading.settings, session, dsn), server.judge_settings),
             *await _checked("transactions", partial(reading.horizons, session), sessions.judge_transactions),
             *await _checked("slots", partial(reading.slots, session), sessions.judge_slots),

@@ -15,7 +15,7 @@ from ..diagnosis.server import Connections, Durability, Pooler, Recovery, Settin
 from ..diagnosis.sessions import Horizon, Horizons, LockSession, Slot
 from ..diagnosis.storage import Bloat, Index, Indexes, Plan, Plans, Trail
 from ..diagnosis.streams import Ring
-from ..diagnosis.tables import OWN_TABLES, RIGHTS, Places, Right, Table
+from ..diagnosis.tables import OWN_TABLES, RIGHTS, Identity, Places, Right, Table
 from ..diagnosis.work import MOST_COUNTED, Due, SweepLag
 from ..errors import DatabaseFailed, NotMigrated, UnfitSetting
 from ..events.model import RingState
@@ -109,6 +109,11 @@ async def settings(session: Session, dsn: str) -> Settings:
     except UnfitSetting as error:
         unfit = str(error)
     return Settings(found.encoding, unfit, found.statement_timeout, tuple(found.worked_around))
+
+
+async def sequences(session: Session) -> tuple[Identity, ...]:
+    """How far the sequences of the tables are, and the numbers that are there."""
+    return await session.rows(statements.SEQUENCES, Identity)
 
 
 async def durability(session: Session) -> Durability:

@@ -282,3 +282,24 @@ DUE = f"""
     group by application, kind
     order by application, kind
 """
+
+# Of the numbers of askings the last entries of the trail tell: all rows would have to be looked at. What is drawn while
+# this runs is in no row that it sees.
+SEQUENCES = """
+    select "table", "column", may_read, highest,
+           case when may_read then coalesce(
+               pg_sequence_last_value(sequence),
+               (select seqstart - 1 from pg_sequence where seqrelid = sequence)
+           ) end as last_value
+    from (
+        select "table", "column", highest, sequence, has_sequence_privilege(sequence, 'select, usage') as may_read
+        from (
+            values ('pending_interactions', 'ask_number',
+                    (select max(ask_number)::bigint
+                     from (select ask_number from pending_trail order by id desc limit 1000) as entry)),
+                   ('pending_trail', 'id', (select max(id) from pending_trail)),
+                   ('pending_stream', 'id', (select max(id) from pending_stream))
+        ) as drawn ("table", "column", highest)
+        cross join lateral (select pg_get_serial_sequence("table", "column")::regclass::oid as sequence) as its
+    ) as readable
+"""

@@ -182,6 +182,10 @@ def _refused(error: psycopg.Error) -> PendingctlError:
         case errors.FeatureNotSupported() if error.diag.source_function == "get_relation_info":
             # The table of limits is unlogged, and a standby has none of it (src/backend/optimizer/util/plancat.c).
             return DatabaseFailed(f"{first}: this server is a standby; connect to the primary")
+        case errors.FeatureNotSupported() if error.diag.source_file == "predicate.c":
+            return DatabaseFailed(
+                f"{first}; connect to the primary, or reset default_transaction_isolation of the role or database"
+            )
         case errors.UndefinedObject() if "pendingctl.primary" in first:
             return DatabaseFailed(
                 "this server is a standby, which may be behind what a reader of streams has read: connect to the "

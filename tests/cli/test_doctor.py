@@ -24,7 +24,7 @@ def test_a_database_as_it_should_be_has_a_line_for_each_check_and_exit_code_0(cl
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert "ok       primary       the primary, which takes writes" in lines
-    assert lines[-1].startswith("26 checks: ")
+    assert lines[-1].startswith("27 checks: ")
 
 
 def test_every_format_holds_the_same_checks(cli: Cli, connection: psycopg.Connection) -> None:

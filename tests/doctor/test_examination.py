@@ -75,7 +75,7 @@ async def test_a_database_as_it_should_be_fails_nowhere(dsn: str) -> None:
 
     assert failing(checks) == []
     assert unread(checks) == []
-    assert len({each.name for each in checks}) == len(checks) == 26
+    assert len({each.name for each in checks}) == len(checks) == 27
 
 
 @pytest.mark.once
@@ -418,6 +418,24 @@ async def test_a_slot_that_keeps_the_log_is_named_and_can_be_dropped(monkeypatch
         assert "forgotten (physical, inactive) keeps" in slots.sentence
         run_remedy(connection, slots.remedies[1].partition(": ")[2])
         assert (await finding(server.dsn, "slots")).verdict is Verdict.OK
+
+
+async def test_sequences_that_were_not_copied_are_named_and_set(dsn: str, connection: psycopg.Connection) -> None:
+    async with open_pool(dsn) as pool:
+        await claimed(PendingStore(pool), "q")
+    append(connection, "one")
+    assert (await finding(dsn, "sequences")).verdict is Verdict.OK
+    # As a logical replica has them: rows are copied, and no sequence's state.
+    connection.execute("alter table pending_interactions alter column ask_number restart")
+    connection.execute("alter table pending_trail alter column id restart")
+    connection.execute("alter table pending_stream alter column id restart")
+
+    behind = await finding(dsn, "sequences")
+
+    assert (behind.verdict, len(behind.remedies)) == (Verdict.FAIL, 3)
+    for remedy in behind.remedies:
+        run_remedy(connection, remedy)
+    assert (await finding(dsn, "sequences")).verdict is Verdict.OK
 
 
 async def test_a_ring_that_nothing_can_be_appended_to_is_named(dsn: str, connection: psycopg.Connection) -> None:

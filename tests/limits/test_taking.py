@@ -16,6 +16,7 @@ from pendingctl import open_pool
 from pendingctl.embedded import throwaway_pair, throwaway_server
 from pendingctl.errors import DatabaseBusy, DatabaseFailed, InvalidInput
 from pendingctl.limits import Limit, RateLimiter
+from pendingctl.postgres.connections import connect
 from pendingctl.race.limits.facts import KeyFacts
 from pendingctl.race.limits.history import Moment, Take, TakeOutcome
 from pendingctl.race.limits.laws import limit_never_exceeded, no_false_denial
@@ -240,3 +241,8 @@ async def test_a_standby_counts_nothing_and_says_where_to_connect() -> None:
                 with pytest.raises(DatabaseFailed, match="this server is a standby; connect to the primary"):
                     await pod.show("acme", "k", SLOW)
             assert not (await pod.take("acme", "k", SLOW)).allowed
+        with pytest.raises(DatabaseFailed, match="reset default_transaction_isolation"):
+            await connect(
+                make_conninfo(pair.standby.dsn, options="-cdefault_transaction_isolation=serializable"),
+                application="a test",
+            )
