@@ -137,6 +137,11 @@ def _not_connected(said: str) -> DatabaseFailed:
         return NotConnected(f"the server is starting or stopping: {reason}; try again in a moment")
     if "database" in reason and "does not exist" in reason:
         return DatabaseFailed(f"{reason}; create it, or name another in the connection string")
+    if "unsupported startup parameter" in reason:
+        return DatabaseFailed(
+            f"the pooler refuses what the connection string sets: {reason}; alter the role or the database in its "
+            "place (alter role … set search_path = …), or connect directly"
+        )
     if "conversion between" in reason:
         return DatabaseFailed(f"{reason}; use a database whose encoding is UTF8")
     if _LOGIN.search(reason):

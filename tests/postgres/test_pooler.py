@@ -23,7 +23,7 @@ from pendingctl import Claim, Click, Delivery, Limit, PendingStore, RateLimiter,
 from pendingctl.cli.app import app
 from pendingctl.diagnosis.findings import Verdict
 from pendingctl.doctor import examine, examine_schema
-from pendingctl.errors import InvalidInput, UnfitSetting
+from pendingctl.errors import DatabaseFailed, InvalidInput, UnfitSetting
 from pendingctl.events.following import Following
 from pendingctl.events.model import Event, NewEvent, StreamName
 from pendingctl.events.ring import Turn
@@ -283,6 +283,11 @@ async def test_a_pooler_in_statement_mode_is_refused_with_the_reason(pooled: str
     async with open_pool(in_statement_mode, timeout=1) as pool:
         with pytest.raises(UnfitSetting, match="pool_mode"):
             await Streams(pool).append(StreamName("acme", "talk"), [NewEvent("said", "one")])
+
+
+async def test_a_schema_that_a_pooler_does_not_pass_on_is_refused_with_what_does(pooled: str) -> None:
+    with pytest.raises(DatabaseFailed, match="alter role … set search_path"):
+        await connect(make_conninfo(pooled, options="-csearch_path=pendingctl"), application="a test")
 
 
 async def test_doctor_sees_the_pooler_and_all_that_is_behind_it(pooled: str) -> None:
