@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import select
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,9 @@ class _Setting:
     is_harmless: Callable[[str], bool] = bool
 
 
+# As a connection string's options have it, the last of several: a backslash before what is not to end it.
+_SEARCH_PATH = re.compile(r".*(?:-c\s*|--)search[_-]path=((?:\\.|[^\s\\])*)", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _LEFT_ALONE = "client_connection_check_interval"
 
 # Left out since they change nothing here: bytea_output (there is no bytea), row_security, jit and the planner's,
@@ -115,6 +119,10 @@ async def _fit(connection: Connection) -> None:
     if is_pooled:
         connection.prepare_threshold = None
         await _refuse_statement_mode(connection)
+        wanted = _SEARCH_PATH.search(connection.info.options)
+        if wanted is not None and _ESCAPED.sub(r"\1", wanted[1]) != facts["search_path"]:
+            remedy = "a pooler has left out that of the connection string; alter the role or the database to have it"
+            raise _unfit("search_path", facts["search_path"], remedy)
         for setting, value in other:
             if not (setting.passed_on or setting.is_harmless(value)):
                 raise _unfit(

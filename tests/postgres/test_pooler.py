@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -64,6 +64,12 @@ def _find_pgbouncer() -> str | None:
 @pytest.fixture
 def pooled(dsn: str, pgbouncer: str) -> Iterator[str]:
     """The migrated database, through a pooler that hands its few sessions on after each transaction."""
+    with pooler(dsn, pgbouncer) as through:
+        yield through
+
+
+@contextmanager
+def pooler(dsn: str, pgbouncer: str, setting: str = "") -> Iterator[str]:
     server = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -84,6 +90,7 @@ def pooled(dsn: str, pgbouncer: str) -> Iterator[str]:
         auth_type = any
         pool_mode = transaction
         default_pool_size = 20
+        {setting}
         {f"user = {account}" if os.geteuid() == 0 else ""}
         """
     )
@@ -288,6 +295,21 @@ async def test_a_pooler_in_statement_mode_is_refused_with_the_reason(pooled: str
 async def test_a_schema_that_a_pooler_does_not_pass_on_is_refused_with_what_does(pooled: str) -> None:
     with pytest.raises(DatabaseFailed, match="alter role … set search_path"):
         await connect(make_conninfo(pooled, options="-csearch_path=pendingctl"), application="a test")
+
+
+async def test_a_schema_that_a_pooler_leaves_out_in_silence_is_refused_too(
+    dsn: str, pgbouncer: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("create schema copy")
+    with pooler(dsn, pgbouncer, "ignore_startup_parameters = options") as through:
+        in_a_schema = make_conninfo(through, options=r"-c search_path=copy,\ public")
+        with pytest.raises(UnfitSetting, match="alter the role or the database"):
+            await connect(in_a_schema, application="a test")
+        connection.execute(f"alter database {connection.info.dbname} set search_path = copy, public")
+    with pooler(dsn, pgbouncer, "ignore_startup_parameters = options") as through:
+        await (
+            await connect(make_conninfo(in_a_schema, port=conninfo_to_dict(through)["port"]), application="a")
+        ).close()
 
 
 async def test_doctor_sees_the_pooler_and_all_that_is_behind_it(pooled: str) -> None:
