@@ -15,6 +15,7 @@ import psycopg
 from typer.testing import CliRunner, Result
 
 from pendingctl.cli.app import app
+from tests.processes import ending
 
 Cli: TypeAlias = Callable[..., Result]
 
@@ -29,18 +30,15 @@ def run(*arguments: str, input: str | bytes | None = None) -> Result:
 @contextmanager
 def running(dsn: str, *arguments: str, stdout: int | IO[Any] = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
     """A command in a process of its own, killed at the end if it still runs."""
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "pendingctl", *arguments],
         env={**os.environ, "PENDINGCTL_DSN": dsn},
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+    )
+    with ending(process):
+        yield process
 
 
 def document(result: Result) -> dict[str, Any]:

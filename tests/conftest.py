@@ -6,14 +6,17 @@ PENDINGCTL_TEST_MAJOR chooses the throw-away server's major version.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
@@ -28,6 +31,12 @@ from tests.commands import Cli, run
 
 MEMORY = Path("/dev/shm")
 ROOM_NEEDED = 2 << 30
+# Above what any test takes on a machine that is ten times as slow, but for those that are marked to take minutes.
+HANGS_AFTER = 600.0
+# A test that has failed may hang once more at its end.
+HANGS_AGAIN_AFTER = 60.0
+# A test's own connection may wait for a row that a pod of the same thread has locked, and which goes on only after it.
+SETTINGS = {"lock_timeout": "60s"}
 
 # A busy machine is no reason to fail.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,6 +68,29 @@ def pytest_configure() -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that hangs, and let its fixtures end; what does not heed this ends the worker by faulthandler."""
+    if any(item.get_closest_marker(name) for name in ("early", "long")):
+        return (yield)
+    signal.signal(signal.SIGALRM, _fail)
+    signal.setitimer(signal.ITIMER_REAL, HANGS_AFTER, HANGS_AGAIN_AFTER)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _fail(*_: object) -> NoReturn:
+    try:
+        tasks = asyncio.all_tasks()
+    except RuntimeError:
+        tasks = set()
+    for task in tasks:
+        task.print_stack(file=sys.stderr)
+    pytest.fail(f"it hangs: it was not over after {HANGS_AFTER:g} s")
+
+
 @pytest.fixture(autouse=True)
 def no_database_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the developer's shell points to is never touched."""
@@ -76,7 +108,7 @@ def server_dsn() -> Iterator[str]:
     from pendingctl.embedded import throwaway_server
 
     major = os.environ.get("PENDINGCTL_TEST_MAJOR")
-    with throwaway_server(major=int(major) if major else None) as server:
+    with throwaway_server(major=int(major) if major else None, settings=SETTINGS) as server:
         yield server.dsn
 
 

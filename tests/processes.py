@@ -1,11 +1,13 @@
-"""The processes of this machine, as tests look for those that must be there or must be gone."""
+"""Processes: those that tests start, and those of this machine that must be there or must be gone."""
 
 from __future__ import annotations
 
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import AnyStr
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,16 @@ class Process:
     pid: int
     parent: int
     command: str
+
+
+@contextmanager
+def ending(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+    """A process for the block, killed at its end if it still runs: `Popen` itself waits for its end, however long."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def processes() -> list[Process]:

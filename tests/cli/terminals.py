@@ -97,6 +97,22 @@ class Watched:
         return termios.tcgetattr(self._controller)
 
 
+def written(terminal: int, until: bytes | None = None) -> bytes:
+    """What comes out of a terminal until it contains this, or to its end. Raises AssertionError when it does not."""
+    ends = time.monotonic() + PATIENCE
+    received = b""
+    while until is None or until not in received:
+        assert select.select([terminal], [], [], max(ends - time.monotonic(), 0))[0], received
+        data = b""
+        with suppress(OSError):  # the other side is closed
+            data = os.read(terminal, 65_536)
+        if not data:
+            assert until is None, received
+            break
+        received += data
+    return received
+
+
 def _resize(file: int, width: int, height: int) -> None:
     fcntl.ioctl(file, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 

@@ -20,8 +20,10 @@ import pytest
 
 from pendingctl.cli import bulk
 from pendingctl.cli.filters import page_of
+from tests.cli.terminals import written
 from tests.cli.test_delivery import answer
 from tests.commands import QUESTION, SCOPE, Cli, complaint, document, make_older, running
+from tests.processes import ending
 
 REMEDIES = {
     "redeliver": (),
@@ -239,17 +241,16 @@ def test_on_a_terminal_it_asks_below_the_number_and_the_first_rows(
     cli("enqueue", *SCOPE, "--question", "Deploy " + "x" * 200, "--id", "q", "--count", "7")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
-    with subprocess.Popen(
+    command = subprocess.Popen(
         [sys.executable, "-m", "pendingctl", "withdraw", "--state", "pending"],
         env={**os.environ, "PENDINGCTL_DSN": dsn, "NO_COLOR": "1", "TERM": "xterm"},
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=theirs,
-    ) as command:
+    )
+    with ending(command):
         os.close(theirs)
-        shown = b""
-        while b"[y/N]" not in shown:
-            shown += os.read(ours, 1_000)
+        shown = written(ours, b"[y/N]")
         os.write(ours, reply.encode())
         command.communicate(timeout=20)
     os.close(ours)

@@ -15,7 +15,9 @@ import psycopg
 import pytest
 from rich.cells import cell_len
 
+from tests.cli.terminals import written
 from tests.commands import SCOPE, Cli, make_older
+from tests.processes import ending
 
 SHORT = SCOPE
 LONG = (
@@ -32,26 +34,19 @@ def listed(dsn: str, columns: int, *options: str, **environment: str) -> list[st
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
-    with subprocess.Popen(
+    command = subprocess.Popen(
         [sys.executable, "-m", "pendingctl", "list", *options],
         env={**inherited, "TERM": "xterm-256color", "PENDINGCTL_DSN": dsn, **environment},
         stdin=subprocess.DEVNULL,
         stdout=theirs,
-    ) as command:
+    )
+    with ending(command):
         os.close(theirs)
-        printed = b""
-        while chunk := _read(ours):
-            printed += chunk
-        os.close(ours)
+        printed = written(ours)
+        command.wait(timeout=20)
+    os.close(ours)
     assert command.returncode == 0
     return re.sub(r"\x1b\[[\d;]*m", "", printed.decode()).splitlines()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65_536)
-    except OSError:  # Linux: the other end is closed
-        return b""
 
 
 def enqueue(cli: Cli, scope: Sequence[str], question: str = TEXT, ids: Sequence[str] = IDS) -> None:

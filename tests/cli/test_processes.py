@@ -18,7 +18,9 @@ from typing import TextIO
 import psycopg
 import pytest
 
+from tests.cli.terminals import written
 from tests.locks import waiting_for_a_lock
+from tests.processes import ending
 
 COMMAND = [sys.executable, "-m", "pendingctl"]
 ENQUEUE = [*COMMAND, "enqueue", "--org", "acme", "--connection", "slack", "--user", "U1", "--question", "Deploy?"]
@@ -76,10 +78,11 @@ def test_a_signal_ends_a_command_and_leaves_nothing_half_done(
         command = subprocess.Popen(
             [*ENQUEUE, "--id", "q", "--count", "3000"], env=environment, stderr=subprocess.PIPE, text=True
         )
-        until_waiting_for_a_lock(connection)
+        with ending(command):
+            until_waiting_for_a_lock(connection)
 
-        command.send_signal(sent)
-        _, stderr = command.communicate(timeout=20)
+            command.send_signal(sent)
+            _, stderr = command.communicate(timeout=20)
 
     assert command.returncode == exit_code
     assert stderr == ""
@@ -137,12 +140,11 @@ def test_on_a_terminal_a_destructive_command_asks(
         stderr=theirs,
         close_fds=True,
     )
-    os.close(theirs)
-    shown = b""
-    while b"[y/N]" not in shown:
-        shown += os.read(ours, 1_000)
-    os.write(ours, answer.encode())
-    command.communicate(timeout=20)
+    with ending(command):
+        os.close(theirs)
+        shown = written(ours, b"[y/N]")
+        os.write(ours, answer.encode())
+        command.communicate(timeout=20)
     os.close(ours)
 
     assert b"Delete question q of organization acme on host=" in shown

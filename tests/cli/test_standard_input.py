@@ -26,7 +26,8 @@ def writing(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileIO]:
 
 
 def test_what_is_there_is_read_once_there_is_anything(writing: FileIO) -> None:
-    with standard_input() as stdin, ThreadPoolExecutor(1) as thread:
+    # The thread reads until the lines end.
+    with standard_input() as stdin, ThreadPoolExecutor(1) as thread, writing:
         reading = thread.submit(stdin.read1, 1_024)
         is_waiting = not wait([reading], timeout=0.1).done
         writing.write(b"a\n")
@@ -37,7 +38,8 @@ def test_what_is_there_is_read_once_there_is_anything(writing: FileIO) -> None:
 
 
 def test_lines_are_read_to_the_end(writing: FileIO) -> None:
-    with standard_input() as stdin, ThreadPoolExecutor(1) as thread:
+    # The thread reads until the lines end.
+    with standard_input() as stdin, ThreadPoolExecutor(1) as thread, writing:
         reading = thread.submit(list, stdin)
         for part in (b"a\nb", b"c\n", b"d"):
             is_waiting = not wait([reading], timeout=0.05).done

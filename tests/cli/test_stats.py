@@ -18,7 +18,9 @@ import psycopg
 import pytest
 
 from pendingctl.store import statistics
+from tests.cli.terminals import written
 from tests.commands import QUESTION, SCOPE, Cli, complaint, document, make_older
+from tests.processes import ending
 
 
 def give_up_on(connection: psycopg.Connection, id: str, error: str) -> None:
@@ -48,15 +50,10 @@ def on_a_terminal(dsn: str, *arguments: str, **environment: str) -> list[str]:
         stdout=theirs,
         stderr=theirs,
     )
-    os.close(theirs)
-    said = b""
-    try:
-        while read := os.read(ours, 65_536):
-            said += read
-    except OSError:
-        # The other end is closed.
-        pass
-    command.wait(timeout=20)
+    with ending(command):
+        os.close(theirs)
+        said = written(ours)
+        command.wait(timeout=20)
     os.close(ours)
     return said.decode().splitlines()
 

@@ -15,6 +15,7 @@ import pytest
 from pendingctl.cli import stream as stream_module
 from pendingctl.events.model import Appended
 from tests.commands import Cli, complaint, document, run, running
+from tests.processes import ending
 
 ACME = ("--org", "acme")
 
@@ -50,7 +51,7 @@ def test_an_append_that_expects_a_position_is_repeated_or_refused(cli: Cli, conn
 def test_lines_are_appended_while_more_are_to_come(dsn: str, connection: psycopg.Connection) -> None:
     connection.execute("listen pendingctl_stream")
     command = [sys.executable, "-m", "pendingctl", "stream", "append", "talk", *ACME, "--dsn", dsn]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with ending(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as process:
         assert process.stdin is not None
         process.stdin.write("a\n")
         process.stdin.flush()

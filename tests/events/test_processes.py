@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Coroutine
 
 import psycopg
@@ -24,6 +25,8 @@ async def forked(does: Callable[[], Coroutine[None, None, None]]) -> bool:
     """Whether a child process does that in an event loop of its own, without an error."""
     child = os.fork()
     if child == 0:
+        # Another thread may have held a lock when it was forked, which nobody lets go of here.
+        signal.alarm(60)
         status = 1
         try:
             asyncio.run(asyncio.wait_for(does(), 10))

@@ -394,7 +394,7 @@ async def test_a_pod_that_closes_waits_for_the_card_that_it_posts_and_for_its_no
 
     pod.platform.before_card = wait
     asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
-    await posting.wait()
+    await until(posting.is_set)
     closing = asyncio.create_task(pod.bridge.close())
     await asyncio.sleep(0)
     assert await pod.click() is ReplyKind.CANNOT_SERVE

@@ -198,7 +198,7 @@ async def test_a_pod_that_closes_takes_over_no_more_cards_while_others_are_under
     many = ((f"due {number}", QUESTION.scope, QUESTION.payload()) for number in range(100))
     await store.put_many(many, show=True)
     pod.bridge.start()
-    await posting.wait()
+    await until(posting.is_set)
     closing = asyncio.create_task(pod.bridge.close(within=timedelta(seconds=1)))
     await asyncio.sleep(0.1)
     so_far = began
@@ -221,7 +221,7 @@ async def test_a_pod_closes_in_time_over_a_platform_that_hangs(
 
     pod.platform.before_card = hang
     asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
-    await posting.wait()
+    await until(posting.is_set)
     async with asyncio.timeout(5):
         await pod.bridge.close(within=timedelta(seconds=0.1))
 

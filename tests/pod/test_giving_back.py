@@ -180,7 +180,7 @@ async def test_what_is_leased_while_the_pod_closes_is_delivered_or_given_back(
     store.leases = Slow(pool)
     delivery = Delivery(store, Worker(lambda _: hang()))
     delivery.start()
-    await leasing.wait()
+    await until(leasing.is_set)
 
     await delivery.close(within=WITHIN)
 

@@ -275,7 +275,7 @@ async def test_a_pod_that_closes_waits_for_the_posts_under_way(
     pod.platform.before_card = wait
     await put(store)
     pod.bridge.start()
-    await posting.wait()
+    await until(posting.is_set)
     closing = asyncio.create_task(pod.bridge.close())
     await asyncio.sleep(MOMENT)
     may_post.set()
@@ -303,7 +303,7 @@ async def test_a_post_that_a_closing_pod_breaks_off_is_made_by_another(
         pod.bridge.start()
     else:
         asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
-    await posting.wait()
+    await until(posting.is_set)
     async with asyncio.timeout(4):
         await pod.bridge.close(within=timedelta(seconds=0.1))
     if asking is not None:

@@ -19,6 +19,7 @@ from pendingctl import (
     State,
 )
 from pendingctl.errors import NotFound, ScopeMismatch
+from tests.deliveries import until
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, failing, nothing
 
@@ -150,7 +151,7 @@ async def test_a_cancelled_ask_keeps_its_row_and_its_card_is_posted_later(
 
     pod.platform.before_card = hang
     asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))
-    await posting.wait()
+    await until(posting.is_set)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking

@@ -66,7 +66,7 @@ async def test_a_pod_that_closes_while_a_claim_is_made_again_ends_in_time(pool: 
 
     pod = Pod(Gone(pool), reply_within=timedelta(seconds=20))
     pressing = asyncio.create_task(pod.click())
-    await has_begun.wait()
+    await until(has_begun.is_set)
     async with asyncio.timeout(5):
         await pod.bridge.close(within=timedelta(seconds=0.2))
 

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -23,7 +24,7 @@ from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher
 from pendingctl.race.run import simulate_race
-from tests.processes import processes
+from tests.processes import ending, processes
 
 COORDINATOR = """
 import asyncio, sys
@@ -234,7 +235,8 @@ async def test_a_pod_that_hangs_is_ended_and_makes_the_race_inconclusive(
 async def test_a_cancelled_race_leaves_nothing(dsn: str, connection: psycopg.Connection) -> None:
     going = asyncio.Event()
     race = asyncio.create_task(simulate_race(dsn, RaceSettings(2, 3_000, 4, 1), on_progress=at_question(3, going.set)))
-    await going.wait()
+    async with asyncio.timeout(60):
+        await going.wait()
 
     race.cancel()
     await asyncio.sleep(0)
@@ -282,7 +284,8 @@ def test_a_pod_shows_the_connection_string_to_nobody(dsn: str) -> None:
     assert str(database) not in shown
 
 
-def coordinator(dsn: str) -> subprocess.Popen[str]:
+@contextmanager
+def coordinator(dsn: str) -> Iterator[subprocess.Popen[str]]:
     """A process that races for much longer than any test takes."""
     process = subprocess.Popen(
         [sys.executable, "-c", COORDINATOR],
@@ -292,10 +295,11 @@ def coordinator(dsn: str) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
     )
-    assert process.stdin is not None
-    process.stdin.write(dsn + "\n")
-    process.stdin.flush()
-    return process
+    with ending(process):
+        assert process.stdin is not None
+        process.stdin.write(dsn + "\n")
+        process.stdin.flush()
+        yield process
 
 
 def going_pods(process: subprocess.Popen[str]) -> list[int]:

@@ -126,8 +126,10 @@ def test_pods_of_the_version_before_work_while_it_is_migrated(dsn: str, connecti
 
     with ThreadPoolExecutor(3) as pods:
         working = [pods.submit(work, f"pod-{number}") for number in range(3)]
-        assert migrations.apply(dsn) == OURS[3:]
-        ended.set()
+        try:
+            assert migrations.apply(dsn) == OURS[3:]
+        finally:
+            ended.set()
         rounds = sum(each.result() for each in working)
 
     assert connection.execute(

@@ -19,9 +19,11 @@ from pendingctl import PendingStore
 from pendingctl.errors import MigrationFailed, NotMigrated
 from pendingctl.postgres.connections import Pool
 from pendingctl.schema import migrations
+from tests.cli.terminals import written
 from tests.commands import document, run
 from tests.deliveries import LEASE
 from tests.locks import until_waiting_for_a_lock
+from tests.processes import ending
 from tests.questions import PAYLOAD, SCOPE, click
 from tests.schema.migrated import steps_back_to
 
@@ -200,12 +202,11 @@ def test_the_confirmation_says_what_is_lost(dsn: str) -> None:
         stdout=subprocess.PIPE,
         stderr=theirs,
     )
-    os.close(theirs)
-    said = b""
-    while b"[y/N]" not in said:
-        said += os.read(ours, 1_000)
-    os.write(ours, b"n\n")
-    command.communicate(timeout=20)
+    with ending(command):
+        os.close(theirs)
+        said = written(ours, b"[y/N]")
+        os.write(ours, b"n\n")
+        command.communicate(timeout=20)
     os.close(ours)
 
     assert b"Lost for good: " in said

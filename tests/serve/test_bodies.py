@@ -130,9 +130,10 @@ async def test_a_body_in_many_chunks_keeps_nobody_waiting_until_it_is_parsed() -
 
     async with listening_for(count) as listening:
         # Both have sent all before the listener has a turn.
-        with socket.create_connection(("127.0.0.1", listening.port)) as flooding:
+        with socket.create_connection(("127.0.0.1", listening.port), PATIENCE) as flooding:
+            flooding.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
             flooding.sendall(CHUNKED + b"1\r\nx\r\n" * 20_000)
-            with socket.create_connection(("127.0.0.1", listening.port)) as other:
+            with socket.create_connection(("127.0.0.1", listening.port), PATIENCE) as other:
                 other.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 other.setblocking(False)
                 async with asyncio.timeout(PATIENCE):

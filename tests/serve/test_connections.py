@@ -182,9 +182,10 @@ async def test_a_client_that_reads_slowly_but_always_is_not_closed() -> None:
             slow.setblocking(False)
             slow.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             read = 0
-            while read < 700_000:
-                read += len(await asyncio.get_running_loop().sock_recv(slow, 10_000))
-                await asyncio.sleep(0.03)
+            async with asyncio.timeout(2 * PATIENCE):
+                while read < 700_000:
+                    read += len(await asyncio.get_running_loop().sock_recv(slow, 10_000))
+                    await asyncio.sleep(0.03)
             assert listening.open_connections == 1
 
 
@@ -216,7 +217,7 @@ async def test_a_new_connection_takes_the_place_of_an_idle_one_and_of_no_other()
 
         # Connected by the kernel before the listener has a turn, hence accepted in one.
         for _ in range(2):
-            new = stack.enter_context(socket.create_connection(("127.0.0.1", listening.port)))
+            new = stack.enter_context(socket.create_connection(("127.0.0.1", listening.port), PATIENCE))
             new.send(GET[:5])
         for replaced in (longest, idle):
             assert await replaced.rest() == b""
@@ -254,7 +255,7 @@ async def test_a_process_out_of_files_goes_on_when_there_are_some_again(caplog: 
         await client.response()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         # Connected by the kernel while the listener has had no turn to accept.
-        with socket.create_connection(("127.0.0.1", listening.port)) as waiting:
+        with socket.create_connection(("127.0.0.1", listening.port), PATIENCE) as waiting:
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
             try:
                 client.send(GET)

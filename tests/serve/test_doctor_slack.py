@@ -351,7 +351,8 @@ async def test_a_missing_extra_is_named(slack: FakeSlack, tmp_path: Path, missin
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    stdout, stderr = await ended.communicate()
+    async with asyncio.timeout(30):
+        stdout, stderr = await ended.communicate()
 
     assert (ended.returncode, stdout) == (2, b"")
     assert b"needs an optional part; install it with: pip install" in stderr

@@ -72,4 +72,5 @@ async def _exchange(listening: Listening, sent: bytes, *, waits: bool) -> None:
         if waits:
             await client.rest()
         elif sent.endswith(b"\r\n\r\n"):
-            await client.reader.readuntil(b"ed")
+            async with asyncio.timeout(PATIENCE):
+                await client.reader.readuntil(b"ed")

@@ -148,7 +148,8 @@ async def test_all_addresses_of_both_kinds_are_one_listener_and_a_trusted_proxy_
         if _has_ipv6():
             reader, writer = await asyncio.open_connection("::1", listening.port)
             writer.write(asked)
-            assert b'"9.9.9.9"' in await reader.read()
+            async with asyncio.timeout(PATIENCE):
+                assert b'"9.9.9.9"' in await reader.read()
             writer.close()
 
 
@@ -161,7 +162,7 @@ async def test_what_arrives_after_accepting_has_stopped_is_answered_and_closes_i
         kept.send(GET % b"/now")
         assert b"connection: close" not in await kept.response()
         busy.send(GET % b"/held")
-        await held.arrived.wait()
+        await until(held.arrived.is_set)
 
         await listening.stop_accepting()
         with pytest.raises(ConnectionRefusedError):
@@ -177,7 +178,7 @@ async def test_what_arrives_after_accepting_has_stopped_is_answered_and_closes_i
 async def test_a_client_in_the_queue_is_served_when_accepting_stops(held: Held) -> None:
     async with listening_for(held.app) as listening:
         # Connected by the kernel while the listener has had no turn to accept.
-        with socket.create_connection(("127.0.0.1", listening.port)) as waiting:
+        with socket.create_connection(("127.0.0.1", listening.port), PATIENCE) as waiting:
             waiting.sendall(GET % b"/now")
             await listening.stop_accepting()
             await listening.close(within=PATIENCE)
@@ -210,7 +211,7 @@ async def test_closing_waits_for_requests_and_not_for_idle_connections(held: Hel
         kept.send(GET % b"/now")
         await kept.response()
         busy.send(GET % b"/held")
-        await held.arrived.wait()
+        await until(held.arrived.is_set)
         closing = asyncio.create_task(listening.close(within=PATIENCE))
         assert await kept.rest() == await silent.rest() == b""
         assert not closing.done()
@@ -223,7 +224,8 @@ async def test_closing_does_not_wait_for_another_request_after_a_response_that_h
     listening = await listen(held.app, listener())
     async with RawClient(listening.port) as silent, RawClient(listening.port) as client:
         client.send(GET % b"/streamed")
-        await client.reader.readuntil(b"begun")
+        async with asyncio.timeout(PATIENCE):
+            await client.reader.readuntil(b"begun")
         closing = asyncio.create_task(listening.close(within=2 * PATIENCE))
         # From then on no connection is closed for being idle.
         assert await silent.rest() == b""
@@ -239,7 +241,7 @@ async def test_what_is_under_way_at_the_end_is_cut_off_without_an_error(
     with caplog.at_level(logging.WARNING):
         async with RawClient(listening.port) as busy:
             busy.send(GET % b"/held")
-            await held.arrived.wait()
+            await until(held.arrived.is_set)
             async with asyncio.timeout(PATIENCE):
                 await listening.close(within=0.1)
             assert await busy.rest() == b""
@@ -357,7 +359,8 @@ async def test_over_tls_parts_for_a_client_that_has_ended_its_side_are_no_warnin
         RawClient(listening.port, tls=trusting) as client,
     ):
         client.send(GET % b"/")
-        await client.reader.readuntil(b"x")
+        async with asyncio.timeout(PATIENCE):
+            await client.reader.readuntil(b"x")
         client.send(GET % b"/")
         # Without the word by which TLS ends.
         client.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)

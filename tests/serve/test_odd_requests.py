@@ -138,7 +138,8 @@ async def test_a_request_that_breaks_once_its_response_has_begun_is_closed(caplo
 
     async with listening_for(answer_first, limits=QUICK) as listening, RawClient(listening.port) as client:
         client.send(POST + b"Transfer-Encoding: chunked\r\n\r\n")
-        assert (await client.reader.readuntil(b"begun")).startswith(b"HTTP/1.1 200")
+        async with asyncio.timeout(PATIENCE):
+            assert (await client.reader.readuntil(b"begun")).startswith(b"HTTP/1.1 200")
         client.send(b"zz\r\n")
         assert b"HTTP" not in await client.rest()
         async with asyncio.timeout(PATIENCE):

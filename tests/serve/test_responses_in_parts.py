@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ import h11
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.serve.clients import RawClient, exchange, listening_for, status_of
+from tests.serve.clients import PATIENCE, RawClient, exchange, listening_for, status_of
 
 LAST = b"%s / HTTP/%s\r\nHost: a\r\nConnection: close\r\n\r\n"
 PARTS = [b"begun", b"", b"x" * 70_000, b"\r\n0\r\n\r\n"]
@@ -71,7 +72,9 @@ async def test_the_connection_stays_for_the_next_request() -> None:
     async with listening_for(_InParts([b"begun"])) as listening, RawClient(listening.port) as client:
         for _ in range(3):
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert (await client.reader.readuntil(b"\r\n0\r\n\r\n")).endswith(b"\r\n\r\n5\r\nbegun\r\n0\r\n\r\n")
+            async with asyncio.timeout(PATIENCE):
+                received = await client.reader.readuntil(b"\r\n0\r\n\r\n")
+            assert received.endswith(b"\r\n\r\n5\r\nbegun\r\n0\r\n\r\n")
 
 
 async def test_nothing_is_sent_after_the_end(caplog: pytest.LogCaptureFixture) -> None:

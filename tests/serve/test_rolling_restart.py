@@ -107,7 +107,8 @@ async def test_a_press_that_is_under_way_when_the_listener_closes_is_answered(sh
         await _refuses(pod.public_port)
 
         writer.write(delivery.body[100:])
-        status = (await reader.readline()).split()[1]
+        async with asyncio.timeout(WITHIN):
+            status = (await reader.readline()).split()[1]
         writer.close()
 
         assert status == b"200"

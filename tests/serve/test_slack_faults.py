@@ -124,7 +124,8 @@ async def test_what_can_never_be_posted_is_listed_with_slack_s_reason(shared: De
         env={**os.environ, "PENDINGCTL_DSN": shared.dsn},
         stdout=asyncio.subprocess.PIPE,
     )
-    output, _ = await listing.communicate()
+    async with asyncio.timeout(30):
+        output, _ = await listing.communicate()
     reasons = {row["id"]: row["post_error"] for row in map(json.loads, output.splitlines())}
     for conversation_id, error in NEVER.items():
         assert error in reasons[f"never {conversation_id}"]

@@ -26,7 +26,7 @@ from pendingctl.sse.tickets import Tickets
 from tests.events.writers import append
 from tests.serve.pods import ServedPod, configuration, served
 from tests.sse.conftest import Pod, running
-from tests.sse.event_source import reading, until
+from tests.sse.event_source import PATIENCE, reading, until
 
 # Above what the kernel takes of each connection.
 LARGE = "x" * 1_000_000
@@ -41,6 +41,8 @@ def stalled(port: int, number: int, path: str = "/chat") -> Iterator[list[socket
         for _ in range(number):
             client = stack.enter_context(socket.socket())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            # In this thread is the listener too.
+            client.settimeout(PATIENCE)
             client.connect(("127.0.0.1", port))
             client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             clients.append(client)
@@ -97,8 +99,9 @@ async def test_a_reader_whose_network_is_gone_is_closed(pool: Pool, connection: 
             await until(lambda: pod.app.clients == 1)
             append(connection, "one", wakes=True)
             client.setblocking(False)
-            while b"one" not in await asyncio.get_running_loop().sock_recv(client, 4_096):
-                pass
+            async with asyncio.timeout(PATIENCE):
+                while b"one" not in await asyncio.get_running_loop().sock_recv(client, 4_096):
+                    pass
             _receive_nothing_more(client)
             append(connection, "two", wakes=True)
             await until(lambda: pod.app.sent.events == 2)

@@ -338,7 +338,8 @@ async def test_two_races_do_not_sweep_one_database(dsn: str, connection: psycopg
     going = asyncio.Event()
     settings = RaceSettings(2, 2_000, 4, 1, faults=(FaultKind.SWEEP,))
     first = asyncio.create_task(simulate_race(dsn, settings, on_progress=lambda _: going.set()))
-    await going.wait()
+    async with asyncio.timeout(60):
+        await going.wait()
 
     with pytest.raises(InvalidInput, match="another race sweeps this database"):
         await simulate_race(dsn, settings)
