@@ -163,6 +163,9 @@ def _unfit(name: str, value: str, remedy: str) -> UnfitSetting:
 
 async def _hang_up_instead(pgconn: PGconn, *, timeout: float = 0) -> None:  # noqa: ARG001, ASYNC109 (the driver's own)
     hang_up(pgconn)
+    # The driver would wait for the statement's end, and before psycopg 3.3.9 raise that the connection is lost: whoever
+    # goes on when the database is away would go on for ever.
+    raise asyncio.CancelledError
 
 
 def hang_up(pgconn: PGconn) -> None:

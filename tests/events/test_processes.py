@@ -25,7 +25,8 @@ async def forked(does: Callable[[], Coroutine[None, None, None]]) -> bool:
     """Whether a child process does that in an event loop of its own, without an error."""
     child = os.fork()
     if child == 0:
-        # Another thread may have held a lock when it was forked, which nobody lets go of here.
+        # Another thread may have held a lock when it was forked, which nobody lets go of here: then this ends it.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(60)
         status = 1
         try:
