@@ -44,7 +44,9 @@ async def test_a_button_of_the_page_is_pressed_and_the_next_question_comes_from_
     finally:
         if demo.returncode is None:
             demo.kill()
-        await demo.wait()
+        # Before what it has said is read to the end, `wait` may not return.
+        async with asyncio.timeout(60):
+            await demo.communicate()
 
     assert (demo.returncode, rest) == (128 + signal.SIGINT, b"")
     assert b"press: answered" in log
