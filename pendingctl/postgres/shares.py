@@ -40,3 +40,15 @@ class Share:
             await self._source.putconn(conn)
         finally:
             self._free.release()
+
+
+def shares(source: ConnectionSource) -> tuple[ConnectionSource, ConnectionSource, ConnectionSource]:
+    """Return the parts of a pool for requests, the pod's loop and sinks, each with connections that the others leave.
+
+    A source that lends one connection, or says nothing of its size, is all three.
+    """
+    size = getattr(source, "max_size", None)
+    if not isinstance(size, int) or size < 3:
+        return source, source, source
+    third = size // 3
+    return Share(source, size - 2), Share(source, third), Share(source, third)

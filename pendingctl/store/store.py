@@ -45,7 +45,7 @@ from ..payload import (
     encode_payload,
 )
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
-from ..postgres.shares import Share
+from ..postgres.shares import shares
 from ..postgres.time_limits import Purpose
 from ..schedule import LONGEST, MAX_AGE, Schedule, schedule_parameters
 from . import ending_statements, statements
@@ -89,7 +89,7 @@ class PendingStore:
         if pod is None:
             pod = socket.gethostname()
         check_text(pod, "pod")
-        requests, loop, sinks = _shares(source)
+        requests, loop, sinks = shares(source)
         self.leases = Leases(loop, application, pod=pod, sinks=sinks)
         self.trail = Trail(loop, application, pod=pod)
         self.inspection = Inspection(source)
@@ -514,18 +514,6 @@ _AS_NO_ANSWER = {
     Outcome.ANSWERED: None,
     Outcome.DEFAULTED: None,
 }
-
-
-def _shares(source: ConnectionSource) -> tuple[ConnectionSource, ConnectionSource, ConnectionSource]:
-    """Return the parts of a pool for requests, the pod's loop and sinks, each with connections that the others leave.
-
-    A source that lends one connection, or says nothing of its size, is all three.
-    """
-    size = getattr(source, "max_size", None)
-    if not isinstance(size, int) or size < 3:
-        return source, source, source
-    third = size // 3
-    return Share(source, size - 2), Share(source, third), Share(source, third)
 
 
 def _lock_timeout(given: Connection | None) -> str | None:
