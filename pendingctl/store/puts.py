@@ -17,12 +17,9 @@ from ..postgres.connections import Connection
 from ..schedule import Schedule, ScheduleParameters
 from . import put_statements as statements
 from .refusal import check_request, judge_put
-from .rows import STORED_ROW, expire_one, look, scope_parameters
+from .rows import STORED_ROW, TRIES, expire_one, look, scope_parameters
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
-
-# A row can change hands between two statements of one call; each further try needs another such change.
-TRIES = 5
 
 # How long an asker that waits keeps pods away from the answer, unless it renews that.
 AWAITED_FOR = timedelta(seconds=15)

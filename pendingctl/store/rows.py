@@ -1,85 +1,19 @@
-"""The rows of the claim path: the parameters by which a statement finds or writes one, and what its columns become."""
+"""What the calls about one question share: the parameters that name its row, and the row as it is found or left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from datetime import datetime
 
-from psycopg.errors import LockNotAvailable
 from psycopg.rows import args_row, class_row
 
-from ..errors import UnreadablePayload
-from ..model import Claim, Click, Operator, PutOutcome, Scope, Stored
-from ..payload import read_json, read_payload
+from ..model import Click, PutOutcome, Scope, Stored
 from ..postgres.connections import Connection
-from ..postgres.time_limits import FIRST_LOCK_TIMEOUT, Purpose
 from . import statements
 from .ending_statements import EXPIRE_ONE
 from .refusal import FoundRow
 
-
-def claim_parameters(
-    click: Click,
-    lease: timedelta | None,
-    *,
-    pod: str,
-    application: str = "",
-    lease_token: UUID | None = None,
-    operator: Operator | None = None,
-) -> dict[str, object]:
-    """Return the parameters of `statements.CLAIM`; each call has a lease token of its own unless one is given."""
-    leaves_it_to_the_pods = lease is None or not lease
-    return {
-        "id": click.question_id,
-        "organization_id": click.organization_id,
-        "connection_id": click.connection_id,
-        "user_id": click.user_id,
-        "answered_by": click.user_id if operator is None else operator.answered_by,
-        "reason": None if operator is None else operator.reason,
-        "application": application,
-        "ask_number": click.ask_number,
-        "answer": click.value,
-        "option": click.option,
-        "delivery_key": click.delivery_key,
-        "lease": lease,
-        "lease_token": None if leaves_it_to_the_pods else lease_token or uuid4(),
-        "pod": pod,
-        "lock_timeout": FIRST_LOCK_TIMEOUT,
-    }
-
-
-def _claim(
-    id: str,
-    ask_number: int,
-    expected_user_id: str,
-    payload: str,
-    value: str | None,
-    claimed_at: datetime,
-    lease_token: UUID | None,
-    card: str | None,
-) -> Claim:
-    try:
-        read = read_payload(payload)
-    except UnreadablePayload:
-        # Whoever leases the answer finds the same, and reports it.
-        read, lease_token = {}, None
-    return Claim(id, ask_number, expected_user_id, read, value, claimed_at, lease_token, read_json(card))
-
-
-# By place, here and below: names cost a claim a twentieth of the client's time.
-CLAIM_ROW = args_row(_claim)
-
-
-async def claim(connection: Connection, parameters: Mapping[str, object]) -> Claim | None:
-    """Claim the row that the click is for, also one that somebody holds for a while; None where there is none."""
-    cursor = connection.cursor(row_factory=CLAIM_ROW)
-    try:
-        return await (await cursor.execute(statements.CLAIM, parameters)).fetchone()
-    except LockNotAvailable:
-        await connection.rollback()
-    patient = {**parameters, "lock_timeout": Purpose.CLAIM.lock_timeout}
-    return await (await cursor.execute(statements.CLAIM_AFTER_WAITING, patient)).fetchone()
+# A row can change hands between two statements of one call; each further try needs another such change.
+TRIES = 5
 
 
 def _stored(
@@ -88,7 +22,7 @@ def _stored(
     return Stored(id, PutOutcome(outcome), ask_number, created_at, row_version, is_to_be_posted)
 
 
-# What a statement that stores a question has left.
+# What a statement that stores a question has left; by place, as `claims.CLAIM_ROW` is read.
 STORED_ROW = args_row(_stored)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from itertools import islice
@@ -49,12 +49,12 @@ from ..postgres.shares import shares
 from ..postgres.time_limits import Purpose
 from ..schedule import LONGEST, MAX_AGE, Schedule, schedule_parameters
 from . import ending_statements, statements
+from .claims import claim
 from .inspection import Inspection
 from .leases import Leases
-from .puts import TRIES, IfAnswered, Put, insert, put
-from .refusal import judge
+from .puts import IfAnswered, Put, insert, put
 from .remedies import Remedies
-from .rows import claim, claim_parameters, expire_one, look, scope_parameters
+from .rows import TRIES, expire_one, look, scope_parameters
 from .statistics import Statistics
 from .trail import Trail
 
@@ -250,33 +250,20 @@ class PendingStore:
 
         A click gives up after a second that somebody else holds the row, with DatabaseFailed.
         """
-        parameters = claim_parameters(
-            click, lease, pod=self._pod, application=self._application, lease_token=lease_token
-        )
-        return await self._claim(click, parameters, lease_token, None)
+        async with Borrowed(self._source, purpose=Purpose.CLAIM) as borrowed:
+            return await claim(
+                *(borrowed, click, lease), pod=self._pod, application=self._application, lease_token=lease_token
+            )
 
     async def answer(self, click: Click, operator: Operator) -> Claim | Refusal:
         """Answer in the place of the user whom the click names: a claim by the same conditions, left to the pods.
 
         Who has answered is the operator, for the row, the card, the worker and later clicks; the trail has the reason.
         """
-        parameters = claim_parameters(
-            click, timedelta(), pod=self._pod, application=self._application, operator=operator
-        )
-        return await self._claim(click, parameters, None, operator)
-
-    async def _claim(
-        self, click: Click, parameters: Mapping[str, object], lease_token: UUID | None, operator: Operator | None
-    ) -> Claim | Refusal:
         async with Borrowed(self._source, purpose=Purpose.CLAIM) as borrowed:
-            for _ in range(TRIES):
-                if (won := await claim(borrowed, parameters)) is not None:
-                    return won
-                found = await look(borrowed, click.question_id, click)
-                judgement = judge(click, found, self._application, lease_token, operator)
-                if judgement is not None:
-                    return judgement
-        raise DatabaseFailed(f"question {click.question_id!r} was reopened {TRIES} times during one claim; try again")
+            return await claim(
+                *(borrowed, click, timedelta()), pod=self._pod, application=self._application, operator=operator
+            )
 
     async def withdraw(
         self, id: str, scope: Scope, *, awaited_by: UUID | None = None, connection: Connection | None = None

@@ -17,7 +17,7 @@ from pendingctl.payload import encode_payload
 from pendingctl.pod.delivery import LEASE
 from pendingctl.postgres.connections import Connection
 from pendingctl.store import put_statements, statements
-from pendingctl.store.rows import claim_parameters
+from pendingctl.store.claims import claim_parameters
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
 from .pgbench import run_pgbench, with_variables

@@ -13,7 +13,7 @@ from ...model import Claim, Click, Refusal, RefusalReason
 from ...postgres.connections import Borrowed, ConnectionSource
 from ...postgres.time_limits import Purpose
 from ...store import PendingStore, statements
-from ...store.rows import CLAIM_ROW, claim_parameters
+from ...store.claims import CLAIM_ROW, claim_parameters
 
 
 def _claim_without(condition: str) -> str:
