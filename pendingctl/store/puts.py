@@ -16,8 +16,9 @@ from ..payload import JsonObject, check_id, check_stream_name
 from ..postgres.connections import Connection
 from ..schedule import Schedule, ScheduleParameters
 from . import put_statements as statements
+from .endings import expire_one
 from .refusal import check_request, judge_put
-from .rows import STORED_ROW, TRIES, expire_one, look, scope_parameters
+from .rows import STORED_ROW, TRIES, look, scope_parameters
 
 IfAnswered: TypeAlias = Literal["reopen", "keep"]
 

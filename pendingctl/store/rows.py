@@ -9,7 +9,6 @@ from psycopg.rows import args_row, class_row
 from ..model import Click, PutOutcome, Scope, Stored
 from ..postgres.connections import Connection
 from . import statements
-from .ending_statements import EXPIRE_ONE
 from .refusal import FoundRow
 
 # A row can change hands between two statements of one call; each further try needs another such change.
@@ -31,21 +30,6 @@ async def look(connection: Connection, id: str, by: Scope | Click) -> FoundRow |
     cursor = connection.cursor(row_factory=class_row(FoundRow))
     parameters = {"id": id, "organization_id": by.organization_id, "connection_id": by.connection_id}
     return await (await cursor.execute(statements.LOOK, parameters)).fetchone()
-
-
-async def expire_one(connection: Connection, id: str, ask_number: int, *, pod: str, lock_timeout: str | None) -> None:
-    """End an asking whose deadline has passed, if no pod has done that yet.
-
-    `lock_timeout` is None in a transaction of the caller's, whose own limits stay.
-    """
-    parameters = {
-        "id": id,
-        "ask_number": ask_number,
-        "pod": pod,
-        "awaited_by": None,
-        "lock_timeout": lock_timeout,
-    }
-    await connection.execute(EXPIRE_ONE, parameters)
 
 
 def scope_parameters(scope: Scope) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Unpack
 from uuid import UUID
 
 from psycopg.errors import NotNullViolation
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
 from ..errors import DatabaseFailed, InvalidInput, Undelivered
 from ..model import (
@@ -28,7 +28,6 @@ from ..model import (
     NoAnswer,
     NotExtended,
     Operator,
-    Outcome,
     PutOutcome,
     Refusal,
     Scope,
@@ -50,11 +49,12 @@ from ..postgres.time_limits import Purpose
 from ..schedule import LONGEST, MAX_AGE, Schedule, schedule_parameters
 from . import ending_statements, statements
 from .claims import claim
+from .endings import extend, why_no_answer, withdraw
 from .inspection import Inspection
 from .leases import Leases
 from .puts import IfAnswered, Put, insert, put
 from .remedies import Remedies
-from .rows import TRIES, expire_one, look, scope_parameters
+from .rows import TRIES, look, scope_parameters
 from .statistics import Statistics
 from .trail import Trail
 
@@ -274,35 +274,10 @@ class PendingStore:
         longer waits for it, since it was asked anew or somebody else waits.
         """
         check_id(id, "question id")
-        parameters = {
-            "id": id,
-            **scope_parameters(scope),
-            "awaited_by": awaited_by,
-            "pod": self._pod,
-            "lock_timeout": _lock_timeout(connection),
-        }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
-            for _ in range(TRIES):
-                if await (await borrowed.execute(ending_statements.WITHDRAW, parameters)).fetchone() is not None:
-                    return Withdrawal.WITHDRAWN
-                found = await look(borrowed, id, scope)
-                if found is None or found.scope != scope:
-                    return Withdrawal.UNKNOWN
-                if found.is_to_expire:
-                    await expire_one(
-                        *(borrowed, id, found.ask_number), pod=self._pod, lock_timeout=_lock_timeout(connection)
-                    )
-                    continue
-                if awaited_by is not None and found.awaited_by != awaited_by:
-                    return Withdrawal.UNKNOWN
-                match found.outcome:
-                    case Outcome.WITHDRAWN:
-                        return Withdrawal.ALREADY_WITHDRAWN
-                    case Outcome.EXPIRED:
-                        return Withdrawal.ALREADY_EXPIRED
-                    case Outcome.ANSWERED | Outcome.DEFAULTED:
-                        return Withdrawal.ALREADY_ANSWERED
-        raise DatabaseFailed(f"question {id!r} was reopened {TRIES} times while it was withdrawn; try again")
+            return await withdraw(
+                *(borrowed, id, scope, awaited_by), pod=self._pod, lock_timeout=_lock_timeout(connection)
+            )
 
     async def extend(
         self, id: str, scope: Scope, *, by: timedelta, connection: Connection | None = None
@@ -314,28 +289,8 @@ class PendingStore:
         check_id(id, "question id")
         if not timedelta() < by <= LONGEST:
             raise InvalidInput(f"the deadline is moved by {by}; that must be more than 0 and at most 10 years")
-        parameters = {
-            "id": id,
-            **scope_parameters(scope),
-            "by": by,
-            "pod": self._pod,
-            "lock_timeout": _lock_timeout(connection),
-        }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
-            cursor = borrowed.cursor(row_factory=scalar_row)
-            if (
-                expires_at := await (await cursor.execute(ending_statements.EXTEND, parameters)).fetchone()
-            ) is not None:
-                assert isinstance(expires_at, datetime)
-                return expires_at
-            found = await look(borrowed, id, scope)
-        if found is None or found.scope != scope:
-            return NotExtended.UNKNOWN
-        if found.is_to_expire:
-            return NotExtended.EXPIRED
-        if found.outcome is None and found.is_past_its_deadline is not None:
-            return NotExtended.AWAITED
-        return _NOT_EXTENDED[found.outcome]
+            return await extend(*(borrowed, id, scope, by), pod=self._pod, lock_timeout=_lock_timeout(connection))
 
     async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
         """Return why there is no answer to this asking; None when there is one, or was.
@@ -343,13 +298,9 @@ class PendingStore:
         A question whose deadline has passed is ended, if no pod has done that yet.
         """
         async with Borrowed(self._source, purpose=Purpose.LOOP) as borrowed:
-            found = await look(borrowed, id, scope)
-            if found is not None and found.is_to_expire and found.scope == scope and found.ask_number == ask_number:
-                await expire_one(borrowed, id, ask_number, pod=self._pod, lock_timeout=Purpose.LOOP.lock_timeout)
-                found = await look(borrowed, id, scope)
-        if found is None or found.scope != scope or found.ask_number != ask_number:
-            return NoAnswer.GONE
-        return _AS_NO_ANSWER[found.outcome]
+            return await why_no_answer(
+                *(borrowed, id, scope, ask_number), pod=self._pod, lock_timeout=Purpose.LOOP.lock_timeout
+            )
 
     async def delete(
         self, id: str, scope: Scope, *, include_undelivered: bool = False, connection: Connection | None = None
@@ -485,22 +436,6 @@ class PendingStore:
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, for methods that take `connection` beside an application's own statements."""
         return in_transaction(self._source)
-
-
-_NOT_EXTENDED = {
-    None: NotExtended.NO_DEADLINE,
-    Outcome.WITHDRAWN: NotExtended.WITHDRAWN,
-    Outcome.EXPIRED: NotExtended.EXPIRED,
-    Outcome.ANSWERED: NotExtended.ANSWERED,
-    Outcome.DEFAULTED: NotExtended.ANSWERED,
-}
-_AS_NO_ANSWER = {
-    None: NoAnswer.NOT_YET,
-    Outcome.WITHDRAWN: NoAnswer.WITHDRAWN,
-    Outcome.EXPIRED: NoAnswer.EXPIRED,
-    Outcome.ANSWERED: None,
-    Outcome.DEFAULTED: None,
-}
 
 
 def _lock_timeout(given: Connection | None) -> str | None:
