@@ -1,11 +1,10 @@
-"""The pending interactions of one database: store, claim, withdraw, delete and sweep them.
+"""The pending interactions of one database, as applications call them.
 
-Longer than other files: it is the one class that applications call.
+Each call lends a connection to the file of its noun: `puts`, `claims`, `endings`, `deletions`.
 """
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -18,10 +17,9 @@ from uuid import UUID
 from psycopg.errors import NotNullViolation
 from psycopg.rows import class_row
 
-from ..errors import DatabaseFailed, InvalidInput, Undelivered
+from ..errors import DatabaseFailed, InvalidInput
 from ..model import (
     BATCH_SIZE,
-    ENDINGS_KEPT,
     SWEEP_LIMIT,
     Claim,
     Click,
@@ -35,30 +33,21 @@ from ..model import (
     SweepTurn,
     Withdrawal,
 )
-from ..payload import (
-    MAX_PAYLOAD_BYTES,
-    JsonObject,
-    check_id,
-    check_positive,
-    check_text,
-    encode_payload,
-)
+from ..payload import MAX_PAYLOAD_BYTES, JsonObject, check_id, check_text, encode_payload
 from ..postgres.connections import Borrowed, Connection, ConnectionSource, in_transaction
 from ..postgres.shares import shares
 from ..postgres.time_limits import Purpose
 from ..schedule import LONGEST, MAX_AGE, Schedule, schedule_parameters
 from . import ending_statements, statements
 from .claims import claim
+from .deletions import delete, delete_untouched, sweep
 from .endings import extend, why_no_answer, withdraw
 from .inspection import Inspection
 from .leases import Leases
 from .puts import IfAnswered, Put, insert, put
 from .remedies import Remedies
-from .rows import TRIES, look, scope_parameters
 from .statistics import Statistics
 from .trail import Trail
-
-_log = logging.getLogger(__name__)
 
 
 class PendingStore:
@@ -311,25 +300,13 @@ class PendingStore:
         unless told to take it too.
         """
         check_id(id, "question id")
-        parameters = {
-            "id": id,
-            **scope_parameters(scope),
-            "include_undelivered": include_undelivered,
-            "pod": self._pod,
-            "lock_timeout": _lock_timeout(connection),
-        }
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
-            for _ in range(TRIES):
-                if await (await borrowed.execute(statements.DELETE, parameters)).fetchone() is not None:
-                    return True
-                found = await look(borrowed, id, scope)
-                if found is None or found.scope != scope:
-                    return False
-                if found.is_undelivered:
-                    raise Undelivered(f"the answer of question {id!r} is not delivered yet; nothing was deleted")
-                if found.is_to_be_appended:
-                    raise Undelivered(f"the ending of question {id!r} is not on its stream yet; nothing was deleted")
-        raise DatabaseFailed(f"question {id!r} changed {TRIES} times while it was deleted; try again")
+            return await delete(
+                *(borrowed, id, scope),
+                include_undelivered=include_undelivered,
+                pod=self._pod,
+                lock_timeout=_lock_timeout(connection),
+            )
 
     async def delete_untouched(self, stored: Stored, *, connection: Connection | None = None) -> bool:
         """Delete the row that a `put` created, if nobody has claimed it or put it again since.
@@ -340,18 +317,9 @@ class PendingStore:
         if stored.outcome is not PutOutcome.CREATED:
             return False
         async with Borrowed(self._source, connection, purpose=Purpose.PUT) as borrowed:
-            cursor = await borrowed.execute(
-                statements.DELETE_UNTOUCHED,
-                {
-                    "id": stored.id,
-                    "row_version": stored.row_version,
-                    "pod": self._pod,
-                    "lock_timeout": _lock_timeout(connection),
-                },
-            )
-            return await cursor.fetchone() is not None
+            return await delete_untouched(borrowed, stored, pod=self._pod, lock_timeout=_lock_timeout(connection))
 
-    async def sweep(
+    def sweep(
         self,
         *,
         max_age: timedelta = MAX_AGE,
@@ -369,35 +337,14 @@ class PendingStore:
         each batch a short transaction of its own that leaves rows alone that somebody has locked. Raises InvalidInput
         for a limit or a batch size below 1.
         """
-        check_positive(limit, "limit")
-        check_positive(batch_size, "batch size")
-        left = limit
-        for statement in (
-            ending_statements.EXPIRE_STALE,
-            ending_statements.EXPIRE_STALE_OF_STREAMS,
-            ending_statements.SWEEP,
-        ):
-            while left is None or left > 0:
-                size = batch_size if left is None else min(batch_size, left)
-                parameters = {
-                    "max_age": max_age,
-                    "endings_kept": ENDINGS_KEPT,
-                    "batch_size": size,
-                    "include_undelivered": include_undelivered,
-                    "awaited_by": None,
-                    "pod": self._pod,
-                    "lock_timeout": Purpose.SWEEP.lock_timeout,
-                }
-                async with Borrowed(self._source, purpose=Purpose.SWEEP) as borrowed:
-                    rows = await (await borrowed.execute(statement, parameters)).fetchall()
-                if unheard := sum(is_unheard for _, is_unheard in rows):
-                    _log.warning("swept although no worker has heard of their ending: %d", unheard)
-                if rows and statement is ending_statements.SWEEP:
-                    yield [id for id, _ in rows]
-                if left is not None:
-                    left -= len(rows)
-                if len(rows) < size:
-                    break
+        return sweep(
+            self._source,
+            pod=self._pod,
+            max_age=max_age,
+            limit=limit,
+            batch_size=batch_size,
+            include_undelivered=include_undelivered,
+        )
 
     async def begin_sweep(self, every: timedelta) -> SweepTurn:
         """Begin the cluster's next sweep cycle if the last one began `every` ago; of any number of pods one does."""
