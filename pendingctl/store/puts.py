@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, TypeAlias
@@ -11,7 +12,7 @@ from uuid import UUID
 from psycopg.rows import scalar_row
 
 from ..errors import DatabaseFailed
-from ..model import Scope, Stored
+from ..model import PutOutcome, Scope, Stored
 from ..payload import JsonObject, check_id, check_stream_name
 from ..postgres.connections import Connection
 from ..schedule import Schedule, ScheduleParameters
@@ -118,11 +119,21 @@ async def put(connection: Connection, question: Put) -> Stored:
     raise DatabaseFailed(f"question {question.id!r} changed {TRIES} times while it was stored; try again")
 
 
-async def insert(connection: Connection, questions: Sequence[Put]) -> set[str]:
-    """Store those of the questions whose ids no row has, by one statement, and return these ids.
+async def put_batch(connection: Connection, questions: Mapping[str, Put]) -> Counter[PutOutcome]:
+    """Store questions by their ids, as `put` does, and return how many had which outcome.
 
     All are of the first one's application, pod, schedule and stream.
     """
+    new = await _insert(connection, list(questions.values()))
+    outcomes = Counter({PutOutcome.CREATED: len(new)})
+    # In one order, so that two runs over the same ids do not wait for each other.
+    for id in sorted(questions.keys() - new):
+        outcomes[(await put(connection, questions[id])).outcome] += 1
+    return outcomes
+
+
+async def _insert(connection: Connection, questions: Sequence[Put]) -> set[str]:
+    """Store those of the questions whose ids no row has, by one statement, and return these ids."""
     first = questions[0]
     parameters = {
         "ids": [each.id for each in questions],

@@ -1,6 +1,6 @@
 """The pending interactions of one database, as applications call them.
 
-Each call lends a connection to the file of its noun: `puts`, `claims`, `endings`, `deletions`.
+A call borrows a connection, and `puts`, `claims`, `endings` or `deletions` do over it what is more than one statement.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .deletions import delete, delete_untouched, sweep
 from .endings import extend, why_no_answer, withdraw
 from .inspection import Inspection
 from .leases import Leases
-from .puts import IfAnswered, Put, insert, put
+from .puts import IfAnswered, Put, put, put_batch
 from .remedies import Remedies
 from .statistics import Statistics
 from .trail import Trail
@@ -209,11 +209,7 @@ class PendingStore:
                     for organization in sorted({each.scope.organization_id for each in batch.values()} - known):
                         await self.create_organization(organization, connection=borrowed)
                         known.add(organization)
-                new = await insert(borrowed, list(batch.values()))
-                outcomes[PutOutcome.CREATED] += len(new)
-                # In one order, so that two runs over the same ids do not wait for each other.
-                for id in sorted(batch.keys() - new):
-                    outcomes[(await put(borrowed, batch[id])).outcome] += 1
+                outcomes.update(await put_batch(borrowed, batch))
                 borrowing.go_on()
                 if on_stored is not None:
                     on_stored(len(batch))
