@@ -1,6 +1,7 @@
-"""Leases on the answers to deliver and the cards to edit, and the marks of what became of them.
+"""Leases on what a pod has to do: answers, cards, posts and events, and the marks of what became of them.
 
-Longer than other files: it is the one class that a pod's loop calls.
+Longer than other files: it is the one class that a pod's loop calls, and nearly each method one statement with its
+parameters.
 """
 
 from __future__ import annotations
