@@ -24,7 +24,7 @@ from tests.deliveries import Worker, until
 from tests.faults.moments import came_true
 from tests.pods import QUESTION, Pod, hang
 from tests.questions import click
-from tests.store.test_statements import PARAMETERS
+from tests.store.plans import PARAMETERS
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from pendingctl.postgres.connections import Pool
 from pendingctl.store import card_statements, lease_statements, post_statements
 from tests.deliveries import LEASE, claimed, lease, run_out, state_of
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
-from tests.store.test_statements import buffers
+from tests.store.plans import buffers
 
 SERVED = [("acme", "slack")]
 

@@ -18,7 +18,7 @@ from pendingctl.store import trail_reads
 from pendingctl.store.inspection import Inspection
 from pendingctl.store.statistics import Statistics
 from tests.questions import PAYLOAD, SCOPE, age, click
-from tests.store.test_statements import PARAMETERS, STATEMENTS
+from tests.store.plans import PARAMETERS, STATEMENTS
 
 # Reading never writes (law 10).
 

@@ -1,161 +1,23 @@
-"""Every statement is good SQL on the migrated tables, and those of the claim path touch one row by its index."""
+"""Every statement is good SQL on the migrated tables, and what pods run touches few rows, found by an index."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
-from typing import Any, cast
-from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from pendingctl.store import (
-    card_statements,
-    count_statements,
     ending_statements,
-    event_statements,
     lease_statements,
-    pod_statements,
     post_statements,
-    put_statements,
-    read_statements,
-    remedy_statements,
-    statements,
-    trail_reads,
     trail_statements,
 )
 from tests.conftest import migrated_database
+from tests.store.plans import PARAMETERS, STATEMENTS, buffers, plan_nodes, scans_of_rows
 
-PARAMETERS: dict[str, object] = {
-    "id": "q42",
-    "organization_id": "acme",
-    "connection_id": "slack",
-    "expected_user_id": "U1",
-    "user_id": "U1",
-    "reason": None,
-    "payload": "{}",
-    "answer": "yes",
-    "option": None,
-    "delivery_key": "key",
-    "ask_number": 1,
-    "row_version": "1",
-    "max_age": timedelta(hours=24),
-    "batch_size": 100,
-    "cap": 100,
-    "limit": 100,
-    "state": None,
-    "older_than": None,
-    "since": None,
-    "since_ago": None,
-    "until": None,
-    "until_ago": None,
-    "answered_by": None,
-    "conversation_id": None,
-    "after_key": None,
-    "after_id": None,
-    "with_deadline": False,
-    "prefix": "q4",
-    "most_read": 10_000,
-    "card": None,
-    "question_ids": ["q42"],
-    "ask_numbers": [1],
-    "user_ids": ["U1"],
-    "steps": ["refused"],
-    "details": ["not_yours"],
-    "presses": [1],
-    "ages": [0.5],
-    "most_an_hour": 20,
-    "include_undelivered": False,
-    "awaited_by": UUID(int=2),
-    "awaited_for": None,
-    "expires_in": None,
-    "by": timedelta(hours=1),
-    "due_within": None,
-    "default": None,
-    "show": True,
-    "remind_every": None,
-    "reminders_left": None,
-    "escalate_after": None,
-    "escalate_to": None,
-    "attempt": 1,
-    "is_sure": True,
-    "most_doubts": 2,
-    "endings_kept": timedelta(days=7),
-    "outcomes": ["answered"],
-    "posting": None,
-    "application": "",
-    "request_key": None,
-    "request_digest": None,
-    "tokens": [UUID(int=1)],
-    "begun": [True],
-    "attempts": [1],
-    "reopens": True,
-    "most_displaced_keys": 10,
-    "lock_timeout": "1s",
-    "after": "",
-    "busy": [],
-    "most_tenants": 20,
-    "retired": ["1"],
-    "retired_numbers": [1],
-    "lease": timedelta(seconds=30),
-    "lease_token": UUID(int=1),
-    "pod": "pod-1",
-    "instance": UUID(int=3),
-    "version": "0.1.0",
-    "connections": 1,
-    "claims": 0,
-    "cards": 0,
-    "answers": 0,
-    "kept": timedelta(hours=1),
-    "grouping": None,
-    "most_entries": 100,
-    "every": timedelta(minutes=5),
-    "most_attempts": 20,
-    "retry_in": timedelta(seconds=1),
-    "permanent": False,
-    "error": "worker is down",
-    "ids": ["new"],
-    "notes": '[{"ask_number": 1, "card": "\\"slack-1\\"", "claimed_at": "2026-01-01T00:00:00+00:00", "attempts": 0}]',
-    "organization_ids": ["acme"],
-    "connection_ids": ["slack"],
-    "expected_user_ids": ["U1"],
-    "edit_again": True,
-    "payloads": ["{}"],
-    "stream": "talk",
-    "longest": timedelta(minutes=5),
-    "asking": "{}",
-}
-# What statements share.
-PARTS = (
-    *("LIMITS", "OUTCOME", "ENDED", "MAY_ANSWER", "IS_BEFORE_ITS_DEADLINE", "REMIND_EVERY"),
-    *("EVENTS_WAIT", "ENDING_IS_TO_BE_APPENDED"),
-    *("STATE", "UNPOSTED", "OF_PART", "AGES", "IS_KEPT"),
-    *("WITHDRAWN", "EXTENDED", "MAY_BE_EXTENDED", "EXPIRES_AS_ISO", "REDELIVERED"),
-)
-STATEMENTS = {
-    name: cast("str", statement)
-    for module in (
-        statements,
-        put_statements,
-        ending_statements,
-        lease_statements,
-        event_statements,
-        card_statements,
-        post_statements,
-        pod_statements,
-        read_statements,
-        count_statements,
-        remedy_statements,
-        trail_reads,
-        trail_statements,
-    )
-    for name, statement in vars(module).items()
-    if name.isupper() and name[0] != "_" and name not in PARTS
-}
 CLAIM_PATH = [
     "CLAIM",
     "CLAIM_AFTER_WAITING",
@@ -184,89 +46,10 @@ DELIVERY_PATH = ["DUE", "LEASE", "LEASE_ENDINGS", "EXPIRE", "LEASE_CARDS", "LEAS
 
 
 @pytest.fixture(scope="module")
-def filled_template(server_dsn: str, template: str) -> Iterator[str]:
-    """The name of a database with 20,000 rows, half of them stale, a trail of 40,000 steps, and statistics.
-
-    Filling it takes five times as long as copying it.
-    """
-    with migrated_database(server_dsn, template) as dsn:
-        _fill(dsn)
-        yield str(conninfo_to_dict(dsn)["dbname"])
-
-
-def _fill(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            """
-            insert into pending_interactions
-                (id, organization_id, connection_id, expected_user_id, entry_payload, created_at, claimed_at,
-                 delivery_due_at, card_due_at, ending_due_at, expires_at, post_due_at)
-            select 'q' || n, case n % 2 when 0 then 'acme' else 'globex' end, 'slack', 'U1', '{}',
-                   now() - n * interval '8.64 seconds', case n % 3 when 0 then now() end,
-                   case n % 30 when 0 then now() - interval '1 second' end, now() + n * interval '1 second',
-                   case n % 30 when 15 then now() - interval '1 second' end,
-                   case n % 5 when 0 then now() + (n - 10000) * interval '1 minute' end,
-                   case when n % 7 = 0 then now() + (n - 100) * interval '1 minute' end
-            from generate_series(1, 20000) as n
-            """
-        )
-        connection.execute(
-            """
-            insert into pending_trail (question_id, organization_id, step, user_id)
-            select 'q' || n % 2000, 'acme', 'refused', 'U' || n % 4000 from generate_series(1, 40000) as n
-            """
-        )
-        connection.execute("vacuum analyze pending_interactions, pending_trail")
-
-
-@pytest.fixture
-def filled(server_dsn: str, filled_template: str) -> Iterator[psycopg.Connection]:
-    """A connection to a copy of the filled database."""
-    with (
-        migrated_database(server_dsn, filled_template) as dsn,
-        psycopg.connect(dsn, autocommit=True) as connection,
-    ):
-        yield connection
-
-
-@pytest.fixture(scope="module")
 def migrated(server_dsn: str, template: str) -> Iterator[psycopg.Connection]:
     """A connection to one migrated database, for what is rolled back."""
     with migrated_database(server_dsn, template) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
         yield connection
-
-
-def plan_nodes(connection: psycopg.Connection, statement: str, **changed: object) -> list[dict[str, Any]]:
-    """The nodes of a statement's plan, from the top."""
-    row = connection.execute(f"explain (format json) {statement}", {**PARAMETERS, **changed}).fetchone()
-    assert row is not None
-    waiting = [row[0][0]["Plan"]]
-    nodes = []
-    while waiting:
-        node = waiting.pop(0)
-        nodes.append(node)
-        waiting += node.get("Plans", [])
-    return nodes
-
-
-def buffers(connection: psycopg.Connection, statement: str, **changed: object) -> int:
-    """How many pages a statement reads, in memory or from the disk, also those that it changes."""
-    with connection.transaction(force_rollback=True):
-        row = connection.execute(
-            f"explain (analyze, buffers, format json) {statement}", {**PARAMETERS, **changed}
-        ).fetchone()
-    assert row is not None
-    plan: dict[str, Any] = row[0][0]["Plan"]
-    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
-
-
-def scans_of_rows(connection: psycopg.Connection, statement: str, **changed: object) -> list[dict[str, Any]]:
-    """The nodes of a plan that read rows of the table."""
-    return [
-        node
-        for node in plan_nodes(connection, statement, **changed)
-        if node.get("Relation Name") == "pending_interactions" and "Scan" in node["Node Type"]
-    ]
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
@@ -460,96 +243,6 @@ def test_a_pod_without_anything_to_post_reads_a_handful_of_pages(filled: psycopg
     assert buffers(filled, post_statements.LEASE_POSTS) < 10
 
 
-@pytest.mark.parametrize("state", ["stuck", "undelivered"])
-def test_a_list_of_what_is_undelivered_reads_its_index(filled: psycopg.Connection, state: str) -> None:
-    nodes = plan_nodes(filled, read_statements.FIND, state=state, organization_id=None, connection_id=None)
-
-    assert "idx_pending_interactions_due" in [node.get("Index Name") for node in nodes]
-
-
-def test_a_list_of_one_organization_reads_its_index(filled: psycopg.Connection) -> None:
-    filled.execute("update pending_interactions set organization_id = 'globex' where id <> 'q42'")
-    filled.execute("vacuum analyze pending_interactions")
-
-    nodes = plan_nodes(filled, read_statements.FIND, connection_id=None, expected_user_id=None)
-
-    assert "idx_pending_interactions_organization" in [node.get("Index Name") for node in nodes]
-
-
-@pytest.mark.parametrize(
-    ("name", "index"),
-    [
-        ("FIND", "idx_pending_interactions_created_at"),
-        ("FIND_NEWEST", "idx_pending_interactions_created_at"),
-        ("FIND_DUE", "idx_pending_interactions_deadline"),
-    ],
-)
-@pytest.mark.parametrize("after", [None, "2100-01-01 00:00+00"])
-def test_a_page_of_a_list_is_read_in_the_order_of_its_index(
-    filled: psycopg.Connection, name: str, index: str, after: str | None
-) -> None:
-    unfiltered = dict.fromkeys(("organization_id", "connection_id", "expected_user_id"))
-    changed = {**unfiltered, "application": "" if name == "FIND_DUE" else None, "after_key": after, "after_id": "q"}
-    nodes = plan_nodes(filled, STATEMENTS[name], **changed)
-
-    assert index in [node.get("Index Name") for node in nodes]
-    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
-    # Of the whole table only those rows are sorted that were asked at the same time.
-    assert all(node["Plan Rows"] <= 101 for node in nodes if node["Node Type"] == "Sort")
-    if after is None:
-        assert buffers(filled, STATEMENTS[name], **changed) < 1_000
-
-
-@pytest.mark.parametrize(
-    "filters",
-    [
-        {"organization_id": "acme", "since_ago": timedelta(hours=1), "expected_user_id": "U1"},
-        {"since_ago": timedelta(hours=1), "state": "expired"},
-        {"until_ago": timedelta(hours=47), "error": "500"},
-    ],
-)
-def test_a_list_of_a_time_reads_that_part_of_an_index(filled: psycopg.Connection, filters: dict[str, object]) -> None:
-    others = dict.fromkeys({"organization_id", "connection_id", "expected_user_id", "application"} - {*filters})
-    nodes = plan_nodes(filled, STATEMENTS["FIND_NEWEST"], **others, **filters)
-
-    conditions = [node.get("Index Cond", "") for node in nodes]
-    assert any("created_at" in condition and "now()" in condition for condition in conditions), conditions
-    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
-
-
-@pytest.mark.parametrize(
-    ("name", "indexes"),
-    [
-        ("COUNT_OPEN", {"idx_pending_interactions_unclaimed"}),
-        ("COUNT_LATE", {"idx_pending_interactions_due_posts", "idx_pending_interactions_deadline"}),
-        ("COUNT_WAITING", {"idx_pending_interactions_due", "idx_pending_interactions_due_endings"}),
-        ("COUNT_ENDED", {"idx_pending_interactions_age"}),
-    ],
-)
-def test_what_is_counted_exactly_is_read_by_an_index(filled: psycopg.Connection, name: str, indexes: set[str]) -> None:
-    filled.execute("set enable_seqscan = off")
-    nodes = plan_nodes(filled, STATEMENTS[name], application=None)
-
-    assert indexes <= {node.get("Index Name") for node in nodes}
-    assert "Seq Scan" not in [node["Node Type"] for node in nodes]
-
-
-def test_the_trail_is_read_from_its_end(filled: psycopg.Connection) -> None:
-    filled.execute(
-        """
-        insert into pending_trail (question_id, ask_number, organization_id, step)
-        select 'q' || n / 3, 1, 'acme', (array['asked', 'answered', 'delivered'])[n % 3 + 1]
-        from generate_series(0, 29999) as n
-        """
-    )
-    filled.execute("vacuum analyze pending_trail")
-    nodes = plan_nodes(filled, count_statements.TIMES, application=None)
-
-    assert {"pending_trail_pkey", "idx_pending_trail_question"} <= {node.get("Index Name") for node in nodes}
-    # Of a hundred entries, with what came before each.
-    assert buffers(filled, count_statements.TIMES, application=None) < 600
-
-
 def test_deleting_an_organization_does_not_scan_the_table(filled: psycopg.Connection) -> None:
     """The cascade runs this statement for each organization that goes."""
     filled.execute("insert into organization (id) values ('initech')")
@@ -557,41 +250,3 @@ def test_deleting_an_organization_does_not_scan_the_table(filled: psycopg.Connec
     nodes = plan_nodes(filled, "delete from pending_interactions where organization_id = 'initech'")
 
     assert "Seq Scan" not in [node["Node Type"] for node in nodes]
-
-
-@pytest.mark.parametrize(
-    ("name", "index"),
-    [
-        ("FIRST_OF_QUESTION", "idx_pending_trail_question"),
-        ("LAST_OF_QUESTION", "idx_pending_trail_question"),
-        ("COUNT_OF_QUESTION", "idx_pending_trail_question"),
-        ("IDS_WITH_PREFIX", "idx_pending_trail_question"),
-        ("OF_USER", "idx_pending_trail_user"),
-        ("RECORD", "pending_trail_pkey"),
-    ],
-)
-def test_the_trail_is_read_by_an_index(filled: psycopg.Connection, name: str, index: str) -> None:
-    changed: dict[str, object] = {"since": timedelta(hours=1), "prefix": "q42", "limit": 11}
-    nodes = plan_nodes(filled, STATEMENTS[name], **changed)
-
-    assert index in [node.get("Index Name") for node in nodes]
-    assert not [node for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] == "pending_trail"]
-    assert buffers(filled, STATEMENTS[name], **changed) < 500
-
-
-@pytest.mark.parametrize("narrowed", [{"application": None, "organization_id": None}, {}])
-def test_what_needs_a_look_is_found_by_indexes(filled: psycopg.Connection, narrowed: dict[str, object]) -> None:
-    # Cards of open questions are due when these go stale.
-    filled.execute("update pending_interactions set card_due_at = card_due_at + interval '20 hours'")
-    filled.execute("vacuum full analyze pending_interactions")
-
-    nodes = plan_nodes(filled, STATEMENTS["ATTENTION"], **narrowed)
-
-    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
-    assert {
-        "idx_pending_interactions_due",
-        "idx_pending_interactions_due_cards",
-        "idx_pending_interactions_due_endings",
-        "idx_pending_interactions_due_posts",
-        "idx_pending_interactions_deadline",
-    } <= {node.get("Index Name") for node in nodes}
