@@ -14,7 +14,7 @@ from pendingctl.schema import migrations
 from tests.questions import PAYLOAD, SCOPE, click
 from tests.schema.migrated import OURS, steps_back_to
 from tests.schema.test_posts import ASK_AGAIN, INSERT_OLD, MARK_POSTED
-from tests.store.test_stream_events import catch_up, on_the_stream
+from tests.store.question_streams import catch_up, on_the_stream
 
 # As the version before claims and withdraws.
 CLAIM = "update pending_interactions set claimed_at = now(), answer = 'yes', answered_by = 'U1' where id = 'q'"

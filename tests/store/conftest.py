@@ -1,4 +1,4 @@
-"""A database that is full, to see which indexes the statements read."""
+"""A database that is full, to see which indexes the statements read, and the streams that questions are appended to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from pendingctl.events.streams import Streams
+from pendingctl.postgres.connections import Pool
 from tests.conftest import migrated_database
 
 
@@ -55,3 +57,8 @@ def filled(server_dsn: str, filled_template: str) -> Iterator[psycopg.Connection
         psycopg.connect(dsn, autocommit=True) as connection,
     ):
         yield connection
+
+
+@pytest.fixture
+def streams(pool: Pool) -> Streams:
+    return Streams(pool, pod="pod-1")

@@ -7,10 +7,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pendingctl.store import (
-    count_statements,
-    read_statements,
-)
+from pendingctl.store import count_statements, read_statements
 from tests.store.plans import STATEMENTS, buffers, plan_nodes
 
 

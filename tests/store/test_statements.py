@@ -9,12 +9,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pendingctl.store import (
-    ending_statements,
-    lease_statements,
-    post_statements,
-    trail_statements,
-)
+from pendingctl.store import ending_statements, lease_statements, post_statements, trail_statements
 from tests.conftest import migrated_database
 from tests.store.plans import PARAMETERS, STATEMENTS, buffers, plan_nodes, scans_of_rows
 
