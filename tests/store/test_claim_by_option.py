@@ -16,8 +16,7 @@ from pendingctl.payload import option_at, question_payload
 from tests.deliveries import LEASE, lease, run_out
 from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, click
-
-from .test_escalation import escalate, put
+from tests.store.escalations import escalate, put
 
 TURNED = question_payload("Deploy?", ["no", "yes"], {"conversation_id": "C1"})
 

@@ -1,4 +1,4 @@
-"""Escalation: from its time on a second user may answer as well, once called; the question stays the first one's."""
+"""Escalation: from its time on a second user may answer as well; the question stays the first one's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from pendingctl import Claim, PendingStore, Refusal, RefusalReason, Withdrawal
 from pendingctl.errors import ScopeMismatch
-from pendingctl.leased import Duty
 from pendingctl.model import NotExtended, Outcome, PutOutcome, answer_of
 from pendingctl.payload import question_payload
 from pendingctl.pod.delivery import MOST_ATTEMPTS
@@ -20,25 +19,12 @@ from pendingctl.postgres.connections import Pool
 from tests.deliveries import LEASE, readable
 from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline
 from tests.locks import changes, only_locks, until_waiting_for_a_lock
-from tests.posts import HALF_AN_HOUR, SERVED, let_pass, note, posts, row, show
+from tests.posts import row, show
 from tests.questions import PAYLOAD, SCOPE, click
+from tests.store.escalations import escalate, put
 
 ANOTHER = question_payload("Roll back?", ["yes", "no"], {"conversation_id": "C1"})
 NOT_YOURS = Refusal("q", RefusalReason.NOT_YOURS)
-
-
-async def put(store: PendingStore, *, after: timedelta = HOUR, expires_in: timedelta | None = None) -> int:
-    """A question of U1 that is escalated to U2; its ask number."""
-    stored = await store.put(
-        "q", SCOPE, PAYLOAD, show=True, escalate_after=after, escalate_to="U2", expires_in=expires_in
-    )
-    return stored.ask_number
-
-
-def escalate(connection: psycopg.Connection) -> None:
-    """Let its time come."""
-    connection.execute("update pending_interactions set escalate_at = clock_timestamp() - interval '1 ms'")
-
 
 # Whoever may answer.
 
@@ -315,102 +301,6 @@ async def test_a_repeated_press_of_the_second_user_keeps_its_lease(
     again = await store.claim(click(user_id="U2"), lease=LEASE, lease_token=won.lease_token)
 
     assert again == replace(won, card=None)
-
-
-# The second user is called once.
-
-
-@pytest.mark.law(13)
-async def test_the_second_user_is_called_once(store: PendingStore, connection: psycopg.Connection) -> None:
-    await put(store)
-    await show(store)
-    assert row(connection, "post_due_at = escalate_at, escalated_at") == (True, None)
-    assert await posts(store) == []
-    let_pass(connection)
-    leased = await asyncio.gather(*(posts(store) for _ in range(8)))
-
-    (call,) = [post for pod in leased for post in pod]
-    assert (call.duty, call.user_id, call.escalated_to, call.card) == (Duty.ESCALATION, "U1", "U2", "card")
-    assert row(connection, "post_due_at, escalated_at is not null") == (None, True)
-    assert not (await store.leases.due(SERVED)).posts
-
-
-async def test_nor_is_the_second_user_called_again_after_a_second_card(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    await put(store)
-    post = await show(store)
-    let_pass(connection)
-    assert len(await posts(store)) == 1
-    await note(store, post, '"second"')
-
-    assert row(connection, "post_due_at") == (None,)
-
-
-async def test_what_comes_first_is_posted_first_and_each_at_its_time(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    await store.put(
-        "q",
-        SCOPE,
-        PAYLOAD,
-        show=True,
-        remind_every=HALF_AN_HOUR,
-        remind_at_most=2,
-        escalate_after=1.5 * HALF_AN_HOUR,
-        escalate_to="U2",
-    )
-    await show(store)
-    seen = []
-    for _ in range(3):
-        let_pass(connection)
-        seen += [(post.duty, post.escalated_to) for post in await posts(store)]
-        assert await posts(store) == []
-
-    assert seen == [(Duty.REMINDER, None), (Duty.ESCALATION, "U2"), (Duty.REMINDER, "U2")]
-    assert row(connection, "post_due_at, reminders_left") == (None, 0)
-
-
-async def test_a_reminder_that_was_missed_until_the_escalation_is_that_call(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    await store.put("q", SCOPE, PAYLOAD, show=True, remind_every=HALF_AN_HOUR, escalate_after=HOUR, escalate_to="U2")
-    await show(store)
-    connection.execute("update pending_interactions set post_due_at = now() - interval '1 hour'")
-    escalate(connection)
-
-    assert [post.duty for post in await posts(store)] == [Duty.ESCALATION]
-    assert await posts(store) == []
-    assert row(connection, "reminders_left, post_due_at > now() + interval '29 minutes'") == (10, True)
-
-
-async def test_a_card_that_is_posted_after_the_escalations_time_comes_before_the_call(
-    store: PendingStore, connection: psycopg.Connection
-) -> None:
-    await put(store)
-    escalate(connection)
-
-    post = await show(store)
-    assert (post.duty, post.escalated_to) == (Duty.CARD, "U2")
-    assert [post.duty for post in await posts(store)] == [Duty.ESCALATION]
-
-
-@pytest.mark.parametrize("ending", ["answered", "withdrawn", "expired"])
-async def test_nobody_is_called_for_what_has_ended(
-    store: PendingStore, connection: psycopg.Connection, ending: str
-) -> None:
-    await put(store, expires_in=2 * HOUR)
-    await show(store)
-    let_pass(connection)
-    match ending:
-        case "answered":
-            await store.claim(click())
-        case "withdrawn":
-            await store.withdraw("q", SCOPE)
-        case _:
-            pass_the_deadline(connection)
-
-    assert await posts(store) == []
 
 
 @pytest.mark.law(14)
