@@ -124,6 +124,32 @@ class PendingInteraction(PendingSummary):
     escalated_at: datetime | None
 
 
+class Leased(StrEnum):
+    """What a pod has leased of a row: the post of its card, or the delivery of its ending.
+
+    An edit and an append have no lease that could be told from the pause after one that has failed.
+    """
+
+    POST = "post"
+    DELIVERY = "delivery"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """What one pod does for a question, and no other until the lease ends. Times are the database's.
+
+    One that has run out, with `seconds_left` below 0, is there until another pod takes over. `pod` and `since` are None
+    of a card's post that the trail does not have, and of a delivery those of the claim.
+    """
+
+    question_id: str
+    what: Leased
+    pod: str | None
+    since: datetime | None
+    until: datetime
+    seconds_left: float
+
+
 class Concern(StrEnum):
     """Why a row needs a look, the most urgent first.
 
@@ -175,11 +201,13 @@ class Record:
 class QuestionHistory:
     """All that is known of a question: its row as long as that is there, and its trail.
 
-    `pods` are those of its application that have noted themselves within the last hour; None where that is not known.
+    `lease` is what a pod does for it, or has died over. `pods` are those of its application that have noted themselves
+    within the last hour; None where that is not known.
     """
 
     id: str
     row: PendingInteraction | None
+    lease: Lease | None
     trail: Trail
     record: Record
     pods: tuple[NotedPod, ...] | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..inspected import PendingInteraction, PendingSummary
+from ..inspected import Lease, PendingInteraction, PendingSummary
 from ..words import in_one_unit
 
 
@@ -37,6 +37,17 @@ def summary_fields(row: PendingSummary) -> dict[str, object]:
         "stream_attempts": row.stream_attempts,
         "stream_due_at": row.stream_due_at,
         "stream_error": row.stream_error,
+    }
+
+
+def lease_fields(lease: Lease) -> dict[str, object]:
+    """Return the fields of a lease of `why`."""
+    return {
+        "what": lease.what,
+        "pod": lease.pod,
+        "since": lease.since,
+        "until": lease.until,
+        "seconds_left": round(lease.seconds_left, 3),
     }
 
 

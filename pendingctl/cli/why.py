@@ -19,7 +19,7 @@ from ..store.filters import Filters
 from . import render
 from .database import inspection_of
 from .event_loop import run
-from .fields import summary_fields
+from .fields import lease_fields, summary_fields
 from .filters import check_names
 from .options import DsnOption, MaxAgeOption, OptionalOrganization, Output, OutputOption, duration
 from .timeline import entry_fields, finding_lines, open_lines, press_lines, question_lines, title_lines
@@ -86,6 +86,7 @@ def _explain_question(id: str, dsn: str | None, max_age: timedelta, output: Outp
         "id": history.id,
         **_finding_fields(finding),
         "row": None if row is None else summary_fields(row),
+        "lease": None if history.lease is None else lease_fields(history.lease),
         "timeline": entries,
         "left_out": history.trail.left_out,
     }

@@ -4,42 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg import AsyncConnection
-from psycopg.rows import class_row
+from ..inspected import Lease, Leased
+from ..store.filters import Sort
+from ..store.inspection import Inspection
 
 _LOOK_SECONDS = 0.5
-
-LEASED = """
-    select pending.id as question_id, what, until,
-           (
-               select pod from pending_trail
-               where question_id collate "C" = pending.id and step = any (lease.steps::text[])
-               order by id desc
-               limit 1
-           ) as pod,
-           ceil(extract(epoch from until - clock_timestamp()))::int as seconds
-    from pending_interactions as pending
-    cross join lateral (
-        values ('question', posting_until, claimed_at is null and posted_at is null, '{asked,posting}'),
-               ('answer', delivery_due_at, lease_token is not null, '{answered,leased}')
-    ) as lease (what, until, is_held, steps)
-    where is_held and until > clock_timestamp() and until < 'infinity'
-    order by until
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A question whose card is to be posted, or an answer that is to be delivered, by this pod alone until then."""
-
-    question_id: str
-    what: str
-    pod: str
-    until: datetime
-    seconds: int
 
 
 class LeftLeases:
@@ -50,21 +21,22 @@ class LeftLeases:
 
     def __init__(self, is_serving: Callable[[str], bool]) -> None:
         self._is_serving = is_serving
-        self._left: dict[tuple[str, str, datetime], Lease] = {}
+        self._left: dict[tuple[str, Leased, datetime], Lease] = {}
 
     @property
     def first(self) -> Lease | None:
         return next(iter(self._left.values()), None)
 
-    async def look(self, dsn: str) -> None:
-        """Look for ever. Raises an error of psycopg where the database is away."""
-        async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-            cursor = connection.cursor(row_factory=class_row(Lease))
-            while True:
-                await cursor.execute(LEASED)
-                leases = {(each.question_id, each.what, each.until): each for each in await cursor.fetchall()}
-                # A pod that serves again has nothing of what it had before.
-                self._left = {
-                    key: each for key, each in leases.items() if key in self._left or not self._is_serving(each.pod)
-                }
-                await asyncio.sleep(_LOOK_SECONDS)
+    async def look(self, inspection: Inspection) -> None:
+        """Look for ever, at the newest questions. Raises DatabaseFailed where the database is away."""
+        while True:
+            newest = await inspection.find(sort=Sort.NEWEST)
+            leases = await inspection.leases([row.id for row in newest])
+            running = {(each.question_id, each.what, each.until): each for each in leases if each.seconds_left > 0}
+            # A pod that serves again has nothing of what it had before.
+            self._left = {
+                key: each
+                for key, each in running.items()
+                if key in self._left or (each.pod is not None and not self._is_serving(each.pod))
+            }
+            await asyncio.sleep(_LOOK_SECONDS)

@@ -16,7 +16,9 @@ from aiohttp import web
 
 from ..embedded import throwaway_server
 from ..payload import JsonObject
+from ..postgres.connections import CommandConnection
 from ..schema import migrations
+from ..store.inspection import Inspection
 from .agent import STREAM, Agent
 from .balancer import balanced
 from .kept_pods import KeptPod, kept
@@ -91,7 +93,9 @@ async def run_demo(say: Callable[[str], None], log: Callable[[str], None]) -> No
         await asyncio.gather(*(pod.ready() for pod in pods.values()))
         balancer = await stack.enter_async_context(balanced(*(pod.pod.target for pod in pods.values())))
         slack.apps["A1"] = replace(slack.apps["A1"], request_url=f"{balancer.origin}/slack")
-        looking = asyncio.create_task(leases.look(server.dsn), name="leases that killed pods have left")
+        source = CommandConnection(server.dsn, application="pendingctl serve --demo")
+        stack.push_async_callback(source.close)
+        looking = asyncio.create_task(leases.look(Inspection(source)), name="leases that killed pods have left")
         stack.push_async_callback(_end, looking)
         say(f"page:   {windows.url}")
         say(f"Slack:  {page.url()}")

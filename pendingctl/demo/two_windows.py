@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files
+from math import ceil
 from urllib.parse import unquote
 
 import aiohttp
@@ -113,7 +114,7 @@ class TwoWindows:
         ]
         left: JsonValue = None
         if (lease := self._leases.first) is not None:
-            left = {"what": lease.what, "pod": lease.pod, "seconds": lease.seconds}
+            left = {"what": lease.what, "pod": lease.pod, "seconds": ceil(lease.seconds_left)}
         person: JsonObject = {"id": self._person.id, "name": self._person.name}
         return web.json_response({"pods": pods, "left": left, "card": card, "person": person}, headers=HEADERS)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from ..inspected import PendingInteraction, State
+from ..inspected import Lease, PendingInteraction, State
 from ..model import Outcome
 from ..trail import MORE, Step, TrailEntry
 from ..words import age, counted
@@ -30,7 +30,7 @@ _LATE = timedelta(seconds=LATE_SECONDS)
 SLOW = timedelta(seconds=5)
 
 
-def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
+def judge_ended(row: PendingInteraction, lease: Lease | None, asking: Asking, now: datetime, pods: Noted) -> Finding:
     ended = ended_how(row, now)
     tries = counted(row.delivery_attempts, "attempt", "attempts")
     error = f"; the last error: {row.delivery_error}" if row.delivery_error else ""
@@ -40,7 +40,7 @@ def judge_ended(row: PendingInteraction, asking: Asking, now: datetime, pods: No
             f"when the worker is mended: {remedies.redeliver(row)}",
         )
     if row.delivery_due_at is not None:
-        return _judge_undelivered(row, asking, now, pods)
+        return _judge_undelivered(row, lease, now, pods)
     if row.card_due_at is not None and (row.card_attempts > 1 or now - row.card_due_at >= _LATE):
         edits = counted(row.card_attempts, "attempt", "attempts")
         overdue = now - row.card_due_at
@@ -102,26 +102,20 @@ def _refused(presses: Sequence[TrailEntry], now: datetime) -> str:
     )
 
 
-def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
+def _judge_undelivered(row: PendingInteraction, lease: Lease | None, now: datetime, pods: Noted) -> Finding:
     assert row.delivery_due_at is not None
     ended, overdue = ended_how(row, now), now - row.delivery_due_at
     error = f"; the last error: {row.delivery_error}" if row.delivery_error else ""
-    leased = asking.last(Step.LEASED, Step.ANSWERED)
-    pod = (leased.pod if leased is not None else None) or row.pod
-    holder = f"pod {pod}" if pod else "the pod that has claimed it"
-    failed = asking.last(Step.FAILED)
-    is_leased = row.delivery_attempts > 0 and (
-        row.delivery_error is None or (leased is not None and (failed is None or failed.id < leased.id))
-    )
-    held_since = leased.at if leased is not None else row.claimed_at or now
-    life = life_of(pods, pod, (now - held_since).total_seconds()) if is_leased else None
+    holder = "the pod that has claimed it" if lease is None or lease.pod is None else f"pod {lease.pod}"
+    held_for = timedelta() if lease is None or lease.since is None else now - lease.since
+    life = None if lease is None else life_of(pods, lease.pod, held_for.total_seconds())
     is_dead = life is not None and not life.is_alive
     died = (
         f"{holder} died after the claim{_last_seen(life)}"
         if is_dead
         else f"{holder} died after the claim, or was cut off"
     )
-    if is_leased and timedelta() < overdue < _LATE:
+    if lease is not None and timedelta() < overdue < _LATE:
         next = nobody_serves(row, pods) if overdue >= SLOW else "another pod takes over within a second or two"
         return warn(
             f"{ended}; {died}: its lease ran out {age(overdue)} ago, and {next}{error}",
@@ -129,8 +123,8 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, p
         )
     if overdue >= SLOW:
         return (fail if overdue >= _LATE else warn)(
-            f"{ended}, and nobody delivers that: {died + '; ' if is_leased else ''}it has been due for {age(overdue)}; "
-            f"{nobody_serves(row, pods)}{error}",
+            f"{ended}, and nobody delivers that: {died + '; ' if lease is not None else ''}it has been due for "
+            f"{age(overdue)}; {nobody_serves(row, pods)}{error}",
             remedies.start_pods(row.application),
             remedies.DOCTOR,
         )
@@ -140,9 +134,9 @@ def _judge_undelivered(row: PendingInteraction, asking: Asking, now: datetime, p
     )
     if is_dead:
         return warn(f"{ended}; {died}; another pod takes over {due_in(row.delivery_due_at, now)}{error}", at_once)
-    if is_leased:
-        sentence = f"{ended}; {holder} delivers that, for {age(now - held_since)} now"
-        if now - held_since < SLOW:
+    if lease is not None:
+        sentence = f"{ended}; {holder} delivers that, for {age(held_for)} now"
+        if held_for < SLOW:
             return Finding(Verdict.OK, f"{sentence}{error}")
         if life is not None:
             return warn(f"{sentence}: the pod is alive, and its worker slow{error}", "see the worker", at_once)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from .. import trail
-from ..inspected import PendingInteraction, QuestionHistory, Record, State, Unposted
+from ..inspected import Lease, PendingInteraction, QuestionHistory, Record, State, Unposted
 from ..model import RefusalReason
 from ..payload import question_options
 from ..trail import MORE, Step, TrailEntry
@@ -39,15 +39,18 @@ def judge_question(history: QuestionHistory) -> Finding:
     """Return the likely cause of what is wrong with the last asking of a question, or that nothing is."""
     groups = askings(history)
     last = groups[-1] if groups else Asking(None, ())
-    now, row, pods = history.record.now, history.row, history.pods
+    now, row, lease, pods = history.record.now, history.row, history.lease, history.pods
     if row is None:
         return judge_gone(history, last)
-    finding = _judge_open(row, last, history.record, pods) if row.outcome is None else judge_ended(row, last, now, pods)
+    if row.outcome is None:
+        finding = _judge_open(row, lease, last, history.record, pods)
+    else:
+        finding = judge_ended(row, lease, last, now, pods)
     behind = judge_stream(row, now, pods) if finding.verdict in (Verdict.OK, Verdict.UNKNOWN) else None
     return behind or finding
 
 
-def _judge_open(row: PendingInteraction, asking: Asking, record: Record, pods: Noted) -> Finding:
+def _judge_open(row: PendingInteraction, lease: Lease | None, asking: Asking, record: Record, pods: Noted) -> Finding:
     now = record.now
     if row.expires_at is not None and row.expires_at <= now:
         passed = f"its deadline passed {age(now - row.expires_at)} ago"
@@ -60,7 +63,7 @@ def _judge_open(row: PendingInteraction, asking: Asking, record: Record, pods: N
         )
     refused = asking.presses(Step.REFUSED)
     if row.unposted is not None and not (row.unposted is Unposted.BY_CALLER and refused):
-        return _judge_unposted(row, asking, now, pods)
+        return _judge_unposted(row, lease, now, pods)
     if refused:
         return _judge_refused(row, refused, asking, now)
     silence = f"{posted_when(row, asking, now)}, and {_no_press(asking, record)}"
@@ -90,7 +93,7 @@ def _no_press(asking: Asking, record: Record) -> str:
     return "no press has arrived since"
 
 
-def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods: Noted) -> Finding:
+def _judge_unposted(row: PendingInteraction, lease: Lease | None, now: datetime, pods: Noted) -> Finding:
     error = f"; the last error: {row.post_error}" if row.post_error else ""
     tries = counted(row.post_attempts, "attempt", "attempts")
     if row.unposted is Unposted.GIVEN_UP:
@@ -113,19 +116,15 @@ def _judge_unposted(row: PendingInteraction, asking: Asking, now: datetime, pods
             f"{remedies.start_pods(row.application)}, and that it registers {where}",
             remedies.DOCTOR,
         )
-    # Whoever asks and posts the card itself begins the first attempt with that.
-    posting = asking.last(Step.POSTING, Step.NOT_POSTED) or asking.last(Step.ASKED)
     if row.post_error and not row.post_attempts:
         return warn(f"its card is to be posted again {due_in(due, now)}, by a pod that serves {where}{error}")
-    if row.post_error and (posting is None or posting.step is not Step.POSTING):
+    if lease is not None:
+        pod = f"pod {lease.pod}" if lease.pod else "a pod"
+        return warn(f"{pod} is posting its card; if it has died, another pod tries {due_in(due, now)}{error}")
+    if row.post_error:
         return warn(
             f"its card is not posted yet: {tries} failed; the next one is due {due_in(due, now)}{error}",
             f"when the cause is mended, to try at once: {remedies.repair_card(row)}",
-        )
-    if row.post_attempts:
-        pod = f"pod {posting.pod}" if posting is not None and posting.pod else "a pod"
-        return warn(
-            f"{pod} is posting its card; if it has died, another pod tries {due_in(due, now)}{error}",
         )
     return warn(f"its card is to be posted {due_in(due, now)}, by a pod that serves {where}")
 

@@ -15,6 +15,8 @@ from ..errors import DatabaseFailed, TookTooLong, Unbounded, UnreadablePayload
 from ..inspected import (
     Attention,
     Concern,
+    Lease,
+    Leased,
     PendingInteraction,
     PendingSummary,
     QuestionHistory,
@@ -77,15 +79,23 @@ class Inspection:
             await cursor.execute(read_statements.GET_SUMMARIES, {"ids": list(ids), "max_age": max_age})
             return [PendingSummary(**_typed(row)) for row in await cursor.fetchall()]
 
+    async def leases(self, ids: Collection[str], *, connection: Connection | None = None) -> list[Lease]:
+        """Return what pods do for these questions, or have died over: one lease each at most, first to end first."""
+        async with self._reading(connection) as reading:
+            cursor = reading.cursor(row_factory=dict_row)
+            await cursor.execute(read_statements.LEASES, {"ids": list(ids)})
+            return [Lease(**{**row, "what": Leased(row["what"])}) for row in await cursor.fetchall()]
+
     async def history(self, id: str, *, max_age: timedelta = MAX_AGE) -> QuestionHistory:
         """Return what is known of a question, also of one that is not there any more; nothing of an id never asked."""
         check_id(id, "question id")
         async with self._reading(None) as reading:
             row = await self._row(reading, id, max_age)
+            leases = await self.leases([id], connection=reading)
             trail = await trail_reads.read_trail(reading, id, most=MOST_ENTRIES)
             record = await trail_reads.read_record(reading)
         pods = None if row is None else await self._pods(row.application)
-        return QuestionHistory(id, row, trail, record, pods)
+        return QuestionHistory(id, row, next(iter(leases), None), trail, record, pods)
 
     async def user_history(
         self, user_id: str, *, organization_id: str | None = None, since: timedelta, max_age: timedelta = MAX_AGE

@@ -62,6 +62,30 @@ GET = f"""
 
 GET_SUMMARIES = f"select {_SUMMARY_COLUMNS} from pending_interactions where id = any (%(ids)s) order by created_at, id"
 
+# What pods have leased of these rows. Which pod it is the trail has, found by its index (see trail_reads); of the lease
+# that a claim begins, the row. A post keeps its time where the pods give up, and where a person has it posted again.
+LEASES = f"""
+    select pending.id as question_id, what, coalesce(begun.pod, pending.pod) as pod,
+           {readable("coalesce(begun.at, claimed_at)")} as since, {readable("until")} as until,
+           extract(epoch from {readable("until")} - clock_timestamp())::float8 as seconds_left
+    from pending_interactions as pending
+    cross join lateral (
+        values ('post', posting_until, '{{asked,posting}}'::text[],
+                claimed_at is null and post_attempts > 0 and post_due_at is distinct from 'infinity'),
+               ('delivery', coalesce(delivery_due_at, ending_due_at), '{{leased}}', lease_token is not null)
+    ) as lease (what, until, steps, is_held)
+    left join lateral (
+        select pod, at
+        from pending_trail
+        where question_id collate "C" between pending.id and pending.id
+          and ask_number = pending.ask_number and step = any (steps)
+        order by question_id collate "C" desc, id desc
+        limit 1
+    ) as begun on true
+    where pending.id = any (%(ids)s) and is_held and until < 'infinity'
+    order by until
+"""
+
 # Looks at every id, unless the database sorts as C does.
 WITH_PREFIX = "select id from pending_interactions where starts_with(id, %(prefix)s) order by id limit %(limit)s"
 

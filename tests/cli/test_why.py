@@ -88,6 +88,26 @@ def test_json_has_the_time_line_and_the_verdict(cli: Cli, question: int) -> None
     assert {step["ask_number"] for step in found["timeline"]} == {question}
 
 
+def test_json_has_the_pod_that_delivers_and_until_when_no_other_does(
+    cli: Cli, connection: psycopg.Connection, question: int
+) -> None:
+    assert document(cli("why", "q42", "-o", "json"))["lease"] is None
+    cli("claim", "q42", *SCOPE, "--value", "yes")
+    connection.execute(
+        "update pending_interactions set lease_token = gen_random_uuid(), delivery_due_at = now() + interval '25 s'"
+    )
+    write(connection, "q42", "leased", seconds_ago=5, ask_number=question, attempt=1, pod="bot-2")
+
+    found = document(cli("why", "q42", "-o", "json"))
+
+    lease = found["lease"]
+    assert 0 < lease.pop("seconds_left") <= 25
+    (since,) = [step["at"] for step in found["timeline"] if step["step"] == "leased"]
+    until = found["row"]["delivery_due_at"]
+    assert lease == {"what": "delivery", "pod": "bot-2", "since": since, "until": until}
+    assert "pod bot-2 delivers that, for 5 s now" in found["finding"]
+
+
 @pytest.mark.usefixtures("question")
 def test_a_step_is_a_line_of_json_and_of_csv(cli: Cli) -> None:
     as_json = [json.loads(line) for line in cli("why", "q42", "-o", "jsonl").stdout.splitlines()]

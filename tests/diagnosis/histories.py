@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pendingctl import State
-from pendingctl.inspected import PendingInteraction, QuestionHistory, Record, Trail
+from pendingctl.inspected import Lease, Leased, PendingInteraction, QuestionHistory, Record, Trail
 from pendingctl.pods import NotedPod
 from pendingctl.trail import Step, TrailEntry
 
@@ -104,6 +104,17 @@ def pressed(
     return entry(step, seconds_ago, **{**fields, **changed})
 
 
+def leased(what: Leased, seconds_ago: float, seconds_left: float, *, pod: str = "bot-2") -> Lease:
+    return Lease(
+        question_id="q42",
+        what=what,
+        pod=pod,
+        since=ago(seconds_ago),
+        until=ago(-seconds_left),
+        seconds_left=seconds_left,
+    )
+
+
 def record(**changed: Any) -> Record:
     fields: dict[str, Any] = {"now": NOW, "since": ago(86_400), "until": NOW, "is_kept": True}
     return Record(**{**fields, **changed})
@@ -112,11 +123,12 @@ def record(**changed: Any) -> Record:
 def history(
     row: PendingInteraction | None,
     *entries: TrailEntry,
+    lease: Lease | None = None,
     left_out: int = 0,
     pods: tuple[NotedPod, ...] | None = None,
     **changed: Any,
 ) -> QuestionHistory:
-    return QuestionHistory("q42", row, Trail(entries, left_out), record(**changed), pods)
+    return QuestionHistory("q42", row, lease, Trail(entries, left_out), record(**changed), pods)
 
 
 def noted(pod: str, *, seen: float = 3, up: float = 7_200) -> NotedPod:

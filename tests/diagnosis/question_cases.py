@@ -8,10 +8,10 @@ from typing import Any
 
 from pendingctl import State
 from pendingctl.diagnosis.findings import Verdict
-from pendingctl.inspected import PendingInteraction, Unposted
+from pendingctl.inspected import Lease, Leased, PendingInteraction, Unposted
 from pendingctl.model import Outcome
 from pendingctl.trail import Step, TrailEntry
-from tests.diagnosis.histories import NOW, NUMBER, ago, asked, entry, pressed, row
+from tests.diagnosis.histories import NOW, NUMBER, ago, asked, entry, leased, pressed, row
 
 OK, WARN, FAIL, UNKNOWN = Verdict.OK, Verdict.WARN, Verdict.FAIL, Verdict.UNKNOWN
 ERROR = "the worker answered 500"
@@ -53,6 +53,7 @@ class Case:
     verdict: Verdict
     sentence: tuple[str, ...]
     remedies: tuple[str, ...] = ()
+    lease: Lease | None = None
 
 
 UNPOSTED: dict[str, Any] = {"posted_at": None, "card": None}
@@ -93,7 +94,8 @@ OPEN = [
         row(**UNPOSTED, unposted=Unposted.TO_BE_POSTED, post_due_at=LATER, post_attempts=1),
         (asked(10), entry(Step.POSTING, 5, attempt=1)),
         WARN,
-        ("pod bot-1 is posting its card", "another pod tries in 25 s"),
+        ("pod bot-2 is posting its card", "another pod tries in 25 s"),
+        lease=leased(Leased.POST, 5, 25),
     ),
     Case(
         "attempts to post fail",
@@ -275,6 +277,7 @@ ENDED = [
         (asked(), answered(2)),
         OK,
         ("pod bot-2 delivers that, for 2 s now",),
+        lease=leased(Leased.DELIVERY, 2, 28),
     ),
     Case(
         "a pod has had it for long",
@@ -283,6 +286,7 @@ ENDED = [
         WARN,
         ("pod bot-2", "the pod has died after the claim", "another pod takes over in 18 s"),
         (REDELIVER,),
+        lease=leased(Leased.DELIVERY, 12, 18),
     ),
     Case(
         "the lease has just run out",
@@ -290,6 +294,7 @@ ENDED = [
         (asked(), answered(35)),
         WARN,
         ("pod bot-2 died after the claim, or was cut off", "its lease ran out 4 s ago", "another pod takes over"),
+        lease=leased(Leased.DELIVERY, 34, -4),
     ),
     Case(
         "nobody takes over",
@@ -302,13 +307,7 @@ ENDED = [
             "no pod of application '' seems to be alive",
         ),
         (START, DOCTOR),
-    ),
-    Case(
-        "nobody takes over, by the row alone",
-        undelivered(630, delivery_attempts=1, delivery_due_at=ago(600)),
-        (),
-        FAIL,
-        ("pod bot-2 died after the claim",),
+        lease=leased(Leased.DELIVERY, 630, -600),
     ),
     Case(
         "the worker fails",
@@ -324,6 +323,7 @@ ENDED = [
         (asked(), answered(), entry(Step.FAILED, 50, detail=ERROR), entry(Step.LEASED, 33, pod="bot-5", attempt=2)),
         WARN,
         ("pod bot-5 died after the claim", ERROR),
+        lease=leased(Leased.DELIVERY, 33, -3, pod="bot-5"),
     ),
     Case(
         "stuck",

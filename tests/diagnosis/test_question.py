@@ -16,15 +16,15 @@ from pendingctl.diagnosis import remedies
 from pendingctl.diagnosis.askings import askings
 from pendingctl.diagnosis.findings import Verdict
 from pendingctl.diagnosis.question import judge_question
-from pendingctl.inspected import PendingInteraction, Unposted
+from pendingctl.inspected import Leased, PendingInteraction, Unposted
 from pendingctl.pods import NotedPod
-from tests.diagnosis.histories import NOW, NUMBER, ago, asked, history, noted, pressed, row
+from tests.diagnosis.histories import NOW, NUMBER, ago, asked, history, leased, noted, pressed, row
 from tests.diagnosis.question_cases import CASES, FAIL, UNPOSTED, Case, answered, undelivered
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_likely_cause_is_named_with_what_mends_it(case: Case) -> None:
-    finding = judge_question(history(case.row, *case.entries))
+    finding = judge_question(history(case.row, *case.entries, lease=case.lease))
 
     assert finding.verdict is case.verdict, finding
     for part in case.sentence:
@@ -37,7 +37,7 @@ def test_the_likely_cause_is_named_with_what_mends_it(case: Case) -> None:
 def test_each_question_that_needs_a_person_has_a_remedy() -> None:
     for case in CASES:
         if case.verdict is FAIL:
-            assert judge_question(history(case.row, *case.entries)).remedies, case.name
+            assert judge_question(history(case.row, *case.entries, lease=case.lease)).remedies, case.name
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,9 @@ def test_which_pods_live_is_said_where_nobody_posts(pods: tuple[NotedPod, ...] |
 def test_whether_the_pod_that_has_claimed_lives_is_said(pods: tuple[NotedPod, ...] | None, said: str) -> None:
     held = undelivered(120, delivery_attempts=1, delivery_due_at=NOW + timedelta(seconds=18))
 
-    assert said in judge_question(history(held, asked(), answered(120), pods=pods)).sentence
+    lease = leased(Leased.DELIVERY, 120, 18)
+
+    assert said in judge_question(history(held, asked(), answered(120), lease=lease, pods=pods)).sentence
 
 
 @pytest.mark.parametrize("seconds", [5, 59, 60])
@@ -94,7 +96,10 @@ def test_what_no_pod_has_done_after_some_seconds_is_neither_fine_nor_promised(
     due: Callable[[timedelta], PendingInteraction], seconds: int
 ) -> None:
     """watch lists it by then."""
-    finding = judge_question(history(due(timedelta(seconds=seconds)), asked(700), pods=(noted("bot-1", seen=3_000),)))
+    row = due(timedelta(seconds=seconds))
+    is_leased = row.delivery_attempts and not row.delivery_error
+    lease = leased(Leased.DELIVERY, seconds + 30, -seconds) if is_leased else None
+    finding = judge_question(history(row, asked(700), lease=lease, pods=(noted("bot-1", seen=3_000),)))
 
     assert finding.verdict is (Verdict.FAIL if seconds == 60 else Verdict.WARN)
     assert "is alive; the last one, bot-1, was seen 50 min ago" in finding.sentence

@@ -109,7 +109,7 @@ async def _expire(store: PendingStore, connection: psycopg.Connection, id: str) 
 async def _use_all(store: PendingStore, ask_number: int) -> None:
     """Whatever reads or writes the row on an ordinary day."""
     await store.leases.due(SERVED)
-    await store.inspection.get("q")
+    await store.inspection.history("q")
     for state in State:
         await store.inspection.find(Filters(state=state))
     await store.inspection.find()

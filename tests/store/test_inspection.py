@@ -36,6 +36,7 @@ TABLES = {"times": "pending_trail", "pods": "pending_pods", "last_sweep": "sweep
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "get": ("q",),
     "summaries": (["q"],),
+    "leases": (["q"],),
     "with_prefix": ("q",),
     "unknown": (Filters(application="shop"),),
     "history": ("q",),

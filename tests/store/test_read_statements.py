@@ -121,6 +121,25 @@ def test_the_trail_is_read_by_an_index(filled: psycopg.Connection, name: str, in
     assert buffers(filled, STATEMENTS[name], **changed) < 500
 
 
+def test_leases_are_found_by_the_ids_of_their_questions_and_their_pods_at_the_end_of_the_trail(
+    filled: psycopg.Connection,
+) -> None:
+    filled.execute(
+        """
+        insert into pending_trail (question_id, ask_number, organization_id, step)
+        select 'q60', 1, 'acme', case n when 10000 then 'leased' else 'failed' end from generate_series(1, 10000) as n
+        """
+    )
+    filled.execute("update pending_interactions set ask_number = 1, lease_token = gen_random_uuid() where id = 'q60'")
+    filled.execute("vacuum analyze pending_trail, pending_interactions")
+    nodes = plan_nodes(filled, read_statements.LEASES, ids=["q42", "q60"])
+
+    indexes = {"pending_interactions_pkey", "idx_pending_trail_question"}
+    assert {node["Index Name"] for node in nodes if "Index Name" in node} == indexes
+    assert "Seq Scan" not in [node["Node Type"] for node in nodes]
+    assert buffers(filled, read_statements.LEASES, ids=["q42", "q60"]) < 30
+
+
 @pytest.mark.parametrize("narrowed", [{"application": None, "organization_id": None}, {}])
 def test_what_needs_a_look_is_found_by_indexes(filled: psycopg.Connection, narrowed: dict[str, object]) -> None:
     # Cards of open questions are due when these go stale.
