@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import psycopg
 
+from pendingctl.demo.faults import Fault
 from pendingctl.demo.slack_server import FakeSlack
 
 from .applications import QUESTION, AssembledPod, assembled, bearer, usual
@@ -25,6 +26,17 @@ async def test_a_question_is_asked_once_and_a_repetition_finds_it(pod: Assembled
     assert first.json()["ask_number"] == again.json()["ask_number"]
     await slack.until(lambda: bool(slack.messages("C2")))
     assert len(slack.called("chat.postMessage")) == 1
+
+
+async def test_whoever_asks_does_not_wait_for_slack(pod: AssembledPod, slack: FakeSlack) -> None:
+    slack.fail("chat.postMessage", Fault(is_done=True, seconds=4), channel="C2")
+
+    assert (await pod.ask("deploy-1")).status_code == 201
+
+    row = await pod.store.inspection.get("deploy-1")
+    assert row is not None
+    assert row.posted_at is None
+    await slack.until(lambda: bool(slack.called("chat.postMessage")))
 
 
 async def test_another_text_under_an_open_id_is_a_new_asking(pod: AssembledPod) -> None:
