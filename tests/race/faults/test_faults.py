@@ -245,9 +245,8 @@ async def test_only_the_races_own_backends_are_terminated(
 
     assert_it_landed_and_passed(result)
     assert len(tried_again(history)) >= 2
-    # Between its two statements a claim learns a moment later that its connection is gone, and not why.
+    # Not why it is gone: a claim that is between its two statements learns no more than that, and all of them may be.
     assert all("connection" in each.detail for each in tried_again(history))
-    assert any("terminating connection" in each.detail for each in tried_again(history))
     assert connection.execute("select 1").fetchone() == (1,)
 
 
