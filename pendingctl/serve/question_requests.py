@@ -178,6 +178,9 @@ def _options(fields: JsonObject) -> tuple[str, ...]:
     options = fields.get("options", [])
     if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
         raise Problem(HTTPStatus.BAD_REQUEST, "'options' is no list of texts")
+    # The library takes any text as an answer where there are none; a card in Slack has nowhere to write one.
+    if not options:
+        raise Problem(HTTPStatus.BAD_REQUEST, "the question has no 'options': nobody could answer it in Slack")
     return tuple(options)
 
 

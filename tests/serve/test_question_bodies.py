@@ -64,6 +64,9 @@ NO_QUESTIONS = (
     RIGHT.replace(b'["yes", "no"]', b"false"),
     RIGHT.replace(b'["yes", "no"]', b'["yes", 1]'),
     RIGHT.replace(b'["yes", "no"]', b'["yes", null]'),
+    RIGHT.replace(b'["yes", "no"]', b"[]"),
+    RIGHT.replace(b'["yes", "no"]', b"null"),
+    RIGHT.replace(b', "options": ["yes", "no"]', b""),
     RIGHT.replace(b"Deploy?", b"x" * (1 << 20))[: 1 << 20],
     RIGHT.replace(b"Deploy?", b"x" * (1_000 * 1_000)),
     RIGHT.replace(b'"yes"', b'"' + b"x" * 1_000_000 + b'"'),
@@ -92,10 +95,10 @@ async def test_what_is_no_question_is_refused_in_few_words_and_stored_nowhere(
 
 
 async def test_what_is_null_is_left_out(pod: AssembledPod) -> None:
-    body = json.dumps({**QUESTION, "id": "q", "default": None, "options": None, "application": None}).encode()
+    body = json.dumps({**QUESTION, "id": "q", "default": None, "expires_in": None, "application": None}).encode()
 
     assert (await _asked(pod, body)).status_code == 201
-    assert (await pod.internal.get("/questions/q")).json()["options"] == []
+    assert (await pod.internal.get("/questions/q")).json()["expires_at"] is None
 
 
 async def test_text_of_all_of_unicode_comes_back_as_it_was(pod: AssembledPod) -> None:
