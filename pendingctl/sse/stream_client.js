@@ -24,6 +24,8 @@ const SILENCE_MS = 45_000
 const RETRY_MS = 2_000
 const FIRST_BACK_OFF_MS = 500
 const LONGEST_BACK_OFF_MS = 30_000
+// A proxy may ask for hours, by a clock that is wrong too.
+const LONGEST_RETRY_AFTER_MS = 300_000
 // A longer timer is none: it ends at once.
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 // Where a key is being replaced, a new ticket may be refused by a pod that does not know it yet.
@@ -94,7 +96,8 @@ export async function* readStream(address, { after, signal, credentials = "same-
         refusals = response && isFresh && REFUSED.includes(response.status) ? refusals + 1 : 0
         if (refusals === MOST_REFUSALS) throw new StreamDenied(`the stream was refused with ${response?.status}`)
         url = undefined
-        pause = backOff(failures++)
+        // Not at the moment that a proxy names to all of them.
+        pause = retryAfter(response) + backOff(failures++)
       }
     } finally {
       attempt.end()
@@ -240,6 +243,19 @@ function addressBehind(address, position) {
 function isEventStream(response) {
   const type = response.headers.get("content-type") ?? ""
   return type.split(/[;,]/)[0].trim().toLowerCase() === "text/event-stream"
+}
+
+/**
+ * Return for how many milliseconds a response asks not to be asked again, 0 if it does not (RFC 9110, section 10.2.3).
+ *
+ * @param {Response} [response]
+ */
+function retryAfter(response) {
+  const asked = response?.headers.get("retry-after") ?? ""
+  // A date is one by the clock of whoever sends it.
+  const now = Date.parse(response?.headers.get("date") ?? "") || Date.now()
+  const milliseconds = /^[0-9]+$/.test(asked) ? Number(asked) * 1_000 : Date.parse(asked) - now
+  return Math.min(Math.max(milliseconds || 0, 0), LONGEST_RETRY_AFTER_MS)
 }
 
 /** @param {number} failures */

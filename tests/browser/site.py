@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -52,6 +53,7 @@ async def respond(send: Send, status: int, type: str, *parts: bytes) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def begin(send: Send, status: int, type: str) -> None:
+async def begin(send: Send, status: int, type: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     """Send the head of a response."""
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", type.encode())]})
+    all_headers = [(b"content-type", type.encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
