@@ -20,12 +20,15 @@ ROOT = Path(__file__).parents[2]
 # Its agent writes as fast as pods take it.
 HURRIED = "from pendingctl.demo import agent; agent.WORD_SECONDS = 0; from pendingctl.__main__ import main; main()"
 
+# Of a company's network, whose proxy does not lead to loopback.
+PROXIES = {"http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1", "no_proxy": "example.com"}
+
 
 @pytest.mark.once
 async def test_a_button_of_the_page_is_pressed_and_the_next_question_comes_from_the_other_pod(tmp_path: Path) -> None:
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", HURRIED, "serve", "--demo"),
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), **PROXIES},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
