@@ -173,6 +173,8 @@ class Parser {
    */
   *take(bytes) {
     let text = this.#decoder.decode(bytes, { stream: true })
+    // Else a line end that began before it would be forgotten.
+    if (text === "") return
     if (this.#endedByCR && text.startsWith("\n")) text = text.slice(1)
     this.#endedByCR = text.endsWith("\r")
     let start = 0

@@ -66,7 +66,8 @@ export async function parsedInParts(bytes) {
     run.parts = null
     const stream = new ReadableStream({
       start(controller) {
-        for (const part of parts) controller.enqueue(part)
+        // A service worker may pass on a chunk without a byte.
+        for (const part of parts) for (const chunk of [part, new Uint8Array()]) controller.enqueue(chunk)
         controller.close()
       },
     })
