@@ -46,6 +46,8 @@ def _fill(dsn: str) -> None:
             select 'q' || n % 2000, 'acme', 'refused', 'U' || n % 4000 from generate_series(1, 40000) as n
             """
         )
+        connection.execute("alter table pending_interactions set (autovacuum_enabled = off)")
+        connection.execute("alter table pending_trail set (autovacuum_enabled = off)")
         connection.execute("vacuum analyze pending_interactions, pending_trail")
 
 

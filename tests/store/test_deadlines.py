@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from pendingctl import Claim, PendingStore, Question, Refusal, RefusalReason, State
+from pendingctl import Claim, PendingStore, Question, Refusal, RefusalReason, State, open_pool
 from pendingctl.errors import InvalidInput
 from pendingctl.leased import PostedCard
 from pendingctl.model import NotExtended, Outcome, PutOutcome, Withdrawal
@@ -20,6 +20,26 @@ from tests.deliveries import LEASE
 from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline, show_its_card, state_of
 from tests.locks import changes, only_locks, until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
+
+# For the sessions that begin after this: a clock that the test puts forward.
+CLOCK = """
+    create table put_forward (by interval not null);
+    insert into put_forward values ('0');
+    create function clock_timestamp() returns timestamptz language sql volatile as
+        'select pg_catalog.clock_timestamp() + by from public.put_forward';
+    do $$ begin
+        execute format('alter database %I set search_path = public, pg_catalog', current_database());
+    end $$;
+"""
+PUT_FORWARD = "update put_forward set by = '2 hours'"
+
+
+@pytest.fixture
+async def clocked(dsn: str, connection: psycopg.Connection) -> AsyncIterator[PendingStore]:
+    """A store whose clock the test puts forward."""
+    connection.execute(CLOCK)
+    async with open_pool(dsn) as pool:
+        yield PendingStore(pool)
 
 
 @pytest.mark.law(14)
@@ -45,26 +65,25 @@ async def test_a_click_before_it_wins(store: PendingStore) -> None:
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
 @pytest.mark.law(14)
 async def test_a_click_that_waits_for_the_row_beyond_the_deadline_is_refused(
-    store: PendingStore,
+    clocked: PendingStore,
     dsn: str,
     connection: psycopg.Connection,
     hold: Callable[[psycopg.AsyncConnection], Awaitable[None]],
     ending: str,
 ) -> None:
-    await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(seconds=0.4))
+    await clocked.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
         await hold(locking)
-        claiming = asyncio.create_task(store.claim(click(), lease=LEASE))
+        claiming = asyncio.create_task(clocked.claim(click(), lease=LEASE))
         await until_waiting_for_a_lock(connection)
-        connection.execute(
-            "select pg_sleep(extract(epoch from expires_at - clock_timestamp()) + 0.01) from pending_interactions"
-        )
+        connection.execute(PUT_FORWARD)
         await (locking.commit() if ending == "commit" else locking.rollback())
 
         assert await claiming == Refusal("q", RefusalReason.EXPIRED)
 
-    assert await store.leases.expire(limit=10) == 1
-    assert await state_of(store) is State.EXPIRED
+    pass_the_deadline(connection)
+    assert await clocked.leases.expire(limit=10) == 1
+    assert await state_of(clocked) is State.EXPIRED
 
 
 @pytest.mark.law(14)
@@ -288,16 +307,14 @@ async def test_a_question_without_a_deadline_gets_none(store: PendingStore) -> N
 
 @pytest.mark.law(14)
 async def test_a_deadline_that_passes_while_the_row_is_waited_for_is_not_moved(
-    store: PendingStore, dsn: str, connection: psycopg.Connection
+    clocked: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
-    await store.put("q", SCOPE, PAYLOAD, expires_in=timedelta(seconds=0.4))
+    await clocked.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
         await only_locks(locking)
-        extending = asyncio.create_task(store.extend("q", SCOPE, by=HOUR))
+        extending = asyncio.create_task(clocked.extend("q", SCOPE, by=HOUR))
         await until_waiting_for_a_lock(connection)
-        connection.execute(
-            "select pg_sleep(extract(epoch from expires_at - clock_timestamp()) + 0.01) from pending_interactions"
-        )
+        connection.execute(PUT_FORWARD)
         await locking.rollback()
 
         assert await extending is NotExtended.EXPIRED

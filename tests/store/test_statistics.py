@@ -149,13 +149,14 @@ async def test_what_cannot_be_counted_in_time_is_estimated(
 
 
 def write(connection: psycopg.Connection, question_id: str, **seconds_ago: float) -> None:
-    """Steps of the trail of one asking, each so long ago."""
-    for step, ago in seconds_ago.items():
-        connection.execute(
-            "insert into pending_trail (at, question_id, ask_number, organization_id, step, user_id, connection_id, "
-            "application) values (now() - %s * interval '1 s', %s, 7, 'acme', %s, 'U1', 'slack', '')",
-            [ago, question_id, step],
-        )
+    """Steps of the trail of one asking, each so long ago by one clock: that of the transaction."""
+    with connection.transaction():
+        for step, ago in seconds_ago.items():
+            connection.execute(
+                "insert into pending_trail (at, question_id, ask_number, organization_id, step, user_id, "
+                "connection_id, application) values (now() - %s * interval '1 s', %s, 7, 'acme', %s, 'U1', 'slack', '')",
+                [ago, question_id, step],
+            )
 
 
 async def test_answers_and_deliveries_are_timed_by_the_trail(
