@@ -45,8 +45,8 @@ def test_id_and_state_come_first_and_then_the_card(cli: Cli, connection: psycopg
     [
         ("post_attempts = 0", ["its card is to be posted now; 0 attempts so far"]),
         (
-            "post_attempts = 2, post_due_at = now() + '90 s', post_error = 'no such channel'",
-            ["its card is to be posted in 1 min 29 s; 2 attempts so far", "  last error: no such channel"],
+            "post_attempts = 2, post_due_at = now() + '90 min', post_error = 'no such channel'",
+            ["its card is to be posted in 1 h 29 min; 2 attempts so far", "  last error: no such channel"],
         ),
         (
             "post_attempts = 20, post_due_at = 'infinity', post_error = 'no such channel'",
@@ -76,14 +76,14 @@ def test_an_answered_card_has_no_buttons_once_it_is_edited(cli: Cli, connection:
     cli("enqueue", *SHOWN)
     post(connection)
     cli("claim", "deploy-42", *SCOPE, "--value", "yes", "--take")
-    connection.execute("update pending_interactions set card_due_at = now() + '90 s', card_attempts = 3")
+    connection.execute("update pending_interactions set card_due_at = now() + '90 min', card_attempts = 3")
 
     before = shown(cli)
     connection.execute("update pending_interactions set card_due_at = null")
     after = shown(cli)
 
     assert before[1].startswith(ANSWERED)
-    assert before[2].startswith("its card is to be edited in 1 min 29 s; 3 attempts so far; it shows what was so")
+    assert before[2].startswith("its card is to be edited in 1 h 29 min; 3 attempts so far; it shows what was so")
     assert any(BUTTONS in line for line in before)
     assert any(ANSWERED in line and line.startswith("│") for line in after)
     assert not any("[ yes ]" in line for line in after)
@@ -92,7 +92,7 @@ def test_an_answered_card_has_no_buttons_once_it_is_edited(cli: Cli, connection:
 @pytest.mark.parametrize(
     ("due", "sentences"),
     [
-        ("now() + interval '90 s'", ["its ending is to be delivered in 1 min 29 s; 3 attempts so far"]),
+        ("now() + interval '90 min'", ["its ending is to be delivered in 1 h 29 min; 3 attempts so far"]),
         (
             "'infinity'",
             [

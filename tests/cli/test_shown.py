@@ -87,7 +87,7 @@ def test_what_cannot_be_appended_for_now_is_counted_listed_and_explained(
     cli("enqueue", *QUESTION, "--id", "q", "--stream", "talk-42")
     cli("claim", "q", *SCOPE, "--value", "yes", "--take")
     connection.execute(
-        "update pending_interactions set stream_attempts = 3, stream_due_at = now() + interval '1 minute', "
+        "update pending_interactions set stream_attempts = 3, stream_due_at = now() + interval '90 min', "
         "stream_error = 'the stream is locked'"
     )
 
@@ -103,7 +103,9 @@ def test_what_cannot_be_appended_for_now_is_counted_listed_and_explained(
     assert {"trouble": "append", "error": "the stream is locked", "example": "q"}.items() <= group.items()
     (row,) = document(cli("list", "--error", "locked", "-o", "json"))["rows"]
     assert {"stream": "talk-42", "stream_attempts": 3, "stream_error": "the stream is locked"}.items() <= row.items()
-    assert "talk-42, to be appended to in 59 s: the stream is locked" in cli("list", "--columns", "id,stream").stdout
+    assert (
+        "talk-42, to be appended to in 1 h 29 min: the stream is locked" in cli("list", "--columns", "id,stream").stdout
+    )
     assert "3 attempts so far\n  last error: the stream is locked" in cli("show", "q").stdout
     assert "that is not on its stream talk-42 yet" in document(cli("why", "q", "-o", "json"))["finding"]
 

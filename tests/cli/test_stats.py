@@ -86,7 +86,7 @@ def test_the_overview_says_what_is_wrong(cli: Cli, connection: psycopg.Connectio
     assert re.search(r"^last hour +2 answered$", said, re.M)
     assert re.search(r"^answers in +\d.* \(p50\), .* \(p95\), of the last 2$", said, re.M)
     assert re.search(r"^pods +1 alive: bot-1; it holds 1 card, 3 answers$", said, re.M)
-    assert re.search(r"^ +1 died: bot-2, 4 min ago, with 1 card, 3 answers$", said, re.M)
+    assert re.search(r"^ +1 died: bot-2, 4 min( \d+ s)? ago, with 1 card, 3 answers$", said, re.M)
 
 
 def test_an_overview_of_nothing_is_short(cli: Cli) -> None:

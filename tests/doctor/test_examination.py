@@ -36,7 +36,8 @@ async def test_a_role_without_any_right_learns_what_it_cannot_see(dsn: str, conn
         assert cannot_see >= {"migrations", "plans", "sweep", "deliveries", "cards", "orphans", "transactions"}
         assert "permission denied" in of(checks, "deliveries").sentence
         assert "pg_read_all_stats" in of(checks, "transactions").remedies[0]
-        async with open_pool(dsn):
+        async with open_pool(dsn) as pool:
+            await pool.wait()
             assert "1 host has pods" in (await finding(make_conninfo(dsn, user=name), "pods")).sentence
 
 

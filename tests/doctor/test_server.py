@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import psycopg
 import pytest
@@ -13,7 +14,9 @@ from pendingctl.doctor import examine, examine_schema
 from pendingctl.embedded import throwaway_server
 from pendingctl.embedded.pair import throwaway_pair
 from pendingctl.schema import migrations
+from tests.deliveries import until
 from tests.doctor.examining import QUESTION, failing, finding, of, run_remedy, unread
+from tests.embedded.servers import until_shown
 from tests.locks import until_waiting_for_a_lock
 
 
@@ -21,6 +24,7 @@ from tests.locks import until_waiting_for_a_lock
 async def test_a_standby_is_named_and_all_else_is_read_there_too() -> None:
     with throwaway_pair(settings={"cluster_name": "bot"}) as pair:
         migrations.apply(pair.primary.dsn)
+        until_shown(pair)
         on_standby = [*await examine(pair.standby.dsn), *examine_schema(pair.standby.dsn)]
         through_both = await examine(pair.dsn)
 
@@ -55,7 +59,9 @@ async def test_whoever_blocks_a_claim_is_named_and_can_be_ended(dsn: str, connec
         locks = await finding(dsn, "locks")
 
     pid = holder.info.backend_pid
-    assert f"1 session waits for a lock on our tables, the longest for 1 s, held by pid {pid} (report" in locks.sentence
+    assert re.match(
+        rf"1 session waits for a lock on our tables, the longest for \d+ s, held by pid {pid} \(report", locks.sentence
+    )
     assert locks.remedies == (f"select pg_terminate_backend({pid})",)
     run_remedy(connection, locks.remedies[0])
     await waiting
@@ -78,6 +84,8 @@ async def test_an_old_transaction_is_named_and_can_be_ended(
         f"vacuum is held back, and dead rows pile up: pid {pid} (report, idle in transaction)" in transactions.sentence
     )
     run_remedy(connection, transactions.remedies[0])
+    gone = "select not exists (select from pg_stat_activity where pid = %s)"
+    await until(lambda: connection.execute(gone, [pid]).fetchone() == (True,))
     assert (await finding(dsn, "transactions")).verdict is Verdict.OK
     holder.close()
 

@@ -183,7 +183,7 @@ async def test_a_ring_that_nothing_can_be_appended_to_is_named(dsn: str, connect
 
 
 async def test_a_ring_that_nobody_turns_is_named(dsn: str, connection: psycopg.Connection) -> None:
-    connection.execute("update pending_stream_ring set turned_at = now() - interval '10 hours'")
+    connection.execute("update pending_stream_ring set turned_at = now() - interval '33 hours 30 minutes'")
     unused = await finding(dsn, "ring")
     append(connection, "x")
     late = await finding(dsn, "ring")
@@ -192,7 +192,7 @@ async def test_a_ring_that_nobody_turns_is_named(dsn: str, connection: psycopg.C
 
     assert unused.verdict is Verdict.OK
     assert (late.verdict, late.remedies[0]) == (Verdict.WARN, "pendingctl sweep")
-    assert "is 1 h 59 min late, and its tables grow: 80 kB of events, kept for 1 d" in late.sentence
+    assert "is 1 d 1 h late, and its tables grow: 80 kB of events, kept for 1 d" in late.sentence
     assert "turns in time" in (await finding(dsn, "ring")).sentence
 
 

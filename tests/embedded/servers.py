@@ -13,6 +13,7 @@ from typing import LiteralString
 
 import psycopg
 
+from pendingctl.embedded.pair import Pair
 from tests.processes import processes
 
 THROWAWAY = """
@@ -80,6 +81,13 @@ def insert(dsn: str, number: int) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute("create table if not exists t (n int)")
         connection.execute("insert into t values (%s)", [number])
+
+
+def until_shown(pair: Pair) -> None:
+    """Wait until the standby shows what the primary has committed, which it has received and may not have replayed."""
+    with psycopg.connect(pair.primary.dsn, autocommit=True) as primary:
+        primary.execute("set synchronous_commit = remote_apply")
+        primary.execute("create temporary table written ()")
 
 
 def kill_watcher(server: int) -> None:

@@ -15,6 +15,7 @@ from pendingctl.embedded import throwaway_pair
 from pendingctl.errors import DatabaseFailed, InvalidInput
 from pendingctl.schema import migrations
 from tests.commands import complaint, run
+from tests.embedded.servers import until_shown
 
 OTHER_SCHEMA = "?options=-csearch_path%3Dpendingctl"
 
@@ -274,10 +275,7 @@ def test_a_standby_is_refused_unless_nothing_is_pending() -> None:
     with throwaway_pair() as pair:
         assert "is a standby" in complaint(run("migrate", "--dsn", pair.standby.dsn), 3)
         applied = migrations.apply(pair.dsn)
-        with psycopg.connect(pair.primary.dsn, autocommit=True) as primary:
-            # From now on a commit returns when the standby shows it.
-            primary.execute("set synchronous_commit = remote_apply")
-            primary.execute("create table after_the_migrations ()")
+        until_shown(pair)
 
         assert migrations.apply(pair.standby.dsn) == []
         assert migrations.status(pair.standby.dsn).applied == tuple(applied)

@@ -154,7 +154,8 @@ def write(connection: psycopg.Connection, question_id: str, **seconds_ago: float
         for step, ago in seconds_ago.items():
             connection.execute(
                 "insert into pending_trail (at, question_id, ask_number, organization_id, step, user_id, "
-                "connection_id, application) values (now() - %s * interval '1 s', %s, 7, 'acme', %s, 'U1', 'slack', '')",
+                "connection_id, application) "
+                "values (now() - %s * interval '1 s', %s, 7, 'acme', %s, 'U1', 'slack', '')",
                 [ago, question_id, step],
             )
 
