@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import psycopg
 
@@ -22,6 +23,15 @@ async def until_waiting_for_a_lock(connection: psycopg.Connection, sessions: int
             return
         await asyncio.sleep(0.01)
     raise TimeoutError(f"{waiting_for_a_lock(connection)} of {sessions} sessions wait for a lock")
+
+
+def until_one_waits_for_a_lock(connection: psycopg.Connection) -> None:
+    """For a command in a process of its own, and a test without an event loop."""
+    for _ in range(6_000):
+        if waiting_for_a_lock(connection):
+            return
+        time.sleep(0.01)
+    raise TimeoutError("nobody waits for a lock")
 
 
 async def changes(locking: psycopg.AsyncConnection) -> None:

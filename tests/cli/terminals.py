@@ -40,10 +40,14 @@ class Emulator:
 class Watched:
     """A command in a terminal of its own, and what it has drawn."""
 
-    def __init__(self, process: subprocess.Popen[bytes], controller: int, width: int, height: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], controller: int, modes: list[object], width: int, height: int
+    ) -> None:
         self.process = process
         self.received = b""
         self._controller = controller
+        # As the command finds them.
+        self.first_modes = modes
         self._emulator = Emulator(width, height)
         # A character may come in parts.
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -59,15 +63,18 @@ class Watched:
         """Take what is drawn within so many seconds, and return how many bytes that is."""
         before, ends = len(self.received), time.monotonic() + seconds
         while (left := ends - time.monotonic()) > 0:
-            if select.select([self._controller], [], [], left)[0]:
-                data = b""
-                with suppress(OSError):  # the other side is closed
-                    data = os.read(self._controller, 65_536)
-                if not data:
-                    break
-                self.received += data
-                self._emulator.feed(self._decoder.decode(data))
+            if select.select([self._controller], [], [], left)[0] and not self._take():
+                break
         return len(self.received) - before
+
+    def _take(self) -> bool:
+        """Take what is there or comes next; False at the end, when the command's session is over."""
+        data = b""
+        with suppress(OSError):  # the other side is closed
+            data = os.read(self._controller, 65_536)
+        self.received += data
+        self._emulator.feed(self._decoder.decode(data))
+        return bool(data)
 
     def until(self, holds: Callable[[list[str]], bool]) -> None:
         """Take what is drawn until the screen is as it is to be."""
@@ -89,7 +96,9 @@ class Watched:
         while self.process.poll() is None:
             assert time.monotonic() < ends, "it does not end"
             self.receive(0.1)
-        self.receive(0.1)
+        # The terminal is hung up with its session, and what was written before that comes first.
+        while select.select([self._controller], [], [], PATIENCE)[0] and self._take():
+            pass
         return self.process.returncode
 
     @property
@@ -122,6 +131,7 @@ def in_terminal(dsn: str, *arguments: str, width: int = 80, height: int = 24, be
     """Run a command in a terminal, and kill it at the end if it still runs; `before` may change something of it."""
     controller, terminal = pty.openpty()
     _resize(controller, width, height)
+    modes = termios.tcgetattr(controller)
     # Its signals go to the command: the terminal becomes that of the command's session.
     process = subprocess.Popen(
         [
@@ -138,7 +148,7 @@ def in_terminal(dsn: str, *arguments: str, width: int = 80, height: int = 24, be
         start_new_session=True,
     )
     try:
-        yield Watched(process, controller, width, height)
+        yield Watched(process, controller, modes, width, height)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)

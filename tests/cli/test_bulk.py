@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 from typing import Any
 
 import psycopg
@@ -23,6 +22,7 @@ from pendingctl.cli.filters import page_of
 from tests.cli.terminals import written
 from tests.cli.test_delivery import answer
 from tests.commands import QUESTION, SCOPE, Cli, complaint, document, make_older, running
+from tests.locks import until_one_waits_for_a_lock
 from tests.processes import ending
 
 REMEDIES = {
@@ -356,13 +356,7 @@ def test_an_interruption_lets_the_batch_end_and_reports_what_was_done(
     with psycopg.connect(dsn) as locking:
         locking.execute("lock table pending_interactions in exclusive mode")
         with running(dsn, "withdraw", "--org", "acme", "--yes", "-o", "json") as remedy:
-            for _ in range(500):
-                (waiting,) = connection.execute(
-                    "select count(*) from pg_locks where not granted and relation = 'pending_interactions'::regclass"
-                ).fetchone() or (0,)
-                if waiting:
-                    break
-                time.sleep(0.02)
+            until_one_waits_for_a_lock(connection)
             remedy.send_signal(signum)
             locking.rollback()
             out, err = remedy.communicate(timeout=20)

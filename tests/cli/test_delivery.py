@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import time
+from select import select
 
 import psycopg
 import pytest
@@ -148,19 +148,35 @@ def test_cards_that_are_out_of_date_can_be_listed(cli: Cli, connection: psycopg.
 # sweep --every
 
 
+# Whoever has looked whether a cycle may begin says so.
+LOOKED = """
+    alter table sweep_cycle rename to cycle;
+    create function looked() returns boolean language plpgsql as $$
+    begin
+        perform pg_notify('looked', pg_backend_pid()::text);
+        return true;
+    end $$;
+    create view sweep_cycle as select * from cycle where looked();
+    listen looked;
+"""
+
+
 @pytest.mark.law(8)
 def test_of_many_sweepers_one_sweeps_in_each_cycle(cli: Cli, dsn: str, connection: psycopg.Connection) -> None:
     cli("enqueue", *QUESTION, "--id", "q", "--count", "10")
     make_older(connection, 30)
+    connection.execute(LOOKED)
     every = ("sweep", "--every", "1h", "--limit", "4", "-o", "jsonl")
     with running(dsn, *every) as one, running(dsn, *every) as other, running(dsn, *every) as third:
-        for _ in range(500):
-            if count(connection) == 6:
-                break
-            time.sleep(0.02)
-        time.sleep(1)
+        sweepers = (one, other, third)
+        looked = set()
+        while len(looked) < len(sweepers):
+            (note,) = connection.notifies(timeout=60, stop_after=1)
+            looked.add(note.payload)
+        # Whoever sweeps says so when it is done.
+        assert select([each.stdout for each in sweepers], [], [], 60)[0]
         deleted = []
-        for process in (one, other, third):
+        for process in sweepers:
             process.send_signal(signal.SIGTERM)
             out, _ = process.communicate(timeout=20)
             assert process.returncode == 143

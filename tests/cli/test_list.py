@@ -59,7 +59,7 @@ def make_undelivered_and_nearly_a_day_old(connection: psycopg.Connection) -> Non
     """The longest words that state and age have: undelivered, and 23 h 59 min."""
     make_older(connection, 24)
     connection.execute(
-        "update pending_interactions set created_at = created_at + interval '10 seconds', claimed_at = now(), "
+        "update pending_interactions set created_at = created_at + interval '55 seconds', claimed_at = now(), "
         "delivery_due_at = now()"
     )
 

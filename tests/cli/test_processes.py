@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from tests.cli.terminals import written
-from tests.locks import waiting_for_a_lock
+from tests.locks import until_one_waits_for_a_lock
 from tests.processes import ending
 
 COMMAND = [sys.executable, "-m", "pendingctl"]
@@ -31,14 +31,6 @@ LINE = b"""{"organization_id": "acme", "connection_id": "slack", "expected_user_
 @pytest.fixture
 def environment(dsn: str) -> dict[str, str]:
     return {**os.environ, "PENDINGCTL_DSN": dsn}
-
-
-def until_waiting_for_a_lock(connection: psycopg.Connection) -> None:
-    for _ in range(2_000):
-        if waiting_for_a_lock(connection):
-            return
-        time.sleep(0.01)
-    raise AssertionError("nobody waits for a lock")
 
 
 def until_taken(lines: TextIO) -> None:
@@ -79,7 +71,7 @@ def test_a_signal_ends_a_command_and_leaves_nothing_half_done(
             [*ENQUEUE, "--id", "q", "--count", "3000"], env=environment, stderr=subprocess.PIPE, text=True
         )
         with ending(command):
-            until_waiting_for_a_lock(connection)
+            until_one_waits_for_a_lock(connection)
 
             command.send_signal(sent)
             _, stderr = command.communicate(timeout=20)

@@ -30,9 +30,13 @@ def stuck(cli: Cli, connection: psycopg.Connection) -> None:
 @pytest.mark.usefixtures("stuck")
 def test_what_needs_a_look_comes_first_and_is_followed(dsn: str, connection: psycopg.Connection) -> None:
     with in_terminal(dsn, "watch", "--every", "1s") as watched:
-        watched.until(lambda lines: lines[2].startswith("> stuck-1  stuck"))
-        assert watched.lines[3].startswith("  open-1   open")
-        assert "stuck 1  open 1" in watched.lines[0]
+        watched.until(
+            lambda lines: (
+                "stuck 1  open 1" in lines[0]
+                and lines[2].startswith("> stuck-1  stuck")
+                and lines[3].startswith("  open-1   open")
+            )
+        )
 
         connection.execute("delete from pending_interactions where id = 'stuck-1'")
         watched.until(lambda lines: lines[2].startswith("> open-1  open"))
@@ -48,8 +52,7 @@ def test_a_question_is_explained_and_mended_with_a_few_keys(dsn: str, connection
         watched.type("\r")
         watched.shows("fail  it was answered by U1 3 h ago, and the worker has not taken that: 20")
         watched.type("r")
-        watched.shows("do this? y/n")
-        assert watched.lines[-2] == "pendingctl redeliver stuck-1"
+        watched.until(lambda lines: lines[-2:] == ["pendingctl redeliver stuck-1", "do this? y/n"])
         watched.type("n")
         watched.shows("nothing was done")
         assert due(connection) == "infinity"
@@ -86,9 +89,8 @@ def due(connection: psycopg.Connection) -> object:
 )
 def test_however_it_ends_the_terminal_is_as_it_was(dsn: str, ending: str | signal.Signals, exit_code: int) -> None:
     with in_terminal(dsn, "watch") as watched:
-        before = watched.modes
         watched.shows("> stuck-1")
-        assert watched.modes != before
+        assert watched.modes != watched.first_modes
         if isinstance(ending, str):
             watched.type(ending)
         else:
@@ -96,21 +98,19 @@ def test_however_it_ends_the_terminal_is_as_it_was(dsn: str, ending: str | signa
 
         assert watched.ends() == exit_code
         assert watched.received.endswith(LEAVES_THE_SCREEN)
-        assert watched.modes == before
+        assert watched.modes == watched.first_modes
 
 
 @pytest.mark.usefixtures("stuck")
 def test_a_stopped_watch_gives_the_terminal_back_and_goes_on_where_it_was(dsn: str) -> None:
     with in_terminal(dsn, "watch") as watched:
-        before = watched.modes
         watched.shows("> stuck-1")
 
         watched.process.send_signal(signal.SIGTSTP)
         _, status = os.waitpid(watched.process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
-        watched.receive(0.2)
-        assert watched.modes == before
-        assert watched.received.endswith(LEAVES_THE_SCREEN)
+        watched.until(lambda _: watched.received.endswith(LEAVES_THE_SCREEN))
+        assert watched.modes == watched.first_modes
 
         drawn = len(watched.received)
         watched.process.send_signal(signal.SIGCONT)
@@ -123,13 +123,12 @@ def test_a_stopped_watch_gives_the_terminal_back_and_goes_on_where_it_was(dsn: s
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGHUP])
 def test_a_signal_that_ends_any_program_leaves_the_terminal_as_it_was(dsn: str, number: signal.Signals) -> None:
     with in_terminal(dsn, "watch") as watched:
-        before = watched.modes
         watched.shows("> stuck-1")
 
         watched.process.send_signal(number)
 
         assert watched.ends() == 128 + number
-        assert watched.modes == before
+        assert watched.modes == watched.first_modes
         assert watched.received.endswith(LEAVES_THE_SCREEN)
 
 
@@ -144,10 +143,8 @@ async def attention(self, **arguments):
 def test_a_crash_leaves_the_terminal_as_it_was_and_is_reported(dsn: str) -> None:
     """The second reading fails with an error that nobody has foreseen."""
     with in_terminal(dsn, "watch", "--every", "1s", before=f"{CRASHING}Inspection.attention = attention") as watched:
-        before = watched.modes
-
         assert watched.ends() == 70
-        assert watched.modes == before
+        assert watched.modes == watched.first_modes
         drawn, _, after = watched.received.partition(LEAVES_THE_SCREEN)
         assert b"nothing needs a look" in drawn
         assert after.startswith(b"error: internal error: ")
@@ -157,8 +154,7 @@ def test_a_crash_leaves_the_terminal_as_it_was_and_is_reported(dsn: str) -> None
 def test_an_idle_screen_costs_a_slow_line_next_to_nothing(dsn: str) -> None:
     """A line of 9,600 baud carries 960 bytes a second."""
     with in_terminal(dsn, "watch", "--every", "1s") as watched:
-        watched.shows("> stuck-1")
-        watched.receive(0.5)
+        watched.until(lambda lines: lines[2].startswith("> stuck-1") and lines[-1].startswith("enter why"))
 
         assert watched.receive(4) < 4 * 60
 

@@ -17,13 +17,14 @@ from pendingctl.leased import PostedCard
 from pendingctl.payload import JsonObject
 from pendingctl.postgres import durability
 from pendingctl.postgres.connections import connect
+from pendingctl.postgres.pool import StorePool
 from pendingctl.schema import migrations
-from tests.deliveries import readable
+from tests.deliveries import readable, until
 from tests.postgres.test_pooler import pgbouncer, pooled  # noqa: F401 (fixtures)
 
 SCOPE = Scope("acme", "slack", "U1")
 MINUTE = timedelta(minutes=1)
-MOMENT = timedelta(milliseconds=1)
+AT_ONCE = timedelta()
 # A quote, a backslash, a line end, JSON's own escapes, and characters of two bytes that LATIN1 has.
 TEXT = "Déploy \"it\"? \\ 'x' \n\t\x01 %s \\u00e9 ÿ"
 WIDE = "€ 日本 🚀"
@@ -112,8 +113,8 @@ async def a_questions_life(dsn: str, text: str) -> None:
         assert (await store.put("q", SCOPE, payload)).outcome is PutOutcome.REFRESHED
         assert await store.put_many([(id, SCOPE, payload) for id in ("r", "s", text[:3])]) == {PutOutcome.CREATED: 3}
 
-        won = await store.claim(press("q", text), lease=MOMENT)
-        again = await store.claim(press("q", text), lease=MOMENT)
+        won = await store.claim(press("q", text), lease=AT_ONCE)
+        again = await store.claim(press("q", text), lease=AT_ONCE)
         assert isinstance(won, Claim)
         assert isinstance(again, Claim)
         assert (won.payload, won.repeated, again.repeated) == (payload, False, True)
@@ -174,6 +175,8 @@ async def test_a_setting_that_breaks_the_promises_is_refused_by_name(
     assert "\n" not in str(raised.value)
     # A pool connects in the background, and says so to whoever wants a connection.
     async with open_pool(dsn, timeout=0.5) as pool:
+        assert isinstance(pool, StorePool)
+        await until(lambda: pool.trouble is not None)
         with pytest.raises(UnfitSetting, match=name):
             await PendingStore(pool).put("q", SCOPE, {})
 
