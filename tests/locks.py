@@ -25,6 +25,22 @@ async def until_waiting_for_a_lock(connection: psycopg.Connection, sessions: int
     raise TimeoutError(f"{waiting_for_a_lock(connection)} of {sessions} sessions wait for a lock")
 
 
+async def until_the_clock_waits(connection: psycopg.Connection) -> None:
+    """Wait until a session waits for its row's lock before it reads the clock.
+
+    A claim does so in its second statement: the first one has looked at the clock, and waits for a millisecond.
+    """
+    waiting = (
+        "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() "
+        "and query like '%with held as materialized%'"
+    )
+    for _ in range(1_000):
+        if connection.execute(waiting).fetchone() is not None:
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError("nobody waits for a lock before it reads the clock")
+
+
 def until_one_waits_for_a_lock(connection: psycopg.Connection) -> None:
     """For a command in a process of its own, and a test without an event loop."""
     for _ in range(6_000):

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 
 import pyte
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Emulator:

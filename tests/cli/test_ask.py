@@ -21,7 +21,7 @@ CLAIM = ("claim", "q", *SCOPE)
 
 
 def until(connection: psycopg.Connection, condition: str) -> None:
-    for _ in range(500):
+    for _ in range(3_000):
         found = connection.execute(f"select from pending_interactions where id = 'q' and {condition}")
         if found.fetchone() is not None:
             return

@@ -14,7 +14,7 @@ import pytest
 from tests.commands import complaint, run
 from tests.serve.pods import ROOT, SIGNING_SECRET, configuration
 
-SECONDS = 20
+SECONDS = 120
 
 
 def written(folder: Path, text: str | None = None) -> Path:

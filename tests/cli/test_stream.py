@@ -55,9 +55,9 @@ def test_lines_are_appended_while_more_are_to_come(dsn: str, connection: psycopg
         assert process.stdin is not None
         process.stdin.write("a\n")
         process.stdin.flush()
-        assert [each.channel for each in connection.notifies(timeout=10, stop_after=1)] == ["pendingctl_stream"]
+        assert [each.channel for each in connection.notifies(timeout=60, stop_after=1)] == ["pendingctl_stream"]
         assert events(connection) == [(1, "message", "a")]
-        out, _ = process.communicate("b", timeout=10)
+        out, _ = process.communicate("b", timeout=60)
 
     assert (process.returncode, out) == (0, "appended 2 events to talk: 1 to 2\n")
 
@@ -112,7 +112,7 @@ def test_more_lines_than_one_append_takes_are_appended(cli: Cli, connection: psy
 def test_stdin_without_an_end_is_not_read_to_its_end(dsn: str, command: str) -> None:
     endless = "yes" if "--expected" in command else "cat /dev/zero"
     shell = f"{endless} | {sys.executable} -m pendingctl {command} --org acme --dsn '{dsn}'"
-    process = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=30, check=False)
+    process = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=120, check=False)
 
     assert process.returncode == 2
     assert "append at most 10,000 at once" in process.stderr or "more than 1,048,576 bytes" in process.stderr

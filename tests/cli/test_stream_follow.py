@@ -83,7 +83,7 @@ def test_it_outlives_a_restart_and_ctrl_c_ends_it() -> None:
                 append(connection, "three")
                 assert next_record(following)["data"] == "three"
                 following.send_signal(signal.SIGINT)
-                stdout, stderr = following.communicate(timeout=10)
+                stdout, stderr = following.communicate(timeout=60)
     assert (following.returncode, stdout) == (130, "")
     assert "Traceback" not in stderr
     assert stderr.count("\n") <= 3
@@ -97,4 +97,4 @@ def test_a_reader_of_the_pipe_that_is_gone_ends_it(dsn: str, connection: psycopg
         following.stdout.close()
         append(connection, "two")
         append(connection, "three")
-        assert following.wait(10) == 0
+        assert following.wait(60) == 0

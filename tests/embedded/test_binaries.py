@@ -33,7 +33,7 @@ def test_concurrent_first_starts_create_one_valid_template(open_folder: Path, mo
         "    import psycopg; psycopg.connect(server.dsn).close()"
     )
     runs = [subprocess.Popen([sys.executable, "-c", program, str(open_folder)]) for _ in range(4)]
-    assert [run.wait(timeout=60) for run in runs] == [0] * 4
+    assert [run.wait(timeout=300) for run in runs] == [0] * 4
 
     (template,) = open_folder.iterdir()
     (template / "data" / "global" / "pg_control").unlink()

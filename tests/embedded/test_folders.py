@@ -90,7 +90,7 @@ def disk(folder: Path, options: str) -> Iterator[Path]:
 def said_by(command: list[str], **environment: str) -> str:
     """The one line that a command ends with, and exit code 2."""
     ended = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
     )
     notes = [line for line in ended.stderr.splitlines() if not line.startswith("note: ")]
     assert (ended.returncode, len(notes), ended.stdout) == (2, 1, ""), ended.stderr
@@ -151,7 +151,7 @@ def test_no_folder_for_temporary_files_at_all_is_said() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
     assert ended.returncode == 2

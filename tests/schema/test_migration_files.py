@@ -211,7 +211,7 @@ def test_a_migration_without_rollback_is_named_before_anything_is_undone(
 
 
 def _until(connection: psycopg.Connection, condition: str) -> None:
-    for _ in range(1_000):
+    for _ in range(6_000):
         if connection.execute(condition).fetchone() == (True,):
             return
         time.sleep(0.01)

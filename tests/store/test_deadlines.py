@@ -18,7 +18,7 @@ from pendingctl.model import NotExtended, Outcome, PutOutcome, Withdrawal
 from pendingctl.payload import question_payload
 from tests.deliveries import LEASE
 from tests.endings import EVERYTHING, HOUR, endings, pass_the_deadline, show_its_card, state_of
-from tests.locks import changes, only_locks, until_waiting_for_a_lock
+from tests.locks import changes, only_locks, until_the_clock_waits
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
 # For the sessions that begin after this: a clock that the test puts forward.
@@ -75,7 +75,7 @@ async def test_a_click_that_waits_for_the_row_beyond_the_deadline_is_refused(
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
         await hold(locking)
         claiming = asyncio.create_task(clocked.claim(click(), lease=LEASE))
-        await until_waiting_for_a_lock(connection)
+        await until_the_clock_waits(connection)
         connection.execute(PUT_FORWARD)
         await (locking.commit() if ending == "commit" else locking.rollback())
 
@@ -313,7 +313,7 @@ async def test_a_deadline_that_passes_while_the_row_is_waited_for_is_not_moved(
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
         await only_locks(locking)
         extending = asyncio.create_task(clocked.extend("q", SCOPE, by=HOUR))
-        await until_waiting_for_a_lock(connection)
+        await until_the_clock_waits(connection)
         connection.execute(PUT_FORWARD)
         await locking.rollback()
 

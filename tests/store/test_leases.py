@@ -23,7 +23,7 @@ from pendingctl.errors import DatabaseFailed, Undelivered
 from pendingctl.postgres.connections import Pool
 from pendingctl.store.puts import AWAITED_FOR
 from tests.deliveries import LEASE, SHORT, claimed, lease, readable, run_out, state_of
-from tests.locks import changes, only_locks, until_waiting_for_a_lock
+from tests.locks import changes, only_locks, until_the_clock_waits, until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
 # The claim carries the answer.
@@ -50,7 +50,7 @@ async def test_whoever_claims_without_a_lease_has_the_answer(store: PendingStore
     assert row.state is State.CLAIMED
     assert row.claimed_at is not None
     assert row.delivered_at is not None
-    assert row.delivered_at - row.claimed_at < timedelta(seconds=1)
+    assert row.delivered_at - row.claimed_at < timedelta(minutes=1)
     assert not (await store.leases.due()).answers
 
 
@@ -296,9 +296,7 @@ async def test_a_lease_begins_when_the_lock_is_held(
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
         await hold(locking)
         claiming = asyncio.create_task(store.claim(click(), lease=LEASE))
-        await until_waiting_for_a_lock(connection)
-        # For longer than its first statement waits.
-        await asyncio.sleep(0.05)
+        await until_the_clock_waits(connection)
         row = connection.execute("select clock_timestamp()").fetchone()
         assert row is not None
         await (locking.commit() if ending == "commit" else locking.rollback())

@@ -88,7 +88,7 @@ async def main():
     async with open_pool(sys.argv[1]) as pool:
         store, streams = PendingStore(pool), Streams(pool)
         (leased,) = await store.leases.lease_events(
-            lease=timedelta(seconds=6), longest=timedelta(minutes=5), limit=1
+            lease=timedelta(minutes=1), longest=timedelta(minutes=5), limit=1
         )
         stream, events = events_of(leased)
 

@@ -50,7 +50,6 @@ async def test_another_tenants_question_is_unknown_and_untouched(store: PendingS
 
 @pytest.mark.law(1)
 async def test_of_clicks_and_withdrawals_at_once_exactly_one_wins(store: PendingStore) -> None:
-    clicks_won = 0
     for round in range(30):
         id = f"q{round}"
         await store.put(id, SCOPE, PAYLOAD)
@@ -66,14 +65,12 @@ async def test_of_clicks_and_withdrawals_at_once_exactly_one_wins(store: Pending
         row = await store.inspection.get(id)
         assert row is not None
         if isinstance(won[0], Claim):
-            clicks_won += 1
             assert (row.state, row.answer) == (State.CLAIMED, "yes")
             assert [each for each in results if isinstance(each, Withdrawal)] == [Withdrawal.ALREADY_ANSWERED] * 3
         else:
             assert (row.state, row.answer) == (State.WITHDRAWN, None)
             refused = [each.reason for each in results if isinstance(each, Refusal)]
             assert refused == [RefusalReason.WITHDRAWN] * 3
-    assert 0 < clicks_won < 30
 
 
 async def test_a_withdrawn_question_can_be_asked_again(store: PendingStore) -> None:
