@@ -10,7 +10,16 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
+from pendingctl.postgres.time_limits import Purpose
 from tests.conftest import migrated_database
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to a row waits a minute for it, and for the reply: the limits of a pod a slow machine may pass."""
+    for purpose in (Purpose.CLAIM, Purpose.PUT, Purpose.MARK, Purpose.LOOP, Purpose.SWEEP):
+        monkeypatch.setattr(purpose, "lock_timeout", "60s")
+        monkeypatch.setattr(purpose, "seconds", 70.0)
 
 
 @pytest.fixture(scope="session")

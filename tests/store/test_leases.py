@@ -21,6 +21,7 @@ from pendingctl import (
 )
 from pendingctl.errors import DatabaseFailed, Undelivered
 from pendingctl.postgres.connections import Pool
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.store.puts import AWAITED_FOR
 from tests.deliveries import LEASE, SHORT, claimed, lease, readable, run_out, state_of
 from tests.locks import changes, only_locks, until_the_clock_waits, until_waiting_for_a_lock
@@ -309,8 +310,9 @@ async def test_a_lease_begins_when_the_lock_is_held(
 
 
 async def test_a_claim_that_waits_too_long_says_so_and_changes_nothing(
-    store: PendingStore, dsn: str, connection: psycopg.Connection
+    store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "100ms")
     await store.put("q", SCOPE, PAYLOAD)
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
         await only_locks(locking)
