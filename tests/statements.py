@@ -14,7 +14,8 @@ LOCK_THE_ROW = "select from organization where id = 'acme' for update"
 
 
 @contextmanager
-def taking(at_least: float, at_most: float) -> Iterator[None]:
+def taking(at_least: float, at_most: float = 20.0) -> Iterator[None]:
+    """Check how many seconds the block takes; the default is far above all limits, and far below for ever."""
     began = time.monotonic()
     yield
     assert at_least <= time.monotonic() - began < at_most

@@ -36,7 +36,7 @@ async def texts(streams: Streams, stream: StreamName = TALK, after: Cursor = STA
 
 async def until_said(streams: Streams, stream: StreamName, last: list[str]) -> None:
     """Wait until these are the last events of the stream."""
-    for _ in range(200):
+    for _ in range(1_000):
         if (await texts(streams, stream))[-len(last) :] == last:
             return
         await asyncio.sleep(0.01)

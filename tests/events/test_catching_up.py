@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -22,7 +21,7 @@ from pendingctl.events.model import Cursor, End, Gap, Reset
 from pendingctl.events.reader import Reader
 from pendingctl.events.reads import open_streams
 from pendingctl.events.waking import key_of
-from tests.events.test_outages import until, until_listening
+from tests.events.test_outages import poll_rarely, until, until_listening, until_no_poll_is_near
 from tests.events.writers import CHAT, append, append_numbers, close, datas, given, nothing_for
 from tests.faults.proxy import Hold, running_proxy
 
@@ -39,13 +38,13 @@ async def test_a_reader_that_comes_during_a_read_is_not_judged_by_it(dsn: str, c
 
         proxy.hold = hold = Hold(b"here_at")
         with_a_lost_event = asyncio.create_task(catching_up.page(followed, history, 2))
-        await asyncio.wait_for(hold.has_come.wait(), 5)
+        await asyncio.wait_for(hold.has_come.wait(), 20)
         cursor = append(connection, "two")
         with_the_new_event = asyncio.create_task(catching_up.page(followed, history, 2))
         await asyncio.sleep(0)
         hold.released.set()
 
-        before, after = await asyncio.wait_for(asyncio.gather(with_a_lost_event, with_the_new_event), 5)
+        before, after = await asyncio.wait_for(asyncio.gather(with_a_lost_event, with_the_new_event), 20)
         assert before is not None
         assert after is not None
         assert isinstance(before.judge(Cursor(2, first.at - timedelta(seconds=1))), Reset)
@@ -55,15 +54,19 @@ async def test_a_reader_that_comes_during_a_read_is_not_judged_by_it(dsn: str, c
 
 @asynccontextmanager
 async def behind_a_pod_at_the_end(
-    following: Following, connection: psycopg.Connection, *, closed: bool = False
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, *, closed: bool = False
 ) -> AsyncIterator[tuple[Subscription, Reader]]:
-    """A reader whose first page is read after the block, on a pod that remembers nothing but the end, event 3."""
+    """A reader whose first page is read after the block, on a pod that remembers nothing but the end, event 3.
+
+    The pod notices nothing by itself.
+    """
+    poll_rarely(monkeypatch)
     append_numbers(connection, 1, 2)
     at_the_end = following.subscribe(CHAT, append(connection, "3"))
     if closed:
         close(connection)
     waiting = asyncio.create_task(given(at_the_end, 1))
-    reader = await until_listening(following)
+    reader = await until_no_poll_is_near(following)
     async with AsyncExitStack() as others:
         for _ in range(AT_ONCE):
             await others.enter_async_context(reader._catching_up._turns)
@@ -71,16 +74,14 @@ async def behind_a_pod_at_the_end(
         first = asyncio.create_task(given(subscription, 1))
         await until(lambda: bool(reader._catching_up._requests))
         first.cancel()
-        # From now on this pod notices nothing by itself.
-        reader._poll_at = time.monotonic() + 60
         yield subscription, reader
     waiting.cancel()
 
 
 async def test_what_is_gone_before_an_event_that_the_pod_remembers_is_reported_once(
-    following: Following, connection: psycopg.Connection
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with behind_a_pod_at_the_end(following, connection) as (subscription, reader):
+    async with behind_a_pod_at_the_end(following, connection, monkeypatch) as (subscription, reader):
         with connection.transaction():
             connection.execute("delete from pending_stream_event where seq <= 3")
             append(connection, "next")
@@ -95,9 +96,9 @@ async def test_what_is_gone_before_an_event_that_the_pod_remembers_is_reported_o
 
 @pytest.mark.law(18)
 async def test_what_the_pod_remembers_of_another_history_is_not_given_to_a_reader_of_the_present_one(
-    following: Following, connection: psycopg.Connection
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with behind_a_pod_at_the_end(following, connection, closed=True) as (subscription, _):
+    async with behind_a_pod_at_the_end(following, connection, monkeypatch, closed=True) as (subscription, _):
         with connection.transaction():
             connection.execute("update pending_stream_event set at = at + interval '1 second'")
             connection.execute("update pending_stream set last_at = last_at + interval '1 second'")
@@ -116,14 +117,14 @@ def lose(connection: psycopg.Connection, last_kept: int, *others: str) -> None:
 
 @pytest.mark.law(18)
 async def test_a_page_of_what_took_the_place_of_lost_events_resets_a_reader_that_was_given_those(
-    following: Following, connection: psycopg.Connection
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the pod's reader has noticed: the connections for pages may be back sooner."""
+    poll_rarely(monkeypatch)
     append_numbers(connection, 1, 600)
     subscription = following.subscribe(CHAT)
     before = await given(subscription, 300)
-    reader = await until_listening(following)
-    reader._poll_at = time.monotonic() + 60
+    reader = await until_no_poll_is_near(following)
     others = [f"another {number}" for number in range(201, 601)]
     lose(connection, 200, *others)
 

@@ -10,7 +10,7 @@ import pytest
 
 from pendingctl import open_pool
 from pendingctl.embedded import Pair, throwaway_pair
-from pendingctl.errors import DatabaseFailed, DatabaseUnreachable
+from pendingctl.errors import DatabaseFailed, DatabaseUnreachable, NotConnected
 from pendingctl.events.model import Appended, End, NewEvent, Reset, StreamName
 from pendingctl.events.streams import Streams
 from pendingctl.limits import Limit, RateLimiter
@@ -62,7 +62,7 @@ async def test_whoever_read_what_a_failover_lost_is_given_the_history_that_is_th
                 with pytest.raises(DatabaseFailed, match="this server is a standby"):
                     await at_the_standby.read(stream, position)
             waiting = [
-                asyncio.create_task(given(at_the_standby.subscribe(stream, position), 1, within=20))
+                asyncio.create_task(given(at_the_standby.subscribe(stream, position), 1))
                 for stream, position in ((SHORTENED, lost.cursor), (LOST, created_late.cursor))
             ]
             await until(lambda: "this server is a standby" in caplog.text)
@@ -73,14 +73,14 @@ async def test_whoever_read_what_a_failover_lost_is_given_the_history_that_is_th
             assert await asyncio.gather(*waiting) == [[Reset(1)], [End(1)]]
             # Its writer is on another pod, and repeats what has no reply.
             assert (await append(streams, KEPT, said("two"), 1)).last_seq == 2
-            assert datas(await given(readers[KEPT], 1, within=20)) == ["two"]
-            items = await given(readers[SHORTENED], 2, within=20)
+            assert datas(await given(readers[KEPT], 1)) == ["two"]
+            items = await given(readers[SHORTENED], 2)
             assert (items[0], datas(items)) == (Reset(1), ["one"])
             again = await append(streams, SHORTENED, said("another two", "another three"), 1)
             assert (again.last_seq, again.is_repeated) == (lost.last_seq, False)
             assert datas(await given(readers[SHORTENED], 2)) == ["another two", "another three"]
             # A stream whose creation is lost is one that was deleted, until it is made again.
-            assert await given(readers[LOST], 1, within=20) == [End(1)]
+            assert await given(readers[LOST], 1) == [End(1)]
             assert (await append(streams, LOST, said("another one"), 0)).first_seq == 1
 
             for stream, position, expected in (
@@ -107,9 +107,12 @@ async def test_a_failover_gives_each_key_of_a_limit_one_further_burst_at_most() 
             await asyncio.sleep(1)
             async with asyncio.timeout(20):
                 allowed: list[bool] = []
+                perhaps = 0
                 while len(allowed) < 4:
                     try:
                         allowed.append((await limiter.take("acme", "k", limit)).allowed)
-                    except DatabaseUnreachable:
+                    except DatabaseUnreachable as error:
+                        # A take whose reply was lost may have been done.
+                        perhaps += not isinstance(error, NotConnected)
                         await asyncio.sleep(0.05)
-            assert sum(allowed) == 2
+            assert 2 - perhaps <= sum(allowed) <= 2

@@ -312,7 +312,7 @@ async def test_truly_concurrent_writers_and_readers_that_reconnect(pool: Pool, f
         pods = [following, other_pod]
         while len(got) < total:
             subscription = pods[(number + len(got)) % 2].subscribe(CHAT, position)
-            for item in await given(subscription, min(7 + number, total - len(got)), within=20):
+            for item in await given(subscription, min(7 + number, total - len(got))):
                 assert isinstance(item, Event)
                 assert item.seq == len(got) + 1
                 got.append(item.data)

@@ -27,12 +27,12 @@ async def test_a_cancellation_is_heeded_in_whichever_moment_of_an_echo_it_comes(
     listening = Listening(pool, where, lambda _: None, lambda: None)
     listening._echoed = Echoed()
     running = asyncio.create_task(listening.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await echoed.wait()
     for _ in range(steps):
         await asyncio.sleep(0)
     running.cancel()
 
-    done, _ = await asyncio.wait([running], timeout=5)
+    done, _ = await asyncio.wait([running], timeout=20)
     assert done
     assert running.cancelled()

@@ -18,7 +18,7 @@ from pendingctl.events.waking import CHANNEL, Waker, key_of
 from pendingctl.postgres.connections import Connection, Pool, connect
 from tests.events.streaming import TALK, read_all, said, texts
 from tests.events.test_outages import until_listening
-from tests.events.writers import CHAT, append, datas, given
+from tests.events.writers import CHAT, append, datas, given, heard
 
 
 async def forked(does: Callable[[], Coroutine[None, None, None]]) -> bool:
@@ -30,7 +30,7 @@ async def forked(does: Callable[[], Coroutine[None, None, None]]) -> bool:
         signal.alarm(60)
         status = 1
         try:
-            asyncio.run(asyncio.wait_for(does(), 10))
+            asyncio.run(asyncio.wait_for(does(), 40))
             status = 0
         finally:
             os._exit(status)
@@ -102,5 +102,5 @@ async def test_wake_ups_that_were_under_way_at_the_fork_hold_up_none_of_the_chil
 
     append(connection, "one")
     assert await forked(child)
-    assert key_of(CHAT) in {key for each in connection.notifies(timeout=0.2) for key in each.payload.split()}
+    assert key_of(CHAT) in {key for payload in heard(connection) for key in payload.split()}
     await waker.settled()

@@ -121,7 +121,7 @@ async def test_whoever_reads_the_next_table_delays_the_turn_and_is_not_waited_fo
     await streams.append(TALK, said("a"))
     let_pass(connection, WIDTH)
     with held(dsn, "lock table pending_stream_event_1 in access share mode"):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(15):
             assert await streams.ring.turn() is Turn.BLOCKED
             assert await texts(streams) == ["a"]
 
@@ -136,7 +136,7 @@ async def test_an_append_is_not_held_up_by_a_turn_that_waits(
     let_pass(connection, WIDTH)
     with held(dsn, "lock table pending_stream_event_1 in access share mode"):
         turn = asyncio.create_task(streams.ring.turn())
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(15):
             assert (await streams.append(TALK, said("b"))).last_seq == 2
         assert await turn is Turn.BLOCKED
 

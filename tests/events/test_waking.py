@@ -22,11 +22,7 @@ from pendingctl.events.waking import (
 from pendingctl.logged import about, known
 from pendingctl.postgres.connections import Pool
 from tests.events.streaming import TALK, said
-
-
-def heard(connection: psycopg.Connection) -> list[str]:
-    """The payloads of the notifications that have come in."""
-    return [notification.payload for notification in connection.notifies(timeout=0.2)]
+from tests.events.writers import heard
 
 
 @pytest.fixture
@@ -176,7 +172,7 @@ async def test_what_streams_log_is_about_nobodys_question(dsn: str, caplog: pyte
     with about(organization="acme", question="whose event was the first"):
         streams.wake(TALK)
         subscription = streams.subscribe(TALK)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(seen) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await subscription.aclose()

@@ -48,6 +48,20 @@ def wake(connection: psycopg.Connection, *streams: StreamName) -> None:
     connection.execute("select pg_notify(%s, %s)", [CHANNEL, " ".join(map(key_of, streams))])
 
 
+def heard(connection: psycopg.Connection) -> list[str]:
+    """The payloads of the notifications that were sent so far, to a connection that listens.
+
+    They come in the order of their commits, so that one of its own is the last.
+    """
+    connection.execute("select pg_notify(%s, 'the last')", [CHANNEL])
+    payloads = []
+    for notification in connection.notifies(timeout=30):
+        if notification.payload == "the last":
+            return payloads
+        payloads.append(notification.payload)
+    raise TimeoutError("no notification comes through")
+
+
 def close(connection: psycopg.Connection, stream: StreamName = CHAT) -> None:
     connection.execute("update pending_stream set closed_at = now() where name = %s", [stream.name])
 
@@ -62,7 +76,7 @@ def turn(connection: psycopg.Connection, slot: int) -> None:
     connection.execute("update pending_stream_ring set slot = %s", [slot])
 
 
-async def given(subscription: AsyncIterator[StreamItem], number: int, *, within: float = 5.0) -> list[StreamItem]:
+async def given(subscription: AsyncIterator[StreamItem], number: int, *, within: float = 30.0) -> list[StreamItem]:
     """The next items, so many of them."""
     async with asyncio.timeout(within):
         return [await anext(subscription) for _ in range(number)]

@@ -7,8 +7,22 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pendingctl import open_pool
-from pendingctl.limits import RateLimiter
+from pendingctl.limits import RateLimiter, statements
 from pendingctl.postgres.connections import Pool
+from pendingctl.postgres.time_limits import Purpose
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no reason to give a take up, which has half a second."""
+    monkeypatch.setattr(Purpose.LIMIT, "seconds", 30.0)
+
+
+def wait_for_locks(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """Have takes wait for so long for a locked key, in place of 0.3 s."""
+    given_up = f"'{Purpose.LIMIT.lock_timeout}'"
+    assert given_up in statements.TAKE
+    monkeypatch.setattr(statements, "TAKE", statements.TAKE.replace(given_up, f"'{seconds}s'"))
 
 
 @pytest.fixture

@@ -80,14 +80,15 @@ async def test_a_key_that_has_waited_is_not_denied_by_what_is_remembered(
     watched: Watched, clock: Clock, connection: psycopg.Connection
 ) -> None:
     limiter = RateLimiter(watched, if_unreachable="raise", clock=clock)
-    limit = Limit(10, timedelta(seconds=1), burst=1)
-    connection.execute("insert into pending_rate_limit values ('acme', 'k', now() + interval '0.1 s')")
+    limit = Limit(1, timedelta(seconds=1), burst=1)
+    connection.execute("insert into pending_rate_limit values ('acme', 'k', now() + interval '0.9 s')")
     denied = await limiter.take("acme", "k", limit)
     assert not denied.allowed
 
-    clock.now += 0.1
+    # Sooner than what is remembered is too old.
+    clock.now += 0.9
     # What the pod's clock has seen the database's has, too.
-    connection.execute("update pending_rate_limit set tat = tat - interval '0.1 s'")
+    connection.execute("update pending_rate_limit set tat = tat - interval '0.9 s'")
 
     assert (await limiter.take("acme", "k", limit)).allowed
 

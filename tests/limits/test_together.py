@@ -14,6 +14,8 @@ from pendingctl import open_pool
 from pendingctl.errors import DatabaseBusy, DatabaseFailed, DatabaseUnreachable
 from pendingctl.limits import Decision, Limit, RateLimiter
 from pendingctl.limits.together import MOST
+from pendingctl.postgres.time_limits import Purpose
+from tests.limits.conftest import wait_for_locks
 from tests.limits.pools import Watched
 from tests.locks import until_waiting_for_a_lock
 
@@ -69,8 +71,9 @@ async def test_more_than_one_statement_holds_are_taken_by_several(pod: RateLimit
 
 @pytest.mark.law(16)
 async def test_a_locked_key_holds_up_none_of_the_others(
-    pod: RateLimiter, connection: psycopg.Connection, dsn: str
+    pod: RateLimiter, connection: psycopg.Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wait_for_locks(monkeypatch, seconds=2)
     with psycopg.connect(dsn) as holding:
         holding.execute("select from pending_rate_limit where key in ('k0', 'k7') for update")
         tasks = {task.get_name(): task for task in take_from_each(pod)}
@@ -115,11 +118,12 @@ async def test_whoever_gives_up_takes_none_of_the_others_along(pod: RateLimiter)
 
 
 async def test_a_database_that_decides_none_is_given_up_by_all_at_once(
-    pod: RateLimiter, watched: Watched, dsn: str
+    pod: RateLimiter, watched: Watched, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with psycopg.connect(dsn) as holding:
+    with psycopg.connect(dsn) as holding, monkeypatch.context() as impatient:
+        impatient.setattr(Purpose.LIMIT, "seconds", 0.5)
         holding.execute("lock table pending_rate_limit in access exclusive mode")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             decisions = await asyncio.gather(*take_from_each(pod), return_exceptions=True)
 
     assert {type(each) for each in decisions} == {DatabaseUnreachable}

@@ -18,8 +18,11 @@ from tests.pods import RecordingPlatform, nothing
 STREAMS = 100
 
 
-async def statements_a_second(dsn: str, *, is_listening: bool, seconds: float = 4.2) -> float:
-    """Count the statements of a pod with a bridge, whose readers hang on streams, some of which do not exist yet."""
+async def statements_a_second(dsn: str, *, is_listening: bool) -> float:
+    """Count the statements of a pod with a bridge, whose readers hang on streams, some of which do not exist yet.
+
+    It goes on asking: so many are waited for, and how long they take on a slow machine only lowers the rate.
+    """
     execute = psycopg.AsyncCursor.execute
     sent = 0
 
@@ -50,7 +53,8 @@ async def statements_a_second(dsn: str, *, is_listening: bool, seconds: float = 
             assert reader.listening.is_proven == is_listening
             with patch.object(psycopg.AsyncCursor, "execute", counted):
                 began = time.monotonic()
-                await asyncio.sleep(seconds)
+                # About four seconds' worth.
+                await until(lambda: sent >= (9 if is_listening else 21))
                 rate = sent / (time.monotonic() - began)
         await streams.drain(0)
         await asyncio.gather(*readers, return_exceptions=True)

@@ -23,6 +23,7 @@ from pendingctl import (
 )
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import Claim, Refusal
+from pendingctl.postgres.time_limits import Purpose
 from tests.deliveries import until_state
 from tests.pods import QUESTION, SCOPE, Pod, failing
 
@@ -190,18 +191,22 @@ async def test_a_late_click_of_an_older_card_is_refused(pod: Pod, store: Pending
 
 @pytest.mark.law(6, 7)
 async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
-    store: PendingStore, dsn: str, connection: psycopg.Connection
+    store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It is slow, and not given up.
+    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "30s")
+    monkeypatch.setattr(Purpose.CLAIM, "seconds", 40.0)
+
     async def take_a_while() -> None:
         for _ in range(50):
             await asyncio.sleep(0)
 
-    pod = Pod(store, reply_within=timedelta(seconds=0.05))
+    pod = Pod(store, reply_within=timedelta(seconds=0.2))
     pod.before_answer = take_a_while
     await pod.bridge.ask(QUESTION, event_id="e")
     with psycopg.connect(dsn) as blocking:
         blocking.execute("select from pending_interactions where id = 'q' for update")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await pod.click("press") is ReplyKind.CANNOT_SERVE
         assert pod.answers == []
         closing = asyncio.create_task(pod.bridge.close())

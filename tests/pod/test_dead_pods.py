@@ -66,7 +66,7 @@ async def test_a_pod_that_is_killed_eats_no_answer(
         sys.executable, "-c", POD, dsn, moment, str(worker), stdout=asyncio.subprocess.PIPE
     )
     assert pod.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert (await pod.stdout.readline()).decode().strip() == moment
     pod.send_signal(signal.SIGKILL)
     await pod.wait()

@@ -29,33 +29,34 @@ async def test_an_answer_of_the_same_pod_is_delivered_at_once_and_marked(store: 
     worker = Worker()
     async with Delivery(store, worker) as delivery:
         delivery.submit(await claimed(store))
-        await until(lambda: bool(worker.answers), 0.9)
+        # Long before its lease runs out, without which no look finds it.
+        await until(lambda: bool(worker.answers))
     assert worker.ids == ["q"]
     assert await state_of(store) is State.CLAIMED
 
 
 @pytest.mark.law(6)
-async def test_a_dead_pods_answer_is_delivered_within_two_seconds_of_its_lease(
+async def test_a_dead_pods_answer_is_delivered_when_its_lease_has_run_out_and_not_before(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
-    await claimed(store, lease=SHORT)
+    leased = await claimed(store, lease=SHORT)
     worker = Worker()
-    began = time.monotonic()
 
     async with Delivery(store, worker):
         await until(lambda: bool(worker.answers))
 
-    assert 0.5 < time.monotonic() - began < 1 + 2 + 1  # a second more for a busy machine
     row = await store.inspection.get("q")
     assert row is not None
     assert (row.state, row.delivery_attempts) == (State.CLAIMED, 2)
+    assert row.delivered_at is not None
+    assert row.delivered_at > leased.leased_at + SHORT
     assert connection.execute("select delivery_due_at, lease_token from pending_interactions").fetchone() == (
         None,
         None,
     )
 
 
-async def test_an_idle_pod_makes_one_statement_a_second(pool: Pool) -> None:
+async def test_an_idle_pod_makes_one_statement_a_second_at_most(pool: Pool) -> None:
     asked = 0
 
     class Counted:
@@ -67,10 +68,11 @@ async def test_an_idle_pod_makes_one_statement_a_second(pool: Pool) -> None:
         async def putconn(self, conn: Connection, /) -> None:
             await pool.putconn(conn)
 
+    began = time.monotonic()
     async with Delivery(PendingStore(Counted()), Worker()):
-        await asyncio.sleep(2.5)
+        await until(lambda: asked >= 4)
         # The first one notes that the pod lives.
-        assert 2 <= asked - 1 <= 3
+        assert asked - 1 <= time.monotonic() - began + 1
 
 
 @pytest.mark.law(6)
@@ -163,21 +165,24 @@ async def test_a_worker_that_hangs_is_given_up_before_the_lease_runs_out(store: 
 async def test_a_worker_that_answers_after_the_lease_has_its_mark_dropped(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
-    slow, released = Worker(), asyncio.Event()
+    slow, begun, released = Worker(), asyncio.Event(), asyncio.Event()
 
     async def be_slow(answer: Answer) -> None:
         del answer
+        begun.set()
         await released.wait()
 
     slow.behaviour = be_slow
-    async with Delivery(store, slow) as delivery:
-        delivery.submit(await claimed(store))
-        await asyncio.sleep(0.05)
-        run_out(connection)
-        # Taken over, and not marked yet.
-        (taken,) = await lease(store)
-        released.set()
-        await until(lambda: bool(slow.answers))
+    # Not one that looks for what is due: it would take over what it has itself.
+    delivery = Delivery(store, slow)
+    delivery.submit(await claimed(store))
+    await begun.wait()
+    run_out(connection)
+    # Taken over, and not marked yet.
+    (taken,) = await lease(store)
+    released.set()
+    await delivery.close()
+    assert slow.ids == ["q"]
     assert await state_of(store) is State.UNDELIVERED
     assert await store.leases.mark_delivered(taken)
 
@@ -197,14 +202,15 @@ async def test_closing_waits_for_what_is_under_way(store: PendingStore) -> None:
 
 @pytest.mark.law(6)
 async def test_the_loop_outlives_a_database_that_goes_away(store: PendingStore, connection: psycopg.Connection) -> None:
-    await claimed(store, lease=timedelta(seconds=2))
+    await claimed(store)
     worker = Worker()
     async with Delivery(store, worker):
-        await asyncio.sleep(0.2)
+        await until(lambda: connection.execute("select from pending_pods").fetchone() is not None)
         connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
             "where datname = current_database() and pid <> pg_backend_pid()"
         )
+        run_out(connection)
         await until(lambda: bool(worker.answers))
         await until_state(store, State.CLAIMED)
 
@@ -231,10 +237,10 @@ async def test_a_database_that_is_restarted_in_the_middle_loses_no_answer() -> N
             for number in range(8):
                 await claimed(store, f"q{number}", lease=SHORT)
             async with Delivery(store, worker, lease=timedelta(seconds=3), at_once=4):
-                await asyncio.wait_for(at_the_worker.wait(), 10)
+                await asyncio.wait_for(at_the_worker.wait(), 30)
                 await asyncio.to_thread(server.restart)
                 back.set()
                 with psycopg.connect(server.dsn, autocommit=True) as looking:
-                    await until(lambda: looking.execute(_UNDELIVERED).fetchone() == (0,), 20)
+                    await until(lambda: looking.execute(_UNDELIVERED).fetchone() == (0,))
 
     assert set(worker.ids) == {f"q{number}" for number in range(8)}

@@ -127,8 +127,11 @@ async def test_notes_about_cards_that_cannot_be_written_are_bounded(
 
 
 @pytest.mark.law(9)
-async def test_answers_that_wait_on_a_pod_are_bounded(store: PendingStore, connection: psycopg.Connection) -> None:
+async def test_answers_that_wait_on_a_pod_are_bounded(
+    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those beyond are left to their leases, and so to all pods."""
+    monkeypatch.setattr(delivery, "MOST_WAITING", 100)
     many = delivery.MOST_WAITING + 50
     await store.put_many((f"q{number}", SCOPE, PAYLOAD) for number in range(many))
     connection.execute(

@@ -27,6 +27,7 @@ from tests.cards_to_post import (
     put,
     until_failed,
 )
+from tests.deliveries import until
 from tests.faults.moments import came_true
 from tests.pods import (
     QUESTION,
@@ -55,7 +56,7 @@ async def test_a_card_of_which_nobody_knows_is_posted_once_more_and_then_given_u
     pod.platform.after_card = failing(UNKNOWN)
     async with pod.bridge:
         assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
-        assert pause(connection) == pytest.approx(posts.UNKNOWN_DELAY.total_seconds(), abs=5)
+        assert pause(connection) == pytest.approx(posts.UNKNOWN_DELAY.total_seconds(), abs=1)
         assert errors(caplog) == []
         let_time_pass(connection)
         assert await came_true(lambda: due_at(connection) == float("inf"))
@@ -154,17 +155,22 @@ async def test_a_card_that_surely_was_not_posted_is_tried_again_with_growing_pau
     pod.platform.before_card = failing(NotPosted("down for maintenance"))
     await put(store)
     pauses = []
+    taking_over = pod.bridge._posts._due
     for number in range(1, posts.MOST_ATTEMPTS):
+        # While one is under way another one is not begun.
+        await until(lambda: taking_over._task is None or taking_over._task.done())
         pod.bridge._posts.catch_up()
         await until_failed(connection, number)
         pauses.append(pause(connection))
         let_time_pass(connection)
+    await until(lambda: taking_over._task is not None and taking_over._task.done())
     pod.bridge._posts.catch_up()
     assert await came_true(lambda: due_at(connection) == float("inf"))
     await pod.bridge.close()
 
-    assert all(0.4 * 2**number < pauses[number] <= 2**number for number in range(8))
-    assert all(140 < each <= 300 for each in pauses[9:])
+    # Half of them is left to chance.
+    assert all(0.49 * 2**number < pauses[number] <= 2**number for number in range(8))
+    assert all(149 < each <= 300 for each in pauses[9:])
     assert await never_posted(store) == ["q"]
     assert errors(caplog) == ["the card of question 'q' was not posted, and is given up: down for maintenance"]
 
@@ -178,7 +184,7 @@ async def test_a_platform_says_how_long_it_wants_to_be_left_alone_an_hour_at_mos
     pod = Pod(store)
     pod.platform.before_card = failing(NotPosted("ratelimited", retry_after=requested))
     assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
-    assert pause(connection) == pytest.approx(waits, abs=3)
+    assert pause(connection) == pytest.approx(waits, abs=1)
     await pod.bridge.close()
 
 
@@ -210,7 +216,7 @@ async def test_a_failure_that_could_not_be_noted_leaves_the_card_due_when_its_le
     await put(store)
     async with pod.bridge:
         assert await came_true(lambda: "the database cannot be reached" in caplog.text)
-        assert pause(connection) == pytest.approx(30, abs=5)
+        assert pause(connection) == pytest.approx(30, abs=1)
         pod.platform.before_card = nothing
         let_time_pass(connection)
         assert await came_true(lambda: noted_card(connection) == "slack-1")
@@ -296,7 +302,7 @@ async def test_a_platform_that_posts_by_key_no_longer_is_left_alone_after_a_post
     assert pause(connection) <= 1
     platform.posts_by_key = False
     assert await pod.bridge.ask(replace(QUESTION, id="later"), event_id="e-2") is AskOutcome.POST_UNKNOWN
-    assert pause(connection, "later") == pytest.approx(posts.UNKNOWN_DELAY.total_seconds(), abs=5)
+    assert pause(connection, "later") == pytest.approx(posts.UNKNOWN_DELAY.total_seconds(), abs=1)
     await pod.bridge.close()
 
 
@@ -307,7 +313,7 @@ async def test_a_platform_that_hangs_has_so_many_seconds_and_counts_as_unknown(
     monkeypatch.setattr(posts, "POST_SECONDS", 0.2)
     pod = Pod(store)
     pod.platform.before_card = hang
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(20):
         assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POST_UNKNOWN
     row = connection.execute("select post_doubts, post_error from pending_interactions").fetchone()
     assert row == (1, "it may be there: TimeoutError")
@@ -341,5 +347,5 @@ async def test_a_platform_that_hangs_for_one_tenant_keeps_no_card_of_another_wai
     assert await came_true(lambda: begun() >= 7)
     await put(store, "other", Scope("globex", "slack", "U2"))
     assert await came_true(lambda: [card.question_id for card in pod.platform.cards] == ["other"])
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(20):
         await pod.bridge.close(within=timedelta(seconds=0.1))

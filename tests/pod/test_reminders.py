@@ -344,7 +344,7 @@ async def test_a_platform_that_hangs_for_one_tenant_keeps_no_reminder_of_another
         await store.put("other", other, QUESTION.payload(), show=True, connection=application, **schedule)
         await application.execute(due, ["globex"])
     assert await came_true(lambda: [each.question_id for _, _, each in platform.reminders] == ["other"])
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(20):
         await pod.bridge.close(within=timedelta(seconds=0.1))
 
 

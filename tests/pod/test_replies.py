@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from pendingctl import PendingStore, Refusal, RefusalReason, Reply, ReplyKind, Wording
 from pendingctl.platforms import ENGLISH
 from pendingctl.pod.replies import cannot_serve, reply_to_refusal, reply_to_win
+from tests.cards_to_post import noted_card
 from tests.deliveries import until
 from tests.pods import QUESTION, Pod
 from tests.questions import click
@@ -64,7 +66,9 @@ def test_every_reply_is_worded_by_the_application() -> None:
     assert cannot_serve(wording).text == "reply_cannot_serve"
 
 
-async def test_a_pod_answers_and_edits_in_the_words_of_its_application(store: PendingStore) -> None:
+async def test_a_pod_answers_and_edits_in_the_words_of_its_application(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
     german = Wording(
         reply_answered="Ihre Antwort: {value}",
         reply_unknown_or_expired="Diese Frage gibt es nicht oder nicht mehr.",
@@ -74,6 +78,8 @@ async def test_a_pod_answers_and_edits_in_the_words_of_its_application(store: Pe
     pod = Pod(store, wording=german)
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e")
+        # Or a look that finds the card due may edit it as well.
+        await until(lambda: noted_card(connection) is not None)
         replies: list[Reply] = [await pod.bridge.click(each) for each in (click("nowhere"), click(value="no"))]
         await until(lambda: bool(pod.platform.edits))
     replies.append(await pod.bridge.click(click()))

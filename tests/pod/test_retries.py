@@ -30,7 +30,7 @@ async def test_a_claim_whose_reply_is_lost_is_made_again_and_delivered_at_once(
 ) -> None:
     """The server ends the session after its commit; by its key and token the pod finds that it has won."""
     async with running_proxy(dsn, connection) as proxy, open_pool(proxy.dsn) as far:
-        pod = Pod(PendingStore(far))
+        pod = Pod(PendingStore(far), reply_within=timedelta(seconds=20))
         await pod.bridge.ask(QUESTION, event_id="e")
         row = await store.inspection.get("q")
         assert row is not None
@@ -42,7 +42,8 @@ async def test_a_claim_whose_reply_is_lost_is_made_again_and_delivered_at_once(
         await proxy.hang_up()
 
         assert await pressing is ReplyKind.ANSWERED
-        await until(lambda: bool(pod.answers), 2)
+        # Long before the end of its lease.
+        await until(lambda: bool(pod.answers))
         await until_state(store, State.CLAIMED)
         await pod.bridge.close()
     row = await store.inspection.get("q")
@@ -91,7 +92,7 @@ async def test_a_claim_that_took_longer_than_its_lease_is_left_to_the_pods(store
 
     await store.put("q", QUESTION.scope, QUESTION.payload())
     worker = Worker()
-    bridge = InteractionBridge(Slow(pool), RecordingPlatform(), worker, lease=SHORT)
+    bridge = InteractionBridge(Slow(pool), RecordingPlatform(), worker, lease=SHORT, reply_within=timedelta(seconds=20))
     bridge.register("acme", "slack")
     assert (await bridge.click(click())).kind is ReplyKind.ANSWERED
     await bridge.close()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from pendingctl import InteractionBridge, PendingStore
+from pendingctl import InteractionBridge, PendingStore, ReplyKind
 from pendingctl.events.model import Event
 from pendingctl.events.streams import Streams
 from pendingctl.pod.stream_events import ENDED, POSTED
@@ -57,8 +57,8 @@ async def test_clicks_and_answers_go_on_while_the_stream_is_locked(
         async with pod(store, streams) as bridge:
             await bridge.ask(ASKED, event_id="e")
             attempts = "select stream_attempts from pending_interactions"
-            assert await came_true(lambda: connection.execute(attempts).fetchall() == [(1,)])
-            await asyncio.wait_for(bridge.click(click()), 1)
+            assert await came_true(lambda: connection.execute(attempts).fetchall() >= [(1,)])
+            assert (await bridge.click(click())).kind is ReplyKind.ANSWERED
             delivered = "select delivered_at is not null from pending_interactions"
             assert await came_true(lambda: connection.execute(delivered).fetchall() == [(True,)])
     await streams.settled()

@@ -138,7 +138,7 @@ async def test_streams_are_written_and_read(pooled: str, connection: psycopg.Con
 
 
 async def test_an_idle_pod_that_polls_its_streams_asks_six_statements_a_second_at_most(pooled: str) -> None:
-    assert 0 < await statements_a_second(pooled, is_listening=False) <= 6.0
+    assert await statements_a_second(pooled, is_listening=False) <= 6.0
 
 
 @pytest.mark.law(1)
