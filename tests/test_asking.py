@@ -10,7 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from pendingctl import Answer, Claim, Delivery, NoAnswer, PendingStore, Question, State, Withdrawal
+from pendingctl import Answer, Claim, Delivery, NoAnswer, PendingStore, Question, Scope, State, Withdrawal
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import InvalidInput, Refused
 from pendingctl.inspected import Unposted
@@ -23,7 +23,7 @@ from tests.pods import Pod
 from tests.questions import SCOPE, click
 
 QUESTION = Question("q", SCOPE, "Deploy?", ("yes", "no"), "C1")
-LONG = timedelta(seconds=20)
+LONG = timedelta(seconds=60)
 
 
 async def stored(store: PendingStore) -> None:
@@ -150,10 +150,17 @@ async def test_a_database_that_is_restarted_does_not_end_the_waiting() -> None:
     with throwaway_server() as server:
         await asyncio.to_thread(migrations.apply, server.dsn)
         source = CommandConnection(server.dsn, application="test")
-        store = PendingStore(source)
+        waiting = asyncio.Event()
+
+        class Watched(PendingStore):
+            async def read_answer(self, id: str, scope: Scope, ask_number: int) -> NoAnswer | None:
+                waiting.set()
+                return await super().read_answer(id, scope, ask_number)
+
+        store = Watched(source)
         await store.create_organization("acme")
         asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
-        await asyncio.sleep(0.3)
+        await waiting.wait()
         await asyncio.to_thread(server.restart)
         other = CommandConnection(server.dsn, application="test")
         await PendingStore(other).claim(click(), lease=LEASE)

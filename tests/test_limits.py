@@ -81,9 +81,9 @@ async def test_a_statement_that_waits_too_long_is_given_up_and_not_cancelled(
     async with pool_of(dsn) as pool:
         before = await run(pool, BACKEND)
         with locked_row(dsn):
-            with taking(CLAIM - 0.1, CLAIM + 0.5), pytest.raises(DatabaseUnreachable, match=r"no reply within 1\.2 s"):
+            with taking(CLAIM - 0.1), pytest.raises(DatabaseUnreachable, match=r"no reply within 1\.2 s"):
                 await run(pool, LOCK_THE_ROW)
-            with taking(0, 1):
+            with taking(0):
                 assert await run(pool, BACKEND) != before
             assert lock_waiters(connection) == 1, "the statement goes on, nobody has cancelled it"
 
@@ -97,11 +97,11 @@ async def test_a_task_that_is_cancelled_ends_at_once_and_cancels_no_statement(
         with locked_row(dsn):
             waiting = asyncio.create_task(run(pool, LOCK_THE_ROW, purpose=Purpose.READ))
             assert await came_true(lambda: lock_waiters(connection) == 1)
-            with taking(0, 0.5):
+            with taking(0):
                 waiting.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await waiting
-            with taking(0, 1):
+            with taking(0):
                 assert await run(pool, BACKEND) != before
             assert lock_waiters(connection) == 1, "the statement goes on, nobody has cancelled it"
 
@@ -126,7 +126,7 @@ async def test_a_commit_that_waits_for_its_standby_is_never_acknowledged(through
             assert await came_true(waits)
             if through_cancellation:
                 writing.cancel()
-            with taking(0, CLAIM + 0.5), pytest.raises((DatabaseUnreachable, asyncio.CancelledError)):
+            with taking(0), pytest.raises((DatabaseUnreachable, asyncio.CancelledError)):
                 await writing
             assert await run(pool, "select count(*) from noted") == 0
             assert waits()
@@ -157,9 +157,9 @@ async def silent_pool(dsn: str, connection: psycopg.Connection, size: int) -> As
 @pytest.mark.parametrize("size", [1, 10])
 async def test_silent_connections_cost_one_limit_in_all(dsn: str, connection: psycopg.Connection, size: int) -> None:
     async with silent_pool(dsn, connection, size) as (pool, _):
-        with taking(CLAIM - 0.1, CLAIM + 0.5), pytest.raises(DatabaseUnreachable, match="no reply"):
+        with taking(CLAIM - 0.1), pytest.raises(DatabaseUnreachable, match="no reply"):
             await run(pool)
-        with taking(0, 1):
+        with taking(0):
             for _ in range(2 * size):
                 await run(pool)
 
@@ -179,9 +179,9 @@ async def test_connections_that_replied_meanwhile_are_kept(dsn: str, connection:
 
 async def test_silence_before_a_rollback_leaves_the_blocks_own_error(dsn: str, connection: psycopg.Connection) -> None:
     async with running_proxy(dsn, connection) as proxy, open_pool(proxy.dsn, max_size=1) as pool:
-        with taking(CLAIM - 0.1, CLAIM + 0.5), pytest.raises(LookupError, match="of the block"):
+        with taking(CLAIM - 0.1), pytest.raises(LookupError, match="of the block"):
             await in_one_transaction(pool, "select 1", proxy, LookupError("of the block"))
-        with taking(0, 1):
+        with taking(0):
             await run(pool)
 
 
@@ -193,9 +193,9 @@ async def test_silence_before_a_commit_is_no_success(dsn: str, connection: psyco
 
 async def test_the_pools_own_check_of_silent_connections_ends(dsn: str, connection: psycopg.Connection) -> None:
     async with silent_pool(dsn, connection, 2) as (pool, _):
-        with taking(0, 3):
+        with taking(0):
             await pool.check()
-        with taking(0, 1):
+        with taking(0):
             await run(pool)
 
 
@@ -224,14 +224,14 @@ async def test_connections_that_the_server_closed_cost_nobody_an_error(
         )
         sources: list[ConnectionSource] = [*[pool] * 20, command]
         for source in sources:
-            with taking(0, 1):
+            with taking(0):
                 await run(source)
     await command.close()
 
 
 async def test_a_pool_that_is_used_up_says_so_within_the_purposes_limit(dsn: str) -> None:
     async with open_pool(dsn, max_size=1) as pool, pool.connection():
-        with taking(CLAIM - 0.1, CLAIM + 0.5), pytest.raises(NotConnected, match="no connection of the pool was free"):
+        with taking(CLAIM - 0.1), pytest.raises(NotConnected, match=r"was free within 1\.2 s"):
             await run(pool)
 
 
@@ -287,7 +287,7 @@ async def test_the_limit_holds_over_tls_too(encrypted: str, through_cancellation
             assert await came_true(lambda: lock_waiters(connection) == 1)
             if through_cancellation:
                 waiting.cancel()
-            with taking(0, CLAIM + 0.5), pytest.raises((DatabaseUnreachable, asyncio.CancelledError)):
+            with taking(0), pytest.raises((DatabaseUnreachable, asyncio.CancelledError)):
                 await waiting
             await run(pool)
             assert lock_waiters(connection) == 1, "the statement goes on, nobody has cancelled it"
@@ -302,7 +302,7 @@ async def test_a_callers_own_error_is_not_taken_for_the_databases(pool: Pool) ->
 async def test_a_single_connection_is_limited_too(dsn: str) -> None:
     opened: Connection = await connect(dsn, application="test")
     source = SingleConnection(opened)
-    with locked_row(dsn), taking(0, CLAIM + 0.5), pytest.raises(DatabaseUnreachable, match="no reply"):
+    with locked_row(dsn), taking(0), pytest.raises(DatabaseUnreachable, match="no reply"):
         await run(source, LOCK_THE_ROW)
     assert opened.closed
 
@@ -310,8 +310,8 @@ async def test_a_single_connection_is_limited_too(dsn: str) -> None:
 async def test_a_long_piece_of_work_goes_on_as_long_as_it_gets_ahead(pool: Pool) -> None:
     lending = Borrowed(pool, purpose=Purpose.CLAIM)
     async with lending as borrowed:
-        for _ in range(4):
-            await borrowed.execute("select pg_sleep(0.5)")
+        for _ in range(8):
+            await borrowed.execute("select pg_sleep(0.2)")
             lending.go_on()
 
 

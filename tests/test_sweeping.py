@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -33,6 +34,7 @@ from tests.deliveries import until
 from tests.questions import PAYLOAD, SCOPE, age
 
 HOUR = timedelta(hours=1)
+SWEPT = "swept 1 rows and 0 entries of the trail"
 
 
 @pytest.fixture(autouse=True)
@@ -155,13 +157,24 @@ async def test_of_two_sweepers_on_one_database_each_cycle_is_swept_by_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "pendingctl.sweeping")
+    turns: list[SweepTurn] = []
+
+    class Watched(PendingStore):
+        async def begin_sweep(self, every: timedelta) -> SweepTurn:
+            turns.append(await super().begin_sweep(every))
+            return turns[-1]
+
+    def of(pool: Pool) -> SweptDatabase:
+        return replace(_of(pool), store=Watched(pool))
+
     await _put_stale(store, connection, 4)
     async with open_pool(dsn) as first, open_pool(dsn) as second:
         for cycle in range(1, 3):
-            sweepers = [asyncio.create_task(keep_swept(_of(each), HOUR, Sweep(limit=1))) for each in (first, second)]
-            await until(lambda left=4 - cycle: _rows(connection) == left)  # type: ignore[misc]
+            sweepers = [asyncio.create_task(keep_swept(of(each), HOUR, Sweep(limit=1))) for each in (first, second)]
             # The other one has had its turn by then, and lost it.
-            await asyncio.sleep(0.2)
+            await until(
+                lambda cycle=cycle: len(turns) == 2 * cycle and caplog.messages.count(SWEPT) == cycle  # type: ignore[misc]
+            )
             for each in sweepers:
                 each.cancel()
             await asyncio.wait(sweepers)
@@ -169,7 +182,7 @@ async def test_of_two_sweepers_on_one_database_each_cycle_is_swept_by_one(
             connection.execute("update sweep_cycle set began_at = now() - interval '2 hours'")
 
     assert _rows(connection) == 2
-    assert caplog.messages.count("swept 1 rows and 0 entries of the trail") == 2
+    assert caplog.messages.count(SWEPT) == 2
 
 
 async def test_an_outage_between_two_cycles_is_outlived_and_logged_once(

@@ -113,7 +113,10 @@ async def test_a_statement_that_a_person_cancels_was_not_done(pool: Pool, connec
         holder.execute("select from organization where id = 'acme' for update")
         waiting = asyncio.create_task(the_error_of(pool, "select from organization where id = 'acme' for update"))
         assert await came_true(lambda: lock_waiters(connection) == 1)
-        connection.execute("select pg_cancel_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'")
+        connection.execute(
+            "select pg_cancel_backend(pid) from pg_stat_activity "
+            "where wait_event_type = 'Lock' and datname = current_database()"
+        )
         error = await waiting
 
     assert type(error) is DatabaseBusy

@@ -246,6 +246,8 @@ async def test_a_deleted_card_ends_the_duty_to_edit_it(
     pod_a: SlackPod, slack: FakeSlack, connection: psycopg.Connection
 ) -> None:
     await pod_a.bridge.ask(QUESTION, event_id="e")
+    # Or a look that finds the card due may edit it as well.
+    await until(lambda: row(connection, "card is not null") == (True,))
     (card,) = slack.messages()
     slack.channels["C1"].messages.clear()
 

@@ -22,6 +22,7 @@ from pendingctl import Card, CardGone, NotPosted
 from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.platforms.slack import SlackPlatform
 from pendingctl.platforms.slack.errors import SlackFailed
+from tests.ports import free_port
 
 from .conftest import TOKENS
 from .test_platform import ANSWERED, CARD
@@ -65,10 +66,7 @@ def emulate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_SECONDS)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         pytest.skip(f"npm does not install {PACKAGE} within {INSTALL_SECONDS} s: {error}")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    yield from running(node, folder, port)
+    yield from running(node, folder, free_port())
 
 
 def running(node: str, folder: Path, port: int) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import psycopg
 
 from pendingctl.demo.slack_server import FakeSlack
 from tests.deliveries import until
+from tests.ports import free_port
 from tests.posts import row
 
 from .hostile_presses import unsigned
@@ -23,12 +23,6 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 (SECTION,) = re.findall(r"### In Slack\n(.*?)\n### ", README, re.DOTALL)
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
-
-
-def free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
 
 
 async def test_the_pod_asks_and_takes_the_answer(slack: FakeSlack, dsn: str, connection: psycopg.Connection) -> None:
@@ -52,7 +46,7 @@ async def test_the_pod_asks_and_takes_the_answer(slack: FakeSlack, dsn: str, con
     )
     assert pod.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             assert await pod.stdout.readline() == b"posted\n"
             url = f"http://127.0.0.1:{port}/slack"
             press = slack.delivery("U1", slack.messages()[0], "yes")

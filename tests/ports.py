@@ -1,0 +1,23 @@
+"""Ports of this machine for programs that must be told one, and cannot say which they were given."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+# Below those that a system gives to whoever listens on port 0 or connects to somewhere, or one of these could take it
+# before the program listens; and each process of the tests begins at another one.
+_FIRST, _NUMBER = 20_000, 10_000
+
+
+def free_port() -> int:
+    """Return a port on loopback on which nobody listens."""
+    for offset in range(100):
+        port = _FIRST + (os.getpid() + offset) % _NUMBER
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"no port of a hundred from {_FIRST} on is free")
