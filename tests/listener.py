@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[object, object, None]]
 
@@ -20,8 +22,8 @@ class Listener:
         self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> int:
-        """Accept connections from now on, and return the port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
+        """Accept connections from now on, and return the port, which may be a reserved one."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, reuse_port=bool(port))
         return int(self._server.sockets[0].getsockname()[1])
 
     async def hang_up(self) -> None:
@@ -49,3 +51,12 @@ class Listener:
         task.add_done_callback(self._serving.discard)
         # Also of one that is cancelled before it has begun.
         task.add_done_callback(lambda _: writer.close())
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port of loopback that refuses connections, and that nobody is given while no listener is there."""
+    with socket.socket() as holding:
+        holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holding.bind(("127.0.0.1", 0))
+        yield int(holding.getsockname()[1])

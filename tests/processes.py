@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,17 @@ def ending(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnySt
             yield process
         finally:
             process.kill()
+
+
+async def printed(process: asyncio.subprocess.Process, *, within: float = 120.0) -> tuple[bytes, bytes]:
+    """What a process prints until it ends. One that does not end in so many seconds is killed: TimeoutError."""
+    try:
+        async with asyncio.timeout(within):
+            return await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def processes() -> list[Process]:

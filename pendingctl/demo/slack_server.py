@@ -27,6 +27,8 @@ from .workspaces import Person, Workspaces, acme_and_others
 
 RESPONSE_URL = "response_url"
 MOST_BODY_BYTES = 1 << 20
+# How long what people see is waited for: above what it takes on a machine that is busy.
+_WITHIN_SECONDS = 20.0
 
 
 class FakeSlack:
@@ -195,12 +197,12 @@ class FakeSlack:
             or (reply.response_url is None and (reply.user, reply.channel) == (sent.user, sent.channel))
         ]
 
-    async def reply_to(self, pressed: Pressed | Delivery, *, within: float = 10.0) -> Reply:
+    async def reply_to(self, pressed: Pressed | Delivery, *, within: float = _WITHIN_SECONDS) -> Reply:
         """Return the first reply to a press, waited for at most `within` seconds. Raises TimeoutError."""
         await self.until(lambda: bool(self.replies_to(pressed)), within=within)
         return self.replies_to(pressed)[0]
 
-    async def edit_of(self, message: Message, *, within: float = 10.0) -> Message:
+    async def edit_of(self, message: Message, *, within: float = _WITHIN_SECONDS) -> Message:
         """Return the message once it differs from what is given, waited for at most `within` seconds.
 
         Raises TimeoutError, and LookupError where it is gone.
@@ -211,7 +213,7 @@ class FakeSlack:
             raise LookupError(f"the message {message.ts} is gone")
         return edited
 
-    async def until(self, condition: Callable[[], bool], *, within: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, within: float = _WITHIN_SECONDS) -> None:
         """Wait until what Slack shows meets a condition, which is looked at after each call. Raises TimeoutError."""
         async with asyncio.timeout(within), self._changed:
             await self._changed.wait_for(condition)

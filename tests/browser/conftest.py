@@ -36,7 +36,9 @@ ARGUMENTS = (
     "--no-first-run",
 )
 # Above what any test waits for, so that a hang fails it.
-PATIENCE_MS = 10_000
+PATIENCE_MS = 30_000
+# A busy machine takes long to start it.
+START_MS = 180_000
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +56,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
     # Its sandbox cannot be had as root.
     arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=arguments)
+        launched = await playwright.chromium.launch(executable_path=chromium, args=arguments, timeout=START_MS)
         yield launched
         await launched.close()
 

@@ -12,6 +12,7 @@ from pendingctl.sse.tickets import Tickets, presented_by
 from tests.events.writers import CHAT
 from tests.faults.proxy import Proxy
 from tests.sse.conftest import Pod
+from tests.sse.event_source import PATIENCE, until
 
 TICKETS = Tickets([b"a-stream-key-of-40-random-characters-...."])
 
@@ -47,12 +48,13 @@ class Pods:
         """Have the pod that serves be gone from one moment to the next."""
         self._change()
         await self.proxy.hang_up()
+        await until(lambda: self.serving.app.clients == 0)
 
     async def drain(self) -> None:
         """Have the pod that serves end as it does at SIGTERM."""
         self._change()
         await self.serving.streams.drain()
-        await self.serving.listening.close(within=1)
+        await self.serving.listening.close(within=PATIENCE)
 
     def go_away(self) -> None:
         """Have nothing be behind the address."""

@@ -48,7 +48,7 @@ async def test_its_event_source_is_called_back(tab: Tab, pods: Pods, connection:
     url = json.dumps(pods.url(last_event_id="9-1"))
     await tab.page.add_script_tag(content=f"const url = {url}\n{EVENT_SOURCE}")
     await until(lambda: tab.states == ["clear", "reload", "show four"])
-    assert await tab.evaluate("source.readyState === EventSource.CLOSED")
+    await tab.page.wait_for_function("source.readyState === EventSource.CLOSED")
 
 
 async def test_its_loop_shows_a_stream_to_its_end(

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from pendingctl.sse.tickets import COOKIE
 from tests.events.writers import CHAT, append, append_numbers, close, turn, wake
 from tests.outages import away
-from tests.sse.event_source import until
+from tests.sse.event_source import PATIENCE, until
 
 from .pods import Pods, ticket
 from .site import Site, begin, respond
@@ -49,7 +49,7 @@ async def test_it_goes_on_at_another_pod_once_and_in_order(
 async def test_a_ticket_that_ends_while_the_database_is_away_is_replaced_and_nothing_is_lost(
     tab: Tab, pods: Pods, connection: psycopg.Connection, dsn: str
 ) -> None:
-    urls = iter([pods.url(ticket=ticket(seconds=2)), pods.url()])
+    urls = iter([pods.url(ticket=ticket(seconds=5)), pods.url()])
     append_numbers(connection, 1, 10)
     await tab.read(lambda: next(urls))
     await tab.taken(10)
@@ -175,7 +175,7 @@ async def test_it_waits_longer_and_longer_for_a_pod_that_is_away(
     await tab.page.clock.pause_at(1_000)
     await tab.read(pods.url)
     for number, least_ms in enumerate([250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000], start=1):
-        await until(lambda: tab.states[-1:] == ["waiting"])
+        await until(lambda times=number: tab.states == ["connecting", "waiting"] * times)  # type: ignore[misc]
         await tab.page.clock.run_for(least_ms - 1)
         assert tab.states == ["connecting", "waiting"] * number
         if number == 8:
@@ -298,7 +298,7 @@ async def test_a_signal_ends_it_from_within_its_call(
             const address = last === "connecting" ? () => new Promise(() => {}) : async () => url
             const onState = state => state === last && aborting.abort(new RangeError())
             const first = readStream(address, { signal: aborting.signal, onState }).next()
-            const hangs = new Promise(resolve => setTimeout(resolve, 2000, "hangs"))
+            const hangs = new Promise(resolve => setTimeout(resolve, 20000, "hangs"))
             return Promise.race([first.then(() => "given", error => error.name), hangs])
         }""",
         [pods.url(), state],
@@ -324,9 +324,9 @@ async def test_nobody_fetches_an_address_any_more_once_it_has_ended(tab: Tab, si
             readStream(signal => fetch("/address", { signal }), { signal }).next().catch(() => {})
         }"""
     )
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(asked.wait(), PATIENCE)
     await tab.evaluate("aborting.abort()")
-    await asyncio.wait_for(gone.wait(), 10)
+    await asyncio.wait_for(gone.wait(), PATIENCE)
 
 
 async def test_behind_its_signal_nothing_more_is_given(tab: Tab, pods: Pods, connection: psycopg.Connection) -> None:
@@ -363,7 +363,7 @@ async def test_whoever_leaves_the_loop_closes_the_connection(
         pods.url(),
     )
     assert taken == "one"
-    await until(lambda: pods.serving.app.sent.events == 2 and pods.serving.app.clients == 0)
+    await until(lambda: pods.serving.app.clients == 0)
 
 
 async def test_a_cookie_opens_a_stream_to_a_page_of_another_origin(

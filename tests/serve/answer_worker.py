@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.http_worker import HttpWorker, Request
-from tests.listener import Listener
+from tests.listener import Listener, reserved_port
+
+from .clients import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,13 @@ class Delivered:
 class AnswerWorker(HttpWorker):
     """Takes answers at `url`, and replies 204 unless the test has it fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
         super().__init__(self._take)
         self._heads: defaultdict[str, list[str]] = defaultdict(list)
         self._held: dict[str, asyncio.Event] = {}
         self._listener = Listener(self.serve)
-        self._port = 0
+        self._port = port
+        self.url = f"http://127.0.0.1:{port}/answers"
         self._changed = asyncio.Condition()
 
     def fail(self, question_id: str, *heads: str) -> None:
@@ -45,8 +48,7 @@ class AnswerWorker(HttpWorker):
 
     async def come_up(self) -> None:
         """Accept connections, again on the same port."""
-        self._port = await self._listener.start(self._port)
-        self.url = f"http://127.0.0.1:{self._port}/answers"
+        await self._listener.start(self._port)
 
     async def go_down(self) -> None:
         """Refuse connections."""
@@ -56,7 +58,7 @@ class AnswerWorker(HttpWorker):
         """The requests about a question, in order."""
         return [each for each in map(_delivered, self.requests) if each.question_id == question_id]
 
-    async def until(self, condition: Callable[[], bool], *, within: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, within: float = PATIENCE) -> None:
         """Wait until what was delivered meets a condition, which is looked at at each request. Raises TimeoutError."""
         async with asyncio.timeout(within), self._changed:
             await self._changed.wait_for(condition)
@@ -89,9 +91,10 @@ def _delivered(request: Request) -> Delivered:
 @asynccontextmanager
 async def taking_answers() -> AsyncIterator[AnswerWorker]:
     """A worker that takes answers."""
-    worker = AnswerWorker()
-    await worker.come_up()
-    try:
-        yield worker
-    finally:
-        await worker.go_down()
+    with reserved_port() as port:
+        worker = AnswerWorker(port)
+        await worker.come_up()
+        try:
+            yield worker
+        finally:
+            await worker.go_down()

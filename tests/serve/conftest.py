@@ -14,8 +14,10 @@ import httpx
 import psycopg
 import pytest
 import pytest_asyncio
+from psycopg import sql
 
 from pendingctl import open_pool
+from pendingctl.demo import presses
 from pendingctl.demo.balancer import Balancer, balanced
 from pendingctl.demo.messages import Message, text_of
 from pendingctl.demo.slack_server import FakeSlack
@@ -27,7 +29,17 @@ from tests.conftest import migrated_database
 
 from .answer_worker import AnswerWorker, taking_answers
 from .applications import QUESTION, AssembledPod, assembled, usual
+from .clients import PATIENCE
 from .pods import SIGNING_SECRET, TOKEN, ServedPod, configuration, served
+
+# How long the Slack of these tests waits for an acknowledgement. Slack's 3 s leave half a second for the way, more than
+# which a busy machine takes; a press that nobody acknowledges before it is decided waits for 15 s.
+ACKNOWLEDGED_WITHIN = 10.0
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presses, "ACKNOWLEDGE_SECONDS", ACKNOWLEDGED_WITHIN)
 
 
 @pytest.fixture
@@ -76,7 +88,7 @@ class Deployment:
                 f"{pod.url}/questions",
                 json={**QUESTION, "id": id, **changes},
                 headers={"Authorization": f"Bearer {token}"},
-                timeout=10,
+                timeout=PATIENCE,
             )
 
     async def read(self, pod: ServedPod, id: str, *, wait: int = 0, token: str = TOKEN) -> httpx.Response:
@@ -94,7 +106,7 @@ class Deployment:
     async def noted_card(self, id: str, number: int = 0) -> Message:
         """The same once the row has it, so that any pod can edit it."""
         card = await self.card(number)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (await self.read(self.b, id)).json()["is_posted"]:  # noqa: ASYNC110 (another process)
                 await asyncio.sleep(0.05)
         return card
@@ -107,7 +119,7 @@ class Deployment:
         assert asked.status_code == 201, asked.text
         return await self.card_of(id, channel=channel)
 
-    async def card_of(self, id: str, *, channel: str = "C2", within: float = 10.0) -> Message:
+    async def card_of(self, id: str, *, channel: str = "C2", within: float = PATIENCE) -> Message:
         """The card of a question in a channel, once it is there."""
         await self.slack.until(lambda: bool(cards_of(self.slack, id, channel)), within=within)
         (card,) = cards_of(self.slack, id, channel)
@@ -119,7 +131,7 @@ class Deployment:
             return await Inspection(pool).history(id)
 
     async def row(
-        self, id: str, condition: Callable[[PendingInteraction], bool] = lambda _: True, *, within: float = 15.0
+        self, id: str, condition: Callable[[PendingInteraction], bool] = lambda _: True, *, within: float = PATIENCE
     ) -> PendingInteraction:
         """The row of a question, once it meets a condition. Raises TimeoutError."""
         async with asyncio.timeout(within), open_pool(self.dsn, max_size=1) as pool:
@@ -167,6 +179,12 @@ class Deployment:
                 """,
                 {"id": id},
             )
+
+    async def set_now(self, id: str, moment: str) -> None:
+        """Have a moment of a question's schedule come, `escalate_at` or `expires_at`."""
+        statement = sql.SQL("update pending_interactions set {} = now() where id = %s").format(sql.Identifier(moment))
+        async with await psycopg.AsyncConnection.connect(self.dsn, autocommit=True) as connection:
+            await connection.execute(statement, (id,))
 
     def further(self, text: str | None = None) -> AbstractAsyncContextManager[ServedPod]:
         """One pod more, of the same configuration or another, which the balancer does not know."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from .clients import PATIENCE
 from .pods import ServedPod
 
 
@@ -18,9 +19,9 @@ class Ready:
     schema: str
 
 
-async def readiness(pod: ServedPod, condition: Callable[[Ready], bool], *, within: float = 15.0) -> Ready:
+async def readiness(pod: ServedPod, condition: Callable[[Ready], bool], *, within: float = PATIENCE) -> Ready:
     """What /readyz says, once it meets a condition. Raises TimeoutError."""
-    async with asyncio.timeout(within), httpx.AsyncClient() as client:
+    async with asyncio.timeout(within), httpx.AsyncClient(timeout=within) as client:
         while True:
             reply = await client.get(f"{pod.url}/readyz")
             body = reply.json()

@@ -19,7 +19,6 @@ from pendingctl.serve.problems import application
 from tests.serve.clients import PATIENCE, RawClient, exchange, listening_for, status_of
 
 MOST = 1_000
-WITHIN = 0.3
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
 LENGTH = POST + b"Content-Length: %d\r\n\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -29,13 +28,14 @@ QUICK = Limits(linger=0.3)
 class Reader:
     """An application that reads bodies, and notes which were broken off."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, within: float = PATIENCE) -> None:
+        self._within = within
         self.broken: asyncio.Future[BodyBroken] = asyncio.get_running_loop().create_future()
         self.app = application([Route("/", self._read, methods=["POST"])])
 
     async def _read(self, request: Request) -> Response:
         try:
-            return Response(b"read " + await read_body(request, most=MOST, within=WITHIN))
+            return Response(b"read " + await read_body(request, most=MOST, within=self._within))
         except BodyBroken as error:
             self.broken.set_result(error)
             raise
@@ -90,8 +90,9 @@ async def test_a_body_of_chunks_is_413_once_it_is_too_large(reader: Reader, size
 
 
 @pytest.mark.parametrize("head", [LENGTH % MOST, CHUNKED + b"ff\r\n"], ids=["stated", "chunked"])
-async def test_a_body_that_drips_is_408(reader: Reader, head: bytes) -> None:
-    async with listening_for(reader.app, limits=QUICK) as listening, RawClient(listening.port) as client:
+async def test_a_body_that_drips_is_408(head: bytes) -> None:
+    app = Reader(within=0.3).app
+    async with listening_for(app, limits=QUICK) as listening, RawClient(listening.port) as client:
 
         async def drip() -> None:
             client.send(head)

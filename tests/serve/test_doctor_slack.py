@@ -27,6 +27,7 @@ from pendingctl.doctor.slack import Connection, examine_slack
 from tests.certificates import make_certificate
 from tests.commands import complaint, run
 from tests.listener import Listener
+from tests.processes import printed
 
 from .conftest import Deployment
 from .pods import ROOT, SIGNING_SECRET, TOKEN, configuration, served
@@ -50,8 +51,7 @@ async def command(file: Path, *arguments: str) -> tuple[int | None, str, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
-        stdout, stderr = await ended.communicate()
+    stdout, stderr = await printed(ended)
     return ended.returncode, stdout.decode(), stderr.decode()
 
 
@@ -322,19 +322,18 @@ async def test_a_refused_connection_and_an_unknown_certificate_are_named(slack: 
 async def test_a_plain_listener_under_https_and_a_silent_one_are_named(
     slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pendingctl.doctor.slack.PROBE_SECONDS", 0.5)
-
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:  # noqa: ARG001
         await reader.read()
 
+    async with elsewhere(401) as (url, _):
+        plain = found(await examined(slack, url=url.replace("http", "https")), "interactivity").finding
+    monkeypatch.setattr("pendingctl.doctor.slack.PROBE_SECONDS", 0.5)
     silent = Listener(silence)
     port = await silent.start()
     try:
         finding = found(await examined(slack, url=f"http://127.0.0.1:{port}/slack"), "interactivity").finding
     finally:
         await silent.stop()
-    async with elsewhere(401) as (url, _):
-        plain = found(await examined(slack, url=url.replace("http", "https")), "interactivity").finding
 
     assert "no reply within" in finding.sentence
     assert "TLS fails" in plain.sentence
@@ -351,8 +350,7 @@ async def test_a_missing_extra_is_named(slack: FakeSlack, tmp_path: Path, missin
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
-        stdout, stderr = await ended.communicate()
+    stdout, stderr = await printed(ended)
 
     assert (ended.returncode, stdout) == (2, b"")
     assert b"needs an optional part; install it with: pip install" in stderr

@@ -289,14 +289,16 @@ async def test_over_tls_who_reads_gets_all_and_who_does_not_is_closed(tls: Tls) 
         await send({"type": "http.response.body", "body": b"the end"})
 
     trusting = ssl.create_default_context(cafile=tls.certificate)
-    async with listening_for(stream, listener(tls=tls), limits=Limits(write=1.0)) as listening:
-        async with RawClient(listening.port, tls=trusting) as client:
-            client.send(LAST_GET % b"/")
-            assert b"the end" in await client.rest()
-        async with RawClient(listening.port, tls=trusting, reads_at_most=1_024) as client:
-            client.send(LAST_GET % b"/")
-            await until(lambda: listening.open_connections == 1)
-            await until(lambda: listening.open_connections == 0)
+    async with listening_for(stream, listener(tls=tls)) as patient, RawClient(patient.port, tls=trusting) as client:
+        client.send(LAST_GET % b"/")
+        assert b"the end" in await client.rest()
+    async with (
+        listening_for(stream, listener(tls=tls), limits=Limits(write=1.0)) as listening,
+        RawClient(listening.port, tls=trusting, reads_at_most=1_024) as client,
+    ):
+        client.send(LAST_GET % b"/")
+        await until(lambda: listening.open_connections == 1)
+        await until(lambda: listening.open_connections == 0)
 
 
 async def test_requests_over_tls_of_12_at_least(tls: Tls) -> None:

@@ -40,7 +40,7 @@ async def looking(pod: AssembledPod) -> AsyncIterator[None]:
 async def until(pod: AssembledPod, status: int, **shown: object) -> dict[str, object]:
     """Return what /readyz shows, once it shows this."""
     found: dict[str, object] = {}
-    for _ in range(400):
+    for _ in range(800):
         response = await pod.internal.get("/readyz")
         found = response.json()
         if response.status_code == status and found.items() >= shown.items():
@@ -85,7 +85,7 @@ async def test_a_later_outage_is_shown_and_leaves_the_pod_ready(
         await proxy.stop()
 
         found = (await pod.internal.get("/readyz")).json()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while found["database"] == "ok":
                 await asyncio.sleep(0.05)
                 found = await until(pod, 200, ready=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -17,7 +16,7 @@ from pendingctl.demo.slack_server import FakeSlack
 from tests.locks import until_waiting_for_a_lock
 
 from .applications import QUESTION, bearer
-from .clients import RawClient, status_of
+from .clients import PATIENCE, RawClient, status_of
 from .pods import TOKEN, ServedPod, configuration, served
 
 pytestmark = pytest.mark.once
@@ -32,14 +31,14 @@ async def served_pod(dsn: str, slack: FakeSlack, tmp_path: Path) -> AsyncIterato
 
 
 async def ask(pod: ServedPod, id: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=pod.url, headers=bearer(TOKEN)) as client:
+    async with httpx.AsyncClient(base_url=pod.url, headers=bearer(TOKEN), timeout=PATIENCE) as client:
         return await client.post("/questions", json={**QUESTION, "id": id})
 
 
 async def is_of_use(pod: ServedPod, slack: FakeSlack, id: str) -> bool:
     """Whether a pod is ready, takes a question, and acknowledges and answers a press of it."""
     number = len(slack.messages("C2"))
-    async with httpx.AsyncClient(base_url=pod.url) as client:
+    async with httpx.AsyncClient(base_url=pod.url, timeout=PATIENCE) as client:
         is_ready = (await client.get("/readyz")).status_code == 200
     asked = await ask(pod, id)
     await slack.until(lambda: len(slack.messages("C2")) > number)
@@ -120,5 +119,4 @@ async def test_clients_that_go_away_while_they_wait_leave_nothing_behind(
         assert await is_of_use(served_pod, slack, "meanwhile")
 
     assert await is_of_use(served_pod, slack, "afterwards")
-    async with asyncio.timeout(15):
-        assert await served_pod.stop() == 0
+    assert await served_pod.stop() == 0

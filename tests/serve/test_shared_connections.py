@@ -11,10 +11,18 @@ import pytest
 
 from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.serve import callers
+from pendingctl.serve.questions_app import connections_of_reads
 from tests.locks import until_waiting_for_a_lock, waiting_for_a_lock
 
 from .applications import AssembledPod, assembled, bearer, written
+from .clients import PATIENCE
 from .pods import OTHER_TOKEN, configuration
+
+
+@pytest.fixture(autouse=True)
+def turns_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a test takes while the database hangs."""
+    monkeypatch.setattr(callers, "TURN_SECONDS", PATIENCE)
 
 
 @asynccontextmanager
@@ -43,17 +51,17 @@ async def test_hanging_reads_of_one_organization_leave_connections_to_others_and
         await pod.bridge.close()
         async with hanging(dsn, "pending_interactions"):
             of_acme = [asyncio.create_task(pod.internal.get("/questions/q")) for _ in range(30)]
-            await until_waiting_for_a_lock(connection)
+            taken = connections_of_reads(connections) - 1
+            await until_waiting_for_a_lock(connection, taken)
             # Whatever else it could take, it would take at once.
             await asyncio.sleep(0.3)
-            taken = waiting_for_a_lock(connection)
-            assert taken <= connections // 2
+            assert waiting_for_a_lock(connection) == taken <= connections // 2
 
             headers = bearer(OTHER_TOKEN)
             of_globex = asyncio.create_task(pod.internal.get("/questions/q", headers=headers))
             await until_waiting_for_a_lock(connection, taken + 1)
 
-            async with asyncio.timeout(2), pod.pool.connection() as free:
+            async with asyncio.timeout(PATIENCE), pod.pool.connection() as free:
                 await free.execute("select")
         assert {each.status_code for each in await asyncio.gather(*of_acme)} == {200}
         assert (await of_globex).status_code == 404
@@ -67,7 +75,7 @@ async def test_one_organizations_requests_that_wait_leave_room_for_those_of_othe
     await pod.ask("q")
     async with hanging(dsn, "pending_interactions"):
         tasks = [asyncio.create_task(pod.internal.get("/questions/q")) for _ in range(50)]
-        refused, _ = await asyncio.wait(tasks, timeout=2, return_when=asyncio.FIRST_COMPLETED)
+        refused, _ = await asyncio.wait(tasks, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         of_globex = asyncio.create_task(pod.internal.get("/questions/q", headers=bearer(OTHER_TOKEN)))
         assert {(await each).headers["Retry-After"] for each in refused} == {"1"}
 

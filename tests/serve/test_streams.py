@@ -29,7 +29,7 @@ from pendingctl.sse.tickets import COOKIE, Tickets
 from tests.events.writers import append, delete, turn
 from tests.locks import until_waiting_for_a_lock
 from tests.outages import away
-from tests.serve.clients import listening_for
+from tests.serve.clients import PATIENCE, listening_for
 from tests.sse.event_source import reading, until
 
 from .applications import ORIGIN, bearer, usual
@@ -62,7 +62,7 @@ class Pod:
     async def status(self, path: str, **headers: str) -> int:
         """The status of a response whose body is not waited for."""
         async with (
-            httpx.AsyncClient(verify=False) as client,
+            httpx.AsyncClient(verify=False, timeout=PATIENCE) as client,
             client.stream("GET", f"{self.url}{path}", headers=headers) as answered,
         ):
             return answered.status_code
@@ -92,10 +92,11 @@ async def test_what_a_program_appends_at_one_pod_a_browser_reads_at_another(pods
     appended = await here.append("one", "two")
     assert appended.status_code == 201
     assert (appended.json()["first_seq"], appended.json()["last_seq"]) == (1, 2)
+    before = datetime.now(UTC).replace(microsecond=0)
     signed = (await here.internal.post("/streams/talk/tickets")).json()
     assert signed["url"] == f"https://bot.example.com/streams/talk?ticket={signed['ticket']}"
-    left = datetime.fromisoformat(signed["expires_at"]) - datetime.now(UTC)
-    assert timedelta(minutes=9, seconds=50) < left <= timedelta(minutes=10)
+    lifetime = timedelta(minutes=10)
+    assert before + lifetime <= datetime.fromisoformat(signed["expires_at"]) <= datetime.now(UTC) + lifetime
     async with reading(f"{there.url}/streams/talk?ticket={signed['ticket']}") as source:
         assert [event.data for event in await source.events(2)] == ["one", "two"]
         assert source.dispatched[1].id == appended.json()["cursor"]
@@ -311,7 +312,7 @@ async def test_a_ticket_that_ends_while_the_database_is_away_is_replaced_and_not
 ) -> None:
     here, there = pods
     await here.append("one")
-    old = Tickets([KEY.encode()]).sign(StreamName("acme", "talk"), datetime.now(UTC) + timedelta(seconds=2))
+    old = Tickets([KEY.encode()]).sign(StreamName("acme", "talk"), datetime.now(UTC) + timedelta(seconds=5))
     async with AsyncExitStack() as stack:
         ending = await stack.enter_async_context(reading(f"{here.url}/streams/talk?ticket={old}"))
         await ending.events(1)
@@ -344,7 +345,9 @@ async def test_readers_go_on_at_another_pod_when_theirs_is_stopped(dsn: str, sla
     text = configuration(slack_url=slack.url, worker_url=None, more=STREAMS)
     async with AsyncExitStack() as stack:
         here, there = [await stack.enter_async_context(served(text, dsn, tmp_path)) for _ in range(2)]
-        client = await stack.enter_async_context(httpx.AsyncClient(verify=False, headers=bearer(TOKEN)))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(verify=False, headers=bearer(TOKEN), timeout=PATIENCE)
+        )
         answered = await client.post(f"{here.url}/streams/talk/tickets")
         path = str(answered.json()["url"])
         assert re.fullmatch(r"/streams/talk\?ticket=[A-Za-z0-9_.-]+", path)
@@ -357,11 +360,9 @@ async def test_readers_go_on_at_another_pod_when_theirs_is_stopped(dsn: str, sla
         async with reading(f"http://127.0.0.1:{here.public_port}{path}") as source:
             await append("one")
             await source.events(1)
-            began = time.monotonic()
             stopping = asyncio.create_task(here.stop())
+            # It is ended rather than broken off.
             await source.ended()
-            # Behind shutdown.delay.
-            assert time.monotonic() - began < 1 + 2
             assert source.retry is not None
         await append("two")
         resumed = f"http://127.0.0.1:{there.public_port}{path}"

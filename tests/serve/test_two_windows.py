@@ -14,6 +14,8 @@ from pendingctl.demo.leases import LeftLeases
 from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.two_windows import TwoWindows
 
+from .clients import PATIENCE
+
 GETS = ("", "stream_client.js", "state", "address?pod=A")
 POSTS = ("press", "kill")
 
@@ -30,7 +32,7 @@ async def url() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=5) as opened:
+    async with httpx.AsyncClient(timeout=PATIENCE) as opened:
         yield opened
 
 

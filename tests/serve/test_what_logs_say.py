@@ -16,6 +16,7 @@ from tests.http_worker import working
 from tests.slack import hostile_presses as hostile
 
 from .applications import QUESTION, bearer
+from .clients import PATIENCE
 from .pods import OTHER_TOKEN, SIGNING_SECRET, TOKEN, configuration, served
 
 pytestmark = pytest.mark.once
@@ -32,7 +33,7 @@ async def test_a_log_names_questions_and_presses_and_holds_nothing_of_them(
         text = configuration(slack_url=slack.url, worker_url=worker.url)
         text = text.replace('format = "json"', 'format = "json"\nlevel = "debug"')
         async with served(text, dsn, tmp_path) as pod:
-            async with httpx.AsyncClient(base_url=pod.url, headers=bearer(TOKEN)) as client:
+            async with httpx.AsyncClient(base_url=pod.url, headers=bearer(TOKEN), timeout=PATIENCE) as client:
                 slack.fail("chat.postMessage", Fault(status=500, error="internal_error"), channel="C7")
                 for id, channel in (("q", "C2"), ("q2", "C7")):
                     body = {**QUESTION, "id": id, "conversation_id": channel, "text": TEXT, "options": [OPTION, "no"]}
@@ -62,7 +63,7 @@ async def test_a_log_names_questions_and_presses_and_holds_nothing_of_them(
             ):
                 await slack.deliver(sent, to=pod.slack_url)
             await slack.reply_to(press)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while len(worker.requests) < 2:  # noqa: ASYNC110 (a worker has no event)
                     await asyncio.sleep(0.05)
             assert await pod.stop() == 0

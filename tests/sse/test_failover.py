@@ -67,6 +67,6 @@ async def test_each_gets_each_event_once_though_the_database_fails_over() -> Non
         await task
 
         everyone = stayed + roaming + came
-        await until(lambda: all(len(each.dispatched) >= last for each in everyone), within=10)
+        await until(lambda: all(len(each.dispatched) >= last for each in everyone))
         assert in_order(everyone, last)
         assert {len(each.statuses) for each in stayed + came} == {1}

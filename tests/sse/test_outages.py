@@ -31,5 +31,5 @@ async def test_whoever_comes_and_whoever_stays_waits_for_the_database(
             assert came.response.status_code == returned.response.status_code == 200
             append(connection, "two")
             assert [each.is_ended for each in (stayed, came, returned)] == [False] * 3
-        await until(lambda: len(stayed.dispatched) == 2 and len(returned.dispatched) == 1, within=10)
+        await until(lambda: len(stayed.dispatched) == 2 and len(returned.dispatched) == 1)
     assert [event.data for event in stayed.dispatched] == ["one", "two"]

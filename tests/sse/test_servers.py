@@ -18,7 +18,7 @@ from pendingctl.sse import clients as clients_module
 from pendingctl.sse.access import Authorized, Message, Scope
 from pendingctl.sse.app import StreamApp, stream_app
 from tests.events.writers import CHAT, append
-from tests.sse.event_source import EventSource, until
+from tests.sse.event_source import PATIENCE, EventSource, until
 
 SCOPE = {"type": "http", "method": "GET", "path": "/chat", "query_string": b"", "headers": []}
 
@@ -61,12 +61,10 @@ class Server:
             self.is_ended = not message.get("more_body", False)
 
 
-async def left_behind(app: StreamApp) -> list[str]:
-    """The tasks for clients that remain, once no client is there."""
+async def nothing_left(app: StreamApp) -> None:
+    """Return once no client is there, nor a task for one; what is cancelled ends some turns later."""
     await until(lambda: app.clients == 0)
-    # What is cancelled ends at its next turn.
-    await asyncio.sleep(0)
-    return [name for task in asyncio.all_tasks() if "client" in (name := task.get_name())]
+    await until(lambda: not [task for task in asyncio.all_tasks() if "client" in task.get_name()])
 
 
 @pytest.mark.parametrize("raises", [None, OSError, ConnectionResetError])
@@ -102,10 +100,10 @@ async def test_whenever_a_client_leaves_nothing_of_it_stays(
                 case 1:
                     await asyncio.sleep(random.uniform(0, 0.03))
                     serving.cancel()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await asyncio.wait([serving])
             assert serving.cancelled() or serving.exception() is None
-            assert await left_behind(app) == []
+            await nothing_left(app)
             numbers = [event.data for event in server.source.dispatched]
             assert numbers == [str(number) * 300 for number in range(len(numbers))]
     finally:
@@ -123,7 +121,7 @@ async def test_an_event_that_is_broken_off_is_given_to_nobody(pool: Pool, connec
 
     # The head, what stands before the event, and of the event all but its last piece.
     server = Server(sends=[0, 0, 0, 0, 0, 60])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await stream_app(streams, authorize)(dict(SCOPE), server.receive, server.send)
     assert (server.source.dispatched, server.is_ended) == ([], True)
     # It comes again to whoever comes back: with the position after it, the next one alone would.
@@ -154,7 +152,7 @@ async def test_a_client_that_is_gone_is_sent_little_more(
         del scope
         return Authorized(CHAT)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await stream_app(streams, authorize)(dict(SCOPE), receive, send)
     assert len(sent) < 15
     await streams.drain(0)
@@ -168,7 +166,7 @@ async def test_a_permission_that_nobody_states_is_no_refusal(pool: Pool, monkeyp
         raise AssertionError(scope)
 
     app, server = stream_app(Streams(pool, pod="pod"), authorize), Server()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await app(dict(SCOPE), server.receive, server.send)
     assert (server.statuses, server.source.dispatched) == ([200], [])
     assert server.source.retry is not None
@@ -199,7 +197,7 @@ async def test_a_server_that_cannot_tell_whether_a_client_is_gone_serves_none(po
 
     streams, server = Streams(pool, pod="pod"), Server()
     app = stream_app(streams, authorize)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(RuntimeError, match="too long"):
             await app(dict(SCOPE), receive, server.send)
     assert app.clients == 0
