@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -36,14 +37,30 @@ class Chat:
         self.behaviour = Behaviour.SHOWS_IT
         self.retry_after = timedelta(minutes=7)
         self._listener = Listener(self._answer)
+        self._kept: socket.socket | None = None
 
     async def start(self) -> None:
         """Answer again, under the same port."""
+        self._give_up_port()
         self.port = await self._listener.start(self.port)
 
     async def stop(self) -> None:
-        """Refuse connections from now on."""
+        """Refuse connections from now on, and keep the port: anybody else's connection could be from it."""
         await self._listener.stop()
+        self._give_up_port()
+        self._kept = socket.socket()
+        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._kept.bind(("127.0.0.1", self.port))
+
+    async def close(self) -> None:
+        """Be gone."""
+        await self._listener.stop()
+        self._give_up_port()
+
+    def _give_up_port(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -84,7 +101,7 @@ async def running_chat() -> AsyncIterator[Chat]:
     try:
         yield chat
     finally:
-        await chat.stop()
+        await chat.close()
 
 
 class ChatClient:

@@ -25,12 +25,25 @@ from tests.questions import click
 
 EVERYTHING = frozenset(Outcome)
 SOON = timedelta(seconds=0.3)
+HOUR = timedelta(hours=1)
 
 
 def bridge_of(store: PendingStore, worker: Worker, outcomes: frozenset[Outcome] = EVERYTHING) -> InteractionBridge:
     bridge = InteractionBridge(store, RecordingPlatform(), CallableSink(worker, outcomes))
     bridge.register("acme", "slack")
     return bridge
+
+
+async def expire(connection: psycopg.Connection, id: str) -> None:
+    """Let a question's deadline pass, once its card is noted: a default is the answer to what was shown alone."""
+    is_posted = "select from pending_interactions where id = %s and posted_at is not null"
+    assert await came_true(lambda: connection.execute(is_posted, [id]).fetchone() is not None)
+    connection.execute("update pending_interactions set expires_at = now() where id = %s", [id])
+
+
+def has_ended(connection: psycopg.Connection, id: str) -> bool:
+    is_ended = "select from pending_interactions where id = %s and claimed_at is not null"
+    return connection.execute(is_ended, [id]).fetchone() is not None
 
 
 def heard(worker: Worker) -> list[tuple[str, Outcome, str | None]]:
@@ -46,10 +59,13 @@ async def test_the_worker_hears_of_a_question_that_expires(store: PendingStore) 
 
 
 @pytest.mark.law(14)
-async def test_the_worker_hears_of_the_default_of_a_question_that_nobody_answered(store: PendingStore) -> None:
+async def test_the_worker_hears_of_the_default_of_a_question_that_nobody_answered(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
     worker = Worker()
     async with bridge_of(store, worker, ANSWERS) as bridge:
-        await bridge.ask(replace(QUESTION, expires_in=SOON, default="no"), event_id="e")
+        await bridge.ask(replace(QUESTION, expires_in=HOUR, default="no"), event_id="e")
+        await expire(connection, "q")
         assert await came_true(lambda: heard(worker) == [("q", Outcome.DEFAULTED, "no")])
 
 
@@ -66,13 +82,17 @@ async def test_the_worker_hears_of_a_question_that_is_withdrawn(
 
 
 @pytest.mark.law(14)
-async def test_a_worker_that_wants_answers_hears_of_nothing_else(store: PendingStore) -> None:
+async def test_a_worker_that_wants_answers_hears_of_nothing_else(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
     worker = Worker()
     async with bridge_of(store, worker, ANSWERS) as bridge:
         await bridge.ask(replace(QUESTION, id="expired", expires_in=SOON), event_id="e")
         await bridge.ask(replace(QUESTION, id="withdrawn"), event_id="e")
         await store.withdraw("withdrawn", QUESTION.scope)
-        await bridge.ask(replace(QUESTION, id="defaulted", expires_in=2 * SOON, default="no"), event_id="e")
+        await bridge.ask(replace(QUESTION, id="defaulted", expires_in=HOUR, default="no"), event_id="e")
+        assert await came_true(lambda: has_ended(connection, "expired"))
+        await expire(connection, "defaulted")
         assert await came_true(lambda: worker.ids == ["defaulted"])
 
     assert worker.ids == ["defaulted"]

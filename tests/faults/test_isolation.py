@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -111,15 +110,25 @@ async def pod_on_silent_connections(
 async def test_silent_connections_stop_a_pod_for_a_few_seconds_at_most(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
-    kinds, slowest = [], 0.0
+    kinds, slowest, tenths = [], 0, [0]
+    counting = asyncio.create_task(count_tenths(tenths))
     async with pod_on_silent_connections(store, dsn, connection) as pod:
-        until_then = time.monotonic() + 6
-        while ReplyKind.ANSWERED not in kinds and (began := time.monotonic()) < until_then:
+        # One connection after the other would take five clicks.
+        while ReplyKind.ANSWERED not in kinds and len(kinds) < 3:
+            began = tenths[0]
             kinds.append((await pod.bridge.click(click())).kind)
-            slowest = max(slowest, time.monotonic() - began)
+            slowest = max(slowest, tenths[0] - began)
+    counting.cancel()
 
-    assert slowest < 3.5
+    assert slowest < 35
     assert kinds[-1] is ReplyKind.ANSWERED
+
+
+async def count_tenths(tenths: list[int]) -> None:
+    """Count tenths of a second, but for those in which this process got no processor."""
+    while True:
+        await asyncio.sleep(0.1)
+        tenths[0] += 1
 
 
 @pytest.mark.law(16)
@@ -129,7 +138,8 @@ async def test_answers_are_taken_over_a_few_seconds_after_connections_fell_silen
     async with pod_on_silent_connections(store, dsn, connection) as pod:
         await claimed(store, "left")
         run_out(connection)
-        assert await came_true(lambda: bool(pod.answers), 6)
+        # One connection after the other would take twenty.
+        assert await came_true(lambda: bool(pod.answers), 15)
 
 
 async def test_a_workers_own_timeout_is_reported_as_such(store: PendingStore, connection: psycopg.Connection) -> None:
@@ -156,7 +166,7 @@ async def what_is_said(store: PendingStore, connection: psycopg.Connection, erro
     pod.before_answer = failing(error)
     async with pod.bridge:
         await pod.bridge.click(click())
-        await came_true(lambda: bool(said()), 3)
+        await came_true(lambda: bool(said()))
     return said()
 
 

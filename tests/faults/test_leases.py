@@ -10,6 +10,7 @@ import pytest
 
 from pendingctl import PendingStore, Shows
 from pendingctl.leased import PostedCard
+from pendingctl.postgres.time_limits import Purpose
 from tests.deliveries import LEASE, until
 from tests.faults.moments import came_true, lock_waiters
 from tests.pods import Pod
@@ -26,8 +27,15 @@ from tests.questions import PAYLOAD, SCOPE, age, click, swept
     ids=["written", "locked"],
 )
 async def test_a_lease_counts_from_when_the_lock_of_the_row_is_held(
-    store: PendingStore, dsn: str, connection: psycopg.Connection, work: LiteralString
+    store: PendingStore,
+    dsn: str,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    work: LiteralString,
 ) -> None:
+    # The claim is to wait for the lock, however late the row is let go.
+    monkeypatch.setattr(Purpose.CLAIM, "seconds", 60.0)
+    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "60s")
     await store.put("q", SCOPE, PAYLOAD)
     with psycopg.connect(dsn) as application:
         application.execute(work)

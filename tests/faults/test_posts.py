@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -113,7 +113,7 @@ async def test_the_question_of_a_pod_that_is_killed_over_its_post_is_shown(
     if not asks:
         await put(store)
     async with pod_process(dsn, chat, client, asks=asks) as pod:
-        assert await came_true(lambda: chat.posts == 1, 15)
+        assert await came_true(lambda: chat.posts == 1)
         pod.send_signal(signal.SIGKILL)
         await pod.wait()
     chat.behaviour = Behaviour.SHOWS_IT
@@ -158,8 +158,11 @@ async def test_a_platform_that_is_busy_is_left_alone_for_as_long_as_it_says(
 ) -> None:
     chat.behaviour = Behaviour.IS_BUSY
     async with serving(store, ChatClient(chat.port)) as bridge:
+        asked_at = now(connection)
         assert await bridge.ask(QUESTION, event_id="e") is AskOutcome.NOT_POSTED
-        assert pause(connection) == pytest.approx(7 * 60, abs=5)
+        due = due_at(connection)
+        assert isinstance(due, datetime)
+        assert asked_at <= due - chat.retry_after <= now(connection)
         chat.behaviour = Behaviour.SHOWS_IT
         await asyncio.sleep(1.2)
         assert chat.posts == 1
@@ -208,6 +211,21 @@ def server() -> Iterator[ThrowawayServer]:
         yield running
 
 
+def now(connection: psycopg.Connection) -> datetime:
+    row = connection.execute("select clock_timestamp()").fetchone()
+    assert row is not None
+    told: datetime = row[0]
+    return told
+
+
+async def press(pod: Pod) -> ReplyKind:
+    """Press until the pod can serve it: its connections were lost, and new ones take their time."""
+    for _ in range(10):
+        if (reply := await pod.click()) is not ReplyKind.CANNOT_SERVE:
+            break
+    return reply
+
+
 def is_up(server: ThrowawayServer) -> bool:
     try:
         psycopg.connect(server.dsn).close()
@@ -242,8 +260,8 @@ async def test_a_restart_while_a_card_is_posted_costs_nobody_the_card(server: Th
                 await put(store)
             else:
                 assert await pod.bridge.ask(QUESTION, event_id="e") is AskOutcome.POSTED
-            assert await came_true(lambda: card_in(server) == "slack-1", 10)
-            assert await pod.click() is ReplyKind.ANSWERED
+            assert await came_true(lambda: card_in(server) == "slack-1")
+            assert await press(pod) is ReplyKind.ANSWERED
             assert await came_true(lambda: bool(pod.platform.edits))
     assert len(pod.platform.cards) == 1
 
@@ -256,17 +274,19 @@ async def test_a_restart_between_a_post_and_its_note_costs_nobody_the_card(serve
 
         async def mark_posted(self, posted: Collection[PostedCard], *, max_age: timedelta = MAX_AGE) -> set[str]:
             if not self.restarting:
-                self.restarting.append(asyncio.create_task(asyncio.to_thread(server.restart)))
-                assert await came_true(lambda: not is_up(server))
+                restarting = asyncio.create_task(asyncio.to_thread(server.restart))
+                self.restarting.append(restarting)
+                # It may be there again before anybody has looked.
+                assert await came_true(lambda: not is_up(server) or restarting.done())
             return await super().mark_posted(posted, max_age=max_age)
 
-    async with open_pool(server.dsn, timeout=0.05) as pool:
+    async with open_pool(server.dsn) as patient, open_pool(server.dsn, timeout=0.05) as pool:
         store = PendingStore(pool)
         store.leases = Restarting(pool)
         pod = Pod(store)
         async with pod.bridge:
-            await put(store)
-            assert await came_true(lambda: card_in(server) == "slack-1", 10)
+            await put(PendingStore(patient))
+            assert await came_true(lambda: card_in(server) == "slack-1")
         await Restarting.restarting[0]
     assert len(pod.platform.cards) == 1
 
@@ -274,6 +294,7 @@ async def test_a_restart_between_a_post_and_its_note_costs_nobody_the_card(serve
 @pytest.mark.once
 @pytest.mark.law(13)
 async def test_a_restart_over_a_post_that_failed_leaves_the_card_due(server: ThrowawayServer) -> None:
+    restarted = asyncio.Event()
     async with open_pool(server.dsn) as pool:
         store = PendingStore(pool)
         pod = Pod(store)
@@ -281,16 +302,17 @@ async def test_a_restart_over_a_post_that_failed_leaves_the_card_due(server: Thr
         async def restart_and_fail() -> None:
             pod.platform.before_card = nothing
             await asyncio.to_thread(server.restart)
+            restarted.set()
             raise NotPosted("the platform was away as well")
 
         pod.platform.before_card = restart_and_fail
         async with pod.bridge:
             await put(store)
-            assert await came_true(lambda: pod.platform.before_card is nothing)
-            await asyncio.sleep(0.5)
+            # Whether the failure could be noted or not.
+            assert await came_true(lambda: restarted.is_set() and pod.bridge.under_way == 0)
             with psycopg.connect(server.dsn, autocommit=True) as connection:
                 let_time_pass(connection)
-            assert await came_true(lambda: card_in(server) == "slack-1", 10)
+            assert await came_true(lambda: card_in(server) == "slack-1")
     assert len(pod.platform.cards) == 1
 
 
@@ -302,18 +324,26 @@ async def test_a_restart_after_a_note_that_was_not_on_the_disk_yet_posts_no_seco
     with throwaway_server(settings=settings) as server:
         await asyncio.to_thread(migrations.apply, server.dsn)
         async with open_pool(server.dsn) as pool:
-            store = PendingStore(pool)
-            await store.create_organization("acme")
-            pod = Pod(store)
-            async with pod.bridge:
-                await put(store)
-                assert await came_true(lambda: card_in(server) == "slack-1")
-                await asyncio.to_thread(server.restart)
-                assert card_in(server) is None
-                with psycopg.connect(server.dsn, autocommit=True) as connection:
-                    let_time_pass(connection)
-                assert await came_true(lambda: card_in(server) == "slack-1")
-                await asyncio.sleep(1.2)
+            await PendingStore(pool).create_organization("acme")
+        for _ in range(10):
+            async with open_pool(server.dsn) as pool:
+                store = PendingStore(pool)
+                await store.delete("q", QUESTION.scope)
+                pod = Pod(store)
+                async with pod.bridge:
+                    await put(store)
+                    assert await came_true(lambda: card_in(server) == "slack-1")
+                    await asyncio.to_thread(server.restart)
+                    if card_in(server) is not None:
+                        # The server's own writer comes by every ten seconds, and came just now.
+                        continue
+                    with psycopg.connect(server.dsn, autocommit=True) as connection:
+                        let_time_pass(connection)
+                    assert await came_true(lambda: card_in(server) == "slack-1")
+                    await asyncio.sleep(1.2)
+                break
+        else:
+            pytest.fail("no note was lost")
     assert len(pod.platform.cards) == 1
 
 
@@ -337,7 +367,7 @@ async def test_a_pod_whose_clock_is_hours_off_decides_nothing(
     )
     async with pod_process(dsn, chat, hours_off=hours_off):
         await put(store, "due")
-        assert await came_true(lambda: noted_card(connection, "due") is not None, 15)
+        assert await came_true(lambda: noted_card(connection, "due") is not None)
         await asyncio.sleep(1.2)
     assert [key.split("/")[0] for key in chat.cards] == ["due"]
     assert (chat.reminders, chat.edits) == ([], [])

@@ -15,7 +15,7 @@ from pendingctl.errors import InvalidInput
 from pendingctl.race.faults import claims, locks
 from pendingctl.race.faults.context import OwnServer
 from pendingctl.race.history.files import read_history
-from pendingctl.race.history.history import Fault, History, Operation, Outcome, Reason
+from pendingctl.race.history.history import DECIDED, Fault, History, Operation, Outcome, Reason
 from pendingctl.race.plan.operations import OperationKind
 from pendingctl.race.plan.schedule import (
     AT_A_DELIVERY,
@@ -66,19 +66,25 @@ def tried_again(history: History) -> list[Operation]:
     return [each for each in history.operations if each.kind is OperationKind.CLAIM and each.ended_ns and each.detail]
 
 
-def during(history: History, fault: Fault) -> list[Operation]:
-    """The claims of unknown outcome that began while the fault struck."""
-    return [each for each in unknown_claims(history) if fault.started_ns < each.started_ns < (fault.ended_ns or 0)]
+def struck_by(history: History, fault: Fault) -> list[Operation]:
+    """The operations on the question that was struck, in the order of their start: no other one is clicked then."""
+    during = [each for each in history.operations if fault.started_ns < each.started_ns < (fault.ended_ns or 0)]
+    (question_id,) = {each.planned.question_id for each in during if each.kind is OperationKind.CLAIM}
+    operations = [each for each in history.operations if each.planned.question_id == question_id]
+    return sorted(operations, key=lambda each: each.started_ns)
+
+
+def killed_by(history: History, fault: Fault) -> Operation:
+    """The claim that ended with its pod."""
+    (killed,) = [
+        each for each in struck_by(history, fault) if each.kind is OperationKind.CLAIM and each.ended_ns is None
+    ]
+    return killed
 
 
 def deliveries_during(history: History, fault: Fault) -> list[Operation]:
     """The deliveries of the answer that was struck, that which was struck first."""
-    deliveries = sorted(
-        (each for each in history.operations if each.kind is OperationKind.DELIVER), key=lambda each: each.started_ns
-    )
-    # Another question's answer may be delivered at the same time.
-    struck = next(each for each in deliveries if each.started_ns > fault.started_ns and each.outcome is not Outcome.OK)
-    return [each for each in deliveries if each.planned.question_id == struck.planned.question_id]
+    return [each for each in struck_by(history, fault) if each.kind is OperationKind.DELIVER]
 
 
 def asks_during(history: History, fault: Fault) -> list[Operation]:
@@ -96,7 +102,7 @@ def test_a_killed_pod_is_replaced_and_its_click_tried_again(raced_with_kills: Ra
 
     assert_it_landed_and_passed(result)
     for moment in (Moment.BEFORE_SENDING, Moment.AFTER_SENDING, Moment.AFTER_COMMIT):
-        (killed,) = during(history, the_fault(history, moment))
+        killed = killed_by(history, the_fault(history, moment))
         again = retries_of(history, killed)
         assert again
         assert {each.pod for each in again}.isdisjoint({killed.pod})
@@ -110,7 +116,8 @@ def test_what_a_killed_pod_did_not_deliver_another_one_does(raced_with_kills: Ra
     assert_it_landed_and_passed(result)
     for moment, before in ((Moment.BEFORE_DELIVERY, 0), (Moment.BEFORE_MARK, 1)):
         (killed, *others) = deliveries_during(history, the_fault(history, moment))
-        assert killed.outcome is Outcome.UNKNOWN
+        # Its time for the delivery may have been over before it was killed.
+        assert killed.outcome in (Outcome.UNKNOWN, Outcome.FAILED)
         # The pod that took it over may have been struck as well.
         assert [each.outcome for each in others if each.pod != killed.pod][-1] is Outcome.OK
         handed = [each.pod for each in history.hand_overs if each.question_id == killed.planned.question_id]
@@ -125,7 +132,8 @@ def test_a_pod_that_is_paused_over_a_delivery_has_lost_its_lease(raced_with_paus
     for moment in AT_A_DELIVERY:
         (paused, *others) = deliveries_during(history, the_fault(history, moment))
         assert paused.outcome is not Outcome.OK
-        assert [each.outcome for each in others if each.pod != paused.pod] == [Outcome.OK]
+        # A slow pod that took it over may have lost its lease as well.
+        assert [each.outcome for each in others if each.pod != paused.pod][-1] is Outcome.OK
 
 
 def test_what_a_killed_asker_waited_for_or_had_not_marked_the_pods_deliver(raced_with_kills: Raced) -> None:
@@ -201,8 +209,9 @@ def test_a_win_whose_reply_was_lost_with_its_pod_is_reported_again(raced_with_ki
     result, history = raced_with_kills
 
     assert_it_landed_and_passed(result)
-    (lost,) = during(history, the_fault(history, Moment.AFTER_COMMIT))
-    assert [each.outcome for each in retries_of(history, lost)] == [Outcome.REPEATED]
+    lost = killed_by(history, the_fault(history, Moment.AFTER_COMMIT))
+    # A slow one learns nothing, and is repeated.
+    assert {each.outcome for each in retries_of(history, lost) if each.outcome in DECIDED} == {Outcome.REPEATED}
 
 
 @pytest.mark.law(6, 7)
@@ -212,9 +221,9 @@ async def test_a_win_whose_reply_was_lost_with_its_connection_is_tried_again_by_
     result, history = await raced(dsn, tmp_path, FaultKind.DISCONNECT)
 
     assert_it_landed_and_passed(result)
-    fault = the_fault(history, Moment.AFTER_COMMIT)
-    struck = [each for each in tried_again(history) if fault.started_ns < each.started_ns < (fault.ended_ns or 0)]
-    assert [each.outcome for each in struck] == [Outcome.OK]
+    struck = struck_by(history, the_fault(history, Moment.AFTER_COMMIT))
+    (won,) = [each for each in struck if each.kind is OperationKind.CLAIM and each.outcome is Outcome.OK]
+    assert won in tried_again(history)
 
 
 @pytest.mark.law(7, 16)
@@ -222,17 +231,18 @@ async def test_silent_connections_cost_no_answer_and_are_given_up(dsn: str, tmp_
     result, history = await raced(dsn, tmp_path, FaultKind.BLACKHOLE)
 
     assert_it_landed_and_passed(result)
-    silent = [each for each in history.operations if "no reply within" in each.detail]
-    assert any(each.kind is OperationKind.CLAIM and each.reply == "answered" for each in silent)
+    silent = {each.planned.name for each in tried_again(history) if "no reply within" in each.detail}
+    # To the same press, or where that took too long to the same one again.
+    assert any(each.planned.name in silent and each.reply == "answered" for each in history.operations)
 
 
 def test_a_pause_holds_a_claim_for_longer_than_a_statement_may_take(raced_with_pauses: Raced) -> None:
     result, history = raced_with_pauses
 
     assert_it_landed_and_passed(result)
-    slow = [each for each in history.operations if (each.took_ms or 0) >= claims.PAUSE_SECONDS * 1000]
-    paused = [each for each in slow if each.kind is not OperationKind.ASK]
-    assert len({each.planned.question_id for each in paused}) == 4
+    for moment in (Moment.AFTER_SENDING, Moment.AFTER_COMMIT, *AT_A_DELIVERY):
+        paused = struck_by(history, the_fault(history, moment))
+        assert any((each.took_ms or 0) >= claims.PAUSE_SECONDS * 1000 for each in paused)
     assert claims.PAUSE_SECONDS * 1000 > STATEMENT_TIMEOUT_MS
 
 
@@ -244,9 +254,10 @@ async def test_only_the_races_own_backends_are_terminated(
     result, history = await raced(dsn, tmp_path, FaultKind.TERMINATE)
 
     assert_it_landed_and_passed(result)
-    assert len(tried_again(history)) >= 2
-    # Not why it is gone: a claim that is between its two statements learns no more than that, and all of them may be.
-    assert all("connection" in each.detail for each in tried_again(history))
+    for fault in history.faults:
+        # A click's claim, or the put of the question that comes with the clicks; a claim that is between its two
+        # statements does not learn why its connection is gone.
+        assert any("connection" in each.detail for each in struck_by(history, fault))
     assert connection.execute("select 1").fetchone() == (1,)
 
 
