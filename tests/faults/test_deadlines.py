@@ -17,7 +17,7 @@ from pendingctl.model import ENDED, Outcome, PutOutcome, RefusalReason, Withdraw
 from pendingctl.postgres.connections import Connection
 from pendingctl.sinks import CallableSink
 from tests.deliveries import Worker
-from tests.faults.moments import came_true
+from tests.faults.moments import be_patient, came_true
 from tests.locks import waiting_for_a_lock
 from tests.pods import QUESTION, Pod
 from tests.questions import click
@@ -26,6 +26,7 @@ IDS = [f"q{number:02}" for number in range(40)]
 # Each question's deadline falls so long after the one before it, and after the last one was put.
 SPREAD = timedelta(milliseconds=12)
 AHEAD = timedelta(milliseconds=150)
+AT_ONCE = 16
 CHANGED = replace(QUESTION, text="Deploy now?", options=("now", "never"))
 HOUR = timedelta(hours=1)
 EVERYTHING = frozenset(Outcome)
@@ -81,14 +82,18 @@ async def raced(store: PendingStore, connection: psycopg.Connection, deeds: list
             await store.leases.expire(limit=3)
             await asyncio.sleep(0.002)
 
+    # More at once would only wait for a connection of the pool.
+    turns = asyncio.Semaphore(AT_ONCE)
+
     async def at_the_deadline(number: int, place: int, deed: Deed) -> object:
         # Some come a little before it and some after, and each is the first of them once in a while.
         moment = first + number * SPREAD.total_seconds() + (number % 8 * 2 - 11) * 0.001
         moment += (number + place) % len(deeds) * 0.0002
         await asyncio.sleep(moment - asyncio.get_running_loop().time())
-        async with store.transaction() as looking:
-            found = await (await looking.execute(IS_LATE, [IDS[number]])).fetchone()
-        done = await deed(store, IDS[number])
+        async with turns:
+            async with store.transaction() as looking:
+                found = await (await looking.execute(IS_LATE, [IDS[number]])).fetchone()
+            done = await deed(store, IDS[number])
         assert not (found == (True,) and has_won(done)), "what began after the deadline has won"
         return done
 
@@ -118,6 +123,11 @@ async def heard(store: PendingStore, count: int) -> dict[str, list[tuple[Outcome
     for answer in worker.answers:
         told.setdefault(answer.question_id, []).append((answer.outcome, answer.value))
     return told
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,8 @@ import pytest
 
 from pendingctl import PendingStore, Shows
 from pendingctl.leased import PostedCard
-from pendingctl.postgres.time_limits import Purpose
 from tests.deliveries import LEASE, until
-from tests.faults.moments import came_true, lock_waiters
+from tests.faults.moments import be_patient, came_true, lock_waiters
 from tests.pods import Pod
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
@@ -34,8 +33,7 @@ async def test_a_lease_counts_from_when_the_lock_of_the_row_is_held(
     work: LiteralString,
 ) -> None:
     # The claim is to wait for the lock, however late the row is let go.
-    monkeypatch.setattr(Purpose.CLAIM, "seconds", 60.0)
-    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "60s")
+    be_patient(monkeypatch)
     await store.put("q", SCOPE, PAYLOAD)
     with psycopg.connect(dsn) as application:
         application.execute(work)

@@ -9,12 +9,13 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 
 from pendingctl import AskOutcome, Delivery, HttpSink, InteractionBridge, NotPosted, PendingStore, ReplyKind, State
-from tests.deliveries import Worker, claimed, until, until_error, until_state
+from tests.deliveries import Worker, claimed, run_out, until, until_error, until_state
 from tests.http_worker import working
 from tests.pod.test_dead_pods import POD
 from tests.pods import QUESTION, Pod, failing, nothing
@@ -35,7 +36,7 @@ async def run(dsn: str, *arguments: str) -> Ended:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         output, _ = await process.communicate()
     assert process.returncode is not None
     return Ended(process.returncode, output.decode())
@@ -87,7 +88,7 @@ async def test_a_pod_died_after_the_claim(
         *(sys.executable, "-c", POD, dsn, "claimed", str(tmp_path / "worker")), stdout=asyncio.subprocess.PIPE
     )
     assert pod.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await pod.stdout.readline()
     pod.send_signal(signal.SIGKILL)
     await pod.wait()
@@ -106,13 +107,15 @@ async def test_a_pod_died_after_the_claim(
     assert (await why(dsn, "q")).sentence.startswith("nothing is wrong: it was answered by U1")
 
 
-async def test_the_worker_answers_500(store: PendingStore, dsn: str) -> None:
+async def test_the_worker_answers_500(store: PendingStore, dsn: str, connection: psycopg.Connection) -> None:
     leased = await claimed(store)
     assert await store.leases.release(leased)
-    async with working(*["500 Internal Server Error"] * 3) as worker, HttpSink(worker.url, secret=b"s" * 24) as sink:
-        async with Delivery(store, sink):
+    async with working(*["500 Internal Server Error"] * 2) as worker, HttpSink(worker.url, secret=b"s" * 24) as sink:
+        # Once, however late the pod is closed.
+        async with Delivery(store, sink, first_delay=timedelta(hours=1)):
             await until_error(store)
         cause = await why(dsn, "q")
+        run_out(connection)
         async with Delivery(store, sink, most_attempts=1):
             await until_state(store, State.STUCK)
         stuck = await why(dsn, "q")
@@ -180,7 +183,7 @@ async def test_a_card_is_not_edited(store: PendingStore, dsn: str, connection: p
         cause = await until_card_is_behind(dsn, connection)
         pod.platform.before_edit = nothing
         assert (await run(dsn, *cause.command, "--yes")).exit_code == 0
-        await until(lambda: len(pod.platform.edits) > 0, 5)
+        await until(lambda: len(pod.platform.edits) > 0)
         mended = await until_why(dsn, lambda cause: cause.verdict == "ok")
 
     assert cause.verdict == "warn"
