@@ -54,7 +54,7 @@ def heard(connection: psycopg.Connection) -> list[str]:
     They come in the order of their commits, so that one of its own is the last.
     """
     connection.execute("select pg_notify(%s, 'the last')", [CHANNEL])
-    payloads = []
+    payloads: list[str] = []
     for notification in connection.notifies(timeout=30):
         if notification.payload == "the last":
             return payloads

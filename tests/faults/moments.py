@@ -32,14 +32,6 @@ def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(purpose, "lock_timeout", "60s")
 
 
-def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no operation of this process give up before its time because the machine is slow."""
-    for purpose in Purpose:
-        monkeypatch.setattr(purpose, "seconds", 60.0)
-        monkeypatch.setattr(purpose, "lock_seconds", 60.0)
-        monkeypatch.setattr(purpose, "lock_timeout", "60s")
-
-
 def lock_waiters(connection: psycopg.Connection) -> int:
     """How many sessions of this database wait for a lock."""
     row = connection.execute(

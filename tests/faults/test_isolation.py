@@ -110,7 +110,8 @@ async def pod_on_silent_connections(
 async def test_silent_connections_stop_a_pod_for_a_few_seconds_at_most(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
-    kinds, slowest, tenths = [], 0, [0]
+    kinds: list[ReplyKind] = []
+    slowest, tenths = 0, [0]
     counting = asyncio.create_task(count_tenths(tenths))
     async with pod_on_silent_connections(store, dsn, connection) as pod:
         # One connection after the other would take five clicks.
