@@ -114,7 +114,8 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def running_worker(answered: asyncio.Queue[JsonObject]) -> AsyncIterator[str]:
-    """What answers are delivered to, at this URL: each key counts once."""
+    """What answers are delivered to, at this URL, which nobody can guess: each key counts once."""
+    path = f"/answers/{secrets.token_urlsafe(18)}"
     seen = set[str]()
 
     async def take(request: web.Request) -> web.Response:
@@ -125,11 +126,11 @@ async def running_worker(answered: asyncio.Queue[JsonObject]) -> AsyncIterator[s
         return web.Response()
 
     application = web.Application()
-    application.router.add_post("/answers", take)
+    application.router.add_post(path, take)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/answers"
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
     finally:
         await runner.cleanup()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from importlib.resources import files
@@ -11,8 +12,10 @@ import httpx
 import pytest
 
 from pendingctl.demo.leases import LeftLeases
+from pendingctl.demo.run import running_worker
 from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.two_windows import TwoWindows
+from pendingctl.payload import JsonObject
 
 from .clients import PATIENCE
 
@@ -77,3 +80,15 @@ async def test_the_page_runs_its_own_script_alone_and_makes_no_markup(url: str, 
     assert re.findall(r"\son\w+=|\sstyle=|innerHTML|outerHTML|insertAdjacentHTML|https?://", reply.text) == []
     client_js = await client.get(f"{url}stream_client.js")
     assert client_js.text == files("pendingctl.sse").joinpath("stream_client.js").read_text(encoding="utf-8")
+
+
+async def test_only_whoever_was_given_its_address_answers_the_agent(client: httpx.AsyncClient) -> None:
+    answered = asyncio.Queue[JsonObject]()
+    async with running_worker(answered) as url:
+        origin = re.findall("http://[^/]+", url)[0]
+        for path in ("/", "/answers", "/answers/", "/answers/x"):
+            forged = await client.post(f"{origin}{path}", json={"value": "no"}, headers={"Idempotency-Key": "1"})
+            assert forged.status_code == 404
+        assert answered.empty()
+        delivered = await client.post(url, json={"value": "yes"}, headers={"Idempotency-Key": "1"})
+        assert (delivered.status_code, answered.get_nowait()) == (200, {"value": "yes"})
