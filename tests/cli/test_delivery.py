@@ -169,7 +169,7 @@ def test_of_many_sweepers_one_sweeps_in_each_cycle(cli: Cli, dsn: str, connectio
     every = ("sweep", "--every", "1h", "--limit", "4", "-o", "jsonl")
     with running(dsn, *every) as one, running(dsn, *every) as other, running(dsn, *every) as third:
         sweepers = (one, other, third)
-        looked: set[str] = set()
+        looked = set[str]()
         while len(looked) < len(sweepers):
             (note,) = connection.notifies(timeout=60, stop_after=1)
             looked.add(note.payload)

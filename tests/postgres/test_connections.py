@@ -96,7 +96,7 @@ async def test_whoever_waits_for_a_connection_has_one_when_the_database_is_back(
         async with Borrowed(pool) as connection:
             await connection.execute("select")
 
-    async with open_pool(dsn) as pool:
+    async with open_pool(dsn, timeout=30) as pool:
         assert isinstance(pool, StorePool)
         # One that it opens beside the first would be lost while it is lent.
         await pool.wait()
