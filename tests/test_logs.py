@@ -31,6 +31,5 @@ async def test_no_id_and_no_error_forges_a_line_of_the_log(
         assert await pod.bridge.ask(elsewhere, event_id="e3") is AskOutcome.CANNOT_SERVE
 
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("pendingctl")]
-    assert len(messages) >= 4
     assert [message for message in messages if not message.isprintable()] == []
-    assert all("\\n" in message for message in messages)
+    assert len([message for message in messages if r"q\nERROR every answer is lost\x1b[2J\u2028" in message]) >= 4

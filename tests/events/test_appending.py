@@ -76,6 +76,7 @@ async def test_an_append_that_is_repeated_is_there_once(streams: Streams) -> Non
     assert await texts(streams) == ["before", "a", "b", "after"]
 
 
+@pytest.mark.usefixtures("patient_appends")
 async def test_two_attempts_at_once_append_once(streams: Streams, dsn: str, connection: psycopg.Connection) -> None:
     await streams.append(TALK, said("before"))
     with held(dsn):
@@ -161,6 +162,7 @@ async def test_a_transaction_that_does_not_look_anew_is_refused(
     assert await texts(streams) == ["a"]
 
 
+@pytest.mark.usefixtures("patient_appends")
 async def test_a_caller_that_dies_leaves_nothing(streams: Streams, dsn: str, connection: psycopg.Connection) -> None:
     await streams.append(TALK, said("a"))
     given = await psycopg.AsyncConnection.connect(dsn)
@@ -186,6 +188,7 @@ async def test_a_stream_that_somebody_holds_is_given_up_in_time(streams: Streams
     assert (await streams.append(TALK, said("c"))).first_seq == 2
 
 
+@pytest.mark.usefixtures("patient_appends")
 async def test_one_lock_holds_up_no_other(streams: Streams, dsn: str) -> None:
     free, new, closed = (StreamName("acme", name) for name in ("free", "new", "closed"))
     foreign = StreamName("nobody", "talk")
@@ -258,6 +261,7 @@ async def test_a_closed_stream_takes_nothing(streams: Streams, store: PendingSto
     assert await texts(streams) == ["a"]
 
 
+@pytest.mark.usefixtures("patient_appends")
 async def test_an_append_that_waited_for_the_end_is_refused(
     streams: Streams, dsn: str, connection: psycopg.Connection
 ) -> None:

@@ -203,7 +203,8 @@ async def following_there(of_few_characters: str) -> AsyncIterator[Following]:
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.name.startswith("pendingctl.events")]
+    """What was said of the stream: a busy machine may say more of its database."""
+    return [record.message for record in caplog.records if "stream chat of organization acme" in record.message]
 
 
 @pytest.mark.parametrize("of_few_characters", ["SQL_ASCII"], indirect=True)
@@ -242,7 +243,6 @@ async def test_bytes_that_are_no_text_hold_up_one_stream_until_they_are_mended(
         await until(lambda: reader_of(following_there).polls > tried + 1)
         assert not broken_items.done()
         (complaint,) = complaints(caplog)
-        assert "stream chat of organization acme" in complaint
         assert "not UTF-8" in complaint
 
         connection.execute("update pending_stream_event set data = 'mended' where seq = 2 and type = 'said'")
