@@ -16,7 +16,6 @@ from pendingctl.errors import DatabaseUnreachable
 from pendingctl.inspected import CardState
 from pendingctl.leased import EditedCard, PostedCard
 from pendingctl.platforms import MessageHandle
-from pendingctl.pod import card_notes
 from pendingctl.pod.card_notes import CardNotes
 from pendingctl.postgres.connections import Pool
 from pendingctl.schedule import MAX_AGE
@@ -285,10 +284,8 @@ async def test_a_card_whose_row_was_locked_is_noted_later(store: PendingStore, d
 
 
 async def test_a_card_posted_again_for_the_same_asking_is_the_one_to_edit(
-    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    store: PendingStore, connection: psycopg.Connection
 ) -> None:
-    """Before the first one was noted."""
-    monkeypatch.setattr(card_notes, "NOTE_SECONDS", 60.0)
     pod = Pod(store)
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e-1")

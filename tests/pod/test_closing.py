@@ -202,13 +202,13 @@ async def test_a_mark_of_an_unreadable_answer_that_fails_is_logged(
 @pytest.mark.law(13)
 async def test_a_pod_that_closes_takes_over_no_more_cards_while_others_are_under_way(store: PendingStore) -> None:
     pod = Pod(store)
-    posting, began = asyncio.Event(), 0
+    posting, may_end, began = asyncio.Event(), asyncio.Event(), 0
 
     async def be_slow() -> None:
         nonlocal began
         began += 1
         if began == 1:
-            await hang()
+            await may_end.wait()
         posting.set()
         await asyncio.sleep(0.02)
 
@@ -219,16 +219,16 @@ async def test_a_pod_that_closes_takes_over_no_more_cards_while_others_are_under
     await store.put_many(many, show=True)
     pod.bridge.start()
     await until(posting.is_set)
-    closing = asyncio.create_task(pod.bridge.close(within=timedelta(seconds=1)))
+    closing = asyncio.create_task(pod.bridge.close(within=timedelta(seconds=20)))
     taking_over = pod.bridge._posts._due
     await until(lambda: taking_over._task is not None and taking_over._task.done() and len(taking_over) == 0)
     so_far = began
-    assert not closing.done()
+    assert not asking.done()
+    may_end.set()
     await closing
 
     assert began == so_far < 100
-    with pytest.raises(asyncio.CancelledError):
-        await asking
+    assert await asking is AskOutcome.POSTED
 
 
 async def test_a_pod_closes_in_time_over_a_platform_that_hangs(
