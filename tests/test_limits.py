@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -23,6 +24,7 @@ from pendingctl import open_pool
 from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseUnreachable, InvalidInput, NotConnected
 from pendingctl.limits import Limit, RateLimiter
+from pendingctl.postgres import sessions
 from pendingctl.postgres.connections import (
     Borrowed,
     CommandConnection,
@@ -74,6 +76,15 @@ async def own_pool(dsn: str) -> AsyncIterator[Pool]:
         yield pool
 
 
+@pytest.fixture
+def unwatching(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions that end for no other reason than a cancellation: half a second later they miss their client, too."""
+    watching = "client_connection_check_interval"
+    settings = [replace(each, value="0") if each.name == watching else each for each in sessions._SETTINGS]
+    monkeypatch.setattr(sessions, "_SETTINGS", settings)
+
+
+@pytest.mark.usefixtures("unwatching")
 @pytest.mark.parametrize("pool_of", [own_pool, foreign_pool])
 async def test_a_statement_that_waits_too_long_is_given_up_and_not_cancelled(
     dsn: str, connection: psycopg.Connection, pool_of: PoolOf
@@ -88,6 +99,7 @@ async def test_a_statement_that_waits_too_long_is_given_up_and_not_cancelled(
             assert lock_waiters(connection) == 1, "the statement goes on, nobody has cancelled it"
 
 
+@pytest.mark.usefixtures("unwatching")
 @pytest.mark.parametrize("pool_of", [own_pool, foreign_pool])
 async def test_a_task_that_is_cancelled_ends_at_once_and_cancels_no_statement(
     dsn: str, connection: psycopg.Connection, pool_of: PoolOf
@@ -275,6 +287,7 @@ def encrypted(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.once
+@pytest.mark.usefixtures("unwatching")
 @pytest.mark.parametrize("through_cancellation", [False, True])
 async def test_the_limit_holds_over_tls_too(encrypted: str, through_cancellation: bool) -> None:
     with psycopg.connect(encrypted, autocommit=True) as connection, psycopg.connect(encrypted) as holder:

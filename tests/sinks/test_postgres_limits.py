@@ -12,6 +12,7 @@ from pendingctl import DeliveryFailed, LeasedAnswer, PendingStore, PostgresSink,
 from pendingctl.errors import DatabaseFailed, InvalidInput
 from pendingctl.payload import JsonObject
 from pendingctl.postgres.connections import SingleConnection, connect
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.sinks import postgres
 from pendingctl.sinks.postgres import AT_ONCE, OF_A_TENANT
 from tests.deliveries import LEASE, claimed, readable, run_out, state_of
@@ -186,8 +187,12 @@ async def test_what_the_applications_statement_raises_is_a_failure_that_says_so(
     assert await state_of(store) is State.UNDELIVERED
 
 
-async def test_what_put_accepts_can_be_written(store: PendingStore, connection: psycopg.Connection) -> None:
+async def test_what_put_accepts_can_be_written(
+    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Postgres writes 1e308 in 309 digits: what is read back is longer than what was put."""
+    # Nine megabytes, over which a busy machine takes longer than a person waits for a click.
+    monkeypatch.setattr(Purpose.CLAIM, "seconds", 30.0)
     deep: JsonObject = {}
     for _ in range(490):
         deep = {"a": deep}
