@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
-from pendingctl.demo import agent, run
+from pendingctl.demo import agent, presses, run
 from pendingctl.payload import JsonObject, JsonValue
 from tests.faults.proxy import Hold, Proxy
 from tests.sse.event_source import until
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 # What the agent writes from one question to the next lasts for five seconds.
 WORD_SECONDS = 0.05
 # Above the lease of what a pod holds that is killed.
-PATIENCE_MS = 60_000
+PATIENCE_MS = 12_000
 BOTH = "Press “yes” in window 1 and “no” in window 2 at once"
 
 
@@ -55,6 +55,8 @@ async def demo(chromium: str) -> AsyncIterator[Demo]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agent, "WORD_SECONDS", WORD_SECONDS)
+        # Its Slack waits for as long as a busy machine takes.
+        patch.setattr(presses, "ACKNOWLEDGE_SECONDS", 10.0)
         patch.setattr(run, "running_worker", through_proxy)
         running = asyncio.create_task(run.run_demo(said.append, lambda _: None))
         try:
@@ -212,7 +214,8 @@ async def test_a_window_without_a_connection_says_so(opened: Page) -> None:
         waiting.append(route)
 
     waiting: list[Route] = []
-    await opened.clock.install()
+    await opened.clock.install(time=0)
+    await opened.clock.pause_at(1_000)
     await opened.route("**/streams/**", wait)
     await opened.reload()
     reading = window(opened, 1).locator(".reading")

@@ -181,10 +181,15 @@ class Deployment:
             )
 
     async def set_now(self, id: str, moment: str) -> None:
-        """Have a moment of a question's schedule come, `escalate_at` or `expires_at`."""
-        statement = sql.SQL("update pending_interactions set {} = now() where id = %s").format(sql.Identifier(moment))
+        """Have a moment of the schedule of a question come, once its card is noted: `escalate_at` or `expires_at`."""
+        await self.noted(id)
+        statement = """
+            update pending_interactions
+            set {} = now(), post_due_at = case when post_due_at > now() then now() else post_due_at end
+            where id = %s
+            """
         async with await psycopg.AsyncConnection.connect(self.dsn, autocommit=True) as connection:
-            await connection.execute(statement, (id,))
+            await connection.execute(sql.SQL(statement).format(sql.Identifier(moment)), (id,))
 
     def further(self, text: str | None = None) -> AbstractAsyncContextManager[ServedPod]:
         """One pod more, of the same configuration or another, which the balancer does not know."""

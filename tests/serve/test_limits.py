@@ -14,12 +14,14 @@ from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.workspaces import Person
 from pendingctl.limits import Limit, RateLimiter
 from pendingctl.postgres.connections import Pool
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.serve.configuration import load
 from pendingctl.serve.limits import ServedLimits
 from pendingctl.serve.metrics import Metrics
 from pendingctl.serve.settings import Limits
 
 from .applications import AssembledPod, assembled, usual, written
+from .clients import PATIENCE
 from .configurations import ENVIRON, configured
 from .deliveries import answers, card_of, counted, reply_text
 from .pods import OTHER_TOKEN, configuration
@@ -30,6 +32,12 @@ questions = { rate = 60, per = "1h", burst = 2 }
 clicks = { rate = 1, per = "1h" }
 """
 TOO_OFTEN = "You press buttons too often; please try again later."
+
+
+@pytest.fixture(autouse=True)
+def decisions_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not decided in half a second is allowed, and a busy machine takes longer."""
+    monkeypatch.setattr(Purpose.LIMIT, "seconds", PATIENCE)
 
 
 @pytest.fixture
