@@ -102,9 +102,10 @@ async def pods(pool: Pool, site: Site) -> AsyncIterator[Pods]:
         running(pool, authorize=by_ticket, origins=[site.origin]) as other,
     ):
         proxy = Proxy("127.0.0.1", serving.listening.port)
-        made = Pods(serving, other, proxy, await proxy.start())
-        yield made
-        await proxy.stop()
+        try:
+            yield Pods(serving, other, proxy, await proxy.start())
+        finally:
+            await proxy.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
