@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pendingctl.race.history.files import read_history
-from pendingctl.race.history.history import Reason
+from pendingctl.race.history.history import DECIDED, Reason
 from pendingctl.race.plan.operations import OperationKind
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
@@ -17,8 +17,9 @@ async def test_a_race_has_other_applications_a_poisoned_row_cards_and_askers(dsn
     _, history, _ = read_history(tmp_path / "history")
     others = {each.id for each in history.questions if each.is_of_another_application}
     on_others = [each for each in history.operations if each.planned.question_id in others]
-    assert {(each.reported.reason, each.reply) for each in on_others} == {(Reason.OTHER_APPLICATION, "cannot_serve")}
-    assert {each.planned.question_id for each in on_others} == others
+    decided = [each for each in on_others if each.outcome in DECIDED]
+    assert {(each.reported.reason, each.reply) for each in decided} == {(Reason.OTHER_APPLICATION, "cannot_serve")}
+    assert {each.planned.question_id for each in decided} == others
     assert {row.claimed_at is None for row in history.rows if row.id in others} == {True, False}
     (poisoned,) = [each.id for each in history.questions if each.is_poisoned]
     assert {row.id for row in history.rows if row.is_stuck} == {poisoned}

@@ -25,6 +25,7 @@ from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher
 from pendingctl.race.run import simulate_race
 from tests.processes import ending, processes
+from tests.race.results import assert_nothing_is_wrong
 
 COORDINATOR = """
 import asyncio, sys
@@ -59,7 +60,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while any(is_running(pid) for pid in pids):
         assert time.monotonic() < deadline, "pods are still running"
         time.sleep(0.05)
@@ -81,8 +82,9 @@ async def test_a_race_on_the_correct_claim_passes_and_leaves_nothing(dsn: str, c
 
     assert (result.verdict, result.violations, result.reasons) == ("pass", (), ())
     assert (result.questions, result.clicks, result.winners) == (15, 120, 15)
-    assert sum(result.outcomes.values()) == 120
-    assert sum(pod.wins for pod in result.pods) == result.outcomes["won"] == 15
+    # A click of which nobody learnt what became of it is tried again.
+    assert sum(number for outcome, number in result.outcomes.items() if outcome not in ("failed", "unknown")) == 120
+    assert sum(pod.wins for pod in result.pods) == result.outcomes["won"]
     assert {kind for kind, outcomes in result.operations.items() if "ok" in outcomes} == {
         "put",
         "claim",
@@ -107,7 +109,7 @@ async def test_a_race_has_questions_that_end_in_every_way_and_cards_of_every_kin
     result = await simulate_race(dsn, RaceSettings(3, 10, 4, seed), history=tmp_path / "history")
 
     _, history, _ = read_history(tmp_path / "history")
-    assert (result.verdict, result.violations, result.reasons) == ("pass", (), ())
+    assert_nothing_is_wrong(result)
     assert {each.outcome for each in history.hand_overs} == set(Outcome)
     by_label = {each.id.rpartition("-")[2]: each for each in history.rows}
     assert by_label["d2"].outcome == "defaulted"
@@ -124,7 +126,8 @@ async def test_a_race_has_questions_that_end_in_every_way_and_cards_of_every_kin
 async def test_select_then_update_is_caught_by_single_winner(
     dsn: str, connection: psycopg.Connection, seed: int
 ) -> None:
-    settings = RaceSettings(pods=2, questions=20, clicks=8, seed=seed, implementation="select-then-update")
+    # Of few pods' clicks no two may meet between their two statements.
+    settings = RaceSettings(pods=4, questions=20, clicks=8, seed=seed, implementation="select-then-update")
 
     result = await simulate_race(dsn, settings)
 
@@ -155,7 +158,7 @@ async def test_where_the_database_keeps_no_trail_nothing_is_looked_for_in_it(
 
     result = await simulate_race(dsn, RaceSettings(2, 5, 8, 1))
 
-    assert result.verdict == "pass"
+    assert_nothing_is_wrong(result)
     assert {each.name: each.verdict for each in result.checks}["trail_is_the_history"] == "skipped"
 
 
@@ -179,7 +182,8 @@ async def test_a_race_in_an_existing_organization_touches_nothing_else_of_it(
 
     result = await simulate_race(dsn, RaceSettings(2, 5, 8, 1, organization_id="acme"))
 
-    assert (result.verdict, result.winners) == ("pass", 5)
+    assert_nothing_is_wrong(result)
+    assert result.winners == 5
     assert left_behind(connection) == ["theirs"]
     assert connection.execute("select count(*) from organization where id = 'acme'").fetchone() == (1,)
 
@@ -201,7 +205,8 @@ async def test_where_organizations_cannot_be_created_an_existing_one_serves(
         await simulate_race(dsn, RaceSettings(2, 5, 8, 1))
     result = await simulate_race(dsn, RaceSettings(2, 5, 8, 1, organization_id="acme"))
 
-    assert (result.verdict, result.winners) == ("pass", 5)
+    assert_nothing_is_wrong(result)
+    assert result.winners == 5
     assert left_behind(connection) == []
 
 
@@ -252,7 +257,7 @@ def test_control_c_leaves_neither_rows_nor_pods(dsn: str, connection: psycopg.Co
     with coordinator(dsn) as process:
         pods = going_pods(process)
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(120)
 
     assert process.returncode != 0
     assert len(pods) == 2
@@ -278,7 +283,7 @@ def test_a_pod_shows_the_connection_string_to_nobody(dsn: str) -> None:
         if Path("/proc/self").exists():
             shown += " ".join(Path("/proc", str(pid), "environ").read_text(errors="replace") for pid in pods)
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(120)
 
     assert "pendingctl.race" in shown
     assert str(database) not in shown

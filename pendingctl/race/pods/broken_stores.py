@@ -20,9 +20,7 @@ from ...postgres.connections import Borrowed, Connection, ConnectionSource
 from ...schedule import MAX_AGE
 from ...store import PendingStore, PutOptions, ending_statements, lease_statements
 from ...store.leases import Leases
-
-# The time in which another pod can come in between; slow code breaks more often.
-_BETWEEN_SECONDS = 0.02
+from .broken_claims import BETWEEN_SECONDS
 
 
 class PutTakesOver(PendingStore):
@@ -74,7 +72,7 @@ class SweepSelectThenDelete(PendingStore):
             }
             await selecting.execute(_SELECT_STALE, parameters)
             ids: list[str] = await selecting.fetchall()
-            await asyncio.sleep(_BETWEEN_SECONDS)
+            await asyncio.sleep(BETWEEN_SECONDS)
             deleting = connection.cursor(row_factory=scalar_row)
             await deleting.execute("delete from pending_interactions where id = any (%s) returning id", (ids,))
             yield await deleting.fetchall()

@@ -11,6 +11,7 @@ from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.run import simulate_race
 from pendingctl.race.verdict.report import RaceResult
+from tests.race.results import assert_nothing_is_wrong
 
 Raced: TypeAlias = tuple[RaceResult, History]
 
@@ -22,6 +23,6 @@ async def raced(dsn: str, folder: Path, *kinds: FaultKind, questions: int = 10, 
 
 
 def assert_it_landed_and_passed(result: RaceResult) -> None:
-    assert (result.verdict, result.reasons, result.violations) == ("pass", (), ())
+    assert_nothing_is_wrong(result)
     assert result.faults
     assert all(fault.planned == fault.landed > 0 for fault in result.faults)

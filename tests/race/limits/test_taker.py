@@ -23,6 +23,7 @@ from pendingctl.race.limits.rows import read_moment, remove_limits, set_clock_ba
 from pendingctl.race.limits.taker import open_taker
 from pendingctl.race.verdict.checker import Judgement, Verdict
 from pendingctl.schema import migrations
+from tests.faults.moments import be_patient
 from tests.race.faults.test_servers import MAJOR
 
 ORGANIZATIONS = ("acme", "globex")
@@ -108,6 +109,8 @@ async def burst_taken(dsn: str, number: int) -> Take:
 @pytest.mark.once
 @pytest.mark.law(19)
 async def test_a_crash_excuses_one_further_burst_and_a_clean_restart_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A server that has just come up may be slower than a limit may take.
+    be_patient(monkeypatch)
     with throwaway_server(major=MAJOR) as server:
         migrations.apply(server.dsn)
         takes = [await burst_taken(server.dsn, 0)]
