@@ -215,14 +215,25 @@ async def test_answers_that_wait_for_a_connection_are_not_late(store: PendingSto
 
 
 async def test_a_reply_that_never_came_takes_no_connection_away(store: PendingStore) -> None:
+    is_hanging = True
+
+    async def reply(writer: StreamWriter, number: int) -> bool:
+        del number
+        if is_hanging:
+            await asyncio.Event().wait()
+        writer.write(NO_CONTENT)
+        await writer.drain()
+        return True
+
     leased = await claimed(store)
     async with (
-        working("", "") as worker,
+        working_by(reply) as worker,
         HttpSink(worker.url, at_once=1, reply_within=timedelta(seconds=0.2)) as sink,
     ):
         for _ in range(2):
             with pytest.raises(DeliveryFailed, match="did not reply in time"):
                 await sink.deliver(leased, store.leases)
+        is_hanging = False
         sink._reply_within = timedelta(seconds=20)
         assert await sink.deliver(leased, store.leases)
 
