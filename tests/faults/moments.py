@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 import psycopg
-import pytest
-
-from pendingctl.postgres.time_limits import Purpose
 
 
 async def came_true(condition: Callable[[], bool], seconds: float = 12) -> bool:
@@ -22,14 +19,6 @@ async def came_true(condition: Callable[[], bool], seconds: float = 12) -> bool:
             return True
         await asyncio.sleep(0.01)
     return condition()
-
-
-def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no operation of this process give up before its time because the machine is slow."""
-    for purpose in Purpose:
-        monkeypatch.setattr(purpose, "seconds", 60.0)
-        monkeypatch.setattr(purpose, "lock_seconds", 60.0)
-        monkeypatch.setattr(purpose, "lock_timeout", "60s")
 
 
 def lock_waiters(connection: psycopg.Connection) -> int:

@@ -17,8 +17,9 @@ from pendingctl.model import ENDED, Outcome, PutOutcome, RefusalReason, Withdraw
 from pendingctl.postgres.connections import Connection
 from pendingctl.sinks import CallableSink
 from tests.deliveries import Worker
-from tests.faults.moments import be_patient, came_true
+from tests.faults.moments import came_true
 from tests.locks import waiting_for_a_lock
+from tests.patience import be_patient
 from tests.pods import QUESTION, Pod
 from tests.questions import click
 

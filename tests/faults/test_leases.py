@@ -11,7 +11,8 @@ import pytest
 from pendingctl import PendingStore, Shows
 from pendingctl.leased import PostedCard
 from tests.deliveries import LEASE, until
-from tests.faults.moments import be_patient, came_true, lock_waiters
+from tests.faults.moments import came_true, lock_waiters
+from tests.patience import be_patient
 from tests.pods import Pod
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 

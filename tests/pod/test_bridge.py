@@ -25,6 +25,7 @@ from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import Claim, Refusal
 from pendingctl.postgres.time_limits import Purpose
 from tests.deliveries import until_state
+from tests.patience import be_patient
 from tests.pods import QUESTION, SCOPE, Pod, failing
 
 
@@ -194,8 +195,7 @@ async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
     store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It is slow, and not given up.
-    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "30s")
-    monkeypatch.setattr(Purpose.CLAIM, "seconds", 40.0)
+    be_patient(monkeypatch, Purpose.CLAIM)
 
     async def take_a_while() -> None:
         for _ in range(50):

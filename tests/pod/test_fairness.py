@@ -15,6 +15,7 @@ from pendingctl.postgres.time_limits import Purpose
 from tests.deliveries import Worker, claimed, run_out, until
 from tests.faults.moments import came_true
 from tests.locks import until_waiting_for_a_lock
+from tests.patience import be_patient
 from tests.pods import Pod, RecordingPlatform
 from tests.questions import PAYLOAD, SCOPE, age, click
 
@@ -126,8 +127,7 @@ async def test_ten_presses_on_a_locked_question_cost_no_other_tenant_anything(
     store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As long as the row is locked none of them gives up, and makes room.
-    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "30s")
-    monkeypatch.setattr(Purpose.CLAIM, "seconds", 40.0)
+    be_patient(monkeypatch, Purpose.CLAIM)
     await store.put("q", SCOPE, PAYLOAD)
     await store.put("other", GLOBEX, PAYLOAD)
     async with open_pool(dsn, max_size=2) as pool:

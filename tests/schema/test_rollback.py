@@ -24,6 +24,7 @@ from tests.cli.terminals import written
 from tests.commands import document, run
 from tests.deliveries import LEASE
 from tests.locks import until_waiting_for_a_lock
+from tests.patience import be_patient
 from tests.processes import ending
 from tests.questions import PAYLOAD, SCOPE, click
 from tests.schema.migrated import steps_back_to
@@ -76,8 +77,7 @@ async def test_a_claim_that_comes_while_a_rollback_holds_the_table_is_refused_no
     store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The claim is to wait for the rollback, however slow that is.
-    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "60s")
-    monkeypatch.setattr(Purpose.CLAIM, "seconds", 70.0)
+    be_patient(monkeypatch, Purpose.CLAIM)
     await store.put("q", SCOPE, PAYLOAD)
     await asyncio.to_thread(migrations.rollback, dsn, steps_back_to(dsn, "0004_delivery") - 1)
     with held_before_the_columns_go(connection):

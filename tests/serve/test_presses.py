@@ -23,6 +23,7 @@ from pendingctl.serve import slack_app
 from pendingctl.serve.slack_app import SlackApp
 from tests.faults.proxy import running_proxy
 from tests.listener import Listener, Serve
+from tests.patience import be_patient
 from tests.slack import hostile_presses as hostile
 from tests.sse.event_source import until
 
@@ -187,8 +188,7 @@ async def held(dsn: str, id: str) -> AsyncIterator[None]:
 @pytest.fixture
 def claims_wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have claims wait for a row that is held for however long a test takes meanwhile."""
-    monkeypatch.setattr(Purpose.CLAIM, "seconds", PATIENCE)
-    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", f"{PATIENCE:.0f}s")
+    be_patient(monkeypatch, Purpose.CLAIM)
 
 
 @pytest.mark.usefixtures("claims_wait_long")

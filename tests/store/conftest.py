@@ -12,14 +12,12 @@ from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
 from pendingctl.postgres.time_limits import Purpose
 from tests.conftest import migrated_database
+from tests.patience import be_patient
 
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is done to a row waits a minute for it, and for the reply: the limits of a pod a slow machine may pass."""
-    for purpose in (Purpose.CLAIM, Purpose.PUT, Purpose.MARK, Purpose.LOOP, Purpose.SWEEP):
-        monkeypatch.setattr(purpose, "lock_timeout", "60s")
-        monkeypatch.setattr(purpose, "seconds", 70.0)
+    be_patient(monkeypatch, Purpose.CLAIM, Purpose.PUT, Purpose.MARK, Purpose.LOOP, Purpose.SWEEP)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from pendingctl.race.limits.rows import read_moment, remove_limits, set_clock_ba
 from pendingctl.race.limits.taker import open_taker
 from pendingctl.race.verdict.checker import Judgement, Verdict
 from pendingctl.schema import migrations
-from tests.faults.moments import be_patient
+from tests.patience import be_patient
 from tests.race.faults.test_servers import MAJOR
 
 ORGANIZATIONS = ("acme", "globex")
