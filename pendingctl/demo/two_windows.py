@@ -30,6 +30,8 @@ from .slack_server import FakeSlack
 
 _LOOK_SECONDS = 0.1
 _REPLY_SECONDS = 8.0
+# The page waits longer than that for an address, and would ask the pod that hangs again.
+_TICKET_WITHIN = aiohttp.ClientTimeout(total=2.0)
 _PAGE = files("pendingctl.demo").joinpath("two_windows.html").read_text(encoding="utf-8")
 _CLIENT = files("pendingctl.sse").joinpath("stream_client.js").read_text(encoding="utf-8")
 
@@ -126,10 +128,12 @@ class TwoWindows:
             serving = sorted((pod for pod in self._pods.values() if pod.is_serving), key=lambda pod: pod.name != wanted)
             for pod in serving:
                 try:
-                    async with self._client.post(f"{pod.pod.url}/streams/{self._stream}/tickets") as reply:
+                    async with self._client.post(
+                        f"{pod.pod.url}/streams/{self._stream}/tickets", timeout=_TICKET_WITHIN
+                    ) as reply:
                         reply.raise_for_status()
                         path = text_of(await reply.json(), "url")
-                except aiohttp.ClientError:
+                except (aiohttp.ClientError, TimeoutError):
                     continue
                 return web.json_response({"pod": pod.name, "url": f"{_public(pod)}{path}"}, headers=HEADERS)
             await asyncio.sleep(_LOOK_SECONDS)

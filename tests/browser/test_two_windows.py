@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
@@ -15,6 +18,7 @@ from playwright.async_api import Locator, Page, Route, expect
 from pendingctl.demo import agent, presses, run
 from pendingctl.payload import JsonObject, JsonValue
 from tests.faults.proxy import Hold, Proxy
+from tests.processes import processes
 from tests.sse.event_source import until
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
@@ -245,6 +249,22 @@ async def test_a_page_whose_demo_has_ended_claims_nothing_of_its_pods(opened: Pa
 
 def event(seq: int, type: str, data: str) -> str:
     return f"id: {seq}-a\nevent: {type}\ndata: {data}\n\n"
+
+
+async def test_a_window_whose_pod_hangs_is_sent_to_the_other_one(demo: Demo) -> None:
+    state = httpx.URL(demo.address).join("state")
+    async with httpx.AsyncClient(timeout=20) as client:
+        async with asyncio.timeout(60):
+            while (await client.get(state)).json()["pods"][0]["state"] != "serving":  # noqa: ASYNC110 (the page looks so, too)
+                await asyncio.sleep(0.1)
+        mine = [each for each in processes() if each.parent == os.getpid()]
+        (pod,) = [each.pid for each in mine if each.command.rstrip().endswith("/A.toml")]
+        os.kill(pod, signal.SIGSTOP)
+        try:
+            reply = await client.get(f"{demo.address}address?pod=A")
+        finally:
+            os.kill(pod, signal.SIGCONT)
+    assert reply.json()["pod"] == "B"
 
 
 async def fulfill(route: Route, demo: Demo, retry_ms: int, *events: str) -> None:
