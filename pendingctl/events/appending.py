@@ -53,7 +53,7 @@ async def append(
     """Append events: see `Streams.append`, which also wakes the readers."""
     check_events(events)
     if expected is not None and not 0 <= expected <= MAX_SEQ:
-        raise InvalidInput(f"the expected position is {expected}; it is the number of the last event, 0 before any")
+        raise InvalidInput(f"the expected position is the number of the last event: 0 before any, at most {MAX_SEQ}")
     parameters: dict[str, object] = {
         **name_parameters(stream),
         "types": [event.type for event in events],

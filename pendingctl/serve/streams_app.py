@@ -136,6 +136,10 @@ class StreamsApp:
         """Return a ticket, also for a stream that does not exist yet: its reader may be there before its writer."""
         organization = self._callers.organization(request)
         stream = StreamName(organization.id, request.path_params["name"])
+        if stream.name in (".", ".."):
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, f"browsers leave {stream.name!r} out of a URL; give the stream another name"
+            )
         expires_at = (datetime.now(UTC) + self._lifetime).replace(microsecond=0)
         ticket = self._tickets.sign(stream, expires_at)
         return JSONResponse(

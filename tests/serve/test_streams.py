@@ -247,6 +247,7 @@ async def test_bodies_that_wait_are_bounded_and_leave_room_for_those_of_others(
         '{"events": [{"type": "said", "data": "x"}], "expected": "1"}',
         '{"events": [{"type": "said", "data": "x"}], "expected": true}',
         '{"events": [{"type": "said", "data": "x"}], "expected": -1}',
+        '{"events": [{"type": "said", "data": "x"}], "expected": %s}' % ("9" * 4_000),
         '{"events": [{"type": "said", "data": "x"}], "more": 1}',
     ],
 )
@@ -254,6 +255,7 @@ async def test_an_append_that_is_unfit_is_a_problem(pods: tuple[Pod, Pod], body:
     headers = {"Content-Type": "application/json"}
     refused = await pods[0].internal.post("/streams/talk/events", content=body, headers=headers)
     assert (refused.status_code, is_a_problem(refused)) == (400, True)
+    assert len(refused.json()["detail"]) < 200
 
 
 async def test_what_else_is_refused_is_a_problem(pods: tuple[Pod, Pod]) -> None:
@@ -269,8 +271,10 @@ async def test_what_else_is_refused_is_a_problem(pods: tuple[Pod, Pod]) -> None:
             for what in ("events", "close", "tickets")
         ],
         await internal.get("/streams/talk/events"),
+        # As it must stand in a URL; browsers take it for a step to the folder above all the same.
+        await internal.post("/streams/%2E%2E/tickets"),
     ]
-    assert [each.status_code for each in refused] == [415, 413, 400, 404, 401, 401, 401, 405]
+    assert [each.status_code for each in refused] == [415, 413, 400, 404, 401, 401, 401, 405, 400]
     assert all(map(is_a_problem, refused))
 
 
