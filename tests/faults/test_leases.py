@@ -12,16 +12,10 @@ from pendingctl import PendingStore, Shows
 from pendingctl.leased import PostedCard
 from tests.deliveries import LEASE, until
 from tests.faults.moments import came_true
+from tests.locks import until_the_clock_waits
 from tests.patience import be_patient
 from tests.pods import Pod
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
-
-# The claim's first statement waits for a millisecond, and begins its lease too early by no more than that.
-WAITS_FOR_LONG = """
-    select from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock'
-      and query_start < clock_timestamp() - interval '0.1 s'
-"""
 
 
 @pytest.mark.parametrize(
@@ -46,7 +40,7 @@ async def test_a_lease_counts_from_when_the_lock_of_the_row_is_held(
     with psycopg.connect(dsn) as application:
         application.execute(work)
         claiming = asyncio.create_task(store.claim(click(), lease=LEASE))
-        await until(lambda: connection.execute(WAITS_FOR_LONG).fetchone() is not None)
+        await until_the_clock_waits(connection)
         released = application.execute("select clock_timestamp()").fetchone()
     await claiming
     due = connection.execute("select delivery_due_at from pending_interactions").fetchone()
