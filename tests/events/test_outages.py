@@ -60,15 +60,6 @@ async def until_no_poll_is_near(following: Following) -> Reader:
     return reader
 
 
-def _stopped(connection: psycopg.Connection, idle: str, session: list[int]) -> list[int]:
-    """Stop the session of the reader if it is idle, as it stays while nothing else of this thread runs."""
-    row = connection.execute(idle.encode(), ["pendingctl reader"]).fetchone()
-    if row is not None:
-        os.kill(row[0], signal.SIGSTOP)
-        session.append(row[0])
-    return session
-
-
 def terminate(connection: psycopg.Connection, application: str) -> None:
     found = connection.execute(f"select pg_terminate_backend(pid) from ({SESSION}) as its", [application]).fetchall()
     assert found
@@ -172,14 +163,16 @@ async def test_a_session_that_falls_silent_is_left_in_time(
     await given(subscription, 1)
     await until_listening(following)
     # Between two statements: one that is stopped over a lock of the server's own holds up all sessions.
-    idle = f"select pid from pg_stat_activity where state = 'idle' and pid in ({SESSION})"
-    session: list[int] = []
-    await until(lambda: bool(_stopped(connection, idle, session)))
+    idle = f"select pid from pg_stat_activity where state = 'idle' and pid in ({SESSION})".encode()
+    async with asyncio.timeout(20):
+        while (row := connection.execute(idle, ["pendingctl reader"]).fetchone()) is None:
+            await asyncio.sleep(0.01)
+    os.kill(row[0], signal.SIGSTOP)
     try:
         append(connection, "two", wakes=True)
         assert datas(await given(subscription, 1)) == ["two"]
     finally:
-        os.kill(session[0], signal.SIGCONT)
+        os.kill(row[0], signal.SIGCONT)
 
 
 async def test_a_locked_table_holds_readers_up_and_leaves_no_sessions_behind(
