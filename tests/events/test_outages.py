@@ -165,7 +165,7 @@ async def test_a_session_that_falls_silent_is_left_in_time(
     # Between two statements: one that is stopped over a lock of the server's own holds up all sessions.
     idle = f"select pid from pg_stat_activity where state = 'idle' and pid in ({SESSION})".encode()
     async with asyncio.timeout(20):
-        while (row := connection.execute(idle, ["pendingctl reader"]).fetchone()) is None:
+        while (row := connection.execute(idle, ["pendingctl reader"]).fetchone()) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     os.kill(row[0], signal.SIGSTOP)
     try:

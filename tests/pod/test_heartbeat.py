@@ -17,6 +17,7 @@ from pendingctl.model import ANSWERS, Outcome
 from pendingctl.pod import delivery
 from pendingctl.pods import Heartbeat
 from pendingctl.postgres.connections import Pool
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.store.leases import Leases
 from pendingctl.store.pod_statements import BEAT
 from tests.deliveries import Worker, until
@@ -63,16 +64,21 @@ async def test_a_pod_notes_what_it_serves_and_what_it_holds(
         await asking
 
 
-async def test_a_claim_that_waits_is_noted(store: PendingStore, connection: psycopg.Connection, dsn: str) -> None:
-    pod = Pod(store)
+async def test_a_claim_that_waits_is_noted(
+    store: PendingStore, connection: psycopg.Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It waits until it is noted.
+    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "30s")
+    monkeypatch.setattr(Purpose.CLAIM, "seconds", 40.0)
+    pod = Pod(store, reply_within=timedelta(seconds=30))
     await pod.bridge.ask(QUESTION, event_id="e")
     with psycopg.connect(dsn) as holding:
         holding.execute("select from pending_interactions for update")
         clicking = asyncio.create_task(pod.click())
         async with pod.bridge:
             assert await came_true(lambda: noted(connection, "claims") == [(1,)])
-        holding.rollback()
-    await clicking
+            holding.rollback()
+            assert await clicking is ReplyKind.ANSWERED
 
 
 async def test_a_pod_without_a_platform_notes_that_it_lives(pool: Pool, connection: psycopg.Connection) -> None:
