@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 import pyte
 
 PATIENCE = 60.0
+_END = b"\0"
 
 
 class Emulator:
@@ -41,13 +42,20 @@ class Watched:
     """A command in a terminal of its own, and what it has drawn."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], controller: int, modes: list[object], width: int, height: int
+        self,
+        process: subprocess.Popen[bytes],
+        controller: int,
+        terminal: int,
+        first_modes: list[object],
+        width: int,
+        height: int,
     ) -> None:
         self.process = process
         self.received = b""
-        self._controller = controller
         # As the command finds them.
-        self.first_modes = modes
+        self.first_modes = first_modes
+        self._controller = controller
+        self._terminal = terminal
         self._emulator = Emulator(width, height)
         # A character may come in parts.
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -68,7 +76,7 @@ class Watched:
         return len(self.received) - before
 
     def _take(self) -> bool:
-        """Take what is there or comes next; False at the end, when the command's session is over."""
+        """Take what is there or comes next; False where nothing can come any more."""
         data = b""
         with suppress(OSError):  # the other side is closed
             data = os.read(self._controller, 65_536)
@@ -96,9 +104,12 @@ class Watched:
         while self.process.poll() is None:
             assert time.monotonic() < ends, "it does not end"
             self.receive(0.1)
-        # The terminal is hung up with its session, and what was written before that comes first.
-        while select.select([self._controller], [], [], PATIENCE)[0] and self._take():
-            pass
+        # A terminal hands on in order: what was drawn is here when this is, which no screen shows.
+        os.write(self._terminal, _END)
+        while not self.received.endswith(_END):
+            assert select.select([self._controller], [], [], PATIENCE)[0], "what was drawn does not come"
+            self._take()
+        self.received = self.received.removesuffix(_END)
         return self.process.returncode
 
     @property
@@ -131,7 +142,7 @@ def in_terminal(dsn: str, *arguments: str, width: int = 80, height: int = 24, be
     """Run a command in a terminal, and kill it at the end if it still runs; `before` may change something of it."""
     controller, terminal = pty.openpty()
     _resize(controller, width, height)
-    modes = termios.tcgetattr(controller)
+    first_modes = termios.tcgetattr(controller)
     # Its signals go to the command: the terminal becomes that of the command's session.
     process = subprocess.Popen(
         [
@@ -148,7 +159,7 @@ def in_terminal(dsn: str, *arguments: str, width: int = 80, height: int = 24, be
         start_new_session=True,
     )
     try:
-        yield Watched(process, controller, modes, width, height)
+        yield Watched(process, controller, terminal, first_modes, width, height)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
