@@ -89,7 +89,8 @@ class Crowd:
     async def _answers(self) -> dict[str, str]:
         """The answer of each question, once all are answered, delivered under one key each, and their cards edited."""
         answers: dict[str, str] = {}
-        async with open_pool(self._deployment.dsn, max_size=1) as pool, asyncio.timeout(30):
+        # Above a lease, with what was under way when the test ended those that were there.
+        async with open_pool(self._deployment.dsn, max_size=1) as pool, asyncio.timeout(60):
             inspection = Inspection(pool)
             while True:
                 rows = await inspection.summaries(self.ids)

@@ -282,7 +282,10 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 async def test_over_tls_who_reads_gets_all_and_who_does_not_is_closed(tls: Tls) -> None:
+    asked = asyncio.Event()
+
     async def stream(_: Scope, _receive: Receive, send: Send) -> None:
+        asked.set()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _number in range(300):
             await send({"type": "http.response.body", "body": b"x" * 32_768, "more_body": True})
@@ -292,12 +295,13 @@ async def test_over_tls_who_reads_gets_all_and_who_does_not_is_closed(tls: Tls) 
     async with listening_for(stream, listener(tls=tls)) as patient, RawClient(patient.port, tls=trusting) as client:
         client.send(LAST_GET % b"/")
         assert b"the end" in await client.rest()
+    asked.clear()
     async with (
         listening_for(stream, listener(tls=tls), limits=Limits(write=1.0)) as listening,
         RawClient(listening.port, tls=trusting, reads_at_most=1_024) as client,
     ):
         client.send(LAST_GET % b"/")
-        await until(lambda: listening.open_connections == 1)
+        await until(asked.is_set)
         await until(lambda: listening.open_connections == 0)
 
 
