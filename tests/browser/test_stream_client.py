@@ -111,7 +111,8 @@ async def test_whoever_may_not_read_is_told(tab: Tab) -> None:
 
 
 async def test_whose_new_tickets_are_refused_three_times_is_told(tab: Tab, pods: Pods) -> None:
-    await tab.page.clock.install()
+    await tab.page.clock.install(time=0)
+    await tab.page.clock.pause_at(1_000)
     await tab.read(lambda: pods.url(ticket="forged"))
     for _ in range(2):
         await tab.wait_over()
@@ -139,7 +140,8 @@ async def test_an_address_that_does_not_open_is_replaced(
 
     warnings: list[str] = []
     tab.page.on("console", lambda message: warnings.append(message.text) if message.type == "warning" else None)
-    await tab.page.clock.install()
+    await tab.page.clock.install(time=0)
+    await tab.page.clock.pause_at(1_000)
     await tab.read(address)
     for _ in range(6):
         await tab.wait_over()
