@@ -101,8 +101,9 @@ class TakeOver(Generic[T]):
                 # Each takes its turn, or waits for one.
                 await asyncio.sleep(0)
                 if len(leased) < room:
-                    if not busy or not len(self._working):
+                    if not busy:
                         return
+                    # All that was under way may have ended while nothing was leased: then the tenants have turns again.
                     await self._working.one_done(within=POLL_SECONDS)
         except PendingctlError as error:
             _log.warning("%s cannot be taken over for now: %s", self._what, error)

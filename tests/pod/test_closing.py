@@ -211,8 +211,7 @@ async def test_a_pod_that_closes_takes_over_no_more_cards_while_others_are_under
         if began == 1:
             await may_end.wait()
         posting.set()
-        # Not all at once: then the pod would wait for its next look.
-        await asyncio.sleep(0.005 * began)
+        await asyncio.sleep(0.02)
 
     pod.platform.before_card = be_slow
     asking = asyncio.create_task(pod.bridge.ask(QUESTION, event_id="e"))

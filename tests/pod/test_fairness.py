@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
 
 import psycopg
@@ -11,6 +14,7 @@ import pytest
 from pendingctl import Answer, Card, Claim, Delivery, PendingStore, ReplyKind, Scope, State, open_pool
 from pendingctl.leased import PostedCard
 from pendingctl.platforms import MessageHandle
+from pendingctl.pod.take_over import MOST_OF_A_TENANT, TakeOver
 from pendingctl.postgres.time_limits import Purpose
 from tests.deliveries import Worker, claimed, run_out, until
 from tests.faults.moments import came_true
@@ -197,6 +201,36 @@ async def test_a_platform_that_hangs_for_one_tenant_keeps_no_card_of_another_wai
     assert await came_true(lambda: [handle for _, handle, _ in pod.platform.edits] == ["globex"])
     async with asyncio.timeout(20):
         await pod.bridge.close()
+
+
+@dataclass(frozen=True)
+class Due:
+    question_id: str
+    organization_id: str = "acme"
+
+
+async def test_the_rest_of_a_busy_tenant_follows_where_all_it_has_under_way_ends_during_a_look() -> None:
+    due = [Due(f"q{number}") for number in range(MOST_OF_A_TENANT + 1)]
+    done: list[str] = []
+    may_end = asyncio.Event()
+
+    async def lease(served: Collection[tuple[str, str]], limit: int) -> list[Due]:
+        if not served:
+            # The tenant has no turn left, and nobody else has anything due.
+            may_end.set()
+            await until(lambda: len(done) == MOST_OF_A_TENANT)
+            return []
+        leased, due[:] = due[:limit], due[limit:]
+        return leased
+
+    async def work(leased: Due) -> None:
+        await may_end.wait()
+        done.append(leased.question_id)
+
+    taking_over = TakeOver("cards", lease, work, lambda: [("acme", "slack")])
+    taking_over.begin()
+    await until(lambda: len(done) == MOST_OF_A_TENANT + 1)
+    await taking_over.close(time.monotonic() + 1)
 
 
 async def test_cards_are_edited_while_a_worker_hangs(store: PendingStore, connection: psycopg.Connection) -> None:

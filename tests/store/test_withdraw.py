@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
+import psycopg
 import pytest
 
 from pendingctl import Claim, PendingStore, PutOutcome, Refusal, RefusalReason, State, Withdrawal
@@ -46,6 +48,22 @@ async def test_another_tenants_question_is_unknown_and_untouched(store: PendingS
     assert await store.withdraw("q", replace(SCOPE, expected_user_id="U2")) is Withdrawal.UNKNOWN
     assert await store.withdraw("nowhere", SCOPE) is Withdrawal.UNKNOWN
     assert isinstance(await store.claim(click()), Claim)
+
+
+async def test_an_asker_withdraws_a_question_for_as_long_as_it_waits_for_it(
+    store: PendingStore, connection: psycopg.Connection
+) -> None:
+    first, second = UUID(int=1), UUID(int=2)
+    await store.put("q", SCOPE, PAYLOAD, awaited_by=first)
+    # It was not heard of for too long, and another asker waits in its place.
+    connection.execute("update pending_interactions set awaited_until = now()")
+    await store.put("q", SCOPE, PAYLOAD, awaited_by=second)
+
+    assert await store.withdraw("q", SCOPE, awaited_by=first) is Withdrawal.UNKNOWN
+    row = await store.inspection.get("q")
+    assert row is not None
+    assert row.claimed_at is None
+    assert await store.withdraw("q", SCOPE, awaited_by=second) is Withdrawal.WITHDRAWN
 
 
 @pytest.mark.law(1)
