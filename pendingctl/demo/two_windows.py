@@ -30,7 +30,7 @@ from .slack_server import FakeSlack
 
 _LOOK_SECONDS = 0.1
 _REPLY_SECONDS = 8.0
-# The page waits longer than that for an address, and would ask the pod that hangs again.
+# A pod that hangs is given up for the other one long before the page would ask anew, and be sent to it again.
 _TICKET_WITHIN = aiohttp.ClientTimeout(total=2.0)
 _PAGE = files("pendingctl.demo").joinpath("two_windows.html").read_text(encoding="utf-8")
 _CLIENT = files("pendingctl.sse").joinpath("stream_client.js").read_text(encoding="utf-8")

@@ -10,13 +10,13 @@ from pendingctl.events.following import Following
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
 from pendingctl.postgres.time_limits import Purpose
+from tests.patience import be_patient
 
 
 @pytest.fixture
 def patient_appends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Appends that wait for a lock for as long as a busy machine takes over what a test does meanwhile."""
-    for name, limit in (("seconds", 40.0), ("lock_seconds", 30.0), ("lock_timeout", "30s")):
-        monkeypatch.setattr(Purpose.APPEND, name, limit)
+    be_patient(monkeypatch, Purpose.APPEND)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from pendingctl.store.leases import Leases
 from pendingctl.store.pod_statements import BEAT
 from tests.deliveries import Worker, until
 from tests.faults.moments import came_true
+from tests.patience import be_patient
 from tests.pods import QUESTION, Pod, hang
 from tests.questions import click
 from tests.store.plans import PARAMETERS
@@ -68,8 +69,7 @@ async def test_a_claim_that_waits_is_noted(
     store: PendingStore, connection: psycopg.Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It waits until it is noted.
-    monkeypatch.setattr(Purpose.CLAIM, "lock_timeout", "30s")
-    monkeypatch.setattr(Purpose.CLAIM, "seconds", 40.0)
+    be_patient(monkeypatch, Purpose.CLAIM)
     pod = Pod(store, reply_within=timedelta(seconds=30))
     await pod.bridge.ask(QUESTION, event_id="e")
     with psycopg.connect(dsn) as holding:
