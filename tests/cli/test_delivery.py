@@ -170,9 +170,12 @@ def test_of_many_sweepers_one_sweeps_in_each_cycle(cli: Cli, dsn: str, connectio
     with running(dsn, *every) as one, running(dsn, *every) as other, running(dsn, *every) as third:
         sweepers = (one, other, third)
         looked = set[str]()
-        while len(looked) < len(sweepers):
-            (note,) = connection.notifies(timeout=60, stop_after=1)
-            looked.add(note.payload)
+        for notification in connection.notifies(timeout=60):
+            looked.add(notification.payload)
+            if len(looked) == len(sweepers):
+                break
+        else:
+            raise TimeoutError(f"{len(looked)} of {len(sweepers)} sweepers have looked")
         # Whoever sweeps says so when it is done.
         assert select([each.stdout for each in sweepers if each.stdout is not None], [], [], 60)[0]
         deleted = []
