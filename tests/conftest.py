@@ -28,6 +28,7 @@ from pendingctl import PendingStore, open_pool
 from pendingctl.postgres.connections import Pool
 from pendingctl.schema import migrations
 from tests.commands import Cli, run
+from tests.patience import be_patient
 
 MEMORY = Path("/dev/shm")
 ROOM_NEEDED = 2 << 30
@@ -137,6 +138,12 @@ def empty_dsn(server_dsn: str) -> Iterator[str]:
     name = _create_database(server_dsn)
     yield make_conninfo(server_dsn, dbname=name)
     _drop_database(server_dsn, name)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of something else than the product's limits on the database."""
+    be_patient(monkeypatch)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psycopg
 
+from tests.embedded.servers import until
+
 
 @contextmanager
 def paused(dsn: str) -> Iterator[None]:
@@ -18,13 +20,20 @@ def paused(dsn: str) -> Iterator[None]:
         row = asking.execute("select pg_read_file('postmaster.pid')").fetchone()
     assert row is not None
     parent = int(str(row[0]).splitlines()[0])
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    processes = [parent, *map(int, children)]
+    processes = [parent]
     try:
+        _signal(processes, signal.SIGSTOP)
+        until(lambda: _state(parent) == "T")
+        # From now on it has no further children.
+        processes += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
         _signal(processes, signal.SIGSTOP)
         yield
     finally:
         _signal(processes, signal.SIGCONT)
+
+
+def _state(process: int) -> str:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _signal(processes: list[int], number: signal.Signals) -> None:

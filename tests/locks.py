@@ -10,8 +10,10 @@ import psycopg
 
 def waiting_for_a_lock(connection: psycopg.Connection) -> int:
     """How many sessions of this database wait for a lock."""
+    # By the locks: one that wakes up to look for a deadlock, or for its client, waits for no event at that moment.
     row = connection.execute(
-        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        "select count(*) from pg_locks where not granted "
+        "and pid in (select pid from pg_stat_activity where datname = current_database())"
     ).fetchone()
     assert row is not None
     return int(row[0])

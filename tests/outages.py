@@ -8,7 +8,15 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
+from tests.embedded.servers import until
+
 _ALLOW = "alter database {} allow_connections {}"
+# A session that is about to begin may have been let in before, and is not seen yet; it holds this lock until it is.
+_BEGINS = """
+    select from pg_locks
+    where locktype = 'object' and classid = 'pg_database'::regclass
+      and objid = (select oid from pg_database where datname = %s)
+"""
 # Those of pods; a test goes on to look and to write over its own.
 _END = """
     select pg_terminate_backend(pid) from pg_stat_activity
@@ -23,6 +31,7 @@ def away(dsn: str) -> Iterator[None]:
     with psycopg.connect(dsn, dbname="template1", autocommit=True) as elsewhere:
         elsewhere.execute(sql.SQL(_ALLOW).format(sql.Identifier(name), sql.SQL("false")))
         try:
+            until(lambda: elsewhere.execute(_BEGINS, [name]).fetchone() is None)
             assert elsewhere.execute(_END, [name]).fetchall()
             yield
         finally:

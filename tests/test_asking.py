@@ -17,7 +17,7 @@ from pendingctl.inspected import Unposted
 from pendingctl.model import Outcome
 from pendingctl.postgres.connections import CommandConnection
 from pendingctl.schema import migrations
-from tests.askers import answer_to
+from tests.askers import answer_to, until_stored
 from tests.deliveries import LEASE, Worker, run_out, state_of, until_state
 from tests.pods import Pod
 from tests.questions import SCOPE, click
@@ -25,18 +25,12 @@ from tests.questions import SCOPE, click
 QUESTION = Question("q", SCOPE, "Deploy?", ("yes", "no"), "C1")
 LONG = timedelta(seconds=60)
 
-
-async def stored(store: PendingStore) -> None:
-    for _ in range(500):
-        if await store.inspection.get("q") is not None:
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 async def test_whoever_asks_reads_the_answer_and_no_pod_delivers_it(store: PendingStore) -> None:
     asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
-    await stored(store)
+    await until_stored(store)
 
     claim = await store.claim(click(), lease=LEASE)
     answer = await asking
@@ -66,7 +60,7 @@ async def test_a_pod_is_to_show_what_is_asked_in_a_conversation(
     store: PendingStore, conversation: str, unposted: Unposted
 ) -> None:
     asking = asyncio.create_task(answer_to(store, replace(QUESTION, conversation_id=conversation), within=LONG))
-    await stored(store)
+    await until_stored(store)
     row = await store.inspection.get("q")
     asking.cancel()
     await asyncio.wait([asking])
@@ -86,7 +80,7 @@ async def test_an_asker_has_its_whole_schedule_and_the_earlier_deadline(store: P
         escalate_to="U2",
     )
     asking = asyncio.create_task(answer_to(store, question, within=LONG))
-    await stored(store)
+    await until_stored(store)
     row = await store.inspection.get("q")
     asking.cancel()
     await asyncio.wait([asking])
@@ -101,7 +95,7 @@ async def test_an_asker_has_its_whole_schedule_and_the_earlier_deadline(store: P
 
 async def test_a_withdrawn_question_has_no_answer(store: PendingStore) -> None:
     asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
-    await stored(store)
+    await until_stored(store)
     assert await store.withdraw("q", SCOPE) is Withdrawal.WITHDRAWN
 
     assert await asking is NoAnswer.WITHDRAWN
@@ -109,7 +103,7 @@ async def test_a_withdrawn_question_has_no_answer(store: PendingStore) -> None:
 
 async def test_a_question_whose_asker_is_cancelled_is_withdrawn(store: PendingStore) -> None:
     asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
-    await stored(store)
+    await until_stored(store)
     asking.cancel()
 
     with pytest.raises(asyncio.CancelledError):
@@ -134,7 +128,7 @@ async def test_the_answer_to_an_asker_that_died_is_delivered_by_a_pod(
 
 async def test_whoever_waits_has_the_answer_also_when_a_pod_posts_the_card(store: PendingStore) -> None:
     asking = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
-    await stored(store)
+    await until_stored(store)
     pod = Pod(store)
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e")

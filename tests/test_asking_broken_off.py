@@ -31,7 +31,7 @@ from pendingctl.errors import AnswerTaken, DatabaseUnreachable
 from pendingctl.leased import Unreadable
 from pendingctl.postgres.connections import Connection, Pool
 from pendingctl.store.leases import Leases
-from tests.askers import answer_to
+from tests.askers import answer_to, until_stored
 from tests.deliveries import LEASE, Worker, run_out, state_of, until_state
 from tests.faults.proxy import Hold, fields, running_proxy
 from tests.pods import QUESTION
@@ -40,6 +40,8 @@ from tests.questions import SCOPE, click
 T = TypeVar("T")
 LONG = timedelta(seconds=60)
 SHORT = timedelta(seconds=0.3)
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 class Moments:
@@ -336,11 +338,3 @@ async def hang_up_when(hold: Hold, hang_up: Callable[[], Awaitable[None]]) -> No
 async def clicked(store: PendingStore) -> None:
     await until_stored(store)
     await store.claim(click(), lease=LEASE)
-
-
-async def until_stored(store: PendingStore) -> None:
-    for _ in range(3_000):
-        if await store.inspection.get("q") is not None:
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError

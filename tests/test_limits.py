@@ -37,8 +37,9 @@ from pendingctl.postgres.connections import (
     prepare_connection,
 )
 from pendingctl.postgres.time_limits import Purpose
-from tests.faults.moments import came_true, lock_waiters
+from tests.faults.moments import came_true
 from tests.faults.proxy import Proxy, running_proxy
+from tests.locks import waiting_for_a_lock
 from tests.statements import CLAIM, LOCK_THE_ROW, run, taking
 
 PoolOf: TypeAlias = Callable[[str], AbstractAsyncContextManager[Pool]]
@@ -96,7 +97,7 @@ async def test_a_statement_that_waits_too_long_is_given_up_and_not_cancelled(
                 await run(pool, LOCK_THE_ROW)
             with taking(0):
                 assert await run(pool, BACKEND) != before
-            assert lock_waiters(connection) == 1, "the statement goes on, nobody has cancelled it"
+            assert waiting_for_a_lock(connection) == 1, "the statement goes on, nobody has cancelled it"
 
 
 @pytest.mark.usefixtures("unwatching")
@@ -108,14 +109,14 @@ async def test_a_task_that_is_cancelled_ends_at_once_and_cancels_no_statement(
         before = await run(pool, BACKEND)
         with locked_row(dsn):
             waiting = asyncio.create_task(run(pool, LOCK_THE_ROW, purpose=Purpose.READ))
-            assert await came_true(lambda: lock_waiters(connection) == 1)
+            assert await came_true(lambda: waiting_for_a_lock(connection) == 1)
             with taking(0):
                 waiting.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await waiting
             with taking(0):
                 assert await run(pool, BACKEND) != before
-            assert lock_waiters(connection) == 1, "the statement goes on, nobody has cancelled it"
+            assert waiting_for_a_lock(connection) == 1, "the statement goes on, nobody has cancelled it"
 
 
 @pytest.mark.parametrize("through_cancellation", [False, True])
@@ -141,7 +142,7 @@ async def test_a_commit_that_waits_for_its_standby_is_never_acknowledged(through
             with taking(0), pytest.raises((DatabaseUnreachable, asyncio.CancelledError)):
                 await writing
             assert await run(pool, "select count(*) from noted") == 0
-            assert waits()
+            assert await came_true(waits)
 
 
 async def in_one_transaction(
@@ -182,7 +183,7 @@ async def test_connections_that_replied_meanwhile_are_kept(dsn: str, connection:
         await pool.wait()
         with locked_row(dsn):
             waiting = asyncio.create_task(run(pool, LOCK_THE_ROW))
-            assert await came_true(lambda: lock_waiters(connection) == 1)
+            assert await came_true(lambda: waiting_for_a_lock(connection) == 1)
             kept = await run(pool, BACKEND)
             with pytest.raises(DatabaseUnreachable):
                 await waiting
@@ -231,7 +232,7 @@ async def test_connections_that_the_server_closed_cost_nobody_an_error(
         await pool.wait()
         await run(command)
         connection.execute(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+            "select pg_terminate_backend(pid, 60000) from pg_stat_activity "
             "where datname = current_database() and pid <> pg_backend_pid()"
         )
         sources: list[ConnectionSource] = [*[pool] * 20, command]
@@ -283,6 +284,8 @@ def encrypted(tmp_path: Path) -> Iterator[str]:
                 psycopg.connect(over_tls).close()
             except psycopg.OperationalError:
                 time.sleep(0.01)
+            else:
+                break
         yield over_tls
 
 
@@ -297,13 +300,13 @@ async def test_the_limit_holds_over_tls_too(encrypted: str, through_cancellation
             assert await run(pool, "select ssl from pg_stat_ssl where pid = pg_backend_pid()") is True
             holder.execute(LOCK_THE_ROW)
             waiting = asyncio.create_task(run(pool, LOCK_THE_ROW))
-            assert await came_true(lambda: lock_waiters(connection) == 1)
+            assert await came_true(lambda: waiting_for_a_lock(connection) == 1)
             if through_cancellation:
                 waiting.cancel()
             with taking(0), pytest.raises((DatabaseUnreachable, asyncio.CancelledError)):
                 await waiting
             await run(pool)
-            assert lock_waiters(connection) == 1, "the statement goes on, nobody has cancelled it"
+            assert waiting_for_a_lock(connection) == 1, "the statement goes on, nobody has cancelled it"
 
 
 async def test_a_callers_own_error_is_not_taken_for_the_databases(pool: Pool) -> None:
@@ -320,11 +323,16 @@ async def test_a_single_connection_is_limited_too(dsn: str) -> None:
     assert opened.closed
 
 
-async def test_a_long_piece_of_work_goes_on_as_long_as_it_gets_ahead(pool: Pool) -> None:
-    lending = Borrowed(pool, purpose=Purpose.CLAIM)
+async def test_a_long_piece_of_work_goes_on_as_long_as_it_gets_ahead(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = 0.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
+    lending = Borrowed(pool, purpose=Purpose.BULK)
     async with lending as borrowed:
         for _ in range(8):
-            await borrowed.execute("select pg_sleep(0.2)")
+            await borrowed.execute("select 1")
+            passed += Purpose.BULK.seconds / 4
             lending.go_on()
 
 
@@ -339,4 +347,4 @@ async def test_what_was_given_up_leaves_no_session_that_waits_for_a_locked_table
             *(limiter.take("acme", str(number), limit) for number in range(10)), return_exceptions=True
         )
         assert {type(each) for each in given_up} <= {DatabaseUnreachable, NotConnected}
-        assert await came_true(lambda: not lock_waiters(connection))
+        assert await came_true(lambda: not waiting_for_a_lock(connection))

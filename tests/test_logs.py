@@ -14,6 +14,8 @@ from tests.questions import click
 FORGED = "q\nERROR every answer is lost\x1b[2J\u2028"
 HOSTILE = replace(QUESTION, id=FORGED)
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 async def test_no_id_and_no_error_forges_a_line_of_the_log(
     store: PendingStore, caplog: pytest.LogCaptureFixture

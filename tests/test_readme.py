@@ -31,6 +31,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"\| `([a-z-]+)` \|[^\n]*\| `(pendingctl [^`]+)` \|", README)
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 def test_every_command_is_shown_with_an_example() -> None:
     assert sorted(name for name, _ in EXAMPLES) == sorted(COMMANDS)

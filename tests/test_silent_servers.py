@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg_pool.base import AttemptWithBackoff
 
 from pendingctl import open_pool
 from pendingctl.embedded import throwaway_server
@@ -52,19 +53,23 @@ async def test_a_server_that_hangs_is_given_up_and_used_again_when_it_goes_on() 
 
 
 @pytest.mark.once
-async def test_a_server_that_comes_back_is_found_within_seconds_however_long_it_was_away() -> None:
+async def test_a_server_that_comes_back_is_found_within_seconds_however_long_it_was_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A pool that waits longer after each attempt would wait for minutes after the second one.
+    monkeypatch.setattr(AttemptWithBackoff, "DELAY_BACKOFF", 100.0)
     with throwaway_server() as server:
         async with open_pool(server.dsn, min_size=3) as pool:
             await run(pool)
             await asyncio.to_thread(server.stop)
-            # Long enough for delays that double to be longer than what is allowed.
-            until = time.monotonic() + 8
+            # Long enough for a second attempt.
+            until = time.monotonic() + 3
             while time.monotonic() < until:
                 with pytest.raises(DatabaseUnreachable):
                     await run(pool)
             await asyncio.to_thread(_start_again, server.dsn, server.data_directory, server.binaries.directory)
             try:
-                with taking(0, 4):
+                with taking(0):
                     while True:
                         try:
                             await run(pool)

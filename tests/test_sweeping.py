@@ -36,6 +36,8 @@ from tests.questions import PAYLOAD, SCOPE, age
 HOUR = timedelta(hours=1)
 SWEPT = "swept 1 rows and 0 entries of the trail"
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 @pytest.fixture(autouse=True)
 def stale(connection: psycopg.Connection) -> None:

@@ -26,7 +26,8 @@ from pendingctl.errors import (
 from pendingctl.payload import MAX_ID_BYTES, check_id
 from pendingctl.postgres.connections import Borrowed, Pool, connect, in_transaction
 from pendingctl.postgres.driver_errors import translate
-from tests.faults.moments import came_true, lock_waiters
+from tests.faults.moments import came_true
+from tests.locks import waiting_for_a_lock
 
 ENDS_WITH = [
     # What a person or a server can have in the way of a statement: nothing was done, and the same may succeed.
@@ -112,10 +113,10 @@ async def test_a_statement_that_a_person_cancels_was_not_done(pool: Pool, connec
     with psycopg.connect(connection.info.dsn) as holder:
         holder.execute("select from organization where id = 'acme' for update")
         waiting = asyncio.create_task(the_error_of(pool, "select from organization where id = 'acme' for update"))
-        assert await came_true(lambda: lock_waiters(connection) == 1)
+        assert await came_true(lambda: waiting_for_a_lock(connection) == 1)
         connection.execute(
-            "select pg_cancel_backend(pid) from pg_stat_activity "
-            "where wait_event_type = 'Lock' and datname = current_database()"
+            "select pg_cancel_backend(pid) from pg_locks where not granted "
+            "and pid in (select pid from pg_stat_activity where datname = current_database())"
         )
         error = await waiting
 

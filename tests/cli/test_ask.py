@@ -43,7 +43,7 @@ def test_ask_waits_and_prints_the_answer(
     with running(dsn, *ASK, *options) as asking:
         until(connection, "true")
         cli(*CLAIM, "--value", value)
-        out, _ = asking.communicate(timeout=20)
+        out, _ = asking.communicate(timeout=60)
 
     assert (out, asking.returncode, state(cli)) == (f"{value}\n", exit_code, "claimed")
 
@@ -60,7 +60,7 @@ def test_ask_ends_when_its_question_is_withdrawn(cli: Cli, dsn: str, connection:
     with running(dsn, *ASK, "-o", "json") as asking:
         until(connection, "true")
         cli("withdraw", "q", *SCOPE, "--yes")
-        out, errors = asking.communicate(timeout=20)
+        out, errors = asking.communicate(timeout=60)
 
     assert asking.returncode == 5
     assert '"reason": "withdrawn"' in out
@@ -96,7 +96,7 @@ def test_ask_names_whoever_answered_once_the_question_was_escalated(
         until(connection, "post_due_at is not null and remind_every = '30 min'")
         connection.execute("update pending_interactions set escalate_at = now()")
         assert cli(*CLAIM, "--user", "U2", "--value", "yes").exit_code == 0
-        out, _ = asking.communicate(timeout=20)
+        out, _ = asking.communicate(timeout=60)
 
     answer = json.loads(out)
     assert (answer["answer"], answer["outcome"], answer["answered_by"]) == ("yes", "answered", "U2")
@@ -121,7 +121,7 @@ def test_whoever_asks_an_id_that_somebody_waits_for_is_refused(
         until(connection, "true")
         second = cli(*ASK)
         cli(*CLAIM, "--value", "yes")
-        out, _ = asking.communicate(timeout=20)
+        out, _ = asking.communicate(timeout=60)
 
     assert second.exit_code == 2
     assert "somebody waits for the answer" in second.stderr
@@ -135,7 +135,7 @@ def test_ask_withdraws_its_question_when_it_is_interrupted(
     with running(dsn, *ASK) as asking:
         until(connection, "true")
         asking.send_signal(sent)
-        _, errors = asking.communicate(timeout=20)
+        _, errors = asking.communicate(timeout=60)
 
     assert asking.returncode == exit_code, errors
     assert state(cli) == "withdrawn"
@@ -146,7 +146,7 @@ def test_an_answer_that_cannot_be_printed_is_the_pods(cli: Cli, dsn: str, connec
     with Path("/dev/full").open("w") as full, running(dsn, *ASK, stdout=full) as asking:
         until(connection, "true")
         cli(*CLAIM, "--value", "yes")
-        _, errors = asking.communicate(timeout=20)
+        _, errors = asking.communicate(timeout=60)
 
     assert (asking.returncode, state(cli)) == (3, "undelivered")
     assert "error: the answer to q cannot be printed (No space left on device); the pods deliver it" in errors
@@ -160,7 +160,7 @@ def test_an_answer_that_nobody_reads_is_the_pods(cli: Cli, dsn: str, connection:
     with os.fdopen(writer, "w") as closed, running(dsn, *ASK, stdout=closed) as asking:
         until(connection, "true")
         cli(*CLAIM, "--value", "yes")
-        _, errors = asking.communicate(timeout=20)
+        _, errors = asking.communicate(timeout=60)
 
     assert (asking.returncode, state(cli)) == (3, "undelivered")
     assert "Traceback" not in errors
@@ -179,12 +179,12 @@ def test_an_answer_whose_printing_is_interrupted_is_the_pods(
         # More than the pipe holds, and nobody reads it.
         cli(*CLAIM, "--value", "x" * 100_000)
         until(connection, "lease_token is not null")
-        for _ in range(500):
+        for _ in range(3_000):
             if _waiting_bytes(reader) == 4_096:
                 break
             time.sleep(0.02)
         asking.send_signal(sent)
-        _, errors = asking.communicate(timeout=20)
+        _, errors = asking.communicate(timeout=60)
     os.close(reader)
     os.close(writer)
 

@@ -252,7 +252,7 @@ def test_on_a_terminal_it_asks_below_the_number_and_the_first_rows(
         os.close(theirs)
         shown = written(ours, b"[y/N]")
         os.write(ours, reply.encode())
-        command.communicate(timeout=20)
+        command.communicate(timeout=60)
     os.close(ours)
 
     *lines, question = re.sub(r"\x1b\[\d*m", "", shown.decode()).split("\r\n")
@@ -359,7 +359,7 @@ def test_an_interruption_lets_the_batch_end_and_reports_what_was_done(
             until_one_waits_for_a_lock(connection)
             remedy.send_signal(signum)
             locking.rollback()
-            out, err = remedy.communicate(timeout=20)
+            out, err = remedy.communicate(timeout=60)
 
     assert remedy.returncode == exit_code, err
     result = json.loads(out)
@@ -376,7 +376,7 @@ def test_where_the_reader_of_a_pipe_is_gone_the_rest_is_done(cli: Cli, dsn: str)
         assert remedy.stdout is not None
         remedy.stdout.readline()
         remedy.stdout.close()
-        assert remedy.wait(timeout=30) == 0
+        assert remedy.wait(timeout=60) == 0
 
     assert len(ids(cli, "--state", "withdrawn", "--limit", "1000")) == 1000
 

@@ -181,7 +181,7 @@ def test_of_many_sweepers_one_sweeps_in_each_cycle(cli: Cli, dsn: str, connectio
         deleted = []
         for process in sweepers:
             process.send_signal(signal.SIGTERM)
-            out, _ = process.communicate(timeout=20)
+            out, _ = process.communicate(timeout=60)
             assert process.returncode == 143
             deleted += [json.loads(line)["deleted"] for line in out.splitlines()]
 
@@ -195,7 +195,7 @@ def test_cycles_follow_each_other(cli: Cli, dsn: str, connection: psycopg.Connec
         assert sweeping.stdout is not None
         remaining = [json.loads(sweeping.stdout.readline())["remaining"] for _ in range(3)]
         sweeping.send_signal(signal.SIGINT)
-        sweeping.wait(20)
+        sweeping.wait(60)
 
     assert (remaining, sweeping.returncode) == ([2, 1, 0], 130)
 

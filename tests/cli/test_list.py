@@ -43,7 +43,7 @@ def listed(dsn: str, columns: int, *options: str, **environment: str) -> list[st
     with ending(command):
         os.close(theirs)
         printed = written(ours)
-        command.wait(timeout=20)
+        command.wait(timeout=60)
     os.close(ours)
     assert command.returncode == 0
     return re.sub(r"\x1b\[[\d;]*m", "", printed.decode()).splitlines()

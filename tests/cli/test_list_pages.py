@@ -109,7 +109,7 @@ def test_a_stream_ends_with_its_reader(cli: Cli, dsn: str) -> None:
         assert streaming.stdout is not None
         assert streaming.stdout.readline().startswith('{"id": "q-')
         streaming.stdout.close()
-        assert streaming.wait(timeout=30) == 0
+        assert streaming.wait(timeout=60) == 0
         assert streaming.stderr is not None
         assert streaming.stderr.read() == ""
 
@@ -127,7 +127,7 @@ def test_a_slow_reader_holds_no_transaction(cli: Cli, dsn: str, connection: psyc
         ).fetchall()
         for _ in range(999):
             streaming.stdout.readline()
-        assert streaming.wait(timeout=30) == 0
+        assert streaming.wait(timeout=60) == 0
     assert sessions == [("idle",)]
 
 

@@ -208,7 +208,7 @@ def test_times_out_of_pythons_range_are_shown_as_the_nearest_that_it_has(
     assert shown["remind_every"] == "3653d"
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=TEXTS.filter(lambda text: len(text) < 200))
 @example(text=HOSTILE)
 @example(text="[/]")

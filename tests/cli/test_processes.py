@@ -36,7 +36,7 @@ def environment(dsn: str) -> dict[str, str]:
 def until_taken(lines: TextIO) -> None:
     """Until nothing is left in a pipe."""
     left = array("i", [0])
-    for _ in range(2_000):
+    for _ in range(6_000):
         fcntl.ioctl(lines, termios.FIONREAD, left)
         if not left[0]:
             return
@@ -50,7 +50,7 @@ def until_no_session_works(connection: psycopg.Connection) -> None:
         "select from pg_stat_activity where application_name like 'pendingctl%' "
         "and datname = current_database() and state <> 'idle'"
     )
-    for _ in range(500):
+    for _ in range(3_000):
         if connection.execute(working).fetchone() is None:
             return
         time.sleep(0.01)
@@ -74,7 +74,7 @@ def test_a_signal_ends_a_command_and_leaves_nothing_half_done(
             until_one_waits_for_a_lock(connection)
 
             command.send_signal(sent)
-            _, stderr = command.communicate(timeout=20)
+            _, stderr = command.communicate(timeout=60)
 
     assert command.returncode == exit_code
     assert stderr == ""
@@ -97,7 +97,7 @@ def test_a_signal_ends_a_command_that_waits_for_lines_and_leaves_nothing_half_do
 
         command.send_signal(sent)
         try:
-            _, stderr = command.communicate(timeout=20)
+            _, stderr = command.communicate(timeout=60)
         finally:
             command.kill()
     assert (command.returncode, stderr) == (exit_code, b"")
@@ -136,7 +136,7 @@ def test_on_a_terminal_a_destructive_command_asks(
         os.close(theirs)
         shown = written(ours, b"[y/N]")
         os.write(ours, answer.encode())
-        command.communicate(timeout=20)
+        command.communicate(timeout=60)
     os.close(ours)
 
     assert b"Delete question q of organization acme on host=" in shown

@@ -53,7 +53,7 @@ def on_a_terminal(dsn: str, *arguments: str, **environment: str) -> list[str]:
     with ending(command):
         os.close(theirs)
         said = written(ours)
-        command.wait(timeout=20)
+        command.wait(timeout=60)
     os.close(ours)
     return said.decode().splitlines()
 

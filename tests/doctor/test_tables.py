@@ -17,6 +17,8 @@ from tests.deliveries import claimed
 from tests.doctor.examining import QUESTION, failing, finding, of, role, run_remedy, unread
 from tests.events.writers import append
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 MANY = """
     insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload)
     select 'many-' || n, 'acme', 'slack', 'U1', '{}' from generate_series(1, 20000) as n

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import psycopg
+import pytest
 
 from pendingctl import Delivery, PendingStore, __version__, open_pool
 from pendingctl.diagnosis.findings import Verdict
@@ -12,6 +13,8 @@ from pendingctl.doctor import examine
 from tests.deliveries import Worker, claimed, run_out, until
 from tests.doctor.examining import QUESTION, finding, of
 from tests.questions import age
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 async def test_a_sweep_that_does_not_run_is_named(dsn: str, connection: psycopg.Connection) -> None:

