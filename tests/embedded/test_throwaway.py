@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -29,6 +30,9 @@ from tests.embedded.servers import (
 from tests.processes import processes
 
 pytestmark = pytest.mark.once
+
+# Without its files a server ends by itself, a while later.
+ENDS = "received immediate shutdown request"
 
 
 def test_a_throwaway_server_answers_and_is_removed_with_its_files() -> None:
@@ -96,8 +100,8 @@ def test_the_next_start_removes_leftovers_of_a_killed_user_and_watcher(
         os.utime(each, (0, 0))
     monkeypatch.setattr(tempfile, "tempdir", str(open_folder))
 
-    with throwaway_server():
-        pass
+    with (folder / "server.log").open() as log, throwaway_server():
+        until(lambda: ENDS in log.read())
 
     assert {path.name for path in open_folder.iterdir()} == {used.name, "pendingctl-kept"}
     until(lambda: processes_of(folder) == [])
@@ -107,12 +111,15 @@ def test_the_next_start_removes_leftovers_of_a_killed_user_and_watcher(
 
 
 def test_server_is_removed_although_its_watcher_was_killed() -> None:
-    with throwaway_server() as server:
-        folder = server.data_directory.parent
-        kill_watcher(processes_of(folder)[0])
-        assert query(server.dsn, "select 1") == 1
+    with ExitStack() as opened:
+        with throwaway_server() as server:
+            folder = server.data_directory.parent
+            log = opened.enter_context((folder / "server.log").open())
+            kill_watcher(processes_of(folder)[0])
+            assert query(server.dsn, "select 1") == 1
 
-    until(lambda: processes_of(folder) == [])
+        until(lambda: processes_of(folder) == [])
+        assert ENDS in log.read()
     assert not folder.exists()
 
 
