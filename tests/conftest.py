@@ -99,6 +99,13 @@ def no_database_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def no_terminal_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the width nor the colours of the developer's own, or of what runs the tests."""
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def server_dsn() -> Iterator[str]:
     """A database of the test server in which others can be created."""

@@ -33,10 +33,9 @@ def listed(dsn: str, columns: int, *options: str, **environment: str) -> list[st
     """The lines of `list` in a terminal of so many columns, without colours."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
-    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     command = subprocess.Popen(
         [sys.executable, "-m", "pendingctl", "list", *options],
-        env={**inherited, "TERM": "xterm-256color", "PENDINGCTL_DSN": dsn, **environment},
+        env={**os.environ, "TERM": "xterm-256color", "PENDINGCTL_DSN": dsn, **environment},
         stdin=subprocess.DEVNULL,
         stdout=theirs,
     )
