@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
 import psycopg
+
+# For the reply to a click of which a test wants something else than that it comes in time.
+PATIENCE = timedelta(seconds=30)
 
 
 async def came_true(condition: Callable[[], bool], seconds: float = 12) -> bool:

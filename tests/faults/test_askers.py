@@ -12,14 +12,17 @@ from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
+import pytest
 
 from pendingctl import Answer, Claim, NoAnswer, PendingStore, ask, open_pool
 from pendingctl.errors import PendingctlError, Refused
 from pendingctl.inspected import UNDELIVERED
+from pendingctl.postgres.time_limits import Purpose
 from tests.askers import answer_to
 from tests.deliveries import LEASE, run_out, state_of
-from tests.faults.moments import came_true
+from tests.faults.moments import PATIENCE, came_true
 from tests.faults.proxy import Hold, fields, running_proxy
+from tests.patience import be_patient
 from tests.pods import QUESTION, Pod
 from tests.questions import PAYLOAD, SCOPE, click
 
@@ -29,6 +32,11 @@ ASK = [
     *(sys.executable, "-m", "pendingctl", "ask", "--org", "acme", "--connection", "slack", "--user", "U1"),
     *("--id", "q", "--question", "Deploy?", "--option", "yes", "--option", "no", "--timeout", "60s"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch, Purpose.CLAIM, Purpose.PUT)
 
 
 async def until_stored(store: PendingStore) -> None:
@@ -43,7 +51,7 @@ async def test_an_asker_stopped_past_its_time_shares_the_answer_with_no_pod(
     store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
     """As when a laptop sleeps or a virtual machine moves."""
-    pod = Pod(store)
+    pod = Pod(store, reply_within=PATIENCE)
     async with pod.bridge:
         asker = await asyncio.create_subprocess_exec(
             *ASK,

@@ -15,6 +15,7 @@ from pendingctl.errors import DatabaseFailed, MigrationFailed
 from pendingctl.schema import migrations
 from tests.deliveries import LEASE, until
 from tests.faults.moments import lock_waiters
+from tests.patience import be_patient
 from tests.questions import PAYLOAD, SCOPE, click
 
 # Commits are reported before they are written, and nothing else writes them meanwhile.
@@ -24,6 +25,11 @@ ASYNCHRONOUS = {
     "bgwriter_lru_maxpages": "0",
     "autovacuum": "off",
 }
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
 
 
 @pytest.mark.once
@@ -59,9 +65,9 @@ async def test_a_rollback_drops_no_answer_that_was_accepted_while_it_waited(
     with psycopg.connect(dsn) as sweeper:
         sweeper.execute("update sweep_cycle set pod = 'pod-1'")
         rolling_back = asyncio.create_task(
-            asyncio.to_thread(migrations.rollback, dsn, count, lock_timeout=timedelta(seconds=20))
+            asyncio.to_thread(migrations.rollback, dsn, count, lock_timeout=timedelta(seconds=60))
         )
-        await until(lambda: lock_waiters(connection) == 1)
+        await until(lambda: lock_waiters(connection) == 1, 60)
         claiming = asyncio.create_task(store.claim(click(), lease=LEASE))
         # It may as well have to wait for the rollback.
         await asyncio.wait([claiming], timeout=2)

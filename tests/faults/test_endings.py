@@ -16,16 +16,23 @@ from pendingctl.model import ANSWERS, Outcome
 from pendingctl.pod import delivery
 from pendingctl.pods import Heartbeat
 from pendingctl.postgres.connections import Pool
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.sinks import CallableSink
 from pendingctl.store.leases import Leases
 from tests.deliveries import Worker
 from tests.faults.moments import came_true
+from tests.patience import be_patient
 from tests.pods import QUESTION, Pod, RecordingPlatform
 from tests.questions import click
 
 EVERYTHING = frozenset(Outcome)
 SOON = timedelta(seconds=0.3)
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch, Purpose.CLAIM, Purpose.PUT)
 
 
 def bridge_of(store: PendingStore, worker: Worker, outcomes: frozenset[Outcome] = EVERYTHING) -> InteractionBridge:

@@ -11,11 +11,18 @@ import pytest
 
 from pendingctl import Card, Claim, PendingStore, Question, Refusal, ReplyKind, State
 from pendingctl.errors import Refused
+from pendingctl.postgres.time_limits import Purpose
 from tests.askers import answer_to
 from tests.deliveries import until, until_state
-from tests.faults.moments import came_true
+from tests.faults.moments import PATIENCE, came_true
+from tests.patience import be_patient
 from tests.pods import QUESTION, Pod, RecordingPlatform
 from tests.questions import PAYLOAD, SCOPE, age, click
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch, Purpose.CLAIM, Purpose.PUT)
 
 
 async def remove(store: PendingStore, way: str) -> None:
@@ -40,7 +47,7 @@ async def press(pod: Pod, card: Card, key: str) -> ReplyKind:
 
 @pytest.mark.parametrize("way", ["swept", "deleted"])
 async def test_the_answer_to_an_id_asked_again_has_a_key_never_used_before(store: PendingStore, way: str) -> None:
-    pod = Pod(store)
+    pod = Pod(store, reply_within=PATIENCE)
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e-1")
         await until(lambda: len(pod.platform.cards) == 1)
@@ -58,7 +65,7 @@ async def test_the_answer_to_an_id_asked_again_has_a_key_never_used_before(store
 
 @pytest.mark.parametrize("way", ["swept", "deleted"])
 async def test_the_card_of_a_row_that_is_gone_answers_no_later_question(store: PendingStore, way: str) -> None:
-    pod = Pod(store)
+    pod = Pod(store, reply_within=PATIENCE)
     async with pod.bridge:
         await pod.bridge.ask(replace(QUESTION, text="Deploy v1?"), event_id="e-1")
         await until(lambda: len(pod.platform.cards) == 1)
@@ -77,7 +84,7 @@ async def test_the_card_of_a_row_that_is_gone_answers_no_later_question(store: P
     ids=["text", "options"],
 )
 async def test_the_button_of_a_card_that_showed_something_else_is_refused(store: PendingStore, other: Question) -> None:
-    pod = Pod(store)
+    pod = Pod(store, reply_within=PATIENCE)
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e-1")
         await until(lambda: len(pod.platform.cards) == 1)
@@ -90,7 +97,7 @@ async def test_the_button_of_a_card_that_showed_something_else_is_refused(store:
 
 
 async def test_both_cards_of_a_question_put_with_another_text_lose_their_buttons(store: PendingStore) -> None:
-    pod = Pod(store)
+    pod = Pod(store, reply_within=PATIENCE)
     async with pod.bridge:
         await pod.bridge.ask(QUESTION, event_id="e-1")
         await until(lambda: len(pod.platform.cards) == 1)
@@ -123,7 +130,7 @@ async def test_the_age_of_an_open_id_put_with_another_text_starts_anew(
 
 async def test_one_event_delivered_to_two_pods_posts_one_card(store: PendingStore) -> None:
     platform = RecordingPlatform()
-    pods = [Pod(store, platform=platform) for _ in range(2)]
+    pods = [Pod(store, reply_within=PATIENCE, platform=platform) for _ in range(2)]
     async with pods[0].bridge, pods[1].bridge:
         for pod in pods:
             await pod.bridge.ask(QUESTION, event_id="e")
@@ -134,7 +141,7 @@ async def test_one_event_delivered_to_two_pods_posts_one_card(store: PendingStor
 
 async def test_no_card_of_an_event_delivered_to_two_pods_keeps_its_buttons(store: PendingStore) -> None:
     platform = RecordingPlatform()
-    pods = [Pod(store, platform=platform) for _ in range(2)]
+    pods = [Pod(store, reply_within=PATIENCE, platform=platform) for _ in range(2)]
     async with pods[0].bridge, pods[1].bridge:
         await pods[0].bridge.ask(QUESTION, event_id="e")
         await until_noted(store)

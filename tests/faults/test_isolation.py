@@ -11,9 +11,12 @@ import pytest
 
 from pendingctl import Claim, Delivery, InteractionBridge, PendingStore, PostgresSink, ReplyKind, Scope, open_pool
 from pendingctl.leased import PostedCard
+from pendingctl.postgres.time_limits import Purpose
 from tests.deliveries import LEASE, Worker, claimed, run_out
-from tests.faults.moments import came_true, lock_waiters
+from tests.faults.moments import PATIENCE, came_true, lock_waiters
 from tests.faults.proxy import running_proxy
+from tests.locks import until_waiting_for_a_lock
+from tests.patience import be_patient
 from tests.pods import Pod, RecordingPlatform, failing
 from tests.questions import PAYLOAD, SCOPE, age, click
 
@@ -49,19 +52,20 @@ async def test_a_card_that_can_never_be_edited_keeps_no_other_waiting(
 
 
 async def test_a_locked_row_costs_no_other_tenant_their_click(
-    store: PendingStore, dsn: str, connection: psycopg.Connection
+    store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As long as the row is locked none of its presses gives up, and makes room.
+    be_patient(monkeypatch, Purpose.CLAIM)
     await store.put("q", SCOPE, PAYLOAD)
     await store.put("other", GLOBEX, PAYLOAD)
     async with open_pool(dsn) as pool:
-        pod = Pod(PendingStore(pool))
+        pod = Pod(PendingStore(pool), reply_within=PATIENCE)
         pod.bridge.register("globex", "slack")
         async with pod.bridge:
             with psycopg.connect(dsn) as application:
                 application.execute("select from pending_interactions where id = 'q' for update")
                 presses = [asyncio.create_task(pod.click(f"k-{number}")) for number in range(pool.max_size)]
-                # They may as well be refused by now.
-                await came_true(lambda: lock_waiters(connection) == pool.max_size, 2)
+                await until_waiting_for_a_lock(connection)
                 reply = await pod.bridge.click(click("other", "globex"))
             await asyncio.gather(*presses)
 
@@ -69,15 +73,20 @@ async def test_a_locked_row_costs_no_other_tenant_their_click(
 
 
 async def test_a_locked_table_of_the_application_costs_no_click(
-    store: PendingStore, dsn: str, connection: psycopg.Connection
+    store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when it is migrated."""
+    # As long as the table is locked no delivery gives up, and makes room.
+    be_patient(monkeypatch, Purpose.CLAIM, Purpose.SINK)
     connection.execute("create table approval (question text, answer text)")
     sink = PostgresSink("insert into approval values (%(question_id)s, %(value)s)")
     ids = [f"q-{number}" for number in range(11)]
     for id in ids:
         await store.put(id, SCOPE, PAYLOAD)
-    async with open_pool(dsn) as pool, InteractionBridge(PendingStore(pool), RecordingPlatform(), sink) as bridge:
+    async with (
+        open_pool(dsn) as pool,
+        InteractionBridge(PendingStore(pool), RecordingPlatform(), sink, reply_within=PATIENCE) as bridge,
+    ):
         bridge.register("acme", "slack")
         with psycopg.connect(dsn) as application:
             application.execute("lock table approval")
@@ -134,8 +143,9 @@ async def count_tenths(tenths: list[int]) -> None:
 
 @pytest.mark.law(16)
 async def test_answers_are_taken_over_a_few_seconds_after_connections_fell_silent(
-    store: PendingStore, dsn: str, connection: psycopg.Connection
+    store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    be_patient(monkeypatch, Purpose.CLAIM)
     async with pod_on_silent_connections(store, dsn, connection) as pod:
         await claimed(store, "left")
         run_out(connection)
@@ -143,15 +153,19 @@ async def test_answers_are_taken_over_a_few_seconds_after_connections_fell_silen
         assert await came_true(lambda: bool(pod.answers), 15)
 
 
-async def test_a_workers_own_timeout_is_reported_as_such(store: PendingStore, connection: psycopg.Connection) -> None:
+async def test_a_workers_own_timeout_is_reported_as_such(
+    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_patient(monkeypatch, Purpose.CLAIM)
     said = await what_is_said(store, connection, TimeoutError("redis: connect to 10.0.0.7:6379 timed out"))
     assert "redis" in said
 
 
 async def test_a_worker_that_is_cancelled_from_inside_is_reported(
-    store: PendingStore, connection: psycopg.Connection
+    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a task of the application's own, which it awaits and something else cancels."""
+    be_patient(monkeypatch, Purpose.CLAIM)
     assert "cancel" in (await what_is_said(store, connection, asyncio.CancelledError())).lower()
 
 
@@ -163,7 +177,7 @@ async def what_is_said(store: PendingStore, connection: psycopg.Connection, erro
         return "" if row is None or row[0] is None else str(row[0])
 
     await store.put("q", SCOPE, PAYLOAD)
-    pod = Pod(store)
+    pod = Pod(store, reply_within=PATIENCE)
     pod.before_answer = failing(error)
     async with pod.bridge:
         await pod.bridge.click(click())
@@ -173,8 +187,9 @@ async def what_is_said(store: PendingStore, connection: psycopg.Connection, erro
 
 @pytest.mark.parametrize("payload", FOREIGN, ids=["no question", "number"])
 async def test_an_answer_that_does_not_parse_keeps_no_other_waiting(
-    store: PendingStore, connection: psycopg.Connection, payload: str
+    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, payload: str
 ) -> None:
+    be_patient(monkeypatch, Purpose.CLAIM)
     await claimed(store, "evil")
     await store.put("good", GLOBEX, PAYLOAD)
     assert isinstance(await store.claim(click("good", "globex"), lease=LEASE), Claim)

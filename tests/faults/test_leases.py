@@ -11,11 +11,16 @@ import pytest
 from pendingctl import PendingStore, Shows
 from pendingctl.leased import PostedCard
 from tests.deliveries import LEASE, until
-from tests.faults.moments import came_true
+from tests.faults.moments import PATIENCE, came_true
 from tests.locks import until_the_clock_waits
 from tests.patience import be_patient
 from tests.pods import Pod
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -31,11 +36,8 @@ async def test_a_lease_counts_from_when_the_lock_of_the_row_is_held(
     store: PendingStore,
     dsn: str,
     connection: psycopg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
     work: LiteralString,
 ) -> None:
-    # The claim is to wait for the lock, however late the row is let go.
-    be_patient(monkeypatch)
     await store.put("q", SCOPE, PAYLOAD)
     with psycopg.connect(dsn) as application:
         application.execute(work)
@@ -57,7 +59,7 @@ async def test_a_late_slow_edit_is_not_the_last_word_of_a_card(
     await store.leases.mark_posted([PostedCard(question_id="q", ask_number=stored.ask_number, card='"slack-1"')])
     age(connection, 25)
     connection.execute("update pending_interactions set card_due_at = now()")
-    slow, quick = Pod(store), Pod(store)
+    slow, quick = Pod(store), Pod(store, reply_within=PATIENCE)
     edits = slow.platform.edits = quick.platform.edits
     has_begun, may_land = asyncio.Event(), asyncio.Event()
 

@@ -19,13 +19,15 @@ from pendingctl import AskOutcome, InteractionBridge, NotPosted, PendingStore, R
 from pendingctl.embedded import throwaway_server
 from pendingctl.embedded.throwaway import ThrowawayServer
 from pendingctl.leased import PostedCard
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.schedule import MAX_AGE
 from pendingctl.schema import migrations
 from pendingctl.store.leases import Leases
 from tests.cards_to_post import due_at, let_time_pass, never_posted, noted_card, pause, put, until_failed
 from tests.deliveries import Worker
 from tests.faults.chat import Behaviour, Chat, ChatClient, FindingChatClient, running_chat
-from tests.faults.moments import came_true
+from tests.faults.moments import PATIENCE, came_true
+from tests.patience import be_patient
 from tests.pods import QUESTION, Pod, nothing
 from tests.questions import click
 
@@ -57,6 +59,12 @@ asyncio.run(main())
 """
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of a look that is given up nobody knows what it has leased, for half a minute.
+    be_patient(monkeypatch, Purpose.CLAIM, Purpose.PUT, Purpose.MARK, Purpose.LOOP)
+
+
 @pytest.fixture
 async def chat() -> AsyncIterator[Chat]:
     async with running_chat() as running:
@@ -79,7 +87,7 @@ async def pod_process(
 
 @asynccontextmanager
 async def serving(store: PendingStore, platform: ChatClient) -> AsyncIterator[InteractionBridge]:
-    async with InteractionBridge(store, platform, Worker()) as bridge:
+    async with InteractionBridge(store, platform, Worker(), reply_within=PATIENCE) as bridge:
         bridge.register("acme", "slack")
         yield bridge
 
@@ -113,7 +121,7 @@ async def test_the_question_of_a_pod_that_is_killed_over_its_post_is_shown(
     if not asks:
         await put(store)
     async with pod_process(dsn, chat, client, asks=asks) as pod:
-        assert await came_true(lambda: chat.posts == 1)
+        assert await came_true(lambda: chat.posts == 1, 60)
         pod.send_signal(signal.SIGKILL)
         await pod.wait()
     chat.behaviour = Behaviour.SHOWS_IT
@@ -367,7 +375,7 @@ async def test_a_pod_whose_clock_is_hours_off_decides_nothing(
     )
     async with pod_process(dsn, chat, hours_off=hours_off):
         await put(store, "due")
-        assert await came_true(lambda: noted_card(connection, "due") is not None)
+        assert await came_true(lambda: noted_card(connection, "due") is not None, 60)
         await asyncio.sleep(1.2)
     assert [key.split("/")[0] for key in chat.cards] == ["due"]
     assert (chat.reminders, chat.edits) == ([], [])
