@@ -23,6 +23,7 @@ from pendingctl.cli.app import app
 from pendingctl.diagnosis.findings import Verdict
 from pendingctl.doctor import examine, examine_schema
 from pendingctl.errors import DatabaseFailed, InvalidInput, UnfitSetting
+from pendingctl.events import listening as listening_module
 from pendingctl.events.following import Following
 from pendingctl.events.model import Event, NewEvent, StreamName
 from pendingctl.events.ring import Turn
@@ -37,6 +38,7 @@ from pendingctl.race.run import simulate_race
 from pendingctl.schema import migrations
 from tests.deliveries import Worker, claimed, run_out, until
 from tests.events.writers import CHAT, append, datas, given
+from tests.limits.conftest import wait_for_locks
 from tests.pod.idling import statements_a_second
 
 POOLER_PORT = "6432"
@@ -49,7 +51,7 @@ def pgbouncer() -> str:
     found = _find_pgbouncer()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(
-            ["apt-get", "install", "--yes", "--no-install-recommends", "pgbouncer"],
+            ["apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "--yes", "--no-install-recommends", "pgbouncer"],
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
             capture_output=True,
             timeout=180,
@@ -101,15 +103,17 @@ def pooler(dsn: str, pgbouncer: str, setting: str = "") -> Iterator[str]:
         [pgbouncer, "-q", str(folder / "pgbouncer.ini")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     through = make_conninfo(host=str(folder), port=POOLER_PORT, user=server.get("user"), dbname=server["dbname"])
-    _until_it_answers(through, running)
-    yield through
-    running.kill()
-    running.wait()
-    shutil.rmtree(folder)
+    try:
+        _until_it_answers(through, running)
+        yield through
+    finally:
+        running.kill()
+        running.wait()
+        shutil.rmtree(folder)
 
 
 def _until_it_answers(dsn: str, running: subprocess.Popen[bytes]) -> None:
-    for _ in range(500):
+    for _ in range(3_000):
         assert running.poll() is None, "PgBouncer did not start"
         try:
             psycopg.connect(dsn).close()
@@ -170,6 +174,8 @@ async def test_limits_hold_through_few_sessions_and_leave_no_setting_to_the_next
 ) -> None:
     # Of the time that a take has most goes into the wait for one of the sessions.
     monkeypatch.setattr(Purpose.LIMIT, "seconds", 30.0)
+    # Another one than the server's own, which a session has to which nobody has left a setting.
+    wait_for_locks(monkeypatch, 29)
     limit = Limit(1, timedelta(hours=1), burst=7)
     async with open_pool(pooled, min_size=10, max_size=10) as pool:
         await pool.wait()
@@ -195,7 +201,7 @@ async def test_answers_are_delivered_through_few_sessions(pooled: str, connectio
         run_out(connection)
         workers = [Worker(), Worker()]
         async with Delivery(store, workers[0]), Delivery(store, workers[1]):
-            await until(lambda: sum(len(worker.answers) for worker in workers) >= 40)
+            await until(lambda: sum(len(worker.answers) for worker in workers) >= 40, 60)
         assert sorted(workers[0].ids + workers[1].ids) == sorted(f"q{number}" for number in range(40))
         assert (await store.statistics.counts()).total.undelivered == 0
 
@@ -331,15 +337,23 @@ async def test_doctor_sees_the_pooler_and_all_that_is_behind_it(pooled: str) -> 
 
 @pytest.mark.once
 async def test_streams_are_polled_through_a_pooler_unless_the_listener_leads_past_it(
-    pooled: str, dsn: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+    pooled: str,
+    dsn: str,
+    connection: psycopg.Connection,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    append(connection, "one")
     async with open_pool(pooled) as pool:
         polling, listening = Following(pool), Following(pool, listen_dsn=dsn)
-        subscriptions = [each.subscribe(CHAT) for each in (polling, listening)]
-        append(connection, "one")
-        for subscription in subscriptions:
-            await given(subscription, 1)
-        await until(lambda: listening.is_listening and "polled instead" in caplog.text)
+        subscriptions = [polling.subscribe(CHAT)]
+        await given(subscriptions[0], 1)
+        await until(lambda: "polled instead" in caplog.text, 60)
+        # What comes through is heard, however slow the machine.
+        monkeypatch.setattr(listening_module, "ECHO_SECONDS", 60.0)
+        subscriptions.append(listening.subscribe(CHAT))
+        await given(subscriptions[1], 1)
+        await until(lambda: listening.is_listening, 60)
         assert not polling.is_listening
         for number in range(5):
             append(connection, str(number), wakes=True)
