@@ -81,9 +81,9 @@ async def test_a_sweeper_that_meets_nobody_gives_up_and_makes_the_race_inconclus
 
 async def test_two_races_do_not_sweep_one_database(dsn: str, connection: psycopg.Connection) -> None:
     going = asyncio.Event()
-    settings = RaceSettings(2, 2_000, 4, 1, faults=(FaultKind.SWEEP,))
+    settings = RaceSettings(2, 1_000_000, 4, 1, faults=(FaultKind.SWEEP,), duration_seconds=600)
     first = asyncio.create_task(simulate_race(dsn, settings, on_progress=lambda _: going.set()))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await going.wait()
 
     with pytest.raises(InvalidInput, match="another race sweeps this database"):
