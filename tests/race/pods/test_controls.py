@@ -130,7 +130,7 @@ async def reached(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         await reports.wait_for(wire.DONE)
     # The pod looks for what is due in its own time.
     needed = {"leases.mark_failed", "leases.lease", "leases.mark_delivered"}.union(*overridden().values())
-    assert await came_true(lambda: needed <= reached), needed - reached
+    assert await came_true(lambda: needed <= reached, 60), needed - reached
     lines.feed_eof()
     await serving
     return reached
