@@ -15,13 +15,13 @@ from psycopg.conninfo import make_conninfo
 from pendingctl import open_pool
 from pendingctl.embedded import throwaway_pair, throwaway_server
 from pendingctl.errors import DatabaseBusy, DatabaseFailed, InvalidInput
-from pendingctl.limits import Limit, RateLimiter
+from pendingctl.limits import Limit, RateLimiter, statements
 from pendingctl.postgres.connections import connect
 from pendingctl.race.limits.facts import KeyFacts
 from pendingctl.race.limits.history import Moment, Take, TakeOutcome
 from pendingctl.race.limits.laws import limit_never_exceeded, no_false_denial
 from pendingctl.schema import migrations
-from tests.limits.conftest import wait_for_locks
+from tests.limits.conftest import IMPATIENT_TAKE
 from tests.locks import until_waiting_for_a_lock
 
 SECOND = timedelta(seconds=1)
@@ -83,10 +83,9 @@ async def test_the_first_takes_of_a_key_at_the_same_moment_share_its_burst(pods:
 
 
 async def test_a_key_whose_first_take_is_being_committed_is_waited_for(
-    limiter: RateLimiter, connection: psycopg.Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
+    limiter: RateLimiter, connection: psycopg.Connection, dsn: str
 ) -> None:
     """The take has not seen the row, and may not write it."""
-    wait_for_locks(monkeypatch, seconds=20)
     with psycopg.connect(dsn) as first:
         leave(first, "now() + interval '3 hours'")
         taking = asyncio.create_task(limiter.take("acme", "k", SLOW))
@@ -99,10 +98,9 @@ async def test_a_key_whose_first_take_is_being_committed_is_waited_for(
 
 
 async def test_a_denial_that_a_take_elsewhere_has_caused_says_how_long_to_wait(
-    limiter: RateLimiter, connection: psycopg.Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
+    limiter: RateLimiter, connection: psycopg.Connection, dsn: str
 ) -> None:
     """The row as the statement began would have allowed it."""
-    wait_for_locks(monkeypatch, seconds=20)
     leave(connection, "now()")
     with psycopg.connect(dsn) as other:
         leave(other, "now() + interval '3 hours'")
@@ -119,20 +117,25 @@ async def test_a_denial_that_a_take_elsewhere_has_caused_says_how_long_to_wait(
 async def test_a_locked_key_is_given_up_and_delays_no_other(
     limiter: RateLimiter, connection: psycopg.Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait_for_locks(monkeypatch, seconds=1)
     leave(connection, "now()")
     with psycopg.connect(dsn) as holding:
         holding.execute("select from pending_rate_limit for update")
         taking = asyncio.create_task(limiter.take("acme", "k", SLOW))
         await until_waiting_for_a_lock(connection)
         assert (await limiter.take("acme", "another", SLOW)).allowed
+        assert not taking.done()
+        holding.rollback()
+        assert (await taking).allowed
+
+        monkeypatch.setattr(statements, "TAKE", IMPATIENT_TAKE)
+        holding.execute("select from pending_rate_limit where key = 'k' for update")
         with pytest.raises(DatabaseBusy):
-            await taking
+            await limiter.take("acme", "k", SLOW)
 
 
 @pytest.mark.law(19)
 async def test_a_denial_writes_nothing_and_waits_for_no_lock(
-    limiter: RateLimiter, connection: psycopg.Connection, dsn: str
+    limiter: RateLimiter, elsewhere: RateLimiter, connection: psycopg.Connection, dsn: str
 ) -> None:
     leave(connection, "now() + interval '3 hours'")
     version = "select ctid, xmin, xmax, tat from pending_rate_limit"
@@ -141,7 +144,8 @@ async def test_a_denial_writes_nothing_and_waits_for_no_lock(
         assert not (await limiter.take("acme", "k", SLOW)).allowed
         assert connection.execute(version.encode()).fetchall() == before
         holding.execute("select from pending_rate_limit for update")
-        assert not (await limiter.take("acme", "k", SLOW, 2)).allowed
+        # Not by what the first one remembers.
+        assert not (await elsewhere.take("acme", "k", SLOW)).allowed
 
 
 @pytest.mark.law(19)

@@ -12,20 +12,23 @@ import pytest
 
 from pendingctl import open_pool
 from pendingctl.errors import DatabaseBusy, DatabaseFailed, DatabaseUnreachable
-from pendingctl.limits import Decision, Limit, RateLimiter
+from pendingctl.limits import Decision, Limit, RateLimiter, statements
 from pendingctl.limits.together import MOST
 from pendingctl.postgres.time_limits import Purpose
-from tests.limits.conftest import wait_for_locks
+from tests.limits.conftest import IMPATIENT_TAKE
 from tests.limits.pools import Watched
 from tests.locks import until_waiting_for_a_lock
 
 SLOW = Limit(1, timedelta(hours=1), burst=3)
 KEYS = [f"k{number}" for number in range(20)]
+PATIENCE = 30.0
 
 
 @pytest.fixture
 async def watched(dsn: str) -> AsyncIterator[Watched]:
-    async with open_pool(dsn, min_size=4, max_size=4) as pool:
+    # Hundreds of takes wait for four connections.
+    async with open_pool(dsn, min_size=4, max_size=4, timeout=PATIENCE) as pool:
+        await pool.wait(PATIENCE)
         yield Watched(pool)
 
 
@@ -73,16 +76,23 @@ async def test_more_than_one_statement_holds_are_taken_by_several(pod: RateLimit
 async def test_a_locked_key_holds_up_none_of_the_others(
     pod: RateLimiter, connection: psycopg.Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait_for_locks(monkeypatch, seconds=2)
+    lock = "select from pending_rate_limit where key in ('k0', 'k7') for update"
     with psycopg.connect(dsn) as holding:
-        holding.execute("select from pending_rate_limit where key in ('k0', 'k7') for update")
+        holding.execute(lock)
         tasks = {task.get_name(): task for task in take_from_each(pod)}
         locked = [tasks.pop("k0"), tasks.pop("k7")]
         await until_waiting_for_a_lock(connection)
 
         assert {each.allowed for each in await asyncio.gather(*tasks.values())} == {True}
         assert not any(task.done() for task in locked)
-        assert [type(each) for each in await asyncio.gather(*locked, return_exceptions=True)] == [DatabaseBusy] * 2
+        holding.rollback()
+        assert [each.allowed for each in await asyncio.gather(*locked)] == [True, True]
+
+        monkeypatch.setattr(statements, "TAKE", IMPATIENT_TAKE)
+        holding.execute(lock)
+        given_up = await asyncio.gather(*take_from_each(pod), return_exceptions=True)
+        assert [KEYS[place] for place, each in enumerate(given_up) if isinstance(each, DatabaseBusy)] == ["k0", "k7"]
+        assert sum(isinstance(each, Decision) and each.allowed for each in given_up) == len(KEYS) - 2
 
 
 async def test_a_key_that_somebody_refuses_spoils_none_of_the_others(
@@ -126,7 +136,8 @@ async def test_a_database_that_decides_none_is_given_up_by_all_at_once(
         async with asyncio.timeout(20):
             decisions = await asyncio.gather(*take_from_each(pod), return_exceptions=True)
 
-    assert {type(each) for each in decisions} == {DatabaseUnreachable}
+    # Also of those for whom the time is over before a connection is theirs.
+    assert [each for each in decisions if not isinstance(each, DatabaseUnreachable)] == []
     assert watched.loans == 2
     assert (await pod.take("acme", "k0", SLOW)).allowed
 
