@@ -12,14 +12,21 @@ import pytest
 
 from pendingctl import DeliveryFailed, HttpSink, PendingStore, State
 from pendingctl.errors import InvalidInput
+from pendingctl.sinks import http
 from tests.deliveries import claimed, state_of
 from tests.http_worker import working, working_by
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
+@pytest.fixture
+def bodies_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection whose reply was not read in 0.2 s is closed, as that of a busy machine may be."""
+    monkeypatch.setattr(http, "_BODY_SECONDS", 20.0)
+
+
 async def test_a_compressed_reply_is_not_unpacked(store: PendingStore) -> None:
-    packed = gzip.compress(bytes(200 << 20))
+    packed = gzip.compress(bytes(32 << 20))
 
     async def reply(writer: StreamWriter, number: int) -> bool:
         del number
@@ -134,6 +141,7 @@ def test_a_proxy_that_cannot_be_used_is_refused_and_not_printed(monkeypatch: pyt
     assert "s3cr3t" not in str(refused.value)
 
 
+@pytest.mark.usefixtures("bodies_are_waited_for")
 @pytest.mark.parametrize("body", [b"", b'{"taken": true}'])
 async def test_a_connection_is_used_again_after_a_short_reply(store: PendingStore, body: bytes) -> None:
     async def reply(writer: StreamWriter, number: int) -> bool:
@@ -148,6 +156,7 @@ async def test_a_connection_is_used_again_after_a_short_reply(store: PendingStor
     assert worker.peers() == 1
 
 
+@pytest.mark.usefixtures("bodies_are_waited_for")
 async def test_a_kept_connection_that_the_worker_closes_costs_no_attempt(store: PendingStore) -> None:
     async def reply(writer: StreamWriter, number: int) -> bool:
         # The second request crosses with the close of the connection that the first has left.
@@ -196,21 +205,31 @@ async def test_a_worker_that_speaks_no_http_is_tried_again(store: PendingStore, 
     assert await state_of(store) is State.UNDELIVERED
 
 
+@pytest.mark.usefixtures("bodies_are_waited_for")
 async def test_answers_that_wait_for_a_connection_are_not_late(store: PendingStore) -> None:
+    taken, go = asyncio.Event(), asyncio.Event()
+
     async def reply(writer: StreamWriter, number: int) -> bool:
         del number
-        await asyncio.sleep(0.3)
+        taken.set()
+        await go.wait()
         writer.write(NO_CONTENT)
         await writer.drain()
         return True
 
-    answers = [await claimed(store, f"q{number}") for number in range(6)]
-    async with (
-        working_by(reply) as worker,
-        # Less than all of them take, and more than one takes on a busy machine.
-        HttpSink(worker.url, at_once=1, reply_within=timedelta(seconds=1.6)) as sink,
-    ):
-        assert all(await asyncio.gather(*(sink.deliver(each, store.leases) for each in answers)))
+    first, *others = [await claimed(store, f"q{number}") for number in range(3)]
+    patient, short = timedelta(seconds=60), timedelta(seconds=0.2)
+    async with working_by(reply) as worker, HttpSink(worker.url, at_once=1, reply_within=patient) as sink:
+        deliveries = [asyncio.create_task(sink.deliver(first, store.leases))]
+        async with asyncio.timeout(20):
+            await taken.wait()
+        # They wait for longer than a reply may take, which counts from when each is sent.
+        sink._reply_within = short
+        deliveries += [asyncio.create_task(sink.deliver(each, store.leases)) for each in others]
+        await asyncio.sleep(2 * short.total_seconds())
+        sink._reply_within = patient
+        go.set()
+        assert all(await asyncio.gather(*deliveries))
     assert worker.peers() == 1
 
 

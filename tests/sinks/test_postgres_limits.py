@@ -12,9 +12,8 @@ from pendingctl import DeliveryFailed, LeasedAnswer, PendingStore, PostgresSink,
 from pendingctl.errors import DatabaseFailed, InvalidInput
 from pendingctl.payload import JsonObject
 from pendingctl.postgres.connections import SingleConnection, connect
-from pendingctl.postgres.time_limits import Purpose
 from pendingctl.sinks import postgres
-from pendingctl.sinks.postgres import AT_ONCE, OF_A_TENANT
+from pendingctl.sinks.postgres import AT_ONCE, LOCK_TIMEOUT, OF_A_TENANT
 from tests.deliveries import LEASE, claimed, readable, run_out, state_of
 from tests.locks import until_waiting_for_a_lock, waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, click
@@ -36,9 +35,10 @@ def with_payload(leased: LeasedAnswer, payload: JsonObject) -> LeasedAnswer:
 
 
 async def test_a_locked_table_holds_a_connection_for_a_few_seconds(
-    store: PendingStore, dsn: str, connection: psycopg.Connection
+    store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leased = await claimed(store)
+    monkeypatch.setattr(postgres, "LOCK_TIMEOUT", LOCK_TIMEOUT)
     with psycopg.connect(dsn) as application:
         application.execute("lock table approval")
         async with asyncio.timeout(30):
@@ -51,8 +51,11 @@ async def test_a_locked_table_holds_a_connection_for_a_few_seconds(
     assert approvals(connection) == [("q", "yes")]
 
 
-async def test_a_locked_row_of_the_question_holds_a_connection_for_a_few_seconds(store: PendingStore, dsn: str) -> None:
+async def test_a_locked_row_of_the_question_holds_a_connection_for_a_few_seconds(
+    store: PendingStore, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     leased = await claimed(store)
+    monkeypatch.setattr(postgres, "LOCK_TIMEOUT", LOCK_TIMEOUT)
     with psycopg.connect(dsn) as application:
         application.execute("select from pending_interactions for update")
         async with asyncio.timeout(30):
@@ -60,8 +63,9 @@ async def test_a_locked_row_of_the_question_holds_a_connection_for_a_few_seconds
                 await PostgresSink(INSERT).deliver(leased, store.leases)
 
 
-async def test_a_statement_that_takes_long_is_given_up(store: PendingStore) -> None:
+async def test_a_statement_that_takes_long_is_given_up(store: PendingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     leased = await claimed(store)
+    monkeypatch.setattr(postgres, "STATEMENT_TIMEOUT", "2s")
     async with asyncio.timeout(40):
         with pytest.raises(DeliveryFailed, match="statement timeout"):
             await PostgresSink("select pg_sleep(60), %(value)s").deliver(leased, store.leases)
@@ -82,14 +86,8 @@ async def test_the_limits_end_with_the_transaction(store: PendingStore, dsn: str
 
 @pytest.mark.parametrize(("tenants", "at_once"), [(1, OF_A_TENANT), (3, AT_ONCE)])
 async def test_deliveries_that_wait_leave_connections_to_others(
-    store: PendingStore,
-    dsn: str,
-    connection: psycopg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
-    tenants: int,
-    at_once: int,
+    store: PendingStore, dsn: str, connection: psycopg.Connection, tenants: int, at_once: int
 ) -> None:
-    monkeypatch.setattr(postgres, "LOCK_TIMEOUT", "15s")
     sink = PostgresSink(INSERT)
     answers = [await claimed(store, f"q{number}") for number in range(2 * AT_ONCE)]
     # Only the sink looks at the tenant of a leased answer; the row is marked by its id.
@@ -187,12 +185,8 @@ async def test_what_the_applications_statement_raises_is_a_failure_that_says_so(
     assert await state_of(store) is State.UNDELIVERED
 
 
-async def test_what_put_accepts_can_be_written(
-    store: PendingStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Postgres writes 1e308 in 309 digits: what is read back is longer than what was put."""
-    # Nine megabytes, over which a busy machine takes longer than a person waits for a click.
-    monkeypatch.setattr(Purpose.CLAIM, "seconds", 30.0)
+async def test_what_put_accepts_can_be_written(store: PendingStore, connection: psycopg.Connection) -> None:
+    """Postgres writes 1e308 in 309 digits: what is read back, nine megabytes, is longer than what was put."""
     deep: JsonObject = {}
     for _ in range(490):
         deep = {"a": deep}
