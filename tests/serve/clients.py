@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,17 +44,25 @@ async def listening_for(
 
 
 class RawClient:
-    """One connection to a listener."""
+    """One connection to a listener. What is sent `first`, without TLS, is there before the listener has a turn."""
 
-    def __init__(self, port: int, *, tls: ssl.SSLContext | None = None, reads_at_most: int = 2**16) -> None:
+    def __init__(
+        self, port: int, *, tls: ssl.SSLContext | None = None, reads_at_most: int = 2**16, first: bytes = b""
+    ) -> None:
         self._port = port
         self._tls = tls
         self._reads_at_most = reads_at_most
+        self._first = first
 
     async def __aenter__(self) -> Self:
-        self.reader, self.writer = await asyncio.open_connection(
-            "127.0.0.1", self._port, ssl=self._tls, limit=self._reads_at_most
-        )
+        if self._first:
+            connected = socket.create_connection(("127.0.0.1", self._port), PATIENCE)
+            connected.sendall(self._first)
+            self.reader, self.writer = await asyncio.open_connection(sock=connected, limit=self._reads_at_most)
+        else:
+            self.reader, self.writer = await asyncio.open_connection(
+                "127.0.0.1", self._port, ssl=self._tls, limit=self._reads_at_most
+            )
         return self
 
     async def __aexit__(

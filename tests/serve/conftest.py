@@ -23,9 +23,11 @@ from pendingctl.demo.messages import Message, text_of
 from pendingctl.demo.slack_server import FakeSlack
 from pendingctl.demo.workspaces import acme_and_others
 from pendingctl.inspected import PendingInteraction, QuestionHistory, State
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.store.inspection import Inspection
 from pendingctl.trail import Step
 from tests.conftest import migrated_database
+from tests.patience import be_patient
 
 from .answer_worker import AnswerWorker, taking_answers
 from .applications import QUESTION, AssembledPod, assembled, usual
@@ -40,6 +42,8 @@ ACKNOWLEDGED_WITHIN = 10.0
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presses, "ACKNOWLEDGE_SECONDS", ACKNOWLEDGED_WITHIN)
+    # Of the pods in this process.
+    be_patient(monkeypatch, Purpose.CLAIM)
 
 
 @pytest.fixture

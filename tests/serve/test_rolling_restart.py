@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from contextlib import AsyncExitStack
 
@@ -24,6 +25,8 @@ pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="module")]
 
 # A delay that lasts longer than any test waits for.
 NEVER = {"delay": "60s", "within": "70s"}
+# What a pod says of work that it has not done when it ends.
+LEFT = re.compile("cut off|given up|leases have run out|not replied to")
 
 
 @pytest.mark.law(1, 6, 7)
@@ -60,8 +63,10 @@ async def test_both_pods_are_replaced_under_fifty_clicks_a_second_and_nobody_not
         await crowd.check()
 
     assert codes == [0, 0]
-    # Nothing that they had to do was given up or cut off at the end of their time.
-    assert not [line for old in (first, second) for line in old.lines if line["level"] != "INFO"]
+    # Nothing that they had to do was given up or cut off at the end of their time. (A claim that had to be tried again
+    # is a warning as well.)
+    warned = [line for old in (first, second) for line in old.lines if line["level"] != "INFO"]
+    assert not [line for line in warned if line["level"] != "WARNING" or LEFT.search(str(line["message"]))]
     assert len(crowd.presses) >= 3 * questions
 
 

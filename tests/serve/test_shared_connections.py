@@ -10,9 +10,11 @@ import psycopg
 import pytest
 
 from pendingctl.demo.slack_server import FakeSlack
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.serve import callers
 from pendingctl.serve.questions_app import connections_of_reads
 from tests.locks import until_waiting_for_a_lock, waiting_for_a_lock
+from tests.patience import be_patient
 
 from .applications import AssembledPod, assembled, bearer, written
 from .clients import PATIENCE
@@ -23,6 +25,7 @@ from .pods import OTHER_TOKEN, configuration
 def turns_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a test takes while the database hangs."""
     monkeypatch.setattr(callers, "TURN_SECONDS", PATIENCE)
+    be_patient(monkeypatch, Purpose.READ)
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ RESET, END = ("pendingctl.reset", "{}"), ("pendingctl.end", "{}")
 async def append(client: httpx.AsyncClient, pod: ServedPod, name: str, texts: Sequence[str], expected: int) -> str:
     """Append events, again and again while the database is away, and return the position after them."""
     body = {"events": [{"type": "said", "data": text} for text in texts], "expected": expected}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (answered := await client.post(f"{pod.url}/streams/{name}/events", json=body)).is_success:
             assert answered.status_code == 503
             await asyncio.sleep(0.1)
