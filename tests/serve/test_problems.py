@@ -11,11 +11,11 @@ import psycopg
 import pytest
 
 from pendingctl.demo.slack_server import FakeSlack
-from pendingctl.postgres.time_limits import BORROW_SECONDS
-from pendingctl.serve.callers import TURN_SECONDS
+from pendingctl.serve import callers
 from tests.faults.proxy import running_proxy
 
 from .applications import QUESTION, AssembledPod, assembled, usual
+from .clients import PATIENCE
 
 ALLOWED = {
     "/questions": "GET, HEAD, POST",
@@ -130,15 +130,19 @@ async def test_without_its_database_a_pod_asks_to_try_again_and_says_nothing_of_
 
 
 async def test_without_its_database_a_pod_keeps_none_of_many_requests_waiting_for_long(
-    dsn: str, connection: psycopg.Connection, slack: FakeSlack, tmp_path: Path
+    dsn: str, connection: psycopg.Connection, slack: FakeSlack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that hangs up and asks again leaves its requests behind: those that wait must not grow for ever."""
-    async with running_proxy(dsn, connection) as proxy, assembled(usual(tmp_path, slack.url), proxy.dsn) as pod:
+    monkeypatch.setattr(callers, "TURN_SECONDS", 1.0)
+    async with (
+        running_proxy(dsn, connection) as proxy,
+        assembled(usual(tmp_path, slack.url), proxy.dsn, borrow_seconds=4.0) as pod,
+    ):
         await pod.ask("q")
         await proxy.stop()
 
-        # If each waited for the one before it, it would be a minute.
-        async with asyncio.timeout(TURN_SECONDS + BORROW_SECONDS + 8):
+        # If each waited for the one before it, it would be 40 s.
+        async with asyncio.timeout(PATIENCE):
             refused = await asyncio.gather(
                 *(pod.internal.get("/questions/q") for _ in range(20)), *(pod.ask(f"q{n}") for n in range(20))
             )
