@@ -21,6 +21,8 @@ from tests.questions import PAYLOAD, SCOPE, age, click
 
 HOUR = timedelta(hours=1)
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 async def test_an_empty_table_counts_nothing(store: PendingStore) -> None:
     found = await store.statistics.overview(by=Grouping.ORGANIZATION)
@@ -193,7 +195,7 @@ async def test_errors_are_counted_by_what_they_have_in_common(
         ("f", "no run 6f1ed002-ab5a-4c9e-9f0a-1d2c3b4a5f60"),
     ):
         await store.leases.mark_failed(
-            await claimed(store, id), error, retry_in=timedelta(minutes=5), most_attempts=3, permanent=id == "a"
+            await claimed(store, id), error, retry_in=HOUR, most_attempts=3, permanent=id == "a"
         )
     await store.put("card", SCOPE, PAYLOAD, show=True)
     (post,) = await posts(store)
@@ -211,7 +213,7 @@ async def test_errors_are_counted_by_what_they_have_in_common(
     ]
     timeout, card = errors[1], errors[2]
     assert timeout.example == "a"
-    assert timeout.next_attempt_seconds == pytest.approx(300, abs=10)
+    assert timeout.next_attempt_seconds == pytest.approx(3_600, abs=60)
     assert (card.example, card.next_attempt_seconds) == ("card", None)
     assert card.oldest_seconds == pytest.approx(7_200, abs=60)
 
