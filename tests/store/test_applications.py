@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -12,6 +13,7 @@ from pendingctl.errors import ScopeMismatch
 from pendingctl.leased import PostedCard
 from pendingctl.postgres.connections import Pool
 from pendingctl.store import card_statements, lease_statements, post_statements
+from tests.conftest import migrated_database
 from tests.deliveries import LEASE, claimed, lease, run_out, state_of
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 from tests.store.plans import buffers
@@ -129,9 +131,15 @@ async def test_a_foreign_mark_marks_nothing_of_ours(store: PendingStore, deploye
 # What nobody serves is not looked at.
 
 
-@pytest.fixture
-def crowded(connection: psycopg.Connection) -> psycopg.Connection:
+@pytest.fixture(scope="module")
+def crowded(server_dsn: str, template: str) -> Iterator[psycopg.Connection]:
     """100,000 due answers and cards of another application, as many of a connection that nobody serves, and posts."""
+    with migrated_database(server_dsn, template) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        _crowd(connection)
+        yield connection
+
+
+def _crowd(connection: psycopg.Connection) -> None:
     for application, connection_id in (("deployer", "slack"), ("", "unserved")):
         connection.execute(
             """
@@ -154,7 +162,6 @@ def crowded(connection: psycopg.Connection) -> psycopg.Connection:
             {"application": application, "connection": connection_id},
         )
     connection.execute("vacuum analyze pending_interactions")
-    return connection
 
 
 @pytest.mark.parametrize(
