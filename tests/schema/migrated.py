@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -27,6 +28,9 @@ OURS = [
     "0016_question_streams",
     "0017_question_stream_indexes",
 ]
+
+# For a lock that is let go while a run waits for it, by pods or by the test itself, however busy the machine is.
+PATIENT = timedelta(minutes=1)
 
 
 def folder(path: Path, **files: str) -> Path:

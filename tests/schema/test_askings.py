@@ -21,7 +21,7 @@ from tests.commands import Cli
 from tests.locks import until_waiting_for_a_lock
 from tests.questions import PAYLOAD, SCOPE, click
 from tests.schema import pods_before
-from tests.schema.migrated import OURS, steps_back_to
+from tests.schema.migrated import OURS, PATIENT, steps_back_to
 
 BEFORE = OURS[4]
 # The first number that is drawn. No id can have been asked so often by pods that counted from 1.
@@ -173,6 +173,10 @@ def test_a_freshly_migrated_database_is_as_the_schema_says(cli: Cli) -> None:
     assert compared.exit_code == 0, compared.output
 
 
+async def roll_back_one(dsn: str) -> list[str]:
+    return await asyncio.to_thread(migrations.rollback, dsn, 1, lock_timeout=PATIENT)
+
+
 async def test_a_rollback_waits_for_the_claim_that_it_would_drop(
     dsn: str, connection: psycopg.Connection, store: PendingStore
 ) -> None:
@@ -183,7 +187,7 @@ async def test_a_rollback_waits_for_the_claim_that_it_would_drop(
         claiming.execute(
             "update pending_interactions set claimed_at = now(), answer = 'yes', delivery_due_at = now() where id = 'q'"
         )
-        rolling_back = asyncio.create_task(asyncio.to_thread(migrations.rollback, dsn, 1))
+        rolling_back = asyncio.create_task(roll_back_one(dsn))
         await until_waiting_for_a_lock(connection)
         claiming.commit()
 
@@ -198,7 +202,7 @@ async def test_a_rollback_waits_for_an_applications_claim(dsn: str, connection: 
     migrations.rollback(dsn, steps_back_to(dsn, "0007_asking_indexes"))
     with psycopg.connect(dsn) as claiming:
         claiming.execute("update pending_interactions set claimed_at = now(), delivery_due_at = now() where id = 'q'")
-        rolling_back = asyncio.create_task(asyncio.to_thread(migrations.rollback, dsn, 1))
+        rolling_back = asyncio.create_task(roll_back_one(dsn))
         await until_waiting_for_a_lock(connection)
         claiming.commit()
 

@@ -128,23 +128,25 @@ async def test_whoever_may_change_questions_may_write_what_goes_with_them(
     dsn: str, connection: psycopg.Connection
 ) -> None:
     migrations.rollback(dsn, steps_back_to(dsn, "0008_endings"))
-    for role in ("owner", "pod_of_an_application", "reader"):
+    roles = [f"{connection.info.dbname}_{role}" for role in ("owner", "pod", "reader")]
+    for role in roles:
         connection.execute(f"create role {role}".encode())
+    owner, pod, reader = roles
     try:
-        connection.execute("grant create on schema public to owner")
-        connection.execute("alter table pending_interactions owner to owner")
-        connection.execute("grant select, update on pending_interactions to pod_of_an_application")
-        connection.execute("grant select on pending_interactions to reader")
+        connection.execute(
+            f"grant create on schema public to {owner}; alter table pending_interactions owner to {owner}; "
+            f"grant select, update on pending_interactions to {pod}; "
+            f"grant select on pending_interactions to {reader}".encode()
+        )
         migrations.apply(dsn)
 
         may = "select has_table_privilege(%s, 'pending_applications', 'insert, update')"
-        assert connection.execute(may, ["owner"]).fetchone() == (True,)
-        assert connection.execute(may, ["pod_of_an_application"]).fetchone() == (True,)
-        assert connection.execute(may, ["reader"]).fetchone() == (False,)
+        assert connection.execute(may, [owner]).fetchone() == (True,)
+        assert connection.execute(may, [pod]).fetchone() == (True,)
+        assert connection.execute(may, [reader]).fetchone() == (False,)
         may_write_the_trail = "select has_table_privilege(%s, 'pending_trail', 'update')"
-        assert connection.execute(may_write_the_trail, ["pod_of_an_application"]).fetchone() == (True,)
-        assert connection.execute(may_write_the_trail, ["reader"]).fetchone() == (False,)
+        assert connection.execute(may_write_the_trail, [pod]).fetchone() == (True,)
+        assert connection.execute(may_write_the_trail, [reader]).fetchone() == (False,)
     finally:
         connection.execute("alter table pending_interactions owner to current_user")
-        connection.execute("drop owned by owner, pod_of_an_application, reader")
-        connection.execute("drop role owner, pod_of_an_application, reader")
+        connection.execute(f"drop owned by {', '.join(roles)}; drop role {', '.join(roles)}".encode())

@@ -15,7 +15,7 @@ from pendingctl import PendingStore, State
 from pendingctl.errors import InvalidInput, MigrationFailed, Refused
 from pendingctl.schema import migrations
 from tests.questions import PAYLOAD, SCOPE, click
-from tests.schema.migrated import OURS, steps_back_to, tables
+from tests.schema.migrated import OURS, PATIENT, steps_back_to, tables
 
 
 def test_the_migrations_apply_once_and_roll_back_to_nothing(empty_dsn: str, empty: psycopg.Connection) -> None:
@@ -124,7 +124,7 @@ def test_pods_of_the_version_before_work_while_it_is_migrated(dsn: str, connecti
     with ThreadPoolExecutor(3) as pods:
         working = [pods.submit(work, f"pod-{number}") for number in range(3)]
         try:
-            assert migrations.apply(dsn) == OURS[3:]
+            assert migrations.apply(dsn, lock_timeout=PATIENT) == OURS[3:]
         finally:
             ended.set()
         rounds = sum(each.result() for each in working)

@@ -145,14 +145,15 @@ async def test_a_card_that_a_pod_of_the_version_before_has_posted_is_posted_no_m
 
 async def test_whoever_could_work_with_questions_can_have_them_posted(dsn: str, connection: psycopg.Connection) -> None:
     migrations.rollback(dsn, steps_back_to(dsn, "0010_posts"))
-    connection.execute("create role pod_of_the_version_before login")
+    pod = f"{connection.info.dbname}_pod"
+    connection.execute(f"create role {pod} login".encode())
     try:
         connection.execute(
             "grant select, insert, update, delete on pending_interactions, pending_applications, organization "
-            "to pod_of_the_version_before"
+            f"to {pod}".encode()
         )
         migrations.apply(dsn)
-        async with open_pool(make_conninfo(dsn, user="pod_of_the_version_before")) as pool:
+        async with open_pool(make_conninfo(dsn, user=pod)) as pool:
             store = PendingStore(pool)
             await scheduled(store)
             await show(store)
@@ -161,8 +162,7 @@ async def test_whoever_could_work_with_questions_can_have_them_posted(dsn: str, 
             await store.claim(click())
             await scheduled(store)
     finally:
-        connection.execute("drop owned by pod_of_the_version_before")
-        connection.execute("drop role pod_of_the_version_before")
+        connection.execute(f"drop owned by {pod}; drop role {pod}".encode())
 
 
 @pytest.mark.law(13)

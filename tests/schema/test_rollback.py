@@ -27,9 +27,8 @@ from tests.locks import until_waiting_for_a_lock
 from tests.patience import be_patient
 from tests.processes import ending
 from tests.questions import PAYLOAD, SCOPE, click
-from tests.schema.migrated import steps_back_to
+from tests.schema.migrated import PATIENT, steps_back_to
 
-PATIENT = timedelta(seconds=20)
 CLAIM = (
     "update pending_interactions set claimed_at = now(), answer = 'yes', delivery_due_at = now() where id = 'q'"
     " and claimed_at is null"
@@ -210,7 +209,7 @@ def test_the_confirmation_says_what_is_lost(dsn: str) -> None:
         os.close(theirs)
         said = written(ours, b"[y/N]")
         os.write(ours, b"n\n")
-        command.communicate(timeout=20)
+        command.communicate(timeout=60)
     os.close(ours)
 
     assert b"Lost for good: " in said
