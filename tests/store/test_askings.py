@@ -76,7 +76,7 @@ async def test_asked_anew_by_many_at_once_an_id_has_greater_numbers_each_time(
             for each row execute function note();
         """
     )
-    async with open_pool(dsn, max_size=12) as pool:
+    async with open_pool(dsn, max_size=12, timeout=60) as pool:
         store = PendingStore(pool)
         for round in range(10):
             puts = [store.put("q", SCOPE, PAYLOAD, request_key=f"{round}-{each}") for each in range(12)]

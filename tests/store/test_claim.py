@@ -188,7 +188,7 @@ async def test_losers_are_refused_under_any_default_isolation(
     dsn: str, connection: psycopg.Connection, level: str
 ) -> None:
     connection.execute(f"alter database {connection.info.dbname} set default_transaction_isolation = '{level}'")
-    async with open_pool(dsn, max_size=12) as pool:
+    async with open_pool(dsn, max_size=12, timeout=60) as pool:
         store = PendingStore(pool)
         for round in range(10):
             await store.put(f"q{round}", SCOPE, PAYLOAD)

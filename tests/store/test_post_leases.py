@@ -67,7 +67,7 @@ async def test_a_locked_question_keeps_no_other_from_being_posted(store: Pending
     await store.put_many(((id, SCOPE, PAYLOAD) for id in ("q", "r")), show=True)
     async with await psycopg.AsyncConnection.connect(dsn) as locking:
         await only_locks(locking)
-        assert [post.question_id for post in await asyncio.wait_for(posts(store), 5)] == ["r"]
+        assert [post.question_id for post in await asyncio.wait_for(posts(store), 30)] == ["r"]
 
     assert [post.question_id for post in await posts(store)] == ["q"]
 

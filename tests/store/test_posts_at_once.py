@@ -56,7 +56,7 @@ async def test_a_pod_that_saw_a_row_before_it_changed_does_not_post_it(
         await until_waiting_for_a_lock(connection)
         match became:
             case "leased by another pod":
-                assert [post.question_id for post in await asyncio.wait_for(posts(store), 5)] == ["b"]
+                assert [post.question_id for post in await asyncio.wait_for(posts(store), 30)] == ["b"]
             case "answered":
                 assert isinstance(await store.claim(click("b")), Claim)
             case "withdrawn":

@@ -186,7 +186,7 @@ async def test_a_question_that_somebody_waits_for_keeps_its_deadline(
     store: PendingStore, connection: psycopg.Connection
 ) -> None:
     await store.put("q", SCOPE, PAYLOAD, expires_in=HOUR)
-    connection.execute("update pending_interactions set awaited_until = now() + interval '15 s'")
+    connection.execute("update pending_interactions set awaited_until = now() + interval '1 hour'")
 
     assert outcomes(await store.remedies.extend(await listed(store), by=HOUR)) == {"q": NotDone.AWAITED}
 
