@@ -31,7 +31,9 @@ async def statements_a_second(dsn: str, *, is_listening: bool) -> float:
         sent += 1
         return await execute(cursor, query, *given, **named)
 
-    async with open_pool(dsn, max_size=4) as pool:
+    # A connection that is made meanwhile would cost statements, too.
+    async with open_pool(dsn, min_size=4, max_size=4) as pool:
+        await pool.wait()
         streams = Streams(pool)
         names = [StreamName("acme", f"idle-{number}") for number in range(STREAMS)]
         for name in names[::2]:

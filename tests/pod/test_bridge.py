@@ -23,9 +23,7 @@ from pendingctl import (
 )
 from pendingctl.errors import DatabaseUnreachable
 from pendingctl.model import Claim, Refusal
-from pendingctl.postgres.time_limits import Purpose
 from tests.deliveries import until_state
-from tests.patience import be_patient
 from tests.pods import QUESTION, SCOPE, Pod, failing
 
 
@@ -192,11 +190,8 @@ async def test_a_late_click_of_an_older_card_is_refused(pod: Pod, store: Pending
 
 @pytest.mark.law(6, 7)
 async def test_a_slow_claim_is_answered_in_time_and_still_handed_over(
-    store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
-    # It is slow, and not given up.
-    be_patient(monkeypatch, Purpose.CLAIM)
-
     async def take_a_while() -> None:
         for _ in range(50):
             await asyncio.sleep(0)
@@ -233,7 +228,7 @@ async def test_a_database_that_is_gone_asks_to_try_again(caplog: pytest.LogCaptu
             )
 
     async with open_pool("host=/nowhere", min_size=0) as pool:
-        assert await Pod(Gone(pool)).click() is ReplyKind.CANNOT_SERVE
+        assert await Pod(Gone(pool), reply_within=timedelta(seconds=0.2)).click() is ReplyKind.CANNOT_SERVE
     assert "no server for q" in caplog.text
 
 

@@ -100,14 +100,14 @@ async def test_a_row_that_somebody_has_locked_keeps_no_other_card_waiting(
 
     with psycopg.connect(dsn) as application:
         application.execute("select from pending_interactions where id = 'locked' for update")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await store.leases.mark_posted(posted_cards) == {"locked"}
             assert isinstance(await store.claim(click("later")), Claim)
     assert await store.leases.mark_posted(posted_cards[1:2]) == set()
 
     with psycopg.connect(dsn) as application:
         application.execute("select from pending_interactions where id = 'locked' for update")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await store.leases.mark_edited(edited_cards) == {"locked"}
     edited = connection.execute("select id from pending_interactions where card_due_at is null").fetchall()
     assert edited == [("before",)]

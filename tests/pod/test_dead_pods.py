@@ -44,7 +44,9 @@ async def handle(answer):
 
 async def main():
     async with open_pool(sys.argv[1]) as pool:
-        bridge = InteractionBridge(Store(pool), ConsolePlatform(), handle, lease=timedelta(seconds=1))
+        bridge = InteractionBridge(
+            Store(pool), ConsolePlatform(), handle, lease=timedelta(seconds=1), reply_within=timedelta(seconds=50)
+        )
         async with bridge:
             bridge.register("acme", "slack")
             where = dict(organization_id="acme", connection_id="slack")

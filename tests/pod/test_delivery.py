@@ -141,8 +141,10 @@ async def test_a_poisoned_answer_does_not_hold_up_the_others(
             await asyncio.Event().wait()
 
     worker = Worker(choke)
-    async with Delivery(store, worker, lease=timedelta(seconds=5), at_once=4):
-        await until(lambda: len(worker.answers) == 28)
+    delivery = Delivery(store, worker, at_once=4)
+    delivery.start()
+    await until(lambda: len(worker.answers) == 28)
+    await delivery.close(within=timedelta())
 
     assert worker.ids == [f"q{number:02}" for number in range(2, 30)]
 
@@ -241,6 +243,6 @@ async def test_a_database_that_is_restarted_in_the_middle_loses_no_answer() -> N
                 await asyncio.to_thread(server.restart)
                 back.set()
                 with psycopg.connect(server.dsn, autocommit=True) as looking:
-                    await until(lambda: looking.execute(_UNDELIVERED).fetchone() == (0,))
+                    await until(lambda: looking.execute(_UNDELIVERED).fetchone() == (0,), 30)
 
     assert set(worker.ids) == {f"q{number}" for number in range(8)}

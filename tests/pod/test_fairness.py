@@ -15,11 +15,9 @@ from pendingctl import Answer, Card, Claim, Delivery, PendingStore, ReplyKind, S
 from pendingctl.leased import PostedCard
 from pendingctl.platforms import MessageHandle
 from pendingctl.pod.take_over import MOST_OF_A_TENANT, TakeOver
-from pendingctl.postgres.time_limits import Purpose
-from tests.deliveries import Worker, claimed, run_out, until
+from tests.deliveries import LEASE, Worker, claimed, run_out, until
 from tests.faults.moments import came_true
 from tests.locks import until_waiting_for_a_lock
-from tests.patience import be_patient
 from tests.pods import Pod, RecordingPlatform
 from tests.questions import PAYLOAD, SCOPE, age, click
 
@@ -110,28 +108,34 @@ async def test_all_of_one_tenants_answers_are_taken_over_without_a_pause(
 
 
 async def test_a_hand_over_that_has_waited_too_long_is_given_back_and_is_no_attempt(store: PendingStore) -> None:
-    lease = timedelta(seconds=2)
-    worker = Worker(hang)
-    delivery = Delivery(store, worker, lease=lease, at_once=1)
-    first, second = await claimed(store, "first", lease=lease), await claimed(store, "second", lease=lease)
-    delivery.submit(first)
-    delivery.submit(second)
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def wait(answer: Answer) -> None:
+        del answer
+        has_begun.set()
+        await may_end.wait()
+
+    worker = Worker(wait)
+    delivery = Delivery(store, worker, at_once=1)
+    delivery.submit(await claimed(store, "first"))
+    await until(has_begun.is_set)
+    # A tenth of its lease is left for the worker.
+    delivery.submit(await claimed(store, "second"), began=time.monotonic() - 0.7 * LEASE.total_seconds())
+    may_end.set()
 
     await delivery.close()
     rows = [await store.inspection.get(id) for id in ("first", "second")]
     assert [(row.state, row.delivery_attempts) for row in rows if row is not None] == [
-        (State.UNDELIVERED, 1),
+        (State.CLAIMED, 1),
         (State.UNDELIVERED, 0),
     ]
-    assert worker.ids == []
+    assert worker.ids == ["first"]
 
 
 @pytest.mark.law(7)
 async def test_ten_presses_on_a_locked_question_cost_no_other_tenant_anything(
-    store: PendingStore, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    store: PendingStore, dsn: str, connection: psycopg.Connection
 ) -> None:
-    # As long as the row is locked none of them gives up, and makes room.
-    be_patient(monkeypatch, Purpose.CLAIM)
     await store.put("q", SCOPE, PAYLOAD)
     await store.put("other", GLOBEX, PAYLOAD)
     async with open_pool(dsn, max_size=2) as pool:
@@ -159,7 +163,7 @@ async def test_presses_whose_turn_does_not_come_in_time_leave_no_turn_behind(sto
     with psycopg.connect(dsn) as application:
         application.execute("select from pending_interactions where id = 'q' for update")
         kinds = await asyncio.gather(*(pod.click(f"k-{number}") for number in range(10)))
-        await pod.bridge.close()
+    await pod.bridge.close()
 
     assert set(kinds) == {ReplyKind.CANNOT_SERVE}
     assert len(pod.bridge._question_turns) == len(pod.bridge._tenant_turns) == 0

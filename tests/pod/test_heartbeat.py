@@ -17,12 +17,10 @@ from pendingctl.model import ANSWERS, Outcome
 from pendingctl.pod import delivery
 from pendingctl.pods import Heartbeat
 from pendingctl.postgres.connections import Pool
-from pendingctl.postgres.time_limits import Purpose
 from pendingctl.store.leases import Leases
 from pendingctl.store.pod_statements import BEAT
 from tests.deliveries import Worker, until
 from tests.faults.moments import came_true
-from tests.patience import be_patient
 from tests.pods import QUESTION, Pod, hang
 from tests.questions import click
 from tests.store.plans import PARAMETERS
@@ -65,11 +63,7 @@ async def test_a_pod_notes_what_it_serves_and_what_it_holds(
         await asking
 
 
-async def test_a_claim_that_waits_is_noted(
-    store: PendingStore, connection: psycopg.Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # It waits until it is noted.
-    be_patient(monkeypatch, Purpose.CLAIM)
+async def test_a_claim_that_waits_is_noted(store: PendingStore, connection: psycopg.Connection, dsn: str) -> None:
     pod = Pod(store, reply_within=timedelta(seconds=30))
     await pod.bridge.ask(QUESTION, event_id="e")
     with psycopg.connect(dsn) as holding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,14 +12,25 @@ from typing import Any
 import psycopg
 import pytest
 
-from pendingctl import PendingStore
+from pendingctl import PendingStore, open_pool
+from pendingctl.postgres.time_limits import Purpose
 from tests.cards_to_post import noted_card
 from tests.deliveries import until
 from tests.faults.moments import came_true
+from tests.patience import be_patient
 from tests.pod.idling import statements_a_second
 from tests.pods import QUESTION, Pod
 
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def store(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PendingStore]:
+    """Over a pool that has all of its connections, each of which costs statements, and that loses none."""
+    be_patient(monkeypatch, Purpose.LOOP)
+    async with open_pool(dsn, min_size=4, max_size=4) as pool:
+        await pool.wait()
+        yield PendingStore(pool)
 
 
 async def test_an_idle_pod_asks_one_statement_a_second_whatever_lies_ahead(

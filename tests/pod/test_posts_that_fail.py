@@ -45,7 +45,9 @@ MOMENT = 0.3
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    """What pendingctl has logged as an error."""
+    ours = [record for record in caplog.records if record.name.startswith("pendingctl.")]
+    return [record.getMessage() for record in ours if record.levelno == logging.ERROR]
 
 
 @pytest.mark.law(13)
