@@ -6,17 +6,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from pendingctl.events import listening
 from pendingctl.events.following import Following
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
-from pendingctl.postgres.time_limits import Purpose
 from tests.patience import be_patient
 
 
-@pytest.fixture
-def patient_appends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Appends that wait for a lock for as long as a busy machine takes over what a test does meanwhile."""
-    be_patient(monkeypatch, Purpose.APPEND)
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pass no limit of the product's by a pause of the machine; a test of a limit sets that one itself."""
+    be_patient(monkeypatch)
+    # Half a minute goes by before the next attempt.
+    monkeypatch.setattr(listening, "ECHO_SECONDS", 60.0)
 
 
 @pytest.fixture

@@ -76,7 +76,6 @@ async def test_an_append_that_is_repeated_is_there_once(streams: Streams) -> Non
     assert await texts(streams) == ["before", "a", "b", "after"]
 
 
-@pytest.mark.usefixtures("patient_appends")
 async def test_two_attempts_at_once_append_once(streams: Streams, dsn: str, connection: psycopg.Connection) -> None:
     await streams.append(TALK, said("before"))
     with held(dsn):
@@ -162,7 +161,6 @@ async def test_a_transaction_that_does_not_look_anew_is_refused(
     assert await texts(streams) == ["a"]
 
 
-@pytest.mark.usefixtures("patient_appends")
 async def test_a_caller_that_dies_leaves_nothing(streams: Streams, dsn: str, connection: psycopg.Connection) -> None:
     await streams.append(TALK, said("a"))
     given = await psycopg.AsyncConnection.connect(dsn)
@@ -177,18 +175,24 @@ async def test_a_caller_that_dies_leaves_nothing(streams: Streams, dsn: str, con
     await given.close()
 
 
+def wait_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have appends wait so long for a lock; the server gives them up, and the client does not, however slow it is."""
+    monkeypatch.setattr(Purpose.APPEND, "lock_seconds", 0.5)
+    monkeypatch.setattr(Purpose.APPEND, "lock_timeout", "500ms")
+
+
 @pytest.mark.once
-async def test_a_stream_that_somebody_holds_is_given_up_in_time(streams: Streams, dsn: str) -> None:
+async def test_a_stream_that_somebody_holds_is_given_up_in_time(
+    streams: Streams, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await streams.append(TALK, said("a"))
-    least = Purpose.APPEND.lock_seconds - 0.1
-    # By the server, before the client would give it up.
-    with held(dsn), taking(least), pytest.raises(DatabaseBusy):
+    wait_half_a_second(monkeypatch)
+    with held(dsn), taking(0.4), pytest.raises(DatabaseBusy):
         await streams.append(TALK, said("b"))
 
     assert (await streams.append(TALK, said("c"))).first_seq == 2
 
 
-@pytest.mark.usefixtures("patient_appends")
 async def test_one_lock_holds_up_no_other(streams: Streams, dsn: str) -> None:
     free, new, closed = (StreamName("acme", name) for name in ("free", "new", "closed"))
     foreign = StreamName("nobody", "talk")
@@ -217,9 +221,12 @@ async def test_one_lock_holds_up_no_other(streams: Streams, dsn: str) -> None:
 
 
 @pytest.mark.once
-async def test_what_stays_locked_is_reported_beside_what_was_done(streams: Streams, dsn: str) -> None:
+async def test_what_stays_locked_is_reported_beside_what_was_done(
+    streams: Streams, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await streams.append(TALK, said("a"))
-    with held(dsn), taking(1.5):
+    wait_half_a_second(monkeypatch)
+    with held(dsn), taking(0.25):
         results = await streams.append_many({TALK: said("b"), StreamName("acme", "new"): said("c")})
 
     assert [type(result) for result in results.values()] == [DatabaseBusy, Appended]
@@ -261,7 +268,6 @@ async def test_a_closed_stream_takes_nothing(streams: Streams, store: PendingSto
     assert await texts(streams) == ["a"]
 
 
-@pytest.mark.usefixtures("patient_appends")
 async def test_an_append_that_waited_for_the_end_is_refused(
     streams: Streams, dsn: str, connection: psycopg.Connection
 ) -> None:

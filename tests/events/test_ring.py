@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from pendingctl.errors import InvalidInput
+from pendingctl.events import ring as ring_module
 from pendingctl.events.model import End, Event, Gap, Reset, StreamName
 from pendingctl.events.ring import Ring, Turn
 from pendingctl.events.streams import Streams
@@ -34,12 +35,16 @@ def slot_of(connection: psycopg.Connection) -> int:
     return int(row[0])
 
 
-async def test_the_ring_turns_when_its_time_has_come(streams: Streams, connection: psycopg.Connection) -> None:
+async def test_the_ring_turns_when_its_time_has_come(
+    streams: Streams, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of the retention and the longest append after the last turn."""
+    monkeypatch.setattr(ring_module, "LONGEST_APPEND", timedelta(minutes=10))
     connection.execute("update pending_stream_ring set turned_at = now()")
-    let_pass(connection, WIDTH - timedelta(seconds=5))
+    let_pass(connection, timedelta(hours=8, minutes=5))
     assert await streams.ring.turn() is Turn.NOT_DUE
 
-    let_pass(connection, timedelta(seconds=6))
+    let_pass(connection, timedelta(minutes=6))
 
     assert await streams.ring.turn() is Turn.TURNED
     assert connection.execute("select slot, pod from pending_stream_ring").fetchone() == (1, "pod-1")
@@ -52,11 +57,11 @@ async def test_an_event_lives_for_the_retention_and_no_longer_than_four_thirds_o
 ) -> None:
     lived = timedelta()
     ages = {}
-    for number in range(200):
+    for number in range(120):
         await streams.append(TALK, said(str(number)))
         ages[str(number)] = lived
-        let_pass(connection, timedelta(minutes=30))
-        lived += timedelta(minutes=30)
+        let_pass(connection, timedelta(minutes=45))
+        lived += timedelta(minutes=45)
         await streams.ring.turn()
         kept = set(await texts(streams))
         for text, born in ages.items():
