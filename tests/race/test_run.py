@@ -18,13 +18,12 @@ import pytest
 
 from pendingctl.errors import InvalidInput, NotFound
 from pendingctl.model import Outcome
-from pendingctl.race.history.files import POD, read_history
+from pendingctl.race.history.files import read_history
 from pendingctl.race.history.history import Reason
 from pendingctl.race.plan.schedule import FaultKind
 from pendingctl.race.plan.settings import RaceSettings
 from pendingctl.race.pods import dispatcher
 from pendingctl.race.run import simulate_race
-from tests.deliveries import until
 from tests.processes import ending, processes
 from tests.race.results import assert_nothing_is_wrong
 
@@ -177,23 +176,6 @@ async def test_a_race_of_few_clicks_is_judged(dsn: str, clicks: int) -> None:
     if clicks == 1:
         assert result.verdict == "inconclusive"
         assert "contended" in result.reasons[0]
-
-
-async def test_a_click_that_fails_since_its_row_is_locked_is_pressed_again(dsn: str, tmp_path: Path) -> None:
-    with psycopg.connect(dsn) as locking:
-
-        def lock() -> None:
-            # It is only clicked: a put would wait for the row as well.
-            locking.execute("select from pending_interactions where id like '%-q4' for update")
-
-        history, settings = tmp_path / "history", RaceSettings(pods=2, questions=5, clicks=2, seed=1)
-        race = asyncio.create_task(simulate_race(dsn, settings, history=history, on_progress=at_question(4, lock)))
-        await until(lambda: any(b'"failed"' in pod.read_bytes() for pod in history.glob(POD)), 60)
-        locking.rollback()
-        result = await race
-
-    assert_nothing_is_wrong(result)
-    assert result.winners == 5
 
 
 async def test_a_race_in_an_existing_organization_touches_nothing_else_of_it(

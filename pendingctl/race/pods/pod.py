@@ -39,7 +39,7 @@ from .worker import Worker
 
 # How long a click's claim may outlast the bridge's reply before its outcome counts as unknown.
 CLAIM_SECONDS = 20.0
-# A click whose outcome is unknown, or that failed, is tried once more, this often, until so long after the first try.
+# A click whose outcome is unknown is tried once more, this often, until so long after the first try.
 RETRY_SECONDS = 0.1
 RESOLVE_SECONDS = 20.0
 # Small: a sweep then takes several batches.
@@ -151,10 +151,12 @@ class Pod:
             await self._puts.until_noted(note)
 
     async def _click_until_decided(self, note: Note) -> None:
-        """Click, and without a true reply click again as the platform would, with the same delivery key."""
+        """Click, and while the outcome is unknown click again as the platform would, with the same delivery key."""
         deadline = time.monotonic() + RESOLVE_SECONDS
         outcome = await self._click(note)
-        while outcome not in DECIDED and time.monotonic() < deadline:
+        in_doubt = outcome is Outcome.UNKNOWN
+        # One that fails afterwards leaves the first one in doubt.
+        while in_doubt and outcome not in DECIDED and time.monotonic() < deadline:
             await asyncio.sleep(RETRY_SECONDS)
             note = Note(note.planned)
             current_note.set(note)

@@ -121,15 +121,6 @@ def test_operations_may_fail_under_a_fault() -> None:
     assert judge(replace(having(failed), faults=(LANDED,))).verdict == "pass"
 
 
-def test_a_click_may_fail_that_gets_a_true_reply_when_it_is_pressed_again() -> None:
-    first = replace(
-        LOSER, number=62, outcome=Outcome.FAILED, started_ns=LOSER.started_ns - 2, ended_ns=LOSER.started_ns - 1
-    )
-
-    assert judge(having(first)).verdict == "pass"
-    assert judge(having(replace(first, planned=replace(first.planned, name="q.62")))).verdict == "inconclusive"
-
-
 def test_an_operation_other_than_a_click_may_stay_unknown_under_a_fault() -> None:
     unknown = lost(operation(62, DELETE, Outcome.UNKNOWN, 1145, None, question="x"))
 
