@@ -54,10 +54,10 @@ def _fill(dsn: str) -> None:
                  delivery_due_at, card_due_at, ending_due_at, expires_at, post_due_at)
             select 'q' || n, case n % 2 when 0 then 'acme' else 'globex' end, 'slack', 'U1', '{}',
                    now() - n * interval '8.64 seconds', case n % 3 when 0 then now() end,
-                   case n % 30 when 0 then now() - interval '1 second' end, now() + n * interval '1 second',
+                   case n % 30 when 0 then now() - interval '1 second' end, now() + (n - 10) * interval '1 hour',
                    case n % 30 when 15 then now() - interval '1 second' end,
                    case n % 5 when 0 then now() + (n - 10000) * interval '1 minute' end,
-                   case when n % 7 = 0 then now() + (n - 100) * interval '1 minute' end
+                   case when n % 7 = 0 then now() + (n - 100) * interval '1 hour' end
             from generate_series(1, 20000) as n
             """
         )
