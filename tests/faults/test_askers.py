@@ -18,7 +18,7 @@ from pendingctl import Answer, Claim, NoAnswer, PendingStore, ask, open_pool
 from pendingctl.errors import PendingctlError, Refused
 from pendingctl.inspected import UNDELIVERED
 from pendingctl.postgres.time_limits import Purpose
-from tests.askers import answer_to
+from tests.askers import answer_to, until_stored
 from tests.deliveries import LEASE, run_out, state_of
 from tests.faults.moments import PATIENCE, came_true
 from tests.faults.proxy import Hold, fields, running_proxy
@@ -37,14 +37,6 @@ ASK = [
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     be_patient(monkeypatch, Purpose.CLAIM, Purpose.PUT)
-
-
-async def until_stored(store: PendingStore) -> None:
-    for _ in range(2_000):
-        if await store.inspection.get("q") is not None:
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
 
 
 async def test_an_asker_stopped_past_its_time_shares_the_answer_with_no_pod(

@@ -19,9 +19,14 @@ IMPATIENT_TAKE = statements.TAKE
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no reason to give a take up, nor a key that another take has locked."""
     monkeypatch.setattr(Purpose.LIMIT, "seconds", 30.0)
+    wait_for_locks(monkeypatch, 20)
+
+
+def wait_for_locks(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """Have takes wait for so long for a locked key, in place of 0.3 s."""
     given_up = f"'{Purpose.LIMIT.lock_timeout}'"
     assert given_up in IMPATIENT_TAKE
-    monkeypatch.setattr(statements, "TAKE", IMPATIENT_TAKE.replace(given_up, "'20s'"))
+    monkeypatch.setattr(statements, "TAKE", IMPATIENT_TAKE.replace(given_up, f"'{seconds}s'"))
 
 
 @pytest.fixture
