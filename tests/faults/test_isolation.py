@@ -12,6 +12,7 @@ import pytest
 from pendingctl import Claim, Delivery, InteractionBridge, PendingStore, PostgresSink, ReplyKind, Scope, open_pool
 from pendingctl.leased import PostedCard
 from pendingctl.postgres.time_limits import Purpose
+from pendingctl.sinks import postgres
 from tests.deliveries import LEASE, Worker, claimed, run_out
 from tests.faults.moments import PATIENCE, came_true, lock_waiters
 from tests.faults.proxy import running_proxy
@@ -78,6 +79,8 @@ async def test_a_locked_table_of_the_application_costs_no_click(
     """As when it is migrated."""
     # As long as the table is locked no delivery gives up, and makes room.
     be_patient(monkeypatch, Purpose.CLAIM, Purpose.SINK)
+    monkeypatch.setattr(postgres, "LOCK_TIMEOUT", "60s")
+    monkeypatch.setattr(postgres, "STATEMENT_TIMEOUT", "60s")
     connection.execute("create table approval (question text, answer text)")
     sink = PostgresSink("insert into approval values (%(question_id)s, %(value)s)")
     ids = [f"q-{number}" for number in range(11)]
@@ -93,7 +96,9 @@ async def test_a_locked_table_of_the_application_costs_no_click(
             before = [(await bridge.click(click(id))).kind for id in ids[:-1]]
             # Fewer may be let in at once.
             await came_true(lambda: lock_waiters(connection) == len(before), 2)
-            last = await bridge.click(click(ids[-1]))
+            # Each delivery has 24 s.
+            async with asyncio.timeout(15):
+                last = await bridge.click(click(ids[-1]))
 
     assert [*before, last.kind] == [ReplyKind.ANSWERED] * len(ids)
 
