@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from playwright.async_api import BrowserContext, Page
 
+from pendingctl.sse import app as app_module
 from pendingctl.sse.tickets import COOKIE
 from tests.events.writers import append, append_numbers, close
-from tests.sse.event_source import until
+from tests.sse.event_source import PATIENCE, until
 
 from .pods import Pods, ticket
 from .site import Site
@@ -42,8 +43,10 @@ async def test_a_page_goes_on_at_another_pod_once_and_in_order(
 
 
 async def test_a_page_stays_away_from_a_stream_that_has_ended(
-    tab: Tab, pods: Pods, connection: psycopg.Connection
+    tab: Tab, pods: Pods, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # However long it takes to find out that the stream has ended.
+    monkeypatch.setattr(app_module, "LOOK_SECONDS", PATIENCE)
     append(connection, "one")
     close(connection)
     await tab.listen(pods.url())

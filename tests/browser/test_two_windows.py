@@ -66,7 +66,7 @@ async def demo(chromium: str) -> AsyncIterator[Demo]:
         patch.setattr(run, "running_worker", through_proxy)
         running = asyncio.create_task(run.run_demo(said.append, lambda _: None))
         try:
-            await until(lambda: bool(said) or running.done(), within=60)
+            await until(lambda: bool(said) or running.done(), within=120)
             yield Demo(said[0].split()[1], worker)
         finally:
             running.cancel()

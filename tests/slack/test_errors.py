@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -14,12 +15,13 @@ import pytest
 from pendingctl import CardGone, NotPosted
 from pendingctl.demo.faults import Fault, Rate
 from pendingctl.demo.slack_server import FakeSlack
-from pendingctl.demo.workspaces import SCOPES, Installation
+from pendingctl.demo.workspaces import SCOPES, Installation, acme_and_others
 from pendingctl.platforms.slack import SlackPlatform, calls
 from pendingctl.platforms.slack.errors import CARD_GONE, LIMITED, MENDABLE, PERMANENT, TOKEN_REFUSED, SlackFailed
 from tests.deliveries import until
 
 from .conftest import TOKENS
+from .presses import SECRET
 from .shown import messages
 from .test_platform import ANSWERED, CARD, reminder
 
@@ -45,6 +47,12 @@ def clock() -> Clock:
 async def platform(slack: FakeSlack, clock: Clock) -> AsyncIterator[SlackPlatform]:
     async with SlackPlatform(TOKENS, base_url=slack.url, clock=clock) as opened:
         yield opened
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What pendingctl has logged as an error."""
+    ours = [record for record in caplog.records if record.name.startswith("pendingctl.")]
+    return [record.getMessage() for record in ours if record.levelno == logging.ERROR]
 
 
 async def refusal(platform: SlackPlatform) -> NotPosted:
@@ -148,9 +156,9 @@ async def test_a_refused_token_pauses_its_connection_alone(
     assert first.retry_after == timedelta(minutes=1)
     assert platform.is_paused("acme", "slack")
     assert len(slack.called(POST)) == 1
-    (logged,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert f"Slack refuses the token of connection 'slack' of 'acme': chat.postMessage was answered 200 {code}" in (
-        logged.getMessage()
+    (logged,) = errors(caplog)
+    assert (
+        f"Slack refuses the token of connection 'slack' of 'acme': chat.postMessage was answered 200 {code}" in logged
     )
     assert not platform.is_paused("globex", "slack")
     assert await platform.post_card("slack", replace(CARD, organization_id="globex"))
@@ -180,7 +188,7 @@ async def test_cards_that_fail_together_lengthen_a_pause_once(
 
     await asyncio.gather(*(refusal(platform) for _ in range(5)))
 
-    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+    assert len(errors(caplog)) == 1
     later = (await refusal(platform)).retry_after
     assert later is not None
     assert later <= timedelta(minutes=1)
@@ -228,9 +236,10 @@ async def test_a_short_limit_is_waited_out(platform: SlackPlatform, slack: FakeS
 
 
 async def test_one_card_of_a_limited_channel_waits_and_the_others_leave_their_turn(
-    platform: SlackPlatform, slack: FakeSlack
+    platform: SlackPlatform, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slack.fail(POST, Fault(error="ratelimited", status=429, retry_after="2"))
+    monkeypatch.setattr(calls, "LONGEST_WAIT", timedelta(minutes=2))
+    slack.fail(POST, Fault(error="ratelimited", status=429, retry_after="60"))
     waiting = asyncio.create_task(platform.post_card("slack", CARD))
     # It has heard of the limit, which is later than that Slack has heard of it.
     await until(lambda: bool(platform._calls._rates._waiting))
@@ -240,14 +249,21 @@ async def test_one_card_of_a_limited_channel_waits_and_the_others_leave_their_tu
 
     assert refused.value.retry_after is not None
     assert not waiting.done()
-    assert await waiting
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
-async def test_a_channel_with_a_rate_takes_one_card_after_the_other(platform: SlackPlatform, slack: FakeSlack) -> None:
-    slack.limit(POST, Rate(per_second=1, burst=1))
-
-    for id in ("q", "r"):
-        await platform.post_card("slack", replace(CARD, question_id=id))
+async def test_a_channel_with_a_rate_takes_one_card_after_the_other() -> None:
+    # Half a second passes from one call to the next.
+    times = itertools.count(0.0, 0.5)
+    async with (
+        FakeSlack(acme_and_others(SECRET), clock=lambda: next(times)) as slack,
+        SlackPlatform(TOKENS, base_url=slack.url) as platform,
+    ):
+        slack.limit(POST, Rate(per_second=1, burst=1))
+        for id in ("q", "r"):
+            await platform.post_card("slack", replace(CARD, question_id=id))
 
     assert (len(slack.messages()), len(slack.called(POST))) == (2, 3)
 

@@ -97,7 +97,7 @@ def slack(unopened: FakeSlack, page: Page) -> FakeSlack:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient() as opened:
+    async with httpx.AsyncClient(timeout=20) as opened:
         yield opened
 
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import psycopg
+import pytest
 
+from pendingctl.demo import presses
 from pendingctl.demo.slack_server import FakeSlack
 from tests.deliveries import until
 from tests.ports import free_port
@@ -25,7 +27,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 
 
-async def test_the_pod_asks_and_takes_the_answer(slack: FakeSlack, dsn: str, connection: psycopg.Connection) -> None:
+async def test_the_pod_asks_and_takes_the_answer(
+    slack: FakeSlack, dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Slack waits for as long as a busy machine takes.
+    monkeypatch.setattr(presses, "ACKNOWLEDGE_SECONDS", 20.0)
     port = free_port()
     # The one thing that differs: where Slack is.
     program = EXAMPLE.replace("SlackPlatform({", f"SlackPlatform(base_url={slack.url!r}, tokens={{")

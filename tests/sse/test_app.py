@@ -14,11 +14,18 @@ import uvicorn
 from pendingctl.events.model import START, Cursor
 from pendingctl.postgres.connections import Pool
 from pendingctl.serve.connections import Limits
+from pendingctl.sse import app as app_module
 from pendingctl.sse import clients as clients_module
 from tests.events.writers import CHAT, append, append_numbers, close, delete, turn
 from tests.sse.conftest import ORIGIN, Pod, running
 from tests.sse.event_source import PATIENCE, Dispatched, Reading, reading, until
 from tests.sse.test_slow_readers import stalled
+
+
+@pytest.fixture
+def patient_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes back to an ended stream is told by the status, however long that takes to find out."""
+    monkeypatch.setattr(app_module, "LOOK_SECONDS", PATIENCE)
 
 
 def texts(source: Reading) -> list[str]:
@@ -70,7 +77,7 @@ async def test_a_stream_that_does_not_exist_is_open_and_makes_no_row(pod: Pod, c
 
 async def test_unknown_and_forbidden_streams_look_alike(pod: Pod, connection: psycopg.Connection) -> None:
     append(connection, "secret", stream=type(CHAT)("acme", "forbidden"))
-    async with httpx.AsyncClient(verify=False) as client:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         forbidden = await client.get(pod.url("forbidden"))
         append(connection, "one")
         pod.lifetime = timedelta(seconds=-1)
@@ -129,7 +136,7 @@ async def test_whoever_loses_the_connection_before_a_reset_is_given_it_again(
 ) -> None:
     append(connection, "one")
     async with (
-        httpx.AsyncClient(verify=False) as client,
+        httpx.AsyncClient(verify=False, timeout=PATIENCE) as client,
         client.stream("GET", pod.url(), headers={"Last-Event-ID": "x"}) as response,
     ):
         lines = [line async for line in _first(response.aiter_lines(), 5)]
@@ -155,6 +162,7 @@ async def test_events_that_are_gone_are_named(pod: Pod, connection: psycopg.Conn
     assert pod.app.sent.gaps == 1
 
 
+@pytest.mark.usefixtures("patient_looks")
 async def test_a_closed_stream_ends_and_nobody_comes_back(pod: Pod, connection: psycopg.Connection) -> None:
     append(connection, "one")
     async with reading(pod.url()) as source:
@@ -167,6 +175,7 @@ async def test_a_closed_stream_ends_and_nobody_comes_back(pod: Pod, connection: 
         assert [event.type for event in await source.ended()] == ["said", "pendingctl.end"]
 
 
+@pytest.mark.usefixtures("patient_looks")
 async def test_a_deleted_stream_ends_and_nobody_comes_back(pod: Pod, connection: psycopg.Connection) -> None:
     append(connection, "one")
     async with reading(pod.url()) as source:
@@ -176,6 +185,7 @@ async def test_a_deleted_stream_ends_and_nobody_comes_back(pod: Pod, connection:
     assert await status(pod.url(), **{"Last-Event-ID": source.last_event_id}) == 204
 
 
+@pytest.mark.usefixtures("patient_looks")
 async def test_a_closed_stream_without_events_is_read_once(pod: Pod, connection: psycopg.Connection) -> None:
     connection.execute("insert into pending_stream (organization_id, name, closed_at) values ('acme', 'chat', now())")
     async with reading(pod.url()) as source:
@@ -185,10 +195,12 @@ async def test_a_closed_stream_without_events_is_read_once(pod: Pod, connection:
 
 async def test_the_connection_ends_with_the_permission(pod: Pod, connection: psycopg.Connection) -> None:
     append(connection, "one")
-    pod.lifetime = timedelta(seconds=2)
+    pod.lifetime = timedelta(hours=1)
+    async with reading(pod.url()) as source:
+        await source.events(1)
+    pod.lifetime = timedelta(seconds=1)
     async with reading(pod.url()) as source:
         await source.ended()
-    assert texts(source) == ["one"]
     assert source.response.status_code == 200
     await until(lambda: pod.app.clients == 0)
 
@@ -242,7 +254,8 @@ async def test_of_readers_whom_nobody_knows_for_now_the_log_speaks_once(
     for trouble in (RuntimeError("no database"), None, RuntimeError("again")):
         pod.troubles = [] if trouble is None else [trouble]
         assert [await head(pod.url()) for _ in range(3)] == [200] * 3
-    logged = [record.exc_info[1] for record in caplog.records if record.exc_info is not None]
+    ours = [record for record in caplog.records if record.name.startswith("pendingctl.")]
+    logged = [record.exc_info[1] for record in ours if record.exc_info is not None]
     assert list(map(str, logged)) == ["no database", "again"]
 
 
@@ -292,13 +305,13 @@ async def test_who_takes_nothing_delays_nobody(pod: Pod, connection: psycopg.Con
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE"])
 async def test_streams_are_read_alone(pod: Pod, method: str) -> None:
-    async with httpx.AsyncClient(verify=False) as client:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         answered = await client.request(method, pod.url())
     assert (answered.status_code, answered.headers["allow"]) == (405, "GET, OPTIONS")
 
 
 async def test_pages_of_named_origins_read_with_their_cookies(pod: Pod) -> None:
-    async with httpx.AsyncClient(verify=False) as client:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
         allowed = await client.options(pod.url(), headers=asked)
         refused = await client.options(pod.url(), headers={**asked, "Origin": "https://evil.example.com"})

@@ -13,11 +13,13 @@ import pytest
 
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.sse import app as app_module
 from pendingctl.sse import clients as clients_module
 from pendingctl.sse.access import Authorized, Message, Scope
 from pendingctl.sse.app import StreamApp, stream_app
 from tests.events.writers import CHAT, append
+from tests.patience import be_patient
 from tests.sse.event_source import PATIENCE, EventSource, until
 
 SCOPE = {"type": "http", "method": "GET", "path": "/chat", "query_string": b"", "headers": []}
@@ -75,6 +77,8 @@ async def test_whenever_a_client_leaves_nothing_of_it_stays(
     caplog: pytest.LogCaptureFixture,
     raises: type[Exception] | None,
 ) -> None:
+    # A read that is given up is logged.
+    be_patient(monkeypatch, Purpose.LOOP)
     monkeypatch.setattr(clients_module, "COMMENT_SECONDS", 0.0)
     monkeypatch.setattr(clients_module, "LOOK_SECONDS", 0.002)
     append(connection, *(str(number) * 300 for number in range(400)))
