@@ -16,12 +16,13 @@ from pendingctl import Click, PendingStore, open_pool
 from pendingctl.payload import encode_payload
 from pendingctl.pod.delivery import LEASE
 from pendingctl.postgres.connections import Connection
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.store import put_statements, statements
 from pendingctl.store.claims import claim_parameters
 
 from .figures import Figure, Round, doing, in_turns, rate, ratio
 from .pgbench import run_pgbench, with_variables
-from .stage import ASKED, FIRST_ID, PAYLOAD, SCOPE, YOUNG, Stage
+from .stage import ASKED, FIRST_ID, PAYLOAD, SCOPE, YOUNG, Stage, patient
 
 T = TypeVar("T")
 
@@ -74,7 +75,9 @@ def measure_claims(stage: Stage, *, rows: int, rounds: int) -> Iterator[Figure]:
     slices = (range(first, first + size) for first in count(FIRST_ID, size))
     for connections in _CONNECTIONS:
         doing(f"claims, {connections} at a time")
-        yield from asyncio.run(_claims_on(connections, stage, slices, size, rounds))
+        with patient(Purpose.CLAIM):
+            figures = asyncio.run(_claims_on(connections, stage, slices, size, rounds))
+        yield from figures
     claimed = stage.count("claimed_at is not null")
     if claimed != turns * size:
         raise RuntimeError(f"{claimed:,} rows were claimed rather than {turns * size:,}")
@@ -151,7 +154,8 @@ def measure_pairs(stage: Stage, *, rows: int, rounds: int, pairs: int) -> Figure
     """A question put and then claimed, one after the other on one connection, beside the rows that are there."""
     doing("put + claim")
     stage.fill(rows, YOUNG)
-    return asyncio.run(_pairs(stage, FIRST_ID + rows, rounds, pairs))
+    with patient(Purpose.CLAIM, Purpose.PUT):
+        return asyncio.run(_pairs(stage, FIRST_ID + rows, rounds, pairs))
 
 
 async def _pairs(stage: Stage, first: int, rounds: int, pairs: int) -> Figure:

@@ -18,10 +18,11 @@ from typing import LiteralString
 from psycopg_pool import AsyncConnectionPool
 
 from pendingctl import Limit, RateLimiter, open_pool
+from pendingctl.postgres.time_limits import Purpose
 
 from .contenders import Process, limiters
 from .figures import Figure, Round, doing, in_turns, rate, ratio
-from .stage import Stage
+from .stage import Stage, patient
 
 _KEYS = [f"key-{number}" for number in range(1_000)]
 _TASKS = 8
@@ -55,7 +56,9 @@ def measure_limits(stage: Stage, *, takes: int, rounds: int, alone: bool) -> Ite
             else:
                 port = ending.enter_context(_running(redis))
                 theirs = _of_redis(*ending.enter_context(limiters(port, takes)))
-        yield from asyncio.run(_limits(stage, takes, rounds, theirs))
+        with patient(Purpose.LIMIT):
+            figures = asyncio.run(_limits(stage, takes, rounds, theirs))
+    yield from figures
 
 
 async def _limits(stage: Stage, takes: int, rounds: int, theirs: dict[str, Round]) -> list[Figure]:

@@ -53,6 +53,9 @@ def _wait_until_ready(url: str) -> None:
                 return
         except HTTPError as error:
             error.close()
+        except OSError:
+            # It takes its time, or has just begun to listen.
+            pass
         time.sleep(_LOOK_SECONDS)
     raise RuntimeError(f"a pod was not ready within {_READY_WITHIN_SECONDS:g} s")
 

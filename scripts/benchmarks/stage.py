@@ -19,6 +19,7 @@ from pendingctl.embedded import throwaway_server
 from pendingctl.payload import JsonObject, encode_payload
 from pendingctl.postgres.connections import Connection
 from pendingctl.postgres.dsn import check_dsn
+from pendingctl.postgres.time_limits import Purpose
 from pendingctl.schema import migrations
 from pendingctl.store import statements
 
@@ -85,9 +86,25 @@ class Stage:
 
 
 @contextmanager
-def stage(dsn: str | None) -> Iterator[Stage]:
-    """A migrated database of its own, on the server of the string or on a throw-away one; gone afterwards."""
-    with _server(dsn) as (server, pgbench), psycopg.connect(server, autocommit=True) as connection:
+def patient(*purposes: Purpose) -> Iterator[None]:
+    """Wait a minute for the database: a machine that stands still makes a figure worse, and ends no measurement."""
+    before = [(each, each.seconds, each.lock_seconds, each.lock_timeout) for each in purposes]
+    try:
+        for each in purposes:
+            each.seconds, each.lock_seconds, each.lock_timeout = 70.0, 60.0, "60s"
+        yield
+    finally:
+        for each, seconds, lock_seconds, lock_timeout in before:
+            each.seconds, each.lock_seconds, each.lock_timeout = seconds, lock_seconds, lock_timeout
+
+
+@contextmanager
+def stage(dsn: str | None, *, durable: bool = True) -> Iterator[Stage]:
+    """A migrated database of its own, on the server of the string or on a throw-away one; gone afterwards.
+
+    `durable`: the throw-away one brings what it commits to the disk, as a real one does.
+    """
+    with _server(dsn, durable=durable) as (server, pgbench), psycopg.connect(server, autocommit=True) as connection:
         name = f"pendingctl_bench_{secrets.token_hex(6)}"
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
         try:
@@ -101,13 +118,13 @@ def stage(dsn: str | None) -> Iterator[Stage]:
 
 
 @contextmanager
-def _server(dsn: str | None) -> Iterator[tuple[str, Path | None]]:
+def _server(dsn: str | None, *, durable: bool) -> Iterator[tuple[str, Path | None]]:
     on_path = shutil.which("pgbench")
     pgbench = Path(on_path) if on_path else None
     if dsn is not None:
         check_dsn(dsn)
         yield dsn, pgbench
         return
-    with throwaway_server(settings=_PRODUCTION) as server:
+    with throwaway_server(settings=_PRODUCTION if durable else {}) as server:
         own = server.binaries.directory / "pgbench"
         yield server.dsn, own if own.is_file() else pgbench
