@@ -7,12 +7,9 @@ import asyncio
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from pendingctl.serve.connections import Limits
 from tests.serve.clients import PATIENCE, RawClient, exchange, listening_for
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-# A busy machine may read megabytes for longer than 2 s, after which a connection is reset.
-LINGERING = Limits(linger=2 * PATIENCE)
 LAST = {
     "HTTP/1.1": b"GET /held HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     "HTTP/1.0": b"GET /held HTTP/1.0\r\n\r\n",
@@ -38,7 +35,7 @@ class Held:
 @pytest.mark.parametrize("more", [b"\r\n", GET, b"x" * 8 * 2**20], ids=["an empty line", "a request", "a flood"])
 async def test_a_client_that_sends_on_gets_its_response_and_no_reset(request_bytes: bytes, more: bytes) -> None:
     app = Held()
-    async with listening_for(app, limits=LINGERING) as listening, RawClient(listening.port) as client:
+    async with listening_for(app) as listening, RawClient(listening.port) as client:
         client.send(request_bytes)
         async with asyncio.timeout(PATIENCE):
             await app.arrived.wait()
@@ -53,7 +50,7 @@ async def test_a_client_that_sends_on_gets_its_response_and_no_reset(request_byt
 
 
 async def test_a_client_that_pipelines_gets_its_last_response_of_a_closing_listener_and_no_reset() -> None:
-    async with listening_for(Held(), limits=LINGERING) as listening, RawClient(listening.port) as client:
+    async with listening_for(Held()) as listening, RawClient(listening.port) as client:
         client.send(GET)
         await client.response()
         await listening.stop_accepting()
@@ -67,7 +64,7 @@ async def test_a_client_that_pipelines_gets_its_last_response_of_a_closing_liste
 
 async def test_a_client_that_pipelines_without_end_gets_its_response_and_the_end() -> None:
     app = Held()
-    async with listening_for(app, limits=LINGERING) as listening, RawClient(listening.port) as client:
+    async with listening_for(app) as listening, RawClient(listening.port) as client:
         client.send(GET.replace(b"/", b"/held", 1))
         async with asyncio.timeout(PATIENCE):
             await app.arrived.wait()
