@@ -155,7 +155,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def pool(dsn: str) -> AsyncIterator[Pool]:
-    async with open_pool(dsn, max_size=20) as opened:
+    # Many at once wait while it grows by one connection after the other.
+    async with open_pool(dsn, max_size=20, timeout=60) as opened:
         yield opened
 
 

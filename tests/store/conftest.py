@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pendingctl import open_pool
 from pendingctl.events.streams import Streams
 from pendingctl.postgres.connections import Pool
 from tests.conftest import migrated_database
@@ -19,19 +17,6 @@ from tests.patience import be_patient
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     be_patient(monkeypatch)
-
-
-@pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts that are exact, and names that are looked up, also where a busy server takes longer than a second."""
-    monkeypatch.setattr("pendingctl.store.reading.QUICK_TIMEOUT", timedelta(minutes=1))
-
-
-@pytest.fixture
-async def pool(dsn: str) -> AsyncIterator[Pool]:
-    """For tests of many at once, who wait while it grows by one connection after the other."""
-    async with open_pool(dsn, max_size=20, timeout=60) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="session")

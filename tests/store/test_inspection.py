@@ -48,7 +48,6 @@ KEYWORDS: dict[str, dict[str, object]] = {"user_history": {"since": timedelta(ho
 
 
 @pytest.mark.law(10)
-@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("name", READERS)
 async def test_every_read_happens_in_a_read_only_transaction_with_a_time_limit(
     store: PendingStore, connection: psycopg.Connection, name: str

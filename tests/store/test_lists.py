@@ -19,8 +19,6 @@ from tests.questions import PAYLOAD, SCOPE, age, click
 
 HOUR = timedelta(hours=1)
 
-pytestmark = pytest.mark.usefixtures("unhurried")
-
 
 async def ids(inspection: Inspection, sort: Sort = Sort.OLDEST, **filters: object) -> list[str]:
     return [row.id for row in await inspection.find(Filters(**filters), sort=sort)]  # type: ignore[arg-type]

@@ -21,8 +21,6 @@ from tests.questions import PAYLOAD, SCOPE, age, click
 
 HOUR = timedelta(hours=1)
 
-pytestmark = pytest.mark.usefixtures("unhurried")
-
 
 async def test_an_empty_table_counts_nothing(store: PendingStore) -> None:
     found = await store.statistics.overview(by=Grouping.ORGANIZATION)
