@@ -7,6 +7,7 @@ PENDINGCTL_TEST_MAJOR chooses the throw-away server's major version.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import shutil
@@ -104,6 +105,20 @@ def no_terminal_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the width nor the colours of the developer's own, or of what runs the tests."""
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Leave the loggers as they were: `serve` sets up those of its whole process, its driver's among them."""
+    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    before = [(each, each.level, each.handlers[:], each.propagate, each.disabled) for each in (logging.root, *loggers)]
+    last_resort = logging.lastResort
+    yield
+    for each, level, handlers, propagate, disabled in before:
+        each.setLevel(level)
+        each.handlers, each.propagate, each.disabled = handlers, propagate, disabled
+    logging.lastResort = last_resort
+    logging.captureWarnings(False)
 
 
 @pytest.fixture(scope="session")

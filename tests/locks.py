@@ -20,7 +20,7 @@ def waiting_for_a_lock(connection: psycopg.Connection) -> int:
 
 
 async def until_waiting_for_a_lock(connection: psycopg.Connection, sessions: int = 1) -> None:
-    for _ in range(1_000):
+    for _ in range(6_000):
         if waiting_for_a_lock(connection) >= sessions:
             return
         await asyncio.sleep(0.01)
@@ -36,7 +36,7 @@ async def until_the_clock_waits(connection: psycopg.Connection) -> None:
         "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() "
         "and query like '%with held as materialized%'"
     )
-    for _ in range(1_000):
+    for _ in range(6_000):
         if connection.execute(waiting).fetchone() is not None:
             return
         await asyncio.sleep(0.01)

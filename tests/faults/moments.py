@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
-import psycopg
-
 # For the reply to a click of which a test wants something else than that it comes in time.
 PATIENCE = timedelta(seconds=30)
 
@@ -23,12 +21,3 @@ async def came_true(condition: Callable[[], bool], seconds: float = 12) -> bool:
             return True
         await asyncio.sleep(0.01)
     return condition()
-
-
-def lock_waiters(connection: psycopg.Connection) -> int:
-    """How many sessions of this database wait for a lock."""
-    row = connection.execute(
-        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-    ).fetchone()
-    assert row is not None
-    return int(row[0])

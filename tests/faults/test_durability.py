@@ -14,7 +14,7 @@ from pendingctl.embedded import throwaway_server
 from pendingctl.errors import DatabaseFailed, MigrationFailed
 from pendingctl.schema import migrations
 from tests.deliveries import LEASE, until
-from tests.faults.moments import lock_waiters
+from tests.locks import waiting_for_a_lock
 from tests.patience import be_patient
 from tests.questions import PAYLOAD, SCOPE, click
 
@@ -67,7 +67,7 @@ async def test_a_rollback_drops_no_answer_that_was_accepted_while_it_waited(
         rolling_back = asyncio.create_task(
             asyncio.to_thread(migrations.rollback, dsn, count, lock_timeout=timedelta(seconds=60))
         )
-        await until(lambda: lock_waiters(connection) == 1, 60)
+        await until(lambda: waiting_for_a_lock(connection) == 1, 60)
         claiming = asyncio.create_task(store.claim(click(), lease=LEASE))
         # It may as well have to wait for the rollback.
         await asyncio.wait([claiming], timeout=2)

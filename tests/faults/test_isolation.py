@@ -14,9 +14,9 @@ from pendingctl.leased import PostedCard
 from pendingctl.postgres.time_limits import Purpose
 from pendingctl.sinks import postgres
 from tests.deliveries import LEASE, Worker, claimed, run_out
-from tests.faults.moments import PATIENCE, came_true, lock_waiters
+from tests.faults.moments import PATIENCE, came_true
 from tests.faults.proxy import running_proxy
-from tests.locks import until_waiting_for_a_lock
+from tests.locks import until_waiting_for_a_lock, waiting_for_a_lock
 from tests.patience import be_patient
 from tests.pods import Pod, RecordingPlatform, failing
 from tests.questions import PAYLOAD, SCOPE, age, click
@@ -95,7 +95,7 @@ async def test_a_locked_table_of_the_application_costs_no_click(
             application.execute("lock table approval")
             before = [(await bridge.click(click(id))).kind for id in ids[:-1]]
             # Fewer may be let in at once.
-            await came_true(lambda: lock_waiters(connection) == len(before), 2)
+            await came_true(lambda: waiting_for_a_lock(connection) == len(before), 2)
             # Each delivery has 24 s.
             async with asyncio.timeout(15):
                 last = await bridge.click(click(ids[-1]))

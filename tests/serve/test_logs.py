@@ -28,18 +28,10 @@ OURS = logging.getLogger("pendingctl.pod.delivery")
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Leave the loggers of the other tests as they were, and what these have left uncollected: each line counts."""
+def uncollected() -> Iterator[None]:
+    """Leave what other tests have left, of which lines may be logged when it is collected: each line counts."""
     gc.disable()
-    loggers = [logging.getLogger(name) for name in (None, "pendingctl", "uvicorn", "uvicorn.error", "uvicorn.access")]
-    before = [(each.level, each.handlers, each.propagate, each.disabled) for each in loggers]
-    last_resort = logging.lastResort
     yield
-    for each, (level, handlers, propagate, disabled) in zip(loggers, before, strict=True):
-        each.setLevel(level)
-        each.handlers, each.propagate, each.disabled = handlers, propagate, disabled
-    logging.lastResort = last_resort
-    logging.captureWarnings(False)
     gc.enable()
 
 
