@@ -247,8 +247,8 @@ async def test_draining_ends_all_clients_soon_without_an_end(
     following: Following, connection: psycopg.Connection
 ) -> None:
     append_numbers(connection, 1, 600)
-    subscriptions = [following.subscribe(CHAT) for _ in range(100)]
-    got = dict.fromkeys(range(100), 0)
+    subscriptions = [following.subscribe(CHAT) for _ in range(500)]
+    got = dict.fromkeys(range(500), 0)
 
     async def read(number: int) -> list[Any]:
         items = []
@@ -257,7 +257,7 @@ async def test_draining_ends_all_clients_soon_without_an_end(
             got[number] += 1
         return items
 
-    reading = [asyncio.create_task(read(number)) for number in range(100)]
+    reading = [asyncio.create_task(read(number)) for number in range(500)]
     await until(lambda: min(got.values()) == 600)
     stalled = following.subscribe(CHAT)
     await given(stalled, 1)

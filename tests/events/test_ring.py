@@ -57,11 +57,11 @@ async def test_an_event_lives_for_the_retention_and_no_longer_than_four_thirds_o
 ) -> None:
     lived = timedelta()
     ages = {}
-    for number in range(120):
+    for number in range(200):
         await streams.append(TALK, said(str(number)))
         ages[str(number)] = lived
-        let_pass(connection, timedelta(minutes=45))
-        lived += timedelta(minutes=45)
+        let_pass(connection, timedelta(minutes=30))
+        lived += timedelta(minutes=30)
         await streams.ring.turn()
         kept = set(await texts(streams))
         for text, born in ages.items():

@@ -15,7 +15,6 @@ from pendingctl.errors import DatabaseFailed, MigrationFailed
 from pendingctl.schema import migrations
 from tests.deliveries import LEASE, until
 from tests.locks import waiting_for_a_lock
-from tests.patience import be_patient
 from tests.questions import PAYLOAD, SCOPE, click
 
 # Commits are reported before they are written, and nothing else writes them meanwhile.
@@ -27,9 +26,7 @@ ASYNCHRONOUS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    be_patient(monkeypatch)
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 @pytest.mark.once

@@ -11,18 +11,13 @@ import pytest
 
 from pendingctl import Card, Claim, PendingStore, Question, Refusal, ReplyKind, State
 from pendingctl.errors import Refused
-from pendingctl.postgres.time_limits import Purpose
 from tests.askers import answer_to
 from tests.deliveries import until, until_state
 from tests.faults.moments import PATIENCE, came_true
-from tests.patience import be_patient
 from tests.pods import QUESTION, Pod, RecordingPlatform
 from tests.questions import PAYLOAD, SCOPE, age, click
 
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    be_patient(monkeypatch, Purpose.CLAIM, Purpose.PUT)
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 async def remove(store: PendingStore, way: str) -> None:

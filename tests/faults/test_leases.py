@@ -13,14 +13,10 @@ from pendingctl.leased import PostedCard
 from tests.deliveries import LEASE, until
 from tests.faults.moments import PATIENCE, came_true
 from tests.locks import until_the_clock_waits
-from tests.patience import be_patient
 from tests.pods import Pod
 from tests.questions import PAYLOAD, SCOPE, age, click, swept
 
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    be_patient(monkeypatch)
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ from .deliveries import (
 )
 from .pods import OTHER_TOKEN, configuration
 
-GUESSES = 2_000
+GUESSES = 10_000
 
 
 def noting(seen: list[bytes]) -> Serve:
@@ -249,7 +249,8 @@ async def test_replies_that_slack_does_not_take_keep_out_no_other_organizations(
 
 
 @pytest.mark.once
-async def test_thousands_of_guesses_of_ids_get_the_same_reply(
+@pytest.mark.early
+async def test_ten_thousand_guesses_of_ids_get_the_same_reply(
     pod: AssembledPod, slack: FakeSlack, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every hundredth is the id of another organization's question."""
