@@ -7,6 +7,7 @@ PENDINGCTL_TEST_MAJOR chooses the throw-away server's major version.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -81,6 +82,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, object, object]:
+    """Collect no garbage while pytest reads the sources of a failed test.
+
+    Garbage that logs a traceback meanwhile, as a lost task does, ends pytest with "AST constructor recursion depth
+    mismatch" before Python 3.11.8 (github.com/python/cpython/issues/106905), and nobody learns what has failed.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def _fail(*_: object) -> NoReturn:
