@@ -12,6 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Self
 
+from psycopg.conninfo import make_conninfo
+
 from ..errors import DatabaseFailed, InvalidInput, NotFound
 from ..postgres.connections import connect
 from .faults.context import FaultContext, OwnServer
@@ -35,18 +37,15 @@ from .plan.schedule import (
     schedule_faults,
 )
 from .plan.settings import RaceSettings
-from .pods.dispatcher import BoundedDispatcher, Dispatcher, RaceBrokenOff
+from .pods.dispatcher import STRIKE_SECONDS, BoundedDispatcher, Dispatcher, RaceBrokenOff, broken_off_after
 from .pods.supervisor import supervised_pods
 from .rows import (
     APPLICATION,
     Arrangement,
-    count_unsettled,
-    run_out_of_appends,
-    run_out_of_cards,
-    run_out_of_posts,
     store_organizations,
     store_questions,
 )
+from .unsettled import count_unsettled, run_out_of_appends, run_out_of_cards, run_out_of_posts
 
 # With fewer at once a pod idles while the coordinator learns that a question is done; with more, pods wait for each
 # other.
@@ -106,7 +105,8 @@ async def race(
     async with await connect(dsn, application=APPLICATION) as connection:
         write_questions(directory, await store_organizations(connection, settings, arrangement))
     async with (
-        _proxy(dsn, settings) as (proxy, pods_dsn),
+        # By the name of the run the sessions of its pods are found.
+        _proxy(make_conninfo(dsn, application_name=arrangement.names.run), settings) as (proxy, pods_dsn),
         supervised_pods(pods_dsn, settings, arrangement.names, directory, dispatcher) as supervisor,
     ):
         context = FaultContext(dsn, dispatcher, supervisor, proxy, server)
@@ -160,12 +160,14 @@ class _Coordinator:
                     await self._sweep_until_it_lands()
                 except RaceBrokenOff as broken:
                     reasons.append(str(broken))
+                    # One that hangs within a transaction would keep what it has locked.
+                    await self._supervisor.kill(broken.late)
                     late.update(broken.late)
                 await self._until_settled()
-                await self._supervisor.end(late)
+                await self._supervisor.end()
                 for fault in lasting:
                     faults.end(self._judge_lasting(fault))
-        await self._supervisor.end(late)
+        await self._supervisor.end()
         if refused := next((pod for pod in self._supervisor.all if pod.refusal is not None), None):
             raise DatabaseFailed(f"{refused.name} could not start: {refused.refusal}")
         present = self._context.dispatcher.pods.values()
@@ -236,7 +238,9 @@ class _Coordinator:
                     elif (kind := _ONE_BESIDE.get(planned.moment)) is not None:
                         beside = [self._planned(f"{kind}{planned.number}")]
                         await self._store((), beside)
-                    faults.end(await strike(self._context, planned, question, beside))
+                    async with broken_off_after(STRIKE_SECONDS, f"the fault {planned.kind}"):
+                        fault = await strike(self._context, planned, question, beside)
+                    faults.end(fault)
                 else:
                     await dispatcher.fire(question)
                 if on_progress is not None:

@@ -28,6 +28,7 @@ from .plan.operations import Names
 from .plan.schedule import NEED_AN_OWN_SERVER, FaultKind
 from .plan.settings import RaceSettings
 from .rows import APPLICATION, Arrangement, arrange, read_rows, remove
+from .sessions import until_sessions_end
 from .trail import read_trail
 from .verdict.checker import judge
 from .verdict.report import RaceResult, summarize
@@ -99,6 +100,7 @@ def check_history(directory: Path) -> RaceResult:
 async def _read(dsn: str, arrangement: Arrangement) -> tuple[list[Row], list[TrailEntry] | None, list[AppendedEvent]]:
     """Return the run's rows, its trail and what was appended to its streams, as of one moment."""
     async with await connect(dsn, application=APPLICATION) as connection:
+        await until_sessions_end(connection, arrangement.names.run)
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         with translated_errors():
             async with connection.transaction():
@@ -119,12 +121,13 @@ def history_directory(kept: Path | None) -> Iterator[Path]:
 
 
 async def _clean_up(dsn: str, arrangement: Arrangement) -> tuple[list[str], list[str]]:
-    """Return what is left behind, and the reason where nothing could be removed."""
+    """Return what is left behind, and the reason where nothing could be removed, or more may come."""
     try:
         async with asyncio.timeout(CLEAN_UP_SECONDS):
             # A connection of its own: when the run is interrupted, the others may be in the middle of anything.
             async with await connect(dsn, application=APPLICATION) as connection:
-                return await remove(connection, arrangement), []
+                reasons = await until_sessions_end(connection, arrangement.names.run)
+                return await remove(connection, arrangement), reasons
     except NotMigrated:
         return [], []
     except TimeoutError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -15,9 +16,11 @@ from pathlib import Path
 import psycopg
 import psycopg.sql
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pendingctl.errors import InvalidInput, NotFound
 from pendingctl.model import Outcome
+from pendingctl.race import coordinator
 from pendingctl.race.history.files import read_history
 from pendingctl.race.history.history import Reason
 from pendingctl.race.plan.schedule import FaultKind
@@ -37,6 +40,18 @@ async def main():
     await simulate_race(sys.stdin.readline().strip(), settings, on_progress=lambda _: print("going", flush=True))
 
 asyncio.run(main())
+"""
+
+
+HOLDS_A_ROW = """
+    select from pg_stat_activity
+    where datname = current_database() and state = 'idle in transaction' and backend_xid is not null
+          and state_change < clock_timestamp() - interval '40 ms'
+"""
+
+SESSION_OF_A_POD = """
+    select application_name from pg_stat_activity
+    where datname = current_database() and application_name like 'pendingctl-race-%'
 """
 
 
@@ -64,6 +79,19 @@ def wait_until_gone(pids: list[int]) -> None:
     while any(is_running(pid) for pid in pids):
         assert time.monotonic() < deadline, "pods are still running"
         time.sleep(0.05)
+
+
+async def stop_within_a_transaction(connection: psycopg.Connection, pod: int) -> None:
+    """Stop a pod at a moment at which it has locked a row."""
+    for number in range(3_000):
+        os.kill(pod, signal.SIGSTOP)
+        # Another pod's transaction is over by then.
+        await asyncio.sleep(0.05)
+        if connection.execute(HOLDS_A_ROW).fetchone() is not None:
+            return
+        os.kill(pod, signal.SIGCONT)
+        await asyncio.sleep(0.0005 * (number % 10))
+    raise TimeoutError("the pod was never within a transaction")
 
 
 def at_question(number: int, act: Callable[[], None]) -> Callable[[int], None]:
@@ -216,7 +244,9 @@ async def test_where_organizations_cannot_be_created_an_existing_one_serves(
     assert left_behind(connection) == []
 
 
-async def test_a_pod_that_is_killed_makes_the_race_inconclusive(dsn: str, connection: psycopg.Connection) -> None:
+async def test_a_pod_that_is_killed_makes_the_race_inconclusive(
+    dsn: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
     def kill() -> None:
         os.kill(pods_of(os.getpid())[0], signal.SIGKILL)
 
@@ -226,22 +256,62 @@ async def test_a_pod_that_is_killed_makes_the_race_inconclusive(dsn: str, connec
     assert any("SIGKILL" in reason for reason in result.reasons)
     assert left_behind(connection) == []
     assert pods_of(os.getpid()) == []
+    # All orders of the pod were lost at once: nothing is logged about those that were not the first.
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
-async def test_a_pod_that_hangs_is_ended_and_makes_the_race_inconclusive(
+async def test_a_pod_that_hangs_with_a_row_locked_is_ended_and_makes_the_race_inconclusive(
     dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop() -> None:
-        # Longer than any burst of the plan lasts.
-        monkeypatch.setattr(dispatcher, "QUESTION_SECONDS", 2.0)
-        os.kill(pods_of(os.getpid())[0], signal.SIGSTOP)
+    going = asyncio.Event()
+    settings = RaceSettings(2, 1_000_000, 8, 1, duration_seconds=600)
+    race = asyncio.create_task(simulate_race(dsn, settings, on_progress=at_question(5, going.set)))
+    await going.wait()
 
-    result = await simulate_race(dsn, RaceSettings(2, 500, 8, 1), on_progress=at_question(5, stop))
+    await stop_within_a_transaction(connection, pods_of(os.getpid())[0])
+    # Longer than any burst of the plan lasts.
+    monkeypatch.setattr(dispatcher, "QUESTION_SECONDS", 2.0)
+    result = await race
 
     assert (result.verdict, result.violations) == ("inconclusive", ())
     assert any("did not report within" in reason for reason in result.reasons)
     assert left_behind(connection) == []
     assert pods_of(os.getpid()) == []
+
+
+async def test_a_fault_that_hangs_makes_the_race_inconclusive(
+    dsn: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coordinator, "STRIKE_SECONDS", 0.0)
+
+    result = await simulate_race(dsn, RaceSettings(2, 10, 8, 1, faults=(FaultKind.TERMINATE,)))
+
+    assert (result.verdict, result.violations) == ("inconclusive", ())
+    assert "the fault terminate was not over within 0 s" in result.reasons
+    assert left_behind(connection) == []
+
+
+async def test_what_a_killed_pod_has_sent_is_removed_too(dsn: str, connection: psycopg.Connection) -> None:
+    going = asyncio.Event()
+    settings = RaceSettings(2, 1_000_000, 4, 1, duration_seconds=600)
+    race = asyncio.create_task(simulate_race(dsn, settings, on_progress=at_question(3, going.set)))
+    await going.wait()
+    row = connection.execute(SESSION_OF_A_POD).fetchone()
+    assert row is not None
+    (run,) = row
+
+    async with await psycopg.AsyncConnection.connect(make_conninfo(dsn, application_name=run)) as late:
+        race.cancel()
+        # Its pods are gone by then.
+        await asyncio.sleep(1)
+        assert pods_of(os.getpid()) == []
+        other = f"{run}-other"
+        await late.execute("insert into pending_applications (application, outcomes) values (%s, '{}')", [other])
+    with pytest.raises(asyncio.CancelledError):
+        await race
+
+    assert left_behind(connection) == []
 
 
 async def test_a_cancelled_race_leaves_nothing(dsn: str, connection: psycopg.Connection) -> None:
@@ -262,7 +332,7 @@ async def test_a_cancelled_race_leaves_nothing(dsn: str, connection: psycopg.Con
 
 
 def test_control_c_leaves_neither_rows_nor_pods(dsn: str, connection: psycopg.Connection) -> None:
-    with coordinator(dsn) as process:
+    with coordinating(dsn) as process:
         pods = going_pods(process)
         process.send_signal(signal.SIGINT)
         process.wait(120)
@@ -274,7 +344,7 @@ def test_control_c_leaves_neither_rows_nor_pods(dsn: str, connection: psycopg.Co
 
 
 def test_pods_end_with_a_coordinator_that_is_killed(dsn: str) -> None:
-    with coordinator(dsn) as process:
+    with coordinating(dsn) as process:
         pods = going_pods(process)
         process.kill()
         process.wait(120)
@@ -285,7 +355,7 @@ def test_pods_end_with_a_coordinator_that_is_killed(dsn: str) -> None:
 
 def test_a_pod_shows_the_connection_string_to_nobody(dsn: str) -> None:
     database = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
-    with coordinator(dsn) as process:
+    with coordinating(dsn) as process:
         pods = going_pods(process)
         shown = " ".join(each.command for each in processes() if each.pid in pods)
         if Path("/proc/self").exists():
@@ -298,7 +368,7 @@ def test_a_pod_shows_the_connection_string_to_nobody(dsn: str) -> None:
 
 
 @contextmanager
-def coordinator(dsn: str) -> Iterator[subprocess.Popen[str]]:
+def coordinating(dsn: str) -> Iterator[subprocess.Popen[str]]:
     """A process that races for much longer than any test takes."""
     process = subprocess.Popen(
         [sys.executable, "-c", COORDINATOR],

@@ -9,7 +9,8 @@ from ...postgres.connections import connect
 from ..plan.operations import PlannedQuestion
 from ..plan.schedule import Moment
 from ..pods.dispatcher import MOMENT_SECONDS
-from ..rows import APPLICATION, run_out_of_appends
+from ..rows import APPLICATION
+from ..unsettled import run_out_of_appends
 from .context import FaultContext
 
 _POST, _CLICKS = 0, 1

@@ -10,7 +10,8 @@ from ...postgres.connections import connect
 from ..plan.operations import PlannedQuestion
 from ..plan.schedule import Moment
 from ..pods.dispatcher import MOMENT_SECONDS
-from ..rows import APPLICATION, run_out_of_posts
+from ..rows import APPLICATION
+from ..unsettled import run_out_of_posts
 from .context import FaultContext
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Self
 
@@ -20,6 +20,8 @@ QUESTION_SECONDS = 60.0
 # a late aimed operation, to let it go on.
 MOMENT_SECONDS = 10.0
 LATE_SECONDS = 5.0
+# Longer than any fault takes, with the servers that it starts and the pods for which it waits.
+STRIKE_SECONDS = 300.0
 
 
 class RaceBrokenOff(Exception):
@@ -28,6 +30,18 @@ class RaceBrokenOff(Exception):
     def __init__(self, message: str, late: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.late = late
+
+
+@asynccontextmanager
+async def broken_off_after(seconds: float, what: str) -> AsyncIterator[None]:
+    """Raise RaceBrokenOff where the block takes longer: a pod that hangs may keep from it what it waits for."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise RaceBrokenOff(f"{what} was not over within {seconds:g} s") from error
 
 
 class Dispatcher:
@@ -62,10 +76,13 @@ class Dispatcher:
     def on_changed(self) -> None:
         """A pod has become ready, or is gone."""
         self._news.set()
-        present = {pod.name for pod in self.pods.values() if not pod.gone}
-        for order, waiting in self._waiting.items():
-            if not waiting <= present:
+        for order in self._waiting:
+            if self._lost(order):
                 self._finished[order].set()
+
+    def _lost(self, order: int) -> list[str]:
+        present = {pod.name for pod in self.pods.values() if not pod.gone}
+        return sorted(self._waiting[order] - present)
 
     def pods_of(self, questions: Sequence[PlannedQuestion], burst: int = 0) -> list[PodProcess]:
         """Return the present pods that have a part in this burst of the questions."""
@@ -110,10 +127,9 @@ class Dispatcher:
         with suppress(TimeoutError):
             async with asyncio.timeout(QUESTION_SECONDS):
                 await self._finished[order].wait()
-        if self._waiting[order]:
-            late = sorted(self._waiting[order])
-            if self._finished[order].is_set():
-                raise RaceBrokenOff(f"{', '.join(late)} was lost")
+        if lost := self._lost(order):
+            raise RaceBrokenOff(f"{', '.join(lost)} was lost")
+        if late := sorted(self._waiting[order]):
             raise RaceBrokenOff(f"{', '.join(late)} did not report within {QUESTION_SECONDS:g} s", late)
         self.forget(order)
 
@@ -232,5 +248,7 @@ class BoundedDispatcher:
     async def _wait_for_room(self, at_most: int) -> None:
         while len(self._firing) > at_most:
             finished, self._firing = await asyncio.wait(self._firing, return_when=asyncio.FIRST_COMPLETED)
-            for task in finished:
-                task.result()
+            # Of each one: the event loop would log those that nobody has asked for.
+            errors = [error for task in finished if (error := task.exception()) is not None]
+            if errors:
+                raise errors[0]

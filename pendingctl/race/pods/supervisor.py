@@ -72,11 +72,15 @@ class PodSupervisor:
         )
         return [f"{pod.name} was not ready within {READY_SECONDS:g} s" for pod in pods if not (pod.ready or pod.gone)]
 
-    async def end(self, late: Container[str]) -> None:
-        """Let all pods end, and kill those that are late."""
-        await asyncio.gather(*(pod.kill() if pod.name in late else pod.end() for pod in self.all))
+    async def end(self) -> None:
+        """Let all pods end."""
+        await asyncio.gather(*(pod.end() for pod in self.all))
 
-    async def kill(self) -> None:
+    async def kill(self, names: Container[str]) -> None:
+        """Make sure that none of these is left."""
+        await asyncio.gather(*(pod.kill() for pod in self.all if pod.name in names))
+
+    async def kill_all(self) -> None:
         """Make sure that none is left."""
         await asyncio.gather(*(pod.kill() for pod in self.all))
 
@@ -93,4 +97,4 @@ async def supervised_pods(
     try:
         yield supervisor
     finally:
-        await undisturbed(supervisor.kill())
+        await undisturbed(supervisor.kill_all())

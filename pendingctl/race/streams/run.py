@@ -23,6 +23,7 @@ from ..limits.files import read_limits
 from ..limits.rows import remove_limits
 from ..rows import APPLICATION
 from ..run import CLEAN_UP_SECONDS, history_directory
+from ..sessions import until_sessions_end
 from .checker import judge_streams
 from .coordinator import race_in_rounds
 from .files import read_history, write_end, write_race
@@ -128,12 +129,13 @@ def check_stream_history(directory: Path) -> StreamRaceResult:
 
 
 async def _clean_up(dsn: str, organizations: tuple[str, str]) -> tuple[list[str], list[str]]:
-    """Return what is left behind, and the reason where nothing could be removed."""
+    """Return what is left behind, and the reason where nothing could be removed, or more may come."""
     try:
         async with asyncio.timeout(CLEAN_UP_SECONDS):
             async with await connect(dsn, application=APPLICATION) as connection:
+                reasons = await until_sessions_end(connection, organizations[0])
                 left = [*await remove(connection, organizations), *await remove_limits(connection, organizations)]
-                return left, []
+                return left, reasons
     except NotMigrated:
         return [], []
     except TimeoutError:

@@ -11,6 +11,7 @@ from ...postgres.connections import CommandConnection, Connection, connect
 from ...postgres.driver_errors import translated_errors
 from ..faults.locks import something_waits
 from ..limits.rows import set_clock_back
+from ..pods.dispatcher import STRIKE_SECONDS, broken_off_after
 from ..rows import APPLICATION
 from .files import write_snapshot
 from .history import StruckFault, Way
@@ -50,7 +51,8 @@ async def strike(scene: Scene, kind: StreamFaultKind) -> StruckFault:
     fault = StruckFault(
         kind, time.monotonic_ns(), stream=locked_stream(scene.organizations) if kind in LOCKING else None
     )
-    detail = await _STRIKES[kind](scene)
+    async with broken_off_after(STRIKE_SECONDS, f"the fault {kind}"):
+        detail = await _STRIKES[kind](scene)
     return replace(fault, ended_ns=time.monotonic_ns(), landed=not detail, detail=detail)
 
 
