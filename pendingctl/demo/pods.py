@@ -53,7 +53,8 @@ class Pod:
         """Return when it is ready. Raises DatabaseFailed if it has ended, and TimeoutError after half a minute."""
         async with asyncio.timeout(_START_SECONDS), aiohttp.ClientSession(timeout=_LOOK_WITHIN) as client:
             while self.process.returncode is None:
-                with suppress(aiohttp.ClientError):
+                # Also one that hangs for a moment: TimeoutError is no error of aiohttp's.
+                with suppress(aiohttp.ClientError, TimeoutError):
                     async with client.get(f"{self.url}/readyz") as reply:
                         if reply.status == 200:
                             return

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import httpx
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from pendingctl.demo import pods
 from pendingctl.demo.slack_server import FakeSlack
+from tests.faults.proxy import Hold, Proxy
 
 from .applications import QUESTION
 from .clients import PATIENCE
@@ -50,6 +54,20 @@ async def test_a_pod_that_reaches_a_standby_alone_is_not_ready_and_says_why(
 
     assert looked.status == 503
     assert "connect to the primary" in looked.database
+
+
+async def test_a_pod_that_hangs_for_a_moment_when_it_starts_is_waited_for(
+    dsn: str, slack: FakeSlack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pods, "_LOOK_WITHIN", aiohttp.ClientTimeout(total=0.5))
+    async with served(configuration(slack_url=slack.url, worker_url=None), dsn, tmp_path, wait=False) as pod:
+        proxy = Proxy("127.0.0.1", pod.internal_port, hold=(never_released := Hold(b"200 OK")))
+        try:
+            await replace(pod, internal_port=await proxy.start()).ready()
+        finally:
+            await proxy.stop()
+
+    assert never_released.has_come.is_set()
 
 
 async def test_a_question_goes_stale_at_the_age_that_is_configured(dsn: str, slack: FakeSlack, tmp_path: Path) -> None:
