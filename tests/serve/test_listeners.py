@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -175,12 +176,15 @@ async def test_what_arrives_after_accepting_has_stopped_is_answered_and_closes_i
         assert answered.endswith(b"held")
 
 
-async def test_a_client_in_the_queue_is_served_when_accepting_stops(held: Held) -> None:
+@pytest.mark.parametrize("pause", [0.0, 0.3], ids=["at once", "after a pause"])
+async def test_a_client_in_the_queue_is_served_when_accepting_stops(held: Held, pause: float) -> None:
     async with listening_for(held.app) as listening:
         # Connected by the kernel while the listener has had no turn to accept.
         with socket.create_connection(("127.0.0.1", listening.port), PATIENCE) as waiting:
             waiting.sendall(GET % b"/now")
             await listening.stop_accepting()
+            # Before anything is read, and for longer than a closing listener looks out for requests.
+            asyncio.get_running_loop().call_soon(time.sleep, pause)
             await listening.close(within=PATIENCE)
             assert waiting.recv(4096).startswith(b"HTTP/1.1 200")
 
