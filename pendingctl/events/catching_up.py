@@ -77,6 +77,10 @@ class CatchingUp:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Of a task that had not begun yet nothing is done, its end neither.
+        for requests in self._requests.values():
+            _give_up(requests)
+        self._requests.clear()
 
     async def _serve(self, followed: Followed, history: History, requests: list[_Request]) -> None:
         try:
@@ -91,9 +95,7 @@ class CatchingUp:
                     request.page.set_exception(error)
         finally:
             del self._requests[history]
-            for request in requests:
-                if not request.page.done():
-                    request.page.set_result(None)
+            _give_up(requests)
 
     async def _serve_once(self, followed: Followed, history: History, requests: list[_Request]) -> bool:
         """Return whether the database has replied."""
@@ -148,3 +150,9 @@ class CatchingUp:
         if isinstance(error, DatabaseUnreachable):
             # A slow network may have been the reason, or a slow server.
             self._bytes = max(self._bytes // 4, 1)
+
+
+def _give_up(requests: list[_Request]) -> None:
+    for request in requests:
+        if not request.page.done():
+            request.page.set_result(None)

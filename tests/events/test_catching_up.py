@@ -52,6 +52,24 @@ async def test_a_reader_that_comes_during_a_read_is_not_judged_by_it(dsn: str, c
         assert catching_up.reads == 2
 
 
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_reader_that_has_just_asked_for_a_page_ends_with_its_pod(
+    following: Following, connection: psycopg.Connection, steps: int
+) -> None:
+    append_numbers(connection, 1, 600)
+    subscription = following.subscribe(CHAT)
+    await given(subscription, 300)
+    reading = asyncio.create_task(given(subscription, 300))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+    await following.drain(0)
+
+    async with asyncio.timeout(20):
+        with pytest.raises(StopAsyncIteration):
+            await reading
+
+
 @asynccontextmanager
 async def behind_a_pod_at_the_end(
     following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, *, closed: bool = False
