@@ -68,19 +68,21 @@ async def ask(
         "expires_in": timeout if question.expires_in is None else min(timeout, question.expires_in),
     }
     try:
-        stored = await store.put(
-            question.id,
-            question.scope,
-            question.payload(),
-            show=bool(question.conversation_id),
-            request_key=request_key,
-            if_answered="keep",
-            awaited_by=awaited_by,
-            stream=question.stream,
-            **schedule,
+        # Broken off it could be committed after the withdrawal, which would find nothing.
+        stored = await _to_the_end(
+            store.put(
+                question.id,
+                question.scope,
+                question.payload(),
+                show=bool(question.conversation_id),
+                request_key=request_key,
+                if_answered="keep",
+                awaited_by=awaited_by,
+                stream=question.stream,
+                **schedule,
+            )
         )
     except asyncio.CancelledError:
-        # Nobody knows whether it was done.
         await _to_the_end(_leave(store, question, awaited_by))
         raise
     if stored.outcome in ENDED:

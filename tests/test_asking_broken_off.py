@@ -33,9 +33,12 @@ from pendingctl.postgres.connections import Connection, Pool
 from pendingctl.store.leases import Leases
 from tests.askers import answer_to, until_stored
 from tests.deliveries import LEASE, Worker, run_out, state_of, until_state
+from tests.events.streaming import held
 from tests.faults.proxy import Hold, fields, running_proxy
+from tests.locks import until_waiting_for_a_lock
 from tests.pods import QUESTION
 from tests.questions import SCOPE, click
+from tests.statements import LOCK_THE_ROW
 
 T = TypeVar("T")
 LONG = timedelta(seconds=60)
@@ -159,12 +162,27 @@ async def test_a_question_whose_put_is_cancelled_is_not_left_open(pool: Pool, mo
     waiting = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
     await asyncio.wait_for(moments.has_come.wait(), 10)
     waiting.cancel()
+    await asyncio.sleep(0)
+    moments.goes_on.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 
-    row = await store.inspection.get("q")
-    assert row is None or row.state is State.WITHDRAWN
-    assert (row is None) == (moment == "before the statement")
+    assert await state_of(store) is State.WITHDRAWN
+
+
+async def test_a_question_that_is_committed_after_its_asker_was_cancelled_is_not_left_open(
+    store: PendingStore, dsn: str, connection: psycopg.Connection
+) -> None:
+    with held(dsn, LOCK_THE_ROW):
+        waiting = asyncio.create_task(answer_to(store, QUESTION, within=LONG))
+        await until_waiting_for_a_lock(connection)
+        waiting.cancel()
+        # Whoever does not wait for the server withdraws what is not there yet.
+        await asyncio.wait([waiting], timeout=0.2)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert await state_of(store) is State.WITHDRAWN
 
 
 ASKER = r"""
