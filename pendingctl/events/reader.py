@@ -280,6 +280,7 @@ class Reader:
 
     async def _poll(self, connection: Connection) -> None:
         self.polls += 1
+        began = self._poll_at = time.monotonic()
         followed_now = [followed for followed in self._streams.values() if followed not in self._aside]
         missing = [followed for followed in followed_now if followed.history is None]
         # Two may have had the same id, before a failover and after it.
@@ -304,7 +305,9 @@ class Reader:
         if found and is_listening:
             self.listening.suspect()
         self._interval = SHORTEST_POLL if found else min(self._interval * 2, LONGEST_POLL)
-        self._poll_at = time.monotonic() + (POLL_LISTENING if is_listening else self._interval)
+        # Unless wake-ups are heard only since it has begun: then it may have missed what was announced before.
+        if self._poll_at == began:
+            self._poll_at = time.monotonic() + (POLL_LISTENING if is_listening else self._interval)
 
     async def _read(self, connection: Connection) -> None:
         wanted = [each for each in self._due if each.history is not None and not each.is_gone][:READ_AT_ONCE]

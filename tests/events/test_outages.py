@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from pendingctl import open_pool
 from pendingctl.embedded import throwaway_server
 from pendingctl.events import listening as listening_module
 from pendingctl.events import reader as reader_module
+from pendingctl.events import reads as reads_module
 from pendingctl.events.following import Following
 from pendingctl.events.model import End, Reset
 from pendingctl.events.reader import Reader
@@ -127,6 +129,31 @@ async def test_a_connection_that_is_terminated_is_made_again(
     assert datas(await given(subscription, 1)) == ["two"]
     await until(lambda: connection.execute(SESSION.encode(), [application]).fetchall() not in ([], before))
     await until_listening(following)
+
+
+async def test_what_was_announced_before_wake_ups_are_heard_again_is_found_at_once(
+    following: Following, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a poll was under way meanwhile, which had looked before."""
+    poll_rarely(monkeypatch)
+    subscription = following.subscribe(CHAT)
+    append(connection, "one")
+    await given(subscription, 1)
+    reader = await until_no_poll_is_near(following)
+
+    async def looked_before(*given: Any) -> Any:
+        was_heard = reader.listening.is_proven
+        found = await reads_module.moved(*given)
+        if not was_heard:
+            monkeypatch.setattr("pendingctl.events.reader.moved", reads_module.moved)
+            append(connection, "two", wakes=True)
+            await until(lambda: reader.listening.is_proven)
+        return found
+
+    monkeypatch.setattr("pendingctl.events.reader.moved", looked_before)
+    terminate(connection, "pendingctl listener")
+
+    assert datas(await given(subscription, 1)) == ["two"]
 
 
 async def test_readers_wait_while_the_database_restarts_and_then_go_on(caplog: pytest.LogCaptureFixture) -> None:
