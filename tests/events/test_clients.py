@@ -258,7 +258,8 @@ async def test_draining_ends_all_clients_soon_without_an_end(
         return items
 
     reading = [asyncio.create_task(read(number)) for number in range(500)]
-    await until(lambda: min(got.values()) == 600)
+    # 300,000 items.
+    await until(lambda: min(got.values()) == 600, within=120)
     stalled = following.subscribe(CHAT)
     await given(stalled, 1)
     async with asyncio.timeout(20):
