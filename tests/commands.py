@@ -27,11 +27,28 @@ def run(*arguments: str, input: str | bytes | None = None) -> Result:
     return CliRunner().invoke(app, arguments, input=input)
 
 
+def signalled(module: str, name: str, method: str) -> str:
+    """For `running`: SIGTERM comes when this method has returned, before the event loop has its next turn."""
+    return f"""
+import os, signal
+from {module} import {name}
+work = {name}.{method}
+async def method(*given, **named):
+    done = await work(*given, **named)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return done
+{name}.{method} = method
+"""
+
+
 @contextmanager
-def running(dsn: str, *arguments: str, stdout: int | IO[Any] = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
-    """A command in a process of its own, killed at the end if it still runs."""
+def running(
+    dsn: str, *arguments: str, stdout: int | IO[Any] = subprocess.PIPE, before: str = ""
+) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process of its own, killed at the end if it still runs; `before` may change something of it."""
+    program = ["-c", f"{before}\nfrom pendingctl.__main__ import main\nmain()"] if before else ["-m", "pendingctl"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pendingctl", *arguments],
+        [sys.executable, *program, *arguments],
         env={**os.environ, "PENDINGCTL_DSN": dsn},
         stdout=stdout,
         stderr=subprocess.PIPE,

@@ -12,7 +12,7 @@ from ..errors import AnswerTaken, InvalidInput, Refused
 from ..model import Answer, NoAnswer, Question, Scope
 from . import render
 from .database import store_of
-from .event_loop import interruptible, run
+from .event_loop import interruptible_call, run
 from .options import (
     ApplicationOption,
     ConnectionOption,
@@ -140,8 +140,7 @@ def _show(id: str, answer: Answer | NoAnswer, expect: str | None, output: Output
         "claimed_at": answer.claimed_at,
     }
     try:
-        with interruptible():
-            render.hand_over(output, document, (answer.value or "").split("\n"))
+        interruptible_call(lambda: render.hand_over(output, document, (answer.value or "").split("\n")))
     except OSError as error:
         raise AnswerTaken(
             f"the answer to {id} cannot be printed ({error.strerror}); the pods deliver it in its place"

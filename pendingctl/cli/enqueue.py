@@ -19,7 +19,7 @@ from ..payload import JsonObject, JsonValue, question_payload
 from ..schedule import Schedule
 from . import render
 from .database import store_of
-from .event_loop import interruptible_read, run
+from .event_loop import interruptible_call, run
 from .options import (
     ApplicationOption,
     DefaultOption,
@@ -137,7 +137,7 @@ def enqueue(
 
         with _opened(file) as lines:
             name = "stdin" if file == "-" else file
-            waiting = iter(lambda: interruptible_read(lines.readline), b"")
+            waiting = iter(lambda: interruptible_call(lines.readline), b"")
             outcomes = run(stored(read_questions(waiting, name, schedule, show=show), None))
     else:
         if organization is None or connection is None or user is None or question is None:

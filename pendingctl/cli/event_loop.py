@@ -55,15 +55,15 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
     return asyncio.run(supervised())
 
 
-def interruptible_read(read: Callable[[], bytes]) -> bytes:
-    """Call what waits for input in a command's coroutine. A signal ends it, also one since the loop's last turn."""
+def interruptible_call(work: Callable[[], T]) -> T:
+    """Call what blocks a command's coroutine, as a pipe can. A signal ends it, also one since the loop's last turn."""
     import asyncio
 
     with interruptible():
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError
-        return read()
+        return work()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from ..errors import InvalidInput
 from ..store.filters import Cursor, Filters, Found, Page, Sort
 from . import render
 from .database import inspection_of
-from .event_loop import interruptible, run
+from .event_loop import interruptible_call, run
 from .fields import summary_fields
 from .filters import filtered, page_of
 from .options import DsnOption, MaxAgeOption, Output, OutputOption
@@ -99,8 +100,7 @@ def _stream(
                     page = await page_of(
                         inspection, filters, sort=sort, after=begins, limit=_ROWS_AT_A_TIME, max_age=max_age
                     )
-                    with interruptible():
-                        write([summary_fields(row) for row in page.rows])
+                    interruptible_call(partial(write, [summary_fields(row) for row in page.rows]))
                     begins, is_last = page.after, page.after is None
 
     run(streaming())

@@ -15,7 +15,7 @@ from ..words import counted
 from . import render
 from .confirmation import confirm
 from .database import streams_of, target_of
-from .event_loop import interruptible_read, run
+from .event_loop import interruptible_call, run
 from .options import (
     DryRunOption,
     DsnOption,
@@ -141,7 +141,7 @@ def _events_of_lines(stdin: BufferedIOBase, type: str) -> Iterator[list[NewEvent
 
     rest, number = b"", 0
     while True:
-        chunk = interruptible_read(partial(stdin.read1, _CHUNK_BYTES))
+        chunk = interruptible_call(partial(stdin.read1, _CHUNK_BYTES))
         *lines, rest = (rest + chunk).split(b"\n") if chunk else [rest, b""]
         events = [event for place, line in enumerate(lines, number + 1) for event in _events_of(line, place, type)]
         number += len(lines)

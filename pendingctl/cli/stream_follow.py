@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from ..errors import InvalidInput
 from . import render
 from .database import following_of
-from .event_loop import interruptible, run
+from .event_loop import interruptible_call, run
 from .options import DsnOption, OrganizationOption, Output, OutputOption
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def follow(
             items = streams.subscribe(stream, position)
             with _written(output) as write:
                 async for item in items:
-                    with interruptible():
-                        write(item)
+                    interruptible_call(partial(write, item))
                     # Until the next one comes, which may be long, it would be kept.
                     del item
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.commands import QUESTION, SCOPE, Cli, complaint, document, running
+from tests.commands import QUESTION, SCOPE, Cli, complaint, document, running, signalled
 
 ASK = ("ask", *QUESTION, "--id", "q")
 CLAIM = ("claim", "q", *SCOPE)
@@ -189,6 +189,23 @@ def test_an_answer_whose_printing_is_interrupted_is_the_pods(
     os.close(writer)
 
     assert (asking.returncode, state(cli)) == (exit_code, "undelivered")
+    assert "Traceback" not in errors
+
+
+@pytest.mark.law(6)
+def test_an_answer_is_the_pods_where_a_signal_comes_right_before_it_is_printed_and_nobody_reads(
+    cli: Cli, dsn: str, connection: psycopg.Connection
+) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)
+    asked = ("ask", *SCOPE, "--question", "Why?", "--id", "q")
+    leased = signalled("pendingctl.store.leases", "Leases", "lease_awaited")
+    with os.fdopen(reader), os.fdopen(writer, "w") as full, running(dsn, *asked, stdout=full, before=leased) as asking:
+        until(connection, "true")
+        cli(*CLAIM, "--value", "x" * 100_000)
+        _, errors = asking.communicate(timeout=60)
+
+    assert (asking.returncode, state(cli)) == (143, "undelivered")
     assert "Traceback" not in errors
 
 

@@ -19,6 +19,8 @@ import psycopg
 import pytest
 
 from tests.cli.terminals import written
+from tests.commands import running, signalled
+from tests.events.writers import append
 from tests.locks import until_one_waits_for_a_lock
 from tests.processes import ending
 
@@ -102,6 +104,34 @@ def test_a_signal_ends_a_command_that_waits_for_lines_and_leaves_nothing_half_do
             command.kill()
     assert (command.returncode, stderr) == (exit_code, b"")
     assert connection.execute("select count(*) from pending_interactions").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [
+        (("list", "--all"), signalled("pendingctl.store.inspection", "Inspection", "page")),
+        (
+            ("stream", "follow", "chat", "--org", "acme"),
+            signalled("pendingctl.events.clients", "Subscription", "__anext__"),
+        ),
+    ],
+    ids=["list", "follow"],
+)
+def test_a_signal_right_before_a_write_ends_a_command_whose_reader_takes_nothing(
+    dsn: str, connection: psycopg.Connection, command: tuple[str, ...], before: str
+) -> None:
+    append(connection, "x" * 10_000)
+    connection.execute(
+        "insert into pending_interactions (id, organization_id, connection_id, expected_user_id, entry_payload)"
+        " select 'q' || n, 'acme', 'slack', 'U1', '{}' from generate_series(1, 100) as n"
+    )
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)
+    arguments = (*command, "-o", "jsonl")
+    with os.fdopen(reader), os.fdopen(writer, "w") as full, running(dsn, *arguments, stdout=full, before=before) as it:
+        _, stderr = it.communicate(timeout=60)
+
+    assert (it.returncode, stderr) == (143, "")
 
 
 def test_a_closed_pipe_ends_quietly_with_the_commands_own_code(environment: dict[str, str]) -> None:

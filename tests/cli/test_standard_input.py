@@ -11,7 +11,7 @@ from io import FileIO
 
 import pytest
 
-from pendingctl.cli.event_loop import interruptible_read
+from pendingctl.cli.event_loop import interruptible_call
 from pendingctl.cli.standard_input import standard_input
 
 
@@ -60,10 +60,10 @@ async def test_nothing_is_read_any_more_after_a_signal_of_which_the_event_loop_h
     async def command() -> None:
         task = asyncio.current_task()
         assert task is not None
-        interruptible_read(read)
+        interruptible_call(read)
         # As what `run` does at a signal.
         task.cancel()
-        interruptible_read(read)
+        interruptible_call(read)
 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.create_task(command())
