@@ -71,7 +71,7 @@ class Crowd:
             for press in self.presses
             if press.pressed.seen is not Seen.ACKNOWLEDGED
         ]
-        assert late == []
+        assert late == [], late
         await slack.until(lambda: all(slack.replies_to(press.pressed) for press in self.presses), within=30)
         answers = await self._answers()
         for id, _ in self._cards:
