@@ -58,9 +58,11 @@ class Balancer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one connection on; where a pod cannot be reached the next one has it."""
         try:
-            for _ in range(len(self.targets) + 1):
+            # Not another turn each time: others take turns meanwhile, and it could be the same pod's again and again.
+            first = next(self._turns)
+            for turn in range(first, first + len(self.targets) + 1):
                 targets = self._ready or self.targets
-                target = targets[next(self._turns) % len(targets)]
+                target = targets[turn % len(targets)]
                 try:
                     replies, requests = await asyncio.open_connection("127.0.0.1", target.port)
                 except OSError:
