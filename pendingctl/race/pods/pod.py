@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...errors import PendingctlError
 from ...model import Click, Withdrawal
-from ...pod.bridge import InteractionBridge
+from ...pod.bridge import REPLY_WITHIN, InteractionBridge
 from ...postgres.connections import Connection, Pool, open_pool
 from ...store import PendingStore
 from ..history.files import HistoryFile
@@ -165,6 +165,7 @@ class Pod:
     async def _click(self, note: Note) -> Outcome:
         planned = note.planned
         scope = planned.scope
+        began = time.monotonic()
         reply = await self._bridge.click(
             Click(
                 question_id=planned.question_id,
@@ -177,6 +178,7 @@ class Pod:
                 option=planned.option,
             )
         )
+        is_cut_short = time.monotonic() - began >= REPLY_WITHIN.total_seconds()
         if note.number is None:
             # It is claimed no more by now, or a moment later: which of them is unknown.
             self._recorder.begin(note)
@@ -187,6 +189,9 @@ class Pod:
                     await note.ended.wait()
             except TimeoutError:
                 return Outcome.UNKNOWN
+        if is_cut_short and note.outcome is Outcome.FAILED:
+            # The claim outlasts the reply, and may be between two tries, the second of which may win.
+            note.outcome = Outcome.UNKNOWN
         self._recorder.write(note, reply.kind.value)
         return note.outcome
 
